@@ -1,0 +1,5 @@
+"""`python -m alexrepro` is the same program as `alexrepro`."""
+
+from alexrepro.cli.app import main
+
+main()

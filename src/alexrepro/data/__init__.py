@@ -1,0 +1,1 @@
+"""From image files to batches: sources, decoding, the store, views, the feed."""

@@ -1,0 +1,1 @@
+"""Recipe, store and machine in; a run folder out."""

@@ -1,0 +1,33 @@
+"""Citations: where each constant of the paper comes from.
+
+A field made by `cited` keeps its plain default value and remembers its source, so that the ledger of
+`alexrepro facts` is read from the code and cannot drift away from it.
+"""
+
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A section of the paper (`§3.3`) or a file of the released 2012 code, with what it says."""
+
+    source: str
+    says: str = ""
+
+    def __str__(self) -> str:
+        """The source, followed by what it says."""
+        return f"{self.source}: {self.says}" if self.says else self.source
+
+
+def cited(default: T, source: str, says: str = "") -> T:
+    """A dataclass field with this default that remembers where the default comes from."""
+    value: T = field(default=default, metadata={"citation": Citation(source, says)})
+    return value
+
+
+def citations(cls: type[Any]) -> dict[str, Citation]:
+    """The citation of each field of a dataclass, by field name; fields without one are left out."""
+    return {f.name: f.metadata["citation"] for f in fields(cls) if "citation" in f.metadata}

@@ -1,0 +1,224 @@
+"""The network of §3 as data: eight learned stages in two towers, and the sizes that follow from them.
+
+A stage's kernel maps are counted over all towers. Maps of tower 0 come first, then those of tower 1.
+Everything a reader can count (sizes, parameters, neurons, multiply-adds) is computed here from the fields.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import prod
+from typing import Literal
+
+from alexrepro.errors import Refusal
+from alexrepro.paper.citation import cited
+
+Operation = Literal["response", "norm", "same_map_norm", "pool", "dropout"]
+Size = tuple[int, int, int]  # maps, height, width
+
+SILENT = "silent, chosen"
+
+
+@dataclass(frozen=True)
+class Norm:
+    """Response normalization across neighboring kernel maps: x / (k + c · sum of n squares)^β (§3.3)."""
+
+    k: float = cited(2.0, "§3.3", "k = 2")
+    n: int = cited(5, "§3.3", "n = 5 adjacent maps")
+    alpha: float = cited(1e-4, "§3.3", "α = 10⁻⁴")
+    beta: float = cited(0.75, "§3.3", "β = 0.75")
+    divide_alpha_by_n: bool = cited(False, "§3.3", "α multiplies the plain sum; layer.py NormLayerParser divides by n")
+    per_tower: bool = cited(False, "§3.3", "N counts all maps of the layer; in layers-145.cfg windows stop at the tower")
+
+    @property
+    def coefficient(self) -> float:
+        """What multiplies the sum of squares."""
+        return self.alpha / self.n if self.divide_alpha_by_n else self.alpha
+
+
+@dataclass(frozen=True)
+class SameMapNorm:
+    """The unreported norm after conv2's: x / (k + c · sum of squares over a square of the same map)^β."""
+
+    size_px: int = cited(5, "layers-145.cfg [cnorm2]", "5×5 neighborhood")
+    k: float = cited(1.0, "layer.py NormLayerParser", "minDiv defaults to 1")
+    alpha: float = cited(1e-3, "layer-params-145.cfg [cnorm2]", "scale 0.001, divided by the 25 pixels")
+    beta: float = cited(0.75, "layer-params-145.cfg [cnorm2]", "pow 0.75")
+
+    @property
+    def coefficient(self) -> float:
+        """What multiplies the sum of squares: the scale divided by the number of pixels."""
+        return self.alpha / self.size_px**2
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Max pooling over z×z windows s pixels apart; windows are clipped at the border (§3.4)."""
+
+    size_px: int = cited(3, "§3.4", "z = 3")
+    stride_px: int = cited(2, "§3.4", "s = 2, so windows overlap")
+
+    def output_px(self, input_px: int) -> int:
+        """Side of the pooled map: rounded up, as layer.py PoolLayerParser does."""
+        return -(-(input_px - self.size_px) // self.stride_px) + 1
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One learned stage: its kernels, what they see, how they start, and what follows them (§3.5)."""
+
+    name: str
+    kind: Literal["conv", "full"] = "conv"
+    maps: int = 0
+    kernel_px: int = 0
+    stride_px: int = 1
+    pad_px: int = 0
+    reads: Literal["own", "both"] = "own"
+    order: tuple[Operation, ...] = ("response",)
+    weight_std: float = cited(0.01, "§5", "Gaussian with standard deviation 0.01")
+    bias: float = cited(0.0, "§5", "0 in the remaining layers")
+    rate_factor: float = cited(1.0, "§5", "an equal learning rate for all layers")
+    decay_factor: float = cited(1.0, "layer-params-145.cfg", "wc = 0.0005 on every weight matrix")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What one stage or pooling layer holds: output size, weights, biases, multiply-adds, neurons."""
+
+    name: str
+    output: Size
+    weights: int = 0
+    biases: int = 0
+    macs: int = 0
+    neurons: int = 0
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases together."""
+        return self.weights + self.biases
+
+
+def _conv(name: str, maps: int, kernel_px: int, **more: object) -> Stage:
+    return Stage(name=name, maps=maps, kernel_px=kernel_px, **more)  # type: ignore[arg-type]
+
+
+def _full(name: str, maps: int, **more: object) -> Stage:
+    return Stage(name=name, kind="full", maps=maps, reads="both", **more)  # type: ignore[arg-type]
+
+
+# §3.5 and Figure 2: kernels, strides and which maps each stage sees; §5: where biases start at 1.
+STAGES_AS_PRINTED = (
+    _conv("conv1", 96, 11, stride_px=4, reads="both", order=("response", "norm", "pool")),
+    _conv("conv2", 256, 5, pad_px=2, bias=1.0, order=("response", "norm", "pool")),
+    _conv("conv3", 384, 3, pad_px=1, reads="both"),
+    _conv("conv4", 384, 3, pad_px=1, bias=1.0),
+    _conv("conv5", 256, 3, pad_px=1, bias=1.0, order=("response", "pool")),
+    _full("fc6", 4096, bias=1.0, order=("response", "dropout")),
+    _full("fc7", 4096, bias=1.0, order=("response", "dropout")),
+    _full("fc8", 1000, order=()),
+)
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network of §3; the defaults are the paper's text."""
+
+    input_px: int = cited(224, "§3.5", "224×224×3 input image")
+    channels: int = cited(3, "§3.5", "224×224×3 input image")
+    towers: int = cited(2, "§3.2", "the net is spread across two GPUs")
+    response: Literal["relu", "tanh"] = cited("relu", "§3.1", "f(x) = max(0, x)")
+    norm: Norm | None = cited(Norm(), "§3.3", "response normalization after the first and second layers")
+    same_map_norm: SameMapNorm | None = cited(None, "§3.3", "not in the paper; layers-145.cfg [cnorm2] has one")
+    pool: Pool = cited(Pool(), "§3.4", "overlapping max pooling")
+    dropout: float = cited(0.5, "§4.2", "probability of setting a hidden neuron to zero; 0 turns it off")
+    stages: tuple[Stage, ...] = field(default=STAGES_AS_PRINTED)
+
+    def __post_init__(self) -> None:
+        """Refuse networks whose maps do not split between the towers or whose image runs out."""
+        for stage in self.stages:
+            if stage.reads == "own" and stage.maps % self.towers:
+                raise Refusal(
+                    f"{stage.name} has {stage.maps} maps, which do not divide between {self.towers} towers.",
+                    fix=f"Choose a multiple: --set network.{stage.name}.maps=N, or --set network.towers=1.",
+                )
+        for layer in self.layers():
+            if min(layer.output) < 1:
+                raise Refusal(
+                    f"{layer.name} would have the size {layer.output}: the input of {self.input_px} px is too small.",
+                    fix="Raise network.input_px or lower strides and kernels.",
+                )
+
+    @property
+    def classes(self) -> int:
+        """How many classes the last stage tells apart."""
+        return self.stages[-1].maps
+
+    def stage(self, name: str) -> Stage:
+        """The stage of this name. Raises KeyError if there is none."""
+        return {stage.name: stage for stage in self.stages}[name]
+
+    def conv_output_px(self, stage: Stage, input_px: int) -> int:
+        """Side of a convolution's map, rounded up: 1 + ceil((224 - 11) / 4) = 55 (layer.py LocalLayerParser)."""
+        return 1 - (-(2 * stage.pad_px + input_px - stage.kernel_px) // stage.stride_px)
+
+    def pad_after_px(self, stage: Stage, input_px: int) -> int:
+        """Zeros that the rounding up adds on the right and below only: 3 for conv1 (filter_acts.cu)."""
+        return (
+            (self.conv_output_px(stage, input_px) - 1) * stage.stride_px
+            + stage.kernel_px - input_px - 2 * stage.pad_px
+        )  # fmt: skip
+
+    def inputs(self) -> Iterator[tuple[Stage, Size]]:
+        """Each stage with the size of what reaches it, all towers together."""
+        size: Size = (self.channels, self.input_px, self.input_px)
+        for stage in self.stages:
+            yield stage, size
+            size = self._pooled(stage, self._output(stage, size))
+
+    def groups(self, stage: Stage) -> int:
+        """Towers that read only their own maps; 1 when each sees everything."""
+        return self.towers if stage.reads == "own" else 1
+
+    def layers(self) -> tuple[Layer, ...]:
+        """Every stage, and the last pooling layer, whose size no convolution shows (6×6, read by fc6)."""
+        found = [self._layer(stage, size) for stage, size in self.inputs()]
+        pooled = [(stage, size) for stage, size in self.inputs() if "pool" in stage.order]
+        if pooled:
+            stage, size = pooled[-1]
+            place = 1 + self.stages.index(stage)
+            name = f"pool{stage.name.removeprefix('conv')}"
+            found.insert(place, Layer(name, self._pooled(stage, self._output(stage, size))))
+        return tuple(found)
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases of all stages; 60,965,224 for the paper's network ("60 million")."""
+        return sum(layer.parameters for layer in self.layers())
+
+    @property
+    def neurons(self) -> int:
+        """Outputs of all learned stages; 659,272 for the paper's network ("650,000")."""
+        return sum(layer.neurons for layer in self.layers())
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of one forward pass of one view."""
+        return sum(layer.macs for layer in self.layers())
+
+    def _output(self, stage: Stage, size: Size) -> Size:
+        if stage.kind == "full":
+            return (stage.maps, 1, 1)
+        side_px = self.conv_output_px(stage, size[1])
+        return (stage.maps, side_px, side_px)
+
+    def _pooled(self, stage: Stage, size: Size) -> Size:
+        if "pool" not in stage.order:
+            return size
+        side_px = self.pool.output_px(size[1])
+        return (size[0], side_px, side_px)
+
+    def _layer(self, stage: Stage, size: Size) -> Layer:
+        output = self._output(stage, size)
+        seen = size[0] // self.groups(stage)
+        weights = stage.maps * (prod(size) if stage.kind == "full" else seen * stage.kernel_px**2)
+        macs = weights * output[1] * output[2]
+        return Layer(stage.name, output, weights=weights, biases=stage.maps, macs=macs, neurons=prod(output))

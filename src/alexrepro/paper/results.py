@@ -1,0 +1,72 @@
+"""Every error rate the authors printed, by split and views.
+
+A printed number stands in a table only beside a measurement on the same split with the same views.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from alexrepro.paper.citation import Citation
+
+Views = Literal["centre", "ten"]
+
+
+@dataclass(frozen=True)
+class Reported:
+    """Errors that the authors printed, as fractions; None where the paper prints a dash."""
+
+    name: str
+    label: str
+    split: str
+    views: Views | None
+    top1_error: float | None
+    top5_error: float | None
+    cites: Citation
+
+
+@dataclass(frozen=True)
+class ReportedDelta:
+    """A printed difference in error, as fractions: the variation minus the paper's network."""
+
+    name: str
+    top1_delta: float | None
+    top5_delta: float | None
+    cites: Citation
+    split: str | None = None  # where the notebook says it was measured, when it says so
+
+
+TEST_2010 = "ilsvrc2010-test"
+VAL_2012 = "ilsvrc2012-val"
+
+SPARSE_CODING = Reported(
+    "sparse-coding", "Sparse coding", TEST_2010, None, 0.471, 0.282, Citation("§6", "Table 1, six models averaged")
+)
+SIFT_FVS = Reported(
+    "sift-fvs", "SIFT + FVs", TEST_2010, None, 0.457, 0.257, Citation("§6", "Table 1, two classifiers averaged")
+)
+CNN_2010 = Reported("cnn", "CNN", TEST_2010, "ten", 0.375, 0.170, Citation("§6", "Table 1"))
+CNN_2010_CENTRE = Reported(
+    "cnn-centre", "CNN, centre view", TEST_2010, "centre", 0.390, 0.183, Citation("§6", "footnote 4")
+)
+TABLE_1 = (SPARSE_CODING, SIFT_FVS, CNN_2010)
+
+SIFT_FVS_2012 = Reported(
+    "sift-fvs-2012", "SIFT + FVs", "ilsvrc2012-test", None, None, 0.262, Citation("§6", "Table 2, best second entry")
+)
+CNN_2012 = Reported("1-cnn", "1 CNN", VAL_2012, "ten", 0.407, 0.182, Citation("§6", "Table 2"))
+CNN_2012_FIVE = Reported("5-cnns", "5 CNNs", VAL_2012, "ten", 0.381, 0.164, Citation("§6", "Table 2"))
+CNN_2012_PRETRAINED = Reported("1-cnn-pretrained", "1 CNN*", VAL_2012, "ten", 0.390, 0.166, Citation("§6", "Table 2"))
+CNN_2012_SEVEN = Reported("7-cnns", "7 CNNs*", VAL_2012, "ten", 0.367, 0.154, Citation("§6", "Table 2"))
+TABLE_2 = (SIFT_FVS_2012, CNN_2012, CNN_2012_FIVE, CNN_2012_PRETRAINED, CNN_2012_SEVEN)
+
+FALL_2009 = Reported(
+    "fall-2009", "CNN, Fall 2009", "fall2009-half", None, 0.674, 0.409, Citation("§6", "10,184 classes, half of them test")
+)
+ALL_REPORTED = (*TABLE_1, CNN_2010_CENTRE, *TABLE_2, FALL_2009)
+
+ONE_TOWER = ReportedDelta("one-tower", 0.017, 0.012, Citation("§3.2", "half as many kernels, one GPU"), TEST_2010)
+NO_NORM = ReportedDelta("no-norm", 0.014, 0.012, Citation("§3.3", "response normalization"), VAL_2012)
+NO_OVERLAP = ReportedDelta("non-overlapping-pooling", 0.004, 0.003, Citation("§3.4", "s = z = 2"), VAL_2012)
+NO_COLOR_SHIFT = ReportedDelta("no-color-shift", 0.01, None, Citation("§4.1", "over 1%"))
+WITHOUT_MIDDLE = ReportedDelta("without-middle-conv", 0.02, None, Citation("§7", "about 2% for any middle layer"))
+ALL_DELTAS = (ONE_TOWER, NO_NORM, NO_OVERLAP, NO_COLOR_SHIFT, WITHOUT_MIDDLE)

@@ -1,0 +1,82 @@
+"""How the network was trained and what it was shown: §4.1, §4.2 and §5 as data.
+
+Epochs count from 1, as in the 2012 notebook: a switch at epoch 25 holds from the first update of epoch 25 on.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from alexrepro.paper.citation import cited
+
+
+@dataclass(frozen=True)
+class At:
+    """One line of a schedule: from this epoch on, these rates, for these stages (all when none is named).
+
+    A stage that was named follows only the lines that name it, as conv1 does in the 2012 notebook.
+    """
+
+    epoch: int
+    rate: float | None = None
+    bias_rate: float | None = None
+    color_shift: bool | None = None
+    stages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Script:
+    """A schedule written down in advance: the changes that the 2012 author made by hand, with their epochs."""
+
+    at: tuple[At, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """Divide the rate when the validation error stops improving, a fixed number of times (§5)."""
+
+    factor: float = cited(10.0, "§5", "divide the learning rate by 10")
+    drops: int = cited(3, "§5", "reduced three times prior to termination")
+    patience_epochs: int = cited(5, "silent, chosen", "the paper does not say how long the error must stall")
+
+
+@dataclass(frozen=True)
+class Training:
+    """Stochastic gradient descent with momentum; the defaults are the paper's text (§5)."""
+
+    batch: int = cited(128, "§5", "batch size of 128 examples")
+    momentum: float = cited(0.9, "§5", "momentum of 0.9")
+    weight_decay: float = cited(0.0005, "§5", "weight decay of 0.0005")
+    bias_decay: float = cited(0.0, "layer.cu WeightLayer", "the rule is printed for weights; biases have none")
+    rate: float = cited(0.01, "§5", "initialized at 0.01")
+    bias_rate: float = cited(0.01, "§5", "an equal learning rate for all layers")
+    epochs: int = cited(90, "§5", "roughly 90 cycles through the training set")
+    schedule: Plateau | Script = cited(Plateau(), "§5", "divide by 10 when the validation error stopped improving")
+    reshuffles: bool = cited(True, "silent, chosen", "a new order each epoch; the 2012 code kept one order")
+    precision: Literal["float32", "bf16"] = cited("float32", "silent, chosen", "what 2012 hardware computed in")
+
+
+@dataclass(frozen=True)
+class ColorShift:
+    """A multiple of each principal component of the training pixels, added to the whole image (§4.1)."""
+
+    std: float = cited(0.1, "§4.1", "standard deviation 0.1")
+    reading: Literal["deviation", "unit_variance", "variance"] = cited(
+        "deviation",
+        "convdata_jpeg.py",
+        "what λ is: the code multiplies by standard deviations; printed are eigenvalues, of pixels 0-255 or 0-1",
+    )
+    divide_by: float = cited(1.0, "§4.1", "no rescaling is printed; convdata_jpeg.py divides by 1.1")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What happens to an image on its way into training; the defaults are the paper's text (§4.1)."""
+
+    crops: bool = cited(True, "§4.1", "random 224×224 patches")
+    flips: bool = cited(True, "§4.1", "and their horizontal reflections")
+    last_offset_px: int = cited(32, "convdata_jpeg.py", "0..32 in each axis; the printed factor 2048 needs 0..31")
+    shared_by: int = cited(1, "silent, chosen", "images that share a crop and a flip; convdata_jpeg.py: 32")
+    mean: Literal["aligned", "central"] = cited(
+        "aligned", "§2", "each pixel minus its mean; convdata_jpeg.py subtracts the central part from every crop"
+    )
+    color_shift: ColorShift | None = cited(ColorShift(), "§4.1", "alter the intensities of the RGB channels")

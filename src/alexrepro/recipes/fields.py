@@ -1,0 +1,153 @@
+"""Dotted field paths: reading, changing and listing every field of a tree of frozen dataclasses.
+
+`network.norm.alpha` walks fields; `network.conv2.pad_px` walks into the tuple of stages by stage name.
+The same paths serve `but`, `--set`, TOML files, digests and the printed difference between two recipes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from difflib import get_close_matches
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from alexrepro.errors import Exit, Refusal
+
+
+def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf below a dataclass as (dotted path, plain value), in the order of the fields.
+
+    An optional part that is absent is one leaf with the value None; a part that may have several types gives
+    its type as the leaf `<path>.kind`; named parts (stages) are listed in `<path>` and follow by name.
+    """
+    dot = f"{path}." if path else ""
+    for item in fields(value):
+        part, here = getattr(value, item.name), f"{dot}{item.name}"
+        if is_named_tuple_of_parts(part):
+            yield here, [p.name for p in part]
+            for p in part:
+                yield from flatten(p, f"{dot}{p.name}")
+        elif is_dataclass(part):
+            if len(_dataclasses(_type_of(value, item.name))) > 1:
+                yield f"{here}.kind", type(part).__name__.lower()
+            yield from flatten(part, here)
+        elif isinstance(part, tuple):
+            yield here, [_plain(p) for p in part]
+        else:
+            yield here, part
+
+
+def changed(value: Any, path: str, new: Any) -> Any:
+    """A copy of the dataclass in which the field at the path is replaced; the type is checked.
+
+    Setting a stage to None removes it. Raises Refusal for an unknown field or a value of the wrong type.
+    """
+    name, _, rest = path.partition(".")
+    stages = getattr(value, "stages", ())
+    if is_named_tuple_of_parts(stages) and name in {s.name for s in stages}:
+        return replace(value, stages=_changed_stages(stages, name, rest, new))
+    if name not in {f.name for f in fields(value)}:
+        raise _unknown(value, name, stages)
+    part, declared = getattr(value, name), _type_of(value, name)
+    if not rest:
+        return replace(value, **{name: _checked(new, declared, path)})
+    if rest == "kind":
+        return replace(value, **{name: _kind_of(new, declared)()})
+    if part is None and len(_dataclasses(declared)) == 1:
+        part = _dataclasses(declared)[0]()  # `network.same_map_norm.alpha=…` switches the norm on
+    if not is_dataclass(part):
+        raise _unknown(value, path, stages)
+    return replace(value, **{name: changed(part, rest, new)})
+
+
+def is_named_tuple_of_parts(value: Any) -> bool:
+    """Whether this is a tuple of dataclasses that have names, as the stages of a network are."""
+    return isinstance(value, tuple) and bool(value) and all(is_dataclass(v) and hasattr(v, "name") for v in value)
+
+
+def _changed_stages(stages: tuple[Any, ...], name: str, rest: str, new: Any) -> tuple[Any, ...]:
+    if not rest and new is None:
+        return tuple(s for s in stages if s.name != name)
+    if not rest:
+        raise Refusal(f"{name} is a whole stage.", fix=f"Set one field, such as {name}.maps, or {name}=none.")
+    return tuple(changed(s, rest, new) if s.name == name else s for s in stages)
+
+
+def _type_of(value: Any, name: str) -> Any:
+    return get_type_hints(type(value))[name]
+
+
+def _options(declared: Any) -> tuple[Any, ...]:
+    return get_args(declared) if get_origin(declared) in (Union, UnionType) else (declared,)
+
+
+def _dataclasses(declared: Any) -> list[Any]:
+    return [o for o in _options(declared) if is_dataclass(o)]
+
+
+def _kind_of(kind: Any, declared: Any) -> Any:
+    named = {o.__name__.lower(): o for o in _dataclasses(declared)}
+    if kind not in named:
+        raise Refusal(f"{kind!r} is not one of {', '.join(sorted(named))}.", fix="Use one of those names.")
+    return named[kind]
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value) if getattr(value, f.name) != f.default}
+    return [_plain(v) for v in value] if isinstance(value, tuple) else value
+
+
+def _checked(new: Any, declared: Any, path: str) -> Any:
+    for option in _options(declared):
+        fitting = _fitting(new, option, path)
+        if fitting is not _MISFIT:
+            return fitting
+    wanted = " or ".join(_spoken(o) for o in _options(declared))
+    raise Refusal(
+        f"{path} = {new!r} does not fit: it must be {wanted}.",
+        fix=f"Example: --set {path}=VALUE; see alexrepro recipes show as-run-2012.",
+        exit_code=Exit.USAGE,
+    )
+
+
+_MISFIT = object()
+
+
+def _fitting(new: Any, option: Any, path: str) -> Any:
+    """The value as this type, or _MISFIT."""
+    origin = get_origin(option)
+    if option in (None, NoneType):
+        return None if new is None else _MISFIT
+    if origin is Literal:
+        return new if new in get_args(option) else _MISFIT
+    if origin is tuple:
+        if not isinstance(new, list | tuple):
+            return _MISFIT
+        inner = get_args(option)[0]
+        return tuple(_checked(v, inner, path) for v in new)
+    if is_dataclass(option) and isinstance(option, type):
+        if isinstance(new, dict) and set(new) <= {f.name for f in fields(option)}:
+            return option(**{k: _checked(v, get_type_hints(option)[k], f"{path}.{k}") for k, v in new.items()})
+        return new if isinstance(new, option) else _MISFIT
+    if option is float and isinstance(new, int) and not isinstance(new, bool):
+        return float(new)
+    return new if type(new) is option else _MISFIT
+
+
+def _spoken(option: Any) -> str:
+    if option is NoneType:
+        return "none"
+    if get_origin(option) is Literal:
+        return " or ".join(repr(v) for v in get_args(option))
+    return getattr(option, "__name__", str(option))
+
+
+def _unknown(value: Any, name: str, stages: tuple[Any, ...]) -> Refusal:
+    known = [f.name for f in fields(value)] + [s.name for s in stages if hasattr(s, "name")]
+    near = get_close_matches(name, known, n=1)
+    meant = f"; did you mean '{near[0]}'?" if near else f"; it has {', '.join(known)}."
+    return Refusal(
+        f"{type(value).__name__} has no field '{name}'{meant}",
+        fix="See the fields with: alexrepro recipes show as-run-2012.",
+        exit_code=Exit.USAGE,
+    )

@@ -1,0 +1,152 @@
+"""A recipe: everything that can change a number, with its name and its difference from another recipe.
+
+`but` makes a new recipe from a sentence: like `as-run-2012`, but `network.norm` is None.
+The digest names the run folder; a recipe with the same fields has the same digest whatever it is called.
+"""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from alexrepro.errors import Exit, Refusal
+from alexrepro.paper.network import Network
+from alexrepro.paper.training import Augmentation, Script, Training
+from alexrepro.recipes.fields import changed, flatten
+
+EDITION = 1  # raised when a default is corrected, so that a corrected recipe never reuses an old run folder
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Network, training and augmentation under one name; the defaults are the paper's text."""
+
+    name: str = "as-printed"
+    says: str = "the text of the paper"
+    network: Network = field(default_factory=Network)
+    training: Training = field(default_factory=Training)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def fields(self) -> dict[str, Any]:
+        """Every field that can change a number, by dotted path."""
+        parts = {"network": self.network, "training": self.training, "augmentation": self.augmentation}
+        return {path: leaf for part, value in parts.items() for path, leaf in flatten(value, part)}
+
+    def but(self, changes: Mapping[str, Any], *, name: str | None = None, says: str | None = None) -> "Recipe":
+        """The same recipe with some fields changed, by dotted path; raises Refusal for what does not fit.
+
+        Without a name the recipe keeps its own: the digest already tells the two apart.
+        """
+        result = self
+        for path, value in changes.items():
+            part, _, rest = path.partition(".")
+            if part not in ("network", "training", "augmentation"):
+                raise Refusal(
+                    f"A recipe has no part '{part}'.",
+                    fix="Paths begin with network., training. or augmentation.; see: alexrepro recipes show.",
+                    exit_code=Exit.USAGE,
+                )
+            result = replace(result, **{part: changed(getattr(result, part), rest, value)})
+        return replace(result, name=name or self.name, says=says or self.says)
+
+    def for_classes(self, classes: int) -> "Recipe":
+        """The same recipe with as many classes as a data set has."""
+        last = self.network.stages[-1].name
+        return self if classes == self.network.classes else self.but({f"network.{last}.maps": classes})
+
+    def shortened(self, epochs: int) -> "Recipe":
+        """The same recipe squeezed into fewer epochs: each line of its schedule keeps its share of the way."""
+        share = epochs / self.training.epochs
+        changes: dict[str, Any] = {"training.epochs": epochs}
+        if isinstance(self.training.schedule, Script):
+            lines = self.training.schedule.at
+            changes["training.schedule"] = Script(
+                tuple(replace(line, epoch=1 + round((line.epoch - 1) * share)) for line in lines)
+            )
+        return self.but(changes)
+
+    @property
+    def digest(self) -> str:
+        """Six hexadecimal digits computed from EDITION and the fields that differ from the defaults."""
+        standard = Recipe().fields()
+        differing = {p: v for p, v in self.fields().items() if p not in standard or standard[p] != v}
+        text = json.dumps([EDITION, differing], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:6]
+
+    def to_toml(self) -> str:
+        """The fully resolved recipe as TOML, one dotted key a line; `from_toml` gives the same recipe back."""
+        lines = [f"# alexrepro recipe {self.name}-{self.digest}", f"name = {_toml(self.name)}", f"says = {_toml(self.says)}"]
+        lines += [f"{path} = {_toml(value)}" for path, value in self.fields().items()]
+        return "\n".join(lines) + "\n"
+
+
+def differences(one: Recipe, other: Recipe) -> dict[str, tuple[Any, Any]]:
+    """The fields in which two recipes differ: path -> (value in one, value in the other); absent is None."""
+    left, right = one.fields(), other.fields()
+    paths = list(dict.fromkeys([*left, *right]))
+    return {p: (left.get(p), right.get(p)) for p in paths if left.get(p) != right.get(p)}
+
+
+def from_toml(path: Path) -> Recipe:
+    """The recipe of a file written by `to_toml`, or of a hand-written one that changes some of the defaults.
+
+    Raises Refusal if the file is missing, is not TOML, or names an unknown field.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Refusal(
+            f"There is no recipe file {path}.", fix="List the named recipes with: alexrepro recipes list.",
+            exit_code=Exit.MISSING_INPUT,
+        ) from None  # fmt: skip
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Refusal(f"{path} is not TOML: {error}", fix="Write one `path = value` a line.") from None
+    name, says = table.pop("name", path.stem), table.pop("says", f"read from {path.name}")
+    recipe = Recipe(name=name, says=says)
+    return recipe.but(_changes(table, recipe))
+
+
+def value_from_text(text: str) -> Any:
+    """The value that `--set path=text` means: a TOML value, `none`, or else the text itself."""
+    if text.lower() == "none":
+        return None
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _changes(table: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """Leaves of the nested table as changes; stages that the file's list leaves out are removed first."""
+    kept = table.get("network", {}).pop("stages", None)
+    known = [stage.name for stage in recipe.network.stages]
+    if kept is not None and not set(kept) <= set(known):
+        raise Refusal(
+            f"Unknown stages {sorted(set(kept) - set(known))}.", fix=f"The stages are {', '.join(known)}."
+        )
+    removed = {f"network.{name}": None for name in known if kept is not None and name not in kept}
+    leaves = {path: None if value == "none" else value for path, value in _leaves(table)}
+    kinds = {path: value for path, value in leaves.items() if path.endswith(".kind")}
+    return {**removed, **kinds, **{path: value for path, value in leaves.items() if path not in kinds}}
+
+
+def _leaves(table: dict[str, Any], path: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in table.items():
+        here = f"{path}.{key}" if path else key
+        found += _leaves(value, here) if isinstance(value, dict) else [(here, value)]
+    return found
+
+
+def _toml(value: Any) -> str:
+    """A plain value as TOML; None, which TOML lacks, is the word "none"."""
+    if value is None:
+        return '"none"'
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    return json.dumps(value, ensure_ascii=False)

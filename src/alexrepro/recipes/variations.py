@@ -1,0 +1,90 @@
+"""Ablations as data: like a recipe, but with some fields changed, testing a printed number.
+
+A variation holds changes only, so that it applies to any recipe that has the fields; `ablate` says which one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from alexrepro.errors import Exit, Refusal
+from alexrepro.paper import results
+from alexrepro.paper.logbook import Logged, logged
+from alexrepro.paper.network import Pool
+from alexrepro.recipes.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Variation:
+    """Like X, but Y, testing Z: a claim of the paper as a change of fields."""
+
+    name: str
+    says: str
+    but: Mapping[str, Any]
+    halves: tuple[str, ...] = ()
+    tests: results.ReportedDelta | None = None
+    logged: Logged | None = None
+    section: str = ""
+
+    def of(self, base: Recipe) -> Recipe:
+        """The base recipe with this change, named after both."""
+        fields = base.fields()
+        changes = {**self.but, **{path: fields[path] // 2 for path in self.halves}}
+        return base.but(changes, name=f"{base.name}+{self.name}", says=f"like {base.name}, but {self.says}")
+
+
+VARIATIONS = {
+    variation.name: variation
+    for variation in (
+        Variation(
+            "no-norm", "without any response normalization", {"network.norm": None, "network.same_map_norm": None},
+            tests=results.NO_NORM, logged=logged("148"), section="§3.3",
+        ),
+        Variation(
+            "non-overlapping-pooling", "with 2×2 pooling windows 2 pixels apart",
+            {"network.pool": Pool(size_px=2), "network.conv2.pad_px": 1, "network.conv5.pad_px": 0},  # layers-147.cfg
+            tests=results.NO_OVERLAP, logged=logged("147"), section="§3.4",
+        ),
+        Variation(
+            "one-tower", "on one GPU with half the kernels, except in the last conv layer and the full ones",
+            {"network.towers": 1},
+            halves=tuple(f"network.conv{i}.maps" for i in (1, 2, 3, 4)),  # layers-145-half.cfg
+            tests=results.ONE_TOWER, logged=logged("145-half"), section="§3.2",
+        ),
+        Variation("tanh", "with tanh in place of the ReLU", {"network.response": "tanh"}, section="§3.1"),
+        Variation(
+            "without-conv3", "without conv3; conv4 takes over its view of both towers",
+            {"network.conv3": None, "network.conv4.reads": "both"}, tests=results.WITHOUT_MIDDLE, section="§7",
+        ),
+        Variation(
+            "without-conv4", "without conv4", {"network.conv4": None}, tests=results.WITHOUT_MIDDLE, section="§7"
+        ),
+        Variation(
+            "without-conv5", "without conv5; its pooling follows conv4",
+            {"network.conv5": None, "network.conv4.order": ("pool", "response")},
+            tests=results.WITHOUT_MIDDLE, section="§7",
+        ),
+        Variation(
+            "no-color-shift", "without the color shift", {"augmentation.color_shift": None},
+            tests=results.NO_COLOR_SHIFT, section="§4.1",
+        ),
+        Variation("no-dropout", "without dropout", {"network.dropout": 0.0}, section="§4.2"),
+        Variation(
+            "no-crops", "with the centre view only, neither cropped at random nor mirrored",
+            {"augmentation.crops": False, "augmentation.flips": False}, section="§4.1",
+        ),
+        Variation("no-weight-decay", "without weight decay", {"training.weight_decay": 0.0}, section="§5"),
+    )
+}  # fmt: skip
+
+
+def find_variation(name: str) -> Variation:
+    """The variation of this name; raises Refusal with the nearest name if there is none."""
+    if name not in VARIATIONS:
+        near = get_close_matches(name, VARIATIONS, n=1)
+        meant = f"; did you mean {near[0]}?" if near else "."
+        raise Refusal(
+            f"There is no variation {name}{meant}", fix="List them with: alexrepro ablate.", exit_code=Exit.USAGE
+        )
+    return VARIATIONS[name]

@@ -1,0 +1,1 @@
+"""Finished runs in; tables, figures and pages out. Nothing here trains."""
