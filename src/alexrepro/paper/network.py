@@ -27,7 +27,9 @@ class Norm:
     alpha: float = cited(1e-4, "§3.3", "α = 10⁻⁴")
     beta: float = cited(0.75, "§3.3", "β = 0.75")
     divide_alpha_by_n: bool = cited(False, "§3.3", "α multiplies the plain sum; layer.py NormLayerParser divides by n")
-    per_tower: bool = cited(False, "§3.3", "N counts all maps of the layer; in layers-145.cfg windows stop at the tower")
+    per_tower: bool = cited(
+        False, "§3.3", "N counts all maps of the layer; in layers-145.cfg windows stop at the tower"
+    )
 
     @property
     def coefficient(self) -> float:

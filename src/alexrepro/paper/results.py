@@ -60,7 +60,13 @@ CNN_2012_SEVEN = Reported("7-cnns", "7 CNNs*", VAL_2012, "ten", 0.367, 0.154, Ci
 TABLE_2 = (SIFT_FVS_2012, CNN_2012, CNN_2012_FIVE, CNN_2012_PRETRAINED, CNN_2012_SEVEN)
 
 FALL_2009 = Reported(
-    "fall-2009", "CNN, Fall 2009", "fall2009-half", None, 0.674, 0.409, Citation("§6", "10,184 classes, half of them test")
+    "fall-2009",
+    "CNN, Fall 2009",
+    "fall2009-half",
+    None,
+    0.674,
+    0.409,
+    Citation("§6", "10,184 classes, half of them test"),
 )
 ALL_REPORTED = (*TABLE_1, CNN_2010_CENTRE, *TABLE_2, FALL_2009)
 

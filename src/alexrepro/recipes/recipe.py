@@ -7,7 +7,7 @@ The digest names the run folder; a recipe with the same fields has the same dige
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,11 @@ class Recipe:
 
     def to_toml(self) -> str:
         """The fully resolved recipe as TOML, one dotted key a line; `from_toml` gives the same recipe back."""
-        lines = [f"# alexrepro recipe {self.name}-{self.digest}", f"name = {_toml(self.name)}", f"says = {_toml(self.says)}"]
+        lines = [
+            f"# alexrepro recipe {self.name}-{self.digest}",
+            f"name = {_toml(self.name)}",
+            f"says = {_toml(self.says)}",
+        ]
         lines += [f"{path} = {_toml(value)}" for path, value in self.fields().items()]
         return "\n".join(lines) + "\n"
 
@@ -109,8 +113,20 @@ def from_toml(path: Path) -> Recipe:
     return recipe.but(_changes(table, recipe))
 
 
-def value_from_text(text: str) -> Any:
-    """The value that `--set path=text` means: a TOML value, `none`, or else the text itself."""
+def parse_changes(texts: Iterable[str]) -> dict[str, Any]:
+    """What `--set path=value` means, for each text: the value is a TOML value, `none`, or else plain text."""
+    changes: dict[str, Any] = {}
+    for text in texts:
+        path, equals, value = text.partition("=")
+        if not equals:
+            raise Refusal(
+                f"--set {text} has no '='.", fix="Write --set network.norm=none, for example.", exit_code=Exit.USAGE
+            )
+        changes[path.strip()] = _value(value.strip())
+    return changes
+
+
+def _value(text: str) -> Any:
     if text.lower() == "none":
         return None
     try:
@@ -124,9 +140,7 @@ def _changes(table: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
     kept = table.get("network", {}).pop("stages", None)
     known = [stage.name for stage in recipe.network.stages]
     if kept is not None and not set(kept) <= set(known):
-        raise Refusal(
-            f"Unknown stages {sorted(set(kept) - set(known))}.", fix=f"The stages are {', '.join(known)}."
-        )
+        raise Refusal(f"Unknown stages {sorted(set(kept) - set(known))}.", fix=f"The stages are {', '.join(known)}.")
     removed = {f"network.{name}": None for name in known if kept is not None and name not in kept}
     leaves = {path: None if value == "none" else value for path, value in _leaves(table)}
     kinds = {path: value for path, value in leaves.items() if path.endswith(".kind")}

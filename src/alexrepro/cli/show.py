@@ -1,0 +1,30 @@
+"""How commands print: one JSON object or a table on stdout, everything else on stderr."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_json(result: Mapping[str, Any]) -> None:
+    """Print exactly one JSON object on stdout."""
+    print(json.dumps(result, indent=2, ensure_ascii=False))
+
+
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()
+) -> None:
+    """Print a table on stdout; the columns named in `right` are right-aligned."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="right" if column in set(right) else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    Console().print(table)
+
+
+def percent(error: float | None, digits: int = 1) -> str:
+    """An error as the paper prints it: 0.375 is `37.5 %`; nothing for None."""
+    return "" if error is None else f"{100 * error:.{digits}f} %"
