@@ -9,7 +9,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of run folders.", show_default=True)]
 Stores = Annotated[Path, typer.Option("--stores", help="Folder of stores that `prepare` wrote.", show_default=True)]
 StorePath = Annotated[
-    Path | None, typer.Option("--store", help="Store to read. Default: the newest fitting one under --stores.")
+    Path | None,
+    typer.Option("--store", help="Store folder, or the name of a data set. Default: the newest fitting one."),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random draw.", show_default=True)]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", show_default=True)]

@@ -220,7 +220,7 @@ class Network:
 
     def _layer(self, stage: Stage, size: Size) -> Layer:
         output = self._output(stage, size)
-        seen = size[0] // self.groups(stage)
-        weights = stage.maps * (prod(size) if stage.kind == "full" else seen * stage.kernel_px**2)
+        window = size[1] * size[2] if stage.kind == "full" else stage.kernel_px**2
+        weights = stage.maps * (size[0] // self.groups(stage)) * window
         macs = weights * output[1] * output[2]
         return Layer(stage.name, output, weights=weights, biases=stage.maps, macs=macs, neurons=prod(output))

@@ -1,0 +1,132 @@
+"""Views of images as pure tensor functions: what the network is shown in training and in testing (§2, §4.1).
+
+B batch, S side of a view in pixels. Pixels are RGB, 0-255, as in 2012: no division by 255 or by a deviation.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from alexrepro.errors import Refusal
+from alexrepro.paper.results import Views
+from alexrepro.paper.training import Augmentation, ColorShift
+
+Place = tuple[int, int, bool]  # offset y, offset x in pixels, mirrored
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """What the training set's pixels are like: the mean image and the principal components of RGB.
+
+    mean_image: float32 (3, 256, 256), 0-255. eigenvalues: (3,), variances of pixels on the 0-1 scale, descending.
+    eigenvectors: (3, 3), one per column.
+    """
+
+    mean_image: Tensor
+    eigenvalues: Tensor
+    eigenvectors: Tensor
+
+    def to(self, device: torch.device) -> "Pixels":
+        """The same on another device."""
+        return Pixels(self.mean_image.to(device), self.eigenvalues.to(device), self.eigenvectors.to(device))
+
+
+def training_view(
+    crops: Tensor, *, offsets_px: Tensor, mirrored: Tensor, colors: Tensor, pixels: Pixels, augmentation: Augmentation
+) -> Tensor:
+    """Crops minus the mean, mirrored where drawn, shifted in color: float32 (B, 3, S, S) (§2, §4.1).
+
+    crops: uint8 (B, 3, S, S); offsets_px: (B, 2) y and x of each crop; mirrored: bool (B,); colors: (B, 3).
+    The central mean is subtracted after mirroring (convdata_jpeg.py), the aligned one from the pixels it belongs to.
+    """
+    side_px = crops.shape[-1]
+    flip = mirrored[:, None, None, None]
+    views = crops.float()
+    if augmentation.mean == "aligned":
+        views = views - _mean_at(pixels.mean_image, offsets_px, side_px)
+        views = torch.where(flip, views.flip(3), views)
+    else:
+        views = torch.where(flip, views.flip(3), views) - centre_view(pixels.mean_image, side_px)
+    if augmentation.color_shift:
+        shift = color_shift(colors, pixels=pixels, settings=augmentation.color_shift)
+        views = (views + shift[:, :, None, None]) / augmentation.color_shift.divide_by
+    return views
+
+
+def color_shift(colors: Tensor, *, pixels: Pixels, settings: ColorShift) -> Tensor:
+    """What is added to each channel: Σ pᵢ · αᵢ · λᵢ with α ~ N(0, std²), in gray levels, (B, 3) (§4.1).
+
+    λ is the standard deviation along each component (convdata_jpeg.py), or, as other readings of the text have it,
+    the variance of pixels on the 0-1 scale delivered in gray levels, or the variance of pixels on 0-255.
+    """
+    scale = {
+        "deviation": pixels.eigenvalues.sqrt() * 255,
+        "unit_variance": pixels.eigenvalues * 255,
+        "variance": pixels.eigenvalues * 255**2,
+    }[settings.reading]
+    return (settings.std * colors * scale) @ pixels.eigenvectors.T
+
+
+def centre_view(images: Tensor, side_px: int) -> Tensor:
+    """The central S×S of images (..., H, W); the offset is rounded down."""
+    top, left = (images.shape[-2] - side_px) // 2, (images.shape[-1] - side_px) // 2
+    return images[..., top : top + side_px, left : left + side_px]
+
+
+def places(views: Views, height_px: int, width_px: int, side_px: int) -> list[Place]:
+    """Where the views of testing are cut: the centre, or the five patches and then their mirror images (§4.1).
+
+    The order of the five is top left, top right, centre, bottom left, bottom right (convdata_jpeg.py).
+    Raises Refusal if a view does not fit into the image.
+    """
+    if min(height_px, width_px) < side_px:
+        raise Refusal(
+            f"A view of {side_px} px does not fit into an image of {height_px}×{width_px} px.",
+            fix="Lower it with: --set network.input_px=N.",
+        )
+    bottom, right = height_px - side_px, width_px - side_px
+    centre = (bottom // 2, right // 2)
+    if views == "centre":
+        return [(*centre, False)]
+    five = [(0, 0), (0, right), centre, (bottom, 0), (bottom, right)]
+    return [(y, x, mirrored) for mirrored in (False, True) for y, x in five]
+
+
+def cut(images: Tensor, place: Place, side_px: int) -> Tensor:
+    """The S×S view at a place of images (..., H, W)."""
+    y, x, mirrored = place
+    view = images[..., y : y + side_px, x : x + side_px]
+    return view.flip(-1) if mirrored else view
+
+
+def ten_views(images: Tensor, side_px: int) -> Tensor:
+    """Four corners and the centre of each image, then their mirror images (§4.1).
+
+    images: (B, 3, H, W) with H, W >= S. Returns (B, 10, 3, S, S); view v + 5 mirrors view v.
+    Raises Refusal if an image is smaller than a view.
+    """
+    found = places("ten", images.shape[-2], images.shape[-1], side_px)
+    return torch.stack([cut(images, place, side_px) for place in found], dim=1)
+
+
+def testing_views(
+    images: Tensor, *, views: Views, side_px: int, pixels: Pixels, augmentation: Augmentation
+) -> Iterator[Tensor]:
+    """The views of testing one after the other, each minus the mean: float32 (B, 3, S, S) (§4.1).
+
+    images: uint8 (B, 3, 256, 256). The mean is the central part for every view, or that of each view's own place.
+    """
+    for place in places(views, images.shape[-2], images.shape[-1], side_px):
+        if augmentation.mean == "aligned":
+            mean = cut(pixels.mean_image, place, side_px)
+        else:
+            mean = centre_view(pixels.mean_image, side_px)
+        yield cut(images, place, side_px).float() - mean
+
+
+def _mean_at(mean_image: Tensor, offsets_px: Tensor, side_px: int) -> Tensor:
+    """The mean image cut at each offset: (B, 3, S, S)."""
+    windows = mean_image.unfold(1, side_px, 1).unfold(2, side_px, 1)  # (3, Y, X, S, S), a view without copies
+    return windows[:, offsets_px[:, 0], offsets_px[:, 1]].transpose(0, 1)

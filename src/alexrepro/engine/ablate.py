@@ -1,0 +1,46 @@
+"""Ablation: train the base and its variations with the same seeds on the same images, and test them alike.
+
+Finished runs are taken as they are and interrupted ones continue, so the whole can be stopped and repeated.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from alexrepro.data.store import Store
+from alexrepro.engine.evaluate import evaluate
+from alexrepro.engine.machine import Machine
+from alexrepro.engine.run import Evaluation, Run
+from alexrepro.engine.train import train
+from alexrepro.paper.results import Views
+from alexrepro.progress import say
+from alexrepro.recipes.recipe import Recipe
+
+
+def ablate(
+    recipes: Sequence[Recipe],
+    *,
+    store: Store,
+    validation: Store | None,
+    test: Store,
+    views: Views,
+    runs: Path,
+    seeds: Sequence[int],
+    machine: Machine,
+) -> list[list[Evaluation]]:
+    """For each recipe, one evaluation per seed on the test store, in the order of the seeds.
+
+    Seeds go outermost, so that an interrupted ablation holds complete comparisons for the first seeds.
+    """
+    found: list[list[Evaluation]] = [[] for _ in recipes]
+    for seed in seeds:
+        for recipe, evaluations in zip(recipes, found, strict=True):
+            say(f"Seed {seed}: {recipe.name}, {recipe.says}.")
+            run = train(recipe, store=store, validation=validation, runs=runs, seed=seed, machine=machine)
+            evaluations.append(_saved(run, test, views) or evaluate(run, test, views=views, machine=machine))
+    return found
+
+
+def _saved(run: Run, store: Store, views: Views) -> Evaluation | None:
+    """The evaluation that a finished run already has of this split and these views."""
+    split = f"{store.manifest.dataset}-{store.manifest.split}"
+    return next((e for e in run.evaluations if (e.split, e.views) == (split, views)), None)

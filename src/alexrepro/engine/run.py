@@ -1,0 +1,234 @@
+"""A run: one recipe, one data set, one seed, one folder. Every file name below `runs/` is spelled here.
+
+runs/<recipe>-<digest>/recipe.toml and <dataset>-seed-<n>/ with environment.json, pixels.safetensors, metrics.csv,
+validation.csv, checkpoints/, evaluations/ and, when it is complete, result.json.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+from filelock import FileLock, Timeout
+
+from alexrepro.engine.files import read_json, write_json, write_text
+from alexrepro.errors import Exit, Refusal
+from alexrepro.paper.results import Views
+from alexrepro.progress import say
+from alexrepro.recipes.recipe import Recipe, from_toml
+
+METRICS = ("step", "epoch", "images", "loss", "rate", "images_per_second")
+VALIDATION = ("epoch", "split", "views", "images", "top1_error", "top5_error", "loss")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Exact counts of one run on one split; loss is the mean of -log p of the true class, in nats."""
+
+    run: str
+    recipe: str
+    digest: str
+    seed: int
+    epochs: int
+    dataset: str
+    split: str
+    views: Views
+    images: int
+    top1_correct: int
+    top5_correct: int
+    loss: float
+
+    @property
+    def top1_error(self) -> float:
+        """Share of images whose most probable class is wrong (§2)."""
+        return 1 - self.top1_correct / self.images
+
+    @property
+    def top5_error(self) -> float:
+        """Share of images whose class is not among the five most probable (§2)."""
+        return 1 - self.top5_correct / self.images
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder and what is in it."""
+
+    folder: Path
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The recipe, read from the folder above."""
+        return from_toml(self.folder.parent / "recipe.toml")
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What the run was started with: seed, data set, stores, versions, device."""
+        return read_json(self._environment)
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """What the run reached, or None while it is unfinished."""
+        return read_json(self._result) if self._result.exists() else None
+
+    @property
+    def pixels_file(self) -> Path:
+        """Mean image and color axes of the training store, which testing needs too."""
+        return self.folder / "pixels.safetensors"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.folder / "checkpoints"
+
+    @property
+    def metrics(self) -> list[dict[str, str]]:
+        """One row per update."""
+        return _read_rows(self._metrics)
+
+    @property
+    def validations(self) -> list[dict[str, str]]:
+        """One row per validated epoch."""
+        return _read_rows(self._validation)
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """Every saved evaluation."""
+        return [Evaluation(**read_json(path)) for path in sorted(self._evaluations.glob("*.json"))]
+
+    def begin(self, recipe: Recipe, environment: Mapping[str, Any]) -> None:
+        """Write the recipe and the environment of a new run, or check that an old one had the same stores."""
+        if self._environment.exists():
+            before = self.environment["stores"]
+            if before != environment["stores"]:
+                raise Refusal(
+                    f"{self.folder} was trained on {before}, not on {environment['stores']}.",
+                    fix="Choose its stores with --store, or another folder with --runs.",
+                )
+            return
+        write_text(self.folder.parent / "recipe.toml", recipe.to_toml())
+        write_json(self._environment, dict(environment))
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Mark the run as complete."""
+        write_json(self._result, dict(result))
+
+    def set_aside(self) -> None:
+        """Keep an earlier run of the same name under another one, so that a new one can begin."""
+        if self._environment.exists():
+            stamp = self.environment["started"].translate({ord(sign): None for sign in "-:+"})
+            aside = self.folder.with_name(f"{self.folder.name}.{stamp}")
+            self.folder.rename(aside)
+            self.folder.mkdir()
+            say(f"The earlier run is now {aside}.")
+
+    def add_metrics(self, rows: Iterable[Sequence[object]]) -> None:
+        """Append rows to metrics.csv."""
+        _append(self._metrics, METRICS, rows)
+
+    def add_validation(self, row: Sequence[object]) -> None:
+        """Append a row to validation.csv."""
+        _append(self._validation, VALIDATION, [row])
+
+    def forget_after(self, *, step: int, epoch: int) -> None:
+        """Drop rows that a resumed run will write again: later than its checkpoint."""
+        _keep(self._metrics, METRICS, [row for row in self.metrics if int(row["step"]) <= step])
+        _keep(self._validation, VALIDATION, [row for row in self.validations if int(row["epoch"]) <= epoch])
+
+    def save_evaluation(self, evaluation: Evaluation) -> Path:
+        """Write an evaluation; the newest of a split and its views replaces the one before."""
+        path = self._evaluations / f"{evaluation.split}.{evaluation.views}.json"
+        write_json(path, asdict(evaluation))
+        return path
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder; raises Refusal at once if another process trains in it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.folder / ".lock", timeout=0):
+                yield
+        except Timeout:
+            raise Refusal(
+                f"Another process is training in {self.folder}.",
+                fix="Wait for it, or train another seed with --seed N.",
+                exit_code=Exit.CANNOT_CREATE,
+            ) from None
+
+    @property
+    def _environment(self) -> Path:
+        return self.folder / "environment.json"
+
+    @property
+    def _result(self) -> Path:
+        return self.folder / "result.json"
+
+    @property
+    def _metrics(self) -> Path:
+        return self.folder / "metrics.csv"
+
+    @property
+    def _validation(self) -> Path:
+        return self.folder / "validation.csv"
+
+    @property
+    def _evaluations(self) -> Path:
+        return self.folder / "evaluations"
+
+
+def run_of(runs: Path, recipe: Recipe, *, dataset: str, seed: int) -> Run:
+    """The run of a recipe on a data set with a seed, whether or not it exists yet."""
+    return Run(runs / f"{recipe.name}-{recipe.digest}" / f"{dataset}-seed-{seed}")
+
+
+def find_runs(runs: Path) -> list[Run]:
+    """Every run below a folder, the one with the newest checkpoint first."""
+    found = [Run(path.parent) for path in runs.glob("*/*/environment.json")]
+    return sorted(found, key=lambda run: (-_newest(run), str(run.folder)))
+
+
+def open_run(path: Path) -> Run:
+    """The run in a folder; a recipe folder with a single run in it will do. Raises Refusal if there is none."""
+    candidates = [path] if (path / "environment.json").exists() else [p.parent for p in path.glob("*/environment.json")]
+    if len(candidates) != 1:
+        what = "holds several runs" if candidates else "is not a run"
+        raise Refusal(
+            f"{path} {what}.", fix="Name a folder such as runs/tiny-0a1b2c/ilsvrc2010-miniature-seed-0.",
+            exit_code=Exit.MISSING_INPUT,
+        )  # fmt: skip
+    return Run(candidates[0])
+
+
+def find_evaluations(runs: Path) -> list[Evaluation]:
+    """Every evaluation saved below a folder of runs, by recipe, seed, split and views."""
+    found = [evaluation for run in find_runs(runs) for evaluation in run.evaluations]
+    return sorted(found, key=lambda e: (e.recipe, e.digest, e.dataset, e.seed, e.split, e.views))
+
+
+def _newest(run: Run) -> float:
+    times = [path.stat().st_mtime for path in [*run.checkpoints.glob("*"), run.folder / "environment.json"]]
+    return max(times)
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return cast(list[dict[str, str]], list(csv.DictReader(file)))
+
+
+def _append(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    is_new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if is_new:
+            writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def _keep(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
+    if path.exists():
+        lines = [",".join(columns), *(",".join(row[column] for column in columns) for row in rows)]
+        write_text(path, "\n".join(lines) + "\n")

@@ -1,0 +1,86 @@
+"""The update rule of §5 against plain arithmetic, and where it differs from torch's SGD."""
+
+import numpy as np
+import torch
+from torch.testing import assert_close
+
+from alexrepro.engine.optimizer import Momentum
+from alexrepro.engine.schedule import Rates
+from alexrepro.model.alexnet import AlexNet, build
+from alexrepro.paper.network import Network, Stage
+from alexrepro.paper.training import Training
+
+NETWORK = Network(
+    input_px=4, channels=1, towers=1, norm=None,
+    stages=(Stage("conv1", maps=2, kernel_px=3, reads="both"), Stage("fc8", kind="full", maps=3, reads="both")),
+)  # fmt: skip
+TRAINING = Training()
+EXACT = {"atol": 1e-15, "rtol": 1e-13}  # float64; only the order of additions differs
+
+
+def rates(rate: float, bias_rate: float = 0.02) -> Rates:
+    names = ("conv1", "fc8")
+    return Rates(dict.fromkeys(names, rate), dict.fromkeys(names, bias_rate), has_color_shift=True)
+
+
+def with_gradients(model: AlexNet, step: int) -> dict[str, np.ndarray]:
+    gradients = {}
+    for name, parameter in model.named_kernels().items():
+        generator = torch.Generator().manual_seed(step)
+        parameter.grad = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        gradients[name] = parameter.grad.numpy().copy()
+    return gradients
+
+
+def test_the_update_is_the_printed_rule_through_a_rate_drop() -> None:
+    model = build(NETWORK, seed=0).double()
+    momentum = Momentum(model, TRAINING)
+    expected = {name: p.detach().numpy().copy() for name, p in model.named_kernels().items()}
+    velocity = {name: np.zeros_like(value) for name, value in expected.items()}
+
+    for step, rate in enumerate([0.01, 0.01, 0.01, 0.001, 0.001]):
+        gradients = with_gradients(model, step)
+        momentum.step(rates(rate))
+        for name, w in expected.items():
+            eps, decay = (rate, 0.0005) if name.endswith("weight") else (0.02, 0.0)
+            velocity[name] = 0.9 * velocity[name] - decay * eps * w - eps * gradients[name]
+            expected[name] = w + velocity[name]
+
+    for name, parameter in model.named_kernels().items():
+        assert_close(parameter.detach().numpy(), expected[name], **EXACT)
+
+
+def test_it_equals_torch_sgd_until_the_rate_drops_and_not_after() -> None:
+    ours, theirs = build(NETWORK, seed=0).double(), build(NETWORK, seed=0).double()
+    momentum = Momentum(ours, Training(bias_decay=0.0005))
+    sgd = torch.optim.SGD(theirs.parameters(), lr=0.01, momentum=0.9, weight_decay=0.0005)
+    differences = []
+
+    for step, rate in enumerate([0.01, 0.01, 0.001]):
+        with_gradients(ours, step), with_gradients(theirs, step)
+        before = ours.named_kernels()["fc8.weight"].detach().clone()
+        momentum.step(rates(rate, rate))
+        sgd.param_groups[0]["lr"] = rate
+        sgd.step()
+        difference = (ours.named_kernels()["fc8.weight"] - theirs.named_kernels()["fc8.weight"]).abs().max().item()
+        differences.append(difference)
+        moved = (ours.named_kernels()["fc8.weight"] - before).abs().max().item()
+
+    assert max(differences[:2]) < 1e-15  # float64; only the order of additions differs
+    assert differences[2] > 0.5 * moved  # ours still takes nine tenths of the old, ten times larger step
+
+
+def test_a_rate_of_zero_freezes_a_stage_altogether() -> None:
+    model = build(NETWORK, seed=0).double()
+    momentum = Momentum(model, TRAINING)
+    frozen = Rates({"conv1": 0.0, "fc8": 0.01}, {"conv1": 0.0, "fc8": 0.02}, has_color_shift=True)
+    with_gradients(model, 0)
+    momentum.step(rates(0.01))
+    before = model.named_kernels()["conv1.weight"].detach().clone()
+
+    momentum.freeze(frozen)
+    model(torch.ones(1, 1, 4, 4, dtype=torch.float64)).sum().backward()
+    momentum.step(frozen)
+
+    assert torch.equal(model.named_kernels()["conv1.weight"], before)
+    assert not model.named_kernels()["conv1.weight"].requires_grad

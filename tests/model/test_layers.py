@@ -1,0 +1,89 @@
+"""Where a stage differs from torch's own layers: conv1's border, pooling by the ceiling rule, dropout at test time."""
+
+import numpy as np
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from alexrepro.model.layers import Dropout, Kernels, StageLayers
+from alexrepro.paper.network import Network, Pool, Stage
+
+NETWORK = Network()
+
+
+def test_conv1_sees_zeros_on_the_right_and_below_only() -> None:
+    generator = torch.Generator().manual_seed(1)
+    image = torch.randn(1, 3, 24, 24, generator=generator, dtype=torch.float64)
+    stage = Stage("conv1", maps=2, kernel_px=11, stride_px=4, reads="both")
+    kernels = Kernels(Network(input_px=24, towers=1, stages=(stage,)), stage, (3, 24, 24)).double()
+    with torch.no_grad():
+        kernels.weight.normal_(generator=generator)
+        kernels.bias.normal_(generator=generator)
+
+    found = kernels(image)
+
+    side = 1 + -(-(24 - 11) // 4)  # 5: the last window starts at 16 and needs 3 columns of zeros
+    padded = np.zeros((3, 27, 27))
+    padded[:, :24, :24] = image[0].numpy()
+    expected = np.empty((2, side, side))
+    for m, y, x in np.ndindex(expected.shape):
+        window = padded[:, 4 * y : 4 * y + 11, 4 * x : 4 * x + 11]
+        expected[m, y, x] = (window * kernels.weight[m].detach().numpy()).sum() + kernels.bias[m].item()
+    assert_close(found[0], torch.from_numpy(expected), atol=1e-11, rtol=0)  # only the order of additions differs
+
+
+def test_pooling_clips_its_last_window() -> None:
+    network = Network(pool=Pool(size_px=2))
+    stage = network.stage("conv1")
+    pool = StageLayers(network, stage, (3, 224, 224)).operations["pool"]
+    maps = torch.arange(25.0).reshape(1, 1, 5, 5)
+
+    found = pool(maps)
+
+    assert found[0, 0].tolist() == [[6, 8, 9], [16, 18, 19], [21, 23, 24]]
+
+
+def test_overlapping_pooling_takes_the_largest_of_three_by_three() -> None:
+    pool = StageLayers(NETWORK, NETWORK.stage("conv5"), (384, 13, 13)).operations["pool"]
+    maps = torch.randn(1, 2, 13, 13, generator=torch.Generator().manual_seed(3))
+
+    found = pool(maps)
+
+    expected = torch.stack([
+        torch.stack([maps[0, :, 2 * y : 2 * y + 3, 2 * x : 2 * x + 3].amax((1, 2)) for x in range(6)], dim=-1)
+        for y in range(6)
+    ], dim=1)  # fmt: skip
+    assert torch.equal(found[0], expected)
+
+
+def test_dropout_does_not_rescale_in_training_and_halves_in_testing() -> None:
+    units = torch.tensor([[2.0, 4.0, 6.0]])
+    dropout = Dropout(0.5)
+
+    in_training = dropout(units, torch.tensor([[1.0, 0.0, 1.0]]))
+    in_testing = dropout(units, None)
+
+    assert in_training.tolist() == [[2.0, 0.0, 6.0]]
+    assert in_testing.tolist() == [[1.0, 2.0, 3.0]]
+
+
+def test_a_full_connection_of_each_tower_to_itself_is_block_diagonal() -> None:
+    stage = Stage("fc", kind="full", maps=6, reads="own")
+    network = Network(input_px=2, channels=4, stages=(stage,))
+    kernels = Kernels(network, stage, (4, 2, 2)).double()
+    x = torch.randn(3, 4, 2, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    with torch.no_grad():
+        kernels.weight.copy_(torch.arange(48.0).reshape(6, 8))
+        kernels.bias.fill_(1.0)
+
+    found = kernels(x)
+
+    whole = torch.block_diag(*kernels.weight.chunk(2))
+    assert_close(found, x.flatten(1) @ whole.T + 1.0, atol=1e-11, rtol=0)  # only the order of additions differs
+
+
+def test_an_operation_that_the_network_lacks_is_skipped() -> None:
+    stage = StageLayers(Network(norm=None), NETWORK.stage("conv2"), (96, 27, 27))
+
+    assert list(stage.operations) == ["response", "pool"]
+    assert isinstance(stage.operations["response"], nn.ReLU)
