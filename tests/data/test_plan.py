@@ -11,9 +11,7 @@ AS_RUN = Augmentation(shared_by=32, mean="central")
 
 
 def plan(*, seed: int = 1, epoch: int = 1, augmentation: Augmentation = AS_RUN, reshuffles: bool = True) -> Plan:
-    return training_plan(
-        1000, seed=seed, epoch=epoch, augmentation=augmentation, side_px=224, reshuffles=reshuffles
-    )
+    return training_plan(1000, seed=seed, epoch=epoch, augmentation=augmentation, side_px=224, reshuffles=reshuffles)
 
 
 def test_every_image_comes_once() -> None:

@@ -8,7 +8,6 @@ from alexrepro.model.alexnet import build
 from alexrepro.recipes.catalogue import AS_PRINTED, AS_RUN_2012, TINY
 
 
-
 def test_the_network_in_torch_has_the_parameters_that_the_recipe_counts() -> None:
     with torch.device("meta"):
         model = build(AS_RUN_2012.network, seed=0)

@@ -42,44 +42,38 @@ def training_store(path: Path | None, *, stores: Path) -> "Store":
 
 
 def validation_store(train: "Store", *, stores: Path) -> "Store | None":
-    """The newest validation store of the same data set and classes, beside the training store or below `stores`."""
-    from alexrepro.data.store import find_stores
-
-    for folder in dict.fromkeys((train.path.parent, stores)):
-        for store in find_stores(folder):
-            manifest = store.manifest
-            same = manifest.dataset == train.manifest.dataset and manifest.classes == train.manifest.classes
-            if same and manifest.split == "val" and manifest.labelled:
-                say(f"Validation: {store.path}.")
-                return store
-    say("Validation: none; there is no validation store of this data set.")
-    return None
+    """The newest validation store of the training store's data set, beside it or below `stores`."""
+    manifest = train.manifest
+    found = labelled_splits(manifest.dataset, classes=manifest.classes, stores=(train.path.parent, stores)).get("val")
+    say(f"Validation: {found.path}." if found else "Validation: none; there is no validation store of this data set.")
+    return found
 
 
-def testing_store(path: Path | None, *, run: "Run", stores: Path) -> "Store":
-    """The store at the path, or the newest labelled test split of the run's data set, or else its validation split."""
-    from alexrepro.data.store import Store, find_stores
-
-    if path is not None and path.is_dir():
-        return Store.open(path)
-    environment = run.environment
-    dataset = str(path) if path else environment["dataset"]
-    found = {
-        store.manifest.split: store
-        for store in reversed(find_stores(stores))
-        if store.manifest.dataset == dataset
-        and list(store.manifest.classes) == environment["classes"]
-        and store.manifest.labelled
-    }
+def testing_store(dataset: str, *, classes: Sequence[str], stores: Sequence[Path]) -> "Store":
+    """The newest labelled test store of a data set, or else its validation store; raises Refusal if it has neither."""
+    found = labelled_splits(dataset, classes=classes, stores=stores)
     for split in ("test", "val"):
         if split in found:
-            say(f"Store: {found[split].path}.")
+            say(f"Test: {found[split].path}.")
             return found[split]
     raise Refusal(
-        f"There is no labelled test or validation store of {dataset} under {stores}.",
+        f"There is no labelled test or validation store of {dataset} under {', '.join(map(str, stores))}.",
         fix="Prepare it with: alexrepro prepare SOURCE, or name one with --store.",
         exit_code=Exit.MISSING_INPUT,
     )
+
+
+def labelled_splits(dataset: str, *, classes: Sequence[str], stores: Sequence[Path]) -> "dict[str, Store]":
+    """The newest labelled store of each split of a data set, in the first of the folders that has one."""
+    from alexrepro.data.store import find_stores
+
+    found: dict[str, Store] = {}
+    for folder in dict.fromkeys(stores):
+        for store in find_stores(folder):  # newest first
+            manifest = store.manifest
+            if manifest.dataset == dataset and list(manifest.classes) == list(classes) and manifest.labelled:
+                found.setdefault(manifest.split, store)
+    return found
 
 
 def choose_run(path: Path | None, *, runs: Path) -> "Run":

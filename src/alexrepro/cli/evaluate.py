@@ -28,17 +28,19 @@ def evaluate(
 
     Example:  alexrepro evaluate --ten-crop
     """
+    from alexrepro.data.store import Store
     from alexrepro.engine.evaluate import evaluate as core
     from alexrepro.engine.machine import find_machine
 
     machine = find_machine(device)
     chosen = choose_run(run, runs=runs)
-    found = core(
-        chosen,
-        testing_store(store, run=chosen, stores=stores),
-        views="ten" if ten_crop else "centre",
-        machine=machine,
-    )
+    if store is not None and store.is_dir():
+        images = Store.open(store)
+    else:
+        environment = chosen.environment
+        dataset = str(store) if store else environment["dataset"]
+        images = testing_store(dataset, classes=environment["classes"], stores=(stores,))
+    found = core(chosen, images, views="ten" if ten_crop else "centre", machine=machine)
     if json:
         names = ("run", "recipe", "seed", "split", "views", "images", "top1_correct", "top5_correct", "loss")
         errors = {"top1_error": found.top1_error, "top5_error": found.top5_error}

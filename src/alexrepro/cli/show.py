@@ -1,11 +1,14 @@
 """How commands print: one JSON object or a table on stdout, everything else on stderr."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+PLAIN_WIDTH = 160  # columns of a table that goes to a file or a pipe
 
 
 def print_json(result: Mapping[str, Any]) -> None:
@@ -22,7 +25,7 @@ def print_table(
         table.add_column(column, justify="right" if column in set(right) else "left", overflow="fold")
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH).print(table)
 
 
 def percent(error: float | None, digits: int = 1) -> str:

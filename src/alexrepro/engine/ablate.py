@@ -41,6 +41,7 @@ def ablate(
 
 
 def _saved(run: Run, store: Store, views: Views) -> Evaluation | None:
-    """The evaluation that a finished run already has of this split and these views."""
+    """The evaluation of this split and these views that the run already has of its last epoch."""
     split = f"{store.manifest.dataset}-{store.manifest.split}"
-    return next((e for e in run.evaluations if (e.split, e.views) == (split, views)), None)
+    asked = (split, views, run.recipe.training.epochs)
+    return next((e for e in run.evaluations if (e.split, e.views, e.epochs) == asked), None)

@@ -77,7 +77,7 @@ def evaluate(run: Run, store: Store, *, views: Views, machine: Machine) -> Evalu
     """
     recipe, environment = run.recipe, run.environment
     _check(run, store)
-    model, _ = load_network(run, machine)
+    model, step = load_network(run, machine)
     split = f"{store.manifest.dataset}-{store.manifest.split}"
     counts = count(
         model, store, recipe=recipe, pixels=load_pixels(run, machine), views=views, machine=machine,
@@ -85,7 +85,7 @@ def evaluate(run: Run, store: Store, *, views: Views, machine: Machine) -> Evalu
     )  # fmt: skip
     evaluation = Evaluation(
         run=str(run.folder), recipe=recipe.name, digest=recipe.digest, seed=environment["seed"],
-        epochs=recipe.training.epochs, dataset=store.manifest.dataset, split=split, views=views,
+        epochs=step // environment["updates_per_epoch"], dataset=store.manifest.dataset, split=split, views=views,
         images=counts.images, top1_correct=counts.top1_correct, top5_correct=counts.top5_correct,
         loss=counts.loss_sum / counts.images,
     )  # fmt: skip

@@ -21,6 +21,7 @@ from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe, from_toml
 
 METRICS = ("step", "epoch", "images", "loss", "rate", "images_per_second")
+ASIDE = "aside-"  # how the folder of an earlier run begins once another takes its place
 VALIDATION = ("epoch", "split", "views", "images", "top1_error", "top5_error", "loss")
 
 
@@ -119,7 +120,7 @@ class Run:
         """Keep an earlier run of the same name under another one, so that a new one can begin."""
         if self._environment.exists():
             stamp = self.environment["started"].translate({ord(sign): None for sign in "-:+"})
-            aside = self.folder.with_name(f"{self.folder.name}.{stamp}")
+            aside = self.folder.with_name(f"{ASIDE}{stamp}-{self.folder.name}")
             self.folder.rename(aside)
             self.folder.mkdir()
             say(f"The earlier run is now {aside}.")
@@ -184,8 +185,9 @@ def run_of(runs: Path, recipe: Recipe, *, dataset: str, seed: int) -> Run:
 
 
 def find_runs(runs: Path) -> list[Run]:
-    """Every run below a folder, the one with the newest checkpoint first."""
-    found = [Run(path.parent) for path in runs.glob("*/*/environment.json")]
+    """Every run below a folder that was not set aside, the one with the newest checkpoint first."""
+    folders = [path.parent for path in runs.rglob("environment.json")]
+    found = [Run(folder) for folder in folders if not folder.name.startswith(ASIDE)]
     return sorted(found, key=lambda run: (-_newest(run), str(run.folder)))
 
 

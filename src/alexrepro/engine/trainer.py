@@ -96,6 +96,7 @@ def environment(
         "seed": seed,
         "dataset": store.manifest.dataset,
         "stores": stores,
+        "updates_per_epoch": batch_count(len(store), recipe.training.batch),
         "classes": list(store.manifest.classes),
         "machine": machine.facts(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

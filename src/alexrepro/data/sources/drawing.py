@@ -2,7 +2,7 @@
 
 What tells the classes apart is form alone: colors are drawn anew for each picture, and no class is the mirror
 image of another (training mirrors its images, §4.1). The planes use only + - * / √ and comparisons, which
-IEEE 754 rounds the same way on every machine.
+IEEE 754 rounds alike on every machine.
 
 Letters: H W pixels of the picture, h w pixels of the figure's box.
 """
@@ -23,11 +23,12 @@ SHORT_SIDE_PX = (150.0, 270.0, 420.0)  # least, most frequent, greatest
 GREATEST_ASPECT = 2.0
 LANDSCAPE_SHARE = 0.7
 OUTLINE_SIZES = (0.6, 0.85)  # diameter over the short side
-PATTERN_SIZES = (0.68, 0.9)
+PATTERN_SIZES = (0.65, 0.85)
 PATTERN_PERIODS_PX = (20.0, 34.0)  # where the short side is 256: the first layer's kernels are 11 wide (§3.5)
 OVERHANG = 0.02  # of the short side: how far a figure may leave the central square
 STRETCH = 1.15
-LEAST_LUMA_GAP = 75.0
+BASE_LEVELS = (75.0, 180.0)  # of the background: between dark and light figures
+LEAST_LUMA_GAP = 75.0  # of 255, between figure and background, and between the two colors of a pattern
 NOISE = (4.0, 30.0)  # half width, in levels of 255, of uniform noise per pixel
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
@@ -37,7 +38,7 @@ def draw(name: str, generator: Generator) -> NDArray[np.uint8]:
     is_pattern = name in PATTERNS
     height, width = _size_px(generator)
     short = min(height, width)
-    base = generator.uniform(25, 230, 3).astype(np.float32)
+    base = generator.uniform(*BASE_LEVELS, 3).astype(np.float32)
     paint = _contrasting(base, generator)
     picture = _background(height, width, base, generator)
 
@@ -79,8 +80,8 @@ def _size_px(generator: Generator) -> tuple[int, int]:
 
 def _contrasting(color: Color, generator: Generator) -> Color:
     """A random color whose luma differs enough from the given one to be seen in a grey picture too."""
-    candidates = generator.uniform(10, 245, (32, 3)).astype(np.float32)
-    gaps = np.abs((candidates - color) @ LUMA)
+    candidates = generator.uniform(0, 255, (32, 3)).astype(np.float32)
+    gaps = np.abs(((candidates - color) * LUMA).sum(axis=1))
     chosen: Color = candidates[np.argmax(gaps >= LEAST_LUMA_GAP)]
     return chosen
 
@@ -122,7 +123,8 @@ def _coverage(inside: Plane, unit_px: float) -> Plane:
 def _shade(u: Plane, v: Plane, generator: Generator) -> Plane:
     """Light that falls a little stronger on one side of the figure."""
     toward_u, toward_v = generator.uniform(-0.2, 0.2, 2).astype(np.float32)
-    return toward_u * u + toward_v * v + 1
+    light: Plane = toward_u * u + toward_v * v + 1
+    return light
 
 
 def _blob(u: Plane, v: Plane, generator: Generator) -> Plane:
@@ -132,60 +134,8 @@ def _blob(u: Plane, v: Plane, generator: Generator) -> Plane:
     cos_2, sin_2 = cos * cos - sin * sin, 2 * cos * sin
     cos_3, sin_3 = cos * cos_2 - sin * sin_2, sin * cos_2 + cos * sin_2
     a, b, c, d = generator.uniform(-0.09, 0.09, 4).astype(np.float32)
-    return a * cos_2 + b * sin_2 + c * cos_3 + d * sin_3 + 0.85 - r
-
-
-def _disc(u: Plane, v: Plane) -> Plane:
-    return _within(1, _radius(u, v))
-
-
-def _ring(u: Plane, v: Plane) -> Plane:
-    return _within(0.2, np.abs(_radius(u, v) - 0.8))
-
-
-def _square(u: Plane, v: Plane) -> Plane:
-    return _within(0.74, np.maximum(np.abs(u), np.abs(v)))
-
-
-def _frame(u: Plane, v: Plane) -> Plane:
-    return _within(0.16, np.abs(np.maximum(np.abs(u), np.abs(v)) - 0.6))
-
-
-def _triangle(u: Plane, v: Plane) -> Plane:
-    return _within(0.5, np.maximum(v, math.sqrt(0.75) * np.abs(u) - 0.5 * v))
-
-
-def _star(u: Plane, v: Plane) -> Plane:
-    """Five points, folded onto half of one point by mirroring at the lines between points."""
-    cos, sin = math.cos(math.radians(36)), math.sin(math.radians(36))
-    u, v = np.abs(u), -v
-    for toward_u, toward_v in ((cos, -sin), (-cos, -sin)):
-        beyond = 2 * np.maximum(toward_u * u + toward_v * v, 0)
-        u, v = u - toward_u * beyond, v - toward_v * beyond
-    edge_u, edge_v = 0.45 * sin, 0.45 * cos - 1  # from the tip at (0, 1) to the notch, 0.45 from the middle
-    return -(edge_u * (v - 1) - edge_v * np.abs(u)) / math.hypot(edge_u, edge_v)
-
-
-def _cross(u: Plane, v: Plane) -> Plane:
-    longer, shorter = np.maximum(np.abs(u), np.abs(v)), np.minimum(np.abs(u), np.abs(v))
-    return np.minimum(_within(0.92, longer), _within(0.26, shorter))
-
-
-def _crescent(u: Plane, v: Plane) -> Plane:
-    return np.minimum(_disc(u, v), _radius(u - 0.45, v) - 0.8)
-
-
-def _heart(u: Plane, v: Plane) -> Plane:
-    """A square on its corner with a disc on each upper edge."""
-    beside, edge = np.abs(u), 0.8 / math.sqrt(2)
-    lozenge = (0.8 - beside - np.abs(v - 0.15)) / math.sqrt(2)
-    return np.maximum(lozenge, edge - _radius(beside - 0.4, v + 0.25))
-
-
-def _arrow(u: Plane, v: Plane) -> Plane:
-    head = np.minimum(-v, (0.85 * (1 + v) - np.abs(u)) / math.hypot(1, 0.85))
-    shaft = np.minimum(0.26 - np.abs(u), 0.5 - np.abs(v - 0.4))
-    return np.maximum(head, shaft)
+    inside: Plane = a * cos_2 + b * sin_2 + c * cos_3 + d * sin_3 + 0.85 - r
+    return inside
 
 
 def _radius(u: Plane, v: Plane) -> Plane:
@@ -210,12 +160,43 @@ def _from_line(x: Plane) -> Plane:
     return distance
 
 
-def _horizontal(_x: Plane, y: Plane, _: Generator) -> Plane:
-    return _wave(y)
+def _both(inside: Plane, also: Plane) -> Plane:
+    common: Plane = np.minimum(inside, also)
+    return common
 
 
-def _vertical(x: Plane, _y: Plane, _: Generator) -> Plane:
-    return _wave(x)
+def _either(inside: Plane, other: Plane) -> Plane:
+    joined: Plane = np.maximum(inside, other)
+    return joined
+
+
+def _star(u: Plane, v: Plane) -> Plane:
+    """Five points, folded onto half of one point by mirroring at the lines between points."""
+    cos, sin = math.cos(math.radians(36)), math.sin(math.radians(36))
+    u, v = np.abs(u), -v
+    for toward_u, toward_v in ((cos, -sin), (-cos, -sin)):
+        beyond = 2 * np.maximum(toward_u * u + toward_v * v, 0)
+        u, v = u - toward_u * beyond, v - toward_v * beyond
+    edge_u, edge_v = 0.45 * sin, 0.45 * cos - 1  # from the tip at (0, 1) to the notch, 0.45 from the middle
+    return -(edge_u * (v - 1) - edge_v * np.abs(u)) / math.hypot(edge_u, edge_v)
+
+
+def _cross(u: Plane, v: Plane) -> Plane:
+    longer, shorter = _either(np.abs(u), np.abs(v)), _both(np.abs(u), np.abs(v))
+    return _both(_within(0.92, longer), _within(0.26, shorter))
+
+
+def _heart(u: Plane, v: Plane) -> Plane:
+    """A square on its corner with a disc on each upper edge."""
+    beside, edge = np.abs(u), 0.8 / math.sqrt(2)
+    lozenge = (0.8 - beside - np.abs(v - 0.15)) / math.sqrt(2)
+    return _either(lozenge, edge - _radius(beside - 0.4, v + 0.25))
+
+
+def _arrow(u: Plane, v: Plane) -> Plane:
+    head = _both(-v, (0.85 * (1 + v) - np.abs(u)) / math.hypot(1, 0.85))
+    shaft = _both(0.26 - np.abs(u), 0.5 - np.abs(v - 0.4))
+    return _either(head, shaft)
 
 
 def _diagonal(x: Plane, y: Plane, generator: Generator) -> Plane:
@@ -223,32 +204,12 @@ def _diagonal(x: Plane, y: Plane, generator: Generator) -> Plane:
     return _wave((x + y * generator.choice((-1, 1)).astype(np.float32)) * math.sqrt(0.5))
 
 
-def _zigzag(x: Plane, y: Plane, _: Generator) -> Plane:
-    return _wave(y + _from_line(x / 2) * 2)
-
-
-def _checkerboard(x: Plane, y: Plane, _: Generator) -> Plane:
-    return 4 * _wave(x) * _wave(y)
-
-
-def _grid(x: Plane, y: Plane, _: Generator) -> Plane:
-    return _within(0.12, np.minimum(_from_line(x), _from_line(y)))
-
-
 def _bricks(x: Plane, y: Plane, _: Generator) -> Plane:
     """Courses half a brick high, each shifted by half a brick of 1.4 periods."""
     x, y = x / 1.4, y / 1.4
     course = np.floor(2 * y)
     across = _from_line(x + course / 2)
-    return np.minimum(across, _from_line(2 * y) / 2) - 0.07
-
-
-def _dots(x: Plane, y: Plane, _: Generator) -> Plane:
-    return _within(0.3, _radius(_from_line(x), _from_line(y)))
-
-
-def _target(x: Plane, y: Plane, _: Generator) -> Plane:
-    return _wave(_radius(x, y))
+    return _both(across, _from_line(2 * y) / 2) - 0.07
 
 
 def _spots(x: Plane, y: Plane, generator: Generator) -> Plane:
@@ -258,14 +219,31 @@ def _spots(x: Plane, y: Plane, generator: Generator) -> Plane:
     return np.asarray(coarse.resize(x.shape[::-1], Image.Resampling.BICUBIC), dtype=np.float32) / 2
 
 
+Outline = Callable[[Plane, Plane], Plane]  # of u v in radii, up to 1 from the middle
+Pattern = Callable[[Plane, Plane, Generator], Plane]  # of x y in periods
+
 # Each form with the greatest turn either way, in degrees.
-OUTLINES: dict[str, tuple[Callable[[Plane, Plane], Plane], float]] = {
-    "disc": (_disc, 25), "ring": (_ring, 25), "square": (_square, 15), "frame": (_frame, 15),
-    "triangle": (_triangle, 25), "star": (_star, 25), "cross": (_cross, 15), "crescent": (_crescent, 25),
-    "heart": (_heart, 25), "arrow": (_arrow, 25),
-}  # fmt: skip
-PATTERNS: dict[str, tuple[Callable[[Plane, Plane, Generator], Plane], float]] = {
-    "horizontal stripes": (_horizontal, 12), "vertical stripes": (_vertical, 12), "diagonal stripes": (_diagonal, 12),
-    "zigzag": (_zigzag, 12), "checkerboard": (_checkerboard, 15), "grid": (_grid, 15), "bricks": (_bricks, 12),
-    "polka dots": (_dots, 15), "target": (_target, 0), "spots": (_spots, 0),
-}  # fmt: skip
+OUTLINES: dict[str, tuple[Outline, float]] = {
+    "disc": (lambda u, v: _within(1, _radius(u, v)), 25),
+    "ring": (lambda u, v: _within(0.2, np.abs(_radius(u, v) - 0.8)), 25),
+    "square": (lambda u, v: _within(0.74, _either(np.abs(u), np.abs(v))), 15),
+    "frame": (lambda u, v: _within(0.16, np.abs(_either(np.abs(u), np.abs(v)) - 0.6)), 15),
+    "triangle": (lambda u, v: _within(0.5, _either(v, math.sqrt(0.75) * np.abs(u) - 0.5 * v)), 25),
+    "star": (_star, 25),
+    "cross": (_cross, 15),
+    "crescent": (lambda u, v: _both(_within(1, _radius(u, v)), _radius(u - 0.45, v) - 0.8), 25),
+    "heart": (_heart, 25),
+    "arrow": (_arrow, 25),
+}
+PATTERNS: dict[str, tuple[Pattern, float]] = {
+    "horizontal stripes": (lambda _x, y, _: _wave(y), 12),
+    "vertical stripes": (lambda x, _y, _: _wave(x), 12),
+    "diagonal stripes": (_diagonal, 12),
+    "zigzag": (lambda x, y, _: _wave(y + 2 * _from_line(x / 2)), 12),
+    "checkerboard": (lambda x, y, _: 4 * _wave(x) * _wave(y), 15),
+    "grid": (lambda x, y, _: _within(0.12, _both(_from_line(x), _from_line(y))), 15),
+    "bricks": (_bricks, 12),
+    "polka dots": (lambda x, y, _: _within(0.3, _radius(_from_line(x), _from_line(y))), 15),
+    "target": (lambda x, y, _: _wave(_radius(x, y)), 0),
+    "spots": (_spots, 0),
+}

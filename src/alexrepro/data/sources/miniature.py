@@ -132,10 +132,10 @@ def write_miniature(
 def _check_is_ours(folder: Path, readme: str) -> None:
     """Refuse a folder of other images, whose files would be mixed with ours or taken for them."""
     is_empty = not folder.exists() or not any(folder.iterdir())
-    is_ours = (folder / README).exists() and (folder / README).read_text(errors="replace") == readme
+    is_ours = (folder / README).exists() and (folder / README).read_text(encoding="utf-8", errors="replace") == readme
     if not (is_empty or is_ours):
         raise Refusal(
-            f"Folder {folder} is not empty and does not hold this miniature, which would overwrite what is there.",
+            f"Folder {folder} is not empty and holds no miniature of these counts; drawing there would mix two sets.",
             fix="Name a folder that does not exist yet, or delete this one.",
             exit_code=Exit.CANNOT_CREATE,
         )

@@ -1,0 +1,94 @@
+"""`alexrepro ablate`: what a change costs, trained and tested beside the base."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alexrepro.cli.choose import choose_recipe, testing_store, training_store, validation_store
+from alexrepro.cli.options import REPORTS, RUNS, STORES, Batch, Device, Epochs, Json, Runs, Set, StorePath, Stores
+from alexrepro.cli.show import print_json, print_table
+from alexrepro.progress import say
+from alexrepro.recipes.variations import VARIATIONS, Variation, find_variation
+
+
+def ablate(
+    variations: Annotated[
+        list[str] | None, typer.Argument(help="Names of variations; without any, list them.", show_default=False)
+    ] = None,
+    base: Annotated[str | None, typer.Option("--base", help="Recipe to vary. Default: by the data set.")] = None,
+    store: StorePath = None,
+    stores: Stores = STORES,
+    runs: Runs = RUNS,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the table's files.")] = REPORTS,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Train seeds 0 to N-1 of each.")] = 1,
+    epochs: Epochs = None,
+    batch: Batch = None,
+    changes: Set = None,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Train a base and its variations and print the differences.
+
+    Without arguments, lists what can be varied and the printed number each variation tests. With names, trains what
+    is missing, tests base and variations over ten views on the test split (else the validation split) of the data
+    set, and writes OUT/ablations.{csv,parquet,md,json}.
+
+    Example:  alexrepro ablate without-conv3 tanh --seeds 3
+    """
+    if not variations:
+        _list_variations(json)
+        return
+    chosen = [find_variation(name) for name in dict.fromkeys(variations)]
+
+    from alexrepro.engine.ablate import ablate as core
+    from alexrepro.engine.machine import find_machine
+    from alexrepro.reports.deltas import delta_table
+
+    machine = find_machine(device)
+    images = training_store(store, stores=stores)
+    recipe = choose_recipe(base, dataset=images.manifest.dataset, changes=changes or (), epochs=epochs, batch=batch)
+    recipe = recipe.for_classes(len(images.manifest.classes))
+    manifest = images.manifest
+    test = testing_store(manifest.dataset, classes=manifest.classes, stores=(images.path.parent, stores))
+    found = core(
+        [recipe, *(variation.of(recipe) for variation in chosen)],
+        store=images, validation=validation_store(images, stores=stores), test=test,
+        views="ten", runs=runs, seeds=range(seeds), machine=machine,
+    )  # fmt: skip
+    named = zip((variation.name for variation in chosen), found[1:], strict=True)
+    table = delta_table(found[0], dict(named))
+    files = table.save(out)
+    if json:
+        print_json({**table.as_dict(), "files": [str(path) for path in files]})
+        return
+    print_table(table.title, *table.shown())
+    say(f"Written: {', '.join(str(path) for path in files)}.")
+
+
+def _list_variations(json: bool) -> None:
+    rows = [_row(variation) for variation in VARIATIONS.values()]
+    if json:
+        print_json({"variations": rows})
+        return
+    columns = ("variation", "says", "section", "printed", "noted in 2012")
+    print_table("What can be ablated", columns, [[row[name] for name in columns] for row in rows])
+    say("Train some of them with: alexrepro ablate NAME ...")
+
+
+def _row(variation: Variation) -> dict[str, str]:
+    printed, logged = variation.tests, variation.logged
+    return {
+        "variation": variation.name,
+        "says": variation.says,
+        "section": variation.section,
+        "printed": _points((printed.top1_delta, printed.top5_delta)) if printed else "no printed number",
+        "noted in 2012": f"#{logged.config}: {100 * logged.top1_error:.2f} / {100 * logged.top5_error:.2f} %"
+        if logged
+        else "",
+    }
+
+
+def _points(deltas: Sequence[float | None]) -> str:
+    return " / ".join("–" if delta is None else f"{100 * delta:+.1f}" for delta in deltas) + " points"

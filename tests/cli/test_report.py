@@ -1,0 +1,103 @@
+"""`alexrepro report`: results on stdout, everything else on stderr, and nothing trained."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from alexrepro.cli.report import report
+from alexrepro.engine.run import Evaluation, run_of
+from alexrepro.errors import Refusal
+from alexrepro.recipes.catalogue import TINY
+
+app = typer.Typer()
+app.command()(report)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[str]:
+    """--runs with one run on the miniature, and an empty --out."""
+    run = run_of(tmp_path / "runs", TINY, dataset="ilsvrc2010-miniature", seed=0)
+    run.begin(TINY, {"stores": {}})
+    evaluation = Evaluation(
+        run=str(run.folder), recipe=TINY.name, digest=TINY.digest, seed=0, epochs=30,
+        dataset="ilsvrc2010-miniature", split="ilsvrc2010-miniature-test", views="ten",
+        images=500, top1_correct=350, top5_correct=480, loss=1.0,
+    )  # fmt: skip
+    run.save_evaluation(evaluation)
+    return ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "reports")]
+
+
+def test_table_1_prints_the_printed_rows_and_the_miniature(folders: list[str]) -> None:
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["table-1", *folders])
+
+    assert result.exit_code == 0
+    lines = [line for line in result.stdout.splitlines() if "reported" in line or "measured" in line]
+    words = ["Sparse coding", "SIFT + FVs", "CNN", "not run", "not run", "tiny, other data"]
+    assert [word in line for word, line in zip(words, lines, strict=True)] == [True] * 6
+    assert "30.0 %" in lines[-1]
+
+
+def test_missing_runs_are_listed_on_stderr_as_commands(folders: list[str]) -> None:
+    result = CliRunner().invoke(app, ["table-1", *folders])
+
+    assert "  alexrepro train as-run-2010\n  alexrepro evaluate --ten-crop\n" in result.stderr
+    assert "alexrepro train" not in result.stdout
+
+
+def test_json_is_one_object_with_rows_missing_and_files(folders: list[str]) -> None:
+    result = CliRunner().invoke(app, ["table-1", *folders, "--json"])
+
+    found = json.loads(result.stdout)
+    assert list(found) == ["name", "title", "rows", "missing", "files"]
+    assert [(row["source"], row["dataset"]) for row in found["rows"]] == [
+        *[("reported", "ilsvrc2010")] * 3,
+        *[("measured", "ilsvrc2010")] * 2,
+        ("measured", "ilsvrc2010-miniature"),
+    ]
+    assert found["missing"][0] == "alexrepro prepare /path/ILSVRC2010"
+
+
+def test_the_files_named_in_json_exist_and_hold_the_table(folders: list[str]) -> None:
+    found = json.loads(CliRunner().invoke(app, ["table-1", *folders, "--json"]).stdout)
+
+    assert [Path(file).name for file in found["files"]] == [
+        f"table-1.{end}" for end in ("csv", "parquet", "md", "json")
+    ]
+    assert json.loads(Path(found["files"][-1]).read_text())["rows"] == found["rows"]
+
+
+def test_all_reports_are_a_list_in_json(folders: list[str]) -> None:
+    found = json.loads(CliRunner().invoke(app, [*folders, "--json"]).stdout)
+
+    assert "table-1" in [one["name"] for one in found["reports"]]
+
+
+def test_without_runs_there_is_a_table_and_no_error(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["--runs", str(tmp_path / "none"), "--out", str(tmp_path / "reports"), "--json"])
+
+    assert result.exit_code == 0
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_unknown_report_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["table-7", "--out", str(tmp_path / "reports")])
+
+    assert isinstance(result.exception, Refusal)
+    assert not (tmp_path / "reports").exists()
+
+
+def test_help_needs_neither_torch_nor_pandas() -> None:
+    code = "import sys, alexrepro.cli.report; print({'torch', 'pandas', 'scipy'} & set(sys.modules))"
+
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_reading_finished_runs_needs_no_torch() -> None:
+    code = "import sys, alexrepro.reports.deltas; print({'torch'} & set(sys.modules))"
+
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

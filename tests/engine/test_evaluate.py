@@ -1,0 +1,99 @@
+"""Testing: exact counts, the average of softmax outputs, every image once."""
+
+import numpy as np
+import pytest
+import torch
+from alexrepro.data.store import Store
+
+from alexrepro.data.views import centre_view, ten_views
+from alexrepro.engine import evaluate as evaluation
+from alexrepro.engine.evaluate import evaluate, load_network, ranks
+from alexrepro.engine.machine import Machine
+from alexrepro.engine.run import Run, find_evaluations
+from alexrepro.engine.train import train
+from alexrepro.errors import Refusal
+from alexrepro.recipes.recipe import Recipe
+
+
+@pytest.fixture(scope="module")
+def run(stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("runs")
+    return train(recipe, store=stores["train"], validation=stores["val"], runs=folder, seed=0, machine=machine)
+
+
+def probabilities_one_image_at_a_time(run: Run, store: Store, machine: Machine, views: str) -> np.ndarray:
+    model, _ = load_network(run, machine)
+    mean = torch.from_numpy(store_mean(run))
+    rows = []
+    for i in range(len(store)):
+        whole = np.empty((256, 256, 3), dtype=np.uint8)
+        store.pixels(i, whole)
+        image = torch.from_numpy(whole).permute(2, 0, 1).float() - mean  # the toy recipe aligns the mean
+        shown = ten_views(image[None], 224)[0] if views == "ten" else centre_view(image, 224)[None]
+        with torch.no_grad():
+            rows.append(model(shown).double().softmax(1).mean(0).numpy())
+    return np.stack(rows)
+
+
+def store_mean(run: Run) -> np.ndarray:
+    from safetensors.numpy import load_file
+
+    return load_file(run.pixels_file)["mean_image"]
+
+
+@pytest.mark.parametrize("views", ["centre", "ten"])
+def test_counts_and_loss_equal_a_plain_loop_over_images(
+    run: Run, stores: dict[str, Store], machine: Machine, views: str
+) -> None:
+    store = stores["test"]
+
+    found = evaluate(run, store, views=views, machine=machine)  # type: ignore[arg-type]
+
+    expected = probabilities_one_image_at_a_time(run, store, machine, views)
+    true = expected[np.arange(len(store)), store.labels]
+    assert found.images == len(store) == 18
+    assert found.top1_correct == int((expected.argmax(1) == store.labels).sum())
+    assert found.top5_correct == 18  # two classes only
+    assert found.loss == pytest.approx(-np.log(true).mean(), rel=1e-5)  # float32 against float64
+
+
+def test_the_batch_size_changes_nothing(
+    run: Run, stores: dict[str, Store], machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = evaluate(run, stores["test"], views="centre", machine=machine)
+
+    monkeypatch.setattr(evaluation, "BATCH", 5)
+    split = evaluate(run, stores["test"], views="centre", machine=machine)
+
+    assert (split.images, split.top1_correct, split.top5_correct) == (18, whole.top1_correct, whole.top5_correct)
+
+
+def test_an_evaluation_is_found_again(run: Run, stores: dict[str, Store], machine: Machine) -> None:
+    made = evaluate(run, stores["val"], views="ten", machine=machine)
+
+    assert made in find_evaluations(run.folder.parent.parent)
+
+
+def test_ranks_count_the_classes_ahead_of_the_true_one() -> None:
+    probabilities = torch.tensor([[0.1, 0.6, 0.3], [0.5, 0.2, 0.3], [0.2, 0.3, 0.5]])
+
+    assert ranks(probabilities, torch.tensor([2, 0, 0])).tolist() == [1, 0, 2]
+
+
+def test_a_network_that_says_the_same_of_every_class_earns_nothing() -> None:
+    even = torch.full((1000, 1000), 0.001)
+    labels = torch.arange(1000)
+
+    rank = ranks(even, labels)
+
+    assert int((rank < 1).sum()) == 1  # one class of a thousand is listed first
+    assert int((rank < 5).sum()) == 5
+
+
+def test_a_store_of_other_classes_is_refused(
+    run: Run, stores: dict[str, Store], machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Run, "environment", {**run.environment, "classes": ["spots", "plaid"]})
+
+    with pytest.raises(Refusal, match="not the 2"):
+        evaluate(run, stores["test"], views="centre", machine=machine)

@@ -1,0 +1,57 @@
+"""Table 1 as the paper prints it, and what stands beside it."""
+
+from dataclasses import replace
+from typing import Any
+
+from alexrepro.engine.run import Evaluation
+from alexrepro.recipes.catalogue import AS_RUN_2010, TINY
+from alexrepro.reports.experiment import answer, find, missing
+
+TABLE = find("table-1")
+FULL = Evaluation(
+    run="runs/as-run-2010-ca8da4/ilsvrc2010-seed-0", recipe="as-run-2010", digest=AS_RUN_2010.digest, seed=0,
+    epochs=92, dataset="ilsvrc2010", split="ilsvrc2010-test", views="ten",
+    images=150_000, top1_correct=93_000, top5_correct=124_000, loss=1.6,
+)  # fmt: skip
+MINIATURE = Evaluation(
+    run="runs/tiny-7fdc23/ilsvrc2010-miniature-seed-0", recipe="tiny", digest=TINY.digest, seed=0, epochs=30,
+    dataset="ilsvrc2010-miniature", split="ilsvrc2010-miniature-test", views="ten",
+    images=500, top1_correct=350, top5_correct=480, loss=1.0,
+)  # fmt: skip
+
+
+def rows(source: str, *evaluations: Evaluation) -> list[dict[str, Any]]:
+    return [row for row in answer(TABLE, evaluations).as_dict()["rows"] if row["source"] == source]
+
+
+def test_table_1_has_the_three_printed_rows() -> None:
+    found = [(row["label"], row["top1_error"], row["top5_error"]) for row in rows("reported")]
+
+    assert found == [("Sparse coding", 0.471, 0.282), ("SIFT + FVs", 0.457, 0.257), ("CNN", 0.375, 0.170)]
+
+
+def test_the_miniature_is_measured_and_stands_beside_nothing() -> None:
+    miniature = rows("measured", MINIATURE)[-1]
+
+    assert (miniature["dataset"], miniature["top1_error"]) == ("ilsvrc2010-miniature", 0.3)
+    assert (miniature["reported_top1_error"], miniature["reported_top5_error"]) == (None, None)
+
+
+def test_the_footnote_stands_beside_the_centre_view_only() -> None:
+    centre = replace(FULL, views="centre", top1_correct=91_500)
+
+    ten_row, centre_row = rows("measured", centre, FULL)
+
+    assert (ten_row["views"], ten_row["reported_top1_error"]) == ("ten", 0.375)
+    assert (centre_row["views"], centre_row["reported_top1_error"]) == ("centre", 0.390)
+    assert centre_row["reported_cites"] == "§6: footnote 4"
+
+
+def test_without_runs_table_1_says_not_run_and_what_to_type() -> None:
+    assert [row["note"] for row in rows("measured")] == ["not run", "not run"]
+    assert missing(TABLE, []) == [
+        "alexrepro prepare /path/ILSVRC2010",
+        "alexrepro train as-run-2010",
+        "alexrepro evaluate --ten-crop",
+        "alexrepro evaluate",
+    ]

@@ -1,0 +1,156 @@
+"""What finished runs answer, what they do not, and which commands are missing."""
+
+import sys
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alexrepro.engine.run import Evaluation
+from alexrepro.errors import Refusal
+from alexrepro.paper import results
+from alexrepro.paper.citation import Citation
+from alexrepro.recipes.catalogue import AS_RUN_2010, TINY
+from alexrepro.reports.experiment import Experiment, Needs, answer, experiments, find, missing
+
+NEEDS = Needs("as-run-2010", results.TEST_2010, "ten", printed=results.CNN_2010)
+QUESTION = Experiment("question", "A question", Citation("§6"), needs=(NEEDS,), reported=(results.CNN_2010,))
+FULL = Evaluation(
+    run="runs/as-run-2010-ca8da4/ilsvrc2010-seed-0", recipe="as-run-2010", digest=AS_RUN_2010.digest, seed=0,
+    epochs=92, dataset="ilsvrc2010", split=results.TEST_2010, views="ten",
+    images=150_000, top1_correct=93_000, top5_correct=124_000, loss=1.6,
+)  # fmt: skip
+MINIATURE = Evaluation(
+    run="runs/tiny-7fdc23/ilsvrc2010-miniature-seed-0", recipe="tiny", digest=TINY.digest, seed=0, epochs=30,
+    dataset="ilsvrc2010-miniature", split="ilsvrc2010-miniature-test", views="ten",
+    images=500, top1_correct=350, top5_correct=480, loss=1.0,
+)  # fmt: skip
+
+
+def measured(*evaluations: Evaluation) -> list[dict[str, Any]]:
+    rows = answer(QUESTION, evaluations).as_dict()["rows"]
+    return [row for row in rows if row["source"] == "measured"]
+
+
+def test_reported_rows_come_first() -> None:
+    rows = answer(QUESTION, [FULL, MINIATURE]).as_dict()["rows"]
+
+    assert [row["source"] for row in rows] == ["reported", "measured", "measured"]
+
+
+def test_a_full_run_stands_beside_the_printed_number() -> None:
+    (row,) = measured(FULL)
+
+    assert (row["top1_error"], row["reported_top1_error"], row["note"]) == (0.38, 0.375, "")
+    assert row["cites"] == "runs/as-run-2010-ca8da4/ilsvrc2010-seed-0"
+
+
+def test_without_a_run_the_row_is_empty_and_says_not_run() -> None:
+    (row,) = measured()
+
+    assert (row["label"], row["note"]) == ("as-run-2010", "not run")
+    assert [row[name] for name in ("seeds", "images", "top1_error", "reported_top1_error", "interval")] == [None] * 5
+
+
+def test_runs_with_several_seeds_are_one_row() -> None:
+    (row,) = measured(FULL, replace(FULL, seed=1, top1_correct=94_500))
+
+    assert (row["seeds"], row["top1_error"]) == (2, pytest.approx(0.375, abs=1e-15))  # rounding only
+
+
+def test_a_seed_counts_once() -> None:
+    (row,) = measured(FULL, replace(FULL, top1_correct=1))
+
+    assert (row["seeds"], row["top1_error"]) == (1, 0.38)
+
+
+def test_a_run_on_fewer_images_is_not_pooled_with_the_full_split() -> None:
+    few = replace(FULL, seed=1, images=1_000, top1_correct=600, top5_correct=800)
+
+    assert [row["images"] for row in measured(FULL, few)] == [150_000, 1_000]
+
+
+def test_a_shortened_run_does_not_answer_and_is_labelled() -> None:
+    short = replace(FULL, digest=AS_RUN_2010.shortened(9).digest, epochs=9)
+
+    not_run, row = measured(short)
+
+    assert not_run["note"] == "not run"
+    assert (row["label"], row["note"]) == ("as-run-2010, shortened", "shortened: 9 of 92 epochs")
+
+
+def test_an_unfinished_run_does_not_answer_either() -> None:
+    assert [row["note"] for row in measured(replace(FULL, epochs=40))] == ["not run", "shortened: 40 of 92 epochs"]
+
+
+def test_a_run_with_a_changed_field_is_labelled() -> None:
+    _, row = measured(replace(FULL, digest="abcdef"))
+
+    assert row["note"] == f"changed: abcdef is not as-run-2010-{AS_RUN_2010.digest}"
+
+
+def test_the_miniature_is_other_data_without_a_printed_number() -> None:
+    _, row = measured(MINIATURE)
+
+    assert (row["dataset"], row["label"]) == ("ilsvrc2010-miniature", "tiny, other data")
+    assert (row["note"], row["reported_top1_error"]) == ("other data: ilsvrc2010-miniature-test", None)
+
+
+def test_the_miniature_shows_the_views_asked_for_and_the_centre() -> None:
+    centre = replace(MINIATURE, views="centre", top1_correct=340)
+
+    assert [row["views"] for row in measured(centre, MINIATURE)[1:]] == ["ten", "centre"]
+
+
+def test_a_shortened_run_on_the_miniature_says_both() -> None:
+    short = replace(MINIATURE, digest=TINY.shortened(2).digest, epochs=2)
+
+    assert measured(short)[1]["note"] == "other data: ilsvrc2010-miniature-test; shortened: 2 of 30 epochs"
+
+
+def test_a_variation_of_the_recipe_is_no_answer() -> None:
+    assert [row["note"] for row in measured(replace(FULL, recipe="as-run-2010+no-norm"))] == ["not run"]
+
+
+def test_what_is_missing_are_the_commands_that_make_it() -> None:
+    assert missing(QUESTION, [MINIATURE]) == [
+        "alexrepro prepare /path/ILSVRC2010",
+        "alexrepro train as-run-2010",
+        "alexrepro evaluate --ten-crop",
+    ]
+
+
+def test_a_trained_run_is_evaluated_and_not_trained_again() -> None:
+    run = "my runs/as-run-2010-ca8da4/ilsvrc2010-seed-0"
+
+    assert missing(QUESTION, [replace(FULL, run=run, views="centre")]) == [f"alexrepro evaluate '{run}' --ten-crop"]
+
+
+def test_nothing_is_missing_when_a_full_run_answers() -> None:
+    assert missing(QUESTION, [FULL]) == []
+
+
+def test_every_module_of_the_package_is_found() -> None:
+    assert [find(name).name for name in experiments()] == list(experiments())
+    assert "table-1" in experiments()
+
+
+@pytest.mark.parametrize("text", ["", "EXPERIMENT = 1\n"])
+def test_a_module_without_an_experiment_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    name = f"questions_{len(text)}"
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").touch()
+    (tmp_path / name / "empty.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    package = import_module(name)
+
+    with pytest.raises(ValueError, match=f"{name}.empty defines no EXPERIMENT"):
+        experiments(package)
+    assert f"{name}.empty" in sys.modules
+
+
+def test_an_unknown_report_names_the_nearest_one() -> None:
+    with pytest.raises(Refusal, match="did you mean table-1"):
+        find("table1")
