@@ -5,9 +5,14 @@ from importlib.metadata import version
 
 import typer
 
+from alexrepro.cli.ablate import ablate
 from alexrepro.cli.describe import describe
+from alexrepro.cli.evaluate import evaluate
 from alexrepro.cli.facts import facts
+from alexrepro.cli.prepare import prepare
 from alexrepro.cli.recipes import recipes
+from alexrepro.cli.report import report
+from alexrepro.cli.train import train
 from alexrepro.errors import Refusal
 
 app = typer.Typer(
@@ -17,6 +22,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command(rich_help_panel="Reproduce")(prepare)
+app.command(rich_help_panel="Reproduce")(train)
+app.command(rich_help_panel="Reproduce")(evaluate)
+app.command(rich_help_panel="Reproduce")(ablate)
+app.command(rich_help_panel="Reproduce")(report)
 app.command(rich_help_panel="Understand")(facts)
 app.add_typer(recipes, name="recipes", rich_help_panel="Understand")
 app.command(rich_help_panel="Understand")(describe)

@@ -12,7 +12,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from alexrepro.engine.files import read_json, sync, write_json
+from alexrepro.files import read_json, sync, write_json
 from alexrepro.progress import say
 
 KEPT = 2  # a damaged newest checkpoint still leaves one to continue from

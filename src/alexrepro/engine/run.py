@@ -14,8 +14,8 @@ from typing import Any, cast
 
 from filelock import FileLock, Timeout
 
-from alexrepro.engine.files import read_json, write_json, write_text
 from alexrepro.errors import Exit, Refusal
+from alexrepro.files import read_json, write_json, write_text
 from alexrepro.paper.results import Views
 from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe, from_toml

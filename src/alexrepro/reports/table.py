@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import pandas as pd
 
-from alexrepro.engine.files import write_json, write_text, write_whole
 from alexrepro.engine.run import Evaluation
+from alexrepro.files import write_json, write_text, write_whole
 from alexrepro.paper.results import ALL_REPORTED, Reported, Views
 from alexrepro.reports.statistics import mean_and_std, wilson_interval
 

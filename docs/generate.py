@@ -1,0 +1,149 @@
+"""Writes the generated pages of the documentation; with --check, only says which are stale."""
+
+import json
+import sys
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any
+
+from alexrepro.cli.reference import cli_reference, markdown_table
+from alexrepro.cli.show import percent
+from alexrepro.recipes.catalogue import AS_PRINTED, AS_RUN_2012, CATALOGUE, Entry
+from alexrepro.recipes.fields import flatten
+from alexrepro.recipes.ledger import Row, ledger, shown
+from alexrepro.recipes.recipe import Recipe, differences
+from alexrepro.recipes.variations import VARIATIONS, Variation
+
+DOCS = Path(__file__).parent
+NOTE = "<!-- Written by docs/generate.py; do not edit. -->"
+
+
+def pages() -> dict[str, str]:
+    """Each generated page by its path below docs/."""
+    return {
+        "reference/cli.md": f"{NOTE}\n\n{cli_reference()}",
+        "reference/recipes.md": _recipes(),
+        "explanation/fidelity.md": _fidelity(),
+    }
+
+
+def _recipes() -> str:
+    catalogue = [_catalogue_row(entry) for entry in CATALOGUE.values()]
+    variations = [_variation_row(variation) for variation in VARIATIONS.values()]
+    parts = [
+        NOTE,
+        "# Recipes and variations",
+        "A recipe holds every field that can change a number. `alexrepro train NAME` trains one; without a name, the\n"
+        "recipe is chosen by the data set. The expected results are those noted in the released 2012 code.",
+        markdown_table(("recipe", "like", "says", "epochs", "expected"), catalogue),
+        *(_departures(entry) for entry in CATALOGUE.values() if entry.like),
+        "## Variations",
+        "A variation is a change of fields that `alexrepro ablate NAME` trains beside its base. Differences are in\n"
+        "points of top-1 / top-5 error, as the paper prints them.",
+        markdown_table(("variation", "says", "changes", "section", "printed difference"), variations),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _catalogue_row(entry: Entry) -> list[str]:
+    expected = "; ".join(
+        f"{percent(e.top1_error)} / {percent(e.top5_error)} on {e.split} ({e.views})" for e in entry.expected
+    )
+    recipe = entry.recipe
+    return [f"`{recipe.name}`", entry.like or "", recipe.says, str(recipe.training.epochs), expected or "not known"]
+
+
+def _departures(entry: Entry) -> str:
+    base = CATALOGUE[entry.like or ""].recipe
+    return f"## {entry.recipe.name}\n\nLike `{base.name}`, but:\n\n{_difference_table(base, entry.recipe)}"
+
+
+def _difference_table(one: Recipe, other: Recipe) -> str:
+    rows = [[f"`{path}`", shown(left), shown(right)] for path, (left, right) in differences(one, other).items()]
+    return markdown_table(("field", one.name, other.name), rows)
+
+
+def _variation_row(variation: Variation) -> list[str]:
+    changes = [f"`{setting}`" for path, value in variation.but.items() for setting in _settings(path, value)]
+    changes += [f"`{path}` halved" for path in variation.halves]
+    printed = _points(variation.tests.top1_delta, variation.tests.top5_delta) if variation.tests else "none printed"
+    return [f"`{variation.name}`", variation.says, ", ".join(changes), variation.section, printed]
+
+
+def _settings(path: str, value: Any) -> list[str]:
+    """A change as `--set` takes it: a part as its fields, a tuple as a TOML list."""
+    if is_dataclass(value):
+        return [f"{leaf}={shown(plain)}" for leaf, plain in flatten(value, path)]
+    return [f"{path}={json.dumps(value) if isinstance(value, tuple) else shown(value)}"]
+
+
+def _points(top1: float | None, top5: float | None) -> str:
+    return " / ".join("–" if delta is None else f"{100 * delta:+.1f}" for delta in (top1, top5))
+
+
+def _fidelity() -> str:
+    rows = ledger()
+    parts = [
+        NOTE,
+        "# Fidelity ledger",
+        "What the paper prints, what the released 2012 code and its notebook show was run, and where each value comes\n"
+        "from. `alexrepro facts` prints the same rows.",
+        "## Where what was run departs from the text",
+        "Every field in which `as-run-2012` differs from `as-printed`:",
+        _difference_table(AS_PRINTED, AS_RUN_2012),
+        "## Every cited field",
+        "A § is a section of the paper; a file is one of the released 2012 code; `silent, chosen` marks what no\n"
+        "source says. `none` means that the recipe has no such part. Values in bold differ from the text.",
+        markdown_table(("field", "as printed", "as run in 2012", "source", "says"), map(_field_row, rows["fields"])),
+        "## Errors that the authors printed",
+        markdown_table(
+            ("method", "section", "split", "views", "top-1", "top-5", "says"), map(_reported_row, rows["reported"])
+        ),
+        "## Differences that the authors printed",
+        "In points, the variation minus the paper's network. The split is the one of the notes; the text names none.",
+        markdown_table(("change", "section", "split", "top-1 / top-5", "says"), map(_delta_row, rows["deltas"])),
+        "## Results noted in the released code",
+        markdown_table(
+            ("config", "file", "split", "views", "top-1", "top-5", "loss"), map(_logged_row, rows["logged"])
+        ),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _field_row(row: Row) -> list[str]:
+    run = shown(row["as_run"])
+    marked = run if row["as_run"] == row["printed"] else f"**{run}**"
+    return [f"`{row['path']}`", shown(row["printed"]), marked, row["source"], row["says"]]
+
+
+def _reported_row(row: Row) -> list[str]:
+    errors = [percent(row["top1_error"]) or "–", percent(row["top5_error"]) or "–"]
+    return [row["label"], row["section"], row["split"], row["views"] or "not said", *errors, row["says"]]
+
+
+def _delta_row(row: Row) -> list[str]:
+    points = _points(row["top1_delta"], row["top5_delta"])
+    return [row["name"], row["section"], row["split"] or "not said", points, row["says"]]
+
+
+def _logged_row(row: Row) -> list[str]:
+    errors = [percent(row["top1_error"], 2), percent(row["top5_error"], 2)]
+    return [row["config"], row["source"], row["split"], row["views"], *errors, str(row["loss"])]
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or with --check name the stale ones on stderr and return 1 if there are any."""
+    made = {DOCS / name: text for name, text in pages().items()}
+    stale = [path for path, text in made.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    if "--check" in arguments:
+        for path in stale:
+            print(f"{path.relative_to(DOCS.parent)} is stale; write it anew with: make docs", file=sys.stderr)
+        return 1 if stale else 0
+    for path in stale:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(made[path], encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,84 @@
+"""Class folders: PATH/<class>/*.JPEG, or PATH/{train,val,test}/<class>/*.JPEG.
+
+Classes are the folders' names in the order of their bytes, as torchvision's ImageFolder sorts them.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from alexrepro.data.sources.source import File, Photo, Source, Split
+from alexrepro.errors import Exit, Refusal
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp"}
+SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+ILSVRC_2012_TRAIN, ILSVRC_CLASSES = 1_281_167, 1000  # §2; exact count of the 2012 release
+WNID = re.compile(r"n\d{8}")
+
+
+def fits(path: Path) -> bool:
+    """Whether the path holds class folders, directly or below folders named after splits."""
+    return any(_has_classes(folder) for folder in _split_folders(path).values())
+
+
+def read(path: Path) -> Source:
+    """The class folders below the path. Raises Refusal if the splits' classes differ."""
+    folders = {name: folder for name, folder in _split_folders(path).items() if _has_classes(folder)}
+    classes = {name: tuple(_class_folders(folder)) for name, folder in folders.items()}
+    first = next(iter(classes.values()))
+    for name, found in classes.items():
+        if found != first:
+            different = sorted(set(found) ^ set(first))
+            raise Refusal(
+                f"{path}: {name} has other classes than {next(iter(classes))}: {', '.join(different[:5])}.",
+                fix="Every split needs the same class folders.",
+                exit_code=Exit.BAD_DATA,
+            )
+    splits = tuple(Split(name, list(_photos(folder, first))) for name, folder in folders.items())
+    return Source(_dataset(path, first, splits), first, first, splits)
+
+
+def sorted_names(folder: Path) -> list[str]:
+    """Names in a folder in the order of their bytes, whatever the file system or the language settings."""
+    return sorted((item.name for item in folder.iterdir() if not item.name.startswith(".")), key=os.fsencode)
+
+
+def is_photo(name: str) -> bool:
+    """Whether a file is listed as a photo: by suffix, in any case."""
+    return Path(name).suffix.lower() in SUFFIXES
+
+
+def _split_folders(path: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {
+        SPLITS[name.lower()]: path / name for name in sorted_names(path) if name.lower() in SPLITS
+    }
+    return {name: found[name] for name in ("train", "val", "test") if name in found} or {"train": path}
+
+
+def _class_folders(folder: Path) -> list[str]:
+    return [name for name in sorted_names(folder) if (folder / name).is_dir()]
+
+
+def _has_classes(folder: Path) -> bool:
+    """Whether some folder in it holds photos."""
+    if not folder.is_dir():
+        return False
+    return any(any(is_photo(file) for file in sorted_names(folder / name)) for name in _class_folders(folder))
+
+
+def _photos(folder: Path, classes: tuple[str, ...]) -> Iterator[Photo]:
+    for label, name in enumerate(classes):
+        for file in sorted_names(folder / name):
+            if is_photo(file):
+                place = folder / name / file
+                yield Photo(place.relative_to(folder.parent).as_posix(), label, File(place))
+
+
+def _dataset(path: Path, classes: tuple[str, ...], splits: tuple[Split, ...]) -> str:
+    """`ilsvrc2012` for its exact number of classes and training photos; else the folder's name in lower case."""
+    trained = next((len(split.photos) for split in splits if split.name == "train"), 0)
+    wnids = len(classes) == ILSVRC_CLASSES and all(WNID.fullmatch(name) for name in classes)
+    if wnids and trained == ILSVRC_2012_TRAIN:
+        return "ilsvrc2012"
+    return re.sub(r"[^a-z0-9]+", "-", path.resolve().name.lower()).strip("-") or "photos"

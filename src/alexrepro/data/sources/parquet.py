@@ -1,0 +1,112 @@
+"""Image Parquet as Hugging Face writes it: `image` or `img` with bytes and path, and `label`; splits by file name.
+
+The original bytes are read, never a decoded picture, and one row group at a time.
+"""
+
+import json
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from alexrepro.data.sources.folders import SPLITS, sorted_names
+from alexrepro.data.sources.source import Photo, Row, Source, Split
+from alexrepro.errors import Exit, Refusal
+
+COLUMNS = ("image", "img")
+
+
+def fits(path: Path) -> bool:
+    """Whether Parquet files lie in the folder or in its folder `data`."""
+    return bool(_files(path))
+
+
+def read(path: Path) -> Source:
+    """The splits and rows of the files. Raises Refusal if a file has no image column or names no known split."""
+    by_split: dict[str, list[Path]] = {}
+    for file in _files(path):
+        by_split.setdefault(_split_of(file), []).append(file)
+    labels = {name: [_labels(file) for file in files] for name, files in by_split.items()}
+    classes = _classes(next(iter(by_split.values()))[0], labels)
+    splits = []
+    for name in ("train", "val", "test"):
+        if name in by_split:
+            photos = [p for file, found in zip(by_split[name], labels[name], strict=True) for p in _photos(file, found)]
+            splits.append(Split(name, photos, labelled=all(photo.label >= 0 for photo in photos)))
+    dataset = re.sub(r"[^a-z0-9]+", "-", path.resolve().name.lower()).strip("-")
+    return Source(dataset, classes, classes, tuple(splits))
+
+
+def read_row(file: Path, group: int, row: int) -> bytes:
+    """The bytes of one picture."""
+    found: bytes = _images(file, group)[row]["bytes"].as_py()
+    return found
+
+
+def _files(path: Path) -> list[Path]:
+    folders = [path, path / "data"]
+    return [f / name for f in folders if f.is_dir() for name in sorted_names(f) if name.endswith(".parquet")]
+
+
+def _split_of(file: Path) -> str:
+    word = re.split(r"[-_.]", file.name.lower())[0]
+    if word not in SPLITS:
+        raise Refusal(
+            f"{file} does not say which split it is.",
+            fix="Names begin with train-, validation- or test-.",
+            exit_code=Exit.BAD_DATA,
+        )
+    return SPLITS[word]
+
+
+def _image_column(file: Path) -> str:
+    schema = pq.read_schema(file)
+    for name in COLUMNS:
+        if name in schema.names and pa.types.is_struct(schema.field(name).type) and "label" in schema.names:
+            return name
+    raise Refusal(
+        f"{file} has the columns {', '.join(schema.names)}.",
+        fix="It needs `image` or `img` with bytes and path, and `label`.",
+        exit_code=Exit.BAD_DATA,
+    )
+
+
+def _labels(file: Path) -> list[int]:
+    _image_column(file)
+    found: list[int] = pq.read_table(file, columns=["label"])["label"].to_pylist()
+    return found
+
+
+def _photos(file: Path, labels: list[int]) -> list[Photo]:
+    """One photo for each row; their names are read with the table's paths only."""
+    parquet, column = pq.ParquetFile(file), _image_column(file)
+    photos: list[Photo] = []
+    for group in range(parquet.num_row_groups):
+        paths = parquet.read_row_group(group, columns=[f"{column}.path"])[column].combine_chunks().field("path")
+        for row, path in enumerate(paths.to_pylist()):
+            number = len(photos)
+            name = f"{file.name}/{path or number}"
+            photos.append(Photo(name, labels[number], Row(file, group, row, read_row)))
+    return photos
+
+
+def _classes(file: Path, labels: dict[str, list[list[int]]]) -> tuple[str, ...]:
+    """Class names from the Hugging Face metadata, else numbers up to the largest label."""
+    metadata = (pq.read_schema(file).metadata or {}).get(b"huggingface")
+    if metadata:
+        features: dict[str, Any] = json.loads(metadata).get("info", {}).get("features", {})
+        names = features.get("label", {}).get("names")
+        if names:
+            return tuple(names)
+    largest = max(label for files in labels.values() for found in files for label in found)
+    return tuple(f"class-{number:04d}" for number in range(largest + 1))
+
+
+@lru_cache(maxsize=2)
+def _images(file: Path, group: int) -> Any:
+    """The pictures of one row group; a process reads photos in order, so two groups are enough."""
+    column = _image_column(file)
+    return pq.ParquetFile(file).read_row_group(group, columns=[column])[column]

@@ -1,0 +1,87 @@
+"""What a source is: photos with their classes, by split, whatever the layout they lie in."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+UNLABELLED = -1
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One file of a source: its path there, its class (-1 where unknown), and how to read it.
+
+    Reading is a place, not an open file, so that photos can be sent to other processes.
+    """
+
+    path: str
+    label: int
+    place: "Place"
+
+    @property
+    def name(self) -> str:
+        """The file name without its folders."""
+        return self.path.rpartition("/")[2]
+
+    def read(self) -> bytes:
+        """The bytes of the file."""
+        return self.place.read()
+
+
+@dataclass(frozen=True)
+class File:
+    """A photo that is a file of its own."""
+
+    path: Path
+
+    def read(self) -> bytes:
+        """The whole file."""
+        return self.path.read_bytes()
+
+    def size(self) -> int:
+        """Bytes of the file, without reading it."""
+        return self.path.stat().st_size
+
+
+@dataclass(frozen=True)
+class Row:
+    """A photo that is a row of a table, read through a function that both have."""
+
+    file: Path
+    group: int
+    row: int
+    reader: Callable[[Path, int, int], bytes]
+
+    def read(self) -> bytes:
+        """The bytes in the row."""
+        return self.reader(self.file, self.group, self.row)
+
+    def size(self) -> int:
+        """Bytes of the whole table, which change when any row does."""
+        return self.file.stat().st_size
+
+
+Place = File | Row
+
+
+@dataclass(frozen=True)
+class Split:
+    """A part of a source: train, val or test."""
+
+    name: str
+    photos: Sequence[Photo]
+    labelled: bool = True
+
+
+@dataclass(frozen=True)
+class Source:
+    """Everything that a layout says: data set, classes in the order of the labels, and the splits.
+
+    classes are WNIDs or folder names; class_names are for people; ilsvrc_ids are 1-based where the source has them.
+    """
+
+    dataset: str
+    classes: tuple[str, ...]
+    class_names: tuple[str, ...]
+    splits: tuple[Split, ...]
+    ilsvrc_ids: tuple[int, ...] | None = None

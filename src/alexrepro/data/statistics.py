@@ -1,0 +1,63 @@
+"""Exact mean image and RGB covariance over the stored pixels that training will read (§2, §4.1).
+
+All sums are sums of integers that float64 holds exactly (1.28 M images × 65,536 pixels × 255² < 2⁵³), so partial sums
+merge in any order to the same bits.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alexrepro.data.decode import Pixels
+from alexrepro.data.plan import STORED_PX
+from alexrepro.data.store import ColorAxes
+
+# Blocks of 256 rows of 4 pixels: 256 · 255² < 2²⁴, so that float32 matrix products are exact, too, and fast.
+ROWS, PIXELS_A_ROW = 256, 4
+BLOCKS = STORED_PX * STORED_PX // (ROWS * PIXELS_A_ROW)
+
+
+def _no_sum() -> NDArray[np.int64]:
+    return np.zeros((STORED_PX, STORED_PX, 3), dtype=np.int64)
+
+
+@dataclass
+class Moments:
+    """Sums over images: how many, of each pixel (256, 256, 3), and of the products of channels (3, 3)."""
+
+    images: int = 0
+    sums: NDArray[np.int64] = field(default_factory=_no_sum)
+    products: NDArray[np.float64] = field(default_factory=lambda: np.zeros((3, 3)))
+
+    def add(self, pixels: Pixels) -> None:
+        """Count one image, uint8 (256, 256, 3)."""
+        rows = pixels.reshape(BLOCKS, ROWS, PIXELS_A_ROW * 3).astype(np.float32)
+        products = np.matmul(rows.transpose(0, 2, 1), rows).sum(0, dtype=np.float64)
+        for first in range(0, PIXELS_A_ROW * 3, 3):
+            self.products += products[first : first + 3, first : first + 3]
+        self.sums += pixels
+        self.images += 1
+
+    def merge(self, other: "Moments") -> None:
+        """Add the sums of other images."""
+        self.images += other.images
+        self.sums += other.sums
+        self.products += other.products
+
+    def mean_image(self) -> NDArray[np.float32]:
+        """The mean of each pixel, float32 (3, 256, 256), 0-255."""
+        return np.ascontiguousarray((self.sums / self.images).transpose(2, 0, 1), dtype=np.float32)
+
+    def color_axes(self) -> ColorAxes:
+        """Eigenvalues (0-1 scale, descending) and eigenvectors of the covariance of RGB over all pixels (§4.1).
+
+        Of the two directions of an eigenvector, the one whose largest component is positive.
+        """
+        pixels = self.images * STORED_PX * STORED_PX
+        mean = self.sums.sum((0, 1)) / pixels
+        covariance = self.products / pixels - np.outer(mean, mean)
+        values, vectors = np.linalg.eigh(covariance / 255**2)
+        values, vectors = values[::-1], vectors[:, ::-1]
+        largest = vectors[np.abs(vectors).argmax(0), np.arange(3)]
+        return ColorAxes(mean, np.maximum(values, 0.0), vectors * np.sign(largest))

@@ -1,0 +1,23 @@
+"""What every test may ask for: one torch thread, and the sample data beside the checkout."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def one_torch_thread() -> None:
+    """One thread where torch is loaded, so that sums have one order; torch is never loaded for this."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of sample photographs, ../shared/data beside the checkout; skips where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("no sample data: there is no folder ../shared/data beside the checkout")
+    return SHARED_DATA

@@ -1,0 +1,160 @@
+"""The audit of print: what follows from the fields of the network is what the paper and the 2012 code say."""
+
+from dataclasses import replace
+
+import pytest
+
+from alexrepro.errors import Refusal
+from alexrepro.paper.network import STAGES_AS_PRINTED, Network, Norm, Pool, SameMapNorm
+from alexrepro.recipes.catalogue import AS_PRINTED, AS_RUN_2012
+from alexrepro.recipes.variations import VARIATIONS
+
+# name, output, weights, biases, multiply-adds, share of the parameters in percent
+TABLE = (
+    ("conv1", (96, 55, 55), 34_848, 96, 105_415_200, 0.06),
+    ("conv2", (256, 27, 27), 307_200, 256, 223_948_800, 0.50),
+    ("conv3", (384, 13, 13), 884_736, 384, 149_520_384, 1.45),
+    ("conv4", (384, 13, 13), 663_552, 384, 112_140_288, 1.09),
+    ("conv5", (256, 13, 13), 442_368, 256, 74_760_192, 0.73),
+    ("pool5", (256, 6, 6), 0, 0, 0, 0.0),
+    ("fc6", (4096, 1, 1), 37_748_736, 4_096, 37_748_736, 61.93),
+    ("fc7", (4096, 1, 1), 16_777_216, 4_096, 16_777_216, 27.53),
+    ("fc8", (1000, 1, 1), 4_096_000, 1_000, 4_096_000, 6.72),
+)
+
+
+def test_there_are_60_965_224_parameters_which_print_as_60_million() -> None:
+    assert Network().parameters == 60_965_224
+
+
+def test_there_are_659_272_neurons_which_print_as_650_000() -> None:
+    assert Network().neurons == 659_272
+
+
+def test_a_view_takes_724_406_816_multiply_adds() -> None:
+    assert Network().macs == 724_406_816
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row[0])
+def test_each_layer_holds_what_the_table_says(row: tuple[str, tuple[int, int, int], int, int, int, float]) -> None:
+    network = Network()
+    layer = next(layer for layer in network.layers() if layer.name == row[0])
+
+    share = round(100 * layer.parameters / network.parameters, 2)
+
+    assert (layer.name, layer.output, layer.weights, layer.biases, layer.macs, share) == row
+
+
+def test_layers_stand_in_the_order_of_the_table() -> None:
+    assert [layer.name for layer in Network().layers()] == [row[0] for row in TABLE]
+
+
+def test_neurons_of_a_layer_are_its_outputs_and_pooling_adds_none() -> None:
+    neurons = [layer.neurons for layer in Network().layers()]
+
+    assert neurons == [290_400, 186_624, 64_896, 64_896, 43_264, 0, 4096, 4096, 1000]
+
+
+def test_the_caption_of_figure_2_is_right_except_for_conv1() -> None:
+    caption = [253_440, 186_624, 64_896, 64_896, 43_264, 4096, 4096, 1000]
+    counted = [layer.neurons for layer in Network().layers() if layer.neurons]
+
+    wrong = [(printed, ours) for printed, ours in zip(caption, counted, strict=True) if printed != ours]
+
+    assert wrong == [(55 * 48 * 96, 55 * 55 * 96)]
+
+
+def test_conv3_and_conv4_hold_more_than_the_printed_one_percent() -> None:
+    network = Network()
+    convs = [layer for layer in network.layers() if layer.name.startswith("conv")]
+
+    heavy = [layer.name for layer in convs if layer.parameters > 0.01 * network.parameters]
+
+    assert heavy == ["conv3", "conv4"]
+
+
+def test_224_gives_55_by_rounding_up_with_three_zeros_after() -> None:
+    network = Network()
+    conv1 = network.stage("conv1")
+
+    assert network.conv_output_px(conv1, 224) == 55
+    assert network.pad_after_px(conv1, 224) == 3
+
+
+def test_only_conv1_needs_zeros_after() -> None:
+    network = Network()
+    convs = [(stage, size) for stage, size in network.inputs() if stage.kind == "conv"]
+
+    assert [network.pad_after_px(stage, size[1]) for stage, size in convs] == [3, 0, 0, 0, 0]
+
+
+def test_227_needs_no_zeros_and_gives_55_too() -> None:
+    network = Network(input_px=227)
+    conv1 = network.stage("conv1")
+
+    assert (network.conv_output_px(conv1, 227), network.pad_after_px(conv1, 227)) == (55, 0)
+
+
+@pytest.mark.parametrize(("input_px", "output_px"), [(55, 27), (27, 13), (13, 6)])
+def test_overlapping_pools_give_the_printed_sizes(input_px: int, output_px: int) -> None:
+    assert Pool().output_px(input_px) == output_px
+
+
+def test_non_overlapping_pools_round_up() -> None:
+    assert Pool(size_px=2, stride_px=2).output_px(55) == 28
+
+
+def test_the_network_as_run_has_the_sizes_of_the_printed_one() -> None:
+    assert AS_RUN_2012.network.layers() == AS_PRINTED.network.layers()
+
+
+def test_one_tower_has_59_798_312_parameters() -> None:
+    assert VARIATIONS["one-tower"].of(AS_PRINTED).network.parameters == 59_798_312
+
+
+def test_non_overlapping_pooling_keeps_every_parameter() -> None:
+    network = VARIATIONS["non-overlapping-pooling"].of(AS_PRINTED).network
+
+    assert network.parameters == 60_965_224
+    assert [layer.output[1] for layer in network.layers()] == [55, 26, 13, 13, 11, 6, 1, 1, 1]
+
+
+def test_full_connectivity_has_62_378_344_parameters() -> None:
+    assert replace(Network(), towers=1).parameters == 62_378_344
+
+
+def test_stages_that_read_their_own_tower_are_conv2_conv4_and_conv5() -> None:
+    assert [stage.name for stage in Network().stages if stage.reads == "own"] == ["conv2", "conv4", "conv5"]
+
+
+def test_towers_are_groups_of_the_stages_that_read_their_own() -> None:
+    network = Network()
+
+    assert [network.groups(stage) for stage in network.stages] == [1, 2, 1, 2, 2, 1, 1, 1]
+
+
+def test_biases_start_at_one_where_the_paper_says() -> None:
+    ones = [stage.name for stage in Network().stages if stage.bias == 1.0]
+
+    assert ones == ["conv2", "conv4", "conv5", "fc6", "fc7"]
+
+
+def test_alpha_is_divided_only_when_asked() -> None:
+    assert Norm().coefficient == 1e-4
+    assert Norm(divide_alpha_by_n=True).coefficient == pytest.approx(2e-5, rel=1e-12)  # one division in float64
+
+
+def test_the_same_map_norm_divides_its_scale_by_25() -> None:
+    assert SameMapNorm().coefficient == pytest.approx(4e-5, rel=1e-12)  # one division in float64
+
+
+def test_maps_that_do_not_divide_between_towers_are_refused() -> None:
+    stages = (STAGES_AS_PRINTED[0], replace(STAGES_AS_PRINTED[1], maps=255), *STAGES_AS_PRINTED[2:])
+
+    with pytest.raises(Refusal, match="conv2 has 255 maps"):
+        Network(stages=stages)
+
+
+def test_an_image_that_runs_out_is_refused() -> None:
+    with pytest.raises(Refusal, match="input of 30 px is too small"):
+        Network(input_px=30)

@@ -1,0 +1,103 @@
+"""Printed numbers are the noted ones, rounded to the digits of the page."""
+
+from decimal import ROUND_HALF_UP, Decimal
+
+import pytest
+
+from alexrepro.paper import results
+from alexrepro.paper.logbook import LOGGED, Logged, logged
+from alexrepro.paper.results import ALL_DELTAS, ALL_REPORTED, Reported, ReportedDelta
+from alexrepro.recipes.variations import VARIATIONS
+
+PRINTED_RUNS = (
+    (results.CNN_2010, logged("145-2010")),
+    (results.CNN_2010_CENTRE, logged("145-2010", views="centre")),
+    (results.CNN_2012, logged("145")),
+)
+PRINTED_DELTAS = (
+    (results.NO_NORM, logged("148"), logged("145")),
+    (results.NO_OVERLAP, logged("147"), logged("145")),
+    (results.ONE_TOWER, logged("145-half"), logged("145-2010")),
+)
+
+
+def printed(error: float) -> float:
+    """A fraction at the precision of the paper: percent with one digit, halves upward."""
+    return float(Decimal(str(error)).quantize(Decimal("0.001"), rounding=ROUND_HALF_UP))
+
+
+@pytest.mark.parametrize(("reported", "noted"), PRINTED_RUNS, ids=lambda value: getattr(value, "name", ""))
+def test_a_printed_error_is_the_noted_one_rounded(reported: Reported, noted: Logged) -> None:
+    assert (printed(noted.top1_error), printed(noted.top5_error)) == (reported.top1_error, reported.top5_error)
+
+
+@pytest.mark.parametrize(("reported", "noted"), PRINTED_RUNS, ids=lambda value: getattr(value, "name", ""))
+def test_a_printed_error_has_the_split_and_views_of_the_note(reported: Reported, noted: Logged) -> None:
+    assert (reported.split, reported.views) == (noted.split, noted.views)
+
+
+def test_table_1_prints_0_374727_as_37_5_percent() -> None:
+    assert printed(0.374727) == results.CNN_2010.top1_error == 0.375
+
+
+@pytest.mark.parametrize(("reported", "changed", "base"), PRINTED_DELTAS, ids=lambda value: getattr(value, "name", ""))
+def test_a_printed_difference_is_that_of_two_noted_runs(reported: ReportedDelta, changed: Logged, base: Logged) -> None:
+    top1 = printed(round(changed.top1_error - base.top1_error, 6))  # the notes have six digits
+    top5 = printed(round(changed.top5_error - base.top5_error, 6))
+
+    assert (top1, top5) == (reported.top1_delta, reported.top5_delta)
+
+
+@pytest.mark.parametrize(("reported", "changed", "base"), PRINTED_DELTAS, ids=lambda value: getattr(value, "name", ""))
+def test_the_two_runs_of_a_difference_share_its_split(reported: ReportedDelta, changed: Logged, base: Logged) -> None:
+    assert {reported.split, changed.split, base.split} == {reported.split}
+    assert changed.views == base.views == "ten"
+
+
+@pytest.mark.parametrize(("reported", "changed", "base"), PRINTED_DELTAS, ids=lambda value: getattr(value, "name", ""))
+def test_a_variation_names_the_run_behind_its_difference(
+    reported: ReportedDelta, changed: Logged, base: Logged
+) -> None:
+    variation = VARIATIONS[reported.name]
+
+    assert (variation.tests, variation.logged) == (reported, changed)
+
+
+def test_notes_of_the_2010_test_split_are_whole_counts_of_150_000_images() -> None:
+    six_digits = [entry for entry in LOGGED if entry.config == "145-2010"]
+    counts = [150_000 * error for entry in six_digits for error in (entry.top1_error, entry.top5_error)]
+
+    off = [abs(count - round(count)) for count in counts]
+
+    assert max(off) <= 0.075  # half of the sixth digit, times 150,000
+
+
+def test_every_error_is_a_fraction() -> None:
+    errors = [e for r in (*ALL_REPORTED, *LOGGED) for e in (r.top1_error, r.top5_error) if e is not None]
+
+    assert [error for error in errors if not 0 < error < 1] == []
+
+
+def test_names_of_printed_numbers_are_unique() -> None:
+    names = [result.name for result in (*ALL_REPORTED, *ALL_DELTAS)]
+
+    assert len(set(names)) == len(names)
+
+
+def test_every_printed_number_cites_a_section() -> None:
+    assert [r.name for r in (*ALL_REPORTED, *ALL_DELTAS) if not r.cites.source.startswith("§")] == []
+
+
+def test_the_same_configuration_is_noted_once_for_each_way_of_looking() -> None:
+    keys = [(entry.config, entry.views) for entry in LOGGED]
+
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_note_cites_its_parameter_file() -> None:
+    assert str(logged("145").cites) == "layer-params-145.cfg"
+
+
+def test_a_configuration_without_a_note_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        logged("999")

@@ -1,0 +1,301 @@
+"""A recipe is its fields: changed by path, hashed by content, written as TOML and read back the same."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alexrepro.errors import Exit, Refusal
+from alexrepro.paper.network import Norm
+from alexrepro.paper.training import At, Plateau, Script
+from alexrepro.recipes.catalogue import AS_PRINTED, AS_RUN_2010, AS_RUN_2012, CATALOGUE
+from alexrepro.recipes.recipe import Recipe, differences, from_toml, parse_changes
+
+rates = st.floats(min_value=0, max_value=1e6, allow_nan=False)
+lines = st.builds(
+    At,
+    epoch=st.integers(1, 90),
+    rate=st.none() | rates,
+    color_shift=st.none() | st.booleans(),
+    stages=st.sampled_from([(), ("conv1",), ("conv1", "fc8")]),
+)
+CHANGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "training.rate": rates,
+        "training.batch": st.integers(1, 4096),
+        "training.schedule": st.builds(Plateau, drops=st.integers(0, 9)) | st.builds(Script, st.tuples(lines, lines)),
+        "network.norm": st.none() | st.builds(Norm, alpha=rates, per_tower=st.booleans()),
+        "network.conv2.bias": rates,
+        "network.conv4": st.none(),
+        "network.conv1.order": st.permutations(("response", "norm", "pool")),
+        "network.fc7.maps": st.integers(1, 5000),
+        "augmentation.color_shift": st.none(),
+        "augmentation.shared_by": st.integers(1, 128),
+    },
+)
+
+
+def digests(hash_seed: str) -> str:
+    """The digests of the catalogue in a fresh Python with this PYTHONHASHSEED."""
+    code = "from alexrepro.recipes.catalogue import CATALOGUE; print([e.recipe.digest for e in CATALOGUE.values()])"
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    ).stdout
+
+
+@pytest.fixture(scope="module")
+def toml_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("recipe") / "mine.toml"
+
+
+@settings(max_examples=60, deadline=None)  # the first example pays for imports
+@given(base=st.sampled_from([AS_PRINTED, AS_RUN_2012]), changes=CHANGES, says=st.text("aé\"\\ '#=", max_size=9))
+def test_a_changed_recipe_written_as_toml_reads_back_the_same(
+    toml_file: Path, base: Recipe, changes: dict[str, Any], says: str
+) -> None:
+    recipe = base.but(changes, name="mine", says=says)
+    toml_file.write_text(recipe.to_toml(), encoding="utf-8")
+
+    assert from_toml(toml_file) == recipe
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_a_named_recipe_written_as_toml_reads_back_the_same(tmp_path: Path, name: str) -> None:
+    recipe = CATALOGUE[name].recipe
+    file = tmp_path / "copy.toml"
+    file.write_text(recipe.to_toml(), encoding="utf-8")
+
+    assert from_toml(file) == recipe
+
+
+def test_a_short_file_changes_some_defaults_and_is_named_after_itself(tmp_path: Path) -> None:
+    file = tmp_path / "slow.toml"
+    file.write_text('training.rate = 0.001\nnetwork.norm = "none"\n')
+
+    recipe = from_toml(file)
+
+    assert differences(AS_PRINTED.but({"network.norm": None, "training.rate": 0.001}), recipe) == {}
+    assert recipe.name == "slow"
+
+
+def test_a_missing_file_is_missing_input(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="no recipe file") as caught:
+        from_toml(tmp_path / "absent.toml")
+
+    assert caught.value.exit_code == Exit.MISSING_INPUT
+
+
+def test_a_file_that_is_not_toml_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_text("rate: 3\n")
+
+    with pytest.raises(Refusal, match="is not TOML"):
+        from_toml(file)
+
+
+def test_unknown_stages_in_a_file_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_text('network.stages = ["conv1", "conv9"]\n')
+
+    with pytest.raises(Refusal, match="conv9"):
+        from_toml(file)
+
+
+def test_a_change_leaves_the_original_alone() -> None:
+    AS_PRINTED.but({"training.batch": 64})
+
+    assert AS_PRINTED.training.batch == 128
+
+
+def test_a_change_of_one_stage_leaves_the_others() -> None:
+    changed = AS_PRINTED.but({"network.conv2.pad_px": 1})
+
+    assert list(differences(AS_PRINTED, changed)) == ["network.conv2.pad_px"]
+
+
+def test_removing_a_stage_shortens_the_network() -> None:
+    changed = AS_PRINTED.but({"network.conv4": None})
+
+    assert [stage.name for stage in changed.network.stages] == ["conv1", "conv2", "conv3", "conv5", "fc6", "fc7", "fc8"]
+
+
+def test_a_field_of_an_absent_part_switches_the_part_on() -> None:
+    changed = AS_PRINTED.but({"network.same_map_norm.alpha": 0.002})
+
+    assert changed.network.same_map_norm is not None
+    assert changed.network.same_map_norm.alpha == 0.002
+
+
+def test_a_whole_number_fits_a_fraction() -> None:
+    assert AS_PRINTED.but({"training.rate": 1}).training.rate == 1.0
+
+
+@pytest.mark.parametrize(
+    ("path", "nearest"),
+    [
+        ("network.norm.alhpa", "alpha"),
+        ("network.pol", "pool"),
+        ("network.conv2.pad_pxx", "pad_px"),
+        ("network.conv9.maps", "conv"),
+        ("training.batchs", "batch"),
+        ("augmentation.flip", "flips"),
+    ],
+)
+def test_an_unknown_field_suggests_the_nearest(path: str, nearest: str) -> None:
+    with pytest.raises(Refusal, match=rf"has no field .*; did you mean '{nearest}") as caught:
+        AS_PRINTED.but({path: 1})
+
+    assert caught.value.exit_code == Exit.USAGE
+
+
+def test_an_unknown_part_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(Refusal, match="no part 'net'") as caught:
+        AS_PRINTED.but({"net.towers": 1})
+
+    assert "network., training. or augmentation." in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "wanted"),
+    [
+        ("training.batch", "many", "int"),
+        ("training.batch", 64.0, "int"),
+        ("training.batch", True, "int"),
+        ("training.rate", "fast", "float"),
+        ("training.rate", True, "float"),
+        ("training.reshuffles", 1, "bool"),
+        ("network.response", "gelu", "'relu' or 'tanh'"),
+        ("network.norm", 3, "Norm or none"),
+        ("network.conv1.order", ["response", "magic"], "'response'"),
+        ("training.schedule", None, "Plateau or Script"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused(path: str, value: object, wanted: str) -> None:
+    with pytest.raises(Refusal, match="does not fit: it must be") as caught:
+        AS_PRINTED.but({path: value})
+
+    assert wanted in caught.value.what
+    assert caught.value.exit_code == Exit.USAGE
+
+
+def test_a_whole_stage_cannot_be_set() -> None:
+    with pytest.raises(Refusal, match="conv1 is a whole stage"):
+        AS_PRINTED.but({"network.conv1": 7})
+
+
+def test_a_digest_is_six_hexadecimal_digits() -> None:
+    assert all(len(bytes.fromhex(entry.recipe.digest)) == 3 for entry in CATALOGUE.values())
+
+
+def test_a_digest_does_not_depend_on_the_name() -> None:
+    assert AS_RUN_2012.but({}, name="other", says="something else").digest == AS_RUN_2012.digest
+
+
+def test_a_digest_depends_on_a_field() -> None:
+    assert AS_RUN_2012.but({"training.momentum": 0.91}).digest != AS_RUN_2012.digest
+
+
+def test_a_digest_returns_when_the_field_does() -> None:
+    there = AS_RUN_2012.but({"training.momentum": 0.5})
+
+    assert there.but({"training.momentum": 0.9}).digest == AS_RUN_2012.digest
+
+
+def test_a_digest_does_not_depend_on_the_order_of_changes() -> None:
+    changes = {"training.batch": 64, "network.norm": None, "augmentation.flips": False}
+    backward = dict(reversed(changes.items()))
+
+    assert AS_PRINTED.but(changes).digest == AS_PRINTED.but(backward).digest
+
+
+def test_recipes_of_the_catalogue_have_different_digests() -> None:
+    assert len({entry.recipe.digest for entry in CATALOGUE.values()}) == len(CATALOGUE)
+
+
+def test_digests_are_the_same_in_every_python_process() -> None:
+    assert digests(hash_seed="1") == digests(hash_seed="2")
+
+
+def test_a_shortened_schedule_keeps_each_lines_share_of_the_way() -> None:
+    short = AS_RUN_2012.shortened(9)
+    long_lines, short_lines = (AS_RUN_2012.training.schedule, short.training.schedule)
+    assert isinstance(long_lines, Script)
+    assert isinstance(short_lines, Script)
+
+    shares = [
+        (a.epoch - 1) / 90 - (b.epoch - 1) / 9 for a, b in zip(long_lines.at, short_lines.at, strict=True)
+    ]  # fmt: skip
+
+    assert short.training.epochs == 9
+    assert max(map(abs, shares)) <= 0.5 / 9  # an epoch is rounded to the nearest whole one
+
+
+def test_a_shortened_schedule_keeps_its_rates_and_stages() -> None:
+    short = AS_RUN_2010.shortened(10).training.schedule
+    assert isinstance(short, Script)
+    assert isinstance(AS_RUN_2010.training.schedule, Script)
+
+    kept = [(line.rate, line.bias_rate, line.color_shift, line.stages) for line in short.at]
+
+    assert kept == [(n.rate, n.bias_rate, n.color_shift, n.stages) for n in AS_RUN_2010.training.schedule.at]
+
+
+def test_shortening_a_plateau_changes_the_epochs_only() -> None:
+    assert list(differences(AS_PRINTED, AS_PRINTED.shortened(9))) == ["training.epochs"]
+
+
+def test_shortening_to_the_same_length_changes_nothing() -> None:
+    assert AS_RUN_2012.shortened(90) == AS_RUN_2012
+
+
+def test_a_recipe_for_other_classes_changes_the_last_stage_only() -> None:
+    changed = AS_RUN_2012.for_classes(20)
+
+    assert differences(AS_RUN_2012, changed) == {"network.fc8.maps": (1000, 20)}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("training.batch=64", 64),
+        ("training.rate = 1e-3", 0.001),
+        ("network.norm=none", None),
+        ("network.norm=None", None),
+        ("training.reshuffles=true", True),
+        ("network.response=tanh", "tanh"),
+        ('network.response="tanh"', "tanh"),
+        ('network.conv1.order=["pool", "response"]', ["pool", "response"]),
+        ("a=b=c", "b=c"),
+    ],
+)
+def test_the_value_of_a_setting_is_toml_or_none_or_plain_text(text: str, value: object) -> None:
+    [(path, parsed)] = parse_changes([text]).items()
+
+    assert (path, parsed) == (text.split("=", maxsplit=1)[0].strip(), value)
+
+
+def test_the_last_of_two_settings_of_a_field_holds() -> None:
+    assert parse_changes(["training.batch=64", "training.batch=32"]) == {"training.batch": 32}
+
+
+def test_a_setting_without_an_equals_sign_is_refused() -> None:
+    with pytest.raises(Refusal, match="training\\.batch has no '='"):
+        parse_changes(["training.batch"])
+
+
+def test_differences_show_both_values_and_none_for_what_is_absent() -> None:
+    found = differences(AS_PRINTED, AS_PRINTED.but({"network.norm": None, "training.batch": 64}))
+
+    assert found["training.batch"] == (128, 64)
+    assert found["network.norm.alpha"] == (1e-4, None)
+
+
+def test_a_recipe_does_not_differ_from_itself() -> None:
+    assert differences(AS_RUN_2012, AS_RUN_2012) == {}

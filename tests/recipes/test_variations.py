@@ -1,0 +1,122 @@
+"""Each variation is a change that means something on every network it is offered for."""
+
+import pytest
+
+from alexrepro.errors import Exit, Refusal
+from alexrepro.recipes.catalogue import AS_RUN_2010, AS_RUN_2012, TINY
+from alexrepro.recipes.recipe import Recipe, differences
+from alexrepro.recipes.variations import VARIATIONS, find_variation
+
+BASES = (AS_RUN_2012, TINY, AS_RUN_2010)
+
+# Printed in the paper or noted in the 2012 code; the others test a claim that has no number.
+WITH_A_PRINTED_NUMBER = {
+    "no-norm": "§3.3",
+    "non-overlapping-pooling": "§3.4",
+    "one-tower": "§3.2",
+    "without-conv3": "§7",
+    "without-conv4": "§7",
+    "without-conv5": "§7",
+    "no-color-shift": "§4.1",
+}
+KEEPING_THE_NETWORK = ("tanh", "no-color-shift", "no-dropout", "no-crops", "no-weight-decay", "no-norm")
+
+every_base = pytest.mark.parametrize("base", BASES, ids=lambda base: base.name)
+every_name = pytest.mark.parametrize("name", VARIATIONS)
+
+
+@every_base
+@every_name
+def test_a_variation_changes_something(base: Recipe, name: str) -> None:
+    varied = VARIATIONS[name].of(base)
+
+    assert differences(base, varied) != {}
+    assert varied.digest != base.digest
+
+
+@every_base
+@every_name
+def test_a_variation_keeps_the_classes_and_the_training_length(base: Recipe, name: str) -> None:
+    varied = VARIATIONS[name].of(base)
+
+    assert varied.network.classes == base.network.classes
+    assert varied.training.epochs == base.training.epochs
+
+
+@every_base
+@every_name
+def test_the_full_stages_still_see_six_by_six_maps(base: Recipe, name: str) -> None:
+    sizes = {stage.name: size for stage, size in VARIATIONS[name].of(base).network.inputs()}
+
+    assert sizes["fc6"][1:] == (6, 6)
+
+
+@every_base
+@every_name
+def test_a_variation_is_named_after_its_base_and_itself(base: Recipe, name: str) -> None:
+    varied = VARIATIONS[name].of(base)
+
+    assert varied.name == f"{base.name}+{name}"
+    assert varied.says == f"like {base.name}, but {VARIATIONS[name].says}"
+
+
+@pytest.mark.parametrize("name", KEEPING_THE_NETWORK)
+def test_a_variation_of_training_or_response_keeps_every_layer(name: str) -> None:
+    assert VARIATIONS[name].of(AS_RUN_2012).network.layers() == AS_RUN_2012.network.layers()
+
+
+def test_without_norm_there_is_no_norm_of_either_kind() -> None:
+    network = VARIATIONS["no-norm"].of(AS_RUN_2012).network
+
+    assert (network.norm, network.same_map_norm) == (None, None)
+
+
+def test_one_tower_halves_the_kernels_of_four_stages() -> None:
+    maps = [stage.maps for stage in VARIATIONS["one-tower"].of(AS_RUN_2012).network.stages]
+
+    assert maps == [48, 128, 192, 192, 256, 4096, 4096, 1000]
+
+
+def test_non_overlapping_pooling_shrinks_pads_as_147_does() -> None:
+    network = VARIATIONS["non-overlapping-pooling"].of(AS_RUN_2012).network
+
+    assert [network.stage(name).pad_px for name in ("conv2", "conv3", "conv4", "conv5")] == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("name", ["without-conv3", "without-conv4", "without-conv5"])
+def test_without_a_stage_there_is_one_stage_less(name: str) -> None:
+    stages = [stage.name for stage in VARIATIONS[name].of(AS_RUN_2012).network.stages]
+
+    assert name.removeprefix("without-") not in stages
+    assert len(stages) == 7
+
+
+@pytest.mark.parametrize("name", ["without-conv3", "without-conv4", "without-conv5"])
+def test_without_a_stage_the_towers_still_meet_before_the_full_stages(name: str) -> None:
+    stages = VARIATIONS[name].of(AS_RUN_2012).network.stages
+
+    assert [stage.name for stage in stages if stage.kind == "conv" and stage.reads == "both"][1:] != []
+
+
+@pytest.mark.parametrize("name", ["without-conv3", "without-conv4", "without-conv5"])
+def test_without_a_stage_three_pools_remain(name: str) -> None:
+    stages = VARIATIONS[name].of(AS_RUN_2012).network.stages
+
+    assert sum("pool" in stage.order for stage in stages) == 3
+
+
+def test_printed_numbers_are_tested_where_there_are_any() -> None:
+    tested = {name: v.tests.cites.source for name, v in VARIATIONS.items() if v.tests}
+
+    assert tested == WITH_A_PRINTED_NUMBER
+
+
+def test_every_variation_names_the_section_of_its_claim() -> None:
+    assert [name for name, variation in VARIATIONS.items() if not variation.section.startswith("§")] == []
+
+
+def test_an_unknown_variation_suggests_the_nearest() -> None:
+    with pytest.raises(Refusal, match="did you mean no-norm") as caught:
+        find_variation("nonorm")
+
+    assert caught.value.exit_code == Exit.USAGE

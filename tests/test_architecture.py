@@ -1,0 +1,143 @@
+"""The house: who may import whom, what is imported in one place only, and how long a file may be."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "alexrepro"
+FILES = sorted(SOURCE.rglob("*.py"))
+
+LAYERS = (
+    {"errors", "keys", "progress"},
+    {"paper"},
+    {"recipes"},
+    {"model", "data"},
+    {"engine"},
+    {"reports"},
+    {"cli"},
+    {"__main__"},
+)
+RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
+
+ONLY = {
+    "PIL": ("data/decode.py", "data/sources/miniature.py", "data/sources/drawing.py"),
+    "simplejpeg": ("data/decode.py", "data/sources/miniature.py", "data/sources/drawing.py"),
+    "pyarrow": ("data/store.py", "data/sources/*", "reports/*"),
+    "pandas": ("reports/*",),
+    "torch.distributed": ("model/wire.py", "engine/launch.py", "engine/machine.py"),
+}
+FILE_LINES = 250
+FUNCTION_LINES = 50
+EMPTY_WORDS = {"utils", "common", "helpers", "core", "base"}
+
+
+def place(file: Path) -> str:
+    """Where a file stands below the package, such as `data/store.py`."""
+    return file.relative_to(SOURCE).as_posix()
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Every module that a file imports anywhere in it, with the names it takes from it, as dotted names."""
+    package = ("alexrepro", *file.relative_to(SOURCE).parent.parts)
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        if isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*above, *filter(None, [node.module])])
+            yield module
+            yield from (f"{module}.{name.name}" for name in node.names)
+
+
+def own_part(module: str) -> str | None:
+    """The part of the house that a dotted name belongs to; None for other packages and for the package itself."""
+    words = module.split(".")
+    return words[1] if words[0] == "alexrepro" and len(words) > 1 and words[1] in RANK else None
+
+
+def part_of(file: Path) -> str:
+    """The part of the house that a file belongs to."""
+    return file.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def is_below(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def test_every_file_belongs_to_a_known_part() -> None:
+    assert {part_of(file) for file in FILES} - set(RANK) == {"__init__"}
+
+
+def test_imports_point_downward_only() -> None:
+    found = [(file, part_of(file), own_part(module)) for file in FILES for module in imports(file)]
+
+    upward = {
+        f"{place(file)} imports {part}"
+        for file, here, part in found
+        if part is not None and part != here and RANK[part] >= RANK[here]
+    }
+
+    assert upward == set()
+
+
+def test_the_package_itself_imports_nothing() -> None:
+    assert list(imports(SOURCE / "__init__.py")) == []
+
+
+def test_paper_and_recipes_import_the_standard_library_only() -> None:
+    files = [file for file in FILES if part_of(file) in {"errors", "keys", "paper", "recipes"}]
+
+    foreign = {
+        f"{place(file)} imports {module}"
+        for file in files
+        for module in imports(file)
+        if module.split(".")[0] not in sys.stdlib_module_names | {"alexrepro"}
+    }
+
+    assert foreign == set()
+
+
+@pytest.mark.parametrize("package", ONLY)
+def test_a_library_is_imported_in_its_places_only(package: str) -> None:
+    users = {place(file) for file in FILES if any(is_below(module, package) for module in imports(file))}
+
+    elsewhere = {user for user in users if not any(fnmatch(user, pattern) for pattern in ONLY[package])}
+
+    assert elsewhere == set()
+
+
+def test_no_file_is_over_its_budget() -> None:
+    lines = {place(file): len(file.read_text(encoding="utf-8").splitlines()) for file in FILES}
+
+    assert {name: count for name, count in lines.items() if count > FILE_LINES} == {}
+
+
+def test_no_function_is_over_its_budget() -> None:
+    functions = [
+        (file, node)
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    lines = {f"{place(file)}: {node.name}": (node.end_lineno or 0) - node.lineno + 1 for file, node in functions}
+
+    assert {name: count for name, count in lines.items() if count > FUNCTION_LINES} == {}
+
+
+def test_no_module_has_an_empty_name() -> None:
+    names = {word.removesuffix(".py") for file in FILES for word in file.relative_to(SOURCE).parts}
+
+    assert names & EMPTY_WORDS == set()
+
+
+def test_the_command_line_loads_no_torch() -> None:
+    code = "import sys, alexrepro.cli.app; print('torch' in sys.modules)"
+
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert loaded.stdout == "False\n"
