@@ -140,7 +140,7 @@ def test_a_whole_number_fits_a_fraction() -> None:
 @pytest.mark.parametrize(
     ("path", "nearest"),
     [
-        ("network.norm.alhpa", "alpha"),
+        ("network.norm.alphaa", "alpha"),
         ("network.pol", "pool"),
         ("network.conv2.pad_pxx", "pad_px"),
         ("network.conv9.maps", "conv"),

@@ -149,7 +149,7 @@ class Store:
         """
         shard, place = self._where(row)
         table = self._table(shard)
-        data = memoryview(table["image"][place].as_buffer())
+        data = memoryview(table["image"][place].as_buffer()).cast("B")
         if not self._checked[row]:
             if zlib.crc32(data) != table["crc32"][place].as_py():
                 raise _damaged(self.path, f"{self.manifest.shards[shard].file}, row {place} ({self.name(row)})")

@@ -1,0 +1,218 @@
+"""`describe`, `facts` and `recipes`: their JSON, their tables, and how they refuse."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from alexrepro.cli.app import app
+from alexrepro.paper.logbook import LOGGED
+from alexrepro.paper.results import ALL_DELTAS, ALL_REPORTED
+from alexrepro.recipes.catalogue import AS_PRINTED, AS_RUN_2012, CATALOGUE, TINY
+from alexrepro.recipes.recipe import differences, from_toml
+
+LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7", "fc8"]
+
+
+def shown(*words: str) -> str:
+    """What a command prints on stdout."""
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def answered(*words: str) -> dict[str, Any]:
+    """The one JSON object that a command prints with --json."""
+    found: dict[str, Any] = json.loads(shown(*words, "--json"))
+    return found
+
+
+def refused(*words: str) -> subprocess.CompletedProcess[str]:
+    """The program, run as a user runs it."""
+    return subprocess.run([sys.executable, "-m", "alexrepro", *words], capture_output=True, text=True, check=False)
+
+
+def test_describe_in_json_counts_the_paper_s_network() -> None:
+    found = answered("describe", "as-run-2012")
+
+    assert list(found) == ["recipe", "digest", "parameters", "neurons", "macs", "sizes", "layers"]
+    assert (found["recipe"], found["digest"]) == ("as-run-2012", AS_RUN_2012.digest)
+    assert (found["parameters"], found["neurons"], found["macs"]) == (60_965_224, 659_272, 724_406_816)
+    assert found["sizes"] == [55, 27, 13, 13, 13, 6]
+
+
+def test_describe_in_json_lists_every_layer() -> None:
+    layers = answered("describe")["layers"]
+
+    assert [layer["name"] for layer in layers] == LAYERS
+    assert {tuple(layer) for layer in layers} == {("name", "output", "parameters", "macs", "neurons")}
+    assert layers[0] == {
+        "name": "conv1", "output": [96, 55, 55], "parameters": 34_944, "macs": 105_415_200, "neurons": 290_400
+    }  # fmt: skip
+
+
+def test_describe_takes_changes() -> None:
+    found = answered("describe", "as-run-2012", "--set", "network.towers=1", "--set", "network.conv4=none")
+
+    assert [layer["name"] for layer in found["layers"]] == [name for name in LAYERS if name != "conv4"]
+    assert found["digest"] != AS_RUN_2012.digest
+
+
+def test_describe_takes_a_recipe_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(TINY.to_toml(), encoding="utf-8")
+
+    assert answered("describe", str(file))["digest"] == TINY.digest
+
+
+def test_describe_shows_windows_towers_and_what_follows() -> None:
+    text = shown("describe")
+
+    rows = {
+        row.split("│")[1].strip(): [c.strip() for c in row.split("│")[2:6]] for row in text.splitlines() if "│" in row
+    }
+    assert rows["conv1"] == ["55×55×96", "11/4/0 (+3)", "both towers", "norm, pool, relu"]
+    assert rows["conv2"] == ["27×27×256", "5/1/2", "own tower", "relu, norm, same-map-norm, pool"]
+    assert rows["pool5"] == ["6×6×256", "3/2", "", ""]
+    assert rows["fc7"] == ["4096", "", "both towers", "relu, dropout"]
+
+
+def test_describe_puts_the_counts_beside_the_paper_s_words() -> None:
+    text = shown("describe", "as-printed")
+
+    assert '"60 million parameters" and "650,000 neurons"' in text
+    assert "253,440 where 55×55×96 = 290,400" in text
+
+
+@pytest.mark.parametrize("words", [["tiny"], ["as-run-2012", "--set", "network.towers=1"]])
+def test_describe_quotes_the_paper_for_the_paper_s_network_only(words: list[str]) -> None:
+    assert "60 million" not in shown("describe", *words)
+
+
+def test_facts_in_json_hold_every_printed_and_noted_number() -> None:
+    found = answered("facts")
+
+    assert list(found) == ["fields", "reported", "deltas", "logged"]
+    assert [row["name"] for row in found["reported"]] == [result.name for result in ALL_REPORTED]
+    assert [row["name"] for row in found["deltas"]] == [result.name for result in ALL_DELTAS]
+    assert [row["config"] for row in found["logged"]] == [entry.config for entry in LOGGED]
+
+
+def test_facts_in_json_give_each_field_both_values_and_a_source() -> None:
+    rows = {row["path"]: row for row in answered("facts")["fields"]}
+
+    assert rows["training.bias_rate"] == {
+        "path": "training.bias_rate", "printed": 0.01, "as_run": 0.02, "source": "§5",
+        "says": "an equal learning rate for all layers",
+    }  # fmt: skip
+
+
+def test_facts_in_json_give_each_number_its_section_split_and_views() -> None:
+    rows = {row["name"]: row for row in answered("facts")["reported"]}
+
+    assert {key: rows["cnn"][key] for key in ("section", "split", "views", "top1_error", "top5_error")} == {
+        "section": "§6", "split": "ilsvrc2010-test", "views": "ten", "top1_error": 0.375, "top5_error": 0.17
+    }  # fmt: skip
+
+
+def test_facts_show_sections_of_files_as_they_are() -> None:
+    assert "layers-145.cfg [cnorm2]: 5×5 neighborhood" in shown("facts")
+
+
+def test_recipes_list_in_json_names_every_recipe() -> None:
+    rows = {row["name"]: row for row in answered("recipes", "list")["recipes"]}
+
+    assert list(rows) == list(CATALOGUE)
+    assert rows["as-run-2012"] == {
+        "name": "as-run-2012", "digest": AS_RUN_2012.digest, "says": AS_RUN_2012.says, "like": "as-printed",
+        "epochs": 90,
+        "expected": [{"split": "ilsvrc2012-val", "views": "ten", "top1_error": 0.40664, "top5_error": 0.1821}],
+    }  # fmt: skip
+
+
+def test_recipes_list_shows_the_expected_result_with_its_split() -> None:
+    assert "37.5 % / 17.0 % on ilsvrc2010-test, ten views" in shown("recipes", "list")
+
+
+def test_recipes_show_in_json_gives_the_differences_from_the_text() -> None:
+    found = answered("recipes", "show", "tiny")
+
+    assert (found["name"], found["digest"]) == ("tiny", TINY.digest)
+    assert [row["path"] for row in found["differences"]] == list(differences(AS_PRINTED, TINY))
+    assert "toml" not in found
+
+
+def test_recipes_show_as_toml_is_a_recipe_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(shown("recipes", "show", "as-run-2010", "--toml"), encoding="utf-8")
+
+    assert from_toml(file) == CATALOGUE["as-run-2010"].recipe
+
+
+def test_recipes_show_as_toml_in_json_is_one_object_with_the_file() -> None:
+    assert answered("recipes", "show", "tiny", "--toml")["toml"] == TINY.to_toml()
+
+
+def test_recipes_show_of_the_text_differs_in_nothing() -> None:
+    assert shown("recipes", "show", "as-printed") == f"as-printed-{AS_PRINTED.digest}: the text of the paper.\n"
+
+
+def test_recipes_diff_in_json_holds_both_recipes_and_each_field() -> None:
+    found = answered("recipes", "diff", "as-printed", "as-run-2012")
+
+    assert (found["one"]["name"], found["other"]["name"]) == ("as-printed", "as-run-2012")
+    assert {"path": "training.bias_rate", "one": 0.01, "other": 0.02} in found["differences"]
+    assert len(found["differences"]) == len(differences(AS_PRINTED, AS_RUN_2012))
+
+
+def test_recipes_diff_is_a_sentence() -> None:
+    first, *_ = shown("recipes", "diff", "as-run-2010", "as-run-2012").splitlines()
+
+    assert first.startswith("as-run-2012 is like as-run-2010, but training.epochs is 90 and training.schedule.at is (")
+
+
+def test_recipes_diff_counts_the_fields_that_a_sentence_cannot_bear() -> None:
+    first, *_ = shown("recipes", "diff", "as-printed", "as-run-2012").splitlines()
+
+    assert first.endswith(f" and {len(differences(AS_PRINTED, AS_RUN_2012)) - 3} more fields differ.")
+
+
+def test_recipes_diff_of_a_recipe_and_itself_says_so() -> None:
+    assert shown("recipes", "diff", "tiny", "tiny") == "tiny is like tiny, field by field.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["describe", "as-run-2021"], "alexrepro: There is no recipe as-run-2021; did you mean as-run-2012?"),
+        (["recipes", "show", "tinny"], "alexrepro: There is no recipe tinny; did you mean tiny?"),
+        (["recipes", "diff", "tiny", "x9"], "alexrepro: There is no recipe x9."),
+        (
+            ["describe", "--set", "network.pool_pxx=2"],
+            "alexrepro: Network has no field 'pool_pxx'; did you mean 'pool'?",
+        ),
+    ],
+)
+def test_a_wrong_name_is_refused_in_two_lines_with_code_2(words: list[str], what: str) -> None:
+    result = refused(*words)
+
+    assert result.returncode == 2
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert (lines[0], len(lines)) == (what, 2)
+
+
+def test_a_network_that_cannot_be_is_refused_with_code_78() -> None:
+    result = refused("describe", "--set", "network.conv2.maps=255")
+
+    assert result.returncode == 78
+    assert "conv2 has 255 maps" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_recipe_file_that_is_missing_is_refused_with_code_66(tmp_path: Path) -> None:
+    assert refused("recipes", "show", str(tmp_path / "absent.toml")).returncode == 66

@@ -1,0 +1,136 @@
+import gzip
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from alexrepro.data.decode import Unreadable, decode, decode_square, encode, square
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, which JPEG and Pillow use for grey
+READABLE = {
+    "rgb": None, "s444": None, "progressive": None, "exif0": None, "exif6": None, "extraneous_before_eoi": None,
+    "bad_exif": "broken EXIF", "trailing": "bytes after the end", "gz": "gzip-wrapped JPEG",
+    "cmyk_adobe_inverted": "CMYK JPEG", "cmyk_noadobe": "CMYK JPEG",
+    "png_named": "PNG", "png_rgba_named": "PNG, alpha dropped", "webp_named": "WEBP",
+}  # fmt: skip
+UNREADABLE = {
+    "corrupt_entropy": "corrupt JPEG", "empty": "empty file", "html": "HTML", "trunc_half": "truncated JPEG",
+    "trunc_header": "corrupt JPEG", "trunc_noEOI": "truncated JPEG",
+}  # fmt: skip
+
+
+def file(shared_data: Path, name: str) -> bytes:
+    return (shared_data / "defects" / f"{name}.JPEG").read_bytes()
+
+
+def truth(shared_data: Path) -> NDArray[np.float64]:
+    with Image.open(shared_data / "defects" / "truth.png") as image:
+        return np.asarray(image.convert("RGB"), dtype=np.float64)
+
+
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def noise(height: int, width: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("name", "oddity"), READABLE.items())
+def test_odd_files_are_decoded_to_the_true_pixels(shared_data: Path, name: str, oddity: str | None) -> None:
+    found = decode(file(shared_data, name))
+
+    assert found.oddity == oddity
+    assert (
+        np.abs(found.pixels - truth(shared_data)).mean() <= 2.0
+    )  # loss of the files' own JPEG: 1.0 to 1.9 grey levels
+
+
+@pytest.mark.shared
+def test_grey_files_are_ordinary(shared_data: Path) -> None:
+    found = decode(file(shared_data, "grey"))
+
+    assert found.oddity is None
+    luma = (truth(shared_data) @ LUMA)[..., None]
+    assert np.abs(found.pixels - luma).mean() <= 2.0  # loss of the file's own JPEG: 1.0 grey level
+
+
+@pytest.mark.shared
+def test_a_gif_has_the_colors_of_its_palette(shared_data: Path) -> None:
+    found = decode(file(shared_data, "gif_named"))
+
+    assert found.oddity == "GIF"
+    assert np.abs(found.pixels - truth(shared_data)).mean() <= 20.0  # 256 dithered colors are 16 grey levels off
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("name", "reason"), UNREADABLE.items())
+def test_broken_files_are_refused_with_the_reason(shared_data: Path, name: str, reason: str) -> None:
+    data = file(shared_data, name)
+
+    with pytest.raises(Unreadable, match=reason):
+        decode(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (saved(Image.new("I;16", (8, 8)), "PNG"), "16 bits"),
+        (
+            saved(Image.new("RGB", (8, 8)), "GIF", save_all=True, append_images=[Image.new("RGB", (8, 8), "red")]),
+            "animated",
+        ),
+        (saved(Image.new("1", (20_000, 5_001)), "PNG"), "100,000,000"),
+        (gzip.compress(bytes(65 * 2**20)), "more than 64 MiB"),
+        (gzip.compress(gzip.compress(b"x")), "gzip within gzip"),
+    ],
+    ids=["16-bit", "animated", "too large", "gzip bomb", "gzip twice"],
+)
+def test_what_would_cost_memory_or_bits_is_refused(data: bytes, reason: str) -> None:
+    with pytest.raises(Unreadable, match=reason):
+        decode(data)
+
+
+@pytest.mark.parametrize("size", [(300, 400), (400, 300), (256, 300), (64, 64), (75, 56), (3, 1), (1, 4000)])
+def test_the_square_is_the_middle_of_the_resized_image(size: tuple[int, int]) -> None:
+    assert square(noise(*size)).shape == (256, 256, 3)
+
+
+def test_an_odd_margin_is_rounded_down() -> None:
+    pixels = noise(256, 301)
+
+    np.testing.assert_array_equal(square(pixels), pixels[:, 22:278])  # (301 - 256) // 2 = 22
+
+
+def test_a_stored_size_is_copied() -> None:
+    pixels = noise(256, 256)
+    copy = square(pixels)
+
+    np.testing.assert_array_equal(copy, pixels)
+    assert not np.shares_memory(copy, pixels)
+
+
+@pytest.mark.parametrize(("side_px", "pillow"), [(400, Image.Resampling.BILINEAR), (100, Image.Resampling.BICUBIC)])
+def test_shrinking_is_bilinear_and_enlarging_bicubic(side_px: int, pillow: Image.Resampling) -> None:
+    pixels = noise(side_px, side_px)
+
+    by_pillow = np.asarray(Image.fromarray(pixels).resize((256, 256), pillow), dtype=np.int16)
+    assert (
+        np.abs(square(pixels) - by_pillow).max() <= 2
+    )  # the same filter; each rounds its integer weights once per axis
+
+
+def test_what_is_stored_is_read_back_into_the_given_array() -> None:
+    smooth = square(noise(8, 8))
+    out = np.empty((256, 256, 3), dtype=np.uint8)
+
+    decode_square(encode(smooth), out)
+
+    assert np.abs(out.astype(int) - smooth).mean() < 3.0  # quality 95 with halved chroma
+    np.testing.assert_array_equal(out, decode(encode(smooth)).pixels)
