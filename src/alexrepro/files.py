@@ -20,9 +20,14 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     sync(path.parent)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole."""
+    write_whole(path, lambda temporary: temporary.write_bytes(content))
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole."""
-    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    """Write a text file whole, in UTF-8."""
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from alexrepro.data import prepare as preparing
-from alexrepro.data import store as stores
+from alexrepro.data import shards
 from alexrepro.data.prepare import prepare
 from alexrepro.data.sources.miniature import write_miniature
-from alexrepro.data.store import Store
+from alexrepro.data.store import Store, find_stores
 from alexrepro.errors import Refusal
 
 SMALL_SHARD = 8
@@ -18,7 +18,7 @@ SMALL_SHARD = 8
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several shards from few images; the split into shards is made in this process."""
-    monkeypatch.setattr(stores, "SHARD_IMAGES", SMALL_SHARD)
+    monkeypatch.setattr(preparing, "SHARD_IMAGES", SMALL_SHARD)
 
 
 def photo_folders(shared_data: Path, folder: Path, count: int) -> Path:
@@ -64,15 +64,15 @@ def test_an_interrupted_preparation_continues_to_the_same_bytes(
     prepare(source, out=tmp_path / "whole", processes=1)
     made = []
 
-    def stop_after_the_first(job: preparing._Job) -> preparing._Job:
+    def stop_after_the_first(job: shards.Job) -> shards.Job:
         if made:
             raise KeyboardInterrupt
         made.append(make_shard(job))
         return made[0]
 
-    make_shard = preparing._make_shard
+    make_shard = shards.make_shard
     with monkeypatch.context() as interrupted:
-        interrupted.setattr(preparing, "_make_shard", stop_after_the_first)
+        interrupted.setattr(shards, "make_shard", stop_after_the_first)
         with pytest.raises(KeyboardInterrupt):
             prepare(source, out=tmp_path / "resumed", processes=1)
     (first,) = (tmp_path / "resumed").rglob("shard-00000.arrow")
@@ -143,3 +143,22 @@ def test_real_photographs_have_no_defect(shared_data: Path, tmp_path: Path) -> N
 
     assert (len(train), len(train.manifest.classes), train.manifest.defects) == (24, 24, ())
     assert 0.15 < train.color_axes().eigenvalues[0] < 0.26  # 0.20 over 262 photographs, with a wide margin for 24
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_a_stop_just_before_the_end_is_made_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = miniature(tmp_path / "small") / "train"
+    prepare(source, out=tmp_path / "whole", processes=1)
+
+    def power_cut(folder: Path, out: Path) -> Store:
+        raise OSError("power cut")
+
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(preparing, "_finish", power_cut)
+        with pytest.raises(OSError, match="power cut"):
+            prepare(source, out=tmp_path / "resumed", processes=1)
+    assert find_stores(tmp_path / "resumed") == []  # the manifest is there, but not yet the name
+
+    prepare(source, out=tmp_path / "resumed", processes=1)
+
+    assert contents(tmp_path / "resumed") == contents(tmp_path / "whole")

@@ -68,6 +68,30 @@ def test_a_flipped_bit_in_an_image_is_named(stores: Path) -> None:
         [picture(store, k) for k in range(6)]
 
 
+@pytest.mark.parametrize("file", ["mean.npy", "color_axes.json"])
+def test_a_flipped_bit_in_the_statistics_is_named(stores: Path, file: str) -> None:
+    path = newest_store(stores, split="train").path / file
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    store = Store.open(path.parent)
+
+    with pytest.raises(Refusal, match=file):
+        store.mean_image(), store.color_axes()
+
+
+def test_a_flipped_bit_in_a_label_is_noticed(stores: Path) -> None:
+    store = newest_store(stores, split="train")
+    path = store.path / "shard-00000.arrow"
+    data = path.read_bytes()
+    labels = store.labels.astype("<i8").tobytes()
+    place = data.index(labels)
+    path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+
+    with pytest.raises(Refusal, match="labels"):
+        _ = Store.open(store.path).labels
+
+
 @pytest.mark.parametrize("file", ["manifest.json", "shard-00000.arrow"])
 def test_a_store_that_lacks_a_file_is_refused(stores: Path, file: str) -> None:
     path = newest_store(stores, split="val").path

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import simplejpeg
+
 from alexrepro.data.prepare import prepare
 from alexrepro.data.store import Store
-
 from alexrepro.engine.machine import Machine, find_machine
 from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import At, Script
@@ -24,8 +24,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Store]:
             folder.mkdir(parents=True)
             for number in range(count):
                 (folder / f"{number}.JPEG").write_bytes(simplejpeg.encode_jpeg(picture(kind, generator), quality=95))
-    prepared = prepare(source, out=tmp_path_factory.mktemp("stores"), processes=1)
-    return {name: split.store for name, split in prepared.items()}
+    return prepare(source, out=tmp_path_factory.mktemp("stores"), processes=1)
 
 
 def picture(kind: str, generator: np.random.Generator) -> np.ndarray:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from alexrepro.data.store import Store
 
+from alexrepro.data.store import Store
 from alexrepro.data.views import centre_view, ten_views
 from alexrepro.engine import evaluate as evaluation
 from alexrepro.engine.evaluate import evaluate, load_network, ranks

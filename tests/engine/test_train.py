@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from alexrepro.data.store import Store
 
+from alexrepro.data.store import Store
 from alexrepro.engine import checkpoint
 from alexrepro.engine import train as training
 from alexrepro.engine.machine import Machine

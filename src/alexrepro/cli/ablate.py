@@ -57,8 +57,7 @@ def ablate(
         store=images, validation=validation_store(images, stores=stores), test=test,
         views="ten", runs=runs, seeds=range(seeds), machine=machine,
     )  # fmt: skip
-    named = zip((variation.name for variation in chosen), found[1:], strict=True)
-    table = delta_table(found[0], dict(named))
+    table = delta_table(found[0], {variation.name: e for variation, e in zip(chosen, found[1:], strict=True)})
     files = table.save(out)
     if json:
         print_json({**table.as_dict(), "files": [str(path) for path in files]})

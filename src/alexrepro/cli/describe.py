@@ -7,12 +7,12 @@ import typer
 from alexrepro.cli.options import Json, Set
 from alexrepro.cli.show import percent, print_json, print_table
 from alexrepro.paper.network import Layer, Network, Size, Stage
+from alexrepro.paper.results import CAPTION_CONV1_NEURONS
 from alexrepro.recipes.catalogue import find_recipe
 from alexrepro.recipes.recipe import Recipe, parse_changes
 
 COLUMNS = ("layer", "output", "kernel/stride/pad", "reads", "then", "parameters", "share", "multiply-adds")
 RIGHT = ("output", "parameters", "share", "multiply-adds")
-CAPTION_CONV1 = 253_440  # Figure 2's caption; 55 × 48 × 96, where 55 × 55 × 96 is meant
 
 
 def describe(
@@ -103,5 +103,5 @@ def _beside_the_paper(network: Network) -> str:
     maps, height, width = conv1.output
     return (
         f'The paper says "60 million parameters" and "650,000 neurons"; '
-        f"the caption of Figure 2 prints {CAPTION_CONV1:,} where {height}×{width}×{maps} = {conv1.neurons:,}."
+        f"the caption of Figure 2 prints {CAPTION_CONV1_NEURONS:,} where {height}×{width}×{maps} = {conv1.neurons:,}."
     )

@@ -1,7 +1,5 @@
 """`alexrepro facts`: every constant and every number of 2012 that the code holds, with its source."""
 
-from rich.markup import escape
-
 from alexrepro.cli.options import Json
 from alexrepro.cli.show import percent, print_json, print_table
 from alexrepro.recipes.ledger import Row, ledger, shown
@@ -52,7 +50,7 @@ def facts(json: Json = False) -> None:
 
 
 def _source(row: Row) -> str:
-    return escape(f"{row['source']}: {row['says']}")  # a file's [section] is no markup
+    return f"{row['source']}: {row['says']}"
 
 
 def _where(row: Row) -> tuple[str, str, str]:

@@ -1,12 +1,15 @@
 """`alexrepro train`: one recipe, one store, one seed, one run folder."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from alexrepro.cli.choose import choose_recipe, training_store, validation_store
 from alexrepro.cli.options import RUNS, STORES, Batch, Device, Epochs, Json, Runs, Seed, Set, StorePath, Stores
 from alexrepro.cli.show import percent, print_json
+
+if TYPE_CHECKING:
+    from alexrepro.engine.run import Run
 
 
 def train(
@@ -42,6 +45,10 @@ def train(
         chosen, store=images, validation=validation_store(images, stores=stores), runs=runs, seed=seed,
         machine=machine, resume=resume,
     )  # fmt: skip
+    _print(run, json)
+
+
+def _print(run: "Run", json: bool) -> None:
     result = run.result or {}
     final = result["final"]
     if json:

@@ -52,12 +52,11 @@ class Moments:
     def color_axes(self) -> ColorAxes:
         """Eigenvalues (0-1 scale, descending) and eigenvectors of the covariance of RGB over all pixels (§4.1).
 
-        Of the two directions of an eigenvector, the one whose largest component is positive.
+        Of the two directions of an eigenvector, the one in which red grows.
         """
         pixels = self.images * STORED_PX * STORED_PX
         mean = self.sums.sum((0, 1)) / pixels
         covariance = self.products / pixels - np.outer(mean, mean)
         values, vectors = np.linalg.eigh(covariance / 255**2)
         values, vectors = values[::-1], vectors[:, ::-1]
-        largest = vectors[np.abs(vectors).argmax(0), np.arange(3)]
-        return ColorAxes(mean, np.maximum(values, 0.0), vectors * np.sign(largest))
+        return ColorAxes(mean, np.maximum(values, 0.0), vectors * np.where(vectors[0] < 0, -1.0, 1.0))

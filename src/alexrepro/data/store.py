@@ -4,84 +4,26 @@
 for training, mean.npy and color_axes.json. The manifest is written last: a folder without one is not a store.
 """
 
-import hashlib
+import io
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from alexrepro.data.decode import Pixels, decode_square
+from alexrepro.data.manifest import COLOR_AXES, MANIFEST, MEAN, Manifest, damaged, read_manifest, sha256_of
 from alexrepro.data.plan import STORED_PX
 from alexrepro.errors import Exit, Refusal
+from alexrepro.progress import say
 
-FORMAT = 1
-SHARD_IMAGES = 1024  # as many as a batch file of 2012 held (convdata_jpeg.py)
-MANIFEST, MEAN, COLOR_AXES, DEFECTS = "manifest.json", "mean.npy", "color_axes.json", "defects.csv"
 SCHEMA = pa.schema([("image", pa.binary()), ("label", pa.int64()), ("name", pa.string()), ("crc32", pa.uint32())])
-Encoding = Literal["jpeg", "raw"]
-ReadOnly = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Defect:
-    """A file that was odd or unreadable: where, of which class, why, and what was done about it."""
-
-    path: str
-    class_name: str
-    reason: str
-    action: Literal["decoded", "left out"]
-
-    def as_dict(self) -> dict[str, str]:
-        """The four columns under the names of the manifest and the reports."""
-        return {"path": self.path, "class": self.class_name, "reason": self.reason, "action": self.action}
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One Arrow file of a store."""
-
-    file: str
-    images: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a store holds and how it was made; nothing here depends on the time or the machine."""
-
-    dataset: str
-    split: str
-    images: int
-    classes: tuple[str, ...]
-    class_names: tuple[str, ...]
-    ilsvrc_ids: tuple[int, ...] | None
-    labelled: bool
-    encoding: Encoding
-    rule: str
-    source: str
-    listing: str
-    libraries: dict[str, str]
-    shards: tuple[Shard, ...]
-    defects: tuple[dict[str, str], ...]
-    format: int = FORMAT
-
-    @property
-    def full_name(self) -> str:
-        """The split with its data set, as tables name it: `ilsvrc2010-test`."""
-        return f"{self.dataset}-{self.split}"
-
-    @property
-    def digest(self) -> str:
-        """A digest of the images in their order with their labels, and of the classes."""
-        parts = [self.full_name, self.encoding, list(self.classes), [shard.sha256 for shard in self.shards]]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -110,17 +52,10 @@ class Store:
     @classmethod
     def open(cls, path: Path) -> "Store":
         """The store in a folder. Raises Refusal if it is none, is of another format, or lacks a shard."""
-        try:
-            manifest = read_manifest(path)
-        except FileNotFoundError:
-            raise Refusal(
-                f"{path} is not a store: it has no {MANIFEST}.",
-                fix="Make one with: alexrepro prepare SOURCE.",
-                exit_code=Exit.MISSING_INPUT,
-            ) from None
+        manifest = read_manifest(path)
         for shard in manifest.shards:
             if not (path / shard.file).exists():
-                raise _damaged(path, f"{shard.file} is missing")
+                raise damaged(path, f"{shard.file} is missing")
         return cls(path, manifest)
 
     def __len__(self) -> int:
@@ -135,7 +70,10 @@ class Store:
     def labels(self) -> NDArray[np.int64]:
         """The class of each image as its place in `manifest.classes`, (N,); -1 where unlabelled."""
         columns = [self._table(i)["label"].to_numpy() for i in range(len(self.manifest.shards))]
-        return np.concatenate(columns).astype(np.int64)
+        labels = np.concatenate(columns).astype("<i8")
+        if sha256_of(labels.tobytes()) != self.manifest.labels_sha256:
+            raise damaged(self.path, "the labels do not have their checksum")
+        return labels.astype(np.int64)
 
     def name(self, row: int) -> str:
         """The file name of an image."""
@@ -152,31 +90,34 @@ class Store:
         data = memoryview(table["image"][place].as_buffer()).cast("B")
         if not self._checked[row]:
             if zlib.crc32(data) != table["crc32"][place].as_py():
-                raise _damaged(self.path, f"{self.manifest.shards[shard].file}, row {place} ({self.name(row)})")
+                raise damaged(self.path, f"{self.manifest.shards[shard].file}, row {place} ({self.name(row)})")
             self._checked[row] = True
         if self.manifest.encoding == "jpeg":
             decode_square(data, out)
         else:
             out[:] = np.frombuffer(data, dtype=np.uint8).reshape(STORED_PX, STORED_PX, 3)
 
-    def mean_image(self) -> ReadOnly:
+    def mean_image(self) -> NDArray[np.float32]:
         """The mean of all training images, float32 (3, 256, 256), 0-255. Raises Refusal if this split has none."""
-        self._needs_statistics()
-        found: ReadOnly = np.load(self.path / MEAN, allow_pickle=False)
+        found: NDArray[np.float32] = np.load(io.BytesIO(self._beside(MEAN)), allow_pickle=False)
         return found
 
     def color_axes(self) -> ColorAxes:
         """The principal components of RGB. Raises Refusal if this split has none."""
-        self._needs_statistics()
-        read = json.loads((self.path / COLOR_AXES).read_text(encoding="utf-8"))
+        read = json.loads(self._beside(COLOR_AXES))
         return ColorAxes(*(np.array(read[name]) for name in ("mean_rgb", "eigenvalues", "eigenvectors")))
 
-    def _needs_statistics(self) -> None:
-        if not (self.path / MEAN).exists():
+    def _beside(self, file: str) -> bytes:
+        """A file of statistics, once its checksum has been compared."""
+        if file not in self.manifest.sha256:
             raise Refusal(
-                f"{self.path} is a {self.manifest.split} store and has no mean image.",
+                f"{self.path} is a {self.manifest.split} store and has no {file}.",
                 fix="Train on the training split: alexrepro train --store STORE.",
             )
+        data = (self.path / file).read_bytes()
+        if sha256_of(data) != self.manifest.sha256[file]:
+            raise damaged(self.path, f"{file} does not have its checksum")
+        return data
 
     def _where(self, row: int) -> tuple[int, int]:
         shard = int(np.searchsorted(self._first_rows, row, side="right")) - 1
@@ -186,29 +127,14 @@ class Store:
         if shard not in self._tables:
             file = self.path / self.manifest.shards[shard].file
             try:
-                self._tables[shard] = pa.ipc.open_file(pa.memory_map(str(file))).read_all().combine_chunks()
-            except (OSError, pa.ArrowInvalid) as error:
-                raise _damaged(self.path, f"{file.name} cannot be read ({error})") from None
+                table = pa.ipc.open_file(pa.memory_map(str(file))).read_all().combine_chunks()
+                table.validate(full=True)
+                if table.schema != SCHEMA or len(table) != self.manifest.shards[shard].images:
+                    raise ValueError("other columns or rows than the manifest says")
+                self._tables[shard] = table
+            except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are among these
+                raise damaged(self.path, f"{file.name} cannot be read ({error})") from None
         return self._tables[shard]
-
-
-def read_manifest(path: Path) -> Manifest:
-    """The manifest in a folder. Raises FileNotFoundError if there is none, Refusal for another format."""
-    read = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    if read.get("format") != FORMAT:
-        raise Refusal(
-            f"{path} has the format {read.get('format')}; this version reads {FORMAT}.",
-            fix="Prepare it anew with: alexrepro prepare SOURCE.",
-        )
-    ids = read["ilsvrc_ids"]
-    lists = {name: tuple(read[name]) for name in ("classes", "class_names", "defects")}
-    shards = tuple(Shard(**shard) for shard in read["shards"])
-    return Manifest(**{**read, **lists, "shards": shards, "ilsvrc_ids": tuple(ids) if ids else None})
-
-
-def manifest_text(manifest: Manifest) -> str:
-    """The content of manifest.json."""
-    return json.dumps(asdict(manifest), indent=1, ensure_ascii=False) + "\n"
 
 
 def shard_table(images: Sequence[bytes], labels: Sequence[int], names: Sequence[str]) -> pa.Table:
@@ -224,9 +150,15 @@ def write_shard(table: pa.Table, path: Path) -> None:
 
 
 def find_stores(folder: Path) -> list[Store]:
-    """Every complete store below a folder, the newest first."""
-    manifests = sorted(folder.rglob(MANIFEST), key=lambda path: (-path.stat().st_mtime, str(path)))
-    return [Store.open(path.parent) for path in manifests]
+    """Every complete store below a folder, the newest first; one that cannot be opened is passed over, saying so."""
+    manifests = [path for path in folder.rglob(MANIFEST) if not path.parent.name.startswith(".")]
+    found = []
+    for path in sorted(manifests, key=lambda path: (-path.stat().st_mtime, str(path))):
+        try:
+            found.append(Store.open(path.parent))
+        except Refusal as refusal:
+            say(f"Passed over: {refusal.what}")
+    return found
 
 
 def newest_store(folder: Path, *, split: str | None = None, dataset: str | None = None) -> Store:
@@ -241,10 +173,4 @@ def newest_store(folder: Path, *, split: str | None = None, dataset: str | None 
         f"There is no {wanted} under {folder}; {there}.",
         fix="Make one with: alexrepro prepare SOURCE (or the word miniature), or name one with --store.",
         exit_code=Exit.MISSING_INPUT,
-    )
-
-
-def _damaged(path: Path, what: str) -> Refusal:
-    return Refusal(
-        f"The store {path} is damaged: {what}.", fix="Prepare it anew from its source.", exit_code=Exit.BAD_DATA
     )

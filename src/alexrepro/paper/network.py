@@ -9,13 +9,10 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Literal
 
-from alexrepro.errors import Refusal
 from alexrepro.paper.citation import cited
 
 Operation = Literal["response", "norm", "same_map_norm", "pool", "dropout"]
 Size = tuple[int, int, int]  # maps, height, width
-
-SILENT = "silent, chosen"
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ class Stage:
     reads: Literal["own", "both"] = "own"
     order: tuple[Operation, ...] = ("response",)
     weight_std: float = cited(0.01, "§5", "Gaussian with standard deviation 0.01")
-    bias: float = cited(0.0, "§5", "0 in the remaining layers")
+    bias: float = cited(0.0, "§5", "1 in conv2, conv4, conv5 and the hidden full layers; 0 in the remaining layers")
     rate_factor: float = cited(1.0, "§5", "an equal learning rate for all layers")
     decay_factor: float = cited(1.0, "layer-params-145.cfg", "wc = 0.0005 on every weight matrix")
 
@@ -133,21 +130,6 @@ class Network:
     pool: Pool = cited(Pool(), "§3.4", "overlapping max pooling")
     dropout: float = cited(0.5, "§4.2", "probability of setting a hidden neuron to zero; 0 turns it off")
     stages: tuple[Stage, ...] = field(default=STAGES_AS_PRINTED)
-
-    def __post_init__(self) -> None:
-        """Refuse networks whose maps do not split between the towers or whose image runs out."""
-        for stage in self.stages:
-            if stage.reads == "own" and stage.maps % self.towers:
-                raise Refusal(
-                    f"{stage.name} has {stage.maps} maps, which do not divide between {self.towers} towers.",
-                    fix=f"Choose a multiple: --set network.{stage.name}.maps=N, or --set network.towers=1.",
-                )
-        for layer in self.layers():
-            if min(layer.output) < 1:
-                raise Refusal(
-                    f"{layer.name} would have the size {layer.output}: the input of {self.input_px} px is too small.",
-                    fix="Raise network.input_px or lower strides and kernels.",
-                )
 
     @property
     def classes(self) -> int:

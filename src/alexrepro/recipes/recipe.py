@@ -15,6 +15,7 @@ from typing import Any
 from alexrepro.errors import Exit, Refusal
 from alexrepro.paper.network import Network
 from alexrepro.paper.training import Augmentation, Script, Training
+from alexrepro.recipes.checks import check
 from alexrepro.recipes.fields import changed, flatten
 
 EDITION = 1  # raised when a default is corrected, so that a corrected recipe never reuses an old run folder
@@ -30,6 +31,10 @@ class Recipe:
     training: Training = field(default_factory=Training)
     augmentation: Augmentation = field(default_factory=Augmentation)
 
+    def __post_init__(self) -> None:
+        """Raise Refusal for a recipe that cannot be computed with; `but` comes here once, after all its changes."""
+        check(self.network, self.training, self.augmentation)
+
     def fields(self) -> dict[str, Any]:
         """Every field that can change a number, by dotted path."""
         parts = {"network": self.network, "training": self.training, "augmentation": self.augmentation}
@@ -40,7 +45,7 @@ class Recipe:
 
         Without a name the recipe keeps its own: the digest already tells the two apart.
         """
-        result = self
+        parts: dict[str, Any] = {}
         for path, value in changes.items():
             part, _, rest = path.partition(".")
             if part not in ("network", "training", "augmentation"):
@@ -49,8 +54,8 @@ class Recipe:
                     fix="Paths begin with network., training. or augmentation.; see: alexrepro recipes show.",
                     exit_code=Exit.USAGE,
                 )
-            result = replace(result, **{part: changed(getattr(result, part), rest, value)})
-        return replace(result, name=name or self.name, says=says or self.says)
+            parts[part] = changed(parts.get(part, getattr(self, part)), rest, value)
+        return replace(self, **parts, name=name or self.name, says=says or self.says)
 
     def for_classes(self, classes: int) -> "Recipe":
         """The same recipe with as many classes as a data set has."""
@@ -130,9 +135,10 @@ def _value(text: str) -> Any:
     if text.lower() == "none":
         return None
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        read = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    return read["value"] if len(read) == 1 else text
 
 
 def _changes(table: dict[str, Any], recipe: Recipe) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from alexrepro.data.sources.source import File, Photo, Source, Split
 from alexrepro.errors import Exit, Refusal
+from alexrepro.progress import say
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp"}
 SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -24,7 +25,12 @@ def fits(path: Path) -> bool:
 
 def read(path: Path) -> Source:
     """The class folders below the path. Raises Refusal if the splits' classes differ."""
-    folders = {name: folder for name, folder in _split_folders(path).items() if _has_classes(folder)}
+    folders = {}
+    for name, folder in _split_folders(path).items():
+        if _has_classes(folder):
+            folders[name] = folder
+        else:
+            say(f"{folder} has no class folders with photos; it is left out.")
     classes = {name: tuple(_class_folders(folder)) for name, folder in folders.items()}
     first = next(iter(classes.values()))
     for name, found in classes.items():
@@ -49,6 +55,11 @@ def is_photo(name: str) -> bool:
     return Path(name).suffix.lower() in SUFFIXES
 
 
+def spoken(path: Path) -> str:
+    """A path as text that can be written anywhere; bytes that are no UTF-8 are spelled out."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+
+
 def _split_folders(path: Path) -> dict[str, Path]:
     found: dict[str, Path] = {
         SPLITS[name.lower()]: path / name for name in sorted_names(path) if name.lower() in SPLITS
@@ -57,14 +68,16 @@ def _split_folders(path: Path) -> dict[str, Path]:
 
 
 def _class_folders(folder: Path) -> list[str]:
-    return [name for name in sorted_names(folder) if (folder / name).is_dir()]
+    """The names of the folders that hold photos."""
+    return [name for name in sorted_names(folder) if any(map(is_photo, _names_below(folder / name)))]
 
 
 def _has_classes(folder: Path) -> bool:
-    """Whether some folder in it holds photos."""
-    if not folder.is_dir():
-        return False
-    return any(any(is_photo(file) for file in sorted_names(folder / name)) for name in _class_folders(folder))
+    return folder.is_dir() and bool(_class_folders(folder))
+
+
+def _names_below(folder: Path) -> Iterator[str]:
+    return (item.name for item in folder.iterdir()) if folder.is_dir() else iter(())
 
 
 def _photos(folder: Path, classes: tuple[str, ...]) -> Iterator[Photo]:
@@ -72,7 +85,7 @@ def _photos(folder: Path, classes: tuple[str, ...]) -> Iterator[Photo]:
         for file in sorted_names(folder / name):
             if is_photo(file):
                 place = folder / name / file
-                yield Photo(place.relative_to(folder.parent).as_posix(), label, File(place))
+                yield Photo(spoken(place.relative_to(folder.parent)), label, File(place))
 
 
 def _dataset(path: Path, classes: tuple[str, ...], splits: tuple[Split, ...]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from scipy.io import loadmat
 
-from alexrepro.data.sources.folders import is_photo, sorted_names
+from alexrepro.data.sources.folders import is_photo, sorted_names, spoken
 from alexrepro.data.sources.source import UNLABELLED, File, Photo, Source, Split
 from alexrepro.errors import Exit, Refusal
 
@@ -62,7 +62,7 @@ def _training(folder: Path, wnids: tuple[str, ...], patches: dict[str, Path]) ->
         raise _wrong(folder, f"has {len(strangers)} class folders that the devkit lacks and lacks {len(missing)} "
                              f"of its classes ({', '.join((strangers + missing)[:5])})")  # fmt: skip
     return [
-        Photo(f"train/{wnid}/{file}", label, File(patches.get(f"train/{file}", folder / wnid / file)))
+        Photo(spoken(Path("train", wnid, file)), label, File(patches.get(f"train/{file}", folder / wnid / file)))
         for label, wnid in enumerate(wnids)
         for file in sorted_names(folder / wnid)
         if is_photo(file)
@@ -75,7 +75,7 @@ def _numbered(path: Path, name: str, *, truth: Path | None, classes: int, patche
     if len(labels) != len(files):
         raise _wrong(path / name, f"has {len(files):,} photos, but {truth} has {len(labels):,} lines")
     photos = [
-        Photo(f"{name}/{file}", label, File(patches.get(f"{name}/{file}", path / name / file)))
+        Photo(spoken(Path(name, file)), label, File(patches.get(f"{name}/{file}", path / name / file)))
         for file, label in zip(files, labels, strict=True)
     ]
     return Split(name, photos, labelled=truth is not None)

@@ -42,8 +42,8 @@ def read(path: Path) -> Source:
 
 def read_row(file: Path, group: int, row: int) -> bytes:
     """The bytes of one picture."""
-    found: bytes = _images(file, group)[row]["bytes"].as_py()
-    return found
+    found: bytes | None = _images(file, group)[row]["bytes"].as_py()
+    return found or b""
 
 
 def _files(path: Path) -> list[Path]:
@@ -63,7 +63,7 @@ def _split_of(file: Path) -> str:
 
 
 def _image_column(file: Path) -> str:
-    schema = pq.read_schema(file)
+    schema = _schema(file)
     for name in COLUMNS:
         if name in schema.names and pa.types.is_struct(schema.field(name).type) and "label" in schema.names:
             return name
@@ -72,6 +72,13 @@ def _image_column(file: Path) -> str:
         fix="It needs `image` or `img` with bytes and path, and `label`.",
         exit_code=Exit.BAD_DATA,
     )
+
+
+def _schema(file: Path) -> pa.Schema:
+    try:
+        return pq.read_schema(file)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise Refusal(f"{file} is no Parquet file: {error}", fix="Fetch it again.", exit_code=Exit.BAD_DATA) from None
 
 
 def _labels(file: Path) -> list[int]:
@@ -94,14 +101,14 @@ def _photos(file: Path, labels: list[int]) -> list[Photo]:
 
 
 def _classes(file: Path, labels: dict[str, list[list[int]]]) -> tuple[str, ...]:
-    """Class names from the Hugging Face metadata, else numbers up to the largest label."""
-    metadata = (pq.read_schema(file).metadata or {}).get(b"huggingface")
+    """Class names from the Hugging Face metadata if they tell all labels apart, else numbers."""
+    largest = max(label for files in labels.values() for found in files for label in found)
+    metadata = (_schema(file).metadata or {}).get(b"huggingface")
     if metadata:
         features: dict[str, Any] = json.loads(metadata).get("info", {}).get("features", {})
         names = features.get("label", {}).get("names")
-        if names:
+        if names and len(set(names)) == len(names) > largest:
             return tuple(names)
-    largest = max(label for files in labels.values() for found in files for label in found)
     return tuple(f"class-{number:04d}" for number in range(largest + 1))
 
 

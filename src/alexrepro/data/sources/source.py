@@ -39,8 +39,11 @@ class File:
         return self.path.read_bytes()
 
     def size(self) -> int:
-        """Bytes of the file, without reading it."""
-        return self.path.stat().st_size
+        """Bytes of the file, without reading it; -1 where there is no file behind the name."""
+        try:
+            return self.path.stat().st_size
+        except FileNotFoundError:
+            return -1
 
 
 @dataclass(frozen=True)

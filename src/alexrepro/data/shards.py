@@ -1,0 +1,156 @@
+"""One shard of a store: its photos decoded, squared, encoded and written, with what is known of them in a note.
+
+A shard depends on its photos alone. Its note is written last, so a shard with a note is whole.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from alexrepro.data.decode import Pixels, Unreadable, decode, decode_square, encode, square
+from alexrepro.data.manifest import Defect, Encoding, Shard
+from alexrepro.data.plan import STORED_PX
+from alexrepro.data.sources.source import Photo
+from alexrepro.data.statistics import Moments
+from alexrepro.data.store import shard_table, write_shard
+from alexrepro.files import write_text, write_whole
+
+
+@dataclass(frozen=True)
+class Job:
+    """One shard to make: which photos, into which file of which folder."""
+
+    number: int
+    photos: Sequence[Photo]
+    classes: Sequence[str]
+    folder: Path
+    encoding: Encoding
+    needs_moments: bool
+
+    @property
+    def file(self) -> Path:
+        """The Arrow file."""
+        return self.folder / f"shard-{self.number:05d}.arrow"
+
+    @property
+    def note(self) -> Path:
+        """What is known of the finished shard."""
+        return self.folder / f"shard-{self.number:05d}.note.json"
+
+    @property
+    def moments(self) -> Path:
+        """The sums over its pixels."""
+        return self.folder / f"shard-{self.number:05d}.moments.npz"
+
+
+@dataclass(frozen=True)
+class Note:
+    """A finished shard, the labels in it and its odd or unreadable files."""
+
+    shard: Shard
+    labels: list[int]
+    defects: list[dict[str, str]]
+
+
+def make_shards(jobs: Sequence[Job], *, processes: int) -> Iterator[Job]:
+    """Make shards, in this process or in several, and yield each when it is done."""
+    if processes <= 1:
+        for job in jobs:
+            yield make_shard(job)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin_worker) as pool:
+        futures = [pool.submit(make_shard, job) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def make_shard(job: Job) -> Job:
+    """Decode, square and encode the photos of a shard and write it, then its note."""
+    images, labels, names = [], [], []
+    defects: list[Defect] = []
+    moments = Moments()
+    stored = np.empty((STORED_PX, STORED_PX, 3), dtype=np.uint8)
+    for photo in job.photos:
+        class_name = job.classes[photo.label] if photo.label >= 0 else ""
+        try:
+            decoded = decode(_read(photo))
+        except Unreadable as reason:
+            defects.append(Defect(photo.path, class_name, str(reason), "left out"))
+            continue
+        if decoded.oddity:
+            defects.append(Defect(photo.path, class_name, decoded.oddity, "decoded"))
+        images.append(_encoded(square(decoded.pixels), job.encoding, stored))
+        if job.needs_moments:
+            moments.add(stored)
+        labels.append(photo.label)
+        names.append(photo.name)
+    write_whole(job.file, lambda path: write_shard(shard_table(images, labels, names), path))
+    if job.needs_moments:
+        write_whole(job.moments, lambda path: _save_moments(path, moments))
+    with job.file.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    note = Note(Shard(job.file.name, len(images), sha256), labels, [defect.as_dict() for defect in defects])
+    write_text(job.note, json.dumps(asdict(note)))
+    return job
+
+
+def read_note(job: Job) -> Note:
+    """What is known of a finished shard."""
+    read = json.loads(job.note.read_text(encoding="utf-8"))
+    return Note(Shard(**read["shard"]), read["labels"], read["defects"])
+
+
+def load_moments(job: Job) -> Moments:
+    """The sums over a finished shard's pixels."""
+    with np.load(job.moments, allow_pickle=False) as saved:
+        return Moments(int(saved["images"]), saved["sums"], saved["products"])
+
+
+def _begin_worker() -> None:
+    """One thread a worker, and no worker outlives the program that started it."""
+    torch.set_num_threads(1)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _read(photo: Photo) -> bytes:
+    """The bytes of a photo; a name with no file behind it is a defect, a disk that fails is not."""
+    try:
+        return photo.read()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise Unreadable(f"no file: {error.strerror}") from None
+
+
+def _encoded(pixels: Pixels, encoding: Encoding, stored: Pixels) -> bytes:
+    """The bytes to store; `stored` becomes the pixels that training will read from them."""
+    if encoding == "raw":
+        stored[:] = pixels
+        return pixels.tobytes()
+    data = encode(pixels)
+    decode_square(data, stored)
+    return data
+
+
+def _save_moments(path: Path, moments: Moments) -> None:
+    with path.open("wb") as file:
+        np.savez(file, images=moments.images, sums=moments.sums, products=moments.products)
