@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from alexrepro.errors import Refusal
-from alexrepro.paper.network import STAGES_AS_PRINTED, Network, Norm, Pool, SameMapNorm
+from alexrepro.paper.network import Network, Norm, Pool, SameMapNorm
 from alexrepro.recipes.catalogue import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.variations import VARIATIONS
 
@@ -146,15 +145,3 @@ def test_alpha_is_divided_only_when_asked() -> None:
 
 def test_the_same_map_norm_divides_its_scale_by_25() -> None:
     assert SameMapNorm().coefficient == pytest.approx(4e-5, rel=1e-12)  # one division in float64
-
-
-def test_maps_that_do_not_divide_between_towers_are_refused() -> None:
-    stages = (STAGES_AS_PRINTED[0], replace(STAGES_AS_PRINTED[1], maps=255), *STAGES_AS_PRINTED[2:])
-
-    with pytest.raises(Refusal, match="conv2 has 255 maps"):
-        Network(stages=stages)
-
-
-def test_an_image_that_runs_out_is_refused() -> None:
-    with pytest.raises(Refusal, match="input of 30 px is too small"):
-        Network(input_px=30)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from alexrepro.errors import Exit, Refusal
-from alexrepro.paper.network import Network
+from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import Augmentation, Script, Training
 from alexrepro.recipes.checks import check
 from alexrepro.recipes.fields import changed, flatten
@@ -45,16 +45,7 @@ class Recipe:
 
         Without a name the recipe keeps its own: the digest already tells the two apart.
         """
-        parts: dict[str, Any] = {}
-        for path, value in changes.items():
-            part, _, rest = path.partition(".")
-            if part not in ("network", "training", "augmentation"):
-                raise Refusal(
-                    f"A recipe has no part '{part}'.",
-                    fix="Paths begin with network., training. or augmentation.; see: alexrepro recipes show.",
-                    exit_code=Exit.USAGE,
-                )
-            parts[part] = changed(parts.get(part, getattr(self, part)), rest, value)
+        parts = _changed(changes, network=self.network, training=self.training, augmentation=self.augmentation)
         return replace(self, **parts, name=name or self.name, says=says or self.says)
 
     def for_classes(self, classes: int) -> "Recipe":
@@ -102,6 +93,7 @@ def differences(one: Recipe, other: Recipe) -> dict[str, tuple[Any, Any]]:
 def from_toml(path: Path) -> Recipe:
     """The recipe of a file written by `to_toml`, or of a hand-written one that changes some of the defaults.
 
+    `network.stages` lists the stages in order; one that the paper lacks needs its fields in the file.
     Raises Refusal if the file is missing, is not TOML, or names an unknown field.
     """
     try:
@@ -114,8 +106,12 @@ def from_toml(path: Path) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Refusal(f"{path} is not TOML: {error}", fix="Write one `path = value` a line.") from None
     name, says = table.pop("name", path.stem), table.pop("says", f"read from {path.name}")
-    recipe = Recipe(name=name, says=says)
-    return recipe.but(_changes(table, recipe))
+    network = _with_stages(Network(), table.get("network", {}).pop("stages", None))
+    leaves = {path: None if value == "none" else value for path, value in _leaves(table)}
+    kinds = {path: value for path, value in leaves.items() if path.endswith(".kind")}
+    changes = {**kinds, **{path: value for path, value in leaves.items() if path not in kinds}}
+    parts = _changed(changes, network=network, training=Training(), augmentation=Augmentation())
+    return Recipe(name=name, says=says, **parts)
 
 
 def parse_changes(texts: Iterable[str]) -> dict[str, Any]:
@@ -141,16 +137,26 @@ def _value(text: str) -> Any:
     return read["value"] if len(read) == 1 else text
 
 
-def _changes(table: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
-    """Leaves of the nested table as changes; stages that the file's list leaves out are removed first."""
-    kept = table.get("network", {}).pop("stages", None)
-    known = [stage.name for stage in recipe.network.stages]
-    if kept is not None and not set(kept) <= set(known):
-        raise Refusal(f"Unknown stages {sorted(set(kept) - set(known))}.", fix=f"The stages are {', '.join(known)}.")
-    removed = {f"network.{name}": None for name in known if kept is not None and name not in kept}
-    leaves = {path: None if value == "none" else value for path, value in _leaves(table)}
-    kinds = {path: value for path, value in leaves.items() if path.endswith(".kind")}
-    return {**removed, **kinds, **{path: value for path, value in leaves.items() if path not in kinds}}
+def _changed(changes: Mapping[str, Any], **parts: Any) -> dict[str, Any]:
+    """The parts of a recipe after changes by dotted path; not yet checked as a whole."""
+    for path, value in changes.items():
+        part, _, rest = path.partition(".")
+        if part not in parts:
+            raise Refusal(
+                f"A recipe has no part '{part}'.",
+                fix="Paths begin with network., training. or augmentation.; see: alexrepro recipes show as-printed.",
+                exit_code=Exit.USAGE,
+            )
+        parts[part] = changed(parts[part], rest, value)
+    return parts
+
+
+def _with_stages(network: Network, names: list[str] | None) -> Network:
+    """The network with the stages of these names in this order; one that it lacks begins with a stage's defaults."""
+    if names is None:
+        return network
+    known = {stage.name: stage for stage in network.stages}
+    return replace(network, stages=tuple(known.get(name) or Stage(name) for name in names))
 
 
 def _leaves(table: dict[str, Any], path: str = "") -> list[tuple[str, Any]]:
