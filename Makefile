@@ -5,8 +5,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 ALEXREPRO := $(BIN)/alexrepro
 STAMP := .venv/.installed
-MINIATURE_RUNS := runs
-SETTINGS ?=
+RECIPE := $(if $(ILSVRC2010),as-run-2010,tiny)
+DATASET := $(if $(ILSVRC2010),ilsvrc2010,ilsvrc2010-miniature)
+RUN_OF := $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["run"])'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test test-fast check fix docs lock reproduce-table1 clean
@@ -25,13 +26,13 @@ $(STAMP): requirements.lock pyproject.toml
 	touch $@
 
 reproduce-table1: $(STAMP) ## Table 1, on ILSVRC2010=/path or else on the built-in miniature
-ifdef ILSVRC2010
-	$(ALEXREPRO) prepare '$(ILSVRC2010)'
-	$(ALEXREPRO) train as-run-2010 --store "$$($(ALEXREPRO) stores --dataset ilsvrc2010 --split train)"
-else
-	@echo 'No ILSVRC2010=/path was given: this runs on the built-in miniature, 20 classes of drawn shapes.' >&2
-	$(ALEXREPRO) prepare miniature
+ifndef ILSVRC2010
+	@echo 'No ILSVRC2010=/path was given: this is the built-in miniature, 20 classes of drawn shapes.' >&2
 endif
+	$(ALEXREPRO) prepare '$(or $(ILSVRC2010),miniature)'
+	run="$$($(ALEXREPRO) train $(RECIPE) --store $(DATASET) --json | $(RUN_OF))" && \
+	  $(ALEXREPRO) evaluate "$$run" && $(ALEXREPRO) evaluate "$$run" --ten-crop
+	$(ALEXREPRO) report table-1
 
 test: $(STAMP) ## The test suite
 	$(BIN)/python -m pytest

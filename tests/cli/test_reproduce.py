@@ -1,0 +1,149 @@
+"""The whole way through the command line, on a few drawn images: prepare, train, evaluate, ablate, report."""
+
+import io
+import json
+import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from alexrepro.cli.app import main
+from alexrepro.data.sources.miniature import write_miniature
+
+SMALL = ("--set", "network.fc6.maps=16", "--set", "network.fc7.maps=16", "--epochs", "1")
+
+
+class Done(NamedTuple):
+    """What a command left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Program:
+    """The program in a folder of its own; in this process, where torch is loaded once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, *arguments: str) -> Done:
+        out, err, code = io.StringIO(), io.StringIO(), 0
+        with chdir(self.folder), redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["alexrepro", *arguments])
+            try:
+                main()
+            except SystemExit as end:
+                code = int(end.code or 0)
+        return Done(code, out.getvalue(), err.getvalue())
+
+    def json(self, *arguments: str) -> dict[str, Any]:
+        """The one object that a command prints on stdout."""
+        done = self(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+
+@pytest.fixture(scope="module")
+def alexrepro(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    folder = tmp_path_factory.mktemp("work")
+    write_miniature(folder / "photos", train_per_class=4, val_per_class=1, test_per_class=2)
+    return Program(folder)
+
+
+@pytest.fixture(scope="module")
+def prepared(alexrepro: Program) -> dict[str, Any]:
+    return alexrepro.json("prepare", "photos", "--processes", "1")
+
+
+@pytest.fixture(scope="module")
+def trained(alexrepro: Program, prepared: dict[str, Any]) -> dict[str, Any]:
+    assert prepared["splits"]
+    return alexrepro.json("train", "tiny", *SMALL)
+
+
+def test_prepare_tells_of_every_split_and_defect(prepared: dict[str, Any]) -> None:
+    splits = prepared["splits"]
+
+    assert prepared["dataset"] == "ilsvrc2010-miniature"
+    assert {name: (split["images"], split["classes"]) for name, split in splits.items()} == {
+        "train": (79, 20), "val": (20, 20), "test": (40, 20)
+    }  # fmt: skip
+    assert sorted(defect["action"] for defect in splits["train"]["defects"]) == ["decoded", "decoded", "left out"]
+    assert set(splits["train"]["defects"][0]) == {"path", "class", "reason", "action"}
+    assert all(0 < mean < 255 for mean in splits["train"]["mean_rgb"])
+    assert splits["train"]["eigenvalues"] == sorted(splits["train"]["eigenvalues"], reverse=True)
+
+
+def test_train_keeps_its_contract(trained: dict[str, Any]) -> None:
+    assert trained["recipe"] == "tiny"
+    assert (trained["steps"], trained["epochs"]) == (3, 1)  # 79 images in batches of 32
+    assert 0 <= trained["final"]["top5_error"] <= trained["final"]["top1_error"] <= 1
+    assert trained["final"]["loss"] > 0
+
+
+def test_the_same_command_does_not_train_again(alexrepro: Program, trained: dict[str, Any]) -> None:
+    again = alexrepro("train", "tiny", *SMALL, "--json")
+
+    assert json.loads(again.stdout) == trained
+    assert "Nothing to train" in again.stderr
+
+
+@pytest.mark.parametrize(("option", "views"), [((), "centre"), (("--ten-crop",), "ten")], ids=["centre", "ten"])
+def test_evaluate_keeps_its_contract(
+    alexrepro: Program, trained: dict[str, Any], option: tuple[str, ...], views: str
+) -> None:
+    found = alexrepro.json("evaluate", *option)
+
+    assert (found["run"], found["split"]) == (trained["run"], "ilsvrc2010-miniature-test")
+    assert (found["views"], found["images"]) == (views, 40)
+    assert found["top1_error"] == pytest.approx(1 - found["top1_correct"] / 40)
+    assert found["top5_error"] == pytest.approx(1 - found["top5_correct"] / 40)
+
+
+def test_ablate_trains_what_is_missing_and_compares(alexrepro: Program, trained: dict[str, Any]) -> None:
+    found = alexrepro.json("ablate", "without-conv4", *SMALL)
+
+    (row,) = found["rows"]
+    assert (row["variation"], row["split"], row["seeds"]) == ("without-conv4", "ilsvrc2010-miniature-test", 1)
+    assert row["reported_top1_delta"] is None
+    assert "not comparable" in row["note"]
+    assert (alexrepro.folder / "reports" / "ablations.md").exists()
+    assert len(list((alexrepro.folder / "runs").iterdir())) == 2  # the base was there already
+    assert trained["run"].startswith("runs/tiny-")
+
+
+def test_report_puts_the_measurement_beside_the_printed_rows_as_other_data(
+    alexrepro: Program, trained: dict[str, Any]
+) -> None:
+    alexrepro.json("evaluate", trained["run"], "--ten-crop")
+
+    rows = alexrepro.json("report", "table-1")["rows"]
+
+    assert [row["top1_error"] for row in rows if row["source"] == "reported"] == [0.471, 0.457, 0.375]
+    measured = [row for row in rows if row["dataset"] == "ilsvrc2010-miniature"]
+    assert all(row["reported_top1_error"] is None and "other data" in row["note"] for row in measured)
+    assert {row["views"] for row in measured} >= {"ten"}
+
+
+def test_a_mistyped_recipe_is_refused_in_two_lines(alexrepro: Program, prepared: dict[str, Any]) -> None:
+    assert prepared["splits"]
+
+    done = alexrepro("train", "as-run-2021")
+
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-2:] == [
+        "alexrepro: There is no recipe as-run-2021; did you mean as-run-2012?",
+        "List them with: alexrepro recipes list.",
+    ]
+
+
+def test_nothing_to_train_on_says_what_to_type(tmp_path: Path) -> None:
+    done = Program(tmp_path)("train")
+
+    assert done.returncode == 66
+    assert "alexrepro prepare" in done.stderr
+    assert "Traceback" not in done.stderr
