@@ -147,3 +147,13 @@ def test_nothing_to_train_on_says_what_to_type(tmp_path: Path) -> None:
     assert done.returncode == 66
     assert "alexrepro prepare" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_file_in_the_way_of_the_stores_is_named(alexrepro: Program, tmp_path: Path) -> None:
+    (tmp_path / "stores").write_text("not a folder")
+
+    done = alexrepro("prepare", "photos", "--processes", "1", "--out", str(tmp_path / "stores"))
+
+    assert done.returncode == 73
+    assert str(tmp_path / "stores") in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,11 +1,13 @@
 """The update rule of §5 against plain arithmetic, and where it differs from torch's SGD."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch.testing import assert_close
 
 from alexrepro.engine.optimizer import Momentum
-from alexrepro.engine.schedule import Rates
+from alexrepro.engine.schedule import Rates, rates_at
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import Training
@@ -68,6 +70,21 @@ def test_it_equals_torch_sgd_until_the_rate_drops_and_not_after() -> None:
 
     assert max(differences[:2]) < 1e-15  # float64; only the order of additions differs
     assert differences[2] > 0.5 * moved  # ours still takes nine tenths of the old, ten times larger step
+
+
+def test_a_stage_may_have_a_decay_and_a_rate_of_its_own() -> None:
+    stage = replace(NETWORK.stages[0], decay_factor=3.0, rate_factor=2.0)
+    network = replace(NETWORK, stages=(stage, NETWORK.stages[1]))
+    model = build(network, seed=0).double()
+    before = model.named_kernels()["conv1.weight"].detach().clone()
+    gradient = with_gradients(model, 0)["conv1.weight"]
+
+    found = rates_at(TRAINING, network.stages, epoch=1, errors=())
+    Momentum(model, TRAINING).step(found)
+
+    expected = before - 0.02 * torch.from_numpy(gradient) - 0.02 * 3 * 0.0005 * before
+    assert found.weights == {"conv1": 0.02, "fc8": 0.01}
+    assert_close(model.named_kernels()["conv1.weight"].detach(), expected, **EXACT)
 
 
 def test_a_rate_of_zero_freezes_a_stage_altogether() -> None:

@@ -1,5 +1,6 @@
 """The program `alexrepro`: its commands in four panels, and errors as two lines with an exit code."""
 
+import errno
 import sys
 from importlib.metadata import version
 
@@ -13,7 +14,15 @@ from alexrepro.cli.prepare import prepare
 from alexrepro.cli.recipes import recipes
 from alexrepro.cli.report import report
 from alexrepro.cli.train import train
-from alexrepro.errors import Refusal
+from alexrepro.errors import Exit, Refusal
+
+DISK_ERRORS = {
+    errno.ENOSPC: (Exit.IO_ERROR, "Free some space and run the same command again; finished work is kept."),
+    errno.EACCES: (Exit.NO_PERMISSION, "Choose another folder, or change its permissions."),
+    errno.EROFS: (Exit.CANNOT_CREATE, "Choose a folder on a disk that can be written."),
+    errno.ENOTDIR: (Exit.CANNOT_CREATE, "Choose a folder; a file is in the way."),
+    errno.EEXIST: (Exit.CANNOT_CREATE, "Choose a folder; a file is in the way."),
+}
 
 app = typer.Typer(
     name="alexrepro",
@@ -50,5 +59,14 @@ def main() -> None:
     try:
         app()
     except Refusal as refusal:
-        print(f"alexrepro: {refusal.what}\n{refusal.fix}", file=sys.stderr)
-        sys.exit(int(refusal.exit_code))
+        _end(refusal)
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        exit_code, fix = DISK_ERRORS[error.errno]
+        _end(Refusal(f"{error.strerror}: {error.filename}.", fix=fix, exit_code=exit_code))
+
+
+def _end(refusal: Refusal) -> None:
+    print(f"alexrepro: {refusal.what}\n{refusal.fix}", file=sys.stderr)
+    sys.exit(int(refusal.exit_code))

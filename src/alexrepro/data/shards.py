@@ -91,7 +91,7 @@ def make_shard(job: Job) -> Job:
         except Unreadable as reason:
             defects.append(Defect(photo.path, class_name, str(reason), "left out"))
             continue
-        if decoded.oddity:
+        if decoded.oddity and decoded.oddity != photo.suffix:
             defects.append(Defect(photo.path, class_name, decoded.oddity, "decoded"))
         images.append(_encoded(square(decoded.pixels), job.encoding, stored))
         if job.needs_moments:

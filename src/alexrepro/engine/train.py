@@ -26,6 +26,7 @@ from alexrepro.engine.signals import stop_requests, stopped
 from alexrepro.engine.trainer import Trainer, environment, result, start
 from alexrepro.errors import Exit, Refusal
 from alexrepro.keys import key
+from alexrepro.paper.training import Plateau
 from alexrepro.progress import Advance, progress, say
 from alexrepro.recipes.recipe import Recipe
 
@@ -57,6 +58,8 @@ def train(
         if run.result is not None:
             say(f"{run.folder} is complete: {recipe.training.epochs} epochs. Nothing to train.")
             return run
+        if validation is None and isinstance(recipe.training.schedule, Plateau):
+            say("There are no validation images, so the rate is never divided; prepare some, or choose as-run-2012.")
         trainer = start(run, recipe, store=store, validation=validation, seed=seed, machine=machine)
         for epoch in range(trainer.step // trainer.updates_per_epoch + 1, recipe.training.epochs + 1):
             _train_epoch(trainer, epoch, stop)

@@ -23,6 +23,11 @@ class Photo:
         """The file name without its folders."""
         return self.path.rpartition("/")[2]
 
+    @property
+    def suffix(self) -> str:
+        """What the name says of the content, in capitals: PNG for a.png."""
+        return self.name.rpartition(".")[2].upper()
+
     def read(self) -> bytes:
         """The bytes of the file."""
         return self.place.read()
