@@ -46,16 +46,15 @@ def ablate(
     from alexrepro.engine.machine import find_machine
     from alexrepro.reports.deltas import delta_table
 
-    machine = find_machine(device)
     images = training_store(store, stores=stores)
-    recipe = choose_recipe(base, dataset=images.manifest.dataset, changes=changes or (), epochs=epochs, batch=batch)
-    recipe = recipe.for_classes(len(images.manifest.classes))
     manifest = images.manifest
+    recipe = choose_recipe(base, dataset=manifest.dataset, changes=changes or (), epochs=epochs, batch=batch)
+    recipe = recipe.for_classes(len(manifest.classes))
     test = testing_store(manifest.dataset, classes=manifest.classes, stores=(images.path.parent, stores))
     found = core(
         [recipe, *(variation.of(recipe) for variation in chosen)],
         store=images, validation=validation_store(images, stores=stores), test=test,
-        views="ten", runs=runs, seeds=range(seeds), machine=machine,
+        views="ten", runs=runs, seeds=range(seeds), machine=find_machine(device),
     )  # fmt: skip
     table = delta_table(found[0], {variation.name: e for variation, e in zip(chosen, found[1:], strict=True)})
     files = table.save(out)
@@ -63,7 +62,7 @@ def ablate(
         print_json({**table.as_dict(), "files": [str(path) for path in files]})
         return
     print_table(table.title, *table.shown())
-    say(f"Written: {', '.join(str(path) for path in files)}.")
+    say(f"Wrote: {', '.join(str(path) for path in files)}.")
 
 
 def _list_variations(json: bool) -> None:
