@@ -107,7 +107,7 @@ def test_the_miniature_shows_the_views_asked_for_and_the_centre() -> None:
 def test_a_shortened_run_on_the_miniature_says_both() -> None:
     short = replace(MINIATURE, digest=TINY.shortened(2).digest, epochs=2)
 
-    assert measured(short)[1]["note"] == "other data: ilsvrc2010-miniature-test; shortened: 2 of 20 epochs"
+    assert measured(short)[1]["note"] == "other data: ilsvrc2010-miniature-test; shortened: 2 of 30 epochs"
 
 
 def test_a_variation_of_the_recipe_is_no_answer() -> None:
