@@ -80,6 +80,27 @@ def test_224_gives_55_by_rounding_up_with_three_zeros_after() -> None:
     assert network.pad_after_px(conv1, 224) == 3
 
 
+def windows(first: int, size_px: int, *, stride_px: int, last: int) -> list[int]:
+    """Where windows begin, sliding from `first` until one covers the pixel `last`."""
+    starts = [first]
+    while starts[-1] + size_px - 1 < last:
+        starts.append(starts[-1] + stride_px)
+    return starts
+
+
+def test_every_size_is_that_of_windows_slid_over_the_image_one_by_one() -> None:
+    """Kernels reach past the padded edge when they must; so do pools, clipped at the border."""
+    network, side_px = Network(), 224
+
+    for stage in network.stages[:5]:
+        edge = side_px - 1 + stage.pad_px
+        side_px = len(windows(-stage.pad_px, stage.kernel_px, stride_px=stage.stride_px, last=edge))
+        assert side_px == next(layer for layer in network.layers() if layer.name == stage.name).output[1]
+        if "pool" in stage.order:
+            side_px = len(windows(0, 3, stride_px=2, last=side_px - 1))
+    assert side_px == 6
+
+
 def test_only_conv1_needs_zeros_after() -> None:
     network = Network()
     convs = [(stage, size) for stage, size in network.inputs() if stage.kind == "conv"]

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from alexrepro.data.plan import STORED_PX
+from alexrepro.paper.training import STORED_PX
 
 JPEG_QUALITY = 95  # cuda-convnet2 make-data.py stores OpenCV's default, which also means chroma 4:2:0
 CHROMA = "420"

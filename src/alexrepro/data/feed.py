@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexrepro.data.plan import STORED_PX, Plan
+from alexrepro.data.plan import Plan
 from alexrepro.data.store import Store
+from alexrepro.paper.training import STORED_PX
 
 MOST_THREADS = 16
 BATCHES_AHEAD = 4

@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexrepro.keys import key
-from alexrepro.paper.training import Augmentation
-
-STORED_PX = 256  # §2: every image is rescaled and cut to 256×256
+from alexrepro.paper.training import STORED_PX, Augmentation
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ import torch
 
 from alexrepro.data.decode import Pixels, Unreadable, decode, decode_square, encode, square
 from alexrepro.data.manifest import Defect, Encoding, Shard
-from alexrepro.data.plan import STORED_PX
 from alexrepro.data.sources.source import Photo
 from alexrepro.data.statistics import Moments
 from alexrepro.data.store import shard_table, write_shard
 from alexrepro.files import write_text, write_whole
+from alexrepro.paper.training import STORED_PX
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexrepro.data.decode import Pixels
-from alexrepro.data.plan import STORED_PX
 from alexrepro.data.store import ColorAxes
+from alexrepro.paper.training import STORED_PX
 
 # Blocks of 256 rows of 4 pixels: 256 · 255² < 2²⁴, so that float32 matrix products are exact, too, and fast.
 ROWS, PIXELS_A_ROW = 256, 4

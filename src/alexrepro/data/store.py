@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from alexrepro.data.decode import Pixels, decode_square
 from alexrepro.data.manifest import COLOR_AXES, MANIFEST, MEAN, Manifest, damaged, read_manifest, sha256_of
-from alexrepro.data.plan import STORED_PX
 from alexrepro.errors import Exit, Refusal
+from alexrepro.paper.training import STORED_PX
 from alexrepro.progress import say
 
 SCHEMA = pa.schema([("image", pa.binary()), ("label", pa.int64()), ("name", pa.string()), ("crc32", pa.uint32())])

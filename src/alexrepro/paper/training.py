@@ -8,6 +8,8 @@ from typing import Literal
 
 from alexrepro.paper.citation import cited
 
+STORED_PX = 256  # §2: shorter side 256, then the central 256×256 patch, from which views are cut
+
 
 @dataclass(frozen=True)
 class At:

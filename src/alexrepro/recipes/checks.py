@@ -8,9 +8,7 @@ from math import isfinite
 
 from alexrepro.errors import Refusal
 from alexrepro.paper.network import Network, Stage
-from alexrepro.paper.training import Augmentation, Plateau, Training
-
-STORED_PX = 256  # §2: what a crop is cut from
+from alexrepro.paper.training import STORED_PX, Augmentation, Plateau, Training
 
 Check = tuple[str, bool, str]  # field, whether it holds, what it must
 
