@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from alexrepro.data.sources import recognise
-from alexrepro.data.sources.ilsvrc2010 import read_meta
+from alexrepro.data.sources.devkit import read_meta
 from alexrepro.data.sources.miniature import CLASSES, write_miniature
 from alexrepro.errors import Refusal
 
@@ -126,7 +126,8 @@ def test_a_missing_validation_image_is_refused(miniature: Path) -> None:
 
 @pytest.mark.shared
 def test_the_real_devkit_has_its_thousand_classes_in_id_order(shared_data: Path) -> None:
-    wnids, words = read_meta(shared_data / "ilsvrc2010-devkit/data/meta.mat")
+    table = read_meta((shared_data / "ilsvrc2010-devkit/data/meta.mat").read_bytes(), "2010")
+    wnids, words = table.wnids, table.words
 
     assert (len(wnids), wnids[0], wnids[999]) == (1000, "n07711080", "n04554684")
     assert words[0].startswith("french fries")

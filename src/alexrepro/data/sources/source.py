@@ -3,8 +3,19 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 UNLABELLED = -1
+
+
+class Place(Protocol):
+    """Where the bytes of a photo are, so that any process can read them."""
+
+    def read(self) -> bytes:
+        """The bytes."""
+
+    def size(self) -> int:
+        """How many there are, or of the file that holds them."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +27,7 @@ class Photo:
 
     path: str
     label: int
-    place: "Place"
+    place: Place
 
     @property
     def name(self) -> str:
@@ -67,9 +78,6 @@ class Row:
     def size(self) -> int:
         """Bytes of the whole table, which change when any row does."""
         return self.file.stat().st_size
-
-
-Place = File | Row
 
 
 @dataclass(frozen=True)

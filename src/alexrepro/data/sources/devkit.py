@@ -1,0 +1,81 @@
+"""The official development kits of ILSVRC-2010 and 2012: class tables and ground truth, in a folder or an archive.
+
+Ids count from 1 in an order of their own, which is not that of the sorted WNIDs; whatever has an id goes through here.
+"""
+
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from scipy.io import loadmat
+
+from alexrepro.data.sources.archives import MOST_DEVKIT_BYTES, from_tar_gz
+from alexrepro.errors import Exit, Refusal
+
+Year = Literal["2010", "2012"]
+META = "meta.mat"
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """The leaves of meta.mat in the order of their ids 1, 2, 3 ...; train_counts are the official ones."""
+
+    wnids: tuple[str, ...]
+    words: tuple[str, ...]
+    train_counts: tuple[int, ...]
+
+
+def class_table(root: Path, year: Year) -> ClassTable | None:
+    """The class table of a year's devkit at a source, or None if there is no devkit."""
+    data = devkit_file(root, META)
+    return None if data is None else read_meta(data, year)
+
+
+def truth(root: Path, name: str, *, classes: int) -> list[int] | None:
+    """The ids (from 1) of a ground-truth file in the devkit or beside it, or None. Raises Refusal if one is no id."""
+    data = devkit_file(root, name)
+    if data is None:
+        return None
+    lines = data.decode("ascii", "replace").split()
+    if not all(re.fullmatch(r"\d{1,5}", line) and 1 <= int(line) <= classes for line in lines):
+        raise wrong(root / name, f"has lines that are not ids from 1 to {classes}")
+    return [int(line) for line in lines]
+
+
+def read_meta(data: bytes, year: Year) -> ClassTable:
+    """The leaves of a meta.mat. Raises Refusal if it cannot be read, is of another year, or skips an id."""
+    try:
+        synsets: Any = loadmat(io.BytesIO(data), squeeze_me=True)["synsets"]  # type: ignore[arg-type]
+        rows = [(int(row[f"ILSVRC{year}_ID"]), row) for row in synsets if int(row["num_children"]) == 0]
+        rows.sort(key=lambda item: item[0])
+    except (ValueError, KeyError, TypeError, IndexError, OSError, NotImplementedError) as error:
+        raise wrong(Path(META), f"is not that of ILSVRC-{year}: {error}") from None
+    if [number for number, _ in rows] != list(range(1, len(rows) + 1)):
+        raise wrong(Path(META), "does not number its leaves 1, 2, 3 ...")
+    return ClassTable(
+        tuple(str(row["WNID"]) for _, row in rows),
+        tuple(str(row["words"]) for _, row in rows),
+        tuple(int(row["num_train_images"]) for _, row in rows),
+    )
+
+
+def devkit_file(root: Path, name: str) -> bytes | None:
+    """A file of the devkit: in the root, in the devkit's folders, or in its archive."""
+    places = (root, root / "data", *sorted(root.glob("*devkit*")), *sorted(root.glob("*devkit*/data")))
+    for file in (place / name for place in places):
+        if file.is_file():
+            if file.stat().st_size > MOST_DEVKIT_BYTES:
+                raise wrong(file, f"has more than {MOST_DEVKIT_BYTES:,} bytes")
+            return file.read_bytes()
+    for packed in sorted(root.glob("*devkit*.tar.gz")):
+        found = from_tar_gz(packed, name)
+        if found is not None:
+            return found
+    return None
+
+
+def wrong(path: Path, what: str) -> Refusal:
+    """The refusal of a source that contradicts itself."""
+    return Refusal(f"{path} {what}.", fix="Check that the download is complete.", exit_code=Exit.BAD_DATA)

@@ -1,0 +1,179 @@
+"""ILSVRC-2010 and 2012 as their archives are, or as they unpack, and Kaggle's tree of 2012.
+
+Training photos lie in class folders, in one tar of a class each, or in the tar of those tars (whole or in parts).
+Validation and test photos are numbered, in a folder or a tar; their classes come from the devkit or Kaggle's table.
+Labels of 2010 are the devkit's ids less 1; those of 2012 follow the sorted WNIDs, and the ids are kept beside them.
+"""
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from alexrepro.data.sources.archives import archive, members
+from alexrepro.data.sources.devkit import ClassTable, Year, class_table, truth, wrong
+from alexrepro.data.sources.folders import WNID, is_photo, sorted_names, spoken
+from alexrepro.data.sources.source import UNLABELLED, File, Photo, Place, Source, Split
+from alexrepro.errors import Exit, Refusal
+
+MINIATURE = "MINIATURE.txt"
+YEARS: tuple[Year, ...] = ("2010", "2012")
+TREES = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC")  # Kaggle keeps the images three folders below its tables
+KAGGLE_TRUTH = "LOC_val_solution.csv"
+NUMBERED = re.compile(r"ILSVRC20\d\d_(val|test)_\d{8}\.JPEG", re.IGNORECASE)
+Found = list[tuple[str, Place]]  # file names and where to read them
+
+
+def fits(path: Path) -> bool:
+    """Whether something at the path is named as the archives, the devkit or the numbered photos of a year are."""
+    return bool(_years(path))
+
+
+def read(path: Path) -> Source:
+    """Classes and photos of the one year that is there. Raises Refusal for two years, or where counts disagree."""
+    years = _years(path)
+    if len(years) > 1:
+        raise Refusal(f"{path} holds ILSVRC-2010 and 2012.", fix="Keep each year in a folder of its own.")
+    year = years[0]
+    table = class_table(path, year)
+    images = next(path / tree for tree in reversed(TREES) if (path / tree).is_dir())
+    training = _training(images, year)
+    wnids = _wnids(path, year, table, training)
+    label_of = {wnid: label for label, wnid in enumerate(wnids)}
+    splits = [_train_split(training, label_of)] if training else []
+    patches = _patches(path)
+    for name in ("val", "test"):
+        found = _numbered(images, year, name)
+        if found is not None:
+            labels = _labels(path, year, name, names=[file for file, _ in found], table=table, label_of=label_of)
+            splits.append(_numbered_split(name, found, labels))
+    dataset = "ilsvrc2010-miniature" if (path / MINIATURE).exists() else f"ilsvrc{year}"
+    words = dict(zip(table.wnids, table.words, strict=True)) if table else {}
+    ids = {wnid: number for number, wnid in enumerate(table.wnids, 1)} if table else {}
+    return Source(
+        dataset, wnids, tuple(words.get(wnid, wnid) for wnid in wnids),
+        tuple(_patched(split, patches) for split in splits),
+        ilsvrc_ids=tuple(ids[wnid] for wnid in wnids) if ids else None,
+    )  # fmt: skip
+
+
+def _years(path: Path) -> list[Year]:
+    folders = [path, *(path / tree / split for tree in TREES for split in ("val", "test", "data"))]
+    folders += sorted(path.glob("*devkit*/data"))
+    names = [name for folder in folders if folder.is_dir() for name in _first_names(folder)]
+    return [year for year in YEARS if any(name.startswith(f"ILSVRC{year}") for name in names)]
+
+
+def _first_names(folder: Path, most: int = 2000) -> Iterator[str]:
+    """Names in a folder; of a large one only some, since every numbered photo says the year."""
+    for number, item in enumerate(folder.iterdir()):
+        if number == most:
+            return
+        yield item.name
+
+
+def _wnids(path: Path, year: Year, table: ClassTable | None, training: dict[str, Found]) -> tuple[str, ...]:
+    """The classes in the order of the labels. Raises Refusal if folders and devkit name different classes."""
+    if table is None and year == "2010":
+        raise Refusal(
+            f"{path} has no meta.mat, which numbers the classes of ILSVRC-2010.",
+            fix="Put ILSVRC2010_devkit-1.0.tar.gz there, packed or not; it comes with the images from image-net.org.",
+            exit_code=Exit.MISSING_INPUT,
+        )
+    if table is None:
+        if not training:
+            raise Refusal(f"{path} has neither training photos nor a devkit, so there are no classes.",
+                          fix="Put ILSVRC2012_devkit_t12.tar.gz there.", exit_code=Exit.MISSING_INPUT)  # fmt: skip
+        return tuple(sorted(training))
+    if training and set(training) != set(table.wnids):
+        strangers, missing = sorted(set(training) - set(table.wnids)), sorted(set(table.wnids) - set(training))
+        raise wrong(path, f"has {len(strangers)} training classes that the devkit lacks and lacks {len(missing)} of "
+                          f"its classes ({', '.join((strangers + missing)[:5])})")  # fmt: skip
+    return table.wnids if year == "2010" else tuple(sorted(table.wnids))
+
+
+def _training(images: Path, year: Year) -> dict[str, Found]:
+    """The training photos by WNID, from the first form that is there; empty if there are none."""
+    for folder in (images / "train", images / f"ILSVRC{year}_img_train", images):
+        if folder.is_dir():
+            names = sorted_names(folder)
+            folders = [name for name in names if WNID.fullmatch(name) and (folder / name).is_dir()]
+            if folders:
+                return {name: _files(folder / name) for name in folders}
+            tars = [name for name in names if WNID.fullmatch(name.removesuffix(".tar")) and name.endswith(".tar")]
+            if tars:
+                return {name[:9]: _in_order(members(archive(folder / name))) for name in tars}
+    whole = sorted(images.glob(f"ILSVRC{year}_im*_train.tar")) or sorted(images.glob(f"ILSVRC{year}_im*_train.tar.*"))
+    if not whole:
+        return {}
+    inner = [(name, span) for name, span in members(archive(*whole)) if WNID.fullmatch(name.removesuffix(".tar"))]
+    return {name[:9]: _in_order(members(span)) for name, span in sorted(inner, key=lambda item: item[0])}
+
+
+def _numbered(images: Path, year: Year, split: str) -> Found | None:
+    """The numbered photos of a split in the order of their names, or None if they are not there."""
+    for folder in (images / split, images / f"ILSVRC{year}_img_{split}"):
+        if folder.is_dir():
+            found = [item for item in _files(folder) if NUMBERED.fullmatch(item[0])]
+            if found:
+                return found
+    tars = sorted(images.glob(f"ILSVRC{year}_im*_{split}*.tar"))
+    return _in_order(members(archive(tars[-1]))) if tars else None
+
+
+def _files(folder: Path) -> Found:
+    return [(name, File(folder / name)) for name in sorted_names(folder) if is_photo(name)]
+
+
+def _in_order(found: Iterator[tuple[str, Place]]) -> Found:
+    return sorted(((name, place) for name, place in found if is_photo(name)), key=lambda item: item[0])
+
+
+def _labels(
+    path: Path, year: Year, split: str, *, names: Sequence[str], table: ClassTable | None, label_of: dict[str, int]
+) -> list[int] | None:
+    """The label of each numbered photo, or None where nothing says it. Raises Refusal where counts disagree."""
+    file = f"ILSVRC{year}_{'validation' if split == 'val' else split}_ground_truth.txt"
+    ids = truth(path, file, classes=len(table.wnids)) if table else None
+    if table and ids is not None:
+        if len(ids) != len(names):
+            raise wrong(path, f"has {len(names):,} photos of {split}, but {file} has {len(ids):,} lines")
+        return [label_of[table.wnids[number - 1]] for number in ids]
+    kaggle = path / KAGGLE_TRUTH
+    if split == "val" and kaggle.is_file():
+        with kaggle.open(newline="", encoding="utf-8") as lines:
+            wnid_of = {row["ImageId"]: row["PredictionString"].split()[0] for row in csv.DictReader(lines)}
+        stems = [name.rpartition(".")[0] for name in names]
+        if set(stems) != set(wnid_of) or not set(wnid_of.values()) <= set(label_of):
+            raise wrong(kaggle, "does not name the photos and classes that are there")
+        return [label_of[wnid_of[stem]] for stem in stems]
+    return None
+
+
+def _train_split(training: dict[str, Found], label_of: dict[str, int]) -> Split:
+    by_label = sorted(training, key=lambda wnid: label_of[wnid])
+    photos = [
+        Photo(spoken(Path("train", wnid, name)), label_of[wnid], place)
+        for wnid in by_label
+        for name, place in training[wnid]
+    ]
+    return Split("train", photos)
+
+
+def _numbered_split(split: str, found: Found, labels: list[int] | None) -> Split:
+    known = labels or [UNLABELLED] * len(found)
+    photos = [Photo(spoken(Path(split, name)), label, place) for (name, place), label in zip(found, known, strict=True)]
+    return Split(split, photos, labelled=labels is not None)
+
+
+def _patches(path: Path) -> dict[tuple[str, str], File]:
+    """The organizers' replacements by split and file name, from patch_images/ if it is there."""
+    found = (path / "patch_images").glob("*/*")
+    return {(file.parent.name, file.name): File(file) for file in found if is_photo(file.name)}
+
+
+def _patched(split: Split, patches: dict[tuple[str, str], File]) -> Split:
+    if not patches:
+        return split
+    photos = [Photo(p.path, p.label, patches.get((split.name, p.name), p.place)) for p in split.photos]
+    return Split(split.name, photos, split.labelled)
