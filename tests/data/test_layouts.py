@@ -6,11 +6,14 @@ The layouts are written by others' libraries (tarfile, scipy, csv, zipfile) from
 import csv
 import io
 import random
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from scipy.io import savemat
@@ -337,3 +340,67 @@ def test_a_format_that_is_not_read_is_named(name: str, tmp_path: Path) -> None:
 
     with pytest.raises(Refusal, match=name):
         recognise(tmp_path)
+
+
+def test_missing_training_photos_stop_the_preparation_unless_allowed(pictures: Pictures, tmp_path: Path) -> None:
+    fewer = {**pictures, "train": {**pictures["train"], WNIDS[1]: pictures["train"][WNIDS[1]][:-1]}}
+    official_tars(tmp_path / "source", fewer)
+
+    with pytest.raises(Refusal, match="n00000010 has 2 of 3 training photos"):
+        prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
+    found = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1, allow_partial=True)
+
+    assert len(found["train"]) == TRAIN * len(WNIDS) - 1
+
+
+def test_a_disk_that_is_too_full_is_refused_before_the_start(
+    pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    official_tars(tmp_path / "source", pictures)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6 - 10, 10))
+
+    with pytest.raises(Refusal, match="GB free") as refused:
+        prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
+
+    assert refused.value.exit_code is Exit.IO_ERROR
+
+
+def parquet(path: Path, rows: list[tuple[str, str, bytes]], label_of: dict[str, int]) -> None:
+    """As imagenet-1k: the file names carry the WNID behind the official name."""
+    images = [{"bytes": data, "path": f"{name.removesuffix('.JPEG')}_{wnid}.JPEG"} for name, wnid, data in rows]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"image": images, "label": [label_of[wnid] for _, wnid, _ in rows]}), path)
+
+
+def test_imagenet_parquet_is_keyed_by_the_wnids_of_its_names(
+    pictures: Pictures, expected: dict[str, Store], tmp_path: Path
+) -> None:
+    label_of = {wnid: label for label, wnid in enumerate(sorted(WNIDS))}
+    parquet(tmp_path / "data/train-00000-of-00001.parquet", in_name_order(pictures["train"]), label_of)
+    parquet(tmp_path / "data/validation-00000-of-00001.parquet", in_name_order(pictures["val"]), label_of)
+
+    found = prepare(tmp_path, out=tmp_path / "stores", processes=1)
+
+    assert found["train"].manifest.classes == tuple(sorted(WNIDS))
+    for split in ("train", "val"):
+        pixels = {name: [data for _, data in rows] for name, rows in by_class(found[split]).items()}
+        assert pixels == {name: [data for _, data in rows] for name, rows in by_class(expected[split]).items()}
+
+
+def test_parquet_whose_splits_number_the_classes_differently_is_refused(pictures: Pictures, tmp_path: Path) -> None:
+    orders = ({wnid: label for label, wnid in enumerate(order)} for order in (sorted(WNIDS), WNIDS))
+    for split, word, label_of in zip(("train", "val"), ("train", "validation"), orders, strict=True):
+        parquet(tmp_path / f"{word}-00000-of-00001.parquet", in_name_order(pictures[split]), label_of)
+
+    with pytest.raises(Refusal, match="labels do not agree"):
+        recognise(tmp_path)
+
+
+def test_where_two_layouts_fit_an_option_chooses(pictures: Pictures, tmp_path: Path) -> None:
+    class_folders(tmp_path, pictures)
+    parquet(tmp_path / "train-0.parquet", in_name_order(pictures["train"]), dict.fromkeys(WNIDS, 0))
+
+    with pytest.raises(Refusal, match="parquet or as folders"):
+        recognise(tmp_path)
+
+    assert len(recognise(tmp_path, layout="folders").classes) == len(WNIDS)

@@ -8,6 +8,7 @@ import typer
 
 from alexrepro.cli.ablate import ablate
 from alexrepro.cli.describe import describe
+from alexrepro.cli.doctor import doctor
 from alexrepro.cli.evaluate import evaluate
 from alexrepro.cli.facts import facts
 from alexrepro.cli.prepare import prepare
@@ -39,6 +40,7 @@ app.command(rich_help_panel="Reproduce")(report)
 app.command(rich_help_panel="Understand")(facts)
 app.add_typer(recipes, name="recipes", rich_help_panel="Understand")
 app.command(rich_help_panel="Understand")(describe)
+app.command(rich_help_panel="Check")(doctor)
 
 
 def _print_version(wanted: bool) -> None:

@@ -23,19 +23,26 @@ def prepare(
     processes: Annotated[
         int | None, typer.Option(min=1, help="Worker processes. Default: one per processor.", show_default=False)
     ] = None,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Prepare what is there although photos are missing.")
+    ] = False,
+    layout: Annotated[
+        str | None, typer.Option("--layout", help="Which reading to take where several fit.", show_default=False)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Prepare images for training and testing.
 
-    Reads class folders, the ILSVRC-2010 layout with its devkit, or image Parquet; `miniature` draws a small
-    ILSVRC-2010 first. Writes one store per split below OUT, with the mean image and the color axes of the training
-    split and a list of odd and unreadable files. Continues after an interruption.
+    Reads, where they lie: class folders; ILSVRC-2010 and 2012 as folders or tars with their devkit; Kaggle's tree;
+    Tiny-ImageNet-200; image Parquet; WebDataset shards. `miniature` draws a small ILSVRC-2010 first. Writes one store
+    per split below OUT, with the mean image and the color axes of the training split and a list of odd and unreadable
+    files. Continues after an interruption.
 
     Example:  alexrepro prepare /path/imagenet
     """
     from alexrepro.data.prepare import prepare as core
 
-    stores = core(source, out=out, encoding=encoding, processes=processes)
+    stores = core(source, out=out, encoding=encoding, processes=processes, allow_partial=allow_partial, layout=layout)
     dataset = next(iter(stores.values())).manifest.dataset
     if json:
         print_json({"dataset": dataset, "splits": {name: _facts(store) for name, store in stores.items()}})

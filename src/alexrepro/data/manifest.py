@@ -74,14 +74,17 @@ class Manifest:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def text(self) -> str:
-        """The content of manifest.json."""
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+        """The content of manifest.json: every field, and a checksum of them."""
+        fields = asdict(self)
+        checksum = sha256_of(json.dumps(fields, sort_keys=True).encode())
+        return json.dumps({**fields, "checksum": checksum}, indent=1, ensure_ascii=False) + "\n"
 
 
 def read_manifest(path: Path) -> Manifest:
     """The manifest of the store in a folder. Raises Refusal if there is none, or it is damaged or of another format."""
     try:
-        read: dict[str, Any] = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        text = (path / MANIFEST).read_text(encoding="utf-8")
+        read: dict[str, Any] = json.loads(text)
         if read["format"] != FORMAT:
             raise Refusal(
                 f"{path} has the format {read['format']}; this version reads {FORMAT}.",
@@ -90,7 +93,8 @@ def read_manifest(path: Path) -> Manifest:
         ids = read["ilsvrc_ids"]
         lists = {name: tuple(read[name]) for name in ("classes", "class_names", "defects")}
         shards = tuple(Shard(**shard) for shard in read["shards"])
-        return Manifest(**{**read, **lists, "shards": shards, "ilsvrc_ids": tuple(ids) if ids else None})
+        read.pop("checksum")
+        manifest = Manifest(**{**read, **lists, "shards": shards, "ilsvrc_ids": tuple(ids) if ids else None})
     except (FileNotFoundError, NotADirectoryError):
         raise Refusal(
             f"{path} is not a store: it has no {MANIFEST}.",
@@ -99,6 +103,9 @@ def read_manifest(path: Path) -> Manifest:
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(path, f"{MANIFEST} cannot be understood ({error})") from None
+    if manifest.text() != text:
+        raise damaged(path, f"{MANIFEST} does not have its checksum")
+    return manifest
 
 
 def damaged(path: Path, what: str) -> Refusal:

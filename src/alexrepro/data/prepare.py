@@ -32,21 +32,33 @@ from alexrepro.files import write_bytes, write_text
 from alexrepro.progress import progress, say
 
 SHARD_IMAGES = 1024  # as many as a batch file of 2012 held (convdata_jpeg.py)
+BYTES_AN_IMAGE = {"jpeg": 33_000, "raw": 197_000}  # measured means, with their names and labels
+SHOWN_GAPS = 5
 MINIATURE_FOLDER = "ilsvrc2010-miniature-source"
 
 
 def prepare(
-    source: str | Path, *, out: Path, encoding: Encoding = "jpeg", processes: int | None = None
+    source: str | Path,
+    *,
+    out: Path,
+    encoding: Encoding = "jpeg",
+    processes: int | None = None,
+    allow_partial: bool = False,
+    layout: str | None = None,
 ) -> dict[str, Store]:
     """Write one store per split of a source below `out` and return them by split name.
 
-    source: a folder of a layout that is recognised, or the word "miniature". Unreadable files are left out and
-    listed; a split that is already there is not made again. Raises Refusal if nothing in a split can be read.
+    source: a folder whose layout is recognised or named, or the word "miniature". Unreadable files are left out and
+    listed; a split that is already there is not made again. Raises Refusal if nothing in a split can be read, if the
+    disk is too full, or if photos are missing and a part is not allowed.
     """
     if str(source) == "miniature":
         source = out / MINIATURE_FOLDER
         write_miniature(source)
-    found = recognise(Path(source))
+    found = recognise(Path(source), layout=layout)
+    if found.gaps and not allow_partial:
+        raise _incomplete(Path(source), found.gaps)
+    _refuse_if_too_full(out, found, encoding)
     name = Path(source).resolve().name
     workers = processes or os.cpu_count() or 1
     return {
@@ -136,6 +148,28 @@ def _finish(folder: Path, out: Path) -> Store:
     else:
         folder.rename(final)
     return Store.open(final)
+
+
+def _incomplete(path: Path, gaps: Sequence[str]) -> Refusal:
+    more = f" and {len(gaps) - SHOWN_GAPS:,} more" if len(gaps) > SHOWN_GAPS else ""
+    return Refusal(
+        f"{path} is not complete: {'; '.join(gaps[:SHOWN_GAPS])}{more}.",
+        fix="Fetch what is missing, or prepare what is there with: --allow-partial.",
+        exit_code=Exit.BAD_DATA,
+    )
+
+
+def _refuse_if_too_full(out: Path, source: Source, encoding: Encoding) -> None:
+    """Before the start, not after hours: room for every image of the source."""
+    out.mkdir(parents=True, exist_ok=True)
+    need = sum(len(split.photos) for split in source.splits) * BYTES_AN_IMAGE[encoding]
+    have = shutil.disk_usage(out).free
+    if need > have:
+        raise Refusal(
+            f"The stores need about {need / 1e9:.1f} GB, and {out} has {have / 1e9:.1f} GB free.",
+            fix="Free some space, or choose another disk with --out.",
+            exit_code=Exit.IO_ERROR,
+        )
 
 
 def _refuse_if_empty(split: Split, notes: Sequence[Note]) -> None:

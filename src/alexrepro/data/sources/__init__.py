@@ -1,23 +1,24 @@
 """Where images are: one small file per layout, and one function that recognises which."""
 
+import re
 from pathlib import Path
 from types import ModuleType
 
 from alexrepro.data.sources import folders, ilsvrc, parquet, tiny_imagenet, webdataset
 from alexrepro.data.sources.source import Source
 from alexrepro.errors import Exit, Refusal
+from alexrepro.progress import say
 
 LAYOUTS: dict[str, ModuleType] = {
-    "ILSVRC": ilsvrc,
-    "Tiny-ImageNet-200": tiny_imagenet,
-    "image Parquet": parquet,
-    "WebDataset shards": webdataset,
-    "class folders": folders,
+    "ilsvrc": ilsvrc,
+    "tiny-imagenet-200": tiny_imagenet,
+    "parquet": parquet,
+    "webdataset": webdataset,
+    "folders": folders,
 }
-
-SPECIAL = ("ILSVRC", "Tiny-ImageNet-200")  # their class folders are part of them
+SPECIAL = ("ilsvrc", "tiny-imagenet-200")  # their class folders are part of them
+TFRECORD = re.compile(r"tfrecord|-\d{5}-of-\d{5}$")
 NOT_READ = {
-    ".tfrecord": "TFRecord",
     ".rec": "MXNet RecordIO",
     ".beton": "FFCV",
     ".mdb": "LMDB",
@@ -26,35 +27,44 @@ NOT_READ = {
 }
 
 
-def recognise(path: Path) -> Source:
-    """The source at a path. Raises Refusal if nothing, or more than one layout, fits what lies there.
+def recognise(path: Path, *, layout: str | None = None) -> Source:
+    """The source at a path, by what lies there or by the named layout; says which.
 
-    ILSVRC and Tiny-ImageNet-200 have class folders, too; what else they have decides.
+    ILSVRC and Tiny-ImageNet-200 have class folders, too; what else they have decides. Raises Refusal if nothing or
+    more than one layout fits, or the named one does not.
     """
     if not path.is_dir():
         raise Refusal(
             f"{path} is not a folder.", fix="Name the folder that holds the images.", exit_code=Exit.MISSING_INPUT
         )
-    fitting = [name for name, layout in LAYOUTS.items() if layout.fits(path)]
+    if layout is not None and layout not in LAYOUTS:
+        raise Refusal(f"There is no layout {layout}.", fix=f"Use {', '.join(LAYOUTS)}.", exit_code=Exit.USAGE)
+    fitting = [name for name, reader in LAYOUTS.items() if layout in (None, name) and reader.fits(path)]
     if fitting[:1] and fitting[0] in SPECIAL:
         fitting = fitting[:1]
     if len(fitting) > 1:
-        raise Refusal(f"{path} could be {' or '.join(fitting)}.", fix="Name the folder of one of them.")
+        raise Refusal(
+            f"{path} could be read as {' or as '.join(fitting)}.",
+            fix=f"Choose one with: --layout {fitting[0]}.",
+            exit_code=Exit.USAGE,
+        )
     if not fitting:
         _refuse_what_is_not_read(path)
         raise Refusal(
-            f"Nothing in {path} is recognised as images.",
-            fix=f"It reads {', '.join(LAYOUTS)}; see docs/how-to/prepare-imagenet.md.",
+            f"Nothing in {path} is recognised as {layout or 'images'}.",
+            fix=f"The layouts are {', '.join(LAYOUTS)}; see docs/how-to/prepare-imagenet.md.",
             exit_code=Exit.MISSING_INPUT,
         )
     source: Source = LAYOUTS[fitting[0]].read(path)
+    splits = ", ".join(f"{split.name} {len(split.photos):,}" for split in source.splits)
+    say(f"{path} is read as {fitting[0]}: {source.dataset}, {len(source.classes):,} classes, {splits}.")
     return source
 
 
 def _refuse_what_is_not_read(path: Path) -> None:
     """Name a known format that is not read, which is kinder than saying that nothing is there."""
     for file in sorted(path.rglob("*")):
-        kind = next((kind for suffix, kind in NOT_READ.items() if suffix in file.name.lower()), None)
+        kind = "TFRecord" if TFRECORD.search(file.name) else NOT_READ.get(file.suffix.lower())
         if kind:
             raise Refusal(
                 f"{file} is of the kind {kind}, which is not read.",

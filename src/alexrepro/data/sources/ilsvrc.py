@@ -54,7 +54,16 @@ def read(path: Path) -> Source:
         dataset, wnids, tuple(words.get(wnid, wnid) for wnid in wnids),
         tuple(_patched(split, patches) for split in splits),
         ilsvrc_ids=tuple(ids[wnid] for wnid in wnids) if ids else None,
+        gaps=tuple(_gaps(training, table)),
     )  # fmt: skip
+
+
+def _gaps(training: dict[str, Found], table: ClassTable | None) -> Iterator[str]:
+    """Classes of which there are not as many training photos as the devkit counts."""
+    if training and table:
+        for wnid, count in zip(table.wnids, table.train_counts, strict=True):
+            if len(training[wnid]) != count:
+                yield f"{wnid} has {len(training[wnid]):,} of {count:,} training photos"
 
 
 def _years(path: Path) -> list[Year]:

@@ -30,14 +30,15 @@ def read(path: Path) -> Source:
     for file in _files(path):
         by_split.setdefault(_split_of(file), []).append(file)
     labels = {name: [_labels(file) for file in files] for name, files in by_split.items()}
-    classes = _classes(next(iter(by_split.values()))[0], labels)
+    names = _classes(next(iter(by_split.values()))[0], labels)
     splits = []
     for name in ("train", "val", "test"):
         if name in by_split:
             photos = [p for file, found in zip(by_split[name], labels[name], strict=True) for p in _photos(file, found)]
             splits.append(Split(name, photos, labelled=all(photo.label >= 0 for photo in photos)))
+    classes = _wnids(splits, len(names)) or names
     dataset = re.sub(r"[^a-z0-9]+", "-", path.resolve().name.lower()).strip("-")
-    return Source(dataset, classes, classes, tuple(splits))
+    return Source(dataset, classes, names, tuple(splits))
 
 
 def read_row(file: Path, group: int, row: int) -> bytes:
@@ -110,6 +111,29 @@ def _classes(file: Path, labels: dict[str, list[list[int]]]) -> tuple[str, ...]:
         if names and len(set(names)) == len(names) > largest:
             return tuple(names)
     return tuple(f"class-{number:04d}" for number in range(largest + 1))
+
+
+def _wnids(splits: list[Split], classes: int) -> tuple[str, ...] | None:
+    """The WNID of each label, where every labelled file name ends in one as those of imagenet-1k do.
+
+    Raises Refusal if two labels have one WNID or one label has two: then the labels are of another order or mixed up.
+    """
+    pairs = {(photo.label, _wnid(photo.name)) for split in splits for photo in split.photos if photo.label >= 0}
+    if any(wnid is None for _, wnid in pairs):
+        return None
+    wnid_of = {label: str(wnid) for label, wnid in pairs}
+    if len(pairs) != len(wnid_of) or len(set(wnid_of.values())) != len(wnid_of):
+        raise Refusal(
+            "The labels do not agree with the WNIDs in the file names.",
+            fix="Check that the Parquet files belong together.",
+            exit_code=Exit.BAD_DATA,
+        )
+    return tuple(wnid_of.get(label, f"class-{label:04d}") for label in range(classes))
+
+
+def _wnid(name: str) -> str | None:
+    found = re.fullmatch(r".+_(n\d{8})\.JPEG", name)
+    return found[1] if found else None
 
 
 @lru_cache(maxsize=2)

@@ -93,6 +93,7 @@ class Split:
 class Source:
     """Everything that a layout says: data set, classes in the order of the labels, and the splits.
 
+    gaps say where there are fewer or more photos than the data set is known to have.
     classes are WNIDs or folder names; class_names are for people; ilsvrc_ids are 1-based where the source has them.
     """
 
@@ -101,3 +102,4 @@ class Source:
     class_names: tuple[str, ...]
     splits: tuple[Split, ...]
     ilsvrc_ids: tuple[int, ...] | None = None
+    gaps: tuple[str, ...] = ()
