@@ -19,6 +19,11 @@ from alexrepro.errors import Exit, Refusal
 
 DISK_ERRORS = {
     errno.ENOSPC: (Exit.IO_ERROR, "Free some space and run the same command again; finished work is kept."),
+    errno.EFBIG: (
+        Exit.IO_ERROR,
+        "Raise the limit on file sizes and run the same command again; finished work is kept.",
+    ),
+    errno.EDQUOT: (Exit.IO_ERROR, "Free some of your quota and run the same command again; finished work is kept."),
     errno.EACCES: (Exit.NO_PERMISSION, "Choose another folder, or change its permissions."),
     errno.EROFS: (Exit.CANNOT_CREATE, "Choose a folder on a disk that can be written."),
     errno.ENOTDIR: (Exit.CANNOT_CREATE, "Choose a folder; a file is in the way."),
