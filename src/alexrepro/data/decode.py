@@ -76,13 +76,15 @@ def square(pixels: Pixels, side_px: int = STORED_PX) -> Pixels:
     height, width = pixels.shape[:2]
     short = min(height, width)
     size = tuple((2 * side * side_px + short) // (2 * short) for side in (height, width))
-    if size != (height, width):
-        planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # (H, W, 3) -> (1, 3, H, W), channels last
-        mode = "bicubic" if short < side_px else "bilinear"
-        resized = torch.nn.functional.interpolate(planes, size, mode=mode, antialias=True, align_corners=False)
-        pixels = resized[0].permute(1, 2, 0).numpy()
     top, left = (size[0] - side_px) // 2, (size[1] - side_px) // 2
-    return pixels[top : top + side_px, left : left + side_px].copy(order="C")
+    planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # (H, W, 3) -> (1, 3, H, W), channels last
+    if size != (height, width):
+        mode = "bicubic" if short < side_px else "bilinear"
+        planes = torch.nn.functional.interpolate(planes, size, mode=mode, antialias=True, align_corners=False)
+    out = np.empty((side_px, side_px, 3), dtype=np.uint8)
+    for channel, plane in enumerate(planes[0].numpy()):  # by planes: a third of the time of one transposing copy
+        out[:, :, channel] = plane[top : top + side_px, left : left + side_px]
+    return out
 
 
 def encode(pixels: Pixels) -> bytes:
