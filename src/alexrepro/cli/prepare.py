@@ -7,6 +7,7 @@ import typer
 
 from alexrepro.cli.options import STORES, Json
 from alexrepro.cli.show import print_json, print_table
+from alexrepro.errors import Exit, Refusal
 
 if TYPE_CHECKING:
     from alexrepro.data.store import Store
@@ -29,17 +30,24 @@ def prepare(
     layout: Annotated[
         str | None, typer.Option("--layout", help="Which reading to take where several fit.", show_default=False)
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say which official archives are there, and what is missing.")
+    ] = False,
+    md5: Annotated[bool, typer.Option("--md5", help="With --check: read the archives and compare their MD5.")] = False,
     json: Json = False,
 ) -> None:
     """Prepare images for training and testing.
 
     Reads, where they lie: class folders; ILSVRC-2010 and 2012 as folders or tars with their devkit; Kaggle's tree;
-    Tiny-ImageNet-200; image Parquet; WebDataset shards. `miniature` draws a small ILSVRC-2010 first. Writes one store
-    per split below OUT, with the mean image and the color axes of the training split and a list of odd and unreadable
-    files. Continues after an interruption.
+    Tiny-ImageNet-200; CIFAR-10; image Parquet; WebDataset shards. `miniature` draws a small ILSVRC-2010 first. Writes
+    one store per split below OUT, with the mean image and the color axes of the training split and a list of odd and
+    unreadable files. Continues after an interruption.
 
     Example:  alexrepro prepare /path/imagenet
     """
+    if check:
+        _check(Path(source), md5=md5, json=json)
+        return
     from alexrepro.data.prepare import prepare as core
 
     stores = core(source, out=out, encoding=encoding, processes=processes, allow_partial=allow_partial, layout=layout)
@@ -55,6 +63,28 @@ def prepare(
         more = f", the first {SHOWN_DEFECTS} of {len(defects):,}" if len(defects) > SHOWN_DEFECTS else ""
         shown = [list(defect.values()) for defect in defects[:SHOWN_DEFECTS]]
         print_table(f"Odd and unreadable files{more}", ("path", "class", "reason", "action"), shown)
+
+
+def _check(source: Path, *, md5: bool, json: bool) -> None:
+    from alexrepro.data.sources.published import check, year_at
+
+    if not source.is_dir():
+        raise Refusal(
+            f"{source} is not a folder.", fix="Name the folder of the archives.", exit_code=Exit.MISSING_INPUT
+        )
+    year = year_at(source)
+    found = check(source, year=year, md5=md5)
+    if json:
+        rows = [{"part": f.archive.part, "finding": f.finding, "says": f.says} for f in found]
+        print_json({"dataset": f"ilsvrc{year}", "complete": not any(f.is_wrong for f in found), "parts": rows})
+    else:
+        print_table(
+            f"ILSVRC-{year} in {source}",
+            ("part", "finding", "says"),
+            [(f.archive.part, f.finding, f.says) for f in found],
+        )
+    if any(f.is_wrong for f in found):
+        raise typer.Exit(int(Exit.MISSING_INPUT))
 
 
 def _facts(store: "Store") -> dict[str, Any]:

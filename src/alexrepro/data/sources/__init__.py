@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from types import ModuleType
 
-from alexrepro.data.sources import folders, ilsvrc, parquet, tiny_imagenet, webdataset
+from alexrepro.data.sources import cifar, folders, ilsvrc, parquet, tiny_imagenet, webdataset
 from alexrepro.data.sources.source import Source
 from alexrepro.errors import Exit, Refusal
 from alexrepro.progress import say
@@ -12,6 +12,7 @@ from alexrepro.progress import say
 LAYOUTS: dict[str, ModuleType] = {
     "ilsvrc": ilsvrc,
     "tiny-imagenet-200": tiny_imagenet,
+    "cifar10": cifar,
     "parquet": parquet,
     "webdataset": webdataset,
     "folders": folders,

@@ -1,0 +1,111 @@
+"""What the official archives are called, how many bytes they have and their MD5: a check of a download in seconds.
+
+Sizes and checksums are those that image-net.org and torchvision publish; no MD5 of a 2010 archive was ever published.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from alexrepro.data.sources.folders import WNID, sorted_names
+
+REGISTER = "https://image-net.org/download.php"
+
+Finding = Literal["as published", "differs", "not compared", "not published", "unpacked", "missing"]
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One archive: its name, its bytes and MD5 where published, and the folder that it unpacks to."""
+
+    year: str
+    part: str
+    file: str
+    folder: str
+    size: int | None = None
+    md5: str | None = None
+    is_needed: bool = True
+
+
+ARCHIVES = (
+    Archive("2012", "train", "ILSVRC2012_img_train.tar", "train", 147_897_477_120, "1d675b47d978889d74fa0da5fadfb00e"),
+    Archive("2012", "val", "ILSVRC2012_img_val.tar", "val", 6_744_924_160, "29b22e2961454d5413ddabcf34fc5622"),
+    Archive(
+        "2012", "test", "ILSVRC2012_img_test_v10102019.tar", "test", None,
+        "e1b8681fff3d63731c599df9b4b6fc02", is_needed=False,
+    ),
+    Archive(
+        "2012", "devkit", "ILSVRC2012_devkit_t12.tar.gz", "ILSVRC2012_devkit_t12", None,
+        "fa75699e90414af021442c21a62c3abf",
+    ),
+    Archive("2010", "train", "ILSVRC2010_images_train.tar", "train"),
+    Archive("2010", "val", "ILSVRC2010_images_val.tar", "val"),
+    Archive("2010", "test", "ILSVRC2010_images_test.tar", "test"),
+    Archive("2010", "devkit", "ILSVRC2010_devkit-1.0.tar.gz", "devkit-1.0"),
+    Archive("2010", "test truth", "ILSVRC2010_test_ground_truth.txt", "devkit-1.0"),
+    Archive("2010", "patches", "patch_images.tar", "patch_images", is_needed=False),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found of one archive."""
+
+    archive: Archive
+    finding: Finding
+    says: str
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the data set cannot be prepared as it is."""
+        return self.finding == "differs" or (self.finding == "missing" and self.archive.is_needed)
+
+
+def check(path: Path, *, year: str, md5: bool) -> list[Checked]:
+    """Each archive of a year: there, unpacked or missing, with its size and, if asked, its MD5 compared.
+
+    Without `md5` no archive is read. Unpacked photos are counted by folder, not opened.
+    """
+    return [_check(path, archive, md5) for archive in ARCHIVES if archive.year == year]
+
+
+def year_at(path: Path) -> str:
+    """The year that most names at a path begin with; 2012 where none does."""
+    names = [name for name in sorted_names(path) if name.startswith("ILSVRC20")]
+    return "2010" if sum(name.startswith("ILSVRC2010") for name in names) > len(names) / 2 else "2012"
+
+
+def _check(path: Path, archive: Archive, md5: bool) -> Checked:
+    file = path / archive.file
+    if file.is_file():
+        return _compared(file, archive, md5)
+    parts = sorted(path.glob(f"{archive.file}.[0-9]*"))
+    if parts:
+        size = sum(part.stat().st_size for part in parts)
+        return Checked(archive, _same(size, archive.size), f"{len(parts)} parts, {size:,} bytes")
+    folder = path / archive.folder
+    if folder.is_dir():
+        inside = sorted_names(folder)
+        classes = [name for name in inside if WNID.fullmatch(name.removesuffix(".tar"))]
+        return Checked(archive, "unpacked", f"{archive.folder}/ with {len(classes or inside):,} entries")
+    where = f"; register at {REGISTER}" if archive.is_needed else "; not needed"
+    return Checked(archive, "missing", f"{archive.file} or {archive.folder}/{where}")
+
+
+def _compared(file: Path, archive: Archive, md5: bool) -> Checked:
+    size = file.stat().st_size
+    if archive.size is not None and size != archive.size:
+        return Checked(archive, "differs", f"{size:,} bytes of {archive.size:,}")
+    if md5 and archive.md5 is not None:
+        with file.open("rb") as stream:
+            found = hashlib.file_digest(stream, "md5").hexdigest()
+        return Checked(archive, "as published" if found == archive.md5 else "differs", f"MD5 {found}")
+    finding: Finding = "not published" if archive.size is None and archive.md5 is None else "not compared"
+    return Checked(archive, finding if archive.size is None else "as published", f"{size:,} bytes")
+
+
+def _same(size: int, published: int | None) -> Finding:
+    if published is None:
+        return "not published"
+    return "as published" if size == published else "differs"
