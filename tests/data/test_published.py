@@ -55,7 +55,7 @@ def test_unpacked_folders_are_counted(tmp_path: Path) -> None:
     assert findings(tmp_path)["train"].says == "train/ with 2 entries"
 
 
-@pytest.mark.parametrize(("content", "finding"), [(b"abc", "as published"), (b"abd", "differs")])
+@pytest.mark.parametrize(("content", "finding"), [(b"abc", "as published"), (b"cba", "differs")])
 def test_the_md5_is_compared_when_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, finding: str
 ) -> None:
