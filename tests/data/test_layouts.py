@@ -156,12 +156,20 @@ def kaggle(root: Path, pictures: Pictures) -> None:
         csv.writer(file).writerows([("ImageId", "PredictionString"), *rows])
 
 
+def caffe(root: Path, pictures: Pictures) -> None:
+    flat_val(root, pictures)
+    shutil.rmtree(root / "ILSVRC2012_devkit_t12")
+    lines = [f"{name} {sorted(WNIDS).index(wnid)}\n" for name, wnid, _ in in_name_order(pictures["val"])]
+    write(root / "val.txt", "".join(reversed(lines)).encode())
+
+
 LAYOUTS: dict[str, Callable[[Path, Pictures], None]] = {
     "official tars": official_tars,
     "split tars": split_tars,
     "half extracted": half_extracted,
     "flat val with devkit": flat_val,
     "Kaggle tree": kaggle,
+    "Caffe's val.txt": caffe,
 }
 
 
@@ -339,6 +347,15 @@ def test_a_format_that_is_not_read_is_named(name: str, tmp_path: Path) -> None:
     write(tmp_path / "images" / name, b"...")
 
     with pytest.raises(Refusal, match=name):
+        recognise(tmp_path)
+
+
+def test_ids_in_the_place_of_caffes_labels_are_refused(pictures: Pictures, tmp_path: Path) -> None:
+    caffe(tmp_path, pictures)
+    ids = [f"{name} {WNIDS.index(wnid) + 1}\n" for name, wnid, _ in in_name_order(pictures["val"])]
+    write(tmp_path / "val.txt", "".join(ids).encode())
+
+    with pytest.raises(Refusal, match="label from 0 to 2"):
         recognise(tmp_path)
 
 

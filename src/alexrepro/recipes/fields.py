@@ -36,27 +36,28 @@ def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield here, part
 
 
-def changed(value: Any, path: str, new: Any) -> Any:
+def changed(value: Any, path: str, new: Any, *, below: str) -> Any:
     """A copy of the dataclass in which the field at the path is replaced; the type is checked.
 
-    Setting a stage to None removes it. Raises Refusal for an unknown field or a value of the wrong type.
+    `below` is the path of the dataclass itself, for messages. Setting a stage to None removes it. Raises Refusal for an
+    unknown field or a value of the wrong type.
     """
     name, _, rest = path.partition(".")
     stages = getattr(value, "stages", ())
     if is_named_tuple_of_parts(stages) and name in {s.name for s in stages}:
-        return replace(value, stages=_changed_stages(stages, name, rest, new))
+        return replace(value, stages=_changed_stages(stages, name, rest, new, below=below))
     if name not in {f.name for f in fields(value)}:
         raise _unknown(value, name, stages)
     part, declared = getattr(value, name), _type_of(value, name)
     if not rest:
-        return replace(value, **{name: _checked(new, declared, path)})
+        return replace(value, **{name: _checked(new, declared, f"{below}.{name}")})
     if rest == "kind":
         return replace(value, **{name: _kind_of(new, declared)()})
     if part is None and len(_dataclasses(declared)) == 1:
         part = _dataclasses(declared)[0]()  # `network.same_map_norm.alpha=…` switches the norm on
     if not is_dataclass(part):
         raise _unknown(value, path, stages)
-    return replace(value, **{name: changed(part, rest, new)})
+    return replace(value, **{name: changed(part, rest, new, below=f"{below}.{name}")})
 
 
 def is_named_tuple_of_parts(value: Any) -> bool:
@@ -64,12 +65,14 @@ def is_named_tuple_of_parts(value: Any) -> bool:
     return isinstance(value, tuple) and bool(value) and all(is_dataclass(v) and hasattr(v, "name") for v in value)
 
 
-def _changed_stages(stages: tuple[Any, ...], name: str, rest: str, new: Any) -> tuple[Any, ...]:
+def _changed_stages(stages: tuple[Any, ...], name: str, rest: str, new: Any, *, below: str) -> tuple[Any, ...]:
     if not rest and new is None:
         return tuple(s for s in stages if s.name != name)
     if not rest:
-        raise Refusal(f"{name} is a whole stage.", fix=f"Set one field, such as {name}.maps, or {name}=none.")
-    return tuple(changed(s, rest, new) if s.name == name else s for s in stages)
+        raise Refusal(
+            f"{name} is a whole stage.", fix=f"Set one field, such as {below}.{name}.maps, or {below}.{name}=none."
+        )
+    return tuple(changed(s, rest, new, below=f"{below}.{name}") if s.name == name else s for s in stages)
 
 
 def _type_of(value: Any, name: str) -> Any:

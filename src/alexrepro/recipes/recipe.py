@@ -147,7 +147,7 @@ def _changed(changes: Mapping[str, Any], **parts: Any) -> dict[str, Any]:
                 fix="Paths begin with network., training. or augmentation.; see: alexrepro recipes show as-printed.",
                 exit_code=Exit.USAGE,
             )
-        parts[part] = changed(parts[part], rest, value)
+        parts[part] = changed(parts[part], rest, value, below=part)
     return parts
 
 

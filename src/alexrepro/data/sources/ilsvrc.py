@@ -1,7 +1,8 @@
 """ILSVRC-2010 and 2012 as their archives are, or as they unpack, and Kaggle's tree of 2012.
 
 Training photos lie in class folders, in one tar of a class each, or in the tar of those tars (whole or in parts).
-Validation and test photos are numbered, in a folder or a tar; their classes come from the devkit or Kaggle's table.
+Validation and test photos are numbered, in a folder or a tar; their classes come from the devkit, Kaggle's table or
+Caffe's val.txt.
 Labels of 2010 are the devkit's ids less 1; those of 2012 follow the sorted WNIDs, and the ids are kept beside them.
 """
 
@@ -19,7 +20,7 @@ from alexrepro.errors import Exit, Refusal
 MINIATURE = "MINIATURE.txt"
 YEARS: tuple[Year, ...] = ("2010", "2012")
 TREES = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC")  # Kaggle keeps the images three folders below its tables
-KAGGLE_TRUTH = "LOC_val_solution.csv"
+KAGGLE_TRUTH, CAFFE_TRUTH = "LOC_val_solution.csv", "val.txt"
 NUMBERED = re.compile(r"ILSVRC20\d\d_(val|test)_\d{8}\.JPEG", re.IGNORECASE)
 Found = list[tuple[str, Place]]  # file names and where to read them
 
@@ -156,7 +157,21 @@ def _labels(
         if set(stems) != set(wnid_of) or not set(wnid_of.values()) <= set(label_of):
             raise wrong(kaggle, "does not name the photos and classes that are there")
         return [label_of[wnid_of[stem]] for stem in stems]
-    return None
+    return _caffe_labels(path, names, label_of) if split == "val" and year == "2012" else None
+
+
+def _caffe_labels(path: Path, names: Sequence[str], label_of: dict[str, int]) -> list[int] | None:
+    """The labels of Caffe's val.txt, which count the sorted WNIDs from 0; None if it is not there."""
+    file = next(
+        (place for place in (path / CAFFE_TRUTH, path / "caffe_ilsvrc12" / CAFFE_TRUTH) if place.is_file()), None
+    )
+    if file is None:
+        return None
+    rows = [line.rsplit(maxsplit=1) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    labels = {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+    if set(labels) != set(names) or set(labels.values()) != set(range(len(label_of))):
+        raise wrong(file, f"does not give each photo a label from 0 to {len(label_of) - 1}")
+    return [labels[name] for name in names]
 
 
 def _train_split(training: dict[str, Found], label_of: dict[str, int]) -> Split:
