@@ -14,7 +14,6 @@ from alexrepro.errors import Refusal
 from alexrepro.keys import key
 
 TRAIN, VAL, TEST = 4, 2, 1
-REAL_META = Path(__file__).parents[3] / "shared/data/ilsvrc2010-devkit/data/meta.mat"
 
 
 def write(folder: Path) -> Path:
@@ -123,8 +122,11 @@ def test_meta_mat_has_leaves_then_inner_synsets(meta: dict[str, Any]) -> None:
 
 
 @pytest.mark.shared
-def test_meta_mat_has_the_types_of_the_real_one(miniature: Path) -> None:
-    real, ours = (loadmat(path)["synsets"] for path in (REAL_META, miniature / "devkit-1.0/data/meta.mat"))
+def test_meta_mat_has_the_types_of_the_real_one(miniature: Path, shared_data: Path) -> None:
+    real, ours = (
+        loadmat(path)["synsets"]
+        for path in (shared_data / "ilsvrc2010-devkit/data/meta.mat", miniature / "devkit-1.0/data/meta.mat")
+    )
     assert ours.dtype == real.dtype
     assert ours.ndim == real.ndim
     for field in ours.dtype.names:
