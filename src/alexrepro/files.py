@@ -1,5 +1,6 @@
 """Writing files so that a reader sees the old content or the new, never half of it."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -39,6 +40,12 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file."""
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def sha256_of_file(path: Path) -> str:
+    """The SHA-256 of a file's content in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync(path: Path) -> None:

@@ -3,7 +3,6 @@
 A shard depends on its photos alone. Its note is written last, so a shard with a note is whole.
 """
 
-import hashlib
 import json
 import multiprocessing
 import os
@@ -21,7 +20,7 @@ from alexrepro.data.manifest import Defect, Encoding, Shard
 from alexrepro.data.sources.source import Photo
 from alexrepro.data.statistics import Moments
 from alexrepro.data.store import shard_table, write_shard
-from alexrepro.files import write_text, write_whole
+from alexrepro.files import sha256_of_file, write_text, write_whole
 from alexrepro.paper.training import STORED_PX
 
 
@@ -101,9 +100,8 @@ def make_shard(job: Job) -> Job:
     write_whole(job.file, lambda path: write_shard(shard_table(images, labels, names), path))
     if job.needs_moments:
         write_whole(job.moments, lambda path: _save_moments(path, moments))
-    with job.file.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    note = Note(Shard(job.file.name, len(images), sha256), labels, [defect.as_dict() for defect in defects])
+    shard = Shard(job.file.name, len(images), sha256_of_file(job.file))
+    note = Note(shard, labels, [defect.as_dict() for defect in defects])
     write_text(job.note, json.dumps(asdict(note)))
     return job
 

@@ -3,11 +3,11 @@
 Reading checks what it reads; this reads everything, and names all that is wrong instead of the first.
 """
 
-import hashlib
 from pathlib import Path
 
 from alexrepro.data.manifest import read_manifest
 from alexrepro.errors import Refusal
+from alexrepro.files import sha256_of_file
 from alexrepro.progress import progress
 
 
@@ -36,8 +36,7 @@ def verify(path: Path) -> list[str]:
 
 def _compare(file: Path, checksum: str) -> list[str]:
     try:
-        with file.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = sha256_of_file(file)
     except OSError as error:
         return [f"{file.name} cannot be read ({error.strerror})"]
     return [] if found == checksum else [f"{file.name} does not have its checksum"]

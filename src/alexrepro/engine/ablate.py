@@ -42,6 +42,5 @@ def ablate(
 
 def _saved(run: Run, store: Store, views: Views) -> Evaluation | None:
     """The evaluation of this split and these views that the run already has of its last epoch."""
-    split = f"{store.manifest.dataset}-{store.manifest.split}"
-    asked = (split, views, run.recipe.training.epochs)
+    asked = (store.manifest.full_name, views, run.recipe.training.epochs)
     return next((e for e in run.evaluations if (e.split, e.views, e.epochs) == asked), None)

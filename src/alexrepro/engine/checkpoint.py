@@ -3,7 +3,6 @@
 Every random draw is keyed by the step, so these three files are all that an exact continuation needs.
 """
 
-import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from alexrepro.files import read_json, sync, write_json
+from alexrepro.files import read_json, sha256_of_file, sync, write_json
 from alexrepro.progress import say
 
 KEPT = 2  # a damaged newest checkpoint still leaves one to continue from
@@ -38,7 +37,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     for name, tensors in ((MODEL, checkpoint.weights), (MOMENTUM, checkpoint.velocities)):
         save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, partial / name)
         sync(partial / name)
-    digests = {name: _sha256(partial / name) for name in (MODEL, MOMENTUM)}
+    digests = {name: sha256_of_file(partial / name) for name in (MODEL, MOMENTUM)}
     write_json(partial / STATE, {"step": checkpoint.step, "sha256": digests})
     shutil.rmtree(final, ignore_errors=True)
     partial.rename(final)
@@ -66,11 +65,6 @@ def _saved(folder: Path) -> list[Path]:
 def _read(path: Path) -> Checkpoint:
     state = read_json(path / STATE)
     for name, digest in state["sha256"].items():
-        if _sha256(path / name) != digest:
+        if sha256_of_file(path / name) != digest:
             raise ValueError(f"{name} does not have its checksum")
     return Checkpoint(state["step"], load_file(path / MODEL), load_file(path / MOMENTUM))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -19,7 +19,7 @@ from alexrepro.engine import checkpoint
 from alexrepro.engine.machine import Machine
 from alexrepro.engine.run import Evaluation, Run
 from alexrepro.errors import Exit, Refusal
-from alexrepro.model.alexnet import AlexNet, build
+from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.results import Views
 from alexrepro.progress import progress
 from alexrepro.recipes.recipe import Recipe
@@ -78,7 +78,7 @@ def evaluate(run: Run, store: Store, *, views: Views, machine: Machine) -> Evalu
     recipe, environment = run.recipe, run.environment
     _check(run, store)
     model, step = load_network(run, machine)
-    split = f"{store.manifest.dataset}-{store.manifest.split}"
+    split = store.manifest.full_name
     counts = count(
         model, store, recipe=recipe, pixels=load_pixels(run, machine), views=views, machine=machine,
         title=f"{split}, {views} views" if views == "ten" else f"{split}, centre view",
@@ -100,7 +100,7 @@ def load_network(run: Run, machine: Machine) -> tuple[AlexNet, int]:
         raise Refusal(
             f"{run.folder} has no checkpoint.", fix="Train it first: alexrepro train.", exit_code=Exit.MISSING_INPUT
         )
-    model = build(run.recipe.network, seed=0)
+    model = AlexNet(run.recipe.network)
     load_weights(model, saved)
     return model.to(machine.device, memory_format=torch.channels_last), saved.step  # type: ignore[call-overload]
 

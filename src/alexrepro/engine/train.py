@@ -5,6 +5,7 @@ Everything random is drawn from (seed, epoch) or (seed, step), so a run that sto
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from math import isfinite, log
 from pathlib import Path
 from signal import Signals
@@ -26,7 +27,7 @@ from alexrepro.engine.signals import stop_requests, stopped
 from alexrepro.engine.trainer import Trainer, environment, result, start
 from alexrepro.errors import Exit, Refusal
 from alexrepro.keys import key
-from alexrepro.paper.training import Plateau
+from alexrepro.paper.training import Augmentation, Plateau
 from alexrepro.progress import Advance, progress, say
 from alexrepro.recipes.recipe import Recipe
 
@@ -75,8 +76,11 @@ def _train_epoch(trainer: Trainer, epoch: int, stop: Callable[[], Signals | None
     errors = [float(row["top1_error"]) for row in trainer.run.validations]
     rates = rates_at(training, recipe.network.stages, epoch=epoch, errors=errors)
     trainer.momentum.freeze(rates)
+    augmentation = recipe.augmentation
+    if not rates.has_color_shift:
+        augmentation = replace(augmentation, color_shift=None)
     plan = training_plan(
-        len(trainer.store), seed=trainer.seed, epoch=epoch, augmentation=recipe.augmentation,
+        len(trainer.store), seed=trainer.seed, epoch=epoch, augmentation=augmentation,
         side_px=recipe.network.input_px, reshuffles=training.reshuffles,
     )  # fmt: skip
     first = trainer.step - (epoch - 1) * trainer.updates_per_epoch
@@ -90,7 +94,7 @@ def _train_epoch(trainer: Trainer, epoch: int, stop: Callable[[], Signals | None
                 trainer.save()
                 if asked:
                     raise stopped(asked, step=trainer.step)
-            loss = _update(trainer, batch, rates)
+            loss = _update(trainer, batch, rates, augmentation)
             trainer.step += 1
             unread.append((trainer.step, len(batch), loss))
             if len(unread) == READ_LOSS_EVERY:
@@ -98,13 +102,10 @@ def _train_epoch(trainer: Trainer, epoch: int, stop: Callable[[], Signals | None
         _read_losses(trainer, epoch, rates=rates, unread=unread, since=since, advance=advance)
 
 
-def _update(trainer: Trainer, batch: Batch, rates: Rates) -> Tensor:
+def _update(trainer: Trainer, batch: Batch, rates: Rates, augmentation: Augmentation) -> Tensor:
     """One update of §5 on one batch; returns the loss before it, still on the device."""
     recipe, model = trainer.recipe, trainer.model
     batch = batch.to(trainer.machine.device)
-    augmentation = recipe.augmentation
-    if not rates.has_color_shift and augmentation.color_shift is not None:
-        augmentation = recipe.but({"augmentation.color_shift": None}).augmentation
     views = training_view(
         batch.crops, offsets_px=batch.offsets_px, mirrored=batch.mirrored, colors=batch.colors,
         pixels=trainer.pixels, augmentation=augmentation,
@@ -149,8 +150,7 @@ def _validate(trainer: Trainer, epoch: int) -> None:
     """Centre-view errors on the validation store, if there is one, as a row of validation.csv."""
     if trainer.validation is None:
         return
-    manifest = trainer.validation.manifest
-    split = f"{manifest.dataset}-{manifest.split}"
+    split = trainer.validation.manifest.full_name
     counts = count(
         trainer.model, trainer.validation, recipe=trainer.recipe, pixels=trainer.pixels, views="centre",
         machine=trainer.machine, title=f"epoch {epoch} on {split}",

@@ -60,6 +60,11 @@ def spoken(path: Path) -> str:
     return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
+def named_after(path: Path) -> str:
+    """The folder's name as that of a data set: lower case, and hyphens for all but letters and digits."""
+    return re.sub(r"[^a-z0-9]+", "-", path.resolve().name.lower()).strip("-")
+
+
 def _split_folders(path: Path) -> dict[str, Path]:
     found: dict[str, Path] = {
         SPLITS[name.lower()]: path / name for name in sorted_names(path) if name.lower() in SPLITS
@@ -94,4 +99,4 @@ def _dataset(path: Path, classes: tuple[str, ...], splits: tuple[Split, ...]) ->
     wnids = len(classes) == ILSVRC_CLASSES and all(WNID.fullmatch(name) for name in classes)
     if wnids and trained == ILSVRC_2012_TRAIN:
         return "ilsvrc2012"
-    return re.sub(r"[^a-z0-9]+", "-", path.resolve().name.lower()).strip("-") or "photos"
+    return named_after(path) or "photos"

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from alexrepro.data.sources.folders import SPLITS, sorted_names
+from alexrepro.data.sources.folders import SPLITS, named_after, sorted_names
 from alexrepro.data.sources.source import Photo, Row, Source, Split
 from alexrepro.errors import Exit, Refusal
 
@@ -37,8 +37,7 @@ def read(path: Path) -> Source:
             photos = [p for file, found in zip(by_split[name], labels[name], strict=True) for p in _photos(file, found)]
             splits.append(Split(name, photos, labelled=all(photo.label >= 0 for photo in photos)))
     classes = _wnids(splits, len(names)) or names
-    dataset = re.sub(r"[^a-z0-9]+", "-", path.resolve().name.lower()).strip("-")
-    return Source(dataset, classes, names, tuple(splits))
+    return Source(named_after(path), classes, names, tuple(splits))
 
 
 def read_row(file: Path, group: int, row: int) -> bytes:
