@@ -1,17 +1,21 @@
 """Photographs to stored 256×256 JPEG, ours beside other pipelines that do the same job, in one thread.
 
-python benchmarks/prepare.py PHOTOS [ROUNDS]     PHOTOS: a folder of JPEG files; OpenCV joins in where it is installed
+python benchmarks/prepare.py PHOTOS [--rounds 7] [--simd PYTHON]
 
-Images per CPU-second, rounds interleaved, medians, ratios of the same round.
+PHOTOS is a folder of JPEG files; PYTHON the interpreter of an environment where `make simd` was run. OpenCV joins in
+where it is installed. Images per CPU-second, rounds interleaved, medians, ratios of the same round.
 """
 
+import argparse
 import io
 import platform
+import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable
 from importlib import import_module
+from itertools import cycle
 from pathlib import Path
 from statistics import median
 
@@ -23,11 +27,14 @@ import torchvision
 from PIL import Image
 from torchvision.transforms import v2
 
-from alexrepro.data.decode import decode, decode_square, encode, square
+from alexrepro.data.decode import decode, decode_square, encode
+from alexrepro.data.squares import square
 from alexrepro.data.statistics import Moments
 
 SIDE = 256
 Pipeline = Callable[[bytes], object]
+Rate = Callable[[], float]
+OTHER = "other-interpreter"  # the program's first argument where another interpreter asks it for Pillow's rates
 
 
 def ours(data: bytes) -> bytes:
@@ -78,7 +85,7 @@ def opencv() -> Pipeline | None:
 
 def statistics_of(stored: list[bytes]) -> Pipeline:
     """The part of a pass that decodes what was stored and sums it; called once per photograph, in order."""
-    moments, out, turn = Moments(), np.empty((SIDE, SIDE, 3), np.uint8), iter(stored * 1000)
+    moments, out, turn = Moments.none(), np.empty((SIDE, SIDE, 3), np.uint8), cycle(stored)
 
     def pipeline(_: bytes) -> None:
         decode_square(next(turn), out)
@@ -88,7 +95,7 @@ def statistics_of(stored: list[bytes]) -> Pipeline:
 
 
 def sums_of(stored: list[bytes]) -> Pipeline:
-    moments, out = Moments(), np.empty((SIDE, SIDE, 3), np.uint8)
+    moments, out = Moments.none(), np.empty((SIDE, SIDE, 3), np.uint8)
     decode_square(stored[0], out)
     return lambda _: moments.add(out)
 
@@ -100,10 +107,46 @@ def rate(pipeline: Pipeline, photos: list[bytes]) -> float:
     return len(photos) / (time.process_time() - started)
 
 
-def main(folder: Path, rounds: int) -> None:
+def photos_in(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(folder.rglob("*")) if path.suffix.upper() in (".JPEG", ".JPG")]
+
+
+def rate_of_another_pillow(python: str, folder: Path) -> tuple[str, Rate]:
+    """The version of Pillow in another environment, and what measures it there, a round a call."""
+    worker = subprocess.Popen(
+        [python, __file__, OTHER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    ask, answer = worker.stdin, worker.stdout
+    assert ask is not None and answer is not None  # noqa: PT018
+
+    def measured() -> float:
+        print("once", file=ask, flush=True)
+        return float(answer.readline())
+
+    return answer.readline().strip(), measured
+
+
+def answer_another_interpreter(folder: Path) -> None:
+    photos = photos_in(folder)
+    print(PIL.__version__, flush=True)
+    for _ in sys.stdin:
+        print(rate(pillow, photos), flush=True)
+
+
+def measured_in_turn(rates: dict[str, Rate], rounds: int) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {name: [] for name in rates}
+    for number in range(rounds + 1):
+        for name in list(rates) if number % 2 else reversed(rates):
+            value = rates[name]()
+            if number:  # the first round warms up
+                found[name].append(value)
+    return found
+
+
+def main(folder: Path, rounds: int, simd: str | None) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # torchvision announces the end of its codecs
-    photos = [path.read_bytes() for path in sorted(folder.rglob("*")) if path.suffix.upper() in (".JPEG", ".JPG")]
+    photos = photos_in(folder)
     stored = [ours(data) for data in photos]
     pipelines: dict[str, Pipeline | None] = {
         "ours": ours,
@@ -113,16 +156,16 @@ def main(folder: Path, rounds: int) -> None:
         "statistics: decode what was stored, and sum": statistics_of(stored),
         "statistics: the sums alone": sums_of(stored),
     }
-    running = {name: pipeline for name, pipeline in pipelines.items() if pipeline}
-    rates: dict[str, list[float]] = {name: [] for name in running}
-    for number in range(rounds + 1):
-        order = list(running) if number % 2 else list(reversed(running))
-        found = {name: rate(running[name], photos) for name in order}
-        for name, value in found.items() if number else ():  # the first round warms up
-            rates[name].append(value)
+    rates: dict[str, Rate] = {
+        name: (lambda pipeline=pipeline: rate(pipeline, photos)) for name, pipeline in pipelines.items() if pipeline
+    }
+    simd_version = "not run"
+    if simd:
+        simd_version, rates["pillow-simd"] = rate_of_another_pillow(simd, folder)
+    found = measured_in_turn(rates, rounds)
     print("| pipeline | images per CPU-second | ratio to Pillow |\n| --- | --- | --- |")
-    for name, values in rates.items():
-        ratio = median(a / b for a, b in zip(values, rates["Pillow"], strict=True))
+    for name, values in found.items():
+        ratio = median(a / b for a, b in zip(values, found["Pillow"], strict=True))
         print(f"| {name} | {median(values):.0f} | {ratio:.2f} |")
     differences = [
         np.abs(square(decode(d).pixels).astype(int) - np.asarray(pillow_pixels(d)).astype(int)).mean() for d in photos
@@ -130,12 +173,19 @@ def main(folder: Path, rounds: int) -> None:
     print(f"\nMean absolute difference from Pillow's pixels before encoding: {np.mean(differences):.4f} gray levels")
     print(
         f"{len(photos)} photographs, {rounds} rounds; Python {platform.python_version()}, torch {torch.__version__}, "
-        f"torchvision {torchvision.__version__}, Pillow {PIL.__version__}, simplejpeg {simplejpeg.__version__}, "
-        f"OpenCV {'not run' if 'OpenCV' not in running else import_module('cv2').__version__}, pillow-simd not run"
+        f"torchvision {torchvision.__version__}, Pillow {PIL.__version__}, pillow-simd {simd_version}, "
+        f"simplejpeg {simplejpeg.__version__}, "
+        f"OpenCV {'not run' if 'OpenCV' not in rates else import_module('cv2').__version__}"
     )
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 5)
+    if sys.argv[1:2] == [OTHER]:
+        answer_another_interpreter(Path(sys.argv[2]))
+        sys.exit()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--simd", metavar="PYTHON")
+    given = parser.parse_args()
+    main(given.photos, given.rounds, given.simd)

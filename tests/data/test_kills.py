@@ -61,7 +61,7 @@ def exit_of(child: int) -> int:
 
 
 def test_a_kill_at_every_step_of_a_commit_changes_nothing(source: Path, tmp_path: Path) -> None:
-    prepare(source, out=tmp_path / "whole", processes=1)
+    prepare(source, out=tmp_path / "whole", processes=1, max_bad=1)
     expected = contents(tmp_path / "whole")
     step, killed = 0, True
 
@@ -69,7 +69,7 @@ def test_a_kill_at_every_step_of_a_commit_changes_nothing(source: Path, tmp_path
         step += 1
         out = tmp_path / f"killed-{step}"
         killed = exit_of(in_child(lambda out=out, step=step: _prepare_until(source, out, step))) == -signal.SIGKILL
-        prepare(source, out=out, processes=1)
+        prepare(source, out=out, processes=1, max_bad=1)
         assert contents(out) == expected, f"after a kill at step {step}"
 
     assert step > 40  # four shards, their notes and moments, statistics, table of defects, manifest, names
@@ -91,13 +91,13 @@ def _prepare_until(source: Path, out: Path, last: int) -> None:
 
     for owner, name in COMMIT_STEPS:
         setattr(owner, name, counted(getattr(owner, name)))
-    prepare(source, out=out, processes=1)
+    prepare(source, out=out, processes=1, max_bad=1)
 
 
 @pytest.mark.slow
 def test_kills_at_random_instants_change_nothing(source: Path, tmp_path: Path) -> None:
     started = time.monotonic()
-    prepare(source, out=tmp_path / "whole", processes=1)
+    prepare(source, out=tmp_path / "whole", processes=1, max_bad=1)
     duration = time.monotonic() - started
     expected = contents(tmp_path / "whole")
     draws, kills = random.Random(3), 0
@@ -116,7 +116,7 @@ def test_kills_at_random_instants_change_nothing(source: Path, tmp_path: Path) -
 
 def _killed_after(source: Path, out: Path, seconds: float) -> str:
     """Prepare in a child that is killed after so long; "done" if it was faster, else nothing."""
-    child = in_child(lambda: prepare(source, out=out, processes=1))
+    child = in_child(lambda: prepare(source, out=out, processes=1, max_bad=1))
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
     return "done" if exit_of(child) == 0 else ""
@@ -126,11 +126,11 @@ def _killed_after(source: Path, out: Path, seconds: float) -> str:
 def test_a_disk_that_fills_up_ends_with_a_message_and_loses_nothing(
     source: Path, tmp_path: Path, limit_bytes: int
 ) -> None:
-    prepare(source, out=tmp_path / "whole", processes=1)
+    prepare(source, out=tmp_path / "whole", processes=1, max_bad=1)
     out, said = tmp_path / "full", tmp_path / "said.txt"
 
     code = exit_of(in_child(lambda: _command_with_limit(source, out, said, limit_bytes)))
-    prepare(source, out=out, processes=1)
+    prepare(source, out=out, processes=1, max_bad=1)
 
     assert code == Exit.IO_ERROR
     assert "File too large" in said.read_text()
@@ -143,7 +143,7 @@ def _command_with_limit(source: Path, out: Path, said: Path, limit_bytes: int) -
     with said.open("w") as stderr:
         os.dup2(stderr.fileno(), 2)
     sys.stderr = os.fdopen(2, "w", buffering=1)
-    sys.argv = ["alexrepro", "prepare", str(source), "--out", str(out), "--processes", "1"]
+    sys.argv = ["alexrepro", "prepare", str(source), "--out", str(out), "--processes", "1", "--max-bad", "1"]
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
     try:
         main()

@@ -57,7 +57,7 @@ def test_without_crops_and_flips_only_the_centre_is_seen() -> None:
 
 
 def test_testing_sees_every_image_whole_and_in_order() -> None:
-    found = testing_plan(5)
+    found = testing_plan(5, side_px=256)
 
     assert found.order.tolist() == [0, 1, 2, 3, 4]
     assert found.side_px == 256

@@ -10,7 +10,7 @@ from alexrepro.data import shards
 from alexrepro.data.prepare import prepare
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.store import Store, find_stores
-from alexrepro.errors import Refusal
+from alexrepro.errors import Exit, Refusal
 
 SMALL_SHARD = 8
 
@@ -50,8 +50,8 @@ def pixels(store: Store) -> np.ndarray:
 def test_the_number_of_processes_changes_no_byte(tmp_path: Path) -> None:
     source = miniature(tmp_path / "small") / "train"  # one split: starting processes is what takes the time
 
-    prepare(source, out=tmp_path / "one", processes=1)
-    prepare(source, out=tmp_path / "two", processes=2)
+    prepare(source, out=tmp_path / "one", processes=1, max_bad=1)
+    prepare(source, out=tmp_path / "two", processes=2, max_bad=1)
 
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
@@ -135,6 +135,28 @@ def test_a_split_without_a_readable_image_is_refused(tmp_path: Path) -> None:
         prepare(tmp_path / "photos", out=tmp_path / "stores", processes=1)
 
 
+@pytest.mark.usefixtures("small_shards")
+def test_unreadable_files_stop_unless_allowed_and_the_work_is_kept(tmp_path: Path) -> None:
+    source = (
+        miniature(tmp_path / "small") / "train"
+    )  # without the note that it is the miniature, whose cut file is known
+    allowed = prepare(source, out=tmp_path / "allowed", processes=1, max_bad=1)["train"]
+
+    with pytest.raises(Refusal, match="1 files cannot be read; 0 may be") as refused:
+        prepare(source, out=tmp_path / "stores", processes=1)
+    assert "--max-bad 1" in refused.value.fix
+    assert refused.value.exit_code == Exit.BAD_DATA
+    assert "truncated JPEG" in (tmp_path / "stores/unreadable.csv").read_text()
+    assert find_stores(tmp_path / "stores") == []
+    made = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "stores").rglob("shard-*.arrow")}
+
+    train = prepare(source, out=tmp_path / "stores", processes=1, max_bad=1)["train"]
+
+    assert contents(tmp_path / "stores") == contents(tmp_path / "allowed")  # and no unreadable.csv is left behind
+    assert {path.name: path.stat().st_mtime_ns for path in train.path.glob("shard-*.arrow")} == made
+    assert len(allowed) == len(train) == 19
+
+
 @pytest.mark.shared
 def test_real_photographs_have_no_defect(shared_data: Path, tmp_path: Path) -> None:
     source = photo_folders(shared_data, tmp_path / "photos", 24)
@@ -148,17 +170,17 @@ def test_real_photographs_have_no_defect(shared_data: Path, tmp_path: Path) -> N
 @pytest.mark.usefixtures("small_shards")
 def test_a_stop_just_before_the_end_is_made_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = miniature(tmp_path / "small") / "train"
-    prepare(source, out=tmp_path / "whole", processes=1)
+    prepare(source, out=tmp_path / "whole", processes=1, max_bad=1)
 
     def power_cut(folder: Path, out: Path) -> Store:
         raise OSError("power cut")
 
     with monkeypatch.context() as interrupted:
-        interrupted.setattr(preparing, "_finish", power_cut)
+        interrupted.setattr(preparing, "finish", power_cut)
         with pytest.raises(OSError, match="power cut"):
-            prepare(source, out=tmp_path / "resumed", processes=1)
+            prepare(source, out=tmp_path / "resumed", processes=1, max_bad=1)
     assert find_stores(tmp_path / "resumed") == []  # the manifest is there, but not yet the name
 
-    prepare(source, out=tmp_path / "resumed", processes=1)
+    prepare(source, out=tmp_path / "resumed", processes=1, max_bad=1)
 
     assert contents(tmp_path / "resumed") == contents(tmp_path / "whole")

@@ -13,7 +13,7 @@ def images(count: int) -> NDArray[np.uint8]:
 
 
 def moments(pictures: NDArray[np.uint8]) -> Moments:
-    found = Moments()
+    found = Moments.none()
     for picture in pictures:
         found.add(picture)
     return found
@@ -47,7 +47,7 @@ def test_color_axes_equal_those_of_a_plain_covariance() -> None:
 
 def test_parts_merge_to_the_same_bits_in_any_order() -> None:
     first, second, third = (moments(part) for part in np.split(images(6), 3))
-    forward, backward = Moments(), Moments()
+    forward, backward = Moments.none(), Moments.none()
 
     for part in (first, second, third):
         forward.merge(part)

@@ -1,3 +1,5 @@
+import hashlib
+import json
 import multiprocessing
 import pickle
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -8,7 +10,7 @@ import pytest
 from PIL import Image
 
 from alexrepro.data.prepare import prepare
-from alexrepro.data.store import Store, find_stores, newest_store
+from alexrepro.data.store import Store, find_stores, newest_store, shard_table, write_shard
 from alexrepro.errors import Refusal
 
 
@@ -104,10 +106,29 @@ def test_a_store_that_lacks_a_file_is_refused(stores: Path, file: str) -> None:
 def test_another_format_is_refused(stores: Path) -> None:
     path = newest_store(stores, split="val").path
     manifest = (path / "manifest.json").read_text()
-    (path / "manifest.json").write_text(manifest.replace('"format": 1', '"format": 2'))
+    (path / "manifest.json").write_text(manifest.replace('"format": 2', '"format": 3'))
 
-    with pytest.raises(Refusal, match="2"):
+    with pytest.raises(Refusal, match="has the format 3; this version reads up to 2") as refused:
         Store.open(path)
+    assert "newer alexrepro" in refused.value.fix
+
+
+def test_a_store_of_the_earlier_format_opens_with_what_it_left_unsaid(stores: Path) -> None:
+    store = newest_store(stores, split="val")
+    fields = json.loads((store.path / "manifest.json").read_text())
+    for name in ("side_px", "square", "checksum"):
+        fields.pop(name)
+    fields["format"] = 1
+    fields["checksum"] = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+    (store.path / "manifest.json").write_text(json.dumps(fields, indent=1) + "\n")
+
+    earlier = Store.open(store.path)
+
+    assert (earlier.manifest.format, earlier.side_px, earlier.manifest.square) == (1, 256, "cropped")
+    assert earlier.manifest.digest == store.manifest.digest
+    (store.path / "manifest.json").write_text(json.dumps({**fields, "images": 10_000}, indent=1) + "\n")
+    with pytest.raises(Refusal, match="does not have its checksum"):
+        Store.open(store.path)
 
 
 def test_only_a_training_store_has_statistics(stores: Path) -> None:
@@ -133,3 +154,20 @@ def test_threads_and_processes_read_the_same(stores: Path) -> None:
         assert list(threads.map(picture, [fresh] * 6, range(6))) == alone
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as processes:
         assert processes.submit(picture, store, 5).result() == alone[5]
+
+
+def test_what_another_process_is_sent_does_not_grow_with_what_was_read(stores: Path) -> None:
+    store = newest_store(stores, split="train")
+    unread = pickle.dumps(store)
+    picture(store, 0)
+    assert len(store.labels) == len(store)
+
+    assert pickle.dumps(store) == unread
+
+
+def test_a_stored_file_that_is_no_jpeg_is_named(tmp_path: Path) -> None:
+    store = prepare(source(tmp_path / "shapes"), out=tmp_path / "stores", processes=1)["val"]
+    write_shard(shard_table([b"no picture"] * 6, [0] * 6, ["name"] * 6), store.path / "shard-00000.arrow")
+
+    with pytest.raises(Refusal, match=r"shard-00000\.arrow, row 4"):
+        picture(Store.open(store.path), 4)

@@ -101,7 +101,7 @@ def test_mirrored_views_follow_the_originals(images: torch.Tensor) -> None:
     assert torch.equal(views[:, 5:], views[:, :5].flip(-1))
 
 
-@pytest.mark.parametrize("mean", ["aligned", "central"])
+@pytest.mark.parametrize("mean", ["aligned", "central", "channel"])
 def test_testing_views_are_the_ten_views_minus_the_mean(images: torch.Tensor, pixels: Pixels, mean: str) -> None:
     augmentation = Augmentation(mean=mean)  # type: ignore[arg-type]
 
@@ -112,6 +112,7 @@ def test_testing_views_are_the_ten_views_minus_the_mean(images: torch.Tensor, pi
     means = {
         "aligned": ten_views(pixels.mean_image[None], SIDE),
         "central": centre_view(pixels.mean_image, SIDE).expand(1, 10, 3, SIDE, SIDE),
+        "channel": pixels.mean_image.mean((1, 2))[:, None, None].expand(1, 10, 3, SIDE, SIDE),
     }
     assert torch.equal(found, ten_views(images, SIDE).float() - means[mean])
 

@@ -1,4 +1,4 @@
-"""Bytes of an image file -> RGB pixels -> the 256×256 square that is stored (§2), and back from a stored JPEG.
+"""Bytes of an image file -> RGB pixels, and a stored square to a JPEG and back.
 
 What a file is shows in its first bytes, never in its name: ImageNet has CMYK, PNG and gzip files named .JPEG.
 EXIF rotation and color profiles are ignored, as in 2012. Nothing is put in the place of a file that is broken.
@@ -13,23 +13,20 @@ from dataclasses import dataclass
 import numpy as np
 import PIL
 import simplejpeg
-import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError, features
 
-from alexrepro.paper.training import STORED_PX
+from alexrepro.errors import Unreadable
 
 JPEG_QUALITY = 95  # cuda-convnet2 make-data.py stores OpenCV's default, which also means chroma 4:2:0
 CHROMA = "420"
-MOST_PIXELS = 100_000_000  # 300 MB as RGB; the largest ImageNet photos have about a tenth
+MOST_PIXELS = 64_000_000  # of a JPEG: 192 MB as RGB
+MOST_COSTLY_PIXELS = 14_000_000  # of a progressive JPEG, 9 bytes each, or of what Pillow reads, up to 14
+MOST_SCANS = 64  # of a progressive JPEG; each passes over all pixels, and 31 bytes are enough for one
 MOST_UNZIPPED_BYTES = 64 * 2**20
-MOST_ELONGATED = 16  # long side over short side; 3.4 is the greatest in a sample of 1000 photos
 
-RESIZE_RULE = (
-    f"short side {STORED_PX} px, long side rounded half up; torch uint8 antialias, bilinear to shrink and bicubic to "
-    f"enlarge; central {STORED_PX}x{STORED_PX}, offsets rounded down"
-)
 END_OF_JPEG = b"\xff\xd9"
+SCAN_OF_MANY, START_OF_SCAN = b"\xff\xc2", b"\xff\xda"  # markers; coded data never hold them
 BEGINNINGS = (
     (b"\xff\xd8", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF87a", "GIF"), (b"GIF89a", "GIF"),
     (b"BM", "BMP"), (b"\x1f\x8b", "gzip"),
@@ -46,15 +43,11 @@ class Decoded:
     oddity: str | None
 
 
-class Unreadable(Exception):
-    """The file holds no picture that can be trusted; the message is the reason."""
-
-
 def decode(data: bytes) -> Decoded:
     """The pixels of an image file, at its own size.
 
     Grey is ordinary: 2 % of ImageNet is. Raises Unreadable for truncated, corrupt and animated images, for 16 bits per
-    channel, for more than 100 million pixels, and for anything that is no image.
+    channel, for too many pixels or scans, and for anything that is no image.
     """
     kind = _kind(data)
     if kind == "gzip":
@@ -64,27 +57,6 @@ def decode(data: bytes) -> Decoded:
         found = decode(inner)
         return Decoded(found.pixels, f"gzip-wrapped {found.oddity or 'JPEG'}")
     return _decode_jpeg(data) if kind == "JPEG" else _decode_other(data, kind)
-
-
-def square(pixels: Pixels, side_px: int = STORED_PX) -> Pixels:
-    """The central square of the image after its short side is brought to side_px (§2): uint8 (S, S, 3), a new array.
-
-    pixels: uint8 (H, W, 3). Bilinear when shrinking and bicubic when enlarging, both antialiased: nearest to area and
-    cubic in the author's later tool (cuda-convnet2 make-data.py), whose sizes are rounded and offsets rounded down.
-    """
-    pixels = _without_far_ends(pixels)
-    height, width = pixels.shape[:2]
-    short = min(height, width)
-    size = tuple((2 * side * side_px + short) // (2 * short) for side in (height, width))
-    top, left = (size[0] - side_px) // 2, (size[1] - side_px) // 2
-    planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # (H, W, 3) -> (1, 3, H, W), channels last
-    if size != (height, width):
-        mode = "bicubic" if short < side_px else "bilinear"
-        planes = torch.nn.functional.interpolate(planes, size, mode=mode, antialias=True, align_corners=False)
-    out = np.empty((side_px, side_px, 3), dtype=np.uint8)
-    for channel, plane in enumerate(planes[0].numpy()):  # by planes: a third of the time of one transposing copy
-        out[:, :, channel] = plane[top : top + side_px, left : left + side_px]
-    return out
 
 
 def encode(pixels: Pixels) -> bytes:
@@ -97,7 +69,7 @@ def encode(pixels: Pixels) -> bytes:
 
 
 def decode_square(data: bytes | memoryview, out: Pixels) -> None:
-    """Fill `out`, uint8 (256, 256, 3) and contiguous, from a stored JPEG; ValueError if it is damaged."""
+    """Fill `out`, uint8 (S, S, 3) and contiguous, from a stored JPEG; ValueError if it is damaged."""
     shape = simplejpeg.decode_jpeg(data, "RGB", buffer=out).shape
     if shape != out.shape:
         raise ValueError(f"a stored image is {shape[0]}x{shape[1]}, not {out.shape[0]}x{out.shape[1]}")
@@ -106,6 +78,11 @@ def decode_square(data: bytes | memoryview, out: Pixels) -> None:
 def codec_versions() -> dict[str, str]:
     """Which decoders are at work; pillow-simd, where it is swapped in, shows in its version."""
     return {"pillow": PIL.__version__, "simplejpeg": simplejpeg.__version__}
+
+
+def pillow_at_work() -> str:
+    """`Pillow 13.0.0`, or `pillow-simd 12.1.1.post0`: its releases have the number of a Pillow, and .post."""
+    return f"{'pillow-simd' if '.post' in PIL.__version__ else 'Pillow'} {PIL.__version__}"
 
 
 def _kind(data: bytes) -> str:
@@ -129,7 +106,10 @@ def _decode_jpeg(data: bytes) -> Decoded:
         if "subsampling" not in str(error):
             raise Unreadable(f"corrupt JPEG: {error}") from error
         return _decode_other(data, "JPEG", oddity="JPEG of unusual chroma subsampling")  # Pillow reads some of these
-    _check_size(height, width)
+    is_progressive = SCAN_OF_MANY in data
+    if is_progressive and data.count(START_OF_SCAN) > MOST_SCANS:
+        raise Unreadable(f"JPEG of more than {MOST_SCANS} scans")
+    _check_size(height, width, most=MOST_COSTLY_PIXELS if is_progressive else MOST_PIXELS)
     is_four_color = colorspace in {"CMYK", "YCCK"}
     try:
         pixels = simplejpeg.decode_jpeg(data, "CMYK" if is_four_color else "RGB")
@@ -154,21 +134,25 @@ def _decode_other(data: bytes, kind: str, *, oddity: str | None = None) -> Decod
         warnings.simplefilter("ignore")  # about EXIF and palettes; what matters raises
         try:
             with Image.open(io.BytesIO(data), formats=[kind]) as image:
-                _check_size(image.height, image.width)
+                _check_size(image.height, image.width, most=MOST_COSTLY_PIXELS)
                 if getattr(image, "n_frames", 1) > 1:
                     raise Unreadable(f"animated {kind} of {image.n_frames} frames")  # type: ignore[attr-defined]
                 has_alpha = image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info
                 pixels = np.array(image.convert("RGB"))
         except Unreadable:
             raise
+        except UnidentifiedImageError as error:  # its own words name a place in memory, other in every run
+            if kind == "WEBP" and not features.check("webp"):
+                raise Unreadable(f"WEBP, which {pillow_at_work()} was built without") from error
+            raise Unreadable(f"corrupt {kind}: Pillow does not recognize it") from error
         except Exception as error:  # hostile bytes make Pillow raise anything from OSError to struct.error
             raise Unreadable(f"corrupt {kind}: {_one_line(error)}") from error
     return Decoded(pixels, oddity or kind + (", alpha dropped" if has_alpha else ""))
 
 
-def _check_size(height: int, width: int) -> None:
-    if not 0 < height * width <= MOST_PIXELS:
-        raise Unreadable(f"{width}x{height} pixels; at most {MOST_PIXELS:,} are read")
+def _check_size(height: int, width: int, *, most: int) -> None:
+    if not 0 < height * width <= most:
+        raise Unreadable(f"{width}x{height} pixels; at most {most:,} are read of such a file")
 
 
 def _unzip(data: bytes) -> bytes:
@@ -181,14 +165,6 @@ def _unzip(data: bytes) -> bytes:
         size = "more than 64 MiB" if stream.unconsumed_tail else "truncated"
         raise Unreadable(f"gzip-wrapped file, {size}")
     return inner
-
-
-def _without_far_ends(pixels: Pixels) -> Pixels:
-    """At most 16 times as long as wide, so that enlarging a line of pixels does not fill the memory."""
-    height, width = pixels.shape[:2]
-    longest = MOST_ELONGATED * min(height, width)
-    top, left = max(0, height - longest) // 2, max(0, width - longest) // 2
-    return pixels[top : top + longest, left : left + longest]
 
 
 def _has_broken_exif(data: bytes) -> bool:

@@ -5,15 +5,32 @@ The manifest is written last, so a folder without one is not a store. It holds a
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from alexrepro.errors import Exit, Refusal
+from alexrepro.paper.training import STORED_PX, Fit
 
-FORMAT = 1
+FORMAT = 2
+EARLIER = {1: {"side_px": STORED_PX, "square": "cropped"}}  # what manifests of earlier formats left unsaid
 MANIFEST, MEAN, COLOR_AXES, DEFECTS = "manifest.json", "mean.npy", "color_axes.json", "defects.csv"
+COSTS = "costs.npy"
 Encoding = Literal["jpeg", "raw"]
+Action = Literal["decoded", "left out"]
+LEFT_OUT: Action = "left out"
+MOST_BYTES = 256_000_000  # of a manifest; one that lists every photo of ImageNet as odd has about 200 million
+PLAIN_NAME = re.compile(r"[\w-]+\.\w+")
+
+
+@dataclass(frozen=True)
+class Form:
+    """How the images of a store are kept: as JPEG or raw, of which side, and cut by which rule."""
+
+    encoding: Encoding = "jpeg"
+    side_px: int = STORED_PX
+    square: Fit = "cropped"
 
 
 @dataclass(frozen=True)
@@ -23,7 +40,7 @@ class Defect:
     path: str
     class_name: str
     reason: str
-    action: Literal["decoded", "left out"]
+    action: Action
 
     def as_dict(self) -> dict[str, str]:
         """The four columns under the names of the manifest and the reports."""
@@ -59,6 +76,8 @@ class Manifest:
     defects: tuple[dict[str, str], ...]
     labels_sha256: str
     sha256: dict[str, str]
+    side_px: int = STORED_PX
+    square: Fit = "cropped"
     format: int = FORMAT
 
     @property
@@ -82,30 +101,54 @@ class Manifest:
 
 def read_manifest(path: Path) -> Manifest:
     """The manifest of the store in a folder. Raises Refusal if there is none, or it is damaged or of another format."""
-    try:
-        text = (path / MANIFEST).read_text(encoding="utf-8")
-        read: dict[str, Any] = json.loads(text)
-        if read["format"] != FORMAT:
-            raise Refusal(
-                f"{path} has the format {read['format']}; this version reads {FORMAT}.",
-                fix="Prepare it anew with: alexrepro prepare SOURCE.",
-            )
-        ids = read["ilsvrc_ids"]
-        lists = {name: tuple(read[name]) for name in ("classes", "class_names", "defects")}
-        shards = tuple(Shard(**shard) for shard in read["shards"])
-        read.pop("checksum")
-        manifest = Manifest(**{**read, **lists, "shards": shards, "ilsvrc_ids": tuple(ids) if ids else None})
-    except (FileNotFoundError, NotADirectoryError):
+    file = path / MANIFEST
+    if not file.is_file():
         raise Refusal(
             f"{path} is not a store: it has no {MANIFEST}.",
             fix="Make one with: alexrepro prepare SOURCE.",
             exit_code=Exit.MISSING_INPUT,
-        ) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise damaged(path, f"{MANIFEST} cannot be understood ({error})") from None
-    if manifest.text() != text:
+        )
+    if file.stat().st_size > MOST_BYTES:
+        raise damaged(path, f"{MANIFEST} has more than {MOST_BYTES:,} bytes")
+    try:
+        text = file.read_text(encoding="utf-8")
+        read: dict[str, Any] = json.loads(text)
+        if read["format"] not in (FORMAT, *EARLIER):
+            raise Refusal(
+                f"{path} has the format {read['format']!s:.20}; this version reads up to {FORMAT}.",
+                fix="Use a newer alexrepro, or prepare it anew with: alexrepro prepare SOURCE.",
+            )
+        ids = read["ilsvrc_ids"]
+        lists = {name: tuple(read[name]) for name in ("classes", "class_names", "defects")}
+        shards = tuple(Shard(**shard) for shard in read["shards"])
+        checksum = read.pop("checksum")
+        has_checksum = checksum == sha256_of(json.dumps(read, sort_keys=True).encode())
+        unsaid = EARLIER.get(read["format"], {})
+        manifest = Manifest(**{**unsaid, **read, **lists, "shards": shards, "ilsvrc_ids": tuple(ids) if ids else None})
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise damaged(path, f"{MANIFEST} cannot be understood ({str(error)[:80]})") from None
+    if not has_checksum:
         raise damaged(path, f"{MANIFEST} does not have its checksum")
+    if not _is_sound(manifest):
+        raise damaged(path, f"{MANIFEST} says what no preparation writes")
     return manifest
+
+
+def _is_sound(manifest: Manifest) -> bool:
+    """Whether the values that are reckoned and opened with are of their kinds; no file lies outside the store."""
+    shards, counts = manifest.shards, [shard.images for shard in manifest.shards]
+    files = [*manifest.sha256, *(shard.file for shard in shards)]
+    texts = [manifest.dataset, manifest.split, manifest.labels_sha256, *manifest.classes, *manifest.class_names]
+    texts += [*files, *manifest.sha256.values(), *(shard.sha256 for shard in shards)]
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(count, int) and count > 0 for count in counts)
+        and sum(counts) == manifest.images
+        and isinstance(manifest.side_px, int)
+        and 0 < manifest.side_px <= STORED_PX
+        and manifest.square in get_args(Fit)
+        and all(PLAIN_NAME.fullmatch(file) for file in files)
+    )
 
 
 def damaged(path: Path, what: str) -> Refusal:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexrepro.keys import key
-from alexrepro.paper.training import STORED_PX, Augmentation
+from alexrepro.paper.training import Augmentation
 
 
 @dataclass(frozen=True)
@@ -48,18 +48,18 @@ def training_plan(
     colors = draws.standard_normal((images, 3), dtype=np.float32)
     chunk = np.arange(images) // augmentation.shared_by
     if not augmentation.crops:
-        offsets[:] = (STORED_PX - side_px) // 2
+        offsets[:] = (augmentation.stored_px - side_px) // 2
     if not augmentation.flips:
         mirrored[:] = False
     return Plan(order, offsets[chunk], mirrored[chunk], colors, side_px)
 
 
-def testing_plan(images: int) -> Plan:
-    """Every image once, whole, in stored order."""
+def testing_plan(images: int, *, side_px: int) -> Plan:
+    """Every image once, whole, in stored order; side_px: that of the store."""
     return Plan(
         order=np.arange(images),
         offsets_px=np.zeros((images, 2), dtype=np.int64),
         mirrored=np.zeros(images, dtype=np.bool_),
         colors=np.zeros((images, 3), dtype=np.float32),
-        side_px=STORED_PX,
+        side_px=side_px,
     )

@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from alexrepro.data.decode import Pixels, Unreadable, decode, decode_square, encode, square
-from alexrepro.data.manifest import Defect, Encoding, Shard
+from alexrepro.data.decode import Pixels, decode, decode_square, encode
+from alexrepro.data.manifest import LEFT_OUT, Defect, Encoding, Form, Shard
 from alexrepro.data.sources.source import Photo
+from alexrepro.data.squares import square
 from alexrepro.data.statistics import Moments
 from alexrepro.data.store import shard_table, write_shard
+from alexrepro.errors import Unreadable
 from alexrepro.files import sha256_of_file, write_text, write_whole
-from alexrepro.paper.training import STORED_PX
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Job:
     photos: Sequence[Photo]
     classes: Sequence[str]
     folder: Path
-    encoding: Encoding
+    form: Form
     needs_moments: bool
 
     @property
@@ -81,18 +82,19 @@ def make_shard(job: Job) -> Job:
     """Decode, square and encode the photos of a shard and write it, then its note."""
     images, labels, names = [], [], []
     defects: list[Defect] = []
-    moments = Moments()
-    stored = np.empty((STORED_PX, STORED_PX, 3), dtype=np.uint8)
+    moments = Moments.none(job.form.side_px)
+    stored = np.empty((job.form.side_px, job.form.side_px, 3), dtype=np.uint8)
     for photo in job.photos:
         class_name = job.classes[photo.label] if photo.label >= 0 else ""
         try:
-            decoded = decode(_read(photo))
+            decoded = decode(photo.read())
         except Unreadable as reason:
-            defects.append(Defect(photo.path, class_name, str(reason), "left out"))
+            defects.append(Defect(photo.path, class_name, str(reason), LEFT_OUT))
             continue
         if decoded.oddity and decoded.oddity != photo.suffix:
             defects.append(Defect(photo.path, class_name, decoded.oddity, "decoded"))
-        images.append(_encoded(square(decoded.pixels), job.encoding, stored))
+        pixels = square(decoded.pixels, job.form.side_px, job.form.square)
+        images.append(_encoded(pixels, job.form.encoding, stored))
         if job.needs_moments:
             moments.add(stored)
         labels.append(photo.label)
@@ -129,14 +131,6 @@ def _begin_worker() -> None:
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
-
-
-def _read(photo: Photo) -> bytes:
-    """The bytes of a photo; a name with no file behind it is a defect, a disk that fails is not."""
-    try:
-        return photo.read()
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise Unreadable(f"no file: {error.strerror}") from None
 
 
 def _encoded(pixels: Pixels, encoding: Encoding, stored: Pixels) -> bytes:

@@ -1,10 +1,10 @@
 """Exact mean image and RGB covariance over the stored pixels that training will read (§2, §4.1).
 
-All sums are sums of integers that float64 holds exactly (1.28 M images × 65,536 pixels × 255² < 2⁵³), so partial sums
-merge in any order to the same bits.
+All sums are sums of integers that their types hold exactly (products: 1.28 M images × 65,536 pixels × 255² < 2⁵³ of
+float64; a pixel: 1.28 M × 255 < 2³² of uint32), so partial sums merge in any order to the same bits.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,24 +15,27 @@ from alexrepro.paper.training import STORED_PX
 
 # Blocks of 256 rows of 4 pixels: 256 · 255² < 2²⁴, so that float32 matrix products are exact, too, and fast.
 ROWS, PIXELS_A_ROW = 256, 4
-BLOCKS = STORED_PX * STORED_PX // (ROWS * PIXELS_A_ROW)
-
-
-def _no_sum() -> NDArray[np.int64]:
-    return np.zeros((STORED_PX, STORED_PX, 3), dtype=np.int64)
 
 
 @dataclass
 class Moments:
-    """Sums over images: how many, of each pixel (256, 256, 3), and of the products of channels (3, 3)."""
+    """Sums over images: how many, of each pixel (S, S, 3), and of the products of channels (3, 3).
 
-    images: int = 0
-    sums: NDArray[np.int64] = field(default_factory=_no_sum)
-    products: NDArray[np.float64] = field(default_factory=lambda: np.zeros((3, 3)))
+    The side S is a multiple of 32.
+    """
+
+    images: int
+    sums: NDArray[np.uint32]
+    products: NDArray[np.float64]
+
+    @classmethod
+    def none(cls, side_px: int = STORED_PX) -> "Moments":
+        """The sums over no image of this side."""
+        return cls(0, np.zeros((side_px, side_px, 3), dtype=np.uint32), np.zeros((3, 3)))
 
     def add(self, pixels: Pixels) -> None:
-        """Count one image, uint8 (256, 256, 3)."""
-        rows = pixels.reshape(BLOCKS, ROWS, PIXELS_A_ROW * 3).astype(np.float32)
+        """Count one image, uint8 (S, S, 3)."""
+        rows = pixels.reshape(-1, ROWS, PIXELS_A_ROW * 3).astype(np.float32)
         products = np.matmul(rows.transpose(0, 2, 1), rows).sum(0, dtype=np.float64)
         for first in range(0, PIXELS_A_ROW * 3, 3):
             self.products += products[first : first + 3, first : first + 3]
@@ -42,11 +45,11 @@ class Moments:
     def merge(self, other: "Moments") -> None:
         """Add the sums of other images."""
         self.images += other.images
-        self.sums += other.sums
+        self.sums = self.sums + other.sums
         self.products += other.products
 
     def mean_image(self) -> NDArray[np.float32]:
-        """The mean of each pixel, float32 (3, 256, 256), 0-255."""
+        """The mean of each pixel, float32 (3, S, S), 0-255."""
         return np.ascontiguousarray((self.sums / self.images).transpose(2, 0, 1), dtype=np.float32)
 
     def color_axes(self) -> ColorAxes:
@@ -54,7 +57,7 @@ class Moments:
 
         Of the two directions of an eigenvector, the one in which red grows.
         """
-        pixels = self.images * STORED_PX * STORED_PX
+        pixels = self.images * self.sums.shape[0] * self.sums.shape[1]
         mean = self.sums.sum((0, 1)) / pixels
         covariance = self.products / pixels - np.outer(mean, mean)
         values, vectors = np.linalg.eigh(covariance / 255**2)

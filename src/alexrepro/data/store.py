@@ -7,9 +7,11 @@ for training, mean.npy and color_axes.json. The manifest is written last: a fold
 import io
 import json
 import zlib
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from alexrepro.data.decode import Pixels, decode_square
-from alexrepro.data.manifest import COLOR_AXES, MANIFEST, MEAN, Manifest, damaged, read_manifest, sha256_of
+from alexrepro.data.manifest import COLOR_AXES, COSTS, MANIFEST, MEAN, Manifest, damaged, read_manifest, sha256_of
 from alexrepro.errors import Exit, Refusal
-from alexrepro.paper.training import STORED_PX
 from alexrepro.progress import say
 
 SCHEMA = pa.schema([("image", pa.binary()), ("label", pa.int64()), ("name", pa.string()), ("crc32", pa.uint32())])
@@ -39,15 +40,29 @@ class ColorAxes:
     eigenvectors: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class _Columns:
+    """The columns of one shard where they lie in the mapped file; image i is `images[ends[i] : ends[i + 1]]`."""
+
+    images: memoryview
+    ends: NDArray[np.int32]
+    labels: NDArray[np.int64]
+    names: pa.Array
+    sums: NDArray[np.uint32]
+
+
 class Store:
-    """A complete store, memory-mapped; safe to read from several threads and processes."""
+    """A complete store, memory-mapped; safe to read from several threads and processes.
+
+    checked: bool (N,), the images whose checksum has been compared in this process.
+    """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self.manifest = manifest
-        self._first_rows = np.cumsum([0, *(shard.images for shard in manifest.shards)])
-        self._tables: dict[int, pa.Table] = {}
-        self._checked = np.zeros(manifest.images, dtype=np.bool_)
+        self._first_rows = [0, *accumulate(shard.images for shard in manifest.shards)]
+        self._shards: dict[int, _Columns] = {}
+        self.checked = np.zeros(manifest.images, dtype=np.bool_)
 
     @classmethod
     def open(cls, path: Path) -> "Store":
@@ -62,40 +77,61 @@ class Store:
         """Images in the store."""
         return self.manifest.images
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Another process maps the files itself."""
-        return {**self.__dict__, "_tables": {}}
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process maps the files itself, and is sent nothing that grows with the number of images."""
+        return Store, (self.path, self.manifest)
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
         """The class of each image as its place in `manifest.classes`, (N,); -1 where unlabelled."""
-        columns = [self._table(i)["label"].to_numpy() for i in range(len(self.manifest.shards))]
-        labels = np.concatenate(columns).astype("<i8")
+        columns = [self._columns(shard).labels for shard in range(len(self.manifest.shards))]
+        labels = np.concatenate(columns).astype("<i8", copy=False)
         if sha256_of(labels.tobytes()) != self.manifest.labels_sha256:
             raise damaged(self.path, "the labels do not have their checksum")
-        return labels.astype(np.int64)
+        return labels.astype(np.int64, copy=False)
 
     def name(self, row: int) -> str:
         """The file name of an image."""
         shard, place = self._where(row)
-        return str(self._table(shard)["name"][place].as_py())
+        return str(self._columns(shard).names[place].as_py())
+
+    def place(self, row: int) -> str:
+        """Where an image lies, for messages: its shard and the row in it. Reads nothing."""
+        shard, place = self._where(row)
+        return f"{self.manifest.shards[shard].file}, row {place}"
+
+    @property
+    def side_px(self) -> int:
+        """Side of the stored squares."""
+        return self.manifest.side_px
 
     def pixels(self, row: int, out: Pixels) -> None:
         """Put an image into `out`, uint8 (256, 256, 3).
 
         Its checksum is compared the first time; raises Refusal naming file and row if it is damaged.
         """
+        found = self.image(row, out, check=not self.checked[row])
+        self.checked[row] = True
+        if found is not out:
+            out[:] = found
+
+    def image(self, row: int, scratch: Pixels, *, check: bool) -> Pixels:
+        """The pixels of an image, uint8 (256, 256, 3): `scratch` once it is decoded into it; raw, where they lie.
+
+        check: whether to compare the checksum. Raises Refusal naming file and row if the image is damaged.
+        """
         shard, place = self._where(row)
-        table = self._table(shard)
-        data = memoryview(table["image"][place].as_buffer()).cast("B")
-        if not self._checked[row]:
-            if zlib.crc32(data) != table["crc32"][place].as_py():
-                raise damaged(self.path, f"{self.manifest.shards[shard].file}, row {place} ({self.name(row)})")
-            self._checked[row] = True
-        if self.manifest.encoding == "jpeg":
-            decode_square(data, out)
-        else:
-            out[:] = np.frombuffer(data, dtype=np.uint8).reshape(STORED_PX, STORED_PX, 3)
+        columns = self._columns(shard)
+        data = columns.images[columns.ends[place] : columns.ends[place + 1]]
+        if check and zlib.crc32(data) != columns.sums[place]:
+            raise damaged(self.path, f"{self.place(row)} ({self.name(row)})")
+        try:
+            if self.manifest.encoding == "jpeg":
+                decode_square(data, scratch)
+                return scratch
+            return np.frombuffer(data, dtype=np.uint8).reshape(self.side_px, self.side_px, 3)
+        except ValueError as error:
+            raise damaged(self.path, f"{self.place(row)} ({error})") from None
 
     def mean_image(self) -> NDArray[np.float32]:
         """The mean of all training images, float32 (3, 256, 256), 0-255. Raises Refusal if this split has none."""
@@ -106,6 +142,13 @@ class Store:
         """The principal components of RGB. Raises Refusal if this split has none."""
         read = json.loads(self._beside(COLOR_AXES))
         return ColorAxes(*(np.array(read[name]) for name in ("mean_rgb", "eigenvalues", "eigenvectors")))
+
+    def costs(self) -> NDArray[np.uint8] | None:
+        """The hierarchical cost of each guess for each true class, uint8 (K, K), where the source has them."""
+        if COSTS not in self.manifest.sha256:
+            return None
+        found: NDArray[np.uint8] = np.load(io.BytesIO(self._beside(COSTS)), allow_pickle=False)
+        return found
 
     def _beside(self, file: str) -> bytes:
         """A file of statistics, once its checksum has been compared."""
@@ -120,21 +163,36 @@ class Store:
         return data
 
     def _where(self, row: int) -> tuple[int, int]:
-        shard = int(np.searchsorted(self._first_rows, row, side="right")) - 1
-        return shard, row - int(self._first_rows[shard])
+        shard = bisect_right(self._first_rows, row) - 1
+        return shard, row - self._first_rows[shard]
 
-    def _table(self, shard: int) -> pa.Table:
-        if shard not in self._tables:
+    def _columns(self, shard: int) -> _Columns:
+        if shard not in self._shards:
             file = self.path / self.manifest.shards[shard].file
             try:
                 table = pa.ipc.open_file(pa.memory_map(str(file))).read_all().combine_chunks()
                 table.validate(full=True)
                 if table.schema != SCHEMA or len(table) != self.manifest.shards[shard].images:
                     raise ValueError("other columns or rows than the manifest says")
-                self._tables[shard] = table
+                self._shards[shard] = _columns_of(table)
             except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are among these
                 raise damaged(self.path, f"{file.name} cannot be read ({error})") from None
-        return self._tables[shard]
+        return self._shards[shard]
+
+
+def _columns_of(table: pa.Table) -> _Columns:
+    """The columns of a table of one chunk, not copied; ValueError if one has missing values."""
+    images, labels, names, sums = (column.chunk(0) for column in table.columns)
+    if any(column.null_count for column in table.columns):
+        raise ValueError("missing values")
+    # Views of Arrow's buffers, not to_numpy(): that loads pandas, 0.3 s and 28 MB in each worker.
+    return _Columns(
+        images=memoryview(images.buffers()[2]).cast("B"),
+        ends=np.frombuffer(images.buffers()[1], dtype=np.int32)[images.offset : images.offset + len(images) + 1],
+        labels=np.frombuffer(labels.buffers()[1], dtype=np.int64)[labels.offset : labels.offset + len(labels)],
+        names=names,
+        sums=np.frombuffer(sums.buffers()[1], dtype=np.uint32)[sums.offset : sums.offset + len(sums)],
+    )
 
 
 def shard_table(images: Sequence[bytes], labels: Sequence[int], names: Sequence[str]) -> pa.Table:

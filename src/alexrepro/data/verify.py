@@ -36,6 +36,8 @@ def verify(path: Path) -> list[str]:
 
 def _compare(file: Path, checksum: str) -> list[str]:
     try:
+        if file.exists() and not file.is_file():  # a device or a pipe might never end
+            return [f"{file.name} is not a file"]
         found = sha256_of_file(file)
     except OSError as error:
         return [f"{file.name} cannot be read ({error.strerror})"]

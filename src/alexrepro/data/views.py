@@ -39,7 +39,8 @@ def training_view(
     """Crops minus the mean, mirrored where drawn, shifted in color: float32 (B, 3, S, S) (§2, §4.1).
 
     crops: uint8 (B, 3, S, S); offsets_px: (B, 2) y and x of each crop; mirrored: bool (B,); colors: (B, 3).
-    The central mean is subtracted after mirroring (convdata_jpeg.py), the aligned one from the pixels it belongs to.
+    The central mean is subtracted after mirroring (convdata_jpeg.py), the aligned one from the pixels it belongs to;
+    one mean a channel is the same everywhere.
     """
     side_px = crops.shape[-1]
     flip = mirrored[:, None, None, None]
@@ -48,7 +49,7 @@ def training_view(
         views = views - _mean_at(pixels.mean_image, offsets_px, side_px)
         views = torch.where(flip, views.flip(3), views)
     else:
-        views = torch.where(flip, views.flip(3), views) - centre_view(pixels.mean_image, side_px)
+        views = torch.where(flip, views.flip(3), views) - _one_mean(pixels, augmentation, side_px)
     if augmentation.color_shift:
         shift = color_shift(colors, pixels=pixels, settings=augmentation.color_shift)
         views = (views + shift[:, :, None, None]) / augmentation.color_shift.divide_by
@@ -122,8 +123,15 @@ def testing_views(
         if augmentation.mean == "aligned":
             mean = cut(pixels.mean_image, place, side_px)
         else:
-            mean = centre_view(pixels.mean_image, side_px)
+            mean = _one_mean(pixels, augmentation, side_px)
         yield cut(images, place, side_px).float() - mean
+
+
+def _one_mean(pixels: Pixels, augmentation: Augmentation, side_px: int) -> Tensor:
+    """The mean that every view of a recipe shares: the central part of the mean image, or one value a channel."""
+    if augmentation.mean == "channel":
+        return pixels.mean_image.mean((1, 2), keepdim=True)
+    return centre_view(pixels.mean_image, side_px)
 
 
 def _mean_at(mean_image: Tensor, offsets_px: Tensor, side_px: int) -> Tensor:

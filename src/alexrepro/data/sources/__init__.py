@@ -4,13 +4,14 @@ import re
 from pathlib import Path
 from types import ModuleType
 
-from alexrepro.data.sources import cifar, folders, ilsvrc, parquet, tiny_imagenet, webdataset
+from alexrepro.data.sources import cifar, folders, ilsvrc, kaggle, parquet, tiny_imagenet, webdataset
 from alexrepro.data.sources.source import Source
 from alexrepro.errors import Exit, Refusal
 from alexrepro.progress import say
 
 LAYOUTS: dict[str, ModuleType] = {
     "ilsvrc": ilsvrc,
+    "kaggle": kaggle,
     "tiny-imagenet-200": tiny_imagenet,
     "cifar10": cifar,
     "parquet": parquet,
@@ -34,13 +35,16 @@ def recognise(path: Path, *, layout: str | None = None) -> Source:
     ILSVRC and Tiny-ImageNet-200 have class folders, too; what else they have decides. Raises Refusal if nothing or
     more than one layout fits, or the named one does not.
     """
-    if not path.is_dir():
+    if not path.exists():
+        raise Refusal(f"{path} is not there.", fix="Check the name.", exit_code=Exit.MISSING_INPUT)
+    if path.is_file() and path.suffix.lower() != ".zip":
         raise Refusal(
             f"{path} is not a folder.", fix="Name the folder that holds the images.", exit_code=Exit.MISSING_INPUT
         )
     if layout is not None and layout not in LAYOUTS:
         raise Refusal(f"There is no layout {layout}.", fix=f"Use {', '.join(LAYOUTS)}.", exit_code=Exit.USAGE)
-    fitting = [name for name, reader in LAYOUTS.items() if layout in (None, name) and reader.fits(path)]
+    possible = [name for name in LAYOUTS if layout in (None, name) and (path.is_dir() or name == "kaggle")]
+    fitting = [name for name in possible if LAYOUTS[name].fits(path)]
     if fitting[:1] and fitting[0] in SPECIAL:
         fitting = fitting[:1]
     if len(fitting) > 1:
@@ -56,7 +60,7 @@ def recognise(path: Path, *, layout: str | None = None) -> Source:
             fix=f"The layouts are {', '.join(LAYOUTS)}; see docs/how-to/prepare-imagenet.md.",
             exit_code=Exit.MISSING_INPUT,
         )
-    source: Source = LAYOUTS[fitting[0]].read(path)
+    source: Source = cifar.named(LAYOUTS[fitting[0]].read(path))
     splits = ", ".join(f"{split.name} {len(split.photos):,}" for split in source.splits)
     say(f"{path} is read as {fitting[0]}: {source.dataset}, {len(source.classes):,} classes, {splits}.")
     return source

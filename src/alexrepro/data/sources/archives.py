@@ -1,22 +1,30 @@
 """Tar archives read where they lie: members are found once and then read by offset, nothing is ever extracted.
 
 An archive may be split into parts, and a member may itself be an archive. Only regular members count; their names are
-used as names and never as paths.
+used as names and never as paths. The headers are walked here, one block at a time, because tarfile takes a damaged
+header for the end of the archive and reads announced names of any length into memory.
 """
 
 import gzip
-import io
 import os
 import tarfile
+import zlib
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, Refusal, Unreadable
 
+MOST_MEMBER_BYTES = 64 * 2**20  # of one photo; the largest ImageNet photos have about 16 MB
 MOST_DEVKIT_BYTES = 50_000_000  # of one file in a devkit; the real meta.mat has 184,207
+MOST_UNPACKED_BYTES = 500_000_000  # of a whole devkit
+MOST_NAME_BYTES = 1_000_000  # of a header that holds a name; Linux has paths of up to 4,096 bytes
+MOST_PADDING_BYTES = 1_000_000  # after the mark of the end; tar fills up to a multiple of 10,240
+BLOCK_BYTES = 512
+
+Read = Callable[[int, int], bytes]  # so many bytes from an offset; fewer at the end
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,9 @@ class Span:
     length: int
 
     def read(self) -> bytes:
-        """All of it."""
+        """All of it. Raises Unreadable if it is larger than any photo."""
+        if self.length > MOST_MEMBER_BYTES:
+            raise Unreadable(f"a member of {self.length:,} bytes; at most {MOST_MEMBER_BYTES:,} are read")
         return self.parts.read(self.offset, self.length)
 
     def size(self) -> int:
@@ -58,37 +68,11 @@ class Span:
         return self.length
 
 
-class _Window(io.RawIOBase):
-    """A span as a file that tarfile can read and skip in."""
-
-    def __init__(self, span: Span) -> None:
-        self.span, self.position = span, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self.position, os.SEEK_END: self.span.length}[whence]
-        self.position = max(0, base + offset)
-        return self.position
-
-    def tell(self) -> int:
-        return self.position
-
-    def readinto(self, buffer: object) -> int:
-        view = memoryview(buffer)  # type: ignore[arg-type]
-        left = max(0, min(len(view), self.span.length - self.position))
-        data = self.span.parts.read(self.span.offset + self.position, left)
-        view[: len(data)] = data
-        self.position += len(data)
-        return len(data)
-
-
 def archive(*files: Path) -> Span:
-    """The whole of an archive, from its file or from its parts in order."""
+    """The whole of an archive, from its file or from its parts in order. Raises Refusal if one is no file."""
+    for file in files:
+        if not file.is_file():
+            raise _damaged(file, "it is not a file")
     ends = tuple(accumulate(file.stat().st_size for file in files))
     return Span(Parts(files, ends), 0, ends[-1])
 
@@ -98,32 +82,83 @@ def members(span: Span) -> Iterator[tuple[str, Span]]:
 
     Raises Refusal if the archive is damaged or cut short.
     """
-    name = span.parts.files[0]
+
+    def read(offset: int, size: int) -> bytes:
+        return span.parts.read(span.offset + offset, min(size, span.length - offset))
+
     try:
-        with tarfile.open(fileobj=io.BufferedReader(_Window(span), 1 << 16), mode="r:") as tar:
-            for member in tar:
-                if member.isreg() and not member.issparse():
-                    if member.offset_data + member.size > span.length:
-                        raise tarfile.ReadError(f"{member.name} is cut short")
-                    place = Span(span.parts, span.offset + member.offset_data, member.size)
-                    yield PurePosixPath(member.name).name, place
-                tar.members = []  # type: ignore[attr-defined]  # tarfile would keep every header
-    except (tarfile.TarError, EOFError, ValueError) as error:
-        raise Refusal(
-            f"{name} is no whole tar archive: {error}", fix="Fetch it again.", exit_code=Exit.BAD_DATA
-        ) from None
+        for name, offset, size in _walk(read, span.length):
+            yield name, Span(span.parts, span.offset + offset, size)
+    except (tarfile.TarError, ValueError) as error:
+        raise _damaged(span.parts.files[0], error) from None
 
 
 def from_tar_gz(file: Path, name: str) -> bytes | None:
     """The content of the first regular member of this name in a compressed archive, streamed; None if it has none."""
     try:
-        with gzip.open(file) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
-            for member in tar:
-                if member.isreg() and PurePosixPath(member.name).name == name:
-                    if member.size > MOST_DEVKIT_BYTES:
+        with gzip.open(file) as stream:
+
+            def read(offset: int, size: int) -> bytes:
+                stream.seek(offset)
+                return stream.read(size)
+
+            for found, offset, size in _walk(read, MOST_UNPACKED_BYTES):
+                if found == name:
+                    if size > MOST_DEVKIT_BYTES:
                         raise tarfile.ReadError(f"{name} has more than {MOST_DEVKIT_BYTES:,} bytes")
-                    content = tar.extractfile(member)
-                    return content.read() if content else None
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        raise Refusal(f"{file} cannot be read: {error}", fix="Fetch it again.", exit_code=Exit.BAD_DATA) from None
+                    return _exactly(read, offset, size)
+    except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
+        raise _damaged(file, error) from None
     return None
+
+
+def _walk(read: Read, length: int) -> Iterator[tuple[str, int, int]]:
+    """Name, offset and size of each regular member: header after header, to the block of zeros that ends them."""
+    offset, announced = 0, dict[str, str]()
+    while any(block := _exactly(read, offset, BLOCK_BYTES)):
+        header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        is_announcement = header.type in {tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE}
+        size = header.size if is_announcement else int(announced.get("size", header.size))
+        offset += BLOCK_BYTES
+        if not 0 <= size <= length - offset:
+            raise tarfile.ReadError(f"{header.name!r} is cut short")
+        if is_announcement:
+            if size > MOST_NAME_BYTES:
+                raise tarfile.ReadError(f"it announces a name of {size:,} bytes")
+            announced |= _announced(header.type, _exactly(read, offset, size))
+        else:
+            if header.type == tarfile.GNUTYPE_SPARSE or "GNU.sparse.major" in announced:
+                raise tarfile.ReadError(f"{header.name!r} is stored as a sparse file")
+            if header.isreg():
+                yield PurePosixPath(announced.get("path", header.name)).name, offset, size
+            announced = {}
+        offset += size + -size % BLOCK_BYTES
+    if read(offset + MOST_PADDING_BYTES, 1):
+        raise tarfile.ReadError(f"it goes on after the mark of its end at byte {offset:,}")
+
+
+def _exactly(read: Read, offset: int, size: int) -> bytes:
+    data = read(offset, size)
+    if len(data) < size:
+        raise tarfile.ReadError(f"it stops at byte {offset + len(data):,} without a mark of the end")
+    return data
+
+
+def _announced(kind: bytes, data: bytes) -> dict[str, str]:
+    """What one header says of the next member: its name, or POSIX's records `<length> <key>=<value>`."""
+    if kind == tarfile.GNUTYPE_LONGNAME:
+        return {"path": data.partition(b"\0")[0].decode("utf-8", "surrogateescape")}
+    found, start = {}, 0
+    while start < len(data) and data[start]:
+        space = data.index(b" ", start, start + 10)
+        end = start + int(data[start:space])
+        key, equals, value = data[space + 1 : end - 1].partition(b"=")
+        if not space < end <= len(data) or not equals:
+            raise tarfile.ReadError("a record of a header has another length than it says")
+        found[key.decode("utf-8", "surrogateescape")] = value.decode("utf-8", "surrogateescape")
+        start = end
+    return found
+
+
+def _damaged(file: Path, why: object) -> Refusal:
+    return Refusal(f"{file} is no whole tar archive: {why}.", fix="Fetch it again.", exit_code=Exit.BAD_DATA)

@@ -3,19 +3,20 @@
 Ids count from 1 in an order of their own, which is not that of the sorted WNIDs; whatever has an id goes through here.
 """
 
-import io
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-from scipy.io import loadmat
+from typing import Literal
 
 from alexrepro.data.sources.archives import MOST_DEVKIT_BYTES, from_tar_gz
+from alexrepro.data.sources.folders import WNID
+from alexrepro.data.sources.matfile import Cell, read_structs
 from alexrepro.errors import Exit, Refusal
 
 Year = Literal["2010", "2012"]
 META = "meta.mat"
+MOST_TRUTH_BYTES = 2_000_000  # that of the 150,000 test photos of 2010 has less than 750,000
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ def truth(root: Path, name: str, *, classes: int) -> list[int] | None:
     data = devkit_file(root, name)
     if data is None:
         return None
+    if len(data) > MOST_TRUTH_BYTES:
+        raise wrong(root / name, f"has more than {MOST_TRUTH_BYTES:,} bytes")
     lines = data.decode("ascii", "replace").split()
     if not all(re.fullmatch(r"\d{1,5}", line) and 1 <= int(line) <= classes for line in lines):
         raise wrong(root / name, f"has lines that are not ids from 1 to {classes}")
@@ -47,18 +50,24 @@ def truth(root: Path, name: str, *, classes: int) -> list[int] | None:
 def read_meta(data: bytes, year: Year) -> ClassTable:
     """The leaves of a meta.mat. Raises Refusal if it cannot be read, is of another year, or skips an id."""
     try:
-        synsets: Any = loadmat(io.BytesIO(data), squeeze_me=True)["synsets"]  # type: ignore[arg-type]
-        rows = [(int(row[f"ILSVRC{year}_ID"]), row) for row in synsets if int(row["num_children"]) == 0]
-        rows.sort(key=lambda item: item[0])
-    except (ValueError, KeyError, TypeError, IndexError, OSError, NotImplementedError) as error:
+        leaves = [row for row in read_structs(data, "synsets") if row["num_children"] == 0]
+        ids = [row[f"ILSVRC{year}_ID"] for row in leaves]
+        entries = [(str(row["WNID"]), str(row["words"]), _count(row["num_train_images"])) for row in leaves]
+    except (ValueError, KeyError) as error:
         raise wrong(Path(META), f"is not that of ILSVRC-{year}: {error}") from None
-    if [number for number, _ in rows] != list(range(1, len(rows) + 1)):
-        raise wrong(Path(META), "does not number its leaves 1, 2, 3 ...")
-    return ClassTable(
-        tuple(str(row["WNID"]) for _, row in rows),
-        tuple(str(row["words"]) for _, row in rows),
-        tuple(int(row["num_train_images"]) for _, row in rows),
-    )
+    by_id = dict(zip(ids, entries, strict=True))
+    if not ids or set(by_id) != set(range(1, len(ids) + 1)):
+        raise wrong(Path(META), "does not number its leaves from 1 without a gap")
+    wnids, words, counts = zip(*(by_id[number] for number in range(1, len(ids) + 1)), strict=True)
+    if len(set(wnids)) < len(ids) or not all(map(WNID.fullmatch, wnids)):
+        raise wrong(Path(META), "does not give every leaf a WNID of its own")
+    return ClassTable(wnids, words, counts)
+
+
+def _count(cell: Cell) -> int:
+    if not isinstance(cell, float | int) or not 0 <= cell < math.inf:
+        raise ValueError(f"{cell!r:.20} is no number of photos")
+    return int(cell)
 
 
 def devkit_file(root: Path, name: str) -> bytes | None:

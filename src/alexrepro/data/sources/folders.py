@@ -5,7 +5,7 @@ Classes are the folders' names in the order of their bytes, as torchvision's Ima
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from alexrepro.data.sources.source import File, Photo, Source, Split
@@ -15,7 +15,10 @@ from alexrepro.progress import say
 SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp"}
 SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 ILSVRC_2012_TRAIN, ILSVRC_CLASSES = 1_281_167, 1000  # §2; exact count of the 2012 release
+FIRST_OF_2012, LAST_OF_2012 = "n01440764", "n15075141"  # of its sorted WNIDs: tench and toilet tissue
 WNID = re.compile(r"n\d{8}")
+# imagenet-1k puts the WNID behind the official name: n01440764_10026_n01440764.JPEG
+ENDS_IN_WNID = re.compile(r".+_(n\d{8})\.jpe?g", re.IGNORECASE)
 
 
 def fits(path: Path) -> bool:
@@ -42,7 +45,7 @@ def read(path: Path) -> Source:
                 exit_code=Exit.BAD_DATA,
             )
     splits = tuple(Split(name, list(_photos(folder, first))) for name, folder in folders.items())
-    return Source(_dataset(path, first, splits), first, first, splits)
+    return Source(dataset_of(path, first, splits), first, words_of(first), splits)
 
 
 def sorted_names(folder: Path) -> list[str]:
@@ -56,13 +59,41 @@ def is_photo(name: str) -> bool:
 
 
 def spoken(path: Path) -> str:
-    """A path as text that can be written anywhere; bytes that are no UTF-8 are spelled out."""
-    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+    """A path as text that can be written anywhere; bytes that are no UTF-8 and control characters are spelled out."""
+    text = os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
-def named_after(path: Path) -> str:
-    """The folder's name as that of a data set: lower case, and hyphens for all but letters and digits."""
-    return re.sub(r"[^a-z0-9]+", "-", path.resolve().name.lower()).strip("-")
+def is_wnids(classes: Sequence[str]) -> bool:
+    """Whether every class is a WNID."""
+    return all(WNID.fullmatch(name) for name in classes)
+
+
+def dataset_of(path: Path, classes: tuple[str, ...], splits: Sequence[Split]) -> str:
+    """`ilsvrc2012` for its exact number of classes and training photos; else the folder's name, tidied.
+
+    That is in lower case, with hyphens for all but letters and digits.
+    """
+    trained = next((len(split.photos) for split in splits if split.name == "train"), 0)
+    if len(classes) == ILSVRC_CLASSES and is_wnids(classes) and trained == ILSVRC_2012_TRAIN:
+        return "ilsvrc2012"
+    return re.sub(r"[^a-z0-9]+", "-", path.resolve().name.lower()).strip("-") or "photos"
+
+
+def words_of(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Names for people: those that torchvision publishes if the classes are ILSVRC-2012's, else the classes.
+
+    Its list follows the sorted WNIDs, which are known here by their number, their first and their last.
+    """
+    ends = (FIRST_OF_2012, LAST_OF_2012)
+    is_2012 = len(classes) == ILSVRC_CLASSES and (classes[0], classes[-1]) == ends
+    if not is_2012 or not is_wnids(classes) or list(classes) != sorted(classes):
+        return classes
+    from torchvision.models import AlexNet_Weights
+
+    return tuple(AlexNet_Weights.IMAGENET1K_V1.meta["categories"])
 
 
 def _split_folders(path: Path) -> dict[str, Path]:
@@ -91,12 +122,3 @@ def _photos(folder: Path, classes: tuple[str, ...]) -> Iterator[Photo]:
             if is_photo(file):
                 place = folder / name / file
                 yield Photo(spoken(place.relative_to(folder.parent)), label, File(place))
-
-
-def _dataset(path: Path, classes: tuple[str, ...], splits: tuple[Split, ...]) -> str:
-    """`ilsvrc2012` for its exact number of classes and training photos; else the folder's name in lower case."""
-    trained = next((len(split.photos) for split in splits if split.name == "train"), 0)
-    wnids = len(classes) == ILSVRC_CLASSES and all(WNID.fullmatch(name) for name in classes)
-    if wnids and trained == ILSVRC_2012_TRAIN:
-        return "ilsvrc2012"
-    return named_after(path) or "photos"

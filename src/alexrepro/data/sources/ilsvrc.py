@@ -6,23 +6,23 @@ Caffe's val.txt.
 Labels of 2010 are the devkit's ids less 1; those of 2012 follow the sorted WNIDs, and the ids are kept beside them.
 """
 
-import csv
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from alexrepro.data.sources.archives import archive, members
 from alexrepro.data.sources.devkit import ClassTable, Year, class_table, truth, wrong
-from alexrepro.data.sources.folders import WNID, is_photo, sorted_names, spoken
-from alexrepro.data.sources.source import UNLABELLED, File, Photo, Place, Source, Split
+from alexrepro.data.sources.folders import WNID, is_photo, sorted_names, words_of
+from alexrepro.data.sources.hierarchy import cost_matrix
+from alexrepro.data.sources.kaggle import NAMES, TRUTH, class_names, val_labels
+from alexrepro.data.sources.source import File, Photo, Place, Source, Split
+from alexrepro.data.sources.splits import NUMBERED, Found, gaps_of_2012, numbered_split, train_split
 from alexrepro.errors import Exit, Refusal
 
 MINIATURE = "MINIATURE.txt"
 YEARS: tuple[Year, ...] = ("2010", "2012")
 TREES = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC")  # Kaggle keeps the images three folders below its tables
-KAGGLE_TRUTH, CAFFE_TRUTH = "LOC_val_solution.csv", "val.txt"
-NUMBERED = re.compile(r"ILSVRC20\d\d_(val|test)_\d{8}\.JPEG", re.IGNORECASE)
-Found = list[tuple[str, Place]]  # file names and where to read them
+CAFFE_TRUTH = "val.txt"
+PATCHES = "patch_images"
 
 
 def fits(path: Path) -> bool:
@@ -41,27 +41,30 @@ def read(path: Path) -> Source:
     training = _training(images, year)
     wnids = _wnids(path, year, table, training)
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
-    splits = [_train_split(training, label_of)] if training else []
+    splits = [train_split(training, label_of)] if training else []
     patches = _patches(path)
     for name in ("val", "test"):
         found = _numbered(images, year, name)
         if found is not None:
             labels = _labels(path, year, name, names=[file for file, _ in found], table=table, label_of=label_of)
-            splits.append(_numbered_split(name, found, labels))
-    dataset = "ilsvrc2010-miniature" if (path / MINIATURE).exists() else f"ilsvrc{year}"
-    words = dict(zip(table.wnids, table.words, strict=True)) if table else {}
+            splits.append(numbered_split(name, found, _as_sorted(images / name, found, labels, label_of)))
+    is_miniature = (path / MINIATURE).exists()
+    dataset = "ilsvrc2010-miniature" if is_miniature else f"ilsvrc{year}"
+    words = dict(zip(table.wnids, table.words, strict=True)) if table else _names(path, wnids)
     ids = {wnid: number for number, wnid in enumerate(table.wnids, 1)} if table else {}
     return Source(
         dataset, wnids, tuple(words.get(wnid, wnid) for wnid in wnids),
         tuple(_patched(split, patches) for split in splits),
         ilsvrc_ids=tuple(ids[wnid] for wnid in wnids) if ids else None,
-        gaps=tuple(_gaps(training, table)),
+        gaps=tuple(_gaps(training, table) if table else gaps_of_2012(wnids, splits)),
+        known_bad=int(is_miniature),  # one of its files is cut on purpose
+        costs=cost_matrix(path, classes=len(wnids)) if year == "2010" else None,
     )  # fmt: skip
 
 
-def _gaps(training: dict[str, Found], table: ClassTable | None) -> Iterator[str]:
+def _gaps(training: dict[str, Found], table: ClassTable) -> Iterator[str]:
     """Classes of which there are not as many training photos as the devkit counts."""
-    if training and table:
+    if training:
         for wnid, count in zip(table.wnids, table.train_counts, strict=True):
             if len(training[wnid]) != count:
                 yield f"{wnid} has {len(training[wnid]):,} of {count:,} training photos"
@@ -117,6 +120,8 @@ def _training(images: Path, year: Year) -> dict[str, Found]:
     if not whole:
         return {}
     inner = [(name, span) for name, span in members(archive(*whole)) if WNID.fullmatch(name.removesuffix(".tar"))]
+    if not inner:
+        raise wrong(whole[0], "holds no tar of a class, such as n01440764.tar")
     return {name[:9]: _in_order(members(span)) for name, span in sorted(inner, key=lambda item: item[0])}
 
 
@@ -124,9 +129,12 @@ def _numbered(images: Path, year: Year, split: str) -> Found | None:
     """The numbered photos of a split in the order of their names, or None if they are not there."""
     for folder in (images / split, images / f"ILSVRC{year}_img_{split}"):
         if folder.is_dir():
-            found = [item for item in _files(folder) if NUMBERED.fullmatch(item[0])]
+            sorted_in = (
+                item for name in sorted_names(folder) if WNID.fullmatch(name) for item in _files(folder / name)
+            )
+            found = [item for item in (*_files(folder), *sorted_in) if NUMBERED.fullmatch(item[0])]
             if found:
-                return found
+                return _in_order(iter(found))
     tars = sorted(images.glob(f"ILSVRC{year}_im*_{split}*.tar"))
     return _in_order(members(archive(tars[-1]))) if tars else None
 
@@ -149,15 +157,24 @@ def _labels(
         if len(ids) != len(names):
             raise wrong(path, f"has {len(names):,} photos of {split}, but {file} has {len(ids):,} lines")
         return [label_of[table.wnids[number - 1]] for number in ids]
-    kaggle = path / KAGGLE_TRUTH
+    kaggle = path / TRUTH
     if split == "val" and kaggle.is_file():
-        with kaggle.open(newline="", encoding="utf-8") as lines:
-            wnid_of = {row["ImageId"]: row["PredictionString"].split()[0] for row in csv.DictReader(lines)}
-        stems = [name.rpartition(".")[0] for name in names]
-        if set(stems) != set(wnid_of) or not set(wnid_of.values()) <= set(label_of):
-            raise wrong(kaggle, "does not name the photos and classes that are there")
-        return [label_of[wnid_of[stem]] for stem in stems]
+        return val_labels(kaggle.read_text(encoding="utf-8"), names, label_of)
     return _caffe_labels(path, names, label_of) if split == "val" and year == "2012" else None
+
+
+def _as_sorted(folder: Path, found: Found, labels: list[int] | None, label_of: dict[str, int]) -> list[int] | None:
+    """The labels, or those of the class folders into which many sort the validation photos.
+
+    Raises Refusal where photos lie in folders of other classes than their labels say.
+    """
+    wnids = [place.path.parent.name if isinstance(place, File) else "" for _, place in found]
+    by_folder = [label_of.get(wnid) for wnid in wnids]
+    if not all(map(WNID.fullmatch, wnids)):
+        return labels
+    if None in by_folder or (labels is not None and labels != by_folder):
+        raise wrong(folder, "has photos in folders of other classes than their labels say")
+    return [label for label in by_folder if label is not None]
 
 
 def _caffe_labels(path: Path, names: Sequence[str], label_of: dict[str, int]) -> list[int] | None:
@@ -174,29 +191,26 @@ def _caffe_labels(path: Path, names: Sequence[str], label_of: dict[str, int]) ->
     return [labels[name] for name in names]
 
 
-def _train_split(training: dict[str, Found], label_of: dict[str, int]) -> Split:
-    by_label = sorted(training, key=lambda wnid: label_of[wnid])
-    photos = [
-        Photo(spoken(Path("train", wnid, name)), label_of[wnid], place)
-        for wnid in by_label
-        for name, place in training[wnid]
-    ]
-    return Split("train", photos)
+def _names(path: Path, wnids: tuple[str, ...]) -> dict[str, str]:
+    """Names for people where there is no devkit: of Kaggle's table, or those that torchvision publishes."""
+    file = path / NAMES
+    if file.is_file():
+        return class_names(file.read_text(encoding="utf-8"))
+    return dict(zip(wnids, words_of(wnids), strict=True))
 
 
-def _numbered_split(split: str, found: Found, labels: list[int] | None) -> Split:
-    known = labels or [UNLABELLED] * len(found)
-    photos = [Photo(spoken(Path(split, name)), label, place) for (name, place), label in zip(found, known, strict=True)]
-    return Split(split, photos, labelled=labels is not None)
+def _patches(path: Path) -> dict[tuple[str, str], Place]:
+    """The organizers' replacements by split and file name, from patch_images/ or its tar if it is there."""
+    found: Found = [(file.name, File(file)) for file in (path / PATCHES).glob("*/*")]
+    packed = path / f"{PATCHES}.tar"
+    if not found and packed.is_file():
+        found = list(members(archive(packed)))
+    numbered = {name: NUMBERED.fullmatch(name) for name, _ in found}
+    return {(number[1] if (number := numbered[name]) else "train", name): place
+            for name, place in found if is_photo(name)}  # fmt: skip
 
 
-def _patches(path: Path) -> dict[tuple[str, str], File]:
-    """The organizers' replacements by split and file name, from patch_images/ if it is there."""
-    found = (path / "patch_images").glob("*/*")
-    return {(file.parent.name, file.name): File(file) for file in found if is_photo(file.name)}
-
-
-def _patched(split: Split, patches: dict[tuple[str, str], File]) -> Split:
+def _patched(split: Split, patches: dict[tuple[str, str], Place]) -> Split:
     if not patches:
         return split
     photos = [Photo(p.path, p.label, patches.get((split.name, p.name), p.place)) for p in split.photos]

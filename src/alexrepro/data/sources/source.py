@@ -3,9 +3,18 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from alexrepro.errors import Unreadable
+from alexrepro.paper.training import STORED_PX
+
 UNLABELLED = -1
+MOST_PHOTO_BYTES = 64 * 2**20  # of one file; the largest ImageNet photos have about 16 MB
+MOST_CLASSES = 100_000  # all of ImageNet has 21,843; a greater label is a mistake, or meant to fill the memory
 
 
 class Place(Protocol):
@@ -51,14 +60,22 @@ class File:
     path: Path
 
     def read(self) -> bytes:
-        """The whole file."""
+        """The whole file. Raises Unreadable if it is none, or too large for a photo."""
+        try:
+            found = self.path.stat()
+        except OSError as error:
+            raise Unreadable(f"no file: {error.strerror}") from None
+        if not S_ISREG(found.st_mode):
+            raise Unreadable("no file, but a folder, pipe or device")
+        if found.st_size > MOST_PHOTO_BYTES:
+            raise Unreadable(f"a file of {found.st_size:,} bytes; at most {MOST_PHOTO_BYTES:,} are read")
         return self.path.read_bytes()
 
     def size(self) -> int:
         """Bytes of the file, without reading it; -1 where there is no file behind the name."""
         try:
             return self.path.stat().st_size
-        except FileNotFoundError:
+        except OSError:
             return -1
 
 
@@ -93,7 +110,9 @@ class Split:
 class Source:
     """Everything that a layout says: data set, classes in the order of the labels, and the splits.
 
-    gaps say where there are fewer or more photos than the data set is known to have.
+    gaps say where there are fewer or more photos than the data set is known to have; known_bad is how many of its
+    files nobody can read. costs, uint8 (K, K), are of each guess for each true class, where the source has them.
+    side_px is the side in which the images are stored where nothing else is asked for.
     classes are WNIDs or folder names; class_names are for people; ilsvrc_ids are 1-based where the source has them.
     """
 
@@ -103,3 +122,6 @@ class Source:
     splits: tuple[Split, ...]
     ilsvrc_ids: tuple[int, ...] | None = None
     gaps: tuple[str, ...] = ()
+    known_bad: int = 0
+    costs: NDArray[np.uint8] | None = None
+    side_px: int = STORED_PX

@@ -1,6 +1,7 @@
 """Tiny-ImageNet-200 as it unpacks: wnids.txt, train/<wnid>/images/, val/images/ with val_annotations.txt, test/images/.
 
-The test photos have no labels. Labels follow the sorted WNIDs; wnids.txt has an order of its own.
+Its validation photos are also read from class folders, into which many sort them. The test photos have no labels.
+Labels follow the sorted WNIDs; wnids.txt has an order of its own.
 """
 
 from pathlib import Path
@@ -21,17 +22,11 @@ def read(path: Path) -> Source:
     """The three splits. Raises Refusal if a folder or an annotation names another class."""
     wnids = sorted((path / WNIDS).read_text(encoding="utf-8").split())
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
-    folders = [name for name in sorted_names(path / "train") if (path / "train" / name).is_dir()]
-    if folders != wnids:
-        raise wrong(path / "train", f"does not have the class folders of {WNIDS}")
-    training = [
-        Photo(f"train/{wnid}/images/{name}", label_of[wnid], File(path / "train" / wnid / "images" / name))
-        for wnid in wnids
-        for name in _photos(path / "train" / wnid / "images")
-    ]
-    splits = [Split("train", training)]
-    if (path / "val" / ANNOTATIONS).is_file():
+    splits = [_class_folders(path / "train", label_of)]
+    if (path / "val" / "images").is_dir():
         splits.append(_validation(path / "val", label_of))
+    elif (path / "val").is_dir():
+        splits.append(_class_folders(path / "val", label_of))
     if (path / "test" / "images").is_dir():
         tests = [
             Photo(f"test/images/{name}", UNLABELLED, File(path / "test" / "images" / name))
@@ -42,7 +37,22 @@ def read(path: Path) -> Source:
     return Source("tiny-imagenet-200", tuple(wnids), tuple(names.get(w, w) for w in wnids), tuple(splits))
 
 
+def _class_folders(split: Path, label_of: dict[str, int]) -> Split:
+    """The photos of each class, in its folder or in `images` below it."""
+    if [name for name in sorted_names(split) if (split / name).is_dir()] != list(label_of):
+        raise wrong(split, f"does not have the class folders of {WNIDS}")
+    photos = [
+        Photo((file := folder / name).relative_to(split.parent).as_posix(), label_of[wnid], File(file))
+        for wnid in label_of
+        for folder in (split / wnid, split / wnid / "images")
+        for name in _photos(folder)
+    ]
+    return Split(split.name, photos)
+
+
 def _validation(folder: Path, label_of: dict[str, int]) -> Split:
+    if not (folder / ANNOTATIONS).is_file():
+        raise wrong(folder, f"has photos, but no {ANNOTATIONS} that says their classes")
     lines = (folder / ANNOTATIONS).read_text(encoding="utf-8").splitlines()
     wnid_of = {line.split("\t")[0]: line.split("\t")[1] for line in lines if "\t" in line}
     names = _photos(folder / "images")

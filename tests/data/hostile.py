@@ -1,0 +1,149 @@
+"""Runs the command itself in a child process, so that exit codes, memory and time are those of a user's program.
+
+Also writes tars block by block, as no library does: with lying headers, without an end, cut anywhere.
+"""
+
+import io
+import os
+import signal
+import sys
+import tarfile
+import time
+import warnings
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from alexrepro.cli.app import main
+from alexrepro.errors import Exit
+
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+MOST_GROWTH_BYTES = 300_000_000  # of the memory; preparing two small photos makes it grow by about 90,000,000
+END_OF_TAR = bytes(1024)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit code, what it said on stderr, and by how much its memory grew at most."""
+
+    code: int
+    said: str
+    growth_bytes: int
+
+
+def command(*arguments: object, said: Path, seconds: float = 60) -> Ended:
+    """Run `alexrepro` with these arguments; a child that takes longer than so many seconds is killed."""
+    import_module("alexrepro.data.prepare")  # once here, so that no child spends seconds on torch
+    at_start = said.with_suffix(".memory")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside torch's sleeping threads is harmless here
+        child = os.fork()
+    if child == 0:
+        at_start.write_text(Path("/proc/self/statm").read_text())
+        _become([str(argument) for argument in arguments], said)
+    status, most_bytes = _wait(child, seconds)
+    start_bytes = int(at_start.read_text().split()[1]) * PAGE_BYTES
+    return Ended(os.waitstatus_to_exitcode(status), said.read_text(errors="replace"), most_bytes - start_bytes)
+
+
+def _become(arguments: list[str], said: Path) -> None:
+    """Be the program, with stderr in a file, and leave as it leaves."""
+    code = 1
+    try:
+        stream = said.open("w", buffering=1, errors="backslashreplace")
+        os.dup2(stream.fileno(), 2)
+        sys.stderr, sys.stdout, sys.argv = stream, io.StringIO(), ["alexrepro", *arguments]
+        main()
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(code)
+
+
+def _wait(child: int, seconds: float) -> tuple[int, int]:
+    """The exit status of a child and the most memory it had; it is killed when its time is over."""
+    end = time.monotonic() + seconds
+    while True:
+        ended, status, used = os.wait4(child, os.WNOHANG)
+        if ended:
+            return status, used.ru_maxrss * 1024
+        if time.monotonic() > end:
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def prepared(source: Path, *options: object) -> Ended:
+    """`alexrepro prepare` of a small source into `stores` beside it; nothing around that folder may change."""
+    out = source.parent / "stores"
+    before = tree(source.parent, without=out)
+    ended = command(
+        "prepare",
+        source,
+        "--out",
+        out,
+        "--processes",
+        1,
+        "--allow-partial",
+        *options,
+        said=source.parent.with_suffix(".said"),
+    )
+    assert tree(source.parent, without=out) == before
+    return ended
+
+
+def assert_refused(ended: Ended, *, code: Exit = Exit.BAD_DATA) -> None:
+    """The command ended with two lines and the exit code, without a traceback, and in bounded memory."""
+    assert ended.code == code, ended.said
+    assert "Traceback" not in ended.said
+    assert len(ended.said[ended.said.index("alexrepro: ") :].splitlines()) == 2
+    assert ended.growth_bytes < MOST_GROWTH_BYTES
+
+
+def assert_done(ended: Ended) -> None:
+    """The command ended well, and in bounded memory."""
+    assert ended.code == Exit.OK, ended.said
+    assert ended.growth_bytes < MOST_GROWTH_BYTES
+
+
+def tree(folder: Path, *, without: Path) -> dict[Path, tuple[int, ...]]:
+    """What lies in a folder, apart from what lies in another: mode, size and time of change of each."""
+    found = (path for path in folder.rglob("*") if without not in (path, *path.parents))
+    return {path: (state.st_mode, state.st_size, state.st_mtime_ns) for path in found for state in [path.lstat()]}
+
+
+def picture(number: int = 0) -> bytes:
+    """A small JPEG."""
+    stream = io.BytesIO()
+    pixels = np.random.default_rng(number).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+def member(name: str, data: bytes = b"", *, kind: bytes = tarfile.REGTYPE, link: str = "") -> bytes:
+    """The header of a tar member and its data, filled up to whole blocks; nothing ends it."""
+    header = tarfile.TarInfo(name)
+    header.size, header.type, header.linkname = len(data), kind, link
+    return header.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape") + data + bytes(-len(data) % 512)
+
+
+def forged(block: bytes, place: int, value: bytes) -> bytes:
+    """A member with other bytes at a place of its header, and the checksum of those."""
+    header = bytearray(block[:512])
+    header[place : place + len(value)] = value
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + block[512:]
+
+
+def promising(name: str, size: int, *, kind: bytes = tarfile.REGTYPE) -> bytes:
+    """A header that promises so many bytes, negative ones too, and none of them."""
+    octal = b"%011o\0" % size if 0 <= size < 8**11 else b""
+    return forged(
+        member(name, kind=kind), 124, octal or (256**12 + size if size < 0 else size | 128 << 88).to_bytes(12)
+    )

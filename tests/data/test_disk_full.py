@@ -1,0 +1,66 @@
+"""A disk that is full, a real one of few megabytes: a message, exit code 74, and the same store once there is room."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from alexrepro.errors import Exit
+
+from .hostile import Ended, assert_refused, command, picture
+
+DISK_BYTES, PHOTOS = 4 << 20, 6
+# A shard of these photos takes about 160 kB, its sums and the mean image 790 kB each: the disk is full at one of them.
+ROOMS_KB = {"start": 100, "sums": 500, "mean": 1300}
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of four megabytes; skips where none may be mounted."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", folder]
+    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("a file system of a few megabytes cannot be mounted here; it takes root and the right to mount")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    for number in range(PHOTOS):
+        file = tmp_path / "source" / "train" / "ab"[number % 2] / f"{number}.jpg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(picture(number))
+    return tmp_path / "source"
+
+
+@pytest.mark.parametrize("room_kb", ROOMS_KB.values(), ids=ROOMS_KB)
+def test_a_full_disk_is_named_and_the_work_goes_on_when_there_is_room(
+    room_kb: int, source: Path, disk: Path, tmp_path: Path
+) -> None:
+    whole, out = tmp_path / "whole", disk / "stores"
+    assert prepare(source, whole).code == Exit.OK
+    (disk / "ballast").write_bytes(bytes(DISK_BYTES - (room_kb << 10)))
+
+    ended = prepare(source, out)
+    (disk / "ballast").unlink()
+    resumed = prepare(source, out)
+
+    assert_refused(ended, code=Exit.IO_ERROR)
+    assert "No space left" in ended.said or "free" in ended.said
+    assert resumed.code == Exit.OK
+    assert contents(out) == contents(whole)
+
+
+def prepare(source: Path, out: Path) -> Ended:
+    return command("prepare", source, "--out", out, "--processes", 1, said=source.parent / "said")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    found = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
