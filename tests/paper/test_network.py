@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from alexrepro.paper.network import Network, Norm, Pool, SameMapNorm
-from alexrepro.recipes.catalogue import AS_PRINTED, AS_RUN_2012
+from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.variations import VARIATIONS
 
 # name, output, weights, biases, multiply-adds, share of the parameters in percent
@@ -151,6 +151,17 @@ def test_towers_are_groups_of_the_stages_that_read_their_own() -> None:
     network = Network()
 
     assert [network.groups(stage) for stage in network.stages] == [1, 2, 1, 2, 2, 1, 1, 1]
+
+
+def test_what_follows_each_stage_is_what_the_paper_says() -> None:
+    network = Network()
+    whole = ("response", "norm", "pool")
+
+    assert [stage.order for stage in network.stages[:5]] == [
+        whole, whole, ("response",), ("response",), ("response", "pool")
+    ]  # fmt: skip
+    assert [stage.order for stage in network.stages[5:]] == [("response", "dropout"), ("response", "dropout"), ()]
+    assert network.response == "relu"
 
 
 def test_biases_start_at_one_where_the_paper_says() -> None:

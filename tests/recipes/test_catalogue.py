@@ -8,21 +8,14 @@ import pytest
 from alexrepro.errors import Exit, Refusal
 from alexrepro.paper.citation import citations
 from alexrepro.paper.logbook import logged
-from alexrepro.paper.network import Network, Norm, Pool, SameMapNorm, Stage
-from alexrepro.paper.training import At, Augmentation, ColorShift, Plateau, Script, Training
-from alexrepro.recipes.catalogue import (
-    AS_PRINTED,
-    AS_RUN_2010,
-    AS_RUN_2012,
-    CATALOGUE,
-    TINY,
-    default_recipe,
-    find_recipe,
-)
+from alexrepro.paper.network import Network, Norm, Pool, SameMapNorm, SideInput, Stage
+from alexrepro.paper.training import At, Augmentation, ColorShift, Decay, Plateau, Script, Training
+from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2010, AS_RUN_2012, TINY
+from alexrepro.recipes.catalogue import CATALOGUE, default_recipe, find_recipe
 from alexrepro.recipes.ledger import ledger, shown
 from alexrepro.recipes.recipe import Recipe, differences
 
-CITED = (Network, Norm, SameMapNorm, Pool, Training, Plateau, ColorShift, Augmentation)
+CITED = (Network, Norm, SameMapNorm, SideInput, Pool, Training, Plateau, ColorShift, Augmentation)
 
 # What a stage is made of: §3.5 and Figure 2 as a whole, cited above the table of stages.
 STRUCTURE = {"name", "kind", "maps", "kernel_px", "stride_px", "pad_px", "reads", "order"}
@@ -139,7 +132,7 @@ def test_every_citation_names_a_section_or_a_file_or_says_that_it_is_chosen() ->
 def test_the_ledger_has_one_row_for_each_cited_field() -> None:
     paths = [row["path"] for row in ledger()["fields"]]
 
-    assert len(set(paths)) == len(paths) == sum(len(citations(cls)) for cls in (*CITED, Stage))
+    assert len(set(paths)) == len(paths) == sum(len(citations(cls)) for cls in (*CITED, Stage, Decay))
 
 
 def test_the_ledger_shows_the_printed_and_the_run_value() -> None:

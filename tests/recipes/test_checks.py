@@ -7,7 +7,7 @@ import pytest
 
 from alexrepro.errors import Refusal
 from alexrepro.paper.network import Network, Stage
-from alexrepro.recipes.catalogue import AS_RUN_2012
+from alexrepro.recipes.alexnet_2012 import AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe, from_toml
 
 IMPOSSIBLE = [
@@ -21,7 +21,7 @@ IMPOSSIBLE = [
     ("network.conv1.name", "fc6", "different names"),
     ("network.conv2.maps", 255, "do not divide between 2 towers"),
     ("network.input_px", 30, "too small"),
-    ("network.input_px", 257, "from 1 to 256"),
+    ("network.input_px", 257, "at most 256"),
     ("training.batch", 0, "be 1 or more"),
     ("training.epochs", 0, "be 1 or more"),
     ("training.rate", float("nan"), "be 0 or more"),

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from alexrepro.errors import Exit, Refusal
 from alexrepro.paper.network import Norm
 from alexrepro.paper.training import At, Plateau, Script
-from alexrepro.recipes.catalogue import AS_PRINTED, AS_RUN_2010, AS_RUN_2012, CATALOGUE
+from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2010, AS_RUN_2012
+from alexrepro.recipes.catalogue import CATALOGUE
 from alexrepro.recipes.recipe import Recipe, differences, from_toml, parse_changes
 
 rates = st.floats(min_value=0, max_value=1e6, allow_nan=False)

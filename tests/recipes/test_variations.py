@@ -3,7 +3,7 @@
 import pytest
 
 from alexrepro.errors import Exit, Refusal
-from alexrepro.recipes.catalogue import AS_RUN_2010, AS_RUN_2012, TINY
+from alexrepro.recipes.alexnet_2012 import AS_RUN_2010, AS_RUN_2012, TINY
 from alexrepro.recipes.recipe import Recipe, differences
 from alexrepro.recipes.variations import VARIATIONS, find_variation
 

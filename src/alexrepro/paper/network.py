@@ -5,13 +5,13 @@ Everything a reader can count (sizes, parameters, neurons, multiply-adds) is com
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Literal
 
 from alexrepro.paper.citation import cited
 
-Operation = Literal["response", "norm", "same_map_norm", "pool", "dropout"]
+Operation = Literal["response", "norm", "same_map_norm", "contrast_norm", "pool", "average_pool", "dropout"]
 Size = tuple[int, int, int]  # maps, height, width
 
 
@@ -50,6 +50,24 @@ class SameMapNorm:
 
 
 @dataclass(frozen=True)
+class SideInput:
+    """A blurred copy of the view, every fourth pixel of it, that networks before #145 added to conv2's input (#120)."""
+
+    stage: str = cited("conv2", "layers-120.cfg", "conv2 of both towers")
+    taps: int = cited(9, "layers-120.cfg", "Gaussian of 9 taps in each direction, zero outside the view")
+    sigma_px: float = cited(4.0, "layers-120.cfg", "standard deviation of the Gaussian")
+    every_px: int = cited(4, "layers-120.cfg", "every 4th pixel")
+    first_px: int = cited(2, "layers-120.cfg", "beginning with pixel 2")
+    kernel_px: int = cited(5, "layers-120.cfg", "5×5 kernels over all three colors")
+    stride_px: int = cited(2, "layers-120.cfg", "so that 56 pixels give conv2's 27")
+    weight_std: float = cited(0.01, "silent, chosen", "as conv2's own kernels")
+
+    def side_px(self, input_px: int) -> int:
+        """Side of the small copy: 56 for a view of 224."""
+        return -(-(input_px - self.first_px) // self.every_px)
+
+
+@dataclass(frozen=True)
 class Pool:
     """Max pooling over z×z windows s pixels apart; windows are clipped at the border (§3.4)."""
 
@@ -66,7 +84,7 @@ class Stage:
     """One learned stage: its kernels, what they see, how they start, and what follows them (§3.5)."""
 
     name: str
-    kind: Literal["conv", "full"] = "conv"
+    kind: Literal["conv", "local", "full"] = "conv"
     maps: int = 0
     kernel_px: int = 0
     stride_px: int = 1
@@ -123,12 +141,27 @@ class Network:
 
     input_px: int = cited(224, "§3.5", "224×224×3 input image")
     channels: int = cited(3, "§3.5", "224×224×3 input image")
+    input_std: tuple[float, ...] | None = cited(
+        None, "§2", "raw RGB values minus the mean; later networks divide each channel by a deviation, in gray levels"
+    )
     towers: int = cited(2, "§3.2", "the net is spread across two GPUs")
+    rounding: Literal["up", "down"] = cited(
+        "up", "layer.py LocalLayerParser", "1 + ceil((224 - 11) / 4) = 55; later networks leave out what does not fit"
+    )
     response: Literal["relu", "tanh"] = cited("relu", "§3.1", "f(x) = max(0, x)")
     norm: Norm | None = cited(Norm(), "§3.3", "response normalization after the first and second layers")
     same_map_norm: SameMapNorm | None = cited(None, "§3.3", "not in the paper; layers-145.cfg [cnorm2] has one")
+    side_input: SideInput | None = cited(
+        None, "§3.5", "conv1 alone reads the image; the networks of #120 to #141 had one"
+    )
     pool: Pool = cited(Pool(), "§3.4", "overlapping max pooling")
     dropout: float = cited(0.5, "§4.2", "probability of setting a hidden neuron to zero; 0 turns it off")
+    dropout_scales: Literal["testing", "training"] = cited(
+        "testing", "§4.2", "outputs times 0.5 at test time; later networks divide the kept ones in training instead"
+    )
+    initial: Literal["gaussian", "uniform"] = cited(
+        "gaussian", "§5", "Gaussian weights, constant biases; uniform: both from ±√3 · weight_std around these"
+    )
     stages: tuple[Stage, ...] = field(default=STAGES_AS_PRINTED)
 
     @property
@@ -141,15 +174,14 @@ class Network:
         return {stage.name: stage for stage in self.stages}[name]
 
     def conv_output_px(self, stage: Stage, input_px: int) -> int:
-        """Side of a convolution's map, rounded up: 1 + ceil((224 - 11) / 4) = 55 (layer.py LocalLayerParser)."""
-        return 1 - (-(2 * stage.pad_px + input_px - stage.kernel_px) // stage.stride_px)
+        """Side of a convolution's map: 1 + ceil((224 - 11) / 4) = 55 (layer.py LocalLayerParser), or rounded down."""
+        room_px = 2 * stage.pad_px + input_px - stage.kernel_px
+        return 1 + (-(-room_px // stage.stride_px) if self.rounding == "up" else room_px // stage.stride_px)
 
     def pad_after_px(self, stage: Stage, input_px: int) -> int:
         """Zeros that the rounding up adds on the right and below only: 3 for conv1 (filter_acts.cu)."""
-        return (
-            (self.conv_output_px(stage, input_px) - 1) * stage.stride_px
-            + stage.kernel_px - input_px - 2 * stage.pad_px
-        )  # fmt: skip
+        seen_px = (self.conv_output_px(stage, input_px) - 1) * stage.stride_px + stage.kernel_px
+        return max(0, seen_px - input_px - 2 * stage.pad_px)
 
     def inputs(self) -> Iterator[tuple[Stage, Size]]:
         """Each stage with the size of what reaches it, all towers together."""
@@ -157,6 +189,11 @@ class Network:
         for stage in self.stages:
             yield stage, size
             size = self._pooled(stage, self._output(stage, size))
+
+    def dropped(self, stage: Stage, size: Size) -> Size:
+        """What the dropout of a stage that reads this size is given: the units after all that stands before it."""
+        before = stage.order[: stage.order.index("dropout")]
+        return self._pooled(replace(stage, order=before), self._output(stage, size))
 
     def groups(self, stage: Stage) -> int:
         """Towers that read only their own maps; 1 when each sees everything."""
@@ -195,7 +232,7 @@ class Network:
         return (stage.maps, side_px, side_px)
 
     def _pooled(self, stage: Stage, size: Size) -> Size:
-        if "pool" not in stage.order:
+        if not {"pool", "average_pool"} & set(stage.order):
             return size
         side_px = self.pool.output_px(size[1])
         return (size[0], side_px, side_px)
@@ -204,5 +241,9 @@ class Network:
         output = self._output(stage, size)
         window = size[1] * size[2] if stage.kind == "full" else stage.kernel_px**2
         weights = stage.maps * (size[0] // self.groups(stage)) * window
+        if self.side_input and self.side_input.stage == stage.name:
+            weights += stage.maps * self.channels * self.side_input.kernel_px**2
         macs = weights * output[1] * output[2]
+        if stage.kind == "local":  # every place has kernels and biases of its own
+            return Layer(stage.name, output, weights=macs, biases=prod(output), macs=macs, neurons=prod(output))
         return Layer(stage.name, output, weights=weights, biases=stage.maps, macs=macs, neurons=prod(output))

@@ -8,6 +8,7 @@ from typing import Literal
 
 from alexrepro.paper.citation import cited
 
+Fit = Literal["cropped", "warped", "padded"]
 STORED_PX = 256  # §2: shorter side 256, then the central 256×256 patch, from which views are cut
 
 
@@ -33,6 +34,27 @@ class Script:
 
 
 @dataclass(frozen=True)
+class Decay:
+    """The author's later schedules: the general rate falls by equal factors, the rest is written down as in a Script.
+
+    It reaches `end` in as many levels of equal length, or, with no number of levels, by a little every epoch.
+    """
+
+    end: float = cited(4e-5, "layer-params-170.cfg", "base 0.01, in all divided by 250")
+    levels: int | None = cited(4, "layer-params-170.cfg", "dexp: 4 levels, the last one the end; none: exp")
+    at: tuple[At, ...] = ()
+
+    def rate_at(self, epoch: int, *, start: float, epochs: int) -> float:
+        """The general rate of an epoch, counted from 1."""
+        if self.levels is None:
+            share = (epoch - 1) / max(1, epochs - 1)
+        else:
+            share = min((epoch - 1) * self.levels // epochs, self.levels - 1) / max(1, self.levels - 1)
+        rate: float = start * (self.end / start) ** share
+        return rate
+
+
+@dataclass(frozen=True)
 class Plateau:
     """Divide the rate when the validation error stops improving, a fixed number of times (§5)."""
 
@@ -52,9 +74,16 @@ class Training:
     rate: float = cited(0.01, "§5", "initialized at 0.01")
     bias_rate: float = cited(0.01, "§5", "an equal learning rate for all layers")
     epochs: int = cited(90, "§5", "roughly 90 cycles through the training set")
-    schedule: Plateau | Script = cited(Plateau(), "§5", "divide by 10 when the validation error stopped improving")
+    schedule: Plateau | Script | Decay = cited(
+        Plateau(), "§5", "divide by 10 when the validation error stopped improving"
+    )
+    begins_with: tuple[str, ...] = cited(
+        (), "§7", "no pre-training; initw.py copies the named stages from an earlier run, which §6 fine-tunes"
+    )
     reshuffles: bool = cited(True, "silent, chosen", "a new order each epoch; the 2012 code kept one order")
-    precision: Literal["float32", "bf16"] = cited("float32", "silent, chosen", "what 2012 hardware computed in")
+    precision: Literal["float32", "tf32", "bf16"] = cited(
+        "float32", "silent, chosen", "what 2012 hardware computed in; tf32 and bf16 shorten what is multiplied"
+    )
 
 
 @dataclass(frozen=True)
@@ -78,7 +107,13 @@ class Augmentation:
     flips: bool = cited(True, "§4.1", "and their horizontal reflections")
     last_offset_px: int = cited(32, "convdata_jpeg.py", "0..32 in each axis; the printed factor 2048 needs 0..31")
     shared_by: int = cited(1, "silent, chosen", "images that share a crop and a flip; convdata_jpeg.py: 32")
-    mean: Literal["aligned", "central"] = cited(
-        "aligned", "§2", "each pixel minus its mean; convdata_jpeg.py subtracts the central part from every crop"
+    stored_px: int = cited(STORED_PX, "§2", "shorter side 256; the networks for CIFAR-10 see its 32")
+    square: Fit = cited(
+        "cropped", "§2", "then the central patch; warped: both sides alike; padded: the whole image (convdata_jpeg.py)"
+    )
+    mean: Literal["aligned", "central", "channel"] = cited(
+        "aligned",
+        "§2",
+        "each pixel minus its mean; convdata_jpeg.py subtracts the central part from every crop, or one mean a channel",
     )
     color_shift: ColorShift | None = cited(ColorShift(), "§4.1", "alter the intensities of the RGB channels")

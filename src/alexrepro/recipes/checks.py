@@ -8,18 +8,27 @@ from math import isfinite
 
 from alexrepro.errors import Refusal
 from alexrepro.paper.network import Network, Stage
-from alexrepro.paper.training import STORED_PX, Augmentation, Plateau, Training
+from alexrepro.paper.training import STORED_PX, Augmentation, Decay, Plateau, Training
 
 Check = tuple[str, bool, str]  # field, whether it holds, what it must
 
 
 def check(network: Network, training: Training, augmentation: Augmentation) -> None:
     """Raise Refusal for the first field that cannot be computed with."""
-    fields = (*_of_network(network), *_of_training(training), *_of_augmentation(augmentation, network))
+    names = {stage.name for stage in network.stages}
+    fields = (
+        *_of_network(network), *_of_training(training), *_of_augmentation(augmentation, network),
+        ("training.begins_with", set(training.begins_with) <= names, f"name stages: {', '.join(sorted(names))}"),
+    )  # fmt: skip
     for field, holds, must in fields:
         if not holds:
             raise Refusal(f"{field} must {must}.", fix=f"Change it with: --set {field}=VALUE.")
     for stage, size in network.inputs():
+        if stage.kind == "local" and network.towers > 1:
+            raise Refusal(
+                f"{stage.name} is locally connected, and that is not shared between {network.towers} towers.",
+                fix="Use one tower: --set network.towers=1.",
+            )
         if stage.reads == "own" and (stage.maps % network.towers or size[0] % network.towers):
             raise Refusal(
                 f"{stage.name} has {stage.maps} maps and reads {size[0]}, each tower its own, "
@@ -35,11 +44,15 @@ def check(network: Network, training: Training, augmentation: Augmentation) -> N
 
 
 def _of_network(network: Network) -> Iterator[Check]:
-    yield "network.input_px", 1 <= network.input_px <= STORED_PX, f"be from 1 to {STORED_PX}"
+    yield "network.input_px", network.input_px >= 1, "be 1 or more"
     yield "network.towers", network.towers >= 1, "be 1 or more"
     yield "network.channels", network.channels >= 1, "be 1 or more"
     yield "network.pool.size_px", network.pool.size_px >= 1, "be 1 or more"
     yield "network.pool.stride_px", network.pool.stride_px >= 1, "be 1 or more"
+    if network.input_std is not None:
+        deviations, channels = network.input_std, network.channels
+        fits = len(deviations) == channels and all(isfinite(std) and std > 0 for std in deviations)
+        yield "network.input_std", fits, f"have a number above 0 for each of {channels} channels"
     yield "network.dropout", 0 <= network.dropout < 1, "be 0 or more and below 1"
     names = [stage.name for stage in network.stages]
     yield "network.stages", bool(names) and len(set(names)) == len(names), "have different names"
@@ -71,13 +84,24 @@ def _of_training(training: Training) -> Iterator[Check]:
         yield "training.schedule.factor", training.schedule.factor > 1, "be above 1"
         yield "training.schedule.patience_epochs", training.schedule.patience_epochs >= 1, "be 1 or more"
         return
+    if isinstance(training.schedule, Decay):
+        levels = training.schedule.levels
+        yield "training.schedule.end", training.schedule.end > 0 and training.rate > 0, "be above 0, as the first rate"
+        yield "training.schedule.levels", levels is None or levels >= 2, "be 2 or more, or none"
     rates = [rate for line in training.schedule.at for rate in (line.rate, line.bias_rate) if rate is not None]
     yield "training.schedule.at", all(map(_is_rate, rates)), "have rates of 0 or more"
 
 
 def _of_augmentation(augmentation: Augmentation, network: Network) -> Iterator[Check]:
     yield "augmentation.shared_by", augmentation.shared_by >= 1, "be 1 or more"
-    room_px, last = STORED_PX - network.input_px, augmentation.last_offset_px
+    stored = augmentation.stored_px
+    yield (
+        "augmentation.stored_px",
+        stored % 32 == 0 and 0 < stored <= STORED_PX,
+        f"be a multiple of 32 up to {STORED_PX}",
+    )
+    yield "network.input_px", network.input_px <= stored, f"be at most {stored}, the side of the stored images"
+    room_px, last = stored - network.input_px, augmentation.last_offset_px
     yield "augmentation.last_offset_px", 0 <= last <= room_px, f"be from 0 to {room_px}, the room around a view"
     if augmentation.color_shift:
         yield "augmentation.color_shift.divide_by", augmentation.color_shift.divide_by > 0, "be above 0"

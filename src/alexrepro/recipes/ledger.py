@@ -1,4 +1,4 @@
-"""The fidelity ledger: every cited field and every printed or noted number, read from the code as plain rows.
+"""The fidelity ledger: every statement, cited field, and printed or noted number, read from the code as plain rows.
 
 A row holds JSON values only, so that `alexrepro facts` and the generated pages show the same thing.
 """
@@ -9,11 +9,13 @@ from dataclasses import fields, is_dataclass
 from typing import Any, get_args, get_type_hints
 
 from alexrepro.paper.citation import Citation, citations
-from alexrepro.paper.logbook import LOGGED, Logged
+from alexrepro.paper.logbook import LOGGED, SUBMISSIONS, Logged, Submission
 from alexrepro.paper.network import Stage
 from alexrepro.paper.results import ALL_DELTAS, ALL_REPORTED, Reported, ReportedDelta
+from alexrepro.paper.statements import STATEMENTS
+from alexrepro.paper.statements.statement import Statement
 from alexrepro.paper.training import Script
-from alexrepro.recipes.catalogue import AS_PRINTED, AS_RUN_2012
+from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 
 Row = dict[str, Any]
@@ -22,16 +24,18 @@ STAGE = "<stage>"  # stands for the name of any stage; the value is then one val
 
 
 def ledger() -> dict[str, list[Row]]:
-    """The rows of `fields`, `reported`, `deltas` and `logged`, in the order of the code.
+    """The rows of `statements`, `fields`, `reported`, `deltas`, `logged` and `submitted`, in the order of the code.
 
     A field's value is None where the recipe lacks the part, and a mapping from stage to value for `network.<stage>`.
     Errors and differences of errors are fractions.
     """
     return {
+        "statements": [_statement(statement) for statement in STATEMENTS],
         "fields": [_field(path, citation) for path, citation in _cited(Recipe)],
         "reported": [_reported(result) for result in ALL_REPORTED],
         "deltas": [_delta(result) for result in ALL_DELTAS],
         "logged": [_logged(entry) for entry in LOGGED],
+        "submitted": [_submitted(entry) for entry in SUBMISSIONS],
     }
 
 
@@ -45,6 +49,29 @@ def shown(value: Any) -> str:
         lines = [_line(item) if isinstance(item, Mapping) else str(item) for item in value]
         return ("; " if any(isinstance(item, Mapping) for item in value) else ", ").join(lines) or "nothing"
     return str(value)
+
+
+def values(path: str) -> dict[str, Any]:
+    """What both recipes hold at a dotted path; raises KeyError for a path that neither has."""
+    if STAGE in path:
+        return {"printed": _value(AS_PRINTED, path), "as_run": _value(AS_RUN_2012, path)}
+    printed, as_run = AS_PRINTED.fields(), AS_RUN_2012.fields()
+    if path not in printed | as_run:
+        raise KeyError(path)
+    return {"printed": printed.get(path), "as_run": as_run.get(path)}
+
+
+def _statement(statement: Statement) -> Row:
+    return {
+        "id": statement.id,
+        "source": statement.source,
+        "says": statement.says,
+        "in_2012": statement.in_2012,
+        "status": statement.status,
+        "note": statement.note,
+        "fields": [{"path": path, **values(path)} for path in statement.fields],
+        "pins": list(statement.pins),
+    }
 
 
 def _cited(cls: type[Any], path: str = "") -> Iterator[tuple[str, Citation]]:
@@ -110,11 +137,23 @@ def _logged(entry: Logged) -> Row:
     return {
         "config": entry.config,
         "source": entry.cites.source,
+        "says": entry.cites.says,
         "split": entry.split,
         "views": entry.views,
+        "epochs": entry.epochs,
         "loss": entry.loss,
         "top1_error": entry.top1_error,
         "top5_error": entry.top5_error,
+    }
+
+
+def _submitted(entry: Submission) -> Row:
+    return {
+        "name": entry.name,
+        "source": entry.cites.source,
+        "split": entry.split,
+        "top5_error": entry.top5_error,
+        "members": list(entry.members),
     }
 
 

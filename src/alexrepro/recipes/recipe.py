@@ -14,7 +14,7 @@ from typing import Any
 
 from alexrepro.errors import Exit, Refusal
 from alexrepro.paper.network import Network, Stage
-from alexrepro.paper.training import Augmentation, Script, Training
+from alexrepro.paper.training import Augmentation, Plateau, Training
 from alexrepro.recipes.checks import check
 from alexrepro.recipes.fields import changed, flatten
 
@@ -57,11 +57,10 @@ class Recipe:
         """The same recipe squeezed into fewer epochs: each line of its schedule keeps its share of the way."""
         share = epochs / self.training.epochs
         changes: dict[str, Any] = {"training.epochs": epochs}
-        if isinstance(self.training.schedule, Script):
-            lines = self.training.schedule.at
-            changes["training.schedule"] = Script(
-                tuple(replace(line, epoch=1 + round((line.epoch - 1) * share)) for line in lines)
-            )
+        schedule = self.training.schedule
+        if not isinstance(schedule, Plateau):
+            lines = tuple(replace(line, epoch=1 + round((line.epoch - 1) * share)) for line in schedule.at)
+            changes["training.schedule"] = replace(schedule, at=lines)
         return self.but(changes)
 
     @property

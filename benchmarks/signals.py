@@ -1,0 +1,233 @@
+"""The signal and the gradient of every recipe's first update, on real photographs, and single steps between recipes.
+
+python benchmarks/signals.py STORE [--json] [--out docs/results/step-0]   (writes NAME.csv and NAME.svg)
+"""
+
+import argparse
+import csv
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import log, sqrt
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import matplotlib as mpl
+import torch
+import torch.nn.functional as F
+
+from alexrepro.data.feed import feed
+from alexrepro.data.plan import training_plan
+from alexrepro.data.store import Store
+from alexrepro.data.views import Pixels, training_view
+from alexrepro.engine.probe import Signals, signals
+from alexrepro.keys import key
+from alexrepro.model.alexnet import build
+from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2012
+from alexrepro.recipes.recipe import Recipe
+
+mpl.use("svg")
+mpl.rcParams["svg.hashsalt"] = "alexrepro"  # the same numbers are the same bytes
+from matplotlib import pyplot as plt  # noqa: E402 the backend is chosen first
+
+SEEDS = (0, 1, 2)
+MIDDLE, CONVS, FULL = ("conv3", "conv4", "conv5"), tuple(f"conv{i}" for i in range(1, 6)), ("fc6", "fc7", "fc8")
+Row = dict[str, Any]
+
+
+def every(stages: tuple[str, ...], name: str, value: Any) -> dict[str, Any]:
+    return {f"network.{stage}.{name}": value for stage in stages}
+
+
+def divided_by(gray_levels: float) -> dict[str, Any]:
+    """Inputs in other units: 57.5 for what is usually called standardised, 255 for 0 to 1."""
+    return {"network.input_std": (gray_levels,) * 3}
+
+
+def torch_weights() -> dict[str, float]:
+    """Deviation of torch's default weights: uniform within 1/√fan-in, so 1/√(3 · fan-in)."""
+    network = AS_PRINTED.network
+    fan_in = {
+        layer.name: layer.weights // network.stage(layer.name).maps for layer in network.layers() if layer.weights
+    }
+    return {f"network.{name}.weight_std": round(1 / sqrt(3 * inputs), 5) for name, inputs in fan_in.items()}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A recipe like another one, but for some fields."""
+
+    name: str
+    base: Recipe = AS_PRINTED
+    but: Mapping[str, Any] = field(default_factory=dict)
+
+
+BIASED = ("conv2", "conv4", "conv5", "fc6", "fc7")
+SAFE_BIAS = every(BIASED, "bias", 0.1)
+TORCH_LIKE = {**torch_weights(), **every(BIASED, "bias", 0.0)}
+VARIANTS = (
+    Variant("as-printed"),
+    Variant("as-run-2012", AS_RUN_2012),
+    Variant("printed, 0.03 in conv3-5", but=every(MIDDLE, "weight_std", 0.03)),
+    Variant("printed, conv1 norm before ReLU", but={"network.conv1.order": ("norm", "pool", "response")}),
+    Variant("printed, alpha / n", but={"network.norm.divide_alpha_by_n": True}),
+    Variant("printed, norm per tower", but={"network.norm.per_tower": True}),
+    Variant(
+        "printed, same-map norm",
+        but={"network.same_map_norm.alpha": 1e-3, "network.conv2.order": ("response", "norm", "same_map_norm", "pool")},
+    ),
+    Variant("printed, no norm", but={"network.norm": None}),
+    Variant("printed, central mean", but={"augmentation.mean": "central"}),
+    Variant("printed, crops shared by 32", but={"augmentation.shared_by": 32}),
+    Variant("printed, color shift off", but={"augmentation.color_shift": None}),
+    Variant("printed, color shift / 1.1", but={"augmentation.color_shift.divide_by": 1.1}),
+    Variant("printed, color shift by variances", but={"augmentation.color_shift.reading": "variance"}),
+    Variant("printed, biases 0.1", but=SAFE_BIAS),
+    Variant("printed, pixels / 57.5", but=divided_by(57.5)),
+    Variant("printed, pixels / 255", but=divided_by(255.0)),
+    Variant("printed, torch's weights, biases 0", but=TORCH_LIKE),
+    Variant("printed, torch's weights, biases 0, pixels / 57.5", but={**TORCH_LIKE, **divided_by(57.5)}),
+    Variant(
+        "printed, as Caffe's AlexNet",
+        but={**SAFE_BIAS, **every(("fc6", "fc7"), "weight_std", 0.005), "network.norm.k": 1.0,
+             "network.norm.divide_alpha_by_n": True, "augmentation.color_shift": None},
+    ),
+    Variant("run, 0.01 in conv3-5", AS_RUN_2012, every(MIDDLE, "weight_std", 0.01)),
+    Variant("run, color shift off", AS_RUN_2012, {"augmentation.color_shift": None}),
+    Variant("printed, color shift off, 64 photographs", but={"augmentation.color_shift": None, "training.batch": 64}),
+    Variant(
+        "run, color shift off, 64 photographs", AS_RUN_2012,
+        {"augmentation.color_shift": None, "training.batch": 64},
+    ),
+)  # fmt: skip
+
+
+def pixels_of(store: Store) -> Pixels:
+    axes = store.color_axes()
+    vectors = torch.tensor(axes.eigenvectors, dtype=torch.float32)
+    return Pixels(torch.from_numpy(store.mean_image()), torch.tensor(axes.eigenvalues, dtype=torch.float32), vectors)
+
+
+def first_views(store: Store, recipe: Recipe, *, seed: int, epoch: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+    """Views and labels of an epoch's first batch; the same photographs whatever the recipe and the epoch."""
+    plan = training_plan(
+        len(store), seed=seed, epoch=epoch, augmentation=recipe.augmentation, side_px=recipe.network.input_px,
+        reshuffles=False,
+    )  # fmt: skip
+    batch = next(feed(store, plan, batch=recipe.training.batch, workers=1))
+    views = training_view(
+        batch.crops, offsets_px=batch.offsets_px, mirrored=batch.mirrored, colors=batch.colors,
+        pixels=pixels_of(store), augmentation=recipe.augmentation,
+    )  # fmt: skip
+    return views, batch.labels
+
+
+def measure(variant: Variant, store: Store, *, seed: int) -> tuple[Signals, float, Recipe]:
+    """Signals in the testing pass, and the loss with the first update's dropout masks."""
+    recipe = variant.base.but(variant.but)
+    views, labels = first_views(store, recipe, seed=seed)
+    views = views.contiguous(memory_format=torch.channels_last)
+    model = build(recipe.network, seed=seed).to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        logits = model(views, model.draw_masks(len(views), key_of_step=key(seed, "dropout", 0)))
+    return signals(model, views, labels), F.cross_entropy(logits, labels).item(), recipe
+
+
+def rows_of(store: Store) -> Iterator[Row]:
+    for variant in VARIANTS:
+        for seed in SEEDS:
+            since = time.monotonic()
+            found, dropped_loss, recipe = measure(variant, store, seed=seed)
+            for stage in found.stages:
+                yield {
+                    "recipe": variant.name, "seed": seed, "stage": stage.stage,
+                    **{name: getattr(stage, name) for name in stage.__dataclass_fields__ if name != "stage"},
+                    "update_ratio": stage.update_ratio(recipe.training.rate),
+                    "loss": found.loss, "loss_with_dropout": dropped_loss,
+                }  # fmt: skip
+            print(f"{variant.name}, seed {seed}: {time.monotonic() - since:.1f} s", file=sys.stderr, flush=True)
+
+
+def draw(rows: list[Row], path: Path) -> None:
+    """Signal and gradient by stage for the recipes that differ most."""
+    shown = (
+        "as-run-2012", "as-printed", "printed, 0.03 in conv3-5", "printed, biases 0.1", "printed, pixels / 57.5",
+        "printed, torch's weights, biases 0, pixels / 57.5",
+    )  # fmt: skip
+    figure, sides = plt.subplots(1, 2, figsize=(10, 4.5))
+    stages = (*CONVS, *FULL)
+    for name in shown:
+        width = 5 if name == "as-run-2012" else 1.5  # it lies below the line of 0.03
+        for axes, quantity in zip(sides, ("response_std", "update_ratio"), strict=True):
+            axes.plot(stages, [mean(rows, name, stage, quantity) for stage in stages], lw=width, label=name)
+    decay = AS_PRINTED.training.weight_decay * AS_PRINTED.training.rate
+    sides[1].axhline(decay, color="gray", linestyle="--", label="weight decay")
+    sides[0].set(yscale="log", title="response: deviation over the images")
+    sides[1].set(yscale="log", title="first update as a share of the weights")
+    figure.legend(*sides[1].get_legend_handles_labels(), loc="lower center", ncols=4, fontsize="small")
+    figure.tight_layout(rect=(0, 0.12, 1, 1))
+    figure.savefig(path, metadata={"Date": None})
+
+
+def values(rows: list[Row], name: str, stage: str, quantity: str) -> list[float]:
+    return [row[quantity] for row in rows if row["recipe"] == name and row["stage"] == stage]
+
+
+def mean(rows: list[Row], name: str, stage: str, quantity: str) -> float:
+    return fmean(values(rows, name, stage, quantity))
+
+
+def table(rows: list[Row], quantity: str, stages: tuple[str, ...]) -> str:
+    """Means over the seeds, one line a recipe."""
+    lines = [f"| recipe | {' | '.join(stages)} |", "| --- |" + " --- |" * len(stages)]
+    for variant in VARIANTS:
+        cells = [f"{mean(rows, variant.name, stage, quantity):.2g}" for stage in stages]
+        lines.append(f"| {variant.name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def summary(rows: list[Row]) -> str:
+    lines = ["| recipe | fc7 mean | fc7 deviation | logits | loss | loss with dropout | conv1 update | conv3 update |"]
+    lines.append("| --- |" + " --- |" * 7)
+    for variant in VARIANTS:
+        cells = [
+            f"{fmean(found):.{digits}g} ± {stdev(found):.1g}"
+            for stage, quantity, digits in (
+                ("fc7", "response_mean", 3), ("fc7", "response_std", 2), ("fc8", "response_std", 2),
+                ("fc8", "loss", 4), ("fc8", "loss_with_dropout", 4),
+                ("conv1", "update_ratio", 2), ("conv3", "update_ratio", 2),
+            )
+            for found in [values(rows, variant.name, stage, quantity)]
+        ]  # fmt: skip
+        lines.append(f"| {variant.name} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", f"ln 1000 = {log(1000):.4f}; mean ± deviation over seeds {SEEDS}"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--threads", type=int, default=1)
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    rows = list(rows_of(Store.open(asked.store)))
+    if asked.out:
+        with asked.out.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+        draw(rows, asked.out.with_suffix(".svg"))
+    if asked.json:
+        print(json.dumps({"torch": torch.__version__, "threads": asked.threads, "rows": rows}))
+        return
+    print(summary(rows))
+    for quantity in ("response_mean", "response_std", "gradient_rms", "update_ratio"):
+        print(f"\n{quantity}\n\n{table(rows, quantity, (*CONVS, *FULL))}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""P21 to P34: what training shows, how it learns, and how testing looks (§4, §5)."""
+
+from alexrepro.paper.statements.statement import Statement
+
+REGULARIZATION = (
+    Statement(
+        "P21",
+        "§4.1",
+        "Random 224×224 crops of the 256×256 image and their mirror images enlarge the training set 2048 times.",
+        "departs",
+        (
+            "tests/paper/test_training.py::test_crops_and_mirrors_number_2178_where_2048_is_printed",
+            "tests/data/test_plan.py::test_offsets_reach_from_0_to_32_in_both_axes",
+        ),
+        in_2012="Offsets 0 to 32 in each axis, both included: convdata_jpeg.py.",
+        fields=("augmentation.crops", "augmentation.flips", "augmentation.last_offset_px"),
+        note="2048 = 32 × 32 × 2 leaves out the last row and column of offsets; all 33 × 33 × 2 = 2178 are used.",
+    ),
+    Statement(
+        "P22",
+        "§4.1",
+        "Without these crops and mirror images the network overfits badly.",
+        "not run",
+        ("recipe no-crops",),
+        note="Compare the training loss and the errors of both: alexrepro ablate.",
+    ),
+    Statement(
+        "P23",
+        "§4.1",
+        "Testing shows the four corners, the centre and their mirror images, and averages the ten softmax outputs.",
+        "as printed",
+        (
+            "tests/data/test_views.py::test_ten_views_come_in_the_order_of_the_2012_code",
+            "tests/engine/test_evaluate.py::test_counts_and_loss_equal_a_plain_loop_over_images",
+        ),
+    ),
+    Statement(
+        "P24",
+        "§4.1",
+        "Each image has multiples of the principal components of RGB added, each by its eigenvalue times a Gaussian "
+        "draw of deviation 0.1, drawn once each time the image is used.",
+        "departs",
+        ("tests/data/test_views.py::test_the_three_readings_of_lambda_differ_by_its_unit",),
+        in_2012="The stored factors are the square roots of the eigenvalues: convdata_jpeg.py.",
+        fields=("augmentation.color_shift.std", "augmentation.color_shift.reading"),
+        note="With eigenvalues of pixels 0-255 it exceeds a thousand gray levels; both recipes read deviations.",
+    ),
+    Statement(
+        "P25",
+        "§4.1",
+        "The color shift lowers the top-1 error by more than 1 %.",
+        "not run",
+        ("recipe no-color-shift",),
+        note="The notes hold no pair of runs for it.",
+    ),
+    Statement(
+        "P26",
+        "§4.1",
+        "The CPU makes the next batch while the GPU learns from this one, so augmentation costs no time.",
+        "as printed",
+        ("tests/data/test_feed.py::test_the_number_of_threads_changes_nothing",),
+        in_2012="Python code of convdata_jpeg.py.",
+        note="Threads or processes decode and cut ahead of the training; how many changes the time only.",
+    ),
+    Statement(
+        "P27",
+        "§4.2",
+        "In the first two full layers each unit is dropped with probability 0.5 in training and multiplied by 0.5 in "
+        "testing; it about doubles the updates that are needed, and without it the network overfits.",
+        "as printed",
+        (
+            "tests/model/test_layers.py::test_dropout_does_not_rescale_in_training_and_halves_in_testing",
+            "recipe no-dropout",
+        ),
+        fields=("network.dropout", "network.dropout_scales", "network.fc6.order", "network.fc7.order"),
+        note="What it does to overfitting and to the number of updates: not run.",
+    ),
+)
+
+LEARNING = (
+    Statement(
+        "P28",
+        "§5",
+        "Stochastic gradient descent with batches of 128, momentum 0.9 and weight decay 0.0005.",
+        "as printed",
+        (
+            "tests/recipes/test_catalogue.py::test_the_training_as_run_is_that_of_layer_params_145",
+            "tests/paper/test_training.py::test_the_defaults_are_the_numbers_of_section_5",
+        ),
+        fields=("training.batch", "training.momentum", "training.weight_decay"),
+    ),
+    Statement(
+        "P29",
+        "§5",
+        "The velocity keeps 0.9 of itself, minus decay times rate times weight, minus rate times the mean gradient "
+        "of the batch; the weight moves by the velocity.",
+        "as printed",
+        (
+            "tests/engine/test_optimizer.py::test_the_update_is_the_printed_rule_through_a_rate_drop",
+            "tests/engine/test_optimizer.py::test_it_equals_torch_sgd_until_the_rate_drops_and_not_after",
+        ),
+    ),
+    Statement(
+        "P30",
+        "§5",
+        "Weight decay does more than regularize: without it the training error is higher, too.",
+        "not run",
+        ("recipe no-weight-decay",),
+        note="Compare the training losses of both: alexrepro ablate.",
+    ),
+    Statement(
+        "P31",
+        "§5",
+        "Weights of every layer start as Gaussian draws of deviation 0.01.",
+        "as printed",
+        (
+            "tests/paper/test_training.py::test_weights_start_with_one_deviation_in_every_layer",
+            "tests/model/test_alexnet.py::test_initial_weights_have_the_deviations_and_biases_of_the_recipe",
+        ),
+        in_2012="0.03 in conv3, conv4 and conv5: layers-145.cfg.",
+        fields=("network.<stage>.weight_std", "network.initial"),
+    ),
+    Statement(
+        "P32",
+        "§5",
+        "Biases start at 1 in conv2, conv4, conv5 and the hidden full layers, and at 0 elsewhere.",
+        "as printed",
+        ("tests/paper/test_network.py::test_biases_start_at_one_where_the_paper_says",),
+        fields=("network.<stage>.bias",),
+    ),
+    Statement(
+        "P33",
+        "§5",
+        "One rate for all layers, 0.01 at first, divided by 10 whenever the validation error stops improving: three "
+        "times in about 90 epochs.",
+        "as printed",
+        (
+            "tests/engine/test_schedule.py::test_the_printed_recipe_divides_by_ten_when_the_error_stalls",
+            "tests/engine/test_schedule.py::test_the_plateau_drops_three_times_at_most",
+        ),
+        in_2012="Switched by hand at noted epochs; conv1 and the biases had rates of their own: layer-params-145.cfg.",
+        fields=(
+            "training.rate",
+            "training.bias_rate",
+            "training.schedule.kind",
+            "training.schedule.factor",
+            "training.schedule.drops",
+            "training.schedule.patience_epochs",
+            "training.epochs",
+        ),
+        note="How long the error must stall is not said; see the field of patience.",
+    ),
+    Statement(
+        "P34",
+        "§5",
+        "Training took five to six days on two GTX 580 GPUs of 3 GB.",
+        "not reproducible here",
+        ("tests/paper/test_statements.py::test_what_cannot_be_reproduced_says_why",),
+        note="It needs the GPUs of 2012; a run notes its own machine and images a second.",
+    ),
+)

@@ -1,0 +1,77 @@
+"""Where torch, the text and the released code differ or agree: small facts that the ledger leans on."""
+
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.testing import assert_close
+
+from alexrepro.data.prepare import prepare
+from alexrepro.engine import checkpoint
+from alexrepro.engine.machine import find_machine
+from alexrepro.engine.train import train
+from alexrepro.paper.network import Network, Pool, Stage
+from alexrepro.recipes.recipe import Recipe
+
+POOL = Pool()
+
+
+def pooled(x: Tensor) -> Tensor:
+    return F.max_pool2d(x, POOL.size_px, POOL.stride_px, ceil_mode=True)
+
+
+def draw(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def test_max_pooling_and_relu_commute() -> None:
+    one, other = (draw(2, 3, 13, 13).requires_grad_() for _ in range(2))
+
+    first, second = pooled(one.relu()), pooled(other).relu()
+    weight = draw(*first.shape)
+    (first * weight).sum().backward()
+    (second * weight).sum().backward()
+
+    assert torch.equal(first, second)
+    assert one.grad is not None
+    assert other.grad is not None
+    assert_close(one.grad, other.grad, rtol=0, atol=1e-12)  # the same terms, added in another order
+
+
+def test_of_equal_inputs_one_gets_the_gradient_of_pooling() -> None:
+    x = torch.ones(1, 1, 3, 3, requires_grad=True)
+
+    pooled(x).sum().backward()
+
+    assert x.grad is not None
+    assert sorted(x.grad.flatten().tolist()) == [0.0] * 8 + [1.0]
+
+
+def test_ties_at_zero_pass_nothing_back_through_the_relu() -> None:
+    x = (-draw(1, 2, 7, 7).abs()).requires_grad_()
+
+    pooled(x.relu()).sum().backward()
+
+    assert x.grad is not None
+    assert int(x.grad.count_nonzero()) == 0
+
+
+def test_the_gradient_is_the_mean_over_the_batch(tmp_path: Path) -> None:
+    for name in ("one/0", "one/1", "one/2", "other/0"):
+        file = tmp_path / "photos" / "train" / f"{name}.JPEG"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(simplejpeg.encode_jpeg(np.full((60, 60, 3), 99, dtype=np.uint8)))
+    store = prepare(tmp_path / "photos", out=tmp_path / "stores", processes=1)["train"]
+    stage = Stage("fc1", kind="full", maps=2, reads="both", weight_std=0.0, order=())
+    recipe = Recipe(network=Network(stages=(stage,))).but({"training.epochs": 1, "training.bias_rate": 0.5})
+
+    run = train(recipe, store=store, validation=None, runs=tmp_path / "runs", seed=0, machine=find_machine("cpu"))
+
+    saved = checkpoint.newest(run.checkpoints)
+    assert saved is not None
+    # Both classes begin with probability 1/2; three of the four images, in a batch that may hold 128, are of the first.
+    assert saved.step == 1
+    assert_close(saved.weights["fc1.bias"], 0.5 * torch.tensor([0.75 - 0.5, 0.25 - 0.5]), rtol=0, atol=1e-6)  # float32

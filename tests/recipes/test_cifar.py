@@ -1,0 +1,70 @@
+"""The networks for CIFAR-10: counts that follow from the layer files, decay, schedules."""
+
+import pytest
+
+from alexrepro.engine.schedule import rates_at
+from alexrepro.recipes.catalogue import CATALOGUE, default_recipe
+from alexrepro.recipes.recipe import differences
+
+
+# By hand: kernels times what each sees, and for local layers 36 places, each with kernels and biases of its own.
+@pytest.mark.parametrize(
+    ("name", "parameters", "epochs"),
+    [
+        ("cifar-80sec", 145_578, 10),
+        ("cifar-19pct", 89_578, 140),
+        ("cifar-18pct", 89_578, 140),
+        ("cifar-13pct", 1_116_490, 160),
+        ("cifar-11pct", 2_112_970, 520),
+        ("figure-1-relu", 89_578, 40),
+    ],
+)
+def test_parameters_and_epochs_are_those_of_the_files(name: str, parameters: int, epochs: int) -> None:
+    recipe = CATALOGUE[name].recipe
+
+    assert (recipe.network.parameters, recipe.training.epochs) == (parameters, epochs)
+
+
+@pytest.mark.parametrize(
+    ("name", "decays"),
+    [
+        ("cifar-80sec", (0.004, 0.004, 0.004, 0.03, 0.03)),
+        ("cifar-19pct", (0.004, 0.004, 0.004, 3.0)),
+        ("cifar-18pct", (0.004, 0.004, 0.004, 1.0)),
+        ("cifar-13pct", (0.0, 0.0, 0.004, 0.004, 0.004)),
+        ("cifar-11pct", (0.0, 0.0, 0.004, 0.004, 0.01)),
+        ("figure-1-tanh", (0.0, 0.0, 0.0, 0.0)),
+    ],
+)
+def test_weight_decay_is_that_of_each_layer(name: str, decays: tuple[float, ...]) -> None:
+    recipe = CATALOGUE[name].recipe
+
+    found = [recipe.training.weight_decay * stage.decay_factor for stage in recipe.network.stages]
+
+    assert found == pytest.approx(decays)
+
+
+def test_both_rates_fall_at_the_end_and_no_color_is_shifted() -> None:
+    recipe = CATALOGUE["cifar-18pct"].recipe
+    seen = {}
+    for epoch in (120, 121, 131):
+        found = rates_at(recipe.training, recipe.network.stages, epoch=epoch, errors=())
+        seen[epoch] = (found.general, found.biases["fc10"])
+
+    assert seen == {
+        120: (1e-3, 2e-3),
+        121: (pytest.approx(1e-4), pytest.approx(2e-4)),
+        131: (pytest.approx(1e-5), pytest.approx(2e-5)),
+    }
+    assert recipe.augmentation.color_shift is None
+
+
+def test_the_clean_test_changes_the_norms_only() -> None:
+    changed = differences(CATALOGUE["cifar-13pct"].recipe, CATALOGUE["cifar-13pct-norm"].recipe)
+
+    assert {path.split(".")[1] for path in changed} == {"norm", "conv1", "conv2"}
+    assert {path for path in changed if "conv" in path} == {"network.conv1.order", "network.conv2.order"}
+
+
+def test_cifar_10_has_a_recipe_of_its_own() -> None:
+    assert default_recipe("cifar10").name == "cifar-18pct"
