@@ -1,19 +1,40 @@
-"""Response normalization against plain loops in float64, forward and backward."""
+"""Response normalization against plain loops in float64, forward and backward; its compiled loops against float64."""
+
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.testing import assert_close
 
-from alexrepro.model.normalization import ResponseNorm, SameMap
+from alexrepro.model import closed_form
+from alexrepro.model.compiled import Compiled
+from alexrepro.model.normalization import ResponseNorm, SameMap, compile_norms
 from alexrepro.paper.network import Norm, SameMapNorm
 
 AS_PRINTED = Norm()
 AS_RUN = Norm(divide_alpha_by_n=True, per_tower=True)
+OTHER = Norm(k=1.0, n=3, beta=0.6)
 # Only the order of additions differs from the loops.
 EXACT = {"atol": 1e-12, "rtol": 1e-12}
+
+
+@pytest.fixture(params=["plain", "loops, not compiled"])
+def has_loops(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[bool]:
+    """Both forms of a norm; the loops as they run where there is no compiler, so that float64 shows the formula."""
+    for value in vars(closed_form).values():
+        if isinstance(value, Compiled):
+            monkeypatch.setattr(value, "works", False)
+    return request.param != "plain"
+
+
+def made(module: torch.nn.Module, has_loops: bool) -> torch.nn.Module:
+    if has_loops:
+        compile_norms(module)
+    return module.double()
 
 
 def maps(channels: int = 8, side: int = 5) -> torch.Tensor:
@@ -48,20 +69,28 @@ def within_maps_by_loops(x: NDArray[np.float64], norm: SameMapNorm) -> NDArray[n
     return out
 
 
-@pytest.mark.parametrize("norm", [AS_PRINTED, AS_RUN, Norm(k=1.0, n=3, beta=0.5)], ids=["printed", "run", "other"])
-def test_response_norm_equals_the_printed_formula(norm: Norm) -> None:
+@pytest.mark.parametrize("norm", [AS_PRINTED, AS_RUN, OTHER], ids=["printed", "run", "other"])
+def test_response_norm_equals_the_printed_formula(norm: Norm, has_loops: bool) -> None:
     x = maps()
 
-    found = ResponseNorm(norm, maps=8, groups=2).double()(x)
+    found = made(ResponseNorm(norm, maps=8, groups=2), has_loops)(x)
 
     assert_close(found, torch.from_numpy(across_maps_by_loops(x.numpy(), norm, towers=2)), **EXACT)
 
 
+def test_windows_wider_than_the_maps_and_single_pixels_are_normalized_too(has_loops: bool) -> None:
+    x = maps(channels=4, side=1)[:1]
+
+    found = made(ResponseNorm(AS_PRINTED, maps=4, groups=2), has_loops)(x)
+
+    assert_close(found, torch.from_numpy(across_maps_by_loops(x.numpy(), AS_PRINTED, towers=2)), **EXACT)
+
+
 @pytest.mark.parametrize("norm", [AS_PRINTED, AS_RUN], ids=["printed", "run"])
-def test_response_norm_has_the_derivative_of_finite_differences(norm: Norm) -> None:
+def test_response_norm_has_the_derivative_of_finite_differences(norm: Norm, has_loops: bool) -> None:
     x = maps(channels=6, side=2)
     direction, gradient = torch.randn_like(x), torch.randn_like(x)
-    module = ResponseNorm(norm, maps=6, groups=2).double()
+    module = made(ResponseNorm(norm, maps=6, groups=2), has_loops)
     leaf = x.clone().requires_grad_()
 
     module(leaf).backward(gradient)
@@ -92,26 +121,71 @@ def test_the_printed_reading_crosses_the_seam_between_towers() -> None:
     assert_close(printed, F.local_response_norm(x, 5, alpha=5e-4, beta=0.75, k=2.0), **EXACT)
 
 
-def test_same_map_norm_equals_its_formula() -> None:
+def test_same_map_norm_equals_its_formula(has_loops: bool) -> None:
     x = maps(channels=2, side=7)
 
-    found = SameMap(SameMapNorm()).double()(x)
+    found = made(SameMap(SameMapNorm()), has_loops)(x)
 
     assert_close(found, torch.from_numpy(within_maps_by_loops(x.numpy(), SameMapNorm())), **EXACT)
 
 
-@pytest.mark.parametrize(
-    "module", [ResponseNorm(AS_RUN, maps=4, groups=2), SameMap(SameMapNorm(alpha=0.1))], ids=["across", "within"]
-)
-def test_the_backward_pass_is_the_exact_derivative(module: torch.nn.Module) -> None:
-    x = maps(channels=4, side=6).div_(10).requires_grad_()
+@pytest.mark.parametrize("norm", [AS_PRINTED, AS_RUN, OTHER, SameMapNorm(alpha=0.1)], ids=str)
+def test_the_backward_pass_is_the_exact_derivative(norm: Norm | SameMapNorm, has_loops: bool) -> None:
+    module = SameMap(norm) if isinstance(norm, SameMapNorm) else ResponseNorm(norm, maps=6, groups=2)
+    x = maps(channels=6, side=3).div_(10).requires_grad_()
 
-    assert torch.autograd.gradcheck(module.double(), (x,))
-    module.float()
+    assert torch.autograd.gradcheck(made(module, has_loops), (x,))
 
 
-def test_channels_last_gives_the_same_numbers() -> None:
+def test_channels_last_gives_the_same_numbers(has_loops: bool) -> None:
     x = maps()
-    module = ResponseNorm(AS_RUN, maps=8, groups=2).double()
+    module = made(ResponseNorm(AS_RUN, maps=8, groups=2), has_loops)
 
     assert_close(module(x.contiguous(memory_format=torch.channels_last)), module(x), **EXACT)
+
+
+def passes(module: torch.nn.Module, x: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    leaf = x.clone().requires_grad_()
+    y = module(leaf)
+    y.backward(gradient)
+    assert leaf.grad is not None
+    return y.detach(), leaf.grad
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("images", [1, 3])
+@pytest.mark.parametrize("norm", [AS_PRINTED, AS_RUN, SameMapNorm()], ids=["printed", "run", "within"])
+def test_compiled_loops_give_the_exact_numbers_rounded_once(
+    norm: Norm | SameMapNorm, images: int, dtype: torch.dtype
+) -> None:
+    module = SameMap(norm) if isinstance(norm, SameMapNorm) else ResponseNorm(norm, maps=96, groups=2)
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(images, 96, 5, 7, generator=generator).mul(100).to(dtype)
+    gradient = torch.randn(x.shape, generator=generator).to(dtype)
+    expected = passes(module.double(), x.double(), gradient.double())
+
+    compile_norms(module)
+    found = passes(module, x, gradient)
+
+    assert all(loop.works for loop in vars(closed_form).values() if isinstance(loop, Compiled))
+    # Rounding to the nearest is off by half a unit, 2^-8 of a bf16 value; float32 adds 10 roundings of 2^-24 before,
+    # some of them to terms that cancel, hence the absolute part, beside values of up to 100 and gradients of about 1.
+    half_a_unit = 2**-8 if dtype is torch.bfloat16 else 0
+    for ours, exact, size in zip(found, expected, (100, 1), strict=True):
+        assert ours.dtype is dtype
+        assert_close(ours.double(), exact, rtol=half_a_unit + 10 * 2**-24, atol=10 * 2**-24 * size)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("norm", [AS_PRINTED, AS_RUN, OTHER], ids=["printed", "run", "other"])
+def test_as_part_of_a_compiled_network_a_norm_gives_the_same_numbers(norm: Norm) -> None:
+    x = maps(channels=8)
+    gradient = torch.randn_like(x)
+    module = ResponseNorm(norm, maps=8, groups=2).double()
+    expected = passes(module, x, gradient)
+
+    compile_norms(module)
+    traced = torch.compile(module, backend="aot_eager", fullgraph=True)  # the formula that a GPU's compiler is given
+
+    assert_close(passes(traced, x, gradient), expected, **EXACT)

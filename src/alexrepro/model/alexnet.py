@@ -1,15 +1,18 @@
 """AlexNet: the stages of a `Network` in a row, with the paper's initial weights (§3.5, §5).
 
-A tensor's maps are its towers side by side, so that one process that holds both towers is the grouped network.
+A tensor's maps are its towers side by side, so that one process that holds both towers is the grouped network, and
+one that holds a single tower has the first or the last rows of every weight.
 B batch, K classes.
 """
 
 from collections.abc import Mapping
+from math import sqrt
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from alexrepro.errors import Refusal
 from alexrepro.keys import key
 from alexrepro.model.layers import StageLayers
 from alexrepro.model.wire import Alone, Wire
@@ -17,46 +20,90 @@ from alexrepro.paper.network import Network
 
 
 class AlexNet(nn.Module):
-    """The network of §3: views (B, 3, 224, 224) in, logits (B, K) out."""
+    """The network of §3: views (B, 3, 224, 224) in, logits (B, K) out.
+
+    With a wire to other processes it holds its share of the towers. Raises Refusal if they cannot be shared so.
+    """
+
+    input_std: Tensor
 
     def __init__(self, network: Network, wire: Wire | None = None) -> None:
         super().__init__()
         self.network = network
         self.wire = wire or Alone()
-        self.stages = nn.ModuleDict({s.name: StageLayers(network, s, size) for s, size in network.inputs()})
+        check_shares(network, self.wire.processes)
+        std = torch.tensor(network.input_std or [1.0] * network.channels)[:, None, None]
+        self.register_buffer("input_std", std, persistent=False)
+        self.stages = nn.ModuleDict({s.name: StageLayers(network, s, size, self.wire) for s, size in network.inputs()})
 
     def forward(self, views: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
         """Logits of the views; `masks` from `draw_masks` in training, None in testing."""
-        x = views  # (B, 3, 224, 224)
-        for name, module in self.stages.items():  # conv1 … fc8
+        x = views / self.input_std if self.network.input_std else views  # (B, 3, 224, 224)
+        for number, (name, module) in enumerate(self.stages.items()):  # conv1 … fc8
             stage = cast(StageLayers, module)
-            if stage.reads_both:
-                x = self.wire.join(x)  # (B, C·t/T, …) -> (B, C, …)
-            x = stage(x, masks[name] if masks is not None and stage.has_dropout else None)
-        return self.wire.collect(x)  # (B, K)
+            if number and stage.reads_both:  # every process has the whole view
+                x = self.wire.collect(x) if stage.is_whole else self.wire.join(x)  # (B, C·t/T, …) -> (B, C, …)
+            x = stage(x, masks[name] if masks is not None and stage.has_dropout else None, views)
+        return stage.wire.collect(x)  # (B, K)
 
     def named_kernels(self) -> dict[str, nn.Parameter]:
-        """Every weight and bias as `<stage>.weight` and `<stage>.bias`, in the order of the stages."""
-        return {
-            f"{name}.{part}": cast(nn.Parameter, getattr(cast(StageLayers, stage).kernels, part))
-            for name, stage in self.stages.items()
-            for part in ("weight", "bias")
-        }
+        """Every weight and bias as `<stage>.weight` and `<stage>.bias`, in the order of the stages.
 
-    def draw_masks(self, batch: int, *, key_of_step: int) -> dict[str, Tensor]:
-        """A 0/1 mask (B, units) for each stage with dropout, drawn at full width from the key of the step (§4.2)."""
+        A stage that also reads the view has its weights there as `<stage>.side`.
+        """
+        found: dict[str, nn.Parameter] = {}
+        for name, module in self.stages.items():
+            stage = cast(StageLayers, module)
+            found |= {f"{name}.weight": stage.kernels.weight, f"{name}.bias": stage.kernels.bias}
+            if stage.side is not None:
+                found[f"{name}.side"] = stage.side.weight
+        return found
+
+    def held_by(self, wire: Wire) -> "AlexNet":
+        """The part of this network, which holds all towers, that a process with this wire holds."""
+        if wire.processes == 1:
+            return self
+        part, kernels = AlexNet(self.network, wire).to(next(self.parameters())), self.named_kernels()
+        with torch.no_grad():
+            for name, parameter in part.named_kernels().items():
+                parameter.copy_(part.share(name, kernels[name]))
+        return part
+
+    def share(self, name: str, whole: Tensor) -> Tensor:
+        """The rows that this process holds of a whole `<stage>.weight`, bias or velocity."""
+        wire = self._wire_of(name)
+        return whole.chunk(wire.processes)[wire.index]
+
+    def whole(self, name: str, share: Tensor) -> Tensor:
+        """The whole of which this process holds a share; every process of the wire must ask."""
+        return self._wire_of(name).whole(share)
+
+    def is_whole(self, name: str) -> bool:
+        """Whether every process of the wire holds all of this weight or bias."""
+        return self._wire_of(name).processes == 1
+
+    def _wire_of(self, name: str) -> Wire:
+        return cast(StageLayers, self.stages[name.partition(".")[0]]).wire
+
+    def draw_masks(self, batch: int, *, key_of_step: int, rows: slice = slice(None)) -> dict[str, Tensor]:
+        """A 0/1 mask (B, ...) for each stage with dropout, drawn at full width from the key of the step (§4.2).
+
+        batch: images of all replicas together; `rows` of them are this process's. Whatever it keeps, it draws all.
+        """
         parameter = next(self.parameters())
         masks = {}
         for stage in self.network.stages:
-            if cast(StageLayers, self.stages[stage.name]).has_dropout:
+            layers = cast(StageLayers, self.stages[stage.name])
+            if layers.has_dropout:
                 generator = torch.Generator(parameter.device).manual_seed(key(key_of_step, stage.name))
-                chances = torch.rand(batch, stage.maps, generator=generator, device=parameter.device)
-                masks[stage.name] = (chances >= self.network.dropout).to(parameter.dtype)
+                chances = torch.rand(batch, *layers.dropped, generator=generator, device=parameter.device)
+                units = chances[rows].chunk(layers.wire.processes, dim=1)[layers.wire.index]
+                masks[stage.name] = (units >= self.network.dropout).to(parameter.dtype)
         return masks
 
 
 def build(network: Network, *, seed: int) -> AlexNet:
-    """The network with the paper's initial weights and biases: Gaussian weights, constant biases (§5).
+    """The network with its initial weights and biases: Gaussian weights, constant biases (§5), or both uniform.
 
     Every stage draws from its own key on the CPU, so the weights depend on the seed and the stage alone.
     """
@@ -65,6 +112,41 @@ def build(network: Network, *, seed: int) -> AlexNet:
         for stage in network.stages:
             kernels = cast(StageLayers, model.stages[stage.name]).kernels
             generator = torch.Generator().manual_seed(key(seed, "weights", stage.name))
-            kernels.weight.normal_(0.0, stage.weight_std, generator=generator)
-            kernels.bias.fill_(stage.bias)
+            if network.initial == "gaussian":
+                kernels.weight.normal_(0.0, stage.weight_std, generator=generator)
+                kernels.bias.fill_(stage.bias)
+            else:
+                bound = sqrt(3) * stage.weight_std
+                kernels.weight.uniform_(-bound, bound, generator=generator)
+                kernels.bias.uniform_(stage.bias - bound, stage.bias + bound, generator=generator)
+        side = network.side_input
+        if side is not None:
+            generator = torch.Generator().manual_seed(key(seed, "weights", f"{side.stage}.side"))
+            model.named_kernels()[f"{side.stage}.side"].normal_(0.0, side.weight_std, generator=generator)
     return model
+
+
+def check_shares(network: Network, processes: int) -> None:
+    """Raise Refusal unless so many processes can share the towers of this network."""
+    if processes == 1:
+        return
+    if network.towers % processes:
+        towers = f"{network.towers} towers" if network.towers > 1 else "a single tower"
+        raise Refusal(
+            f"The network has {towers}, which {processes} processes cannot share.",
+            fix="Give every process a whole network with --parallel data.",
+        )
+    reach = network.norm.n // 2 if network.norm and not network.norm.per_tower else 0
+    for stage in network.stages:
+        last = stage is network.stages[-1]
+        if (stage.maps % processes and not last) or (stage is network.stages[0] and stage.reads == "own"):
+            raise Refusal(
+                f"{stage.name} has {stage.maps} maps and reads {stage.reads}: {processes} processes cannot share it.",
+                fix="Give every process a whole network with --parallel data.",
+            )
+        if "norm" in stage.order and reach > stage.maps // processes:
+            raise Refusal(
+                f"Normalization reaches {reach} maps to either side, and a process holds "
+                f"{stage.maps // processes} of {stage.name}.",
+                fix="Give every process a whole network with --parallel data.",
+            )

@@ -2,45 +2,56 @@
 
 Layers are plain torch where the paper's operation equals torch's. They differ in three places: conv1's zeros on
 the right and below only, response normalization, and dropout that halves at test time instead of doubling in training.
-B batch, C maps, H W pixels, T towers (all held by this process).
+B batch, C maps, H W pixels. A process that shares the towers with others holds its part of a stage's maps; the last
+stage is kept whole by each where its classes do not divide.
 """
+
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alexrepro.model.normalization import ResponseNorm, SameMap
-from alexrepro.paper.network import Network, Operation, Size, Stage
+from alexrepro.model.local import LocalKernels
+from alexrepro.model.normalization import ContrastNorm, ResponseNorm, SameMap
+from alexrepro.model.wire import Alone, Wire
+from alexrepro.paper.network import Network, Norm, Operation, SideInput, Size, Stage
 
 
 class Dropout(nn.Module):
     """Zero a unit with this probability in training; multiply by the rest of it in testing (§4.2).
 
-    The mask is an argument, never drawn here, so that a step can be repeated exactly.
+    Later networks leave testing alone and divide by the rest of it in training. The mask is an argument, never drawn
+    here, so that a step can be repeated exactly.
     """
 
-    def __init__(self, probability: float) -> None:
+    def __init__(self, probability: float, scales: Literal["testing", "training"] = "testing") -> None:
         super().__init__()
-        self.probability = probability
+        kept = 1 - probability
+        self.in_testing, self.in_training = (kept, 1.0) if scales == "testing" else (1.0, 1 / kept)
 
     def forward(self, units: Tensor, mask: Tensor | None) -> Tensor:
-        """Units times a 0/1 mask of their size (training), or times 1 - probability when there is no mask."""
-        return units * (1 - self.probability) if mask is None else units * mask
+        """Units times a 0/1 mask of their size (training), or scaled for testing when there is no mask."""
+        return units * self.in_testing if mask is None else units * (mask * self.in_training)
 
 
 class Kernels(nn.Module):
-    """The learned part of a stage: a convolution or a full connection, each tower seeing its own maps or all."""
+    """The learned part of a stage: a convolution or a full connection, each tower seeing its own maps or all.
 
-    def __init__(self, network: Network, stage: Stage, size: Size) -> None:
+    `processes` share its maps evenly; `size` is that of the input of all towers.
+    """
+
+    def __init__(self, network: Network, stage: Stage, size: Size, *, processes: int = 1) -> None:
         super().__init__()
         self.stage = stage
-        self.groups = network.groups(stage)
+        self.groups = max(1, network.groups(stage) // processes)
         self.pad_after_px = network.pad_after_px(stage, size[1]) if stage.kind == "conv" else 0
-        seen = size[0] // self.groups
+        seen = size[0] // network.groups(stage)
+        maps = stage.maps // processes
         shape = (stage.kernel_px, stage.kernel_px) if stage.kind == "conv" else ()
         inputs = seen if stage.kind == "conv" else seen * size[1] * size[2]
-        self.weight = nn.Parameter(torch.empty(stage.maps, inputs, *shape))
-        self.bias = nn.Parameter(torch.empty(stage.maps))
+        self.weight = nn.Parameter(torch.empty(maps, inputs, *shape))
+        self.bias = nn.Parameter(torch.empty(maps))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, maps, H', W'), or (B, maps) after a full connection."""
@@ -57,19 +68,81 @@ class Kernels(nn.Module):
         return torch.cat([F.linear(*tower) for tower in towers], dim=1)
 
 
+class SideKernels(nn.Module):
+    """What a stage sees of the view itself, blurred and made small (#120 to #141)."""
+
+    gaussian: Tensor
+
+    def __init__(self, side: SideInput, *, maps: int, channels: int, output_px: int, input_px: int) -> None:
+        super().__init__()
+        self.side, self.channels = side, channels
+        self.pad_after_px = (output_px - 1) * side.stride_px + side.kernel_px - side.side_px(input_px)
+        self.weight = nn.Parameter(torch.empty(maps, channels, side.kernel_px, side.kernel_px))
+        taps = torch.arange(side.taps, dtype=torch.float64) - side.taps // 2
+        line = (-0.5 * (taps / side.sigma_px) ** 2).exp()
+        self.register_buffer("gaussian", (line / line.sum()).float(), persistent=False)
+
+    def forward(self, views: Tensor) -> Tensor:
+        """(B, 3, 224, 224) -> (B, maps, 27, 27)."""
+        line, side, half = self.gaussian.to(views.dtype), self.side, self.side.taps // 2
+        rows = line.view(1, 1, -1, 1).repeat(self.channels, 1, 1, 1)
+        blurred = F.conv2d(views, rows, padding=(half, 0), groups=self.channels)
+        blurred = F.conv2d(blurred, rows.transpose(2, 3), padding=(0, half), groups=self.channels)
+        small = blurred[:, :, side.first_px :: side.every_px, side.first_px :: side.every_px]  # (B, 3, 56, 56)
+        small = F.pad(small, (0, self.pad_after_px, 0, self.pad_after_px))
+        return F.conv2d(small, self.weight, stride=side.stride_px)
+
+
+class JoinedNorm(nn.Module):
+    """Response normalization whose windows reach into the maps of the next process (§3.3: N counts all maps).
+
+    (B, C/P, H, W) -> the same size. Only the maps within reach of a border travel.
+    """
+
+    def __init__(self, norm: Norm, *, maps: int, wire: Wire) -> None:
+        super().__init__()
+        self.wire, self.maps, self.reach = wire, maps, norm.n // 2
+        self.has_before, self.has_after = wire.index > 0, wire.index < wire.processes - 1
+        seen = maps + self.reach * (self.has_before + self.has_after)
+        self.norm = ResponseNorm(norm, maps=seen, groups=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The normalized maps."""
+        reach = self.reach
+        edges = self.wire.join(torch.cat([x[:, :reach], x[:, self.maps - reach :]], dim=1))
+        before, after = (edges[:, 2 * self.wire.index * reach + start :][:, :reach] for start in (-reach, 2 * reach))
+        seen = [before] * self.has_before + [x] + [after] * self.has_after
+        normalized: Tensor = self.norm(torch.cat(seen, dim=1))
+        return normalized[:, reach * self.has_before :][:, : self.maps]
+
+
 class StageLayers(nn.Module):
     """A stage: kernels, then its operations in the recipe's order; absent operations are skipped."""
 
-    def __init__(self, network: Network, stage: Stage, size: Size) -> None:
+    def __init__(self, network: Network, stage: Stage, size: Size, wire: Wire | None = None) -> None:
         super().__init__()
-        self.kernels = Kernels(network, stage, size)
+        wire = wire or Alone()
+        self.is_whole = stage.maps % wire.processes > 0
+        self.wire = Alone() if self.is_whole else wire
+        processes = self.wire.processes
+        self.kernels: Kernels | LocalKernels = (
+            LocalKernels(network, stage, size)
+            if stage.kind == "local"
+            else Kernels(network, stage, size, processes=processes)
+        )
         self.reads_both = stage.reads == "both"
+        self.side = _side_kernels(network, stage, size, maps=stage.maps // processes)
+        units = network.dropped(stage, size) if "dropout" in stage.order else ()
+        self.dropped = units[:1] if stage.kind == "full" else units
         made = [(name, self._operation(name, network, stage)) for name in stage.order]
         self.operations = nn.ModuleDict({name: module for name, module in made if module is not None})
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, views: Tensor | None = None) -> Tensor:
         """What the next stage reads; the mask is that of this stage's dropout, if it has one."""
         x = self.kernels(x)
+        if self.side is not None:
+            assert views is not None, "this stage reads the views, too"
+            x = x + self.side(views)
         for operation in self.operations.values():
             x = operation(x, mask) if isinstance(operation, Dropout) else operation(x)
         return x
@@ -79,17 +152,33 @@ class StageLayers(nn.Module):
         """Whether this stage needs a mask in training."""
         return "dropout" in self.operations
 
-    @staticmethod
-    def _operation(name: Operation, network: Network, stage: Stage) -> nn.Module | None:
+    def _operation(self, name: Operation, network: Network, stage: Stage) -> nn.Module | None:
         match name:
             case "response":
                 return nn.ReLU() if network.response == "relu" else nn.Tanh()
             case "norm":
-                norm = network.norm
-                return ResponseNorm(norm, maps=stage.maps, groups=network.towers) if norm else None
+                return self._norm(network.norm, network.towers, stage.maps) if network.norm else None
             case "same_map_norm":
                 return SameMap(network.same_map_norm) if network.same_map_norm else None
+            case "contrast_norm":
+                return ContrastNorm(network.same_map_norm) if network.same_map_norm else None
+            case "average_pool":  # over the pixels inside the map, as the 2012 code divides
+                return nn.AvgPool2d(network.pool.size_px, network.pool.stride_px, ceil_mode=True)
             case "pool":
                 return nn.MaxPool2d(network.pool.size_px, network.pool.stride_px, ceil_mode=True)
             case "dropout":
-                return Dropout(network.dropout) if network.dropout else None
+                return Dropout(network.dropout, network.dropout_scales) if network.dropout else None
+
+    def _norm(self, norm: Norm, towers: int, maps: int) -> nn.Module:
+        processes = self.wire.processes
+        if processes > 1 and norm.n > 1 and not norm.per_tower:
+            return JoinedNorm(norm, maps=maps // processes, wire=self.wire)
+        return ResponseNorm(norm, maps=maps // processes, groups=max(1, towers // processes))
+
+
+def _side_kernels(network: Network, stage: Stage, size: Size, *, maps: int) -> SideKernels | None:
+    side = network.side_input
+    if side is None or side.stage != stage.name:
+        return None
+    output_px = network.conv_output_px(stage, size[1])
+    return SideKernels(side, maps=maps, channels=network.channels, output_px=output_px, input_px=network.input_px)

@@ -1,0 +1,131 @@
+"""Does a training begin the same in bf16 as in float32? Three seeds of each, with the same batches and draws.
+
+python benchmarks/precision.py STORE [--updates 300] [--seeds 3] [--recipe as-run-2012] [--out docs/results/NAME]
+
+Losses of every update go to NAME.csv as they come; printed are means over windows of updates, per format, and whether
+the formats differ by more than the seeds do.
+"""
+
+import argparse
+import csv
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from itertools import count, islice
+from math import sqrt
+from pathlib import Path
+from statistics import fmean, stdev
+
+import torch
+import torch.nn.functional as F
+
+from alexrepro.data.feed import Batch, feed
+from alexrepro.data.plan import training_plan
+from alexrepro.data.store import Store
+from alexrepro.data.views import Pixels, training_view
+from alexrepro.engine.machine import Machine, find_machine
+from alexrepro.engine.optimizer import Momentum
+from alexrepro.engine.schedule import rates_at
+from alexrepro.keys import key
+from alexrepro.model.alexnet import build
+from alexrepro.recipes.catalogue import CATALOGUE
+from alexrepro.recipes.recipe import Recipe
+
+FORMATS = ("float32", "bf16")
+WINDOWS = 6
+Losses = dict[tuple[str, int], list[float]]  # by format and seed
+
+
+def pixels_of(store: Store) -> Pixels:
+    axes = store.color_axes()
+    return Pixels(
+        torch.from_numpy(store.mean_image()),
+        torch.tensor(axes.eigenvalues, dtype=torch.float32),
+        torch.tensor(axes.eigenvectors, dtype=torch.float32),
+    )
+
+
+def batches(recipe: Recipe, store: Store, seed: int) -> Iterator[Batch]:
+    for epoch in count(1):
+        plan = training_plan(
+            len(store), seed=seed, epoch=epoch, augmentation=recipe.augmentation, side_px=recipe.network.input_px,
+            reshuffles=recipe.training.reshuffles,
+        )  # fmt: skip
+        yield from feed(store, plan, batch=recipe.training.batch)
+
+
+def losses(recipe: Recipe, store: Store, *, seed: int, machine: Machine) -> Iterator[float]:
+    """The loss before every update, at the rates of the first epoch, as a run of this seed has them."""
+    training = recipe.training
+    model = build(recipe.network, seed=seed).to(machine.device, memory_format=torch.channels_last)
+    forward, momentum = machine.ready(model), Momentum(model, training, compiles=machine.compiles)
+    rates = rates_at(training, recipe.network.stages, epoch=1, errors=())
+    pixels = pixels_of(store).to(machine.device)
+    for step, found in enumerate(batches(recipe, store, seed)):
+        batch = found.to(machine.device)
+        views = training_view(
+            batch.crops, offsets_px=batch.offsets_px, mirrored=batch.mirrored, colors=batch.colors, pixels=pixels,
+            augmentation=recipe.augmentation,
+        )  # fmt: skip
+        masks = model.draw_masks(len(batch), key_of_step=key(seed, "dropout", step))
+        with machine.arithmetic(training):
+            logits = forward(views, masks)
+        loss = F.cross_entropy(logits.float(), batch.labels)
+        loss.backward()
+        momentum.step(rates)
+        yield loss.item()
+
+
+def table(found: Losses, updates: int, seeds: int) -> str:
+    width = max(1, updates // WINDOWS)
+    lines = [
+        f"| updates | {' | '.join(FORMATS)} | difference | of one seed, on average |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for first in range(0, updates - width + 1, width):
+        means = {name: [fmean(found[name, seed][first : first + width]) for seed in range(seeds)] for name in FORMATS}
+        own = [bf16 - float32 for float32, bf16 in zip(means["float32"], means["bf16"], strict=True)]
+        spread = {name: f" ± {stdev(values):.3f}" if seeds > 1 else "" for name, values in means.items()}
+        cells = [f"{fmean(means[name]):.3f}{spread[name]}" for name in FORMATS]
+        noise = f" ± {stdev(own) / sqrt(seeds):.3f}" if seeds > 1 else ""
+        size = fmean(abs(value) for value in own)
+        lines.append(f"| {first + 1}–{first + width} | {' | '.join(cells)} | {fmean(own):+.3f}{noise} | {size:.3f} |")
+    return "\n".join(lines)
+
+
+def main(asked: argparse.Namespace) -> None:
+    store = Store.open(asked.store)
+    recipe = CATALOGUE[asked.recipe].recipe.for_classes(len(store.manifest.classes))
+    machine = find_machine(asked.device, compiles=True)
+    found: Losses = {}
+    with asked.out.with_suffix(".csv").open("w", newline="", encoding="utf-8") if asked.out else nullcontext() as file:
+        rows = csv.writer(file, lineterminator="\n") if file else None
+        if rows:
+            rows.writerow(("format", "seed", "update", "loss"))
+        for seed in range(asked.seeds):
+            for name in FORMATS:
+                started, chosen = time.monotonic(), recipe.but({"training.precision": name})
+                run = found[name, seed] = []
+                for loss in islice(losses(chosen, store, seed=seed, machine=machine), asked.updates):
+                    run.append(loss)
+                    if rows:
+                        rows.writerow((name, seed, len(run), f"{loss:.6f}"))
+                pace = asked.updates * recipe.training.batch / (time.monotonic() - started)
+                print(f"{name}, seed {seed}: {run[-1]:.3f}, {pace:.0f} images/s", file=sys.stderr)
+    print(table(found, asked.updates, asked.seeds))
+    print(
+        f"\n{recipe.name} on {store.path.name}, batches of {recipe.training.batch}, {asked.updates} updates, "
+        f"{asked.seeds} seeds; torch {torch.__version__}, {machine.facts()['device']}, compiled: {machine.compiles}"
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--updates", type=int, default=300)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--recipe", default="as-run-2012")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path)
+    main(parser.parse_args())

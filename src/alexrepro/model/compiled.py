@@ -1,0 +1,72 @@
+"""Functions that torch compiles where it can; where it cannot, the same functions as they stand.
+
+The compiler is loaded at the first call, since that takes a second.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Generic, ParamSpec, TypeVar
+
+import torch
+from torch import Tensor
+
+from alexrepro.progress import say
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+SIZES = 64  # for which one program may compile a function, since it may train many networks
+
+
+class Compiled(Generic[P, T]):
+    """A function that is compiled at its first call for each size of its tensors; `plain` is the function itself.
+
+    mode: as torch.compile takes it. If the compiler fails, this is said once, and `plain` does the work from then on.
+    """
+
+    def __init__(self, plain: Callable[P, T], mode: str | None = None) -> None:
+        self.plain = plain
+        self.works = True
+        self._mode = mode
+        self._compiled: Callable[P, T] | None = None
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """What the function returns; within a larger function that is being compiled, it is compiled with that."""
+        if torch.compiler.is_compiling() or not self.works:
+            return self.plain(*args, **kwargs)
+        from torch import _dynamo as compiler
+
+        if self._compiled is None:
+            compiler.config.recompile_limit = SIZES
+            warnings.filterwarnings(
+                "ignore", "The .grad attribute of a Tensor that is not a leaf"
+            )  # the compiler looks
+            self._compiled = torch.compile(self.plain, dynamic=False, mode=self._mode)
+        try:
+            return self._compiled(*args, **kwargs)
+        except compiler.exc.TorchDynamoException as error:
+            self.works = False
+            say(f"Not compiled, so slower: {_first_line(error)}.")
+            return self.plain(*args, **kwargs)
+
+
+def any_length(*tensors: Tensor) -> None:
+    """Let one compiled form serve whatever the first dimension of these tensors is."""
+    if torch.compiler.is_compiling():
+        return
+    from torch import _dynamo as compiler
+
+    for tensor in tensors:
+        compiler.maybe_mark_dynamic(tensor, 0)
+
+
+def can_compile(device: torch.device) -> bool:
+    """Whether a small function can be compiled for a device; says why not."""
+    small = Compiled(torch.square)
+    small(torch.ones(2, device=device))
+    return small.works
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__

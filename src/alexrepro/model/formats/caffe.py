@@ -1,0 +1,153 @@
+"""Caffe's files: a .caffemodel of bvlc_alexnet or CaffeNet, and a mean as .binaryproto or .npy.
+
+Caffe reads blue, green, red; here conv1's input channels and the mean are turned around once, so that the network reads
+RGB. Everything else lies as torch has it: kernels (maps, inputs of a group, H, W), full connections (outputs, inputs).
+"""
+
+from functools import cache
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alexrepro.model.formats.torchvision import imagenet_names
+from alexrepro.model.weights import Weights, checked, constant_mean, damaged, extra
+from alexrepro.paper.training import STORED_PX
+from alexrepro.recipes.recipe import Recipe
+from alexrepro.recipes.successors import CAFFE_2013, CAFFENET_2013
+
+# Of Caffe's messages, the fields that matter here: name -> (number, type); `*` is repeated, a capital is a message.
+# Files from before 2014's end have `layers`, whose type is a number; later ones have `layer`, whose type is a word.
+MESSAGES: dict[str, dict[str, tuple[Any, ...]]] = {
+    "BlobShape": {"dim": (1, "int64*")},
+    "BlobProto": {
+        "num": (1, "int32"), "channels": (2, "int32"), "height": (3, "int32"), "width": (4, "int32"),
+        "data": (5, "float*"), "shape": (7, "BlobShape"), "double_data": (8, "double*"),
+    },
+    "LRNParameter": {
+        "local_size": (1, "uint32", "5"), "alpha": (2, "float", "1"), "beta": (3, "float", "0.75"),
+        "norm_region": (4, "int32"), "k": (5, "float", "1"),
+    },
+    "V1LayerParameter": {
+        "name": (4, "string"), "type": (5, "int32"), "blobs": (6, "BlobProto*"), "lrn_param": (18, "LRNParameter"),
+    },
+    "LayerParameter": {
+        "name": (1, "string"), "type": (2, "string"), "blobs": (7, "BlobProto*"), "lrn_param": (118, "LRNParameter"),
+    },
+    "NetParameter": {"layers": (2, "V1LayerParameter*"), "layer": (100, "LayerParameter*")},
+}  # fmt: skip
+KINDS = {4: "Convolution", 14: "InnerProduct", 15: "LRN", 17: "Pooling"}  # numbers of the earlier files
+
+
+def read(path: Path, *, mean: Path | None) -> Weights:
+    """The weights of an eight-stage network of Caffe, with the mean that it was trained with, if that is given.
+
+    Widths, classes and the constants of the normalization are taken from the file; where the normalization stands
+    tells CaffeNet from bvlc_alexnet. Raises Refusal for other networks and damaged files.
+    """
+    net = _parsed("NetParameter", path)
+    layers = [*net.layers, *net.layer]
+    blobs = [[_array(blob, path) for blob in layer.blobs] for layer in layers if layer.blobs]
+    stages = CAFFE_2013.network.stages
+    if [len(pair) for pair in blobs] != [2] * len(stages):
+        raise damaged(path, f"it has {len(blobs)} layers with weights, and AlexNet {len(stages)} of two tensors each")
+    if any(weight.dim() < 2 for weight, _ in blobs):
+        raise damaged(path, "a tensor of weights has fewer than two dimensions")
+    widths = {
+        f"network.{stage.name}.maps": weight.shape[0 if stage.kind == "conv" else -2]
+        for stage, (weight, _) in zip(stages, blobs, strict=True)
+    }
+    recipe = _recipe(layers, path).but(widths)
+    tensors = {}
+    for stage, (weight, bias) in zip(stages, blobs, strict=True):
+        # The earlier files write a full connection as (1, 1, outputs, inputs) and biases as (1, 1, 1, outputs).
+        tensors[f"{stage.name}.weight"] = weight if stage.kind == "conv" else weight.reshape(weight.shape[-2:])
+        tensors[f"{stage.name}.bias"] = bias.flatten()
+    first = f"{stages[0].name}.weight"
+    tensors[first] = tensors[first].flip(1)  # BGR -> RGB
+    mean_image = None if mean is None else read_mean(mean)
+    return checked(Weights(recipe, tensors, mean_image, imagenet_names(recipe.network.classes)), path)
+
+
+def read_mean(path: Path) -> Tensor:
+    """The mean of Caffe's training images as RGB, float32 (3, 256, 256); one value a channel will do.
+
+    Raises Refusal if the file holds neither.
+    """
+    if path.suffix == ".npy":
+        try:
+            found = torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32))
+        except (ValueError, EOFError, TypeError) as error:
+            raise damaged(path, str(error)) from None
+    else:
+        found = _array(_parsed("BlobProto", path), path)
+    found = found.reshape(found.shape[-3:]) if found.dim() == 4 and len(found) == 1 else found
+    if found.shape == (3,):
+        blue, green, red = found.tolist()
+        return constant_mean((red, green, blue))
+    if found.shape != (3, STORED_PX, STORED_PX):
+        raise damaged(path, f"a mean is (3, {STORED_PX}, {STORED_PX}) or (3,), and this is {tuple(found.shape)}")
+    return found.flip(0).contiguous()
+
+
+def _recipe(layers: list[Any], path: Path) -> Recipe:
+    """The recipe whose order of normalization and pooling the file has, with the file's constants (§3.3)."""
+    kinds = [KINDS.get(layer.type, layer.type) for layer in layers]
+    norms = [layer.lrn_param for layer, kind in zip(layers, kinds, strict=True) if kind == "LRN"]
+    if len(norms) != 2 or "Pooling" not in kinds:
+        raise damaged(path, f"it has {len(norms)} layers of response normalization, where AlexNet has 2 and pooling")
+    constants = {(norm.local_size, norm.alpha, norm.beta, norm.k, norm.norm_region) for norm in norms}
+    if len(constants) > 1 or norms[0].norm_region:
+        raise damaged(path, "its normalizations differ, or run within a map")
+    size, alpha, beta, k, _ = constants.pop()
+    base = CAFFE_2013 if kinds.index("LRN") < kinds.index("Pooling") else CAFFENET_2013
+    rounded = {"n": int(size), "alpha": _short(alpha), "beta": _short(beta), "k": _short(k)}
+    return base.but({f"network.norm.{name}": value for name, value in rounded.items()})
+
+
+def _short(value: float) -> float:
+    """A float32 as it was typed: 1e-4, not 9.999999747e-05."""
+    return float(str(np.float32(value)))
+
+
+def _array(blob: Any, path: Path) -> Tensor:
+    """A blob as float32 in its shape, which the earlier files write as four numbers."""
+    values = blob.double_data or blob.data
+    shape = tuple(blob.shape.dim) or (blob.num, blob.channels, blob.height, blob.width)
+    if min(shape) < 1 or prod(shape) != len(values):
+        raise damaged(path, f"a tensor of the shape {shape} has {len(values):,} values")
+    return torch.from_numpy(np.fromiter(values, np.float32, count=len(values)).reshape(shape))
+
+
+def _parsed(message: str, path: Path) -> Any:
+    found = _classes()[message]()
+    try:
+        found.ParseFromString(path.read_bytes())
+    except extra("google.protobuf.message").DecodeError as error:
+        raise damaged(path, f"it is no {message} of Caffe ({error})") from None
+    return found
+
+
+@cache
+def _classes() -> dict[str, Any]:
+    """A class for each message, made from the table above."""
+    descriptors, factory = extra("google.protobuf.descriptor_pb2"), extra("google.protobuf.message_factory")
+    file = descriptors.FileDescriptorProto(name="caffe_fields", package="caffe_fields", syntax="proto2")
+    field_type = descriptors.FieldDescriptorProto
+    for name, fields in MESSAGES.items():
+        message = file.message_type.add(name=name)
+        for field, (number, written, *default) in fields.items():
+            added = message.field.add(name=field, number=number)
+            kind = written.removesuffix("*")
+            added.label = field_type.LABEL_OPTIONAL if kind == written else field_type.LABEL_REPEATED
+            if kind in MESSAGES:
+                added.type, added.type_name = field_type.TYPE_MESSAGE, f".caffe_fields.{kind}"
+            else:
+                added.type = field_type.Type.Value(f"TYPE_{kind.upper()}")
+            if default:
+                (added.default_value,) = default
+    made: dict[str, Any] = factory.GetMessages([file])
+    return {name: made[f"caffe_fields.{name}"] for name in MESSAGES}
