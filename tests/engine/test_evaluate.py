@@ -1,17 +1,24 @@
 """Testing: exact counts, the average of softmax outputs, every image once."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from alexrepro.data.plan import testing_plan
 from alexrepro.data.store import Store
 from alexrepro.data.views import centre_view, ten_views
-from alexrepro.engine import evaluate as evaluation
-from alexrepro.engine.evaluate import evaluate, load_network, ranks
+from alexrepro.engine import testing
+from alexrepro.engine.counting import ranks
+from alexrepro.engine.evaluate import evaluate, load_network
+from alexrepro.engine.evaluation import Findings
 from alexrepro.engine.machine import Machine
 from alexrepro.engine.run import Run, find_evaluations
 from alexrepro.engine.train import train
 from alexrepro.errors import Refusal
+from alexrepro.files import write_json
 from alexrepro.recipes.recipe import Recipe
 
 
@@ -57,12 +64,61 @@ def test_counts_and_loss_equal_a_plain_loop_over_images(
     assert found.loss == pytest.approx(-np.log(true).mean(), rel=1e-5)  # float32 against float64
 
 
+def test_ten_views_count_the_centre_view_exactly_as_it_is_counted_alone(
+    run: Run, stores: dict[str, Store], machine: Machine
+) -> None:
+    alone = evaluate(run, stores["test"], views="centre", machine=machine)
+
+    evaluate(run, stores["test"], views="ten", machine=machine)
+
+    assert [e for e in run.evaluations if (e.split, e.views) == (alone.split, "centre")] == [alone]
+
+
+def test_an_evaluation_says_what_it_was_made_of(run: Run, stores: dict[str, Store], machine: Machine) -> None:
+    found = evaluate(run, stores["val"], views="centre", machine=machine)
+
+    assert found.store == stores["val"].manifest.digest
+    assert (found.ties, found.tied_images) == ("lower class first", 0)
+    assert found.preprocessing is not None
+    assert len(found.preprocessing) == 64
+
+
+def test_an_evaluation_from_before_these_facts_is_read(run: Run, tmp_path: Path) -> None:
+    fields = {
+        "run": "r", "recipe": "tiny", "digest": "0a0fed", "seed": 0, "epochs": 1, "dataset": "d", "split": "d-test",
+        "views": "ten", "images": 10, "top1_correct": 4, "top5_correct": 7, "loss": 1.5,
+    }  # fmt: skip
+    write_json(tmp_path / "evaluations" / "d-test.ten.json", fields)
+
+    (found,) = Findings(tmp_path).evaluations
+
+    assert (found.top1_error, found.tied_images, found.store, found.members) == (0.6, None, None, ())
+
+
+def test_a_count_of_other_images_than_the_stores_is_an_error(
+    run: Run, stores: dict[str, Store], machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(testing, "testing_plan", lambda images, side_px: testing_plan(images - 1, side_px=side_px))
+
+    with pytest.raises(ValueError, match="not every image was tested once"):
+        evaluate(run, stores["test"], views="centre", machine=machine)
+
+
+def test_a_store_without_labels_is_refused(run: Run, stores: dict[str, Store], machine: Machine) -> None:
+    store = Store(stores["test"].path, replace(stores["test"].manifest, labelled=False))
+
+    with pytest.raises(Refusal, match="has no labels") as refused:
+        evaluate(run, store, views="centre", machine=machine)
+
+    assert "--submission" in refused.value.fix
+
+
 def test_the_batch_size_changes_nothing(
     run: Run, stores: dict[str, Store], machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = evaluate(run, stores["test"], views="centre", machine=machine)
 
-    monkeypatch.setattr(evaluation, "BATCH", 5)
+    monkeypatch.setattr(testing, "BATCH", 5)
     split = evaluate(run, stores["test"], views="centre", machine=machine)
 
     assert (split.images, split.top1_correct, split.top5_correct) == (18, whole.top1_correct, whole.top5_correct)

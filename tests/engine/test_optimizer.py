@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from torch.testing import assert_close
 
@@ -101,3 +102,49 @@ def test_a_rate_of_zero_freezes_a_stage_altogether() -> None:
 
     assert torch.equal(model.named_kernels()["conv1.weight"], before)
     assert not model.named_kernels()["conv1.weight"].requires_grad
+
+
+def two_rates(step: int) -> Rates:
+    rate = 0.01 if step < 3 else 0.001
+    return Rates({"conv1": rate, "fc8": rate / 2}, {"conv1": 2 * rate, "fc8": 2 * rate}, has_color_shift=True)
+
+
+def after_five_updates(*, compiles: bool) -> dict[str, torch.Tensor]:
+    """Weights and velocities in float32."""
+    model = build(NETWORK, seed=0)
+    momentum = Momentum(model, TRAINING, compiles=compiles)
+    for step in range(5):
+        for parameter in model.named_kernels().values():
+            generator = torch.Generator().manual_seed(step)
+            parameter.grad = torch.randn(parameter.shape, generator=generator)
+        momentum.step(two_rates(step))
+    weights = {name: parameter.detach() for name, parameter in model.named_kernels().items()}
+    return weights | {f"velocity of {name}": velocity for name, velocity in momentum.velocities.items()}
+
+
+def test_updating_all_stages_at_once_gives_the_bits_of_one_after_the_other() -> None:
+    model = build(NETWORK, seed=0)
+    weights = {name: parameter.detach() for name, parameter in model.named_kernels().items()}
+    expected = weights | {f"velocity of {name}": torch.zeros_like(w) for name, w in weights.items()}
+    for step in range(5):
+        rates = two_rates(step)
+        for name, w in weights.items():
+            stage, _, part = name.partition(".")
+            rate, decay = (rates.weights[stage], 0.0005) if part == "weight" else (rates.biases[stage], 0.0)
+            gradient = torch.randn(w.shape, generator=torch.Generator().manual_seed(step))
+            velocity = expected[f"velocity of {name}"]
+            velocity.mul_(0.9).sub_(gradient, alpha=rate).sub_(w, alpha=rate * decay)
+            w.add_(velocity)
+
+    found = after_five_updates(compiles=False)
+
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.slow
+def test_the_compiled_update_differs_by_rounding_only() -> None:
+    plain, compiled = (after_five_updates(compiles=compiles) for compiles in (False, True))
+
+    # Products are rounded before they are added: half a unit, 2^-25, of terms below 0.1, three times in five updates.
+    for name, expected in plain.items():
+        assert_close(compiled[name], expected, atol=15 * 0.1 * 2**-24, rtol=2**-23)

@@ -4,7 +4,7 @@ import pytest
 
 from alexrepro.engine.schedule import Rates, drops_after, rates_at
 from alexrepro.paper.training import Plateau
-from alexrepro.recipes.catalogue import AS_PRINTED, AS_RUN_2010, AS_RUN_2012
+from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2010, AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from alexrepro.data.store import Store
-from alexrepro.engine import checkpoint
+from alexrepro.engine import checkpoint, signals
 from alexrepro.engine import train as training
 from alexrepro.engine.machine import Machine
 from alexrepro.engine.run import Run
@@ -91,6 +91,29 @@ def test_a_stopped_run_continues_to_the_same_bits(
     assert without_pace(continued) == without_pace(whole)
     assert continued.validations == whole.validations
     assert stopped in ([], [Exit.STOPPED])  # a signal in the very last update finds nothing left to stop
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM], ids=lambda sent: sent.name)
+def test_a_second_signal_ends_the_run_at_once(monkeypatch: pytest.MonkeyPatch, second: signal.Signals) -> None:
+    monkeypatch.setattr(signals, "ECHO_SECONDS", 0.0)
+    monkeypatch.setattr(signals, "ASKED", (signal.SIGINT, signal.SIGTERM))
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with signals.stop_requests() as stop:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert stop() == signal.SIGINT
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), second)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_an_echo_of_a_signal_is_not_a_second_one() -> None:
+    with signals.stop_requests() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+        assert stop() == signal.SIGTERM
 
 
 def test_a_crash_after_a_checkpoint_loses_no_update_and_repeats_no_row(

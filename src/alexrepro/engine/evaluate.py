@@ -1,96 +1,124 @@
-"""Testing: probabilities averaged over views, and exact counts of right answers (§4.1, §2).
+"""Evaluation: exact counts of a run or of an ensemble on a split, saved with the answer for every image (§4.1, §2)."""
 
-The softmax outputs of the views are averaged, and loss, top-1 and top-5 come from the average
-(layer.cu LogregCostLayer). Among equal probabilities the lower class number counts as larger, so that a network that
-says the same of every class earns nothing.
-"""
-
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
-from alexrepro.data.feed import feed
-from alexrepro.data.plan import testing_plan
 from alexrepro.data.store import Store
-from alexrepro.data.views import Pixels, testing_views
+from alexrepro.data.views import Pixels
 from alexrepro.engine import checkpoint
+from alexrepro.engine.cluster import Cluster
+from alexrepro.engine.counting import Counts, least_costs
+from alexrepro.engine.evaluation import Evaluation, Findings, Member
+from alexrepro.engine.images import check_images
 from alexrepro.engine.machine import Machine
-from alexrepro.engine.run import Evaluation, Run
+from alexrepro.engine.run import Run
+from alexrepro.engine.testing import Candidate, answer_all, tested_batches
 from alexrepro.errors import Exit, Refusal
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.results import Views
-from alexrepro.progress import progress
 from alexrepro.recipes.recipe import Recipe
 
-BATCH = 128  # changes the time only
+__all__ = [
+    "candidate_of", "count", "evaluate", "least_costs", "load_network", "load_pixels", "load_weights", "measure",
+    "save_pixels",
+]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Counts:
-    """Right answers among so many images, and the sum of -log p of the true classes."""
-
-    images: int
-    top1_correct: int
-    top5_correct: int
-    loss_sum: float
-
-
-def ranks(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """How many classes come before the true one, (B,): 0 is a right top-1 answer, below 5 a right top-5 answer."""
-    true = probabilities.gather(1, labels[:, None])
-    classes = torch.arange(probabilities.shape[1], device=labels.device)
-    ahead = (probabilities > true) | ((probabilities == true) & (classes < labels[:, None]))
-    return ahead.sum(1)
-
-
-@torch.no_grad()
 def count(
-    model: AlexNet, store: Store, *, recipe: Recipe, pixels: Pixels, views: Views, machine: Machine, title: str
+    model: AlexNet,
+    store: Store,
+    *,
+    recipe: Recipe,
+    pixels: Pixels,
+    views: Views,
+    machine: Machine,
+    title: str,
+    cluster: Cluster | None = None,
 ) -> Counts:
-    """Exact counts of a network on every image of a labelled store, each image once.
+    """Exact counts of a network on every image of a labelled store, each image once; replicas share the images.
 
     Raises Refusal if the network's outputs are not finite.
     """
-    top1 = top5 = 0
-    loss_sum = 0.0
-    with progress(title, total=len(store)) as advance:
-        for batch in feed(store, testing_plan(len(store)), batch=BATCH):
-            moved = batch.to(machine.device)
-            probabilities = _probabilities(
-                model, moved.crops, recipe=recipe, pixels=pixels, views=views, machine=machine
-            )
-            rank = ranks(probabilities, moved.labels)
-            true = probabilities.gather(1, moved.labels[:, None]).double()
-            top1 += int((rank < 1).sum())
-            top5 += int((rank < 5).sum())
-            loss_sum -= float(true.clamp_min(torch.finfo(torch.float32).tiny).log().sum())
-            advance(len(batch), f"top-1 error so far {1 - top1 / (batch.number * BATCH + len(batch)):.1%}")
-    return Counts(len(store), top1, top5, loss_sum)
+    cluster = cluster or Cluster()
+    candidate = Candidate(model, recipe, pixels)
+    batches = tested_batches([candidate], store, views=(views,), machine=machine, title=title, share=cluster.share)
+    mine = reduce(add, (tested.answers[views].counts() for tested in batches))
+    return _complete(reduce(add, cluster.gather(mine)), store)
 
 
-def evaluate(run: Run, store: Store, *, views: Views, machine: Machine) -> Evaluation:
-    """Test the newest checkpoint of a run on a store and save the counts in its folder.
+def evaluate(run: Run, store: Store, *, views: Views, machine: Machine, save_probabilities: bool = False) -> Evaluation:
+    """Test the newest checkpoint of a run on a store; saves counts and predictions in its folder.
 
-    Raises Refusal if the run has no checkpoint, the store has no labels, or the classes differ.
+    Ten views save the centre view's results, too. Raises Refusal if the run has no checkpoint, the store has no
+    labels, or the classes differ.
     """
-    recipe, environment = run.recipe, run.environment
-    _check(run, store)
+    candidate, who = candidate_of(run, store, machine=machine)
+    return measure(who, [candidate], store, views=views, machine=machine, save_probabilities=save_probabilities)[-1]
+
+
+def measure(
+    who: Member,
+    candidates: Sequence[Candidate],
+    store: Store,
+    *,
+    views: Views,
+    machine: Machine,
+    members: Sequence[Member] = (),
+    save_probabilities: bool = False,
+) -> list[Evaluation]:
+    """Counts of a network or of an average of networks on a labelled store, saved with predictions.
+
+    who: the run or the ensemble, with its folder. Returns the evaluation of the centre view, then of the ten if they
+    were asked for.
+    """
+    if not store.manifest.labelled:
+        raise Refusal(
+            f"{store.path} has no labels, so errors cannot be counted.",
+            fix="Choose a labelled split with --store, or write the contest's file with --submission FILE.",
+        )
+    found = answer_all(
+        who, candidates, store, views=views, machine=machine, members=members, save_probabilities=save_probabilities
+    )
+    evaluations = [
+        Evaluation(
+            run=who.run, recipe=who.recipe, digest=who.digest, seed=who.seed, epochs=who.epochs,
+            dataset=store.manifest.dataset, split=about.split, views=about.views,
+            images=counts.images, top1_correct=counts.top1_correct, top5_correct=counts.top5_correct,
+            loss=counts.loss_sum / counts.images,
+            hierarchical_cost=None if counts.cost_sum is None else counts.cost_sum / counts.images,
+            tied_images=counts.tied, store=about.store, preprocessing=about.preprocessing, members=tuple(members),
+        )
+        for about, counts in ((predictions.about, _complete(counts, store)) for predictions, counts in found)
+    ]  # fmt: skip
+    for evaluation in evaluations:
+        Findings(Path(who.run)).save(evaluation)
+    return evaluations
+
+
+def candidate_of(run: Run, store: Store, *, machine: Machine, weight: float = 1.0) -> tuple[Candidate, Member]:
+    """The network of a run's newest checkpoint, ready to be tested on a store, and what is told of it.
+
+    Classes are matched by their names, in ILSVRC WNIDs. Raises Refusal if there is no checkpoint or the classes differ.
+    """
+    check_images(run.recipe, store)
+    environment, wanted = run.environment, list(store.manifest.classes)
+    classes = environment["classes"]
+    if sorted(wanted) != sorted(classes):
+        raise Refusal(
+            f"{store.path} has {len(wanted)} classes that are not the {len(classes)} of {run.folder}.",
+            fix="Choose a store of the same data set with --store, or another run.",
+        )
+    places = {name: place for place, name in enumerate(classes)}
+    order = torch.tensor([places[name] for name in wanted], device=machine.device) if wanted != classes else None
     model, step = load_network(run, machine)
-    split = store.manifest.full_name
-    counts = count(
-        model, store, recipe=recipe, pixels=load_pixels(run, machine), views=views, machine=machine,
-        title=f"{split}, {views} views" if views == "ten" else f"{split}, centre view",
-    )  # fmt: skip
-    evaluation = Evaluation(
-        run=str(run.folder), recipe=recipe.name, digest=recipe.digest, seed=environment["seed"],
-        epochs=step // environment["updates_per_epoch"], dataset=store.manifest.dataset, split=split, views=views,
-        images=counts.images, top1_correct=counts.top1_correct, top5_correct=counts.top5_correct,
-        loss=counts.loss_sum / counts.images,
-    )  # fmt: skip
-    run.save_evaluation(evaluation)
-    return evaluation
+    recipe, epochs = run.recipe, step // environment["updates_per_epoch"]
+    who = Member(str(run.folder), recipe.name, recipe.digest, environment["seed"], epochs, weight)
+    return Candidate(model, recipe, load_pixels(run, machine), weight, order), who
 
 
 def load_network(run: Run, machine: Machine) -> tuple[AlexNet, int]:
@@ -129,32 +157,8 @@ def load_pixels(run: Run, machine: Machine) -> Pixels:
     return Pixels(**load_file(run.pixels_file)).to(machine.device)
 
 
-def _probabilities(
-    model: AlexNet, images: Tensor, *, recipe: Recipe, pixels: Pixels, views: Views, machine: Machine
-) -> Tensor:
-    """Softmax outputs averaged over the views: (B, K), float32."""
-    total, shown = torch.zeros(()), 0
-    side_px = recipe.network.input_px
-    for view in testing_views(images, views=views, side_px=side_px, pixels=pixels, augmentation=recipe.augmentation):
-        with machine.arithmetic(recipe.training):
-            logits = model(view)
-        total, shown = total.to(logits.device) + logits.float().softmax(1), shown + 1
-    if not bool(total.isfinite().all()):
-        raise Refusal(
-            "The network's outputs are not finite.", fix="Its training diverged; see metrics.csv in the run folder.",
-            exit_code=Exit.BAD_DATA,
-        )  # fmt: skip
-    return total / shown
-
-
-def _check(run: Run, store: Store) -> None:
-    if not store.manifest.labelled:
-        raise Refusal(
-            f"{store.path} has no labels, so errors cannot be counted.", fix="Choose a labelled split with --store."
-        )
-    classes = run.environment["classes"]
-    if list(store.manifest.classes) != classes:
-        raise Refusal(
-            f"{store.path} has {len(store.manifest.classes)} classes that are not the {len(classes)} of {run.folder}.",
-            fix="Choose a store of the same data set with --store, or another run.",
-        )
+def _complete(counts: Counts, store: Store) -> Counts:
+    """The counts, once they are known to be those of every image."""
+    if counts.images != len(store):
+        raise ValueError(f"{store.path}: {counts.images:,} images were counted of {len(store):,}")
+    return counts

@@ -1,26 +1,62 @@
-"""Where a run computes: device and number format. Changes the time a run takes, never what is computed."""
+"""Where a run computes, and how: device, number format, compiled loops.
 
+The device and the compiler change the time a run takes and the rounding of its sums; the format is the recipe's.
+"""
+
+import ctypes
 import os
 import platform
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from alexrepro.errors import Exit, Refusal
+from alexrepro.model.alexnet import AlexNet
+from alexrepro.model.compiled import Compiled, can_compile
+from alexrepro.model.normalization import compile_norms
 from alexrepro.paper.training import Training
+
+COMPILED_FROM_VIEWS = 20_000  # half a minute of compiling; 6 ms of a core saved per view of the full-width network
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 @dataclass(frozen=True)
 class Machine:
-    """One device and the processor threads beside it."""
+    """One device and the processor threads beside it; whether loops are compiled for it."""
 
     device: torch.device
+    compiles: bool = False
 
     def arithmetic(self, training: Training) -> AbstractContextManager[Any]:
-        """The context in which the network computes: float32 throughout, or bf16 with float32 weights."""
+        """The context in which the network computes: float32 throughout, or bf16 with float32 weights.
+
+        Whether float32 products may be TF32's is set for the whole process, since the way back is computed outside
+        the context. A processor has no TF32 and computes such a recipe in float32, which is more exact.
+        """
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = training.precision == "tf32"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=training.precision == "bf16")
+
+    def ready(self, model: AlexNet) -> Callable[..., Tensor]:
+        """The network as it is to be called in training; on a GPU that it has for itself, compiled as a whole.
+
+        Elsewhere only its norms are compiled: the rest gains nothing on a processor, and other processes cannot be
+        asked for maps from within compiled code.
+        """
+        if not self.compiles:
+            return model
+        compile_norms(model)
+        if self.device.type == "cuda" and model.wire.processes == 1:
+            return Compiled(model, mode="reduce-overhead")  # CUDA graphs: at batch 128 launches cost as much as work
+        return model
+
+    def wait(self) -> None:
+        """Return once everything that was asked of the device is done."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     def facts(self) -> dict[str, Any]:
         """What the environment file of a run records about the machine."""
@@ -32,13 +68,20 @@ class Machine:
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",
             "processors": os.cpu_count(),
+            "compiled": self.compiles,
         }
 
 
-def find_machine(device: str = "auto") -> Machine:
-    """The machine for `--device`: auto takes a GPU if there is one.
+def is_worth_compiling(views: int) -> bool:
+    """Whether training on so many views, those of all epochs, takes longer than the compiler does."""
+    return views >= COMPILED_FROM_VIEWS
 
-    Turns TF32 off, so that float32 means float32. Raises Refusal when the device is not there.
+
+def find_machine(device: str = "auto", *, compiles: bool = False) -> Machine:
+    """The machine for `--device`: auto takes a GPU if there is one; `compiles` holds where there is a compiler.
+
+    On a processor, memory that is freed stays with the program from now on.
+    Raises Refusal when the device is not there.
     """
     name = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -53,6 +96,14 @@ def find_machine(device: str = "auto") -> Machine:
         raise Refusal(
             f"The device {name} cannot be used: {reason}.", fix="Use --device cpu.", exit_code=Exit.NO_DEVICE
         ) from None
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
-    return Machine(found)
+    if found.type == "cpu":
+        _keep_freed_memory()
+    return Machine(found, compiles=compiles and can_compile(found))
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep large blocks: returned to the system, each costs a page fault per 4 KiB when asked for again."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if platform.system() == "Linux" else None
+    if mallopt is not None:
+        for option in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
+            mallopt(option, 2**31 - 1)

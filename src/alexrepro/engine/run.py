@@ -1,56 +1,30 @@
-"""A run: one recipe, one data set, one seed, one folder. Every file name below `runs/` is spelled here.
+"""A run: one recipe, one data set, one seed, one folder. The file names below `runs/` are spelled here.
 
 runs/<recipe>-<digest>/recipe.toml and <dataset>-seed-<n>/ with environment.json, pixels.safetensors, metrics.csv,
-validation.csv, checkpoints/, evaluations/ and, when it is complete, result.json.
+validation.csv, checkpoints/, what testing leaves (evaluation.py) and, when it is complete, result.json.
 """
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 from filelock import FileLock, Timeout
 
+from alexrepro.engine.evaluation import Evaluation, Findings
 from alexrepro.errors import Exit, Refusal
 from alexrepro.files import read_json, write_json, write_text
-from alexrepro.paper.results import Views
 from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe, from_toml
 
-METRICS = ("step", "epoch", "images", "loss", "rate", "images_per_second")
+__all__ = ["Evaluation", "Run", "find_evaluations", "find_runs", "open_run", "run_of"]
+
+METRICS = ("step", "epoch", "images", "loss", "rate", "images_per_second", "top1_error")
 ASIDE = "aside-"  # how the folder of an earlier run begins once another takes its place
 VALIDATION = ("epoch", "split", "views", "images", "top1_error", "top5_error", "loss")
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Exact counts of one run on one split; loss is the mean of -log p of the true class, in nats."""
-
-    run: str
-    recipe: str
-    digest: str
-    seed: int
-    epochs: int
-    dataset: str
-    split: str
-    views: Views
-    images: int
-    top1_correct: int
-    top5_correct: int
-    loss: float
-
-    @property
-    def top1_error(self) -> float:
-        """Share of images whose most probable class is wrong (§2)."""
-        return 1 - self.top1_correct / self.images
-
-    @property
-    def top5_error(self) -> float:
-        """Share of images whose class is not among the five most probable (§2)."""
-        return 1 - self.top5_correct / self.images
 
 
 @dataclass(frozen=True)
@@ -62,7 +36,7 @@ class Run:
     @cached_property
     def recipe(self) -> Recipe:
         """The recipe, read from the folder above."""
-        return from_toml(self.folder.parent / "recipe.toml")
+        return from_toml(self.recipe_file)
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -73,6 +47,11 @@ class Run:
     def result(self) -> dict[str, Any] | None:
         """What the run reached, or None while it is unfinished."""
         return read_json(self._result) if self._result.exists() else None
+
+    @property
+    def recipe_file(self) -> Path:
+        """The recipe as a file that `train` takes."""
+        return self.folder.parent / "recipe.toml"
 
     @property
     def pixels_file(self) -> Path:
@@ -87,29 +66,24 @@ class Run:
     @property
     def metrics(self) -> list[dict[str, str]]:
         """One row per update."""
-        return _read_rows(self._metrics)
+        return _read_rows(self.metrics_file)
 
     @property
     def validations(self) -> list[dict[str, str]]:
         """One row per validated epoch."""
-        return _read_rows(self._validation)
+        return _read_rows(self.validation_file)
 
     @property
     def evaluations(self) -> list[Evaluation]:
         """Every saved evaluation."""
-        return [Evaluation(**read_json(path)) for path in sorted(self._evaluations.glob("*.json"))]
+        return Findings(self.folder).evaluations
 
     def begin(self, recipe: Recipe, environment: Mapping[str, Any]) -> None:
         """Write the recipe and the environment of a new run, or check that an old one had the same stores."""
         if self._environment.exists():
-            before = self.environment["stores"]
-            if before != environment["stores"]:
-                raise Refusal(
-                    f"{self.folder} was trained on {before}, not on {environment['stores']}.",
-                    fix="Choose its stores with --store, or another folder with --runs.",
-                )
+            self._refuse_if_other(environment)
             return
-        write_text(self.folder.parent / "recipe.toml", recipe.to_toml())
+        write_text(self.recipe_file, recipe.to_toml())
         write_json(self._environment, dict(environment))
 
     def finish(self, result: Mapping[str, Any]) -> None:
@@ -127,22 +101,20 @@ class Run:
 
     def add_metrics(self, rows: Iterable[Sequence[object]]) -> None:
         """Append rows to metrics.csv."""
-        _append(self._metrics, METRICS, rows)
+        _append(self.metrics_file, METRICS, rows)
 
     def add_validation(self, row: Sequence[object]) -> None:
         """Append a row to validation.csv."""
-        _append(self._validation, VALIDATION, [row])
+        _append(self.validation_file, VALIDATION, [row])
 
     def forget_after(self, *, step: int, epoch: int) -> None:
         """Drop rows that a resumed run will write again: later than its checkpoint."""
-        _keep(self._metrics, METRICS, [row for row in self.metrics if int(row["step"]) <= step])
-        _keep(self._validation, VALIDATION, [row for row in self.validations if int(row["epoch"]) <= epoch])
+        _keep(self.metrics_file, METRICS, [row for row in self.metrics if int(row["step"]) <= step])
+        _keep(self.validation_file, VALIDATION, [row for row in self.validations if int(row["epoch"]) <= epoch])
 
     def save_evaluation(self, evaluation: Evaluation) -> Path:
         """Write an evaluation; the newest of a split and its views replaces the one before."""
-        path = self._evaluations / f"{evaluation.split}.{evaluation.views}.json"
-        write_json(path, asdict(evaluation))
-        return path
+        return Findings(self.folder).save(evaluation)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -158,6 +130,20 @@ class Run:
                 exit_code=Exit.CANNOT_CREATE,
             ) from None
 
+    def _refuse_if_other(self, environment: Mapping[str, Any]) -> None:
+        before = self.environment
+        if before["stores"] != environment["stores"]:
+            raise Refusal(
+                f"{self.folder} was trained on {before['stores']}, not on {environment['stores']}.",
+                fix="Choose its stores with --store, or another folder with --runs.",
+            )
+        one, other = (facts.get("began_with") or {"run": "random weights"} for facts in (before, environment))
+        if one["run"] != other["run"]:
+            raise Refusal(
+                f"{self.folder} began with {one['run']}, not with {other['run']}.",
+                fix="Name the same run with --init-from, or another folder with --runs.",
+            )
+
     @property
     def _environment(self) -> Path:
         return self.folder / "environment.json"
@@ -167,16 +153,14 @@ class Run:
         return self.folder / "result.json"
 
     @property
-    def _metrics(self) -> Path:
+    def metrics_file(self) -> Path:
+        """One line per update."""
         return self.folder / "metrics.csv"
 
     @property
-    def _validation(self) -> Path:
+    def validation_file(self) -> Path:
+        """One line per validated epoch."""
         return self.folder / "validation.csv"
-
-    @property
-    def _evaluations(self) -> Path:
-        return self.folder / "evaluations"
 
 
 def run_of(runs: Path, recipe: Recipe, *, dataset: str, seed: int) -> Run:
@@ -232,5 +216,5 @@ def _append(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]
 
 def _keep(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
     if path.exists():
-        lines = [",".join(columns), *(",".join(row[column] for column in columns) for row in rows)]
+        lines = [",".join(columns), *(",".join(row.get(column) or "" for column in columns) for row in rows)]
         write_text(path, "\n".join(lines) + "\n")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alexrepro.paper.network import Stage
-from alexrepro.paper.training import At, Plateau, Script, Training
+from alexrepro.paper.training import At, Decay, Plateau, Script, Training
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,11 @@ class Rates:
     weights: dict[str, float]
     biases: dict[str, float]
     has_color_shift: bool
+
+    @property
+    def can_all_learn(self) -> bool:
+        """Whether no stage is frozen."""
+        return all(rate > 0 for rate in (*self.weights.values(), *self.biases.values()))
 
     @property
     def general(self) -> float:
@@ -28,7 +33,10 @@ def rates_at(training: Training, stages: Sequence[Stage], *, epoch: int, errors:
         weights = {s.name: training.rate * s.rate_factor * share for s in stages}
         return Rates(weights, {s.name: training.bias_rate * share for s in stages}, has_color_shift=True)
     lines = _lines_until(training.schedule, epoch)
-    rates = {s.name: _last(lines, s.name, "rate", training.rate) for s in stages}
+    start = training.rate
+    if isinstance(training.schedule, Decay):
+        start = training.schedule.rate_at(epoch, start=start, epochs=training.epochs)
+    rates = {s.name: _last(lines, s.name, "rate", start) for s in stages}
     biases = {s.name: _last(lines, s.name, "bias_rate", training.bias_rate) for s in stages}
     shifts = [line.color_shift for line in lines if line.color_shift is not None]
     return Rates(
@@ -50,7 +58,7 @@ def drops_after(plateau: Plateau, errors: Sequence[float]) -> int:
     return min(drops, plateau.drops)
 
 
-def _lines_until(script: Script, epoch: int) -> list[At]:
+def _lines_until(script: Script | Decay, epoch: int) -> list[At]:
     return [line for line in script.at if line.epoch <= epoch]
 
 

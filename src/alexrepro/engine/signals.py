@@ -1,6 +1,8 @@
 """Signals that ask a run to stop: they set a flag, and the loop saves and ends at its next step."""
 
+import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -8,25 +10,36 @@ from types import FrameType
 from alexrepro.errors import Exit, Refusal
 
 ASKED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+ECHO_SECONDS = 1.0
 
 
 @contextmanager
 def stop_requests() -> Iterator[Callable[[], signal.Signals | None]]:
-    """A function that tells which signal has arrived, if any; a second signal ends the program as usual."""
-    arrived: list[signal.Signals] = []
+    """A function that tells which signal has arrived, if any; a second signal ends the program as usual.
+
+    What arrives within a second is the same wish: SLURM signals a launcher and its ranks, and the launcher them again.
+    """
+    arrived: list[tuple[signal.Signals, float]] = []
     before = {number: signal.getsignal(number) for number in ASKED}
 
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
     def note(number: int, _frame: FrameType | None) -> None:
-        arrived.append(signal.Signals(number))
-        signal.signal(number, before[signal.Signals(number)])
+        now = time.monotonic()
+        if not arrived:
+            arrived.append((signal.Signals(number), now))
+        elif now - arrived[0][1] > ECHO_SECONDS:
+            restore()
+            os.kill(os.getpid(), number)
 
     for number in ASKED:
         signal.signal(number, note)
     try:
-        yield lambda: arrived[0] if arrived else None
+        yield lambda: arrived[0][0] if arrived else None
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        restore()
 
 
 def stopped(by: signal.Signals, *, step: int) -> Refusal:

@@ -4,32 +4,40 @@ Everything random is drawn from (seed, epoch) or (seed, step), so a run that sto
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from math import isfinite, log
 from pathlib import Path
 from signal import Signals
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from alexrepro.data.feed import Batch, feed
-from alexrepro.data.plan import training_plan
+from alexrepro import __version__
+from alexrepro.data.feed import Batch, Feed, part
 from alexrepro.data.store import Store
 from alexrepro.data.views import training_view
+from alexrepro.engine.cluster import Cluster
 from alexrepro.engine.evaluate import count
+from alexrepro.engine.guards import FlatLoss, enough_memory, flat_refusal, not_finite
+from alexrepro.engine.images import centre_views, check_images
+from alexrepro.engine.inherit import check_source
 from alexrepro.engine.machine import Machine
 from alexrepro.engine.run import Run, run_of
 from alexrepro.engine.schedule import Rates, rates_at
 from alexrepro.engine.signals import stop_requests, stopped
 from alexrepro.engine.trainer import Trainer, environment, result, start
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Refusal
 from alexrepro.keys import key
 from alexrepro.paper.training import Augmentation, Plateau
 from alexrepro.progress import Advance, progress, say
 from alexrepro.recipes.recipe import Recipe
+
+Resume = Literal["auto", "never"]
+Stop = Callable[[], Signals | None]
 
 READ_LOSS_EVERY = 25  # updates; reading waits for the device
 SAVE_EVERY_SECONDS = 600.0  # within an epoch, so that a crash costs ten minutes at most
@@ -43,80 +51,126 @@ def train(
     runs: Path,
     seed: int,
     machine: Machine,
-    resume: Literal["auto", "never"] = "auto",
+    resume: Resume = "auto",
+    source: Run | None = None,
+    cluster: Cluster | None = None,
+    allow_flat_loss: bool = False,
 ) -> Run:
     """Train a recipe on a store until its last epoch; a run that is already there continues or is complete.
 
-    Raises Refusal when asked to stop (after saving), when the loss is not finite, or when the run is not this one's.
+    source: the run that `training.begins_with` takes stages from. cluster: the processes that train together.
+    Raises Refusal when asked to stop (after saving), when the loss is not finite or, unless that is allowed, stays at
+    chance, when a batch does not fit into memory, or when the run is not this one's.
     """
+    cluster = cluster or Cluster()
+    check_source(recipe, source)
+    check_images(recipe, store)
     recipe = recipe.for_classes(len(store.manifest.classes))
     run = run_of(runs, recipe, dataset=store.manifest.dataset, seed=seed)
-    with run.lock(), stop_requests() as stop:
-        if resume == "never":
-            run.set_aside()
-        facts = environment(recipe, store=store, validation=validation, seed=seed, machine=machine)
-        run.begin(recipe, facts)
-        if run.result is not None:
+    with _held(run, cluster), stop_requests() as stop, cluster.ended_by_launcher(stop):
+        cluster.agree(
+            {
+                "alexrepro": __version__, "torch": torch.__version__, "the recipe": f"{recipe.name} {recipe.digest}",
+                "the seed": str(seed), "the store": store.manifest.digest,
+                "the validation store": validation.manifest.digest if validation else "none",
+            }
+        )  # fmt: skip
+        if cluster.is_first:
+            facts = environment(
+                recipe, store=store, validation=validation, seed=seed, machine=machine, cluster=cluster, source=source
+            )
+            _open(run, recipe, facts, resume)
+        if cluster.first(run.result is not None):
             say(f"{run.folder} is complete: {recipe.training.epochs} epochs. Nothing to train.")
             return run
         if validation is None and isinstance(recipe.training.schedule, Plateau):
             say("There are no validation images, so the rate is never divided; prepare some, or choose as-run-2012.")
-        trainer = start(run, recipe, store=store, validation=validation, seed=seed, machine=machine)
-        for epoch in range(trainer.step // trainer.updates_per_epoch + 1, recipe.training.epochs + 1):
-            _train_epoch(trainer, epoch, stop)
-            _validate(trainer, epoch)
-            trainer.save()
-        run.finish(result(trainer))
+        trainer = start(
+            run, recipe, store=store, validation=validation, seed=seed, machine=machine, cluster=cluster, source=source
+        )
+        trainer.flat = None if allow_flat_loss else FlatLoss(recipe.network.classes)
+        _train_epochs(trainer, stop)
+        if cluster.is_first:
+            run.finish(result(trainer))
     return run
 
 
-def _train_epoch(trainer: Trainer, epoch: int, stop: Callable[[], Signals | None]) -> None:
+def _held(run: Run, cluster: Cluster) -> AbstractContextManager[None]:
+    return run.lock() if cluster.is_first else nullcontext()
+
+
+def _open(run: Run, recipe: Recipe, facts: Mapping[str, Any], resume: Resume) -> None:
+    if resume == "never":
+        run.set_aside()
+    run.begin(recipe, facts)
+
+
+def _train_epochs(trainer: Trainer, stop: Stop) -> None:
+    """The rest of the run, from the trainer's step to the last epoch's last update and its checkpoint."""
+    recipe, cluster, device = trainer.recipe, trainer.cluster, trainer.machine.device
+    feed = Feed(
+        trainer.store, batch=recipe.training.batch, side_px=recipe.network.input_px, share=cluster.share,
+        device=device, workers=cluster.feed_workers,
+    )  # fmt: skip
+    with enough_memory(device, batch=recipe.training.batch), feed as images:
+        for epoch in range(trainer.step // trainer.updates_per_epoch + 1, recipe.training.epochs + 1):
+            _train_epoch(trainer, epoch, images, stop)
+            _validate(trainer, epoch)
+            trainer.save()
+    trainer.votes.count()
+
+
+def _train_epoch(trainer: Trainer, epoch: int, images: Feed, stop: Stop) -> None:
     """The rest of an epoch, from the trainer's step to the epoch's last update."""
-    recipe, training = trainer.recipe, trainer.recipe.training
-    errors = [float(row["top1_error"]) for row in trainer.run.validations]
+    recipe, training, cluster = trainer.recipe, trainer.recipe.training, trainer.cluster
+    errors = cluster.first([float(row["top1_error"]) for row in trainer.run.validations])
     rates = rates_at(training, recipe.network.stages, epoch=epoch, errors=errors)
     trainer.momentum.freeze(rates)
     augmentation = recipe.augmentation
     if not rates.has_color_shift:
         augmentation = replace(augmentation, color_shift=None)
-    plan = training_plan(
-        len(trainer.store), seed=trainer.seed, epoch=epoch, augmentation=augmentation,
-        side_px=recipe.network.input_px, reshuffles=training.reshuffles,
-    )  # fmt: skip
+    plan = trainer.plan(epoch)
     first = trainer.step - (epoch - 1) * trainer.updates_per_epoch
     unread: list[tuple[int, int, Tensor]] = []
     with progress(f"epoch {epoch}/{training.epochs}", total=len(plan), done=first * training.batch) as advance:
         since = time.monotonic()
-        for batch in feed(trainer.store, plan, batch=training.batch, first=first):
-            asked = stop()
-            if asked or time.monotonic() - trainer.saved_at > SAVE_EVERY_SECONDS:
+        for batch in images.batches(plan, first=first):
+            is_due = cluster.is_first and time.monotonic() - trainer.saved_at > SAVE_EVERY_SECONDS
+            asked, due = trainer.votes.cast(stop() or 0, is_due)
+            if asked or due:
                 since = _read_losses(trainer, epoch, rates=rates, unread=unread, since=since, advance=advance)
                 trainer.save()
                 if asked:
-                    raise stopped(asked, step=trainer.step)
-            loss = _update(trainer, batch, rates, augmentation)
+                    raise cluster.all_end(stopped(Signals(asked), step=trainer.step))
+            count = min(training.batch, len(plan) - batch.number * training.batch)  # of all replicas
+            loss = _update(trainer, batch, rates, augmentation, count)
             trainer.step += 1
-            unread.append((trainer.step, len(batch), loss))
+            unread.append((trainer.step, count, loss))
             if len(unread) == READ_LOSS_EVERY:
                 since = _read_losses(trainer, epoch, rates=rates, unread=unread, since=since, advance=advance)
         _read_losses(trainer, epoch, rates=rates, unread=unread, since=since, advance=advance)
 
 
-def _update(trainer: Trainer, batch: Batch, rates: Rates, augmentation: Augmentation) -> Tensor:
-    """One update of §5 on one batch; returns the loss before it, still on the device."""
+def _update(trainer: Trainer, batch: Batch, rates: Rates, augmentation: Augmentation, count: int) -> Tensor:
+    """One update of §5 on a batch of so many images, of which this replica has its part.
+
+    Returns its parts of the loss and of the top-1 error before the update, (2,), still on the device.
+    """
     recipe, model = trainer.recipe, trainer.model
-    batch = batch.to(trainer.machine.device)
     views = training_view(
         batch.crops, offsets_px=batch.offsets_px, mirrored=batch.mirrored, colors=batch.colors,
         pixels=trainer.pixels, augmentation=augmentation,
     )  # fmt: skip
-    masks = model.draw_masks(len(batch), key_of_step=key(trainer.seed, "dropout", trainer.step))
+    step = key(trainer.seed, "dropout", trainer.step)
+    masks = model.draw_masks(count, key_of_step=step, rows=part(count, trainer.cluster.share))
     with trainer.machine.arithmetic(recipe.training):
-        logits = model(views, masks)
-    loss = F.cross_entropy(logits.float(), batch.labels)  # the mean over the batch (§5)
+        logits = trainer.forward(views, masks)
+    loss = F.cross_entropy(logits.to(views.dtype), batch.labels, reduction="sum") / count  # the batch's mean (§5)
     loss.backward()  # type: ignore[no-untyped-call]
+    wrong = (logits.detach().argmax(1) != batch.labels).sum().to(loss.dtype) / count
+    trainer.gradients.wait()
     trainer.momentum.step(rates)
-    return loss.detach()
+    return torch.stack([loss.detach(), wrong])
 
 
 def _read_losses(
@@ -125,25 +179,35 @@ def _read_losses(
     """Write the waiting losses to metrics.csv; returns the time. Raises Refusal if one is not finite."""
     if not unread:
         return since
-    losses = torch.stack([loss for _, _, loss in unread]).tolist()
+    found = trainer.cluster.add(torch.stack([seen for _, _, seen in unread]))
+    losses, errors = found[:, 0].tolist(), found[:, 1].tolist()
     now = time.monotonic()
     images = sum(count for _, count, _ in unread)
     pace = round(images / (now - since), 1)
     for (step, _, _), loss in zip(unread, losses, strict=True):
         if not isfinite(loss):
-            raise Refusal(
-                f"The loss became {loss} at update {step:,}, at the rate {rates.general:g}.",
-                fix="Continue from the last checkpoint with a lower rate: --set training.rate=0.005.",
-                exit_code=Exit.BAD_DATA,
-            )
-    trainer.run.add_metrics(
-        (step, epoch, count, f"{loss:.6f}", f"{rates.general:g}", pace)
-        for (step, count, _), loss in zip(unread, losses, strict=True)
-    )
+            raise trainer.cluster.all_end(not_finite(loss, step, rate=rates.general, images=trainer.shown_at(step)))
+    if trainer.cluster.is_first:
+        trainer.run.add_metrics(
+            (step, epoch, count, f"{loss:.6f}", f"{rates.general:g}", pace, f"{error:.6f}")
+            for (step, count, _), loss, error in zip(unread, losses, errors, strict=True)
+        )
+    if trainer.flat is not None:
+        trainer.flat.add(losses)
+        if trainer.flat.is_flat(trainer.step) and rates.can_all_learn:
+            raise trainer.cluster.all_end(_why_flat(trainer, trainer.flat, rates))
     chance = log(trainer.recipe.network.classes)
     advance(images, f"loss {sum(losses) / len(losses):.3f} (chance {chance:.3f}), {pace:,.0f} images/s")
     unread.clear()
     return now
+
+
+def _why_flat(trainer: Trainer, flat: FlatLoss, rates: Rates) -> Refusal:
+    """What a few stored images show of a loss at chance; every rank asks, since towers answer together."""
+    views, labels = centre_views(trainer.store, recipe=trainer.recipe, pixels=trainer.pixels)
+    return flat_refusal(
+        flat, trainer.step, recipe=trainer.recipe, model=trainer.model, views=views, labels=labels, rate=rates.general
+    )  # fmt: skip
 
 
 def _validate(trainer: Trainer, epoch: int) -> None:
@@ -153,8 +217,10 @@ def _validate(trainer: Trainer, epoch: int) -> None:
     split = trainer.validation.manifest.full_name
     counts = count(
         trainer.model, trainer.validation, recipe=trainer.recipe, pixels=trainer.pixels, views="centre",
-        machine=trainer.machine, title=f"epoch {epoch} on {split}",
+        machine=trainer.machine, title=f"epoch {epoch} on {split}", cluster=trainer.cluster,
     )  # fmt: skip
+    if not trainer.cluster.is_first:
+        return
     top1, top5 = 1 - counts.top1_correct / counts.images, 1 - counts.top5_correct / counts.images
     loss = counts.loss_sum / counts.images
     trainer.run.add_validation((epoch, split, "centre", counts.images, f"{top1:.6f}", f"{top5:.6f}", f"{loss:.6f}"))

@@ -1,0 +1,115 @@
+"""What testing leaves behind, in the folder of a run or of an ensemble. The names of those files are spelled here.
+
+evaluations/<split>.<views>.json, predictions/<split>.<views>.parquet, where asked
+probabilities/<split>.<views>.safetensors and breakdowns/<split>.<views>.{classes,confusions}.csv; those of an ensemble
+lie in runs/ensembles/<digest>/.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from alexrepro.files import read_json, write_json
+from alexrepro.paper.results import Views
+
+ENSEMBLES = "ensembles"
+LOWER_FIRST = "lower class first"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of an ensemble and its share of the average; the shares sum to 1."""
+
+    run: str
+    recipe: str
+    digest: str
+    seed: int
+    epochs: int
+    weight: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Exact counts of one run, or of one ensemble, on one split; loss is the mean of -log p of the true class, in nats.
+
+    hierarchical_cost is the mean over images of the least cost among five guesses, where the data set has costs.
+    ties: which of two equal probabilities counts as larger; tied_images: those whose top-1 or top-5 answer hangs on
+    it. store: the digest of the store. preprocessing: the digest of everything between a stored image and the
+    network. The last four are None in files that do not tell.
+    An ensemble has members; its recipe is `ensemble`, its seed 0, and its epochs are the fewest of a member.
+    """
+
+    run: str
+    recipe: str
+    digest: str
+    seed: int
+    epochs: int
+    dataset: str
+    split: str
+    views: Views
+    images: int
+    top1_correct: int
+    top5_correct: int
+    loss: float
+    hierarchical_cost: float | None = None
+    ties: str = LOWER_FIRST
+    tied_images: int | None = None
+    store: str | None = None
+    preprocessing: str | None = None
+    members: tuple[Member, ...] = ()
+
+    @property
+    def top1_error(self) -> float:
+        """Share of images whose most probable class is wrong (§2)."""
+        return 1 - self.top1_correct / self.images
+
+    @property
+    def top5_error(self) -> float:
+        """Share of images whose class is not among the five most probable (§2)."""
+        return 1 - self.top5_correct / self.images
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The files that testing left in the folder of a run or an ensemble."""
+
+    folder: Path
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """Every saved evaluation."""
+        return [_read(path) for path in sorted((self.folder / "evaluations").glob("*.json"))]
+
+    def save(self, evaluation: Evaluation) -> Path:
+        """Write an evaluation; the newest of a split and its views replaces the one before."""
+        path = self.folder / "evaluations" / f"{evaluation.split}.{evaluation.views}.json"
+        write_json(path, asdict(evaluation))
+        return path
+
+    @property
+    def all_predictions(self) -> dict[str, Path]:
+        """Every file of predictions by `<split>.<views>`."""
+        return {path.stem: path for path in sorted((self.folder / "predictions").glob("*.parquet"))}
+
+    def predictions(self, split: str, views: Views) -> Path:
+        """The answers for every image of a split."""
+        return self.folder / "predictions" / f"{split}.{views}.parquet"
+
+    def probabilities(self, split: str, views: Views) -> Path:
+        """The probabilities of every class for every image of a split."""
+        return self.folder / "probabilities" / f"{split}.{views}.safetensors"
+
+    def breakdown(self, split: str, views: Views, table: str) -> Path:
+        """A table of errors by class, or of confusions."""
+        return self.folder / "breakdowns" / f"{split}.{views}.{table}.csv"
+
+
+def find_ensembles(runs: Path) -> list[Evaluation]:
+    """Every evaluation of an ensemble saved below a folder of runs, by digest, split and views."""
+    folders = sorted((runs / ENSEMBLES).glob("*/"))
+    return [evaluation for folder in folders for evaluation in Findings(folder).evaluations]
+
+
+def _read(path: Path) -> Evaluation:
+    fields = read_json(path)
+    members = tuple(Member(**member) for member in fields.pop("members", ()))
+    return Evaluation(**fields, members=members)

@@ -1,0 +1,94 @@
+"""Figure 4's guesses and neighbours against a plain search over all training images."""
+
+import numpy as np
+import pytest
+import torch
+
+from alexrepro.data.store import Store
+from alexrepro.data.views import centre_view
+from alexrepro.engine import features
+from alexrepro.engine.evaluate import load_network, load_pixels
+from alexrepro.engine.features import find_neighbours, last_hidden
+from alexrepro.engine.machine import Machine
+from alexrepro.engine.run import Run
+from alexrepro.engine.saved import Neighbours, load_neighbours
+from alexrepro.engine.train import train
+from alexrepro.errors import Refusal
+from alexrepro.recipes.alexnet_2012 import AS_PRINTED
+from alexrepro.recipes.catalogue import CATALOGUE
+from alexrepro.recipes.recipe import Recipe
+
+
+@pytest.fixture(scope="module")
+def run(stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("runs")
+    return train(recipe, store=stores["train"], validation=None, runs=folder, seed=0, machine=machine)
+
+
+def search(run: Run, stores: dict[str, Store], machine: Machine) -> Neighbours:
+    return find_neighbours(run, train=stores["train"], test=stores["test"], machine=machine)
+
+
+@torch.no_grad()
+def features_of(run: Run, images: np.ndarray, machine: Machine) -> np.ndarray:
+    """What fc2 answers after its response, computed with plain matrix products."""
+    model, _ = load_network(run, machine)
+    mean = load_pixels(run, machine).mean_image
+    view = centre_view(torch.from_numpy(images).permute(0, 3, 1, 2).float() - mean, 224)
+    kernels = model.stages["fc2"].kernels
+    before = model.stages["conv1"](view, None).flatten(1)
+    return (before @ kernels.weight.T + kernels.bias).relu().double().numpy()
+
+
+def all_images(store: Store) -> np.ndarray:
+    images = np.empty((len(store), 256, 256, 3), dtype=np.uint8)
+    for row, image in enumerate(images):
+        store.pixels(row, image)
+    return images
+
+
+def test_the_neighbours_are_those_of_a_plain_search(
+    run: Run, stores: dict[str, Store], machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "BATCH", 7)  # several batches, the last one smaller
+
+    found = search(run, stores, machine)
+
+    wanted, others = (features_of(run, images, machine) for images in (found.queries, all_images(stores["train"])))
+    distances = np.linalg.norm(wanted[:, None] - others[None], axis=2)
+    nearest = np.sort(distances, axis=1)[:, :6]
+    np.testing.assert_allclose(found.distances, nearest, rtol=1e-3, atol=1e-3)  # float32 against float64
+    assert found.about.neighbour_names[0][0] == stores["train"].name(int(distances[0].argmin()))
+    assert found.neighbours.shape == (5, 6, 256, 256, 3)
+
+
+def test_what_was_found_is_kept_with_the_run(run: Run, stores: dict[str, Store], machine: Machine) -> None:
+    found = search(run, stores, machine)
+
+    kept = load_neighbours(run)
+
+    assert kept is not None
+    assert kept.about == found.about
+    assert (kept.about.stage, kept.about.searched, len(kept.about.names)) == ("fc2", 40, 13)
+    np.testing.assert_array_equal(kept.neighbours, found.neighbours)
+    np.testing.assert_allclose(kept.chances.sum(1), 1, rtol=1e-6)  # float32; two classes
+
+
+def test_the_shown_images_are_no_queries_and_the_same_for_every_run(stores: dict[str, Store]) -> None:
+    shown, queries = features._rows_drawn(stores["test"])
+
+    assert (len(shown), len(queries), len({*shown, *queries})) == (8, 5, 13)
+    assert features._rows_drawn(stores["test"]) == (shown, queries)
+
+
+def test_the_last_hidden_stage_is_fc7_whatever_follows_it() -> None:
+    assert last_hidden(AS_PRINTED.network) == "fc7"
+    assert last_hidden(CATALOGUE["net-146-2011"].recipe.network) == "fc7"  # a linear layer of 2048 stands behind it
+
+
+def test_a_store_of_other_classes_is_refused(run: Run, stores: dict[str, Store], machine: Machine) -> None:
+    other = Store(stores["test"].path, stores["test"].manifest)
+    other.manifest = other.manifest.__class__(**{**other.manifest.__dict__, "classes": ("a", "b")})
+
+    with pytest.raises(Refusal, match="other classes"):
+        find_neighbours(run, train=stores["train"], test=other, machine=machine)

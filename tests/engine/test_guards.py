@@ -1,0 +1,136 @@
+"""Runs that cannot come to anything end with the cause."""
+
+from math import log
+from pathlib import Path
+
+import pytest
+import torch
+
+from alexrepro.data.plan import training_plan
+from alexrepro.data.store import Store
+from alexrepro.engine import guards
+from alexrepro.engine import train as training
+from alexrepro.engine.guards import PATIENCE, WINDOW, FlatLoss, enough_memory, fitting, flat_refusal, not_finite
+from alexrepro.engine.machine import find_machine
+from alexrepro.engine.run import Run
+from alexrepro.engine.train import train
+from alexrepro.errors import Exit, Refusal
+from alexrepro.model.alexnet import build
+from alexrepro.paper.training import Script
+from alexrepro.recipes.alexnet_2012 import TINY
+from alexrepro.recipes.recipe import Recipe
+
+
+def watched(losses: list[float], classes: int = 1000) -> FlatLoss:
+    guard = FlatLoss(classes)
+    guard.add(losses)
+    return guard
+
+
+def test_a_loss_at_chance_is_flat_after_some_patience() -> None:
+    flat = [log(1000) + 0.01 * (-1) ** n for n in range(WINDOW)]
+
+    assert watched(flat).is_flat(PATIENCE)
+    assert not watched(flat).is_flat(PATIENCE - 1)
+    assert not watched(flat[1:]).is_flat(PATIENCE)  # a window that is not full
+    assert not watched(flat, classes=1200).is_flat(PATIENCE)  # far enough below ln 1200 = 7.09
+    assert watched([*[3.0] * 1000, *flat]).is_flat(5000)  # only the last window counts
+
+
+def test_a_loss_that_moves_is_not_flat() -> None:
+    assert not watched([6.9 - 0.0003 * n for n in range(WINDOW)]).is_flat(PATIENCE)
+
+
+def refusal(recipe: Recipe) -> Refusal:
+    generator = torch.Generator().manual_seed(0)
+    views = 60 * torch.randn(4, 3, 224, 224, generator=generator)
+    guard = watched([3.0] * WINDOW, classes=20)
+    return flat_refusal(
+        guard, 2000, recipe=recipe, model=build(recipe.network, seed=0), views=views,
+        labels=torch.tensor([0, 1, 2, 3]), rate=0.01,
+    )  # fmt: skip
+
+
+def test_a_flat_loss_names_the_constant_that_hides_the_images() -> None:
+    weak = TINY.but({f"network.conv{n}.weight_std": TINY.network.stage(f"conv{n}").weight_std / 6 for n in (3, 4, 5)})
+
+    hidden, plain = refusal(weak), refusal(TINY)
+
+    assert "After 2,000 updates the loss is 3.0000" in plain.what
+    assert "deviation of 60" in plain.what
+    assert "fc7 answers" in plain.what
+    assert "moves conv1 by" in plain.what
+    assert "The constant hides the images" in hidden.fix
+    assert "The constant hides the images" not in plain.fix
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nine updates are enough to call a loss flat."""
+    monkeypatch.setattr(guards, "PATIENCE", 6)
+    monkeypatch.setattr(guards, "WINDOW", 3)
+    monkeypatch.setattr(training, "READ_LOSS_EVERY", 1)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_run_whose_loss_stays_at_chance_ends_unless_allowed(
+    stores: dict[str, Store], recipe: Recipe, tmp_path: Path
+) -> None:
+    stuck = recipe.but({"training.rate": 1e-9, "training.bias_rate": 1e-9, "training.schedule": Script(()),
+                        "network.fc3.weight_std": 1e-6})  # fmt: skip
+
+    def go(runs: Path, **more: bool) -> Run:
+        cpu = find_machine("cpu")
+        return train(stuck, store=stores["train"], validation=None, runs=runs, seed=0, machine=cpu, **more)
+
+    with pytest.raises(Refusal, match=r"After 6 updates the loss is 0\.693"):
+        go(tmp_path / "stopped")
+    assert go(tmp_path / "allowed", allow_flat_loss=True).result is not None
+
+
+def test_a_loss_that_is_no_number_names_the_images_of_its_update(
+    stores: dict[str, Store], recipe: Recipe, tmp_path: Path
+) -> None:
+    cpu = find_machine("cpu")
+    wild = recipe.but({"training.rate": 1e30})
+
+    with pytest.raises(Refusal, match="at update 2, at the rate 1e\\+30") as refused:
+        train(wild, store=stores["train"], validation=None, runs=tmp_path, seed=0, machine=cpu)
+
+    plan = training_plan(40, seed=0, epoch=1, augmentation=wild.augmentation, side_px=224, reshuffles=True)
+    names = [stores["train"].name(int(row)) for row in plan.order[16:21]]
+    assert f"on {', '.join(names)} and 11 more" in refused.value.what
+
+
+def test_a_loss_that_is_no_number_names_the_images() -> None:
+    found = not_finite(float("nan"), 1234, rate=0.01, images=[f"n{i}.JPEG" for i in range(128)])
+
+    assert "The loss became nan at update 1,234, at the rate 0.01, on n0.JPEG, n1.JPEG" in found.what
+    assert "and 123 more" in found.what
+    assert found.exit_code == Exit.BAD_DATA
+
+
+def test_too_little_memory_names_a_batch() -> None:
+    with (
+        pytest.raises(Refusal, match="A batch of 128 does not fit") as refused,
+        enough_memory(torch.device("cpu"), batch=128),
+    ):
+        raise torch.OutOfMemoryError("Tried to allocate 20.00 GiB. More words.")
+    assert refused.value.what.endswith("of cpu: Tried to allocate 20.00 GiB.")
+    assert refused.value.exit_code == Exit.OUT_OF_MEMORY
+    assert "--batch" in refused.value.fix
+
+
+@pytest.mark.parametrize(
+    ("batch", "fixed", "peak", "total", "expected"),
+    [
+        (128, 1_000, 14_800, 10_000, 64),  # 108 bytes an image; 8,000 are left: 74 images
+        (128, 1_000, 2_280, 1_200, 8),  # 10 bytes an image; 80 are left
+        (128, 1_000, 9_000, 900, 1),  # not even the weights fit
+        (2, 0, 100, 10_000, 1),  # below the batch that failed
+    ],
+)
+def test_the_batch_that_would_fit_is_computed_from_the_bytes_of_an_image(
+    batch: int, fixed: int, peak: int, total: int, expected: int
+) -> None:
+    assert fitting(batch, fixed, peak, total) == expected

@@ -1,0 +1,33 @@
+"""A run never takes images that were cut otherwise than its recipe says."""
+
+from pathlib import Path
+
+import pytest
+
+from alexrepro.data.store import Store
+from alexrepro.engine.images import check_images
+from alexrepro.engine.machine import find_machine
+from alexrepro.engine.train import train
+from alexrepro.errors import Refusal
+from alexrepro.recipes.recipe import Recipe
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"augmentation.square": "warped"}, "of 256 px, cropped; toy wants 256 px, warped"),
+        (
+            {"augmentation.stored_px": 224, "network.input_px": 192, "augmentation.last_offset_px": 32},
+            "toy wants 224 px, cropped",
+        ),
+    ],
+)
+def test_images_of_another_side_or_rule_are_refused(
+    changes: dict[str, object], said: str, recipe: Recipe, stores: dict[str, Store], tmp_path: Path
+) -> None:
+    other, cpu = recipe.but(changes), find_machine("cpu")
+
+    with pytest.raises(Refusal, match=said) as refused:
+        train(other, store=stores["train"], validation=None, runs=tmp_path, seed=0, machine=cpu)
+    assert "--side" in refused.value.fix
+    check_images(recipe, stores["train"])

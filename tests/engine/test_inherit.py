@@ -1,0 +1,80 @@
+"""Fine-tuning: the named stages begin with an earlier run's weights, the others as ever."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from alexrepro.data.store import Store
+from alexrepro.engine import checkpoint
+from alexrepro.engine.evaluate import load_network
+from alexrepro.engine.inherit import inherit
+from alexrepro.engine.machine import Machine
+from alexrepro.engine.run import Run
+from alexrepro.engine.train import train
+from alexrepro.errors import Refusal
+from alexrepro.model.alexnet import build
+from alexrepro.recipes.recipe import Recipe
+
+KEPT = ("conv1", "fc2")
+
+
+@pytest.fixture(scope="module")
+def first(stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("first")
+    return train(recipe, store=stores["train"], validation=None, runs=folder, seed=0, machine=machine)
+
+
+def tuned(recipe: Recipe) -> Recipe:
+    return recipe.but({"training.begins_with": KEPT, "training.epochs": 1}, name="tuned")
+
+
+def test_the_named_stages_begin_where_the_earlier_run_ended(first: Run, recipe: Recipe, machine: Machine) -> None:
+    model, (ended, _) = build(recipe.network, seed=5), load_network(first, machine)
+    fresh = build(recipe.network, seed=5).named_kernels()
+
+    inherit(model, first, KEPT)
+
+    for name, parameter in model.named_kernels().items():
+        source = ended.named_kernels() if name.partition(".")[0] in KEPT else fresh
+        assert torch.equal(parameter, source[name]), name
+
+
+def test_a_fine_tuned_run_notes_its_origin_and_keeps_to_it(
+    first: Run, stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path: Path
+) -> None:
+    def go(source: Run | None) -> Run:
+        return train(tuned(recipe), store=stores["train"], validation=None, runs=tmp_path, seed=1, machine=machine,
+                     source=source)  # fmt: skip
+
+    run = go(first)
+    random = train(recipe.but({"training.epochs": 1}), store=stores["train"], validation=None, runs=tmp_path, seed=1,
+                   machine=machine)  # fmt: skip
+
+    began = run.environment["began_with"]
+    assert (began["run"], began["step"]) == (first.folder.as_posix(), 9)
+    ended, other = (checkpoint.newest(r.checkpoints) for r in (run, random))
+    assert ended is not None
+    assert other is not None
+    assert not torch.equal(ended.weights["conv1.weight"], other.weights["conv1.weight"])
+    with pytest.raises(Refusal, match="began with"):
+        go(random)
+
+
+def test_a_run_that_does_not_fit_is_refused(
+    first: Run, stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path: Path
+) -> None:
+    wider = tuned(recipe).but({"network.fc2.maps": 20})
+    cases = [
+        (tuned(recipe), None, "begins with conv1, fc2 of an earlier run"),
+        (recipe, first, "does not say which stages"),
+        (wider, first, r"fc2.weight has the shape \(20"),
+        (tuned(recipe), replace(first, folder=tmp_path), "no checkpoint"),
+    ]
+
+    for chosen, source, said in cases:
+        with pytest.raises(Refusal, match=said):
+            train(chosen, store=stores["train"], validation=None, runs=tmp_path, seed=0, machine=machine, source=source)
+    with pytest.raises(Refusal, match="name stages: conv1, fc2, fc3"):
+        recipe.but({"training.begins_with": ("conv9",)})

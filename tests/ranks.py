@@ -1,0 +1,38 @@
+"""Several ranks on this machine, started as a launcher would start them, but from a process that has loaded torch."""
+
+import multiprocessing
+import socket
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alexrepro.engine.place import Place
+
+T = TypeVar("T")
+ROOT = str(Path(__file__).parents[1])  # where `tests` is found by the ranks
+
+
+def run_ranks(work: Callable[..., T], size: int, *arguments: Any) -> list[T]:
+    """What every rank returns from `work(place, *arguments)`, in the order of the ranks."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["alexrepro.engine.train"])
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        port = found.getsockname()[1]
+    sys.path.insert(0, ROOT)
+    try:
+        with ProcessPoolExecutor(size, mp_context=context) as pool:
+            places = [Place(r, size, r, size, port=port, store_is_with_first=True) for r in range(size)]
+            under_way = [pool.submit(_alone_on_its_thread, work, place, *arguments) for place in places]
+            return [rank.result() for rank in under_way]
+    finally:
+        sys.path.remove(ROOT)
+
+
+def _alone_on_its_thread(work: Callable[..., T], place: Place, *arguments: Any) -> T:
+    import torch
+
+    torch.set_num_threads(1)
+    return work(place, *arguments)
