@@ -12,9 +12,10 @@ from alexrepro.engine.run import Evaluation
 from alexrepro.errors import Refusal
 from alexrepro.paper import results
 from alexrepro.paper.logbook import logged
-from alexrepro.recipes.catalogue import AS_RUN_2012, TINY
+from alexrepro.recipes.alexnet_2012 import AS_RUN_2012, TINY
 from alexrepro.recipes.variations import find_variation
-from alexrepro.reports.deltas import DeltaRow, LoggedDelta, delta_table
+from alexrepro.reports.deltas import delta_table, reported_delta
+from alexrepro.reports.difference import DeltaRow, LoggedDelta
 from alexrepro.reports.statistics import difference_interval
 
 BASE = Evaluation(
@@ -148,14 +149,50 @@ def test_people_read_signed_points() -> None:
     shown = dict(zip(headings, cells, strict=True))
 
     assert shown["top-1, points (unpaired 95 %)"] == "+2.0 (+1.4 to +2.6)"
-    assert (shown["printed"], shown["noted in 2012"]) == ("+1.4 / +1.2", "+1.4 / +1.1")
+    assert (shown["printed"], shown["noted in 2012"]) == ("+1.4 / +1.2", "+1.37 / +1.15")
 
 
-def test_the_four_files_hold_the_same_numbers(tmp_path: Path) -> None:
+def test_the_files_hold_the_same_numbers(tmp_path: Path) -> None:
     table = delta_table([BASE], {"no-norm": [NO_NORM], "tanh": []})
-    csv, parquet, markdown, as_json = table.save(tmp_path)
+    csv, parquet, markdown, _, as_json = table.save(tmp_path)
 
     assert pd.read_parquet(parquet)["top1_delta"].tolist()[0] == 0.02
     assert pd.read_csv(csv)["top1_delta"].tolist()[0] == 0.02
     assert [r["top1_delta"] for r in json.loads(as_json.read_text())["rows"]] == [0.02, None]
     assert "| no-norm |" in markdown.read_text()
+
+
+def test_a_reported_row_holds_the_printed_and_the_noted_difference_and_no_measurement() -> None:
+    (printed,) = reported_delta(find_variation("no-norm"), base="as-run-2012")
+    cells = printed.cells()
+
+    assert (cells["source"], cells["split"], cells["top1_delta"]) == ("reported", results.VAL_2012, None)
+    assert (cells["reported_top1_delta"], cells["logged_top1_delta"]) == (0.014, 0.01366)
+    with pytest.raises(ValueError, match="what was printed, and where"):
+        replace(printed, split="ilsvrc2010-miniature-test")
+    assert reported_delta(find_variation("tanh"), base="as-run-2012") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "top1_correct", "verdict"),
+    [
+        ("no-norm", 29_300, "reproduced"),  # 1.4 ± 0.6 points, 1.4 printed
+        ("non-overlapping-pooling", 29_850, "within noise"),  # 0.3 ± 0.6 points, 0.4 printed
+        ("no-norm", 30_000, "not reproduced"),  # no difference at all
+        ("tanh", 29_000, None),
+        ("no-dropout", 29_000, None),
+        ("without-conv3", 29_000, "not comparable"),
+    ],
+)
+def test_the_verdict_depends_on_the_interval(name: str, top1_correct: int, verdict: str | None) -> None:
+    top5_correct = 41_000 - round((30_000 - top1_correct) * 1.2 / 1.4)
+
+    found = row([BASE], name, replace(NO_NORM, top1_correct=top1_correct, top5_correct=top5_correct))
+
+    assert found["verdict"] == verdict
+
+
+def test_a_shortened_base_settles_nothing() -> None:
+    short = replace(BASE, digest=AS_RUN_2012.shortened(9).digest, epochs=9)
+
+    assert row([short], "no-norm", replace(NO_NORM, epochs=9, top1_correct=29_300))["verdict"] == "not comparable"

@@ -12,11 +12,13 @@ from alexrepro.engine.run import Evaluation
 from alexrepro.errors import Refusal
 from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
-from alexrepro.recipes.catalogue import AS_RUN_2010, TINY
+from alexrepro.recipes.alexnet_2012 import AS_RUN_2010, TINY
+from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import Experiment, Needs, answer, experiments, find, missing
 
 NEEDS = Needs("as-run-2010", results.TEST_2010, "ten", printed=results.CNN_2010)
 QUESTION = Experiment("question", "A question", Citation("§6"), needs=(NEEDS,), reported=(results.CNN_2010,))
+FOLDER = f"runs/as-run-2010-{AS_RUN_2010.digest}/ilsvrc2010-seed-0"
 FULL = Evaluation(
     run="runs/as-run-2010-ca8da4/ilsvrc2010-seed-0", recipe="as-run-2010", digest=AS_RUN_2010.digest, seed=0,
     epochs=92, dataset="ilsvrc2010", split=results.TEST_2010, views="ten",
@@ -30,12 +32,12 @@ MINIATURE = Evaluation(
 
 
 def measured(*evaluations: Evaluation) -> list[dict[str, Any]]:
-    rows = answer(QUESTION, evaluations).as_dict()["rows"]
+    rows = answer(QUESTION, Evidence(evaluations=evaluations)).as_dict()["rows"]
     return [row for row in rows if row["source"] == "measured"]
 
 
 def test_reported_rows_come_first() -> None:
-    rows = answer(QUESTION, [FULL, MINIATURE]).as_dict()["rows"]
+    rows = answer(QUESTION, Evidence(evaluations=(FULL, MINIATURE))).as_dict()["rows"]
 
     assert [row["source"] for row in rows] == ["reported", "measured", "measured"]
 
@@ -115,21 +117,23 @@ def test_a_variation_of_the_recipe_is_no_answer() -> None:
 
 
 def test_what_is_missing_are_the_commands_that_make_it() -> None:
-    assert missing(QUESTION, [MINIATURE]) == [
+    assert missing(QUESTION, Evidence(evaluations=(MINIATURE,))) == [
         "alexrepro prepare /path/ILSVRC2010",
-        "alexrepro train as-run-2010",
-        "alexrepro evaluate --ten-crop",
+        "alexrepro train as-run-2010 --store ilsvrc2010",
+        f"alexrepro evaluate {FOLDER} --ten-crop",
     ]
 
 
 def test_a_trained_run_is_evaluated_and_not_trained_again() -> None:
     run = "my runs/as-run-2010-ca8da4/ilsvrc2010-seed-0"
 
-    assert missing(QUESTION, [replace(FULL, run=run, views="centre")]) == [f"alexrepro evaluate '{run}' --ten-crop"]
+    assert missing(QUESTION, Evidence(evaluations=(replace(FULL, run=run, views="centre"),))) == [
+        f"alexrepro evaluate '{run}' --ten-crop"
+    ]
 
 
 def test_nothing_is_missing_when_a_full_run_answers() -> None:
-    assert missing(QUESTION, [FULL]) == []
+    assert missing(QUESTION, Evidence(evaluations=(FULL,))) == []
 
 
 def test_every_module_of_the_package_is_found() -> None:

@@ -1,4 +1,4 @@
-"""The rule of honesty cannot be broken, and the four files hold the same numbers."""
+"""The rule of honesty cannot be broken, and the files hold the same numbers."""
 
 import json
 from csv import DictReader
@@ -11,8 +11,9 @@ import pytest
 
 from alexrepro.engine.run import Evaluation
 from alexrepro.paper import results
+from alexrepro.reports.rows import Row, measured_row, reported_row
 from alexrepro.reports.statistics import wilson_interval
-from alexrepro.reports.table import ResultTable, Row, measured_row, reported_row
+from alexrepro.reports.table import COUNT, FRACTION, NUMBER, TEXT, Record, ResultTable
 
 FULL = Evaluation(
     run="runs/as-run-2010-ca8da4/ilsvrc2010-seed-0", recipe="as-run-2010", digest="ca8da4", seed=0, epochs=92,
@@ -117,16 +118,16 @@ def test_a_table_without_rows_is_refused() -> None:
         ResultTable("table-1", "Table 1", ())
 
 
-def test_saving_writes_four_whole_files_and_nothing_else(tmp_path: Path) -> None:
+def test_saving_writes_five_whole_files_and_nothing_else(tmp_path: Path) -> None:
     paths = table().save(tmp_path / "reports")
 
-    assert [path.name for path in paths] == ["table-1.csv", "table-1.parquet", "table-1.md", "table-1.json"]
+    assert [path.name for path in paths] == [f"table-1.{end}" for end in ("csv", "parquet", "md", "tex", "json")]
     assert sorted(paths) == sorted((tmp_path / "reports").iterdir())
 
 
 def test_csv_parquet_and_json_hold_the_same_numbers(tmp_path: Path) -> None:
     expected = table().frame()
-    csv, parquet, _, as_json = table().save(tmp_path)
+    csv, parquet, _, _, as_json = table().save(tmp_path)
     types: dict[Any, Any] = dict(Row.COLUMNS)
     numbers = [name for name, kind in types.items() if kind != "string"]
 
@@ -156,3 +157,19 @@ def test_people_read_how_many_seeds_were_counted() -> None:
 
 def test_a_bar_in_a_cell_does_not_end_it_in_markdown() -> None:
     assert r"| other data \| miniature |" in table().markdown()
+
+
+def test_latex_escapes_what_latex_reads_as_commands() -> None:
+    row = Record({"class": TEXT, "share": FRACTION}, {"class": r"50_% & \input{x}", "share": 0.5})
+
+    latex = ResultTable("records", "Records", (row,)).latex()
+
+    assert r"50\_\% \& \textbackslash input\{x\} & 50.00 \% \\" in latex
+    assert latex.startswith("% Records\n")
+
+
+def test_a_record_shows_its_interval_beside_its_number() -> None:
+    columns = {"images": COUNT, "gap": FRACTION, "gap_low": FRACTION, "gap_high": FRACTION, "loss": NUMBER}
+    row = Record(columns, {"images": 1500, "gap": 0.01, "gap_low": 0.005, "gap_high": 0.015, "loss": 1.23456})
+
+    assert row.shown() == {"images": "1,500", "gap": "1.00 % (0.50 % to 1.50 %)", "loss": "1.235"}

@@ -5,20 +5,28 @@ with the commands that make it.
 """
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
 
-from alexrepro.engine.run import Evaluation
+from matplotlib.figure import Figure
+
+from alexrepro.engine.evaluation import Evaluation
+from alexrepro.engine.run import run_of
 from alexrepro.errors import Exit, Refusal
 from alexrepro.paper.citation import Citation
-from alexrepro.paper.results import Reported, Views
+from alexrepro.paper.results import VAL_2010, Reported, Views
 from alexrepro.recipes.catalogue import CATALOGUE, find_recipe
+from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports import experiments as package_of_experiments
-from alexrepro.reports.table import ResultTable, Row, measured_row, reported_row
+from alexrepro.reports.evidence import Evidence
+from alexrepro.reports.plot import house_style
+from alexrepro.reports.rows import Row, claim_of, judged_row, measured_row, reported_row
+from alexrepro.reports.table import ResultTable
 
 MINIATURE_TEST = "ilsvrc2010-miniature-test"
 MINIATURE_RECIPE = "tiny"  # the miniature is shown beside every experiment, as other data
@@ -41,13 +49,21 @@ class Needs:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A table of the paper: its printed rows, and the measurements that answer it."""
+    """A table, figure or claim of the paper.
+
+    Either its printed rows and the measurements that answer them, or `summarize`, which makes the table itself. A
+    figure has `draw`, which gives None where there is nothing to draw. lacks: the commands for what is missing, where
+    the needs do not say it.
+    """
 
     name: str
     title: str
     cites: Citation
-    needs: tuple[Needs, ...]
-    reported: tuple[Reported, ...]
+    needs: tuple[Needs, ...] = ()
+    reported: tuple[Reported, ...] = ()
+    summarize: Callable[[Evidence], ResultTable] | None = None
+    draw: Callable[[Evidence], Figure | None] | None = None
+    lacks: Callable[[Evidence], list[str]] | None = None
 
 
 def experiments(package: ModuleType = package_of_experiments) -> dict[str, Experiment]:
@@ -79,37 +95,68 @@ def find(name: str) -> Experiment:
     return known[name]
 
 
-def answer(experiment: Experiment, evaluations: Sequence[Evaluation]) -> ResultTable:
-    """The printed rows, then for each need what was measured, then the miniature's rows as other data.
+def answer(experiment: Experiment, evidence: Evidence) -> ResultTable:
+    """The experiment's own table, or the printed rows, what was measured for each need, and the miniature's rows.
 
-    evaluations: as `find_evaluations` gives them; of two with the same seed the first counts.
+    Of two evaluations with the same seed the first counts.
     """
+    if experiment.summarize is not None:
+        return experiment.summarize(evidence)
     rows = [reported_row(printed) for printed in experiment.reported]
     for needed in experiment.needs:
-        rows += _answers(needed, evaluations)
+        rows += measured_rows(needed, evidence.evaluations)
     for views in dict.fromkeys([*(needed.views for needed in experiment.needs), "centre"]):
-        rows += _miniature_rows(evaluations, views=views)
+        rows += miniature_rows(evidence.evaluations, views=views)
     return ResultTable(experiment.name, experiment.title, tuple(rows))
 
 
-def missing(experiment: Experiment, evaluations: Sequence[Evaluation]) -> list[str]:
-    """The commands to type, in order, for the needs that no full run answers; empty if there are none."""
-    commands: list[str] = []
-    for needed in experiment.needs:
-        full = [e for e in evaluations if e.recipe == needed.recipe and not departure(e)]
-        if any((e.split, e.views) == (needed.split, needed.views) for e in full):
-            continue
-        crop = " --ten-crop" if needed.views == "ten" else ""
-        trained = next((e.run for e in full if e.dataset == needed.dataset), None)
-        if trained is not None:
-            commands.append(f"alexrepro evaluate {shlex.quote(trained)}{crop}")
-            continue
-        commands += [
-            f"alexrepro prepare /path/{needed.dataset.upper()}",
-            f"alexrepro train {needed.recipe}",
-            f"alexrepro evaluate{crop}",
-        ]
-    return list(dict.fromkeys(commands))
+def drawn(experiment: Experiment, evidence: Evidence) -> Figure | None:
+    """The experiment's figure; None where it has none, or nothing to draw."""
+    if experiment.draw is None:
+        return None
+    with house_style():
+        return experiment.draw(evidence)
+
+
+def missing(experiment: Experiment, evidence: Evidence) -> list[str]:
+    """The commands to type, in order, for what no full run answers; empty if nothing is missing."""
+    if experiment.lacks is not None:
+        return experiment.lacks(evidence)
+    return list(dict.fromkeys(c for needed in experiment.needs for c in commands_for(needed, evidence.evaluations)))
+
+
+def commands_for(needed: Needs, evaluations: Sequence[Evaluation], *, seed: int = 0) -> list[str]:
+    """The commands that make one measurement; none where a full run has it or where the images cannot be had."""
+    full = [e for e in evaluations if e.recipe == needed.recipe and not departure(e)]
+    recipe = find_recipe(needed.recipe)
+    if any((e.split, e.views) == (needed.split, needed.views) for e in full) or recipe.training.begins_with:
+        return []
+    crop = " --ten-crop" if needed.views == "ten" else ""
+    if needed.split == VAL_2010:  # `evaluate` takes the test split where its labels are public
+        crop += f" --store stores/{VAL_2010}-*"
+    trained = next((e.run for e in full if e.dataset == needed.dataset), None)
+    if trained is not None:
+        return [f"alexrepro evaluate {shlex.quote(trained)}{crop}"]
+    return [
+        prepare_command(needed.dataset),
+        train_command(recipe, dataset=needed.dataset, seed=seed),
+        f"alexrepro evaluate {folder_of(recipe, dataset=needed.dataset, seed=seed)}{crop}",
+    ]
+
+
+def train_command(recipe: Recipe, *, dataset: str, seed: int = 0) -> str:
+    """The command that trains a recipe of the catalogue on a data set of the challenge."""
+    return f"alexrepro train {recipe.name} --store {dataset}" + (f" --seed {seed}" if seed else "")
+
+
+def folder_of(recipe: Recipe, *, dataset: str, seed: int = 0) -> Path:
+    """Where `train` puts that run when no other folder is named."""
+    return run_of(Path("runs"), recipe, dataset=dataset, seed=seed).folder
+
+
+def prepare_command(dataset: str) -> str:
+    """The command that makes the stores of a data set of the challenge."""
+    return f"alexrepro prepare /path/{dataset.upper()}"
 
 
 def grouped(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:
@@ -134,7 +181,13 @@ def departure(evaluation: Evaluation) -> str:
     return ""
 
 
-def _answers(needed: Needs, evaluations: Sequence[Evaluation]) -> list[Row]:
+def why_not_run(recipe: str) -> str:
+    """What stands in the place of a measurement that was not made."""
+    lost = find_recipe(recipe).training.begins_with
+    return "not run: it learns first from collections that are no longer handed out" if lost else "not run"
+
+
+def measured_rows(needed: Needs, evaluations: Sequence[Evaluation]) -> list[Row]:
     """Rows of the full runs that a need asks for, or one that says "not run"; then those of its other runs."""
     asked = (needed.recipe, needed.split, needed.views)
     groups = grouped([e for e in evaluations if (e.recipe, e.split, e.views) == asked])
@@ -143,7 +196,8 @@ def _answers(needed: Needs, evaluations: Sequence[Evaluation]) -> list[Row]:
     if not full:
         rows = [
             Row(needed.recipe, "measured", dataset=needed.dataset, split=needed.split, views=needed.views,
-                recipe=needed.recipe, note="not run")
+                recipe=needed.recipe, note=why_not_run(needed.recipe), verdict="not run" if needed.printed else None,
+                claim=claim_of(needed.printed) if needed.printed else "")
         ]  # fmt: skip
     return rows + [_row(group, needed.printed) for group in groups if departure(group[0])]
 
@@ -151,10 +205,14 @@ def _answers(needed: Needs, evaluations: Sequence[Evaluation]) -> list[Row]:
 def _row(group: Sequence[Evaluation], printed: Reported | None) -> Row:
     how = departure(group[0])
     label = f"{group[0].recipe}, {how.partition(':')[0]}" if how else group[0].recipe
-    return measured_row(group, label=label, printed=printed, note=how if printed else how or "no printed number")
+    row = measured_row(group, label=label, printed=printed, note=how if printed else how or "no printed number")
+    if printed is None:
+        return row
+    return replace(row, claim=claim_of(printed), verdict="not comparable") if how else judged_row(row)
 
 
-def _miniature_rows(evaluations: Sequence[Evaluation], *, views: Views) -> list[Row]:
+def miniature_rows(evaluations: Sequence[Evaluation], *, views: Views) -> list[Row]:
+    """What was measured on the miniature with these views, as other data."""
     asked = (MINIATURE_RECIPE, MINIATURE_TEST, views)
     rows = []
     for group in grouped([e for e in evaluations if (e.recipe, e.split, e.views) == asked]):

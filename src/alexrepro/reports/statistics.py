@@ -4,10 +4,11 @@ Every error is a fraction in 0..1, every interval a pair of fractions.
 """
 
 from collections.abc import Sequence
-from math import hypot
+from dataclasses import dataclass
+from math import hypot, sqrt
 from statistics import fmean, stdev
 
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest, norm
 
 
 def wilson_interval(wrong: int, images: int, *, confidence: float = 0.95) -> tuple[float, float]:
@@ -32,6 +33,41 @@ def difference_interval(
     base_low, base_high = wilson_interval(base_wrong, base_images, confidence=confidence)
     difference = rate - base_rate
     return difference - hypot(rate - low, base_high - base_rate), difference + hypot(high - rate, base_rate - base_low)
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Two-sided p-values of McNemar's test of two error rates on the same images: exact, and the less strict mid-p."""
+
+    exact_p: float
+    mid_p: float
+
+
+def mcnemar(only_first_wrong: int, only_second_wrong: int) -> McNemar:
+    """McNemar's test, from the images on which only one of two networks is wrong; the others say nothing.
+
+    If the networks were equally good, each of these would be either's with the chance of a half. The mid-p value
+    counts the observed split half (Fagerland, Lydersen and Laake, 2013).
+    """
+    discordant, fewer = only_first_wrong + only_second_wrong, min(only_first_wrong, only_second_wrong)
+    if not discordant:
+        return McNemar(1.0, 1.0)
+    exact = binomtest(fewer, discordant).pvalue
+    below = 2 * binom.cdf(fewer - 1, discordant, 0.5) + binom.pmf(fewer, discordant, 0.5)
+    return McNemar(float(exact), float(below))
+
+
+def paired_interval(
+    only_first_wrong: int, only_second_wrong: int, images: int, *, confidence: float = 0.95
+) -> tuple[float, float]:
+    """The interval of the second network's error rate minus the first's on the same images, as fractions.
+
+    Bonett and Price's adjusted Wald interval (2012), which adds one image to each of the two counts.
+    """
+    first, second = (only_first_wrong + 1) / (images + 2), (only_second_wrong + 1) / (images + 2)
+    difference = second - first
+    half = norm.ppf((1 + confidence) / 2) * sqrt((first + second - difference**2) / (images + 2))
+    return float(difference - half), float(difference + half)
 
 
 def mean_and_std(values: Sequence[float]) -> tuple[float, float | None]:

@@ -4,10 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 from alexrepro.engine.run import Evaluation
-from alexrepro.recipes.catalogue import AS_RUN_2010, TINY
+from alexrepro.recipes.alexnet_2012 import AS_RUN_2010, TINY
+from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import answer, find, missing
 
 TABLE = find("table-1")
+FOLDER = f"runs/as-run-2010-{AS_RUN_2010.digest}/ilsvrc2010-seed-0"
 FULL = Evaluation(
     run="runs/as-run-2010-ca8da4/ilsvrc2010-seed-0", recipe="as-run-2010", digest=AS_RUN_2010.digest, seed=0,
     epochs=92, dataset="ilsvrc2010", split="ilsvrc2010-test", views="ten",
@@ -21,7 +23,9 @@ MINIATURE = Evaluation(
 
 
 def rows(source: str, *evaluations: Evaluation) -> list[dict[str, Any]]:
-    return [row for row in answer(TABLE, evaluations).as_dict()["rows"] if row["source"] == source]
+    return [
+        row for row in answer(TABLE, Evidence(evaluations=evaluations)).as_dict()["rows"] if row["source"] == source
+    ]
 
 
 def test_table_1_has_the_three_printed_rows() -> None:
@@ -49,9 +53,9 @@ def test_the_footnote_stands_beside_the_centre_view_only() -> None:
 
 def test_without_runs_table_1_says_not_run_and_what_to_type() -> None:
     assert [row["note"] for row in rows("measured")] == ["not run", "not run"]
-    assert missing(TABLE, []) == [
+    assert missing(TABLE, Evidence()) == [
         "alexrepro prepare /path/ILSVRC2010",
-        "alexrepro train as-run-2010",
-        "alexrepro evaluate --ten-crop",
-        "alexrepro evaluate",
+        "alexrepro train as-run-2010 --store ilsvrc2010",
+        f"alexrepro evaluate {FOLDER} --ten-crop",
+        f"alexrepro evaluate {FOLDER}",
     ]

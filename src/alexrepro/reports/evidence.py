@@ -1,0 +1,35 @@
+"""What reports answer with: the runs below a folder and what was evaluated of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from alexrepro.engine.evaluation import Evaluation, find_ensembles
+from alexrepro.engine.run import Run, find_evaluations, find_runs
+from alexrepro.errors import Refusal
+from alexrepro.progress import say
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Runs, finished or not, the one with the newest checkpoint first, and every saved evaluation of one or several."""
+
+    runs: tuple[Run, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
+    ensembles: tuple[Evaluation, ...] = ()
+
+    def named(self, recipe: str) -> list[Run]:
+        """The runs of a recipe of this name, changed or not, in the order of the runs."""
+        return [run for run in self.runs if run.recipe.name == recipe]
+
+
+def gather(runs: Path) -> Evidence:
+    """Everything below a folder of runs; a run without a recipe that can be read is passed over, saying so."""
+    found = []
+    for run in find_runs(runs):
+        try:
+            assert run.recipe
+            found.append(run)
+        except Refusal as refusal:
+            say(f"Passed over {run.folder}: {refusal.what}")
+    single = (evaluation for evaluation in find_evaluations(runs) if not evaluation.members)
+    return Evidence(tuple(found), tuple(single), tuple(find_ensembles(runs)))

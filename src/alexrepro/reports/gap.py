@@ -1,0 +1,65 @@
+"""Two errors of one network, one minus the other: of two kinds of views, or of two splits.
+
+Gaps are fractions; measured ones carry a 95 % interval, which treats the two counts as independent samples.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from alexrepro.engine.evaluation import Evaluation
+from alexrepro.reports.statistics import difference_interval
+from alexrepro.reports.table import COUNT, FRACTION, TEXT, Cell, Record
+
+COLUMNS = {
+    **dict.fromkeys(("label", "source", "split", "views"), TEXT),
+    **dict.fromkeys(("seeds", "images"), COUNT),
+    **dict.fromkeys(("top1_gap", "top1_low", "top1_high"), FRACTION),
+    **dict.fromkeys(("top5_gap", "top5_low", "top5_high"), FRACTION),
+    **dict.fromkeys(("claim", "verdict", "note", "cites"), TEXT),
+}
+Range = tuple[float | None, float | None]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The difference of two top-1 errors and of two top-5 errors, with the ends of their intervals where measured."""
+
+    top1: float
+    top5: float
+    top1_range: Range = (None, None)
+    top5_range: Range = (None, None)
+
+    def record(self, **facts: Cell) -> Record:
+        """A row of a table; facts: the other columns."""
+        values = {
+            "top1_gap": self.top1, "top1_low": self.top1_range[0], "top1_high": self.top1_range[1],
+            "top5_gap": self.top5, "top5_low": self.top5_range[0], "top5_high": self.top5_range[1],
+        }  # fmt: skip
+        return Record(COLUMNS, {**facts, **values})
+
+
+def printed_gap(one: tuple[float | None, float | None], other: tuple[float | None, float | None]) -> Gap:
+    """The difference of two printed or noted pairs of top-1 and top-5 errors."""
+    assert one[0] is not None
+    assert one[1] is not None
+    assert other[0] is not None
+    assert other[1] is not None
+    return Gap(round(one[0] - other[0], 6), round(one[1] - other[1], 6))
+
+
+def measured_gap(one: Sequence[Evaluation], other: Sequence[Evaluation]) -> Gap:
+    """The difference over the same seeds, counts pooled."""
+    ends = {}
+    for top in ("top1", "top5"):
+        images, other_images = (sum(e.images for e in side) for side in (one, other))
+        wrong, other_wrong = (sum(e.images - getattr(e, f"{top}_correct") for e in side) for side in (one, other))
+        interval = difference_interval(wrong, images, base_wrong=other_wrong, base_images=other_images)
+        ends[top] = wrong / images - other_wrong / other_images, interval
+    return Gap(ends["top1"][0], ends["top5"][0], ends["top1"][1], ends["top5"][1])
+
+
+def same_seeds(one: Sequence[Evaluation], other: Sequence[Evaluation]) -> tuple[list[Evaluation], list[Evaluation]]:
+    """Of two groups the evaluations whose seeds both have, in one order."""
+    by_seed = {e.seed: e for e in other}
+    shared = [e for e in one if e.seed in by_seed]
+    return shared, [by_seed[e.seed] for e in shared]

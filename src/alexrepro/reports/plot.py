@@ -1,0 +1,70 @@
+"""One house style for figures, and figures as files: SVG with real text, and PNG.
+
+Ink and lines stand out on white paper and on a dark page; grounds are transparent in the SVG and white in the PNG.
+"""
+
+import io
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from alexrepro.files import write_bytes, write_text
+
+INK = "#202428"  # pages replace it by the color of their text
+LINES = ("#3a7ec0", "#d2691e", "#2a9d6e", "#a8559a", "#8a7a2a", "#c0504d", "#5c8a8a", "#777777")
+STYLE: dict[Any, Any] = {
+    "text.parse_math": False,  # names of classes are words, whatever is in them
+    "font.family": "sans-serif", "font.size": 9.0, "svg.fonttype": "none",
+    "text.color": INK, "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
+}  # fmt: skip
+DOTS_PER_INCH = 200
+META_SVG = {"Date": None, "Creator": None, "Format": None, "Type": None}
+
+
+def house_style() -> AbstractContextManager[None]:
+    """The context in which figures are drawn."""
+    return rc_context(STYLE)
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """An empty figure, in inches; to be drawn in the house's style."""
+    return Figure(figsize=(width_in, height_in), layout="constrained")
+
+
+def axes(figure: Figure, place: tuple[int, int, int] = (1, 1, 1), *, x: str = "", y: str = "") -> Axes:
+    """A plot with its axes named, without a box around it."""
+    made = figure.add_subplot(*place)
+    made.set_xlabel(x)
+    made.set_ylabel(y)
+    made.spines[["top", "right"]].set_visible(False)
+    return made
+
+
+def picture(figure: Figure, place: tuple[int, int, int] = (1, 1, 1)) -> Axes:
+    """A place for a picture, without axes."""
+    made = axes(figure, place)
+    made.set_axis_off()
+    return made
+
+
+def svg(figure: Figure, *, name: str) -> str:
+    """The figure as SVG; the same figure gives the same text, and its marks are named after `name`."""
+    text = io.StringIO()
+    with rc_context({**STYLE, "svg.hashsalt": name}):
+        figure.savefig(text, format="svg", transparent=True, metadata=META_SVG)
+    return text.getvalue()
+
+
+def save(figure: Figure, folder: Path, *, name: str) -> list[Path]:
+    """Write <name>.svg and <name>.png, each whole or not at all, and return their paths."""
+    paths = [folder / f"{name}.svg", folder / f"{name}.png"]
+    image = io.BytesIO()
+    with rc_context(STYLE):
+        figure.savefig(image, format="png", dpi=DOTS_PER_INCH, facecolor="white", metadata={"Software": None})
+    write_text(paths[0], svg(figure, name=name))
+    write_bytes(paths[1], image.getvalue())
+    return paths

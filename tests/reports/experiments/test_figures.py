@@ -1,0 +1,195 @@
+"""What the figures show, against what can be worked out by hand."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from alexrepro.cli.describe import describe
+from alexrepro.engine.run import Run
+from alexrepro.engine.saved import About, Neighbours, save_neighbours
+from alexrepro.recipes.alexnet_2012 import AS_PRINTED, TINY
+from alexrepro.recipes.catalogue import CATALOGUE
+from alexrepro.recipes.recipe import Recipe
+from alexrepro.reports import plot
+from alexrepro.reports.diagram import draw
+from alexrepro.reports.evidence import Evidence
+from alexrepro.reports.experiment import answer, drawn, find, missing
+from alexrepro.reports.experiments.figure_1 import crossing
+from alexrepro.reports.kernels import colorfulness, sheets
+
+MakeRun = Callable[..., Run]
+
+
+@pytest.mark.parametrize("name", ["figure-1", "figure-3", "figure-4", "training-curves"])
+def test_without_runs_there_is_no_figure_but_a_row_and_the_commands(name: str) -> None:
+    experiment = find(name)
+
+    assert drawn(experiment, Evidence()) is None
+    assert "not run" in str(answer(experiment, Evidence()).as_dict()["rows"])
+    assert missing(experiment, Evidence())[-1].startswith("alexrepro ")
+
+
+def test_the_crossing_of_a_training_error_is_on_the_line_between_two_epochs() -> None:
+    falling = pd.DataFrame({"epoch": [1, 2, 3], "training_error": [0.5, 0.3, 0.1]})
+
+    assert crossing(falling) == pytest.approx(2.25)  # a quarter of the way from 0.3 to 0.1
+    assert crossing(falling[:2]) is None
+    assert crossing(falling[2:].reset_index(drop=True)) == 3
+
+
+def figure_1_run(make_run: MakeRun, name: str, errors: list[float]) -> Run:
+    run = make_run(Recipe(name=name, says="x").but({"network.response": name.rpartition("-")[2]}), dataset="cifar10")
+    rows = [f"{i + 1},{i + 1},8,1.0,0.01,1,{error}" for i, error in enumerate(errors)]
+    header = "step,epoch,images,loss,rate,images_per_second,top1_error"
+    (run.folder / "metrics.csv").write_text("\n".join([header, *rows]) + "\n")
+    return run
+
+
+def test_figure_1_compares_the_epochs_of_both_responses(make_run: MakeRun) -> None:
+    runs = (
+        figure_1_run(make_run, "figure-1-relu", [0.35, 0.25]),
+        figure_1_run(make_run, "figure-1-tanh", [0.80 - 0.05 * epoch for epoch in range(1, 13)]),
+    )
+
+    relu, tanh, ratio = answer(find("figure-1"), Evidence(runs=runs)).as_dict()["rows"]
+
+    assert (relu["epochs_to_25_percent"], tanh["epochs_to_25_percent"]) == (2, pytest.approx(11))
+    assert (ratio["times_sooner"], ratio["verdict"]) == (pytest.approx(5.5), "reproduced")
+    assert drawn(find("figure-1"), Evidence(runs=runs)) is not None
+
+
+def test_a_run_that_notes_no_training_error_is_not_drawn_in_figure_1(make_run: MakeRun) -> None:
+    run = make_run(Recipe(name="figure-1-relu"), dataset="cifar10", losses=(1.0, 0.5))
+
+    relu, _, _ = answer(find("figure-1"), Evidence(runs=(run,))).as_dict()["rows"]
+
+    assert relu["note"] == "not run"
+
+
+@pytest.mark.parametrize("name", ["as-printed", "net-145-half", "net-137", "net-146-2011", "tiny", "caffe-2013"])
+def test_the_drawn_network_names_every_stage_with_its_size(name: str) -> None:
+    network = CATALOGUE[name].recipe.network
+
+    svg = plot.svg(draw(network, title=name), name=name)
+
+    for layer in network.layers():
+        if layer.name in {stage.name for stage in network.stages}:
+            maps, height, width = layer.output[0] // network.towers, *layer.output[1:]
+            assert f">{layer.name}</text>" in svg
+            assert svg.count(f">{height}×{width}×{maps}<" if height > 1 else f">{maps}<") >= network.towers
+
+
+def test_the_drawn_towers_are_linked_where_a_stage_reads_both() -> None:
+    linked, apart = draw(AS_PRINTED.network, title=""), draw(CATALOGUE["net-150"].recipe.network, title="")
+
+    dashed = [sum(p.get_linestyle() == "--" for p in figure.axes[0].patches) for figure in (linked, apart)]
+
+    assert dashed[0] == 8  # conv3, fc6, fc7, fc8, each from the other tower, both ways
+    assert dashed[1] < dashed[0]
+
+
+def test_describe_draws_any_recipe_into_a_file(tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(describe)
+
+    CliRunner().invoke(app, ["tiny", "--set", "network.towers=1", "--svg", str(tmp_path / "tiny.svg")])
+
+    assert ">conv5</text>" in (tmp_path / "tiny.svg").read_text()
+
+
+def test_the_same_figure_is_the_same_file() -> None:
+    once, again = (plot.svg(draw(TINY.network, title="x"), name="x") for _ in range(2))
+
+    assert once == again
+
+
+def test_kernels_are_scaled_together_and_stand_a_pixel_apart() -> None:
+    weights = np.zeros((4, 3, 1, 1), dtype=np.float32)
+    weights[:, :, 0, 0] = [[0, 0, 0], [2, 2, 2], [-2, 0, 2], [1, 1, 1]]  # from -2 to 2 over both towers
+
+    first, second = sheets(weights, towers=2, per_row=2)
+
+    assert first.tolist() == [[[0.5] * 3, [1.0] * 3, [1.0] * 3]]  # gray, the white gap, white
+    assert second.tolist() == [[[0.0, 0.5, 1.0], [1.0] * 3, [0.75] * 3]]
+
+
+def test_forty_eight_kernels_are_three_rows_of_sixteen() -> None:
+    pictures = sheets(np.zeros((96, 3, 11, 11), dtype=np.float32), towers=2)
+
+    assert [picture.shape for picture in pictures] == [(35, 191, 3)] * 2  # 3 and 16 times 11 pixels, and the gaps
+
+
+def test_a_gray_kernel_has_no_color_and_a_kernel_of_opposite_channels_nothing_else() -> None:
+    gray, colored = np.ones((3, 2, 2)), np.stack([np.ones((2, 2)), -np.ones((2, 2)), np.zeros((2, 2))])
+
+    assert colorfulness(np.stack([gray, colored]).astype(np.float32)).tolist() == [0.0, 1.0]
+
+
+def test_figure_3_tells_the_color_of_each_tower(make_run: MakeRun) -> None:
+    weights = np.random.default_rng(0).normal(size=(12, 3, 11, 11))
+    weights[:6] = weights[:6, :1]  # the first tower sees gray
+    evidence = Evidence(runs=(make_run(TINY, weights={"conv1.weight": weights}),))
+
+    gray, colored = answer(find("figure-3"), evidence).as_dict()["rows"]
+
+    assert gray["color_share"] == pytest.approx(0, abs=1e-6)  # float32
+    assert colored["color_share"] > 0.5
+    assert drawn(find("figure-3"), evidence) is not None
+
+
+def made_up_neighbours() -> Neighbours:
+    names = ("wolf, Canis lupus", "$\\frac{1}{0}$ <script>")
+    pictures = np.zeros((2, 256, 256, 3), dtype=np.uint8)
+    return Neighbours(
+        About(3, "fc7", "x-test-1", "x-train-2", 100, names, ("a", "b", "c", "d"), (("e", "f"), ("g", "h"))),
+        images=pictures, labels=np.array([0, 1]), guesses=np.array([[0, 1], [0, 1]]),
+        chances=np.array([[0.75, 0.25], [0.5, 0.5]], dtype=np.float32), queries=pictures,
+        query_labels=np.array([1, 0]), neighbours=np.zeros((2, 2, 256, 256, 3), dtype=np.uint8),
+        neighbour_labels=np.array([[1, 1], [0, 1]]), distances=np.array([[1, 2], [3, 4]], dtype=np.float32),
+    )  # fmt: skip
+
+
+def test_figure_4_lists_guesses_and_neighbours_and_takes_any_name(make_run: MakeRun) -> None:
+    run = make_run(TINY)
+    save_neighbours(run, made_up_neighbours())
+    evidence = Evidence(runs=(run,))
+
+    rows = answer(find("figure-4"), evidence).as_dict()["rows"]
+    figure = drawn(find("figure-4"), evidence)
+
+    assert [(row["image"], row["rank"], row["probability"]) for row in rows[:3]] == [
+        ("a", 1, 0.75), ("a", 2, 0.25), ("b", 1, 0.5)
+    ]  # fmt: skip
+    assert [(row["image"], row["neighbour"], row["distance"]) for row in rows[4:6]] == [
+        ("c", "e", 1.0),
+        ("c", "f", 2.0),
+    ]
+    assert figure is not None
+    svg = plot.svg(figure, name="figure-4")
+    assert ">wolf</text>" in svg
+    assert "$\\frac{1}{0}$ &lt;script&gt;" in svg
+
+
+def test_a_curve_is_the_mean_loss_of_each_epoch_and_leaves_out_half_a_line(make_run: MakeRun) -> None:
+    run = make_run(TINY, losses=(3.0, 1.0, 0.5), errors=(0.9,))
+    with (run.folder / "metrics.csv").open("a") as file:
+        file.write("4,2,16,0.1")
+
+    rows = answer(find("training-curves"), Evidence(runs=(run,))).as_dict()["rows"]
+
+    assert [(row["epoch"], row["loss"], row["top1_error"]) for row in rows] == [(1, 2.0, 0.9), (2, 0.5, None)]
+    assert drawn(find("training-curves"), Evidence(runs=(run,))) is not None
+
+
+def test_a_damaged_checkpoint_is_passed_over(make_run: MakeRun) -> None:
+    run = make_run(TINY, weights={"conv1.weight": np.zeros((12, 3, 11, 11))})
+    newer = run.checkpoints / "step-000000003"
+    newer.mkdir()
+    (newer / "model.safetensors").write_bytes(b"half a file")
+
+    assert drawn(find("figure-3"), Evidence(runs=(run,))) is not None

@@ -1,0 +1,72 @@
+"""Two runs on the same images, and errors by class, against tables that are counted by hand."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alexrepro.engine.evaluation import Findings
+from alexrepro.engine.predictions import About, Predictions, write_predictions
+from alexrepro.errors import Refusal
+from alexrepro.reports.breakdown import breakdown
+from alexrepro.reports.comparison import compare
+
+ABOUT = About(
+    "run", 1, "set-test", "ten", "5704e", "9e0ce55", tuple("abcdef"), ("ant", "bee", "cow", "dog", "eel", "fox")
+)
+LABELS = np.array([0, 0, 0, 1, 1, 2])
+FIRST = np.array([[0, 1, 2, 3, 4], [1, 0, 2, 3, 4], [1, 2, 3, 4, 5], [1, 0, 2, 3, 4], [0, 2, 3, 4, 5], [0, 1, 3, 4, 5]])
+RANKS = np.array([0, 1, 5, 0, 5, 5])
+PREDICTIONS = Predictions(
+    ABOUT, tuple("uvwxyz"), LABELS, FIRST, np.full((6, 5), 0.2, dtype=np.float32), np.full(6, -1.6), RANKS
+)
+
+
+def saved(folder: Path, predictions: Predictions) -> Path:
+    write_predictions(predictions, Findings(folder).predictions(predictions.about.split, predictions.about.views))
+    return folder
+
+
+def test_images_are_sorted_by_who_is_wrong(tmp_path: Path) -> None:
+    better = replace(PREDICTIONS, ranks=np.array([1, 0, 0, 0, 0, 4]))
+
+    top1, top5 = compare(saved(tmp_path / "a", PREDICTIONS), saved(tmp_path / "b", better))
+
+    assert (top1.both_wrong, top1.only_first_wrong, top1.only_second_wrong) == (1, 3, 1)
+    assert (top5.both_wrong, top5.only_first_wrong, top5.only_second_wrong) == (0, 3, 0)
+    assert top1.errors == pytest.approx((4 / 6, 2 / 6))
+    assert top1.difference == pytest.approx(-2 / 6)
+    assert top1.interval[0] < -2 / 6 < top1.interval[1]
+    assert top5.as_dict()["exact_p"] == pytest.approx(2 / 8)
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        (replace(PREDICTIONS, about=replace(ABOUT, store="other")), "the store differs"),
+        (replace(PREDICTIONS, names=tuple("uvwxyZ")), "the file names differs"),
+        (replace(PREDICTIONS, about=replace(ABOUT, views="centre")), "no predictions of the same split and views"),
+        (replace(PREDICTIONS, about=replace(ABOUT, split="set-val")), "no predictions of the same split and views"),
+    ],
+)
+def test_other_images_or_views_are_not_compared(tmp_path: Path, other: Predictions, what: str) -> None:
+    folders = saved(tmp_path / "a", PREDICTIONS), saved(tmp_path / "b", other)
+
+    with pytest.raises(Refusal, match=what):
+        compare(*folders)
+
+
+def test_the_breakdown_counts_classes_and_confusions() -> None:
+    tables = breakdown(PREDICTIONS)
+
+    assert tables["classes"].to_numpy().tolist() == [
+        ["c", "cow", 1, 1, 1, 1.0, 1.0],
+        ["a", "ant", 3, 2, 1, 2 / 3, 1 / 3],
+        ["b", "bee", 2, 1, 1, 0.5, 0.5],
+    ]
+    assert tables["confusions"].to_numpy().tolist() == [
+        ["a", "ant", "b", "bee", 2],
+        ["b", "bee", "a", "ant", 1],
+        ["c", "cow", "a", "ant", 1],
+    ]

@@ -1,0 +1,150 @@
+"""The page: valid, alone, escaped, and right about each claim."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from alexrepro.engine.evaluation import Evaluation
+from alexrepro.engine.run import Run
+from alexrepro.paper.results import TEST_2010
+from alexrepro.recipes.alexnet_2012 import AS_RUN_2010, TINY
+from alexrepro.recipes.recipe import Recipe
+from alexrepro.reports.evidence import Evidence, gather
+from alexrepro.reports.experiment import experiments
+from alexrepro.reports.made import make
+from alexrepro.reports.page import inline_svg, judged, page
+from alexrepro.reports.provenance import provenance, sentence
+
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+HOSTILE = "<script>alert(1)</script>&\"'"
+NAMES = ("table-1", "figure-2", "training-curves")  # a table, a figure, and one of runs
+
+
+class Page(HTMLParser):
+    """Reads a page as a browser does; fails where elements do not nest."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+        self.scripts = 0
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
+        self.scripts += tag == "script"
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def page_of(evidence: Evidence) -> str:
+    reports = [make(experiment, evidence) for name, experiment in experiments().items() if name in NAMES]
+    return page(reports, evidence, made_at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC))
+
+
+@pytest.fixture(scope="module")
+def html(make_runs_in: Callable[[Path], Callable[..., Run]], tmp_path_factory: pytest.TempPathFactory) -> str:
+    run = make_runs_in(tmp_path_factory.mktemp("page"))(
+        TINY, losses=(3.0, 2.0, 1.0), errors=(0.9,), machine={"device": HOSTILE}
+    )
+    return page_of(gather(run.folder.parent.parent))
+
+
+def test_every_element_of_the_page_is_closed_and_every_mark_is_unique(html: str) -> None:
+    found = Page(html)
+
+    assert found.open == []
+    assert len(found.ids) == len(set(found.ids))
+    assert {address.removeprefix("#") for address in found.addresses} <= set(found.ids)
+
+
+def test_the_page_loads_nothing_from_anywhere(html: str) -> None:
+    assert "://" not in html
+    assert "default-src 'none'" in html
+    assert all(address.startswith(("#", "data:")) for address in Page(html).addresses)
+
+
+def test_names_from_files_are_text_on_the_page(html: str) -> None:
+    assert HOSTILE not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert Page(html).scripts == 1  # the one that changes light and dark
+
+
+def test_a_hostile_recipe_name_stays_text_in_tables_and_figures(make_run: Callable[..., Run], tmp_path: Path) -> None:
+    run = make_run(Recipe(name="x<img src=y onerror=z>", says="x").but({"training.epochs": 1}), losses=(1.0,))
+
+    html = page_of(Evidence(runs=(run,)))
+
+    assert "<img" not in html
+    assert html.count("x&lt;img src=y") >= 3  # curve, table, run
+
+
+def test_a_run_in_progress_is_on_the_page(html: str) -> None:
+    assert "epoch 2 of 30" in html
+    assert "alexrepro train tiny --store ilsvrc2010-miniature --seed 0" in html
+    assert "ilsvrc2010-miniature-train-abc123" in html
+
+
+def test_a_page_without_runs_says_how_to_begin() -> None:
+    assert "There is no run yet." in page_of(Evidence())
+
+
+def test_a_claim_has_one_verdict_and_a_measurement_counts_before_none(evaluation: Callable[..., Evaluation]) -> None:
+    full = evaluation(AS_RUN_2010, split=TEST_2010, images=150_000, top1_correct=93_900, top5_correct=124_600)
+    shortened = replace(full, digest=AS_RUN_2010.shortened(9).digest, epochs=9)
+    table_1 = experiments()["table-1"]
+
+    by_evidence = [
+        {one.claim: one for one in judged([make(table_1, Evidence(evaluations=found))])}
+        for found in ((), (shortened,), (shortened, full))
+    ]
+
+    claim = "CNN: 37.5 % / 17.0 % on ilsvrc2010-test, ten"
+    assert [claims[claim].verdict for claims in by_evidence] == ["not run", "not comparable", "reproduced"]
+    assert by_evidence[2][claim].measured == "37.4 % (37.2–37.6) / 16.9 % (16.7–17.1)"
+    assert by_evidence[1][claim].measured == "shortened: 9 of 92 epochs"  # no number beside the printed one
+    assert len(by_evidence[0]) == 2  # and the centre view
+
+
+def test_an_inline_figure_has_no_declarations_and_marks_of_its_own() -> None:
+    body = '<g id="a"/><use xlink:href="#a" fill="#202428"/></svg>'
+    svg = f'<?xml version="1.0"?>\n<svg xmlns="x" width="9pt" height="9pt">{body}'
+
+    assert inline_svg(svg, name="f") == '<svg><g id="f-a"/><use xlink:href="#f-a" fill="currentColor"/></svg>'
+
+
+def test_a_recipe_is_told_as_a_sentence() -> None:
+    assert sentence(TINY) == f"tiny-{TINY.digest}, as in the catalogue"
+    assert sentence(TINY.but({"training.batch": 16})) == "like tiny, but training.batch 32 → 16"
+    assert sentence(TINY.but({"network.norm": None, "training.epochs": 3})) == (
+        "like tiny, but without network.norm; training.epochs 30 → 3"
+    )
+    assert sentence(TINY.shortened(2)).endswith("training.epochs 30 → 2; another training.schedule.at")
+    assert re.match(
+        r"like as-printed, but training.batch 128 → 8", sentence(Recipe("own", "x").but({"training.batch": 8}))
+    )
+
+
+def test_the_command_of_a_changed_run_names_its_recipe_file(make_run: Callable[..., Run]) -> None:
+    run = make_run(TINY.but({"training.batch": 16}), is_complete=True)
+
+    found = provenance(run)
+
+    assert found.command == f"alexrepro train {run.folder.parent / 'recipe.toml'} --store ilsvrc2010-miniature --seed 0"
+    assert (found.state, found.facts["finished"]) == ("complete", "2026-01-02T03:04:05+00:00")
