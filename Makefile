@@ -1,29 +1,53 @@
 # Two commands on a fresh machine, nothing before them: `make reproduce-table1` and `make test`.
-# ILSVRC2010=/path/to/ILSVRC2010 makes the first one run on the real photographs.
+# ILSVRC2010=/path/to/ILSVRC2010 makes the first one run on the real photographs; table 2 asks for ILSVRC2012=/path.
 
 PYTHON ?= python3
 BIN := .venv/bin
 ALEXREPRO := $(BIN)/alexrepro
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 STAMP := .venv/.installed
+SIMD := .venv/simd
 RECIPE := $(if $(ILSVRC2010),as-run-2010,tiny)
 DATASET := $(if $(ILSVRC2010),ilsvrc2010,ilsvrc2010-miniature)
+SHORT := --epochs 2
+RECIPE_2012 := $(if $(ILSVRC2012),as-run-2012,tiny $(SHORT))
+DATASET_2012 := $(if $(ILSVRC2012),ilsvrc2012,ilsvrc2010-miniature)
+SEEDS_2012 := $(if $(ILSVRC2012),0 1 2 3 4,0 1)
+ABLATED_2012 := no-norm non-overlapping-pooling tanh without-conv3 without-conv4 without-conv5 no-color-shift \
+  no-dropout no-crops no-weight-decay
+MINIATURE_SAID := This is the built-in miniature, 20 classes of drawn shapes, and the trainings are short.
 RUN_OF := $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["run"])'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-fast check fix docs lock reproduce-table1 clean
+.PHONY: help setup simd test test-fast check fix docs lock reproduce-table1 reproduce-table2 \
+  reproduce-ablations reproduce-figures reproduce-all clean
 
 help: ## List the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
 
-setup: $(STAMP) ## Make .venv from the lock file
+setup: ## Make .venv from the lock file; takes back `make simd`
+	@test ! -d $(SIMD) || rm -f $(STAMP)
+	@$(MAKE) --no-print-directory $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo 'alexrepro needs Python 3.11 or newer; name one with: make setup PYTHON=python3.12'; exit 78; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	test ! -d $(SIMD) || { $(PIP) uninstall --yes pillow-simd && rm -r $(SIMD); }
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-build-isolation --no-deps -e .
 	touch $@
+
+simd: $(STAMP) ## Swap Pillow for pillow-simd (builds it: needs gcc and the headers of libjpeg and zlib)
+	grep ^pybind11 requirements-simd.txt | $(PIP) install --require-hashes -r /dev/stdin
+	CC="cc$(shell grep -qs avx2 /proc/cpuinfo && echo ' -mavx2')" $(PIP) wheel --require-hashes --no-deps \
+	  --no-build-isolation --no-cache-dir -w $(SIMD) -r requirements-simd.txt
+	$(PIP) uninstall --yes pillow
+	$(PIP) install --no-index --no-deps --force-reinstall $(SIMD)/pillow_simd-*.whl
+	@$(BIN)/python -c 'from PIL import features; print("pillow-simd", features.version("pil"), \
+	  "is in the place of Pillow;", \
+	  "it has" if features.check("webp") else "without the headers of libwebp it has no", "WebP.")'
+	@echo 'Bring Pillow back with: make setup'
 
 reproduce-table1: $(STAMP) ## Table 1, on ILSVRC2010=/path or else on the built-in miniature
 ifndef ILSVRC2010
@@ -31,8 +55,44 @@ ifndef ILSVRC2010
 endif
 	$(ALEXREPRO) prepare '$(or $(ILSVRC2010),miniature)'
 	run="$$($(ALEXREPRO) train $(RECIPE) --store $(DATASET) --json | $(RUN_OF))" && \
-	  $(ALEXREPRO) evaluate "$$run" && $(ALEXREPRO) evaluate "$$run" --ten-crop
+	  $(ALEXREPRO) evaluate "$$run" --ten-crop
 	$(ALEXREPRO) report table-1
+
+reproduce-table2: $(STAMP) ## Table 2, on ILSVRC2012=/path (five trainings) or else on the built-in miniature
+	@test -n '$(ILSVRC2012)' || echo 'No ILSVRC2012=/path was given. $(MINIATURE_SAID)' >&2
+	$(ALEXREPRO) prepare '$(or $(ILSVRC2012),miniature)'
+	set -e; runs=; for seed in $(SEEDS_2012); do \
+	  run="$$($(ALEXREPRO) train $(RECIPE_2012) --store $(DATASET_2012) --seed $$seed --json | $(RUN_OF))"; \
+	  $(ALEXREPRO) evaluate "$$run" --ten-crop; runs="$$runs $$run"; done; \
+	$(ALEXREPRO) evaluate $$runs --ten-crop
+	$(ALEXREPRO) report table-2
+
+reproduce-ablations: $(STAMP) ## Ablations and claims, on ILSVRC2010=/path and ILSVRC2012=/path or the miniature
+ifdef ILSVRC2010
+	$(ALEXREPRO) prepare '$(ILSVRC2010)'
+	$(ALEXREPRO) ablate one-tower --base as-run-2010 --store ilsvrc2010
+endif
+ifdef ILSVRC2012
+	$(ALEXREPRO) prepare '$(ILSVRC2012)'
+	$(ALEXREPRO) ablate $(ABLATED_2012) --base as-run-2012 --store ilsvrc2012
+endif
+ifeq ($(ILSVRC2010)$(ILSVRC2012),)
+	@echo 'Neither ILSVRC2010=/path nor ILSVRC2012=/path was given. $(MINIATURE_SAID)' >&2
+	$(ALEXREPRO) prepare miniature
+	$(ALEXREPRO) ablate one-tower no-norm --base tiny --store ilsvrc2010-miniature $(SHORT)
+endif
+	$(ALEXREPRO) report ablations
+	$(ALEXREPRO) report claims
+
+reproduce-figures: $(STAMP) ## Figures 1 to 4 and training curves, on ILSVRC2010=/path or the miniature
+	@test -n '$(ILSVRC2010)' || echo 'No ILSVRC2010=/path was given. $(MINIATURE_SAID)' >&2
+	$(ALEXREPRO) prepare '$(or $(ILSVRC2010),miniature)'
+	run="$$($(ALEXREPRO) train $(RECIPE) $(if $(ILSVRC2010),,$(SHORT)) --store $(DATASET) --json | $(RUN_OF))" && \
+	  $(ALEXREPRO) features "$$run"
+	for name in figure-1 figure-2 figure-3 figure-4 training-curves; do $(ALEXREPRO) report $$name || exit; done
+
+reproduce-all: reproduce-table1 reproduce-table2 reproduce-ablations reproduce-figures ## Everything, and one page
+	$(ALEXREPRO) report --page
 
 test: $(STAMP) ## The test suite
 	$(BIN)/python -m pytest

@@ -2,13 +2,16 @@
 
 import json
 import sys
+from collections import Counter
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from alexrepro.cli.reference import cli_reference, markdown_table
 from alexrepro.cli.show import percent
-from alexrepro.recipes.catalogue import AS_PRINTED, AS_RUN_2012, CATALOGUE, Entry
+from alexrepro.paper.statements.statement import Status
+from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2012
+from alexrepro.recipes.catalogue import CATALOGUE, Entry
 from alexrepro.recipes.fields import flatten
 from alexrepro.recipes.ledger import Row, ledger, shown
 from alexrepro.recipes.recipe import Recipe, differences
@@ -34,7 +37,8 @@ def _recipes() -> str:
         NOTE,
         "# Recipes and variations",
         "A recipe holds every field that can change a number. `alexrepro train NAME` trains one; without a name, the\n"
-        "recipe is chosen by the data set. The expected results are those noted in the released 2012 code.",
+        "recipe is chosen by the data set. The expected results are those noted in the released 2012 code, or\n"
+        "published with the weights of later networks.",
         markdown_table(("recipe", "like", "says", "epochs", "expected"), catalogue),
         *(_departures(entry) for entry in CATALOGUE.values() if entry.like),
         "## Variations",
@@ -47,7 +51,8 @@ def _recipes() -> str:
 
 def _catalogue_row(entry: Entry) -> list[str]:
     expected = "; ".join(
-        f"{percent(e.top1_error)} / {percent(e.top5_error)} on {e.split} ({e.views})" for e in entry.expected
+        f"{' / '.join(filter(None, (percent(e.top1_error), percent(e.top5_error))))} on {e.split} ({e.views})"
+        for e in entry.expected
     )
     recipe = entry.recipe
     return [f"`{recipe.name}`", entry.like or "", recipe.says, str(recipe.training.epochs), expected or "not known"]
@@ -87,7 +92,8 @@ def _fidelity() -> str:
         NOTE,
         "# Fidelity ledger",
         "What the paper prints, what the released 2012 code and its notebook show was run, and where each value comes\n"
-        "from. `alexrepro facts` prints the same rows.",
+        "from. `alexrepro facts` prints the same rows, and `alexrepro facts P16` one of them in full.",
+        *_statements(rows["statements"]),
         "## Where what was run departs from the text",
         "Every field in which `as-run-2012` differs from `as-printed`:",
         _difference_table(AS_PRINTED, AS_RUN_2012),
@@ -103,11 +109,43 @@ def _fidelity() -> str:
         "In points, the variation minus the paper's network. The split is the one of the notes; the text names none.",
         markdown_table(("change", "section", "split", "top-1 / top-5", "says"), map(_delta_row, rows["deltas"])),
         "## Results noted in the released code",
+        "From the parameter files `layer-params-<config>.cfg`.",
         markdown_table(
-            ("config", "file", "split", "views", "top-1", "top-5", "loss"), map(_logged_row, rows["logged"])
+            ("config", "says", "split", "views", "epochs", "top-1", "top-5", "loss"), map(_logged_row, rows["logged"])
         ),
+        "## Entries of the challenge of 2012",
+        "From the official results page; the networks are those that the name of the submitted file lists.",
+        markdown_table(("entry", "networks", "split", "top-5"), map(_submitted_row, rows["submitted"])),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _statements(rows: list[Row]) -> list[str]:
+    counts = Counter(row["status"] for row in rows)
+    return [
+        "## What the paper says, and what the released code does beyond it",
+        "Statements of the paper are numbered P, traits of the released 2012 code S, both in our words. *Here* tells\n"
+        "what becomes of them: *as printed* is what `as-printed` does, *as run* what `as-run-2012` does; *not run*\n"
+        "can be measured with this code and has not been. A field shows its value in\n"
+        "`as-printed` and, where it differs, the one in `as-run-2012` in bold. The last column names the tests that\n"
+        "fail if this changes, or the recipe or experiment that measures it.",
+        ", ".join(f"{counts[status]} {status}" for status in get_args(Status) if counts[status]) + ".",
+        markdown_table(
+            ("", "source", "says", "in 2012", "here", "fields of a recipe", "pinned by"), map(_statement_row, rows)
+        ),
+    ]
+
+
+def _statement_row(row: Row) -> list[str]:
+    here = f"**{row['status']}**" + (f": {row['note']}" if row["note"] else "")
+    fields = "<br>".join(map(_value_of_field, row["fields"]))
+    pins = "<br>".join(f"`{pin.removeprefix('tests/')}`" for pin in row["pins"])
+    return [row["id"], row["source"], row["says"], row["in_2012"], here, fields, pins]
+
+
+def _value_of_field(field: Row) -> str:
+    printed, run = shown(field["printed"]), shown(field["as_run"])
+    return f"`{field['path']}`: {printed}" + ("" if run == printed else f"; **{run}**")
 
 
 def _field_row(row: Row) -> list[str]:
@@ -128,7 +166,12 @@ def _delta_row(row: Row) -> list[str]:
 
 def _logged_row(row: Row) -> list[str]:
     errors = [percent(row["top1_error"], 2), percent(row["top5_error"], 2)]
-    return [row["config"], row["source"], row["split"], row["views"], *errors, str(row["loss"])]
+    where = [row["split"], row["views"] or "not said", row["epochs"]]
+    return [row["config"], row["says"], *where, *errors, str(row["loss"] or "–")]
+
+
+def _submitted_row(row: Row) -> list[str]:
+    return [row["name"], ", ".join(row["members"]) or "–", row["split"], percent(row["top5_error"], 2)]
 
 
 def main(arguments: list[str]) -> int:

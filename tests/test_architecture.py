@@ -27,9 +27,15 @@ RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 ONLY = {
     "PIL": ("data/decode.py", "data/sources/miniature.py", "data/sources/drawing.py"),
     "simplejpeg": ("data/decode.py", "data/sources/miniature.py", "data/sources/drawing.py"),
-    "pyarrow": ("data/store.py", "data/sources/*", "reports/*"),
+    "pyarrow": ("data/store.py", "data/sources/*", "engine/predictions.py", "reports/*"),
     "pandas": ("reports/*",),
-    "torch.distributed": ("model/wire.py", "engine/launch.py", "engine/machine.py"),
+    "torch.distributed": (
+        "model/wire.py",
+        "engine/cluster.py",
+        "engine/collectives.py",
+        "engine/watch.py",
+        "engine/launch.py",
+    ),
 }
 FILE_LINES = 250
 FUNCTION_LINES = 50

@@ -15,6 +15,8 @@ class Exit(IntEnum):
     BAD_DATA = 65
     MISSING_INPUT = 66
     NO_DEVICE = 69
+    WORKER_FAILED = 70  # one of several processes
+    OUT_OF_MEMORY = 71
     CANNOT_CREATE = 73
     IO_ERROR = 74
     STOPPED = 75  # stopped with a checkpoint: run the same command again
@@ -31,3 +33,7 @@ class Refusal(Exception):
         self.what = what
         self.fix = fix
         self.exit_code = exit_code
+
+
+class Unreadable(Exception):
+    """A file holds no picture that can be trusted; the message is the reason."""

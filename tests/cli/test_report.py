@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from alexrepro.cli.report import report
 from alexrepro.engine.run import Evaluation, run_of
 from alexrepro.errors import Refusal
-from alexrepro.recipes.catalogue import TINY
+from alexrepro.recipes.alexnet_2012 import TINY
 
 app = typer.Typer()
 app.command()(report)
@@ -45,7 +45,7 @@ def test_table_1_prints_the_printed_rows_and_the_miniature(folders: list[str]) -
 def test_missing_runs_are_listed_on_stderr_as_commands(folders: list[str]) -> None:
     result = CliRunner().invoke(app, ["table-1", *folders])
 
-    assert "  alexrepro train as-run-2010\n  alexrepro evaluate --ten-crop\n" in result.stderr
+    assert "  alexrepro train as-run-2010 --store ilsvrc2010\n  alexrepro evaluate runs/as-run-2010-" in result.stderr
     assert "alexrepro train" not in result.stdout
 
 
@@ -66,7 +66,7 @@ def test_the_files_named_in_json_exist_and_hold_the_table(folders: list[str]) ->
     found = json.loads(CliRunner().invoke(app, ["table-1", *folders, "--json"]).stdout)
 
     assert [Path(file).name for file in found["files"]] == [
-        f"table-1.{end}" for end in ("csv", "parquet", "md", "json")
+        f"table-1.{end}" for end in ("csv", "parquet", "md", "tex", "json")
     ]
     assert json.loads(Path(found["files"][-1]).read_text())["rows"] == found["rows"]
 
@@ -98,6 +98,18 @@ def test_help_needs_neither_torch_nor_pandas() -> None:
 
 
 def test_reading_finished_runs_needs_no_torch() -> None:
-    code = "import sys, alexrepro.reports.deltas; print({'torch'} & set(sys.modules))"
+    code = (
+        "import sys, alexrepro.reports.page, alexrepro.reports.snapshot, alexrepro.reports.experiment as reports; "
+        "reports.experiments(); print({'torch'} & set(sys.modules))"
+    )
 
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_the_page_is_written_beside_all_reports(folders: list[str], tmp_path: Path) -> None:
+    found = json.loads(CliRunner().invoke(app, [*folders, "--page", "--json"]).stdout)
+
+    assert Path(found["page"]).read_text().startswith("<!DOCTYPE html>")
+    assert len(found["reports"]) > 10
+    assert all(Path(file).is_file() for one in found["reports"] for file in one["files"])
+    assert (tmp_path / "reports" / "figure-2.svg").exists()

@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 from alexrepro.cli.app import app
 from alexrepro.paper.logbook import LOGGED
 from alexrepro.paper.results import ALL_DELTAS, ALL_REPORTED
-from alexrepro.recipes.catalogue import AS_PRINTED, AS_RUN_2012, CATALOGUE, TINY
+from alexrepro.paper.statements import STATEMENTS
+from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2012, TINY
+from alexrepro.recipes.catalogue import CATALOGUE
 from alexrepro.recipes.recipe import differences, from_toml
 
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7", "fc8"]
@@ -96,7 +98,8 @@ def test_describe_quotes_the_paper_for_the_paper_s_network_only(words: list[str]
 def test_facts_in_json_hold_every_printed_and_noted_number() -> None:
     found = answered("facts")
 
-    assert list(found) == ["fields", "reported", "deltas", "logged"]
+    assert list(found) == ["statements", "fields", "reported", "deltas", "logged", "submitted"]
+    assert [row["id"] for row in found["statements"]] == [statement.id for statement in STATEMENTS]
     assert [row["name"] for row in found["reported"]] == [result.name for result in ALL_REPORTED]
     assert [row["name"] for row in found["deltas"]] == [result.name for result in ALL_DELTAS]
     assert [row["config"] for row in found["logged"]] == [entry.config for entry in LOGGED]
@@ -119,6 +122,30 @@ def test_facts_in_json_give_each_number_its_section_split_and_views() -> None:
     }  # fmt: skip
 
 
+def test_facts_of_one_statement_in_json_are_its_row() -> None:
+    row = answered("facts", "P31")
+
+    assert list(row) == ["id", "source", "says", "in_2012", "status", "note", "fields", "pins"]
+    assert (row["id"], row["source"], row["status"]) == ("P31", "§5", "as printed")
+    assert row["fields"][0]["path"] == "network.<stage>.weight_std"
+    assert (row["fields"][0]["printed"]["conv3"], row["fields"][0]["as_run"]["conv3"]) == (0.01, 0.03)
+
+
+def test_facts_of_one_statement_show_both_values_and_every_pin() -> None:
+    text = shown("facts", "s11")
+
+    assert "S11: layers-145.cfg" in text
+    assert "0.01; 0.03 in conv3, conv4, conv5" in text
+    assert "tests/recipes/test_catalogue.py::test_a_stage_as_run_is_that_of_layers_145" in text
+
+
+@pytest.mark.parametrize("name", ["P16", "S44"])
+def test_facts_list_every_statement_with_what_becomes_of_it(name: str) -> None:
+    rows = [row.split("│")[1].strip() for row in shown("facts").splitlines() if "│" in row]
+
+    assert rows.count(name) == 1
+
+
 def test_facts_show_sections_of_files_as_they_are() -> None:
     assert "layers-145.cfg [cnorm2]: 5×5 neighborhood" in shown("facts")
 
@@ -130,12 +157,15 @@ def test_recipes_list_in_json_names_every_recipe() -> None:
     assert rows["as-run-2012"] == {
         "name": "as-run-2012", "digest": AS_RUN_2012.digest, "says": AS_RUN_2012.says, "like": "as-printed",
         "epochs": 90,
-        "expected": [{"split": "ilsvrc2012-val", "views": "ten", "top1_error": 0.40664, "top5_error": 0.1821}],
+        "expected": [
+            {"split": "ilsvrc2012-val", "views": "ten", "top1_error": 0.40664, "top5_error": 0.1821,
+             "top1_tolerance": 0.005, "top5_tolerance": 0.004},
+        ],
     }  # fmt: skip
 
 
 def test_recipes_list_shows_the_expected_result_with_its_split() -> None:
-    assert "37.5 % / 17.0 % on ilsvrc2010-test, ten views" in shown("recipes", "list")
+    assert "37.5 % / 17.0 % ± 0.5 / 0.4 on ilsvrc2010-test," in shown("recipes", "list")
 
 
 def test_recipes_show_in_json_gives_the_differences_from_the_text() -> None:
@@ -191,6 +221,7 @@ def test_recipes_diff_of_a_recipe_and_itself_says_so() -> None:
         (["describe", "as-run-2021"], "alexrepro: There is no recipe as-run-2021; did you mean as-run-2012?"),
         (["recipes", "show", "tinny"], "alexrepro: There is no recipe tinny; did you mean tiny?"),
         (["recipes", "diff", "tiny", "x9"], "alexrepro: There is no recipe x9."),
+        (["facts", "P52"], "alexrepro: There is no statement P52."),
         (
             ["describe", "--set", "network.pool_pxx=2"],
             "alexrepro: Network has no field 'pool_pxx'; did you mean 'pool'?",

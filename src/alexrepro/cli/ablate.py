@@ -33,7 +33,7 @@ def ablate(
 
     Without arguments, lists what can be varied and the printed number each variation tests. With names, trains what
     is missing, tests base and variations over ten views on the test split (else the validation split) of the data
-    set, and writes OUT/ablations.{csv,parquet,md,json}.
+    set, and writes OUT/ablations.{csv,parquet,md,tex,json}.
 
     Example:  alexrepro ablate without-conv3 tanh --seeds 3
     """

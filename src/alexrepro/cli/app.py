@@ -1,20 +1,26 @@
 """The program `alexrepro`: its commands in four panels, and errors as two lines with an exit code."""
 
 import errno
+import os
 import sys
 from importlib.metadata import version
 
 import typer
 
 from alexrepro.cli.ablate import ablate
+from alexrepro.cli.bench import bench
+from alexrepro.cli.convert import convert
 from alexrepro.cli.describe import describe
 from alexrepro.cli.doctor import doctor
 from alexrepro.cli.evaluate import evaluate
 from alexrepro.cli.facts import facts
+from alexrepro.cli.features import features
+from alexrepro.cli.predict import predict
 from alexrepro.cli.prepare import prepare
 from alexrepro.cli.recipes import recipes
 from alexrepro.cli.report import report
 from alexrepro.cli.train import train
+from alexrepro.cli.watch import watch
 from alexrepro.errors import Exit, Refusal
 
 DISK_ERRORS = {
@@ -39,13 +45,18 @@ app = typer.Typer(
 )
 app.command(rich_help_panel="Reproduce")(prepare)
 app.command(rich_help_panel="Reproduce")(train)
+app.command(rich_help_panel="Reproduce")(watch)
 app.command(rich_help_panel="Reproduce")(evaluate)
 app.command(rich_help_panel="Reproduce")(ablate)
+app.command(rich_help_panel="Reproduce")(features)
 app.command(rich_help_panel="Reproduce")(report)
 app.command(rich_help_panel="Understand")(facts)
 app.add_typer(recipes, name="recipes", rich_help_panel="Understand")
 app.command(rich_help_panel="Understand")(describe)
+app.command(rich_help_panel="Use")(predict)
+app.command(rich_help_panel="Use")(convert)
 app.command(rich_help_panel="Check")(doctor)
+app.command(rich_help_panel="Check")(bench)
 
 
 def _print_version(wanted: bool) -> None:
@@ -63,6 +74,9 @@ def _program(
 
 def main() -> None:
     """Run the command line; a Refusal becomes two lines on stderr and its exit code."""
+    # Compiled loops bring a pool of threads of their own. Threads that spin while they wait take the processors from
+    # the other pool and from the feed, which made training ten times slower; torch reads this when it is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         app()
     except Refusal as refusal:

@@ -1,5 +1,6 @@
 """`alexrepro describe`: the network of a recipe, layer by layer, beside the paper's words."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -8,6 +9,7 @@ from alexrepro.cli.options import Json, Set
 from alexrepro.cli.show import percent, print_json, print_table
 from alexrepro.paper.network import Layer, Network, Size, Stage
 from alexrepro.paper.results import CAPTION_CONV1_NEURONS
+from alexrepro.progress import say
 from alexrepro.recipes.catalogue import find_recipe
 from alexrepro.recipes.recipe import Recipe, parse_changes
 
@@ -18,6 +20,9 @@ RIGHT = ("output", "parameters", "share", "multiply-adds")
 def describe(
     recipe: Annotated[str, typer.Argument(help="Recipe name or TOML file.")] = "as-run-2012",
     changes: Set = None,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", help="Also draw the network into this file, as in Figure 2.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Print a recipe's network, layer by layer.
@@ -28,6 +33,8 @@ def describe(
     Example:  alexrepro describe as-run-2012 --set network.towers=1
     """
     chosen = find_recipe(recipe).but(parse_changes(changes or ()))
+    if svg is not None:
+        _draw(chosen, svg)
     if json:
         print_json(_described(chosen))
         return
@@ -37,6 +44,15 @@ def describe(
     print(f"{network.parameters:,} parameters, {network.neurons:,} neurons, {network.macs:,} multiply-adds a view.")
     if network.layers() == Network().layers():
         print(_beside_the_paper(network))
+
+
+def _draw(recipe: Recipe, file: Path) -> None:
+    from alexrepro.files import write_text
+    from alexrepro.reports import plot
+    from alexrepro.reports.diagram import draw
+
+    write_text(file, plot.svg(draw(recipe.network, title=f"{recipe.name}: {recipe.says}"), name=recipe.name))
+    say(f"Wrote {file}.")
 
 
 def _described(recipe: Recipe) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`alexrepro doctor`: is what lies on the disk what was written?"""
+"""`alexrepro doctor`: which Pillow is at work, and is what lies on the disk what was written?"""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,9 +24,13 @@ def doctor(
 
     Example:  alexrepro doctor stores/ilsvrc2012-val-9c41d0
     """
+    from alexrepro.data.decode import pillow_at_work
     from alexrepro.data.manifest import MANIFEST
     from alexrepro.data.verify import verify
 
+    pillow = pillow_at_work()
+    if not json:
+        print(f"{pillow} decodes what is no ordinary JPEG.")
     folders = paths or sorted(p.parent for p in stores.rglob(MANIFEST) if not p.parent.name.startswith("."))
     if not folders:
         raise Refusal(
@@ -36,7 +40,8 @@ def doctor(
         )
     found = {str(folder): verify(folder) for folder in folders}
     if json:
-        print_json({"stores": [{"store": store, "problems": problems} for store, problems in found.items()]})
+        reports = [{"store": store, "problems": problems} for store, problems in found.items()]
+        print_json({"pillow": pillow, "stores": reports})
     else:
         rows = [(store, problem) for store, problems in found.items() for problem in problems or ["sound"]]
         print_table("Stores", ("store", "finding"), rows)

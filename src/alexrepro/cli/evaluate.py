@@ -1,21 +1,53 @@
-"""`alexrepro evaluate`: exact errors of a run on a split."""
+"""`alexrepro evaluate`: exact errors of a run, or of an average of runs, on a split."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from alexrepro.cli.choose import choose_run, testing_store
 from alexrepro.cli.options import RUNS, STORES, Device, Json, Runs, StorePath, Stores
 from alexrepro.cli.show import percent, print_json, print_table
+from alexrepro.errors import Exit, Refusal
+from alexrepro.paper.results import Views
+from alexrepro.progress import say
+
+if TYPE_CHECKING:
+    from alexrepro.data.store import Store
+    from alexrepro.engine.evaluation import Evaluation
+    from alexrepro.engine.run import Run
+
+TestedRuns = Annotated[
+    list[Path] | None, typer.Argument(help="Run folders; several are averaged. Default: the newest run under --runs.")
+]
+TenCrop = Annotated[
+    bool, typer.Option("--ten-crop", help="Average the softmax over ten views; counts the centre view, too.")
+]
+Weights = Annotated[
+    str | None, typer.Option("--weights", help="Weights of several runs, such as 1,1,0.5. Default: equal.")
+]
+Compare = Annotated[
+    bool, typer.Option("--compare", help="Compare two runs or ensembles that were tested, image by image.")
+]
+Breakdown = Annotated[bool, typer.Option("--breakdown", help="Also write errors by class, and confusions.")]
+Submission = Annotated[
+    Path | None, typer.Option("--submission", help="Write ILSVRC's file of answers for the test split; count nothing.")
+]
+SaveProbabilities = Annotated[
+    bool, typer.Option("--save-probabilities", help="Also keep all probabilities: 4 bytes a class and image.")
+]
 
 
 def evaluate(
-    run: Annotated[Path | None, typer.Argument(help="Run folder. Default: the newest run under --runs.")] = None,
+    run: TestedRuns = None,
     store: StorePath = None,
-    ten_crop: Annotated[
-        bool, typer.Option("--ten-crop", help="Average the softmax over ten views instead of the centre view.")
-    ] = False,
+    ten_crop: TenCrop = False,
+    weights: Weights = None,
+    compare: Compare = False,
+    breakdown: Breakdown = False,
+    submission: Submission = None,
+    save_probabilities: SaveProbabilities = False,
     stores: Stores = STORES,
     runs: Runs = RUNS,
     device: Device = "auto",
@@ -24,31 +56,150 @@ def evaluate(
     """Count a run's top-1 and top-5 errors on a split.
 
     Reads the newest checkpoint of a run and a labelled store: the test split of the run's data set if there is
-    one, else the validation split. Saves the counts in the run folder, where `report` finds them.
+    one, else the validation split. Saves the counts and the answers for every image in the run folder, where `report`
+    finds them. Several runs are tested as one average, which is kept in RUNS/ensembles/.
 
     Example:  alexrepro evaluate --ten-crop
     """
-    from alexrepro.data.store import Store
-    from alexrepro.engine.evaluate import evaluate as core
+    _check(
+        {"--compare": compare, "--submission": submission},
+        {"--breakdown": breakdown, "--save-probabilities": save_probabilities},
+    )
+    if compare:
+        _compare(run or [], json=json)
+        return
+
+    from alexrepro.engine.ensembles import evaluate_runs
     from alexrepro.engine.machine import find_machine
 
-    machine = find_machine(device)
-    chosen = choose_run(run, runs=runs)
-    if store is not None and store.is_dir():
-        images = Store.open(store)
-    else:
-        environment = chosen.environment
-        dataset = str(store) if store else environment["dataset"]
-        images = testing_store(dataset, classes=environment["classes"], stores=(stores,))
-    found = core(chosen, images, views="ten" if ten_crop else "centre", machine=machine)
-    if json:
-        names = ("run", "recipe", "seed", "split", "views", "images", "top1_correct", "top5_correct", "loss")
-        errors = {"top1_error": found.top1_error, "top5_error": found.top5_error}
-        print_json({name: getattr(found, name) for name in names} | errors)
+    chosen = [choose_run(path, runs=runs) for path in run] if run else [choose_run(None, runs=runs)]
+    images = _store(store, chosen[0], stores=stores, is_submission=submission is not None)
+    views: Views = "ten" if ten_crop else "centre"
+    machine, shares = find_machine(device), _numbers(weights)
+    if submission is not None:
+        from alexrepro.engine.submission import submit
+
+        lines = submit(chosen, images, submission, views=views, machine=machine, folder=runs, weights=shares)
+        _print_submission(submission, lines, json=json)
         return
-    print_table(
-        f"{found.run} on {found.split}",
-        ("views", "images", "top-1 error", "top-5 error", "loss"),
-        [(found.views, found.images, percent(found.top1_error, 2), percent(found.top5_error, 2), f"{found.loss:.4f}")],
-        right=("images", "top-1 error", "top-5 error", "loss"),
+    found = evaluate_runs(
+        chosen, images, views=views, machine=machine, folder=runs, weights=shares, save_probabilities=save_probabilities
     )
+    _print(found, with_breakdown=breakdown, json=json)
+
+
+def _check(alone: Mapping[str, object], beside: Mapping[str, object]) -> None:
+    """Raise Refusal if an option that works alone was given with another."""
+    modes, others = ([name for name, given in options.items() if given] for options in (alone, beside))
+    if modes and len(modes + others) > 1:
+        raise Refusal(
+            f"{' and '.join(modes + others)} do not go together.", fix="Type the command once for each.",
+            exit_code=Exit.USAGE,
+        )  # fmt: skip
+
+
+def _store(store: Path | None, run: "Run", *, stores: Path, is_submission: bool) -> "Store":
+    """The store at the path, or else the newest of that data set or of the run's, labelled or for a submission."""
+    from alexrepro.data.store import Store, newest_store
+
+    if store is not None and store.is_dir():
+        return Store.open(store)
+    environment = run.environment
+    dataset = str(store) if store else environment["dataset"]
+    if is_submission:
+        return newest_store(stores, split="test", dataset=dataset)
+    return testing_store(dataset, classes=environment["classes"], stores=(stores,))
+
+
+def _numbers(weights: str | None) -> list[float]:
+    try:
+        return [float(weight) for weight in weights.split(",")] if weights else []
+    except ValueError:
+        raise Refusal(
+            f"{weights} are not numbers.", fix="Give one for each run: --weights 1,1,0.5.", exit_code=Exit.USAGE
+        ) from None
+
+
+def _print(evaluations: "list[Evaluation]", *, with_breakdown: bool, json: bool) -> None:
+    """The evaluations, of which the last was asked for, and its breakdown if wanted."""
+    from alexrepro.reports.breakdown import SHOWN, save_breakdown
+
+    *others, asked = evaluations
+    tables, files = save_breakdown(asked) if with_breakdown else ({}, [])
+    if json:
+        shown = {name: table.head(SHOWN).to_dict("records") for name, table in tables.items()}
+        also = {"breakdown": {**shown, "files": [str(file) for file in files]}} if with_breakdown else {}
+        print_json(_facts(asked) | {e.views: _facts(e) for e in others} | also)
+        return
+    columns = ["views", "images", "top-1 error (95 %)", "top-5 error (95 %)", "loss", "hang on ties"]
+    costs = ["hierarchical cost"] if asked.hierarchical_cost is not None else []
+    print_table(
+        f"{asked.run} on {asked.split}", columns + costs, [_row(e) for e in evaluations], right=columns[1:] + costs
+    )
+    for name, table in tables.items():
+        worst = table.head(SHOWN).round(4)
+        print_table(
+            f"{name}, the first {len(worst)} of {len(table):,}",
+            worst.columns.astype(str).tolist(),
+            worst.to_numpy().tolist(),
+        )
+    if files:
+        say(f"Wrote {', '.join(map(str, files))}.")
+
+
+def _row(e: "Evaluation") -> list[str]:
+    from alexrepro.reports.statistics import wilson_interval
+
+    row = [e.views, f"{e.images:,}"]
+    for correct, error in ((e.top1_correct, e.top1_error), (e.top5_correct, e.top5_error)):
+        low, high = wilson_interval(e.images - correct, e.images)
+        row.append(f"{percent(error, 2)} ({100 * low:.2f}–{100 * high:.2f})")
+    row += [f"{e.loss:.4f}", f"{e.tied_images:,}"]
+    return row if e.hierarchical_cost is None else [*row, f"{e.hierarchical_cost:.4f}"]
+
+
+def _facts(e: "Evaluation") -> dict[str, Any]:
+    """Everything that is saved, the errors, and their 95 % Wilson intervals."""
+    from dataclasses import asdict
+
+    from alexrepro.reports.statistics import wilson_interval
+
+    facts = asdict(e) | {"top1_error": e.top1_error, "top5_error": e.top5_error}
+    for top, correct in (("top1", e.top1_correct), ("top5", e.top5_correct)):
+        facts[f"{top}_low"], facts[f"{top}_high"] = wilson_interval(e.images - correct, e.images)
+    return facts
+
+
+def _print_submission(file: Path, lines: int, *, json: bool) -> None:
+    if json:
+        print_json({"submission": str(file), "lines": lines})
+    else:
+        say(f"Wrote {file}: {lines:,} lines in the order of the file names.")
+
+
+def _compare(paths: list[Path], *, json: bool) -> None:
+    from alexrepro.engine.evaluation import Findings
+    from alexrepro.engine.run import open_run
+    from alexrepro.reports.comparison import compare
+
+    if len(paths) != 2:
+        raise Refusal(
+            f"Two runs can be compared, not {len(paths)}.", fix="Type: alexrepro evaluate --compare RUN_A RUN_B.",
+            exit_code=Exit.USAGE,
+        )  # fmt: skip
+    first, second = (path if Findings(path).all_predictions else open_run(path).folder for path in paths)
+    found = compare(first, second)
+    if json:
+        print_json({"comparisons": [one.as_dict() for one in found]})
+        return
+    columns = [
+        "split, views", "error", "images", "first", "second", "second - first, points (95 %)", "only first wrong",
+        "only second wrong", "exact p", "mid-p",
+    ]  # fmt: skip
+    rows = [
+        [f"{one.split}, {one.views}", f"top-{one.top}", f"{one.images:,}", *(percent(e, 2) for e in one.errors),
+         "{:+.2f} ({:+.2f} to {:+.2f})".format(*(100 * x for x in (one.difference, *one.interval))),
+         f"{one.only_first_wrong:,}", f"{one.only_second_wrong:,}", f"{one.test.exact_p:.2g}", f"{one.test.mid_p:.2g}"]
+        for one in found
+    ]  # fmt: skip
+    print_table(f"first: {first}, second: {second}", columns, rows, right=columns[2:])

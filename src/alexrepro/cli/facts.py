@@ -1,23 +1,67 @@
-"""`alexrepro facts`: every constant and every number of 2012 that the code holds, with its source."""
+"""`alexrepro facts`: every statement, constant and number of 2012 that the code holds, with its source."""
+
+from typing import Annotated
+
+import typer
 
 from alexrepro.cli.options import Json
 from alexrepro.cli.show import percent, print_json, print_table
+from alexrepro.errors import Exit, Refusal
 from alexrepro.recipes.ledger import Row, ledger, shown
 
 
-def facts(json: Json = False) -> None:
-    """Print every cited constant and every printed number.
+def facts(
+    statement: Annotated[
+        str, typer.Argument(help="Show one statement in full: P1 to P51, S1 onward.", show_default=False)
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Print every statement, cited constant and printed number.
 
-    Four tables: the fields of a recipe as the paper prints them and as they were run in 2012, the errors that the
-    authors printed, the differences that they printed, and the results noted in the released code. Each row names
-    its section or file.
+    The first table is what the paper says (P) and what the released code does beyond it (S), with what becomes of
+    it here. Then come the fields of a recipe as printed and as run in 2012, the errors and differences that the
+    authors printed, the results noted in the released code, and the entries of the challenge. Each row names its
+    section or file.
 
-    Example:  alexrepro facts --json
+    Example:  alexrepro facts P16
     """
     rows = ledger()
-    if json:
+    if statement:
+        _one(_found(rows["statements"], statement), json)
+    elif json:
         print_json(rows)
+    else:
+        _all(rows)
+
+
+def _found(statements: list[Row], name: str) -> Row:
+    known = {row["id"]: row for row in statements}
+    if name.upper() not in known:
+        raise Refusal(f"There is no statement {name}.", fix="List them with: alexrepro facts.", exit_code=Exit.USAGE)
+    return known[name.upper()]
+
+
+def _one(row: Row, json: bool) -> None:
+    if json:
+        print_json(row)
         return
+    lines = [("says", row["says"]), ("in 2012", row["in_2012"]), ("here", row["status"]), ("note", row["note"])]
+    lines += [("pinned by" if number == 0 else "", pin) for number, pin in enumerate(row["pins"])]
+    print_table(f"{row['id']}: {row['source']}", ("part", "text"), [line for line in lines if line[1]])
+    if row["fields"]:
+        print_table(
+            "Fields of a recipe",
+            ("field", "as printed", "as run in 2012"),
+            [[field["path"], shown(field["printed"]), shown(field["as_run"])] for field in row["fields"]],
+        )
+
+
+def _all(rows: dict[str, list[Row]]) -> None:
+    print_table(
+        "Statements of the paper (P) and traits of the released code (S)",
+        ("", "source", "says", "here"),
+        [[row["id"], row["source"], row["says"], row["status"]] for row in rows["statements"]],
+    )
     print_table(
         "Fields of a recipe",
         ("field", "as printed", "as run in 2012", "source"),
@@ -40,12 +84,22 @@ def facts(json: Json = False) -> None:
     )
     print_table(
         "Results noted in the released code",
-        ("config", "file", "split", "views", "top-1", "top-5", "loss"),
+        ("config", "says", "split", "views", "epochs", "top-1", "top-5", "loss"),
         [
-            [row["config"], row["source"], row["split"], row["views"], *_errors(row, 2), row["loss"]]
+            [row["config"], row["says"], row["split"], row["views"] or "not said", row["epochs"],
+             *_errors(row, 2), row["loss"]]
             for row in rows["logged"]
         ],
         right=("top-1", "top-5", "loss"),
+    )  # fmt: skip
+    print_table(
+        "Entries of the challenge of 2012",
+        ("entry", "networks", "split", "top-5"),
+        [
+            [row["name"], ", ".join(row["members"]), row["split"], percent(row["top5_error"], 2)]
+            for row in rows["submitted"]
+        ],
+        right=("top-5",),
     )
 
 

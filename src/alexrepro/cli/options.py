@@ -1,7 +1,7 @@
 """Options that several commands share, spelled once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,6 +14,33 @@ StorePath = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random draw.", show_default=True)]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", show_default=True)]
+Compile = Annotated[
+    bool | None,
+    typer.Option("--compile/--no-compile", help="Compile loops for this machine first. Default: if the run is long."),
+]
+Gpus = Annotated[
+    int | None, typer.Option("--gpus", min=1, help="Train in so many processes on this host, one for each GPU.")
+]
+Processes = Annotated[int | None, typer.Option("--processes", min=1, help="The same without GPUs; needs --device cpu.")]
+Parallel = Annotated[
+    Literal["tower", "data"] | None,
+    typer.Option(
+        "--parallel",
+        help="tower: the towers of a network are shared, as in 2012; data: each process has the whole network and a "
+        "part of every batch. Default: tower for two processes, else data.",
+    ),
+]
+Resume = Annotated[
+    Literal["auto", "never"],
+    typer.Option(help="auto: continue from the newest checkpoint; never: set an earlier run aside and start anew."),
+]
+AllowFlatLoss = Annotated[
+    bool, typer.Option("--allow-flat-loss", help="Go on although the loss stays at that of guessing.")
+]
+InitFrom = Annotated[
+    Path | None,
+    typer.Option("--init-from", help="Run whose weights some stages begin with (recipes net-146-...)."),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a field of the recipe, such as network.norm=none. May be repeated."),

@@ -15,21 +15,44 @@ if TYPE_CHECKING:
 SHOWN_DEFECTS = 20
 
 
+EncodingOption = Annotated[
+    Literal["jpeg", "raw"] | None,
+    typer.Option(
+        "--encoding",
+        help="jpeg: quality 95, about 31 kB an image; raw: 197 kB, no decoding. Default: raw up to 64 px, else jpeg.",
+        show_default=False,
+    ),
+]
+SideOption = Annotated[
+    int | None,
+    typer.Option("--side", help="Side of the stored squares, px. Default: 256; 32 for CIFAR-10.", show_default=False),
+]
+SquareOption = Annotated[
+    Literal["cropped", "warped", "padded"],
+    typer.Option("--square", help="Cut the centre (the paper), warp both sides (Caffe), or pad the whole image."),
+]
+MaxBadOption = Annotated[
+    int, typer.Option("--max-bad", min=0, help="How many unreadable files may be left out; they are listed.")
+]
+LayoutOption = Annotated[
+    str | None, typer.Option("--layout", help="Which reading to take where several fit.", show_default=False)
+]
+
+
 def prepare(
     source: Annotated[str, typer.Argument(help="Folder of images, or the word miniature.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the stores.")] = STORES,
-    encoding: Annotated[
-        Literal["jpeg", "raw"], typer.Option(help="jpeg: quality 95, about 31 kB an image; raw: 197 kB, no decoding.")
-    ] = "jpeg",
+    encoding: EncodingOption = None,
+    side: SideOption = None,
+    square: SquareOption = "cropped",
     processes: Annotated[
         int | None, typer.Option(min=1, help="Worker processes. Default: one per processor.", show_default=False)
     ] = None,
+    max_bad: MaxBadOption = 0,
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Prepare what is there although photos are missing.")
     ] = False,
-    layout: Annotated[
-        str | None, typer.Option("--layout", help="Which reading to take where several fit.", show_default=False)
-    ] = None,
+    layout: LayoutOption = None,
     check: Annotated[
         bool, typer.Option("--check", help="Only say which official archives are there, and what is missing.")
     ] = False,
@@ -38,10 +61,10 @@ def prepare(
 ) -> None:
     """Prepare images for training and testing.
 
-    Reads, where they lie: class folders; ILSVRC-2010 and 2012 as folders or tars with their devkit; Kaggle's tree;
-    Tiny-ImageNet-200; CIFAR-10; image Parquet; WebDataset shards. `miniature` draws a small ILSVRC-2010 first. Writes
-    one store per split below OUT, with the mean image and the color axes of the training split and a list of odd and
-    unreadable files. Continues after an interruption.
+    Reads, where they lie: class folders; ILSVRC-2010 and 2012 as folders or tars with their devkit; Kaggle's tree or
+    zip; Tiny-ImageNet-200; CIFAR-10; image Parquet; WebDataset shards. `miniature` draws a small ILSVRC-2010 first.
+    Writes one store per split below OUT, with the mean image and the color axes of the training split and a list of
+    odd and unreadable files. Continues after an interruption.
 
     Example:  alexrepro prepare /path/imagenet
     """
@@ -50,11 +73,18 @@ def prepare(
         return
     from alexrepro.data.prepare import prepare as core
 
-    stores = core(source, out=out, encoding=encoding, processes=processes, allow_partial=allow_partial, layout=layout)
+    stores = core(
+        source, out=out, encoding=encoding, side_px=side, square=square, processes=processes, max_bad=max_bad,
+        allow_partial=allow_partial, layout=layout,
+    )  # fmt: skip
     dataset = next(iter(stores.values())).manifest.dataset
     if json:
         print_json({"dataset": dataset, "splits": {name: _facts(store) for name, store in stores.items()}})
         return
+    _show(dataset, stores)
+
+
+def _show(dataset: str, stores: dict[str, "Store"]) -> None:
     rows = [_row(name, store) for name, store in stores.items()]
     columns = ("split", "store", "images", "classes", "left out", "odd", "mean RGB", "eigenvalues")
     print_table(dataset, columns, rows, right=("images", "classes", "left out", "odd"))

@@ -1,5 +1,6 @@
-"""`alexrepro report`: the paper's tables, answered by finished runs."""
+"""`alexrepro report`: the paper's tables and figures, answered by runs, and one page with everything."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,47 +11,56 @@ from alexrepro.cli.show import print_json, print_table
 from alexrepro.progress import say
 
 if TYPE_CHECKING:
-    from alexrepro.reports.table import ResultTable
+    from alexrepro.reports.made import Made
 
-RIGHT = ("images", "top-1 error", "top-5 error", "printed")
+RIGHT = ("images", "top-1 error", "top-5 error", "printed", "val top-1", "val top-5", "test top-5")
 
 
 def report(
     name: Annotated[str, typer.Argument(help="Which report, such as table-1, or all of them.")] = "all",
     runs: Runs = RUNS,
     out: Annotated[Path, typer.Option("--out", help="Folder to write to.", show_default=True)] = REPORTS,
+    page: Annotated[
+        bool, typer.Option("--page", help="Write OUT/index.html with all reports, also while a run is going.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Print a table of the paper beside what was measured.
+    """Answer a table or figure of the paper.
 
-    Reads the evaluations below RUNS and never trains: what is missing is listed on stderr with the commands that
-    make it. Writes OUT/<name>.csv, .parquet, .md and .json. A printed number stands only beside a measurement
-    on the same split with the same views.
+    Reads what is below RUNS and never trains: what is missing is listed on stderr with the commands that make it.
+    Writes OUT/<name>.csv, .parquet, .md, .tex and .json, and for a figure .svg and .png. A printed number stands only
+    beside a measurement on the same split with the same views.
 
     Example:  alexrepro report table-1
     """
-    from alexrepro.engine.run import find_evaluations
-    from alexrepro.reports.experiment import answer, experiments, find, missing
+    from alexrepro.reports.evidence import gather
+    from alexrepro.reports.experiment import experiments, find
+    from alexrepro.reports.made import make
+    from alexrepro.reports.page import page as page_of
+    from alexrepro.reports.page import save_page
 
-    asked = list(experiments().values()) if name == "all" else [find(name)]
-    evaluations = find_evaluations(runs)
-    reports = []
-    for experiment in asked:
-        table, commands = answer(experiment, evaluations), missing(experiment, evaluations)
-        files = [str(path) for path in table.save(out)]
-        reports.append({**table.as_dict(), "missing": commands, "files": files})
-        if not json:
-            _print(table, commands, files)
+    asked = list(experiments().values()) if page or name == "all" else [find(name)]
+    evidence = gather(runs)
+    reports, shown = [make(experiment, evidence) for experiment in asked], []
+    for made in reports:
+        files = [str(path) for path in made.save(out)]
+        shown.append({**made.table.as_dict(), "missing": made.missing, "files": files})
+        if not json and not page:
+            _print(made, files)
+    found: dict[str, Any] = {"reports": shown} if len(asked) > 1 else shown[0]
+    if page:
+        file = save_page(out, page_of(reports, evidence, made_at=datetime.now().astimezone()))
+        found = {**found, "page": str(file)}
+        say(f"Wrote {file}.")
     if json:
-        one: dict[str, Any] = {"reports": reports} if name == "all" else reports[0]
-        print_json(one)
+        print_json(found)
 
 
-def _print(table: "ResultTable", commands: list[str], files: list[str]) -> None:
-    headings, rows = table.shown()
-    print_table(table.title, headings, rows, right=RIGHT)
-    if commands:
-        say(f"{table.name} lacks a measurement. To make it, type:")
-        for command in commands:
+def _print(made: "Made", files: list[str]) -> None:
+    headings, rows = made.table.shown()
+    print_table(made.table.title, headings, rows, right=RIGHT)
+    if made.missing:
+        say(f"{made.table.name} lacks a measurement. To make it, type:")
+        for command in made.missing:
             say(f"  {command}")
     say(f"Wrote {', '.join(files)}.")

@@ -1,11 +1,30 @@
 """`alexrepro train`: one recipe, one store, one seed, one run folder."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexrepro.cli.choose import choose_recipe, training_store, validation_store
-from alexrepro.cli.options import RUNS, STORES, Batch, Device, Epochs, Json, Runs, Seed, Set, StorePath, Stores
+from alexrepro.cli.choose import choose_recipe, choose_run, training_store, validation_store
+from alexrepro.cli.options import (
+    RUNS,
+    STORES,
+    AllowFlatLoss,
+    Batch,
+    Compile,
+    Device,
+    Epochs,
+    Gpus,
+    InitFrom,
+    Json,
+    Parallel,
+    Processes,
+    Resume,
+    Runs,
+    Seed,
+    Set,
+    StorePath,
+    Stores,
+)
 from alexrepro.cli.show import percent, print_json
 
 if TYPE_CHECKING:
@@ -22,30 +41,46 @@ def train(
     batch: Batch = None,
     changes: Set = None,
     device: Device = "auto",
-    resume: Annotated[
-        Literal["auto", "never"],
-        typer.Option(help="auto: continue from the newest checkpoint; never: set an earlier run aside and start anew."),
-    ] = "auto",
+    compile: Compile = None,
+    gpus: Gpus = None,
+    processes: Processes = None,
+    parallel: Parallel = None,
+    resume: Resume = "auto",
+    init_from: InitFrom = None,
+    allow_flat_loss: AllowFlatLoss = False,
     json: Json = False,
 ) -> None:
     """Train one recipe and write a run folder.
 
     Reads a store made by `prepare`; validates after every epoch on the validation store of the same data set.
-    Writes RUNS/<recipe>-<digest>/<dataset>-seed-<n>/. The same command continues a run that was interrupted.
+    Writes RUNS/<recipe>-<digest>/<dataset>-seed-<n>/. The same command continues an interrupted run, on any GPUs.
 
-    Example:  alexrepro train as-run-2012 --seed 1
+    Example:  alexrepro train as-run-2012 --gpus 2
     """
-    from alexrepro.engine.machine import find_machine
+    from alexrepro.engine.cluster import connect
+    from alexrepro.engine.launch import launch_if_asked
+    from alexrepro.engine.machine import find_machine, is_worth_compiling
+    from alexrepro.engine.place import find_place
     from alexrepro.engine.train import train as core
 
-    machine = find_machine(device)
-    images = training_store(store, stores=stores)
-    chosen = choose_recipe(recipe, dataset=images.manifest.dataset, changes=changes or (), epochs=epochs, batch=batch)
-    run = core(
-        chosen, store=images, validation=validation_store(images, stores=stores), runs=runs, seed=seed,
-        machine=machine, resume=resume,
-    )  # fmt: skip
-    _print(run, json)
+    place = find_place()
+    with place.quiet(launched_too=True):
+        images = training_store(store, stores=stores)
+        dataset = images.manifest.dataset
+        chosen = choose_recipe(recipe, dataset=dataset, changes=changes or (), epochs=epochs, batch=batch)
+        validation = validation_store(images, stores=stores)
+        source = choose_run(init_from, runs=runs) if init_from else None
+    launch_if_asked(place, chosen.network, gpus=gpus, processes=processes, device=device, parallel=parallel)
+    with place.quiet():
+        is_long = is_worth_compiling(len(images) * chosen.training.epochs)
+        machine = find_machine(place.device(device), compiles=is_long if compile is None else compile)
+        with connect(place, machine, network=chosen.network, parallel=parallel) as cluster:
+            run = core(
+                chosen, store=images, validation=validation, runs=runs, seed=seed, machine=machine, resume=resume,
+                source=source, cluster=cluster, allow_flat_loss=allow_flat_loss,
+            )  # fmt: skip
+    if cluster.is_first:
+        _print(run, json)
 
 
 def _print(run: "Run", json: bool) -> None:

@@ -1,0 +1,51 @@
+"""`alexrepro convert`: weights from Caffe, torchvision or a run into a file that others read."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from alexrepro.cli.options import STORES, Json, Stores
+from alexrepro.cli.show import print_json
+
+
+def convert(
+    weights: Annotated[
+        Path, typer.Argument(help="Run, checkpoint, .safetensors, .pth of torchvision's alexnet, or .caffemodel.")
+    ],
+    to: Annotated[Path, typer.Option("--to", help="File to write: .safetensors, .pth or .onnx.", show_default=False)],
+    mean: Annotated[
+        Path | None, typer.Option("--mean", help="Mean image that belongs to a .caffemodel: .binaryproto or .npy.")
+    ] = None,
+    lrn: Annotated[
+        Literal["op", "decomposed"],
+        typer.Option(help="In ONNX, response normalization as the operation LRN, or written out in simpler ones."),
+    ] = "op",
+    stores: Stores = STORES,
+    json: Json = False,
+) -> None:
+    """Convert weights and check the written file by running it.
+
+    Reads runs, torchvision's alexnet, and Caffe's bvlc_alexnet and CaffeNet, whose blue, green, red becomes RGB.
+    Writes .safetensors, which holds everything that `predict` needs, torchvision's .pth for networks that
+    torchvision has, or .onnx. Before a file gets its name it is read back and must give the same logits.
+
+    Example:  alexrepro convert bvlc_alexnet.caffemodel --mean imagenet_mean.binaryproto --to caffe.safetensors
+    """
+    from alexrepro.engine.predict import open_weights
+    from alexrepro.model import formats
+
+    found = open_weights(weights, stores=stores, mean=mean)
+    proof = formats.write(found, to, lrn=lrn)
+    recipe = found.recipe
+    if json:
+        has_mean = found.mean_image is not None
+        written = {"file": str(to), "recipe": recipe.name, "digest": recipe.digest, "has_mean_image": has_mean}
+        print_json(written | {"parameters": recipe.network.parameters, "check": asdict(proof)})
+        return
+    print(f"{to}: {recipe.name}-{recipe.digest}, {recipe.network.parameters:,} parameters.")
+    print(
+        f"Checked by {proof.reader}: logits differ by {proof.difference:.1e} of the largest; allowed is "
+        f"{proof.tolerance:.0e}."
+    )

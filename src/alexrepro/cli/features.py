@@ -1,0 +1,41 @@
+"""`alexrepro features`: what Figure 4 shows of a run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alexrepro.cli.choose import choose_run, testing_store, training_store
+from alexrepro.cli.options import RUNS, STORES, Device, Json, Runs, Stores
+from alexrepro.cli.show import print_json
+
+
+def features(
+    run: Annotated[Path | None, typer.Argument(help="Run folder. Default: the newest run under --runs.")] = None,
+    stores: Stores = STORES,
+    runs: Runs = RUNS,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Guess and search neighbours for Figure 4.
+
+    Reads a run's newest checkpoint, eight and five test images that are drawn by their number, and every image of the
+    training store. Writes RUN/neighbours.safetensors, which `report figure-4` draws.
+
+    Example:  alexrepro features
+    """
+    from alexrepro.engine.features import find_neighbours
+    from alexrepro.engine.machine import find_machine
+    from alexrepro.engine.saved import neighbours_file
+
+    machine = find_machine(device)
+    chosen = choose_run(run, runs=runs)
+    environment = chosen.environment
+    test = testing_store(environment["dataset"], classes=environment["classes"], stores=(stores,))
+    train = training_store(Path(environment["dataset"]), stores=stores)
+    about = find_neighbours(chosen, train=train, test=test, machine=machine).about
+    file = str(neighbours_file(chosen))
+    if json:
+        print_json({"run": str(chosen.folder), "stage": about.stage, "searched": about.searched, "file": file})
+        return
+    print(f"{file}: {about.stage} of {about.searched:,} training images searched. Draw it: alexrepro report figure-4")

@@ -1,0 +1,83 @@
+"""`alexrepro predict`: the five most probable classes of photographs."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.bar import Bar
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from alexrepro.cli.choose import choose_run
+from alexrepro.cli.options import RUNS, STORES, Device, Json, Runs, Stores
+from alexrepro.cli.show import PLAIN_WIDTH, percent, print_json
+from alexrepro.errors import Exit, Refusal
+from alexrepro.paper.results import Views
+
+if TYPE_CHECKING:
+    from alexrepro.engine.predict import Prediction
+
+BAR_WIDTH = 30
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Image files.", show_default=False)],
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights", help="Run, checkpoint or file of weights. Default: the newest run under --runs."),
+    ] = None,
+    names: Annotated[
+        Path | None, typer.Option("--names", help="Text file with the name of each class, one a line, in their order.")
+    ] = None,
+    ten_crop: Annotated[
+        bool, typer.Option("--ten-crop", help="Average the softmax over ten views instead of the centre view.")
+    ] = False,
+    stores: Stores = STORES,
+    runs: Runs = RUNS,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Show what a network sees in photographs: top-5 with bars.
+
+    Reads any weights that `convert` reads; their recipe says how a photograph is cut. Classes are named by the run's
+    store, by what the file says, or by --names.
+
+    Example:  alexrepro predict cat.jpg --weights caffe.safetensors --ten-crop
+    """
+    from alexrepro.engine.machine import find_machine
+    from alexrepro.engine.predict import open_weights
+    from alexrepro.engine.predict import predict as core
+
+    source = weights or choose_run(None, runs=runs).folder
+    found = open_weights(source, stores=stores)
+    if names is not None:
+        found = found.named(_lines(names))
+    views: Views = "ten" if ten_crop else "centre"
+    predictions = core(found, images, views=views, machine=find_machine(device))
+    if json:
+        shown = [{"file": str(p.file), "top5": [asdict(guess) for guess in p.guesses]} for p in predictions]
+        print_json({"weights": str(source), "recipe": found.recipe.name, "views": views, "images": shown})
+        return
+    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    for prediction in predictions:
+        console.print(_table(prediction))
+
+
+def _table(prediction: "Prediction") -> Table:
+    table = Table(title=escape(str(prediction.file)), title_justify="left", show_header=False, box=None)
+    for guess in prediction.guesses:
+        bar = Bar(1.0, 0.0, guess.probability, width=BAR_WIDTH)
+        table.add_row(percent(guess.probability), bar, escape(guess.name))
+    return table
+
+
+def _lines(file: Path) -> tuple[str, ...]:
+    try:
+        return tuple(file.read_text(encoding="utf-8").splitlines())
+    except FileNotFoundError:
+        raise Refusal(f"There is no file {file}.", fix="Check the path.", exit_code=Exit.MISSING_INPUT) from None
+    except UnicodeDecodeError:
+        raise Refusal(f"{file} is not text.", fix="Write one name a line.", exit_code=Exit.BAD_DATA) from None

@@ -1,0 +1,138 @@
+"""`alexrepro evaluate` on drawn images: averages, comparisons, breakdowns and the contest's file."""
+
+import json
+from collections.abc import Callable
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from alexrepro.cli.evaluate import evaluate
+from alexrepro.data.prepare import prepare
+from alexrepro.data.sources.miniature import write_miniature
+from alexrepro.engine.machine import find_machine
+from alexrepro.engine.train import train
+from alexrepro.errors import Refusal
+from alexrepro.recipes.alexnet_2012 import TINY
+
+app = typer.Typer()
+app.command()(evaluate)
+Call = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the stores of a small miniature and two runs of one update."""
+    folder = tmp_path_factory.mktemp("work")
+    write_miniature(folder / "photos", train_per_class=1, val_per_class=1, test_per_class=1)
+    stores = prepare(folder / "photos", out=folder / "stores", processes=1)
+    recipe = TINY.but({"network.fc6.maps": 8, "network.fc7.maps": 8}).shortened(1)
+    for seed in (0, 1):
+        train(recipe, store=stores["train"], validation=None, runs=folder / "runs", seed=seed,
+              machine=find_machine("cpu"))  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def call(folder: Path) -> Call:
+    """The command in that folder; `A` and `B` stand for the two runs."""
+    runs = dict(zip("AB", sorted(path.parent for path in folder.glob("runs/*/*/environment.json")), strict=True))
+
+    def typed(*arguments: str) -> Result:
+        words = [str(runs[word].relative_to(folder)) if word in runs else word for word in arguments]
+        with chdir(folder):
+            return CliRunner(env={"COLUMNS": "250"}).invoke(app, words)
+
+    return typed
+
+
+def told(result: Result) -> dict[str, Any]:
+    assert result.exit_code == 0, result.exception
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def test_ten_views_tell_of_the_centre_view_with_intervals(call: Call) -> None:
+    found = told(call("A", "--ten-crop", "--json"))
+
+    assert (found["views"], found["centre"]["views"]) == ("ten", "centre")
+    assert 0 <= found["top1_low"] < found["top1_error"] <= found["top1_high"] <= 1
+    assert found["centre"]["preprocessing"] != found["preprocessing"]
+    assert found["members"] == []
+
+
+def test_the_table_shows_both_views_with_intervals(call: Call) -> None:
+    lines = call("A", "--ten-crop").stdout.splitlines()
+
+    centre, ten = (line for line in lines if "│ centre" in line or "│ ten" in line)
+    assert all("–" in line and "%" in line for line in (centre, ten))
+
+
+def test_two_runs_are_one_average(call: Call, folder: Path) -> None:
+    found = told(call("A", "B", "--ten-crop", "--weights", "1,3", "--json"))
+
+    assert found["run"].startswith("runs/ensembles/")
+    assert sorted(member["weight"] for member in found["members"]) == [0.25, 0.75]
+    assert {path.name for path in (folder / found["run"] / "evaluations").iterdir()} == {
+        "ilsvrc2010-miniature-test.centre.json", "ilsvrc2010-miniature-test.ten.json"
+    }  # fmt: skip
+
+
+def test_an_average_can_be_compared_with_a_member(call: Call) -> None:
+    average = told(call("A", "B", "--json"))["run"]
+    call("A", "--json")
+
+    found = told(call("--compare", "A", average, "--json"))["comparisons"]
+
+    centre = [row for row in found if row["views"] == "centre"]
+    assert [row["top"] for row in centre] == [1, 5]
+    assert all(row["difference_low"] <= row["difference"] <= row["difference_high"] for row in centre)
+    assert "mid-p" in call("--compare", "A", average).stdout
+
+
+def test_the_breakdown_is_written_and_its_worst_shown(call: Call, folder: Path) -> None:
+    found = told(call("A", "--breakdown", "--json"))["breakdown"]
+
+    assert len(found["classes"]) == 10
+    assert found["classes"][0]["top1_error"] == max(row["top1_error"] for row in found["classes"])
+    header, *rows = (folder / found["files"][0]).read_text().splitlines()
+    assert header == "class,name,images,top1_wrong,top5_wrong,top1_error,top5_error"
+    assert len(rows) == 20
+    assert "taken_for" in call("A", "--breakdown").stdout
+
+
+def test_the_contests_file_has_a_line_for_each_photo(call: Call, folder: Path) -> None:
+    found = told(call("A", "--submission", "answers.txt", "--json"))
+
+    lines = (folder / "answers.txt").read_text().splitlines()
+    assert found == {"submission": "answers.txt", "lines": 20}
+    assert all(len(set(line.split())) == 5 and set(map(int, line.split())) <= set(range(1, 21)) for line in lines)
+
+
+def test_all_probabilities_are_kept_where_asked_and_their_size_is_said(call: Call, folder: Path) -> None:
+    result = call("A", "--ten-crop", "--save-probabilities")
+
+    assert ".safetensors, 0 MB" in result.stderr
+    assert [path.name for path in folder.glob("runs/tiny-*/*/probabilities/*")] == [
+        "ilsvrc2010-miniature-test.ten.safetensors"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("A", "B", "--weights", "1,many"), "not numbers"),
+        (("A", "--weights", "1,2"), "do not fit 1 run"),
+        (("A", "--compare"), "not 1"),
+        (("A", "A"), "named twice"),
+        (("A", "--submission", "a.txt", "--breakdown"), "do not go together"),
+    ],
+)
+def test_words_that_do_not_fit_are_refused(call: Call, words: tuple[str, ...], what: str) -> None:
+    refusal = call(*words).exception
+
+    assert isinstance(refusal, Refusal)
+    assert what in refusal.what
