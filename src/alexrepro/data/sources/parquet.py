@@ -23,7 +23,7 @@ from alexrepro.errors import Exit, Refusal, Unreadable
 COLUMNS = ("image", "img")
 FOLDERS = ("", "data", "default", "plain_text")
 MOST_TIMES_UNPACKED, HARMLESS_BYTES, BYTES_OF_A_ROW = 20, 128_000_000, 64
-LONGEST_PATH_BYTES = 4096
+LONGEST_PATH_BYTES = 4_000
 BEGINS_WITH_WNID = re.compile(r"(n\d{8})_.+")
 
 
