@@ -1,6 +1,5 @@
 """Training: the loss falls, a stop changes nothing, a run is never repeated or mixed up."""
 
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -72,7 +71,7 @@ def test_a_stopped_run_continues_to_the_same_bits(
     def update_then_signal(*arguments: object) -> torch.Tensor:
         done.append(1)
         if len(done) == stop_at:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         return update(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(training, "_update", update_then_signal)
@@ -100,18 +99,18 @@ def test_a_second_signal_ends_the_run_at_once(monkeypatch: pytest.MonkeyPatch, s
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with signals.stop_requests() as stop:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
             assert stop() == signal.SIGINT
             with pytest.raises(KeyboardInterrupt):
-                os.kill(os.getpid(), second)
+                signal.raise_signal(second)
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 def test_an_echo_of_a_signal_is_not_a_second_one() -> None:
     with signals.stop_requests() as stop:
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
 
         assert stop() == signal.SIGTERM
 

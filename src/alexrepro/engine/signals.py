@@ -1,6 +1,5 @@
 """Signals that ask a run to stop: they set a flag, and the loop saves and ends at its next step."""
 
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -32,7 +31,7 @@ def stop_requests() -> Iterator[Callable[[], signal.Signals | None]]:
             arrived.append((signal.Signals(number), now))
         elif now - arrived[0][1] > ECHO_SECONDS:
             restore()
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
 
     for number in ASKED:
         signal.signal(number, note)
