@@ -19,7 +19,7 @@ MINIATURE_SAID := This is the built-in miniature, 20 classes of drawn shapes, an
 RUN_OF := $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["run"])'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup simd test test-fast check fix docs lock reproduce-table1 reproduce-table2 \
+.PHONY: help setup simd test test-fast test-long check fix docs lock reproduce-table1 reproduce-table2 \
   reproduce-ablations reproduce-figures reproduce-all clean
 
 help: ## List the targets
@@ -95,10 +95,13 @@ reproduce-all: reproduce-table1 reproduce-table2 reproduce-ablations reproduce-f
 	$(ALEXREPRO) report --page
 
 test: $(STAMP) ## The test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not long"
 
 test-fast: $(STAMP) ## The test suite without its slow tests
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m "not slow and not long"
+
+test-long: $(STAMP) ## The tests that take minutes: hundreds of kills, long trainings
+	$(BIN)/python -m pytest -m long
 
 check: $(STAMP) ## Formatting, lint, types, architecture, fresh docs, spelling
 	$(BIN)/ruff format --check src tests docs benchmarks
