@@ -17,141 +17,24 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Iterator
 from importlib import metadata
-from itertools import count, pairwise
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import numpy as np
 import torch
-from torchvision import datasets, io, transforms
-from torchvision.transforms import v2
+from feed_loaders import LOADERS, stored_files, write_ffcv
 
-from alexrepro.data.decode import decode_square
-from alexrepro.data.feed import Feed
-from alexrepro.data.plan import training_plan
 from alexrepro.data.prepare import prepare
-from alexrepro.data.store import Store, newest_store
-from alexrepro.data.workers import Kind
-from alexrepro.paper.training import Augmentation
 
-BATCH, SIDE, COPIES = 128, 224, 10
+COPIES = 10
 WARMING = 25  # batches, more than an epoch: no checksum of ours is left to be compared
-Batches = Iterator[int]  # images in each batch
-Loader = Callable[[Path, int], Batches]
 LIBRARIES = (
-    "torch", "torchvision", "simplejpeg", "numpy", "pillow", "webdataset", "timm", "nvidia-dali-cuda130",
+    "torch", "torchvision", "simplejpeg", "numpy", "pillow", "webdataset", "timm", "nvidia-dali-cuda130", "ffcv",
 )  # fmt: skip
 
 
-def ours(encoding: str, kind: Kind) -> Loader:
-    def load(folder: Path, workers: int) -> Batches:
-        store = newest_store(folder / encoding, split="train")
-        with Feed(store, batch=BATCH, side_px=SIDE, workers=workers, kind=kind) as feed:
-            for epoch in count():
-                plan = training_plan(
-                    len(store), seed=0, epoch=epoch, augmentation=Augmentation(), side_px=SIDE, reshuffles=True
-                )
-                yield from map(len, feed.batches(plan))
-
-    return load
-
-
-def decoder_alone(folder: Path, workers: int) -> Batches:
-    del workers
-    images = list(stored_files(newest_store(folder / "jpeg", split="train")))
-    out = np.empty((256, 256, 3), dtype=np.uint8)
-    for start in count(0, BATCH):
-        for position in range(start, start + BATCH):
-            decode_square(images[position % len(images)], out)
-        yield BATCH
-
-
-PIL_VIEW = transforms.Compose(
-    [transforms.RandomCrop(SIDE), transforms.RandomHorizontalFlip(), transforms.PILToTensor()]
-)
-TENSOR_VIEW = v2.Compose([v2.RandomCrop(SIDE), v2.RandomHorizontalFlip()])
-
-
-def torchvision_with(change: Any, **reading: Any) -> Loader:
-    def load(folder: Path, workers: int) -> Batches:
-        data = datasets.ImageFolder(
-            str(folder / "tree"), change, is_valid_file=lambda path: path.endswith(".jpg"), **reading
-        )
-        loader = torch.utils.data.DataLoader(
-            data, batch_size=BATCH, shuffle=True, num_workers=workers, persistent_workers=True
-        )
-        for _ in count():
-            yield from (len(labels) for _, labels in loader)
-
-    return load
-
-
-def read_tensor(path: str) -> torch.Tensor:
-    return io.decode_jpeg(io.read_file(path), io.ImageReadMode.RGB)
-
-
-def webdataset_pil(folder: Path, workers: int) -> Batches:
-    import webdataset
-
-    shards = sorted(str(path) for path in folder.glob("*.tar"))
-    data = webdataset.WebDataset(shards, resampled=True, shardshuffle=False).shuffle(1000).decode("pil")
-    data = data.to_tuple("jpg", "cls").map_tuple(PIL_VIEW, int).batched(BATCH)
-    loader = webdataset.WebLoader(data, batch_size=None, num_workers=workers)
-    yield from (len(labels) for _, labels in loader)
-
-
-def timm_loader(folder: Path, workers: int) -> Batches:
-    from timm.data import create_dataset, create_loader
-
-    data = create_dataset("", str(folder / "tree"))
-    loader = create_loader(
-        data, (3, SIDE, SIDE), BATCH, is_training=True, train_crop_mode="rkrc", color_jitter=0.0, num_workers=workers,
-        use_prefetcher=True, device=torch.device("cpu"), persistent_workers=True,
-    )  # fmt: skip
-    for _ in count():
-        yield from (len(labels) for _, labels in loader.loader)  # before its conversion to float
-
-
-def dali_cpu(folder: Path, workers: int) -> Batches:
-    from nvidia.dali import fn, pipeline_def, types
-
-    @pipeline_def(batch_size=BATCH, num_threads=workers, device_id=None)
-    def pipeline() -> Any:
-        data, labels = fn.readers.file(file_root=str(folder / "tree"), random_shuffle=True, name="files")
-        places = {f"crop_pos_{axis}": fn.random.uniform(range=(0.0, 1.0)) for axis in "xy"}
-        images = fn.decoders.image_crop(data, device="cpu", crop=(SIDE, SIDE), output_type=types.RGB, **places)
-        return fn.flip(images, horizontal=fn.random.coin_flip()), labels
-
-    built = pipeline()
-    built.build()
-    while True:
-        yield len(built.run()[1])
-
-
-LOADERS: dict[str, Loader] = {
-    "torchvision `ImageFolder`, PIL, `DataLoader`": torchvision_with(PIL_VIEW),
-    "torchvision, decoded to tensors, `v2`, `DataLoader`": torchvision_with(TENSOR_VIEW, loader=read_tensor),
-    "webdataset, PIL, `WebLoader`": webdataset_pil,
-    "timm `create_loader`, crop mode `rkrc`": timm_loader,
-    "DALI on the processor, decoding only the crop": dali_cpu,
-    "`alexrepro`, JPEG store, threads": ours("jpeg", "threads"),
-    "`alexrepro`, JPEG store, processes": ours("jpeg", "processes"),
-    "`alexrepro`, raw store, threads": ours("raw", "threads"),
-    "`alexrepro`, raw store, processes": ours("raw", "processes"),
-    "the decoder alone (simplejpeg into a buffer), one thread": decoder_alone,
-}
 BASELINE, LIMIT = next(iter(LOADERS)), list(LOADERS)[-1]
-
-
-def stored_files(store: Store) -> Iterator[memoryview]:
-    """The bytes of each stored image, where they lie."""
-    for shard in range(len(store.manifest.shards)):
-        columns = store._columns(shard)
-        yield from (columns.images[a:b] for a, b in pairwise(columns.ends))
 
 
 def prepare_all(photos: Path, folder: Path) -> None:
@@ -169,6 +52,7 @@ def prepare_all(photos: Path, folder: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
         file.with_suffix(".cls").write_text(str(label))
+    write_ffcv(folder)
     for number in range(5):
         with tarfile.open(folder / f"{number}.tar", "w") as tar:
             for file in sorted((folder / "tree").glob(f"*/*[{number}{number + 5}].*")):

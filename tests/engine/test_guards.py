@@ -10,7 +10,19 @@ from alexrepro.data.plan import training_plan
 from alexrepro.data.store import Store
 from alexrepro.engine import guards
 from alexrepro.engine import train as training
-from alexrepro.engine.guards import PATIENCE, WINDOW, FlatLoss, enough_memory, fitting, flat_refusal, not_finite
+from alexrepro.engine.guards import (
+    EARLY,
+    EARLY_WINDOW,
+    PATIENCE,
+    WINDOW,
+    Diagnosis,
+    FlatLoss,
+    diagnose,
+    enough_memory,
+    fitting,
+    flat_refusal,
+    not_finite,
+)
 from alexrepro.engine.machine import find_machine
 from alexrepro.engine.run import Run
 from alexrepro.engine.train import train
@@ -51,17 +63,48 @@ def refusal(recipe: Recipe) -> Refusal:
     )  # fmt: skip
 
 
-def test_a_flat_loss_names_the_constant_that_hides_the_images() -> None:
+def test_a_loss_at_chance_is_looked_at_early_and_once() -> None:
+    guard = watched([log(1000)] * EARLY_WINDOW)
+
+    assert not guard.is_time_to_look(EARLY - 1)
+    assert guard.is_time_to_look(EARLY)
+    assert not guard.is_time_to_look(EARLY + 1)
+    assert not watched([6.0] * EARLY_WINDOW).is_time_to_look(EARLY)
+    assert not watched([log(1000)] * (EARLY_WINDOW - 1)).is_time_to_look(EARLY)
+
+
+def diagnosis(recipe: Recipe) -> Diagnosis:
+    generator = torch.Generator().manual_seed(0)
+    views = 60 * torch.randn(4, 3, 224, 224, generator=generator)
+    return diagnose(build(recipe.network, seed=0), views, torch.tensor([0, 1, 2, 3]), rate=0.01)
+
+
+def test_a_diagnosis_names_the_constant_that_hides_the_images() -> None:
     weak = TINY.but({f"network.conv{n}.weight_std": TINY.network.stage(f"conv{n}").weight_std / 6 for n in (3, 4, 5)})
 
-    hidden, plain = refusal(weak), refusal(TINY)
+    hidden, plain = diagnosis(weak), diagnosis(TINY)
 
-    assert "After 2,000 updates the loss is 3.0000" in plain.what
-    assert "deviation of 60" in plain.what
-    assert "fc7 answers" in plain.what
-    assert "moves conv1 by" in plain.what
+    assert "deviation of 60" in plain.facts
+    assert "fc7 answers" in plain.facts
+    assert "moves conv1 by" in plain.facts
     assert "The constant hides the images" in hidden.fix
-    assert "The constant hides the images" not in plain.fix
+    assert not hidden.is_hidden
+    assert plain.fix == ""
+    assert flat_refusal(2000, plain, loss=3.0, classes=20).fix.startswith("Try as-run-2012")
+    assert "After 2,000 updates the loss is 3.0000" in flat_refusal(2000, hidden, loss=3.0, classes=20).what
+
+
+def test_standardized_pixels_with_the_printed_weights_do_not_come_through() -> None:
+    printed = TINY.but(
+        {f"network.conv{n}.weight_std": TINY.network.stage(f"conv{n}").weight_std / 3 for n in (3, 4, 5)}
+    )
+
+    found = diagnosis(printed.but({"network.input_std": (60.0, 60.0, 60.0)}))
+
+    assert not diagnosis(printed).is_hidden
+    assert found.is_hidden
+    assert "deviation of 1 " in found.facts
+    assert "not divided by their deviation" in found.fix
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ Each says what it saw and what to do, since a run that stalls at ln(classes) tel
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from math import log
 
 import torch
@@ -14,13 +15,13 @@ from torch import Tensor
 from alexrepro.engine.probe import signals
 from alexrepro.errors import Exit, Refusal
 from alexrepro.model.alexnet import AlexNet
-from alexrepro.recipes.recipe import Recipe
 
-PATIENCE = 2_000  # updates before a loss may be called flat; #145 has left chance after some hundred
-WINDOW = 500  # updates whose mean is compared
+PATIENCE, WINDOW = 2_000, 500  # updates before a loss may be called flat, whose mean is compared; #145 needs some 100
+EARLY, EARLY_WINDOW = 250, 100  # the same, where the images are hidden from the last hidden stage
 NEAR = 0.995  # of ln(classes)
 SHOWN_IMAGES = 5
-WEAK_SIGNAL = 0.025  # deviation over the images as a share of the mean, at the last hidden stage; 0.13 in #145
+WEAK = 0.025  # deviation over the images as a share of the mean, at the last hidden stage; 0.13 in #145
+HIDDEN = 0.002  # of the same share; 0.01 in the printed recipe, 0.0003 with its pixels divided by their deviation
 
 
 class FlatLoss:
@@ -29,40 +30,97 @@ class FlatLoss:
     def __init__(self, classes: int) -> None:
         self.chance = log(classes)
         self.losses: deque[float] = deque(maxlen=WINDOW)
+        self.has_looked = False
 
     def add(self, losses: Iterable[float]) -> None:
         """Take the next losses in."""
         self.losses.extend(losses)
 
-    @property
-    def mean(self) -> float:
-        """The mean over the window."""
-        return sum(self.losses) / max(1, len(self.losses))
+    def mean(self, window: int) -> float:
+        """The mean of the last losses; raises ZeroDivisionError where there is none."""
+        last = list(self.losses)[-window:]
+        return sum(last) / len(last)
 
     def is_flat(self, step: int) -> bool:
         """Whether a whole window of a run of so many updates lies at chance."""
-        return step >= PATIENCE and len(self.losses) == WINDOW and self.mean >= NEAR * self.chance
+        return step >= PATIENCE and self._is_at_chance(WINDOW)
+
+    def is_time_to_look(self, step: int) -> bool:
+        """Whether the loss is at chance early in a run, where `diagnose` can tell if that will last; once a run."""
+        if step < EARLY or self.has_looked or len(self.losses) < EARLY_WINDOW:
+            return False
+        self.has_looked = True
+        return self._is_at_chance(EARLY_WINDOW)
+
+    def _is_at_chance(self, window: int) -> bool:
+        return len(self.losses) >= window and self.mean(window) >= NEAR * self.chance
 
 
-def flat_refusal(found: FlatLoss, step: int, *, recipe: Recipe, model: AlexNet, views: Tensor, labels: Tensor,
-                 rate: float) -> Refusal:  # fmt: skip
-    """The refusal of a flat loss, with the cause as far as a batch shows it (§5; response and gradient by stage)."""
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a few images show of a network (§5; response and gradient by stage).
+
+    views_std: deviation of the views, in gray levels. hidden, mean, deviation: the last hidden stage, its mean response
+    and the deviation of a unit over the images. first, movement: the first stage, and the share of its weights that an
+    update at this rate moves.
+    """
+
+    views_std: float
+    hidden: str
+    mean: float
+    deviation: float
+    first: str
+    movement: float
+    rate: float
+
+    @property
+    def share(self) -> float:
+        """Deviation over the images as a share of the mean at the last hidden stage."""
+        return self.deviation / abs(self.mean) if self.mean else 0.0
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the constant hides the images so far that the loss will stay at chance."""
+        return self.share < HIDDEN
+
+    @property
+    def facts(self) -> str:
+        """The numbers, in words."""
+        return (
+            f"views have a deviation of {self.views_std:.3g} (raw pixels: about 70); {self.hidden} answers "
+            f"{self.mean:.3g} on average and changes by {self.deviation:.2g} from image to image ({self.share:.2%}); "
+            f"an update moves {self.first} by {self.movement:.1e} of its weights at the rate {self.rate:g}"
+        )
+
+    @property
+    def fix(self) -> str:
+        """What may help, or nothing where the images come through."""
+        if self.is_hidden:
+            return (
+                "The images do not come through: give the network pixels of 0 to 255 less their mean, not divided by "
+                "their deviation, and the initial weights of as-run-2012."
+            )
+        if self.share < WEAK:
+            return "The constant hides the images: raise network.conv3.weight_std to 0.03, as as-run-2012 has it."
+        return ""
+
+
+def diagnose(model: AlexNet, views: Tensor, labels: Tensor, *, rate: float) -> Diagnosis:
+    """Look at what some views, (B, 3, S, S), change in the network, and how their loss moves its first stage."""
     seen = signals(model, views, labels)
     hidden, first = seen.stages[-2], seen.stages[0]
-    share = hidden.response_std / abs(hidden.response_mean) if hidden.response_mean else 0.0
-    facts = [
-        f"views have a deviation of {views.float().std().item():.3g} (raw pixels: about 70)",
-        f"{hidden.stage} answers {hidden.response_mean:.3g} on average and changes by {hidden.response_std:.2g} from "
-        f"image to image ({share:.1%})",
-        f"an update moves {first.stage} by {first.update_ratio(rate):.1e} of its weights at the rate {rate:g}",
-    ]
-    fix = "Try as-run-2012, or go on with --allow-flat-loss."
-    if share < WEAK_SIGNAL:
-        fix = "The constant hides the images: raise network.conv3.weight_std to 0.03, as as-run-2012 has it. " + fix
+    deviation = (views / model.input_std).float().std().item()
+    return Diagnosis(
+        deviation, hidden.stage, hidden.response_mean, hidden.response_std, first.stage, first.update_ratio(rate), rate
+    )
+
+
+def flat_refusal(step: int, found: Diagnosis, *, loss: float, classes: int) -> Refusal:
+    """The refusal of a loss, in nats, that stays at chance, with the cause as far as a few images show it."""
     return Refusal(
-        f"After {step:,} updates the loss is {found.mean:.4f}, as for guessing among {recipe.network.classes:,} "
-        f"classes ({found.chance:.4f}): {'; '.join(facts)}.",
-        fix=fix,
+        f"After {step:,} updates the loss is {loss:.4f}, as for guessing among {classes:,} classes "
+        f"({log(classes):.4f}): {found.facts}.",
+        fix=f"{found.fix} Try as-run-2012, or go on with --allow-flat-loss.".lstrip(),
         exit_code=Exit.BAD_DATA,
     )
 
@@ -74,6 +132,15 @@ def not_finite(loss: float, step: int, *, rate: float, images: Sequence[str]) ->
     return Refusal(
         f"The loss became {loss} at update {step:,}, at the rate {rate:g}, on {shown}{more}.",
         fix="Continue from the last checkpoint with a lower rate: --set training.rate=0.005.",
+        exit_code=Exit.BAD_DATA,
+    )
+
+
+def not_finite_weights(names: Sequence[str], step: int) -> Refusal:
+    """The refusal to save weights or velocities that are no numbers, before a loss has shown it."""
+    return Refusal(
+        f"After update {step:,} {', '.join(names)} are not finite; the last checkpoint is kept.",
+        fix="Continue from it with a lower rate: --set training.rate=0.005.",
         exit_code=Exit.BAD_DATA,
     )
 

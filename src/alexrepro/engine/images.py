@@ -23,13 +23,13 @@ def check_images(recipe: Recipe, store: Store) -> None:
 
 
 def centre_views(store: Store, *, recipe: Recipe, pixels: Pixels, most: int = 64) -> tuple[Tensor, Tensor]:
-    """The centre views of the first images of a store, on the device of the mean image, and their labels."""
-    side_px, count = store.side_px, min(most, len(store))
-    images = np.empty((count, side_px, side_px, 3), dtype=np.uint8)
-    for row, image in enumerate(images):
+    """The centre views of images from all over a store, on the device of the mean image, and their labels."""
+    rows = np.linspace(0, len(store) - 1, num=min(most, len(store)), dtype=np.int64)
+    images = np.empty((len(rows), store.side_px, store.side_px, 3), dtype=np.uint8)
+    for row, image in zip(rows.tolist(), images, strict=True):
         store.pixels(row, image)
     shown = torch.from_numpy(images).permute(0, 3, 1, 2).to(pixels.mean_image.device)
     (views,) = testing_views(
         shown, views="centre", side_px=recipe.network.input_px, pixels=pixels, augmentation=recipe.augmentation
     )
-    return views, torch.from_numpy(store.labels[:count]).to(views.device)
+    return views, torch.from_numpy(store.labels[rows]).to(views.device)

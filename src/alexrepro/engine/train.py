@@ -20,9 +20,10 @@ from alexrepro import __version__
 from alexrepro.data.feed import Batch, Feed, part
 from alexrepro.data.store import Store
 from alexrepro.data.views import training_view
+from alexrepro.engine.checkpoint import KEPT
 from alexrepro.engine.cluster import Cluster
 from alexrepro.engine.evaluate import count
-from alexrepro.engine.guards import FlatLoss, enough_memory, flat_refusal, not_finite
+from alexrepro.engine.guards import EARLY_WINDOW, FlatLoss, diagnose, enough_memory, flat_refusal, not_finite
 from alexrepro.engine.images import centre_views, check_images
 from alexrepro.engine.inherit import check_source
 from alexrepro.engine.machine import Machine
@@ -30,7 +31,6 @@ from alexrepro.engine.run import Run, run_of
 from alexrepro.engine.schedule import Rates, rates_at
 from alexrepro.engine.signals import stop_requests, stopped
 from alexrepro.engine.trainer import Trainer, environment, result, start
-from alexrepro.errors import Refusal
 from alexrepro.keys import key
 from alexrepro.paper.training import Augmentation, Plateau
 from alexrepro.progress import Advance, progress, say
@@ -55,10 +55,11 @@ def train(
     source: Run | None = None,
     cluster: Cluster | None = None,
     allow_flat_loss: bool = False,
+    keep: int = KEPT,
 ) -> Run:
     """Train a recipe on a store until its last epoch; a run that is already there continues or is complete.
 
-    source: the run that `training.begins_with` takes stages from. cluster: the processes that train together.
+    source: the run that `training.begins_with` takes stages from. cluster: who trains together. keep: checkpoints kept.
     Raises Refusal when asked to stop (after saving), when the loss is not finite or, unless that is allowed, stays at
     chance, when a batch does not fit into memory, or when the run is not this one's.
     """
@@ -86,8 +87,9 @@ def train(
         if validation is None and isinstance(recipe.training.schedule, Plateau):
             say("There are no validation images, so the rate is never divided; prepare some, or choose as-run-2012.")
         trainer = start(
-            run, recipe, store=store, validation=validation, seed=seed, machine=machine, cluster=cluster, source=source
-        )
+            run, recipe, store=store, validation=validation, seed=seed, machine=machine, cluster=cluster, source=source,
+            keep=keep,
+        )  # fmt: skip
         trainer.flat = None if allow_flat_loss else FlatLoss(recipe.network.classes)
         _train_epochs(trainer, stop)
         if cluster.is_first:
@@ -113,9 +115,12 @@ def _train_epochs(trainer: Trainer, stop: Stop) -> None:
         device=device, workers=cluster.feed_workers,
     )  # fmt: skip
     with enough_memory(device, batch=recipe.training.batch), feed as images:
-        for epoch in range(trainer.step // trainer.updates_per_epoch + 1, recipe.training.epochs + 1):
+        done = trainer.step // trainer.updates_per_epoch
+        if cluster.first(trainer.is_unvalidated):
+            _validate(trainer, done, stop)
+        for epoch in range(done + 1, recipe.training.epochs + 1):
             _train_epoch(trainer, epoch, images, stop)
-            _validate(trainer, epoch)
+            _validate(trainer, epoch, stop)
             trainer.save()
     trainer.votes.count()
 
@@ -139,9 +144,7 @@ def _train_epoch(trainer: Trainer, epoch: int, images: Feed, stop: Stop) -> None
             asked, due = trainer.votes.cast(stop() or 0, is_due)
             if asked or due:
                 since = _read_losses(trainer, epoch, rates=rates, unread=unread, since=since, advance=advance)
-                trainer.save()
-                if asked:
-                    raise cluster.all_end(stopped(Signals(asked), step=trainer.step))
+                _save(trainer, asked)
             count = min(training.batch, len(plan) - batch.number * training.batch)  # of all replicas
             loss = _update(trainer, batch, rates, augmentation, count)
             trainer.step += 1
@@ -194,30 +197,51 @@ def _read_losses(
         )
     if trainer.flat is not None:
         trainer.flat.add(losses)
-        if trainer.flat.is_flat(trainer.step) and rates.can_all_learn:
-            raise trainer.cluster.all_end(_why_flat(trainer, trainer.flat, rates))
+        if rates.can_all_learn:
+            _stop_if_flat(trainer, trainer.flat, rates)
     chance = log(trainer.recipe.network.classes)
     advance(images, f"loss {sum(losses) / len(losses):.3f} (chance {chance:.3f}), {pace:,.0f} images/s")
     unread.clear()
     return now
 
 
-def _why_flat(trainer: Trainer, flat: FlatLoss, rates: Rates) -> Refusal:
-    """What a few stored images show of a loss at chance; every rank asks, since towers answer together."""
+def _stop_if_flat(trainer: Trainer, flat: FlatLoss, rates: Rates) -> None:
+    """Raise Refusal if the loss is at chance and will stay there, as a few stored images show; every rank looks."""
+    is_flat = flat.is_flat(trainer.step)
+    if not is_flat and not flat.is_time_to_look(trainer.step):
+        return
     views, labels = centre_views(trainer.store, recipe=trainer.recipe, pixels=trainer.pixels)
-    return flat_refusal(
-        flat, trainer.step, recipe=trainer.recipe, model=trainer.model, views=views, labels=labels, rate=rates.general
-    )  # fmt: skip
+    found = diagnose(trainer.model, views, labels, rate=rates.general)
+    if is_flat or found.is_hidden:
+        classes, loss = trainer.recipe.network.classes, flat.mean(EARLY_WINDOW)
+        raise trainer.cluster.all_end(flat_refusal(trainer.step, found, loss=loss, classes=classes))
 
 
-def _validate(trainer: Trainer, epoch: int) -> None:
-    """Centre-view errors on the validation store, if there is one, as a row of validation.csv."""
+def _save(trainer: Trainer, asked: int) -> None:
+    """Write a checkpoint; raises Refusal, on every rank, if a signal of that number has asked the run to stop."""
+    trainer.save()
+    if asked:
+        raise trainer.cluster.all_end(stopped(Signals(asked), step=trainer.step))
+
+
+def _validate(trainer: Trainer, epoch: int, stop: Stop) -> None:
+    """Centre-view errors on the validation store, if there is one, as a row of validation.csv.
+
+    A run that is asked to stop saves at once, without the row, and begins with this when it continues.
+    """
+
+    def stop_if_asked() -> None:
+        asked, _ = trainer.votes.cast(stop() or 0, False)
+        if asked:
+            _save(trainer, asked)
+
     if trainer.validation is None:
         return
     split = trainer.validation.manifest.full_name
     counts = count(
         trainer.model, trainer.validation, recipe=trainer.recipe, pixels=trainer.pixels, views="centre",
         machine=trainer.machine, title=f"epoch {epoch} on {split}", cluster=trainer.cluster,
+        after_batch=stop_if_asked,
     )  # fmt: skip
     if not trainer.cluster.is_first:
         return
