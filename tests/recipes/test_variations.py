@@ -14,6 +14,7 @@ WITH_A_PRINTED_NUMBER = {
     "no-norm": "§3.3",
     "non-overlapping-pooling": "§3.4",
     "one-tower": "§3.2",
+    "without-conv2": "§7",
     "without-conv3": "§7",
     "without-conv4": "§7",
     "without-conv5": "§7",

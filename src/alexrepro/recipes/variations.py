@@ -52,7 +52,16 @@ VARIATIONS = {
             halves=tuple(f"network.conv{i}.maps" for i in (1, 2, 3, 4)),  # layers-145-half.cfg
             tests=results.ONE_TOWER, logged=logged("145-half"), section="§3.2",
         ),
+        Variation(
+            "no-cross-links", "without links between the towers before fc8; net-150 is also wider for it",
+            {f"network.{name}.reads": "own" for name in ("conv3", "fc6", "fc7")}, section="§3.2",
+        ),
         Variation("tanh", "with tanh in place of the ReLU", {"network.response": "tanh"}, section="§3.1"),
+        Variation(
+            "without-conv2", "without conv2, its norms and its pooling; conv3 strides by 2 instead",
+            {"network.conv2": None, "network.conv3.stride_px": 2, "network.conv3.pad_px": 0},
+            tests=results.WITHOUT_MIDDLE, section="§7",
+        ),
         Variation(
             "without-conv3", "without conv3; conv4 takes over its view of both towers",
             {"network.conv3": None, "network.conv4.reads": "both"}, tests=results.WITHOUT_MIDDLE, section="§7",
@@ -73,6 +82,11 @@ VARIATIONS = {
         Variation(
             "no-crops", "with the centre view only, neither cropped at random nor mirrored",
             {"augmentation.crops": False, "augmentation.flips": False}, section="§4.1",
+        ),
+        Variation(
+            "input-227", "with crops of 227 px, which conv1's kernels cover without padding",
+            {"network.input_px": 227, "augmentation.last_offset_px": 29},  # 256 - 227
+            section="§3.5",
         ),
         Variation("no-weight-decay", "without weight decay", {"training.weight_decay": 0.0}, section="§5"),
     )
