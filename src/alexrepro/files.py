@@ -1,33 +1,42 @@
 """Writing files so that a reader sees the old content or the new, never half of it."""
 
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a disk says that has no room for a file
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+
+def write_whole(path: Path, write: Callable[[Path], object], *, size: int | None = None) -> None:
     """Let `write` fill a temporary file beside the path, then rename it into place.
 
-    The file and its folder reach the disk before this returns, so a power cut cannot undo it.
+    The file and its folder reach the disk before this returns, so a power cut cannot undo it. If it fails, nothing is
+    left. size: the bytes it will have, where that is known, for the error of a disk that is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.partial")
-    try:
-        write(temporary)
-        sync(temporary)
-        temporary.replace(path)
+    with naming(path, size):
+        try:
+            write(temporary)
+            sync(temporary)
+            temporary.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
         sync(path.parent)
-    except OSError as error:  # a full disk does not say of its own which file it had no room for
-        error.filename = error.filename or str(path)
-        raise
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole."""
-    write_whole(path, lambda temporary: temporary.write_bytes(content))
+    write_whole(path, lambda temporary: temporary.write_bytes(content), size=len(content))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -37,13 +46,32 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write a JSON file whole."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: dict[str, Any]) -> str:
+    """The text of a JSON file."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file."""
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def append(path: Path, text: str) -> None:
+    """Add text at the end of a file, all of it or, if the disk has no room, nothing."""
+    content = text.encode()
+    before = path.stat().st_size if path.exists() else 0
+    with naming(path, len(content)):
+        try:
+            with path.open("ab") as file:
+                file.write(content)
+        except OSError:
+            with suppress(OSError):
+                os.truncate(path, before)
+            raise
 
 
 def sha256_of_file(path: Path) -> str:
@@ -59,3 +87,30 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, if they are missing, so that a power cut cannot undo it."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in reversed(missing):
+        sync(folder.parent)
+
+
+def free_name(path: Path) -> Path:
+    """The path, or the first of path-2, path-3, ... that nothing has."""
+    names = (path if number == 1 else path.with_name(f"{path.name}-{number}") for number in count(1))
+    return next(name for name in names if not name.exists())
+
+
+@contextmanager
+def naming(path: Path, size: int | None = None) -> Iterator[None]:
+    """Have errors name the path if they name none, and a full disk what it needs, in bytes, and what it has."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        if error.errno in FULL and size is not None:
+            free = shutil.disk_usage(path.parent).free
+            error.strerror = f"{error.strerror} ({size:,} bytes are needed, {free:,} are free)"
+        raise

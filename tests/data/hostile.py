@@ -10,6 +10,7 @@ import sys
 import tarfile
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -34,8 +35,11 @@ class Ended:
     growth_bytes: int
 
 
-def command(*arguments: object, said: Path, seconds: float = 60) -> Ended:
-    """Run `alexrepro` with these arguments; a child that takes longer than so many seconds is killed."""
+def command(*arguments: object, said: Path, seconds: float = 60, first: Callable[[], object] = lambda: None) -> Ended:
+    """Run `alexrepro` with these arguments in a child that does something else first.
+
+    It is killed if it takes longer than so many seconds.
+    """
     import_module("alexrepro.data.prepare")  # once here, so that no child spends seconds on torch
     at_start = said.with_suffix(".memory")
     with warnings.catch_warnings():
@@ -43,6 +47,7 @@ def command(*arguments: object, said: Path, seconds: float = 60) -> Ended:
         child = os.fork()
     if child == 0:
         at_start.write_text(Path("/proc/self/statm").read_text())
+        first()
         _become([str(argument) for argument in arguments], said)
     status, most_bytes = _wait(child, seconds)
     start_bytes = int(at_start.read_text().split()[1]) * PAGE_BYTES

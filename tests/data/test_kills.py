@@ -6,7 +6,6 @@ import resource
 import signal
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,8 @@ from alexrepro.cli.app import main
 from alexrepro.data import prepare as preparing
 from alexrepro.data.prepare import prepare
 from alexrepro.errors import Exit
+
+from ..children import exit_of, in_child
 
 KILLS = 60
 COMMIT_STEPS = ((files, "sync"), (Path, "replace"), (Path, "rename"), (Path, "unlink"))
@@ -40,24 +41,6 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def contents(folder: Path) -> dict[str, bytes]:
     found = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".lock"))
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
-
-
-def in_child(work: Callable[[], object]) -> int:
-    """Fork, work in the child and leave at once; the child's process number."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside torch's sleeping threads is harmless here
-        child = os.fork()
-    if child == 0:
-        try:
-            work()
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    return child
-
-
-def exit_of(child: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_a_kill_at_every_step_of_a_commit_changes_nothing(source: Path, tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """Small real stores for the engine: sixty-pixel pictures of two kinds, prepared as photos would be."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 import simplejpeg
@@ -7,6 +10,8 @@ import simplejpeg
 from alexrepro.data.prepare import prepare
 from alexrepro.data.store import Store
 from alexrepro.engine.machine import Machine, find_machine
+from alexrepro.engine.run import Run
+from alexrepro.engine.train import train
 from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import At, Script
 from alexrepro.recipes.recipe import Recipe
@@ -56,3 +61,16 @@ def recipe() -> Recipe:
 @pytest.fixture(scope="session")
 def machine() -> Machine:
     return find_machine("cpu")
+
+
+@pytest.fixture(scope="session")
+def toy(stores: dict[str, Store], recipe: Recipe, machine: Machine) -> Callable[..., Run]:
+    """Trains the recipe, or another one, into a folder of runs."""
+
+    def run(folder: Path, *, chosen: Recipe = recipe, seed: int = 0, resume: str = "auto") -> Run:
+        return train(
+            chosen, store=stores["train"], validation=stores["val"], runs=folder, seed=seed, machine=machine,
+            resume=resume,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    return run

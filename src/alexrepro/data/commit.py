@@ -21,7 +21,7 @@ from alexrepro.data.sources.source import Source, Split
 from alexrepro.data.squares import rule
 from alexrepro.data.statistics import Moments
 from alexrepro.data.store import Store
-from alexrepro.files import write_bytes, write_text
+from alexrepro.files import sync, write_bytes, write_text
 from alexrepro.progress import say
 
 
@@ -87,6 +87,7 @@ def finish(folder: Path, out: Path) -> Store:
         say(f"{final} is already there with the same images.")
     else:
         folder.rename(final)
+        sync(out)
     return Store.open(final)
 
 

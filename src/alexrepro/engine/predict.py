@@ -14,6 +14,7 @@ from alexrepro.data.decode import decode
 from alexrepro.data.squares import square
 from alexrepro.data.store import find_stores
 from alexrepro.data.views import Pixels, testing_views
+from alexrepro.engine import checkpoint
 from alexrepro.engine.checkpoint import MODEL
 from alexrepro.engine.evaluate import load_network, load_pixels
 from alexrepro.engine.machine import Machine, find_machine
@@ -120,7 +121,7 @@ def _tensors(run: Run, path: Path) -> Mapping[str, Tensor]:
     """The weights of one checkpoint, if the path names one, or else of the run's newest."""
     file = path / MODEL if path.is_dir() else path
     if file.is_file():
-        return formats.own.read(file, recipe=run.recipe).tensors
+        return checkpoint.read(file.parent).weights
     model, _ = load_network(run, find_machine("cpu"))
     return {name: parameter.detach() for name, parameter in model.named_kernels().items()}
 

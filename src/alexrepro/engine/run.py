@@ -5,18 +5,18 @@ validation.csv, checkpoints/, what testing leaves (evaluation.py) and, when it i
 """
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from filelock import FileLock, Timeout
-
+from alexrepro.engine import lock
 from alexrepro.engine.evaluation import Evaluation, Findings
 from alexrepro.errors import Exit, Refusal
-from alexrepro.files import read_json, write_json, write_text
+from alexrepro.files import append, free_name, make_folder, read_json, sync, write_json, write_text
 from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe, from_toml
 
@@ -94,41 +94,37 @@ class Run:
         """Keep an earlier run of the same name under another one, so that a new one can begin."""
         if self._environment.exists():
             stamp = self.environment["started"].translate({ord(sign): None for sign in "-:+"})
-            aside = self.folder.with_name(f"{ASIDE}{stamp}-{self.folder.name}")
-            self.folder.rename(aside)
-            self.folder.mkdir()
+            aside = self.folder.rename(free_name(self.folder.with_name(f"{ASIDE}{stamp}-{self.folder.name}")))
+            sync(aside.parent)
+            make_folder(self.folder)
             say(f"The earlier run is now {aside}.")
 
     def add_metrics(self, rows: Iterable[Sequence[object]]) -> None:
         """Append rows to metrics.csv."""
-        _append(self.metrics_file, METRICS, rows)
+        _add(self.metrics_file, METRICS, rows)
 
     def add_validation(self, row: Sequence[object]) -> None:
         """Append a row to validation.csv."""
-        _append(self.validation_file, VALIDATION, [row])
+        _add(self.validation_file, VALIDATION, [row])
+
+    def sync_rows(self) -> None:
+        """Wait until the rows have reached the disk, as they must before a checkpoint of their updates does."""
+        for path in filter(Path.exists, (self.metrics_file, self.validation_file)):
+            sync(path)
+        sync(self.folder)
 
     def forget_after(self, *, step: int, epoch: int) -> None:
-        """Drop rows that a resumed run will write again: later than its checkpoint."""
-        _keep(self.metrics_file, METRICS, [row for row in self.metrics if int(row["step"]) <= step])
-        _keep(self.validation_file, VALIDATION, [row for row in self.validations if int(row["epoch"]) <= epoch])
+        """Drop rows that a resumed run will write again: later than its checkpoint, or cut off."""
+        _keep(self.metrics_file, METRICS, last=step)
+        _keep(self.validation_file, VALIDATION, last=epoch)
 
     def save_evaluation(self, evaluation: Evaluation) -> Path:
         """Write an evaluation; the newest of a split and its views replaces the one before."""
         return Findings(self.folder).save(evaluation)
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Hold the folder; raises Refusal at once if another process trains in it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with FileLock(self.folder / ".lock", timeout=0):
-                yield
-        except Timeout:
-            raise Refusal(
-                f"Another process is training in {self.folder}.",
-                fix="Wait for it, or train another seed with --seed N.",
-                exit_code=Exit.CANNOT_CREATE,
-            ) from None
+        return lock.hold(self.folder)
 
     def _refuse_if_other(self, environment: Mapping[str, Any]) -> None:
         before = self.environment
@@ -199,22 +195,26 @@ def _newest(run: Run) -> float:
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a file, without one that was cut off when it was written."""
     if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return cast(list[dict[str, str]], list(csv.DictReader(file)))
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1])))
 
 
-def _append(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    is_new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if is_new:
-            writer.writerow(columns)
-        writer.writerows(rows)
+def _add(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if not path.exists():
+        writer.writerow(columns)
+    writer.writerows(rows)
+    append(path, text.getvalue())
 
 
-def _keep(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
+def _keep(path: Path, columns: Sequence[str], *, last: int) -> None:
+    """Keep the rows that begin with a number up to the last."""
     if path.exists():
-        lines = [",".join(columns), *(",".join(row.get(column) or "" for column in columns) for row in rows)]
+        numbered = [(row.get(columns[0]) or "", row) for row in _read_rows(path)]
+        kept = [row for number, row in numbered if number.isdecimal() and int(number) <= last]
+        lines = [",".join(columns), *(",".join(row.get(column) or "" for column in columns) for row in kept)]
         write_text(path, "\n".join(lines) + "\n")

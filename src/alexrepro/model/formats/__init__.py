@@ -78,12 +78,8 @@ def write(weights: Weights, path: Path, *, lrn: onnx.Form) -> Proof:
     proofs: list[Proof] = []
 
     def fill(temporary: Path) -> None:
-        try:
-            form.write(weights, temporary)
-            proofs.append(_prove(form, weights, temporary))
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        form.write(weights, temporary)
+        proofs.append(_prove(form, weights, temporary))
 
     write_whole(path, fill)
     return proofs[0]

@@ -27,14 +27,13 @@ def write(weights: Weights, path: Path) -> None:
     save_file({**weights.tensors, **means}, path, metadata=header)
 
 
-def read(path: Path, *, recipe: Recipe | None = None) -> Weights:
-    """The weights in a file that `write` made, or in a checkpoint of the recipe. Raises Refusal for any other."""
+def read(path: Path) -> Weights:
+    """The weights in a file that `write` made. Raises Refusal for any other."""
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if recipe is None:
-            recipe = _recipe(header["recipe"], path)
+        recipe = _recipe(header["recipe"], path)
         classes = tuple(map(str, json.loads(header["classes"]))) if "classes" in header else None
     except KeyError:
         raise Refusal(

@@ -1,0 +1,59 @@
+"""Children of this process: forked, so that they start at once with everything loaded, and killed where one wants."""
+
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+CHANGES = ("os.mkdir", "os.rename", "os.rmdir", "os.remove", "os.truncate")  # os.replace is a rename, too
+WRITING = os.O_WRONLY | os.O_RDWR
+
+
+def in_child(work: Callable[[], object]) -> int:
+    """Fork, work in the child and leave at once; the child's process number."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside torch's sleeping threads is harmless here
+        child = os.fork()
+    if child == 0:
+        try:
+            work()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return child
+
+
+def exit_of(child: int) -> int:
+    """The exit code of a child, once it has ended; of a killed one, minus the number of the signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def die_before(number: int, folder: Path) -> None:
+    """Have this process killed before its n-th step, counted from 1, that changes the disk below a folder.
+
+    Steps are: make a folder, open a file to write, sync, rename, remove, cut. What a kill leaves does not hang on
+    whether the disk was waited for, so syncing is counted and left out.
+    """
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if done == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in CHANGES or (event == "open" and arguments[2] & WRITING):
+            path = str(arguments[0])
+            is_in_open_folder = event != "open" and not path.startswith("/")  # named from there by what removes trees
+            if is_in_open_folder or path.startswith(str(folder)):
+                step()
+
+    def sync(_: int) -> None:
+        step()
+
+    sys.addaudithook(hear)
+    os.fsync = sync

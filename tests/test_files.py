@@ -1,0 +1,101 @@
+"""Files are written whole or not at all, and a disk without room is told of with what it lacks."""
+
+import errno
+import os
+import resource
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from alexrepro.files import append, free_name, make_folder, write_bytes, write_whole
+
+from .children import exit_of, in_child
+
+MOST_BYTES = 1_000  # that a file may have
+
+
+def limited(work: Callable[[], object], file: Path) -> str:
+    """What is said of work in a process whose files may not grow beyond the limit; nothing if it can be done."""
+    said = file.with_name("said")
+
+    def try_it() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_BYTES, MOST_BYTES))
+        try:
+            work()
+        except OSError as error:
+            said.write_text(f"{error.errno} {error.strerror}: {error.filename}")
+
+    assert exit_of(in_child(try_it)) == 0
+    return said.read_text() if said.exists() else ""
+
+
+def test_a_file_for_which_there_is_no_room_leaves_the_old_one_and_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    write_bytes(file, b"old")
+
+    said = limited(lambda: write_bytes(file, bytes(2_000)), file)
+
+    assert said.startswith(f"{errno.EFBIG} File too large (2,000 bytes are needed, ")
+    assert said.endswith(f" are free): {file}")
+    assert file.read_bytes() == b"old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "said"]
+
+
+def test_lines_for_which_there_is_no_room_are_not_added_in_part(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    append(file, "a,b\n" * 200)
+
+    said = limited(lambda: append(file, "c,d\n" * 100), file)
+
+    assert said.startswith(f"{errno.EFBIG} File too large (400 bytes are needed, ")
+    assert str(file) in said
+    assert file.read_text() == "a,b\n" * 200
+
+
+def test_lines_are_added_where_there_is_room(tmp_path: Path) -> None:
+    append(tmp_path / "rows.csv", "a\n")
+    append(tmp_path / "rows.csv", "ü\n")
+
+    assert (tmp_path / "rows.csv").read_bytes() == b"a\n\xc3\xbc\n"
+
+
+def test_a_file_whose_writing_fails_leaves_nothing(tmp_path: Path) -> None:
+    def fail(path: Path) -> None:
+        path.write_text("half")
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        write_whole(tmp_path / "file", fail)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_that_names_no_file_is_given_the_name(tmp_path: Path) -> None:
+    def fail(path: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with pytest.raises(OSError, match="Input/output error") as raised:
+        write_whole(tmp_path / "file", fail)
+
+    assert raised.value.filename == str(tmp_path / "file")
+
+
+def test_missing_folders_are_made_and_a_file_in_their_place_is_told_of(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    (tmp_path / "c").write_text("a file")
+
+    assert (tmp_path / "a" / "b").is_dir()
+    with pytest.raises(NotADirectoryError):
+        make_folder(tmp_path / "c" / "d")
+
+
+def test_a_free_name_is_one_that_nothing_has(tmp_path: Path) -> None:
+    found = []
+    for _ in range(3):
+        path = free_name(tmp_path / "name")
+        path.mkdir()
+        found.append(path.name)
+
+    assert found == ["name", "name-2", "name-3"]
