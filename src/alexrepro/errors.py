@@ -4,7 +4,11 @@ It says what went wrong, what to type next, and which exit code the program ends
 (the numbers of sysexits.h, so that schedulers and scripts can tell the cases apart).
 """
 
+import signal
 from enum import IntEnum
+from typing import NamedTuple
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)  # ask a run to stop; the last by its terminal
 
 
 class Exit(IntEnum):
@@ -23,6 +27,71 @@ class Exit(IntEnum):
     NO_PERMISSION = 77
     BAD_CONFIG = 78
     INTERRUPTED = 130
+
+
+class Meaning(NamedTuple):
+    """What an exit code says, when a command ends with it, and what a scheduler should do then."""
+
+    says: str
+    when: str
+    scheduler: str
+
+
+MEANINGS = {
+    Exit.OK: Meaning("done", "What was asked is done, or was done before.", "Go on."),
+    Exit.USAGE: Meaning(
+        "wrong usage",
+        "A command, option, recipe or field is not known, or two of them contradict each other.",
+        "Stop; the command must change.",
+    ),
+    Exit.BAD_DATA: Meaning(
+        "bad data",
+        "Photographs cannot be read, a store or checkpoint is damaged, or the loss is no number or stays at chance.",
+        "Stop; somebody must look.",
+    ),
+    Exit.MISSING_INPUT: Meaning(
+        "missing input",
+        "A store, a run, a file or an optional package is not there.",
+        "Stop, or run what makes it first.",
+    ),
+    Exit.NO_DEVICE: Meaning(
+        "no device", "A GPU that was asked for is not there or cannot be used.", "Run again on another host."
+    ),
+    Exit.WORKER_FAILED: Meaning(
+        "worker failed",
+        "One of several processes was killed, failed, or is no longer heard; the others have ended, too.",
+        "Run again: a training continues from its last checkpoint. Stop if it happens again.",
+    ),
+    Exit.OUT_OF_MEMORY: Meaning(
+        "out of memory", "A batch, or what feeds batches, does not fit.", "Stop, or run on a host that has more."
+    ),
+    Exit.CANNOT_CREATE: Meaning(
+        "cannot create",
+        "A file is in the way, the disk cannot be written, or another process trains in the folder.",
+        "Stop; do not run two trainings of one recipe, data set and seed.",
+    ),
+    Exit.IO_ERROR: Meaning(
+        "disk error",
+        "A disk or a quota is full, or will be, or a file would be too large.",
+        "Run again once there is room; finished work is kept.",
+    ),
+    Exit.STOPPED: Meaning(
+        "stopped",
+        "A training was asked to stop by SIGTERM or SIGUSR1, and has saved a checkpoint.",
+        "Requeue the same command: it continues.",
+    ),
+    Exit.NO_PERMISSION: Meaning("no permission", "A file or folder may not be read or written.", "Stop."),
+    Exit.BAD_CONFIG: Meaning(
+        "bad configuration",
+        "A recipe cannot be computed, or does not fit the store, the run or the installed versions.",
+        "Stop; recipe or installation must change.",
+    ),
+    Exit.INTERRUPTED: Meaning(
+        "interrupted",
+        "Ctrl-C; a training has saved a checkpoint first.",
+        "Nothing; the same command continues a training.",
+    ),
+}
 
 
 class Refusal(Exception):

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -29,8 +29,9 @@ def progress(title: str, *, total: int, done: int = 0, unit: str = "images") -> 
 
 
 def say(line: str) -> None:
-    """One line for people, on stderr, so that stdout holds results only."""
-    print(line, file=sys.stderr, flush=True)
+    """One line for people, on stderr, so that stdout holds results only; nobody may be there to read it any more."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def _plain_lines(title: str, total: int, done: int, unit: str) -> Advance:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from alexrepro.data.plan import training_plan
+from alexrepro.data.prepare import prepare
 from alexrepro.data.store import Store
 from alexrepro.engine import guards
 from alexrepro.engine import train as training
@@ -29,7 +30,7 @@ from alexrepro.engine.train import train
 from alexrepro.errors import Exit, Refusal
 from alexrepro.model.alexnet import build
 from alexrepro.paper.training import Script
-from alexrepro.recipes.alexnet_2012 import TINY
+from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2012, TINY
 from alexrepro.recipes.recipe import Recipe
 
 
@@ -129,6 +130,28 @@ def test_a_run_whose_loss_stays_at_chance_ends_unless_allowed(
     with pytest.raises(Refusal, match=r"After 6 updates the loss is 0\.693"):
         go(tmp_path / "stopped")
     assert go(tmp_path / "allowed", allow_flat_loss=True).result is not None
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("is_standardized", [True, False], ids=["printed, pixels of deviation 1", "as run"])
+def test_three_hundred_updates_on_photographs_tell_a_stalled_run_from_a_sound_one(
+    shared_data: Path, tmp_path: Path, is_standardized: bool
+) -> None:
+    """Ten minutes each: the whole network, batches of 128 photographs of Tiny-ImageNet."""
+    store = prepare(shared_data / "tiny-imagenet", out=tmp_path / "stores")["train"]
+    recipe = AS_PRINTED.but({"network.input_std": (57.5, 57.5, 57.5)}) if is_standardized else AS_RUN_2012
+    short = recipe.but({"training.precision": "bf16", "training.epochs": 2, "training.schedule": Script(())})
+
+    def go() -> Run:
+        cpu = find_machine("cpu", compiles=True)
+        return train(short, store=store, validation=None, runs=tmp_path, seed=0, machine=cpu)
+
+    if is_standardized:
+        with pytest.raises(Refusal, match=r"After 2\d\d updates the loss is 4\.6") as refused:
+            go()
+        assert refused.value.fix.startswith("The images do not come through")
+    else:
+        assert go().result is not None
 
 
 def test_a_loss_that_is_no_number_names_the_images_of_its_update(

@@ -1,6 +1,5 @@
 """Training: the loss falls, a stop changes nothing, a run is never repeated or mixed up."""
 
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,26 +7,16 @@ import pytest
 import torch
 
 from alexrepro.data.store import Store
-from alexrepro.engine import checkpoint, signals
+from alexrepro.engine import checkpoint
 from alexrepro.engine import train as training
 from alexrepro.engine.machine import Machine
 from alexrepro.engine.run import Run
 from alexrepro.engine.train import train
+from alexrepro.engine.trainer import Trainer
 from alexrepro.errors import Exit, Refusal
 from alexrepro.recipes.recipe import Recipe
 
 Train = Callable[..., Run]
-
-
-@pytest.fixture
-def toy(stores: dict[str, Store], recipe: Recipe, machine: Machine) -> Train:
-    def run(folder: Path, *, chosen: Recipe = recipe, seed: int = 0, resume: str = "auto") -> Run:
-        return train(
-            chosen, store=stores["train"], validation=stores["val"], runs=folder, seed=seed, machine=machine,
-            resume=resume,  # type: ignore[arg-type]
-        )  # fmt: skip
-
-    return run
 
 
 def state_of(run: Run) -> dict[str, torch.Tensor]:
@@ -61,70 +50,25 @@ def test_the_network_learns_to_tell_stripes_from_spots(toy: Train, recipe: Recip
     assert max(errors[-3:]) < 0.2  # chance is 0.5
 
 
-@pytest.mark.parametrize("stop_at", [1, 3, 4, 9], ids=lambda step: f"update {step}")
-def test_a_stopped_run_continues_to_the_same_bits(
-    toy: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
-) -> None:
-    whole = toy(tmp_path / "whole")
-    update, done = training._update, []
-
-    def update_then_signal(*arguments: object) -> torch.Tensor:
-        done.append(1)
-        if len(done) == stop_at:
-            signal.raise_signal(signal.SIGTERM)
-        return update(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(training, "_update", update_then_signal)
-    interrupted = tmp_path / "interrupted"
-    stopped: list[Exit] = []
-    while not list(interrupted.rglob("result.json")):
-        try:
-            toy(interrupted)
-        except Refusal as refusal:
-            stopped.append(refusal.exit_code)
-
-    continued = Run(interrupted / whole.folder.relative_to(tmp_path / "whole"))
-    expected, found = state_of(whole), state_of(continued)
-    assert set(expected) == set(found)
-    assert all(torch.equal(expected[name], found[name]) for name in expected)
-    assert without_pace(continued) == without_pace(whole)
-    assert continued.validations == whole.validations
-    assert stopped in ([], [Exit.STOPPED])  # a signal in the very last update finds nothing left to stop
-
-
-@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM], ids=lambda sent: sent.name)
-def test_a_second_signal_ends_the_run_at_once(monkeypatch: pytest.MonkeyPatch, second: signal.Signals) -> None:
-    monkeypatch.setattr(signals, "ECHO_SECONDS", 0.0)
-    monkeypatch.setattr(signals, "ASKED", (signal.SIGINT, signal.SIGTERM))
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with signals.stop_requests() as stop:
-            signal.raise_signal(signal.SIGINT)
-            assert stop() == signal.SIGINT
-            with pytest.raises(KeyboardInterrupt):
-                signal.raise_signal(second)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def test_an_echo_of_a_signal_is_not_a_second_one() -> None:
-    with signals.stop_requests() as stop:
-        signal.raise_signal(signal.SIGTERM)
-        signal.raise_signal(signal.SIGTERM)
-
-        assert stop() == signal.SIGTERM
+def assert_same(found: Run, expected: Run) -> None:
+    """The same weights and velocities, bit for bit, and the same rows but for the pace."""
+    ours, theirs = state_of(found), state_of(expected)
+    assert set(ours) == set(theirs)
+    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+    assert without_pace(found) == without_pace(expected)
+    assert found.validations == expected.validations
 
 
 def test_a_crash_after_a_checkpoint_loses_no_update_and_repeats_no_row(
     toy: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = toy(tmp_path / "whole")
+    expected = toy(tmp_path / "whole")
     validate = training._validate
 
-    def crash_in_epoch_two(trainer: object, epoch: int) -> None:
+    def crash_in_epoch_two(trainer: Trainer, epoch: int, stop: training.Stop) -> None:
         if epoch == 2:
             raise OSError("power cut")
-        validate(trainer, epoch)  # type: ignore[arg-type]
+        validate(trainer, epoch, stop)
 
     monkeypatch.setattr(training, "_validate", crash_in_epoch_two)
     with pytest.raises(OSError, match="power cut"):
@@ -132,18 +76,17 @@ def test_a_crash_after_a_checkpoint_loses_no_update_and_repeats_no_row(
     monkeypatch.setattr(training, "_validate", validate)
     continued = toy(tmp_path / "crashed")
 
-    assert without_pace(continued) == without_pace(whole)
-    assert all(torch.equal(a, b) for a, b in zip(state_of(whole).values(), state_of(continued).values(), strict=True))
+    assert_same(continued, expected)
 
 
 def test_a_complete_run_is_not_trained_again(toy: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = toy(tmp_path)
-    before = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*") if path.name != ".lock"}
+    before = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")}
 
     again = toy(tmp_path)
 
     assert "Nothing to train" in capsys.readouterr().err
-    assert {path: path.stat().st_mtime_ns for path in again.folder.rglob("*") if path.name != ".lock"} == before
+    assert {path: path.stat().st_mtime_ns for path in again.folder.rglob("*")} == before
 
 
 def test_starting_anew_keeps_the_earlier_run(toy: Train, tmp_path: Path) -> None:
@@ -164,13 +107,6 @@ def test_another_store_is_refused_for_a_run_that_began(
 
     with pytest.raises(Refusal, match="was trained on"):
         train(recipe, store=stores["test"], validation=None, runs=tmp_path, seed=0, machine=machine)
-
-
-def test_a_locked_run_is_refused_at_once(toy: Train, tmp_path: Path) -> None:
-    run = toy(tmp_path)
-
-    with run.lock(), pytest.raises(Refusal, match="Another process"):
-        toy(tmp_path)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_saves_nothing_of_it(

@@ -8,6 +8,7 @@ import mmap
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,12 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexrepro.data.store import Store
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import STOPPING, Exit, Refusal
 
 Kind = Literal["threads", "processes"]
 
 STUCK_SECONDS = 60.0  # on one image; the slowest disks answer within a few
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # sent to a whole group of processes; the parent decides
+CLOSING_SECONDS = 5.0  # for all of them together; one that hangs in a read of a dead disk cannot be ended
 PAGE = mmap.PAGESIZE
 
 
@@ -147,11 +148,14 @@ class Workers:
         try:
             while not pipe.poll(STUCK_SECONDS):
                 if seen == at[worker]:
-                    raise self._failed(worker, f"has done nothing for {STUCK_SECONDS:g} seconds")
+                    raise self._failed(worker, f"has done nothing for {STUCK_SECONDS:g} seconds", row=seen)
                 seen = int(at[worker])
             refused = pipe.recv()
         except (EOFError, ConnectionResetError):
             raise self._lost(worker) from None
+        if isinstance(refused, tuple):
+            row, error = refused
+            raise self._failed(worker, f"failed ({error})", row=row)
         if refused:
             raise Refusal(refused["what"], fix=refused["fix"], exit_code=refused["exit_code"])
 
@@ -159,10 +163,10 @@ class Workers:
         runner = self._workers[worker].runner
         runner.join(timeout=1)
         code = getattr(runner, "exitcode", None) or 0
-        return self._failed(worker, f"was killed by {signal.Signals(-code).name}" if code < 0 else "ended")
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else "ended"
+        return self._failed(worker, how, row=int(self._memory.at[worker]))
 
-    def _failed(self, worker: int, how: str) -> Refusal:
-        row = int(self._memory.at[worker])
+    def _failed(self, worker: int, how: str, *, row: int) -> Refusal:
         where = f"while it read {self._store.place(row)}" if row >= 0 else "before its first image"
         return Refusal(
             f"Worker {worker} of the feed of {self._store.path} {how} {where}.",
@@ -176,28 +180,32 @@ def _close(workers: list[_Worker], memory: Memory) -> None:
         worker.pipe.close()
         if isinstance(worker.runner, BaseProcess):
             worker.runner.kill()  # it holds nothing that could be lost
+    until = time.monotonic() + CLOSING_SECONDS
     for worker in workers:
-        worker.runner.join(timeout=5)
+        worker.runner.join(timeout=max(0.0, until - time.monotonic()))
     memory.close()
 
 
 def _serve_alone(pipe: Connection, store: Store, memory: Memory, worker: int) -> None:
     """The work of a process; it ends when the other end of the pipe is gone, however its parent ended."""
-    for number in SIGNALS:
+    for number in STOPPING:  # sent to a whole group of processes; the parent decides
         signal.signal(number, signal.SIG_IGN)
     _serve(pipe, store, memory, worker)
 
 
 def _serve(pipe: Connection, store: Store, memory: Memory, worker: int) -> None:
+    """Fill slots and answer None, or what a refusal says, or of any other error the row and the error's name."""
     with pipe:
         for task in _tasks(pipe):
-            refused = None
+            answer: object = None
             try:
                 _fill(task, store, memory, worker)
             except Refusal as refusal:
-                refused = {"what": refusal.what, "fix": refusal.fix, "exit_code": refusal.exit_code}
+                answer = {"what": refusal.what, "fix": refusal.fix, "exit_code": refusal.exit_code}
+            except Exception as error:
+                answer = int(memory.at[worker]), f"{type(error).__name__}: {error}"
             with suppress(BrokenPipeError):
-                pipe.send(refused)
+                pipe.send(answer)
 
 
 def _tasks(pipe: Connection) -> Iterator[Task]:

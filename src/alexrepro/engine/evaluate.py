@@ -1,12 +1,13 @@
 """Evaluation: exact counts of a run or of an ensemble on a split, saved with the answer for every image (§4.1, §2)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import reduce
 from operator import add
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from alexrepro.data.store import Store
 from alexrepro.data.views import Pixels
@@ -19,13 +20,14 @@ from alexrepro.engine.machine import Machine
 from alexrepro.engine.run import Run
 from alexrepro.engine.testing import Candidate, answer_all, tested_batches
 from alexrepro.errors import Exit, Refusal
+from alexrepro.files import write_bytes
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.results import Views
 from alexrepro.recipes.recipe import Recipe
 
 __all__ = [
     "candidate_of", "count", "evaluate", "least_costs", "load_network", "load_pixels", "load_weights", "measure",
-    "save_pixels",
+    "pixels_of", "save_pixels",
 ]  # fmt: skip
 
 
@@ -39,16 +41,23 @@ def count(
     machine: Machine,
     title: str,
     cluster: Cluster | None = None,
+    after_batch: Callable[[], None] = lambda: None,
 ) -> Counts:
     """Exact counts of a network on every image of a labelled store, each image once; replicas share the images.
 
-    Raises Refusal if the network's outputs are not finite.
+    after_batch: called after every batch; what it raises ends the count. Raises Refusal if the network's outputs are
+    not finite.
     """
     cluster = cluster or Cluster()
     candidate = Candidate(model, recipe, pixels)
-    batches = tested_batches([candidate], store, views=(views,), machine=machine, title=title, share=cluster.share)
-    mine = reduce(add, (tested.answers[views].counts() for tested in batches))
-    return _complete(reduce(add, cluster.gather(mine)), store)
+    mine: list[Counts] = []
+    with closing(
+        tested_batches([candidate], store, views=(views,), machine=machine, title=title, share=cluster.share)
+    ) as batches:
+        for tested in batches:
+            mine.append(tested.answers[views].counts())
+            after_batch()
+    return _complete(reduce(add, cluster.gather(reduce(add, mine))), store)
 
 
 def evaluate(run: Run, store: Store, *, views: Views, machine: Machine, save_probabilities: bool = False) -> Evaluation:
@@ -91,7 +100,8 @@ def measure(
             images=counts.images, top1_correct=counts.top1_correct, top5_correct=counts.top5_correct,
             loss=counts.loss_sum / counts.images,
             hierarchical_cost=None if counts.cost_sum is None else counts.cost_sum / counts.images,
-            tied_images=counts.tied, store=about.store, preprocessing=about.preprocessing, members=tuple(members),
+            tied_images=counts.tied, store=about.store, preprocessing=about.preprocessing, classes=len(about.classes),
+            members=tuple(members),
         )
         for about, counts in ((predictions.about, _complete(counts, store)) for predictions, counts in found)
     ]  # fmt: skip
@@ -118,7 +128,7 @@ def candidate_of(run: Run, store: Store, *, machine: Machine, weight: float = 1.
     model, step = load_network(run, machine)
     recipe, epochs = run.recipe, step // environment["updates_per_epoch"]
     who = Member(str(run.folder), recipe.name, recipe.digest, environment["seed"], epochs, weight)
-    return Candidate(model, recipe, load_pixels(run, machine), weight, order), who
+    return Candidate(machine.ready(model), recipe, load_pixels(run, machine), weight, order), who
 
 
 def load_network(run: Run, machine: Machine) -> tuple[AlexNet, int]:
@@ -140,15 +150,21 @@ def load_weights(model: AlexNet, saved: checkpoint.Checkpoint) -> None:
             parameter.copy_(saved.weights[name])
 
 
-def save_pixels(run: Run, store: Store) -> Pixels:
-    """Keep the training store's mean image and color axes with the run, which testing needs too."""
+def pixels_of(store: Store) -> Pixels:
+    """Mean image and color axes of a training store."""
     axes = store.color_axes()
-    pixels = Pixels(
+    return Pixels(
         torch.from_numpy(store.mean_image()),
         torch.tensor(axes.eigenvalues, dtype=torch.float32),
         torch.tensor(axes.eigenvectors, dtype=torch.float32),
     )
-    save_file({name: getattr(pixels, name).contiguous() for name in Pixels.__dataclass_fields__}, run.pixels_file)
+
+
+def save_pixels(run: Run, store: Store) -> Pixels:
+    """Keep the training store's mean image and color axes with the run, which testing needs too."""
+    pixels = pixels_of(store)
+    content = save({name: getattr(pixels, name).contiguous() for name in Pixels.__dataclass_fields__})
+    write_bytes(run.pixels_file, content)
     return pixels
 
 

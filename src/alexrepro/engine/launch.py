@@ -17,10 +17,10 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from alexrepro.engine.cluster import Parallel, grid
 from alexrepro.engine.place import OURS, Place
+from alexrepro.engine.signals import asked, code_of
+from alexrepro.engine.watch import SAVING_SECONDS
 from alexrepro.errors import Exit, Refusal
 from alexrepro.paper.network import Network
-
-SAVING_SECONDS = 120  # for the ranks to save and end after a signal
 
 
 def launch_if_asked(
@@ -74,14 +74,14 @@ def launch(processes: int) -> int:
     wanted = {
         "min_nodes": 1, "max_nodes": 1, "nproc_per_node": processes, "max_restarts": 0,
         "run_id": OURS + uuid4().hex, "rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0", "local_addr": "localhost",
-        "signals_to_handle": "SIGTERM,SIGINT,SIGUSR1", "shutdown_timeout": SAVING_SECONDS,
+        "signals_to_handle": ",".join(number.name for number in asked()), "shutdown_timeout": SAVING_SECONDS,
     }  # fmt: skip
     known = {field.name for field in fields(LaunchConfig)}  # torch 2.11 has no shutdown_timeout
     config = LaunchConfig(**{name: value for name, value in wanted.items() if name in known})  # type: ignore[arg-type]
     try:
         elastic_launch(config, sys.executable)("-u", "-m", "alexrepro", *sys.argv[1:])
-    except SignalException as asked:
-        return int(Exit.INTERRUPTED if asked.sigval == signal.SIGINT else Exit.STOPPED)
+    except SignalException as arrived:
+        return int(code_of(arrived.sigval))
     except ChildFailedError as error:
         return _code_of(*error.get_first_failure())
     return int(Exit.OK)
@@ -91,10 +91,14 @@ def _code_of(rank: int, failure: ProcessFailure) -> int:
     """The exit code of a rank that has said why it ended; raises Refusal for one that has not."""
     if failure.exitcode in set(Exit):
         return failure.exitcode
-    how = f"was ended by {signal.Signals(-failure.exitcode).name}" if failure.exitcode < 0 else "failed, as said above"
-    look = "See whether memory ran out or someone ended it" if failure.exitcode < 0 else "Repair what failed"
+    code, how, fix = Exit.WORKER_FAILED, "failed, as said above", "Repair what failed"
+    if failure.exitcode < 0:
+        by = signal.Signals(-failure.exitcode)
+        how, fix = f"was ended by {by.name}", "Unless it is said above, see whether memory ran out or someone ended it"
+        if by in asked():  # before its first update, or a second time
+            code, fix = code_of(by), "What was saved before is kept"
     raise Refusal(
         f"Rank {rank} (process {failure.pid}) {how}; the other ranks were ended.",
-        fix=f"{look}, then run the same command again: it continues from the last checkpoint.",
-        exit_code=Exit.WORKER_FAILED,
+        fix=f"{fix}; run the same command again, and it continues from the last checkpoint.",
+        exit_code=code,
     )

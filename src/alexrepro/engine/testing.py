@@ -6,7 +6,7 @@ sum to 1 (avg-test.py). The centre view is one of the ten, so that one pass answ
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
 from pathlib import Path
@@ -27,22 +27,28 @@ from alexrepro.engine.machine import Machine
 from alexrepro.engine.predictions import About, Predictions, predictions_of, write_predictions
 from alexrepro.errors import Exit, Refusal
 from alexrepro.files import write_whole
-from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.results import Views
 from alexrepro.progress import progress, say
 from alexrepro.recipes.recipe import Recipe
 
 BATCH = 128  # changes the time only
+COMPILED_FROM_VIEWS = 10_000  # 20 s of a core for the compiler; 2 ms and more saved per view of the full-width network
+
+
+def is_worth_compiling(images: int, views: Views) -> bool:
+    """Whether testing so many images over these views takes longer than the compiler does."""
+    return images * len(places(views, 1, 1, 1)) >= COMPILED_FROM_VIEWS
 
 
 @dataclass(frozen=True)
 class Candidate:
     """A trained network with all that testing needs, and its share of an average.
 
-    order: (K,) which of its outputs stands for each class of the store; None where they stand in the same order.
+    model: what gives logits (B, K) for views, a network or its compiled form. order: (K,) which of its outputs stands
+    for each class of the store; None where they stand in the same order.
     """
 
-    model: AlexNet
+    model: Callable[[Tensor], Tensor]
     recipe: Recipe
     pixels: Pixels
     weight: float = 1.0
@@ -66,7 +72,7 @@ def tested_batches(
     machine: Machine,
     title: str,
     share: tuple[int, int] = (0, 1),  # noqa: PT028
-) -> Iterator[Tested]:
+) -> Generator[Tested, None, None]:
     """Every image of a store once, in stored order, or of one share among several, shown to every candidate.
 
     Raises Refusal if the outputs of a network are not finite.

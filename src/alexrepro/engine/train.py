@@ -4,7 +4,7 @@ Everything random is drawn from (seed, epoch) or (seed, step), so a run that sto
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from math import isfinite, log
@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from alexrepro import __version__
 from alexrepro.data.feed import Batch, Feed, part
 from alexrepro.data.store import Store
 from alexrepro.data.views import training_view
@@ -30,7 +29,7 @@ from alexrepro.engine.machine import Machine
 from alexrepro.engine.run import Run, run_of
 from alexrepro.engine.schedule import Rates, rates_at
 from alexrepro.engine.signals import stop_requests, stopped
-from alexrepro.engine.trainer import Trainer, environment, result, start
+from alexrepro.engine.trainer import Trainer, environment, result, shared_facts, start
 from alexrepro.keys import key
 from alexrepro.paper.training import Augmentation, Plateau
 from alexrepro.progress import Advance, progress, say
@@ -56,10 +55,12 @@ def train(
     cluster: Cluster | None = None,
     allow_flat_loss: bool = False,
     keep: int = KEPT,
+    log: Sequence[str] = (),
 ) -> Run:
     """Train a recipe on a store until its last epoch; a run that is already there continues or is complete.
 
     source: the run that `training.begins_with` takes stages from. cluster: who trains together. keep: checkpoints kept.
+    log: who is told of it, beside the files of the run.
     Raises Refusal when asked to stop (after saving), when the loss is not finite or, unless that is allowed, stays at
     chance, when a batch does not fit into memory, or when the run is not this one's.
     """
@@ -69,13 +70,7 @@ def train(
     recipe = recipe.for_classes(len(store.manifest.classes))
     run = run_of(runs, recipe, dataset=store.manifest.dataset, seed=seed)
     with _held(run, cluster), stop_requests() as stop, cluster.ended_by_launcher(stop):
-        cluster.agree(
-            {
-                "alexrepro": __version__, "torch": torch.__version__, "the recipe": f"{recipe.name} {recipe.digest}",
-                "the seed": str(seed), "the store": store.manifest.digest,
-                "the validation store": validation.manifest.digest if validation else "none",
-            }
-        )  # fmt: skip
+        cluster.agree(shared_facts(recipe, store=store, validation=validation, seed=seed))
         if cluster.is_first:
             facts = environment(
                 recipe, store=store, validation=validation, seed=seed, machine=machine, cluster=cluster, source=source
@@ -88,7 +83,7 @@ def train(
             say("There are no validation images, so the rate is never divided; prepare some, or choose as-run-2012.")
         trainer = start(
             run, recipe, store=store, validation=validation, seed=seed, machine=machine, cluster=cluster, source=source,
-            keep=keep,
+            keep=keep, log=log,
         )  # fmt: skip
         trainer.flat = None if allow_flat_loss else FlatLoss(recipe.network.classes)
         _train_epochs(trainer, stop)
@@ -114,7 +109,7 @@ def _train_epochs(trainer: Trainer, stop: Stop) -> None:
         trainer.store, batch=recipe.training.batch, side_px=recipe.network.input_px, share=cluster.share,
         device=device, workers=cluster.feed_workers,
     )  # fmt: skip
-    with enough_memory(device, batch=recipe.training.batch), feed as images:
+    with enough_memory(device, batch=recipe.training.batch), trainer.log, feed as images:
         done = trainer.step // trainer.updates_per_epoch
         if cluster.first(trainer.is_unvalidated):
             _validate(trainer, done, stop)
@@ -191,7 +186,7 @@ def _read_losses(
         if not isfinite(loss):
             raise trainer.cluster.all_end(not_finite(loss, step, rate=rates.general, images=trainer.shown_at(step)))
     if trainer.cluster.is_first:
-        trainer.run.add_metrics(
+        trainer.add_metrics(
             (step, epoch, count, f"{loss:.6f}", f"{rates.general:g}", pace, f"{error:.6f}")
             for (step, count, _), loss, error in zip(unread, losses, errors, strict=True)
         )
@@ -247,4 +242,4 @@ def _validate(trainer: Trainer, epoch: int, stop: Stop) -> None:
         return
     top1, top5 = 1 - counts.top1_correct / counts.images, 1 - counts.top5_correct / counts.images
     loss = counts.loss_sum / counts.images
-    trainer.run.add_validation((epoch, split, "centre", counts.images, f"{top1:.6f}", f"{top5:.6f}", f"{loss:.6f}"))
+    trainer.add_validation((epoch, split, "centre", counts.images, f"{top1:.6f}", f"{top5:.6f}", f"{loss:.6f}"))

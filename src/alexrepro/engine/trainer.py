@@ -1,7 +1,7 @@
 """What a run holds while it trains: network, velocities, step; how it starts and what its files say of it."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -15,14 +15,16 @@ from alexrepro.data.plan import Plan, training_plan
 from alexrepro.data.store import Store
 from alexrepro.data.views import Pixels
 from alexrepro.engine import checkpoint
-from alexrepro.engine.checkpoint import Checkpoint
+from alexrepro.engine.checkpoint import KEPT, Checkpoint
 from alexrepro.engine.cluster import Cluster
 from alexrepro.engine.collectives import Gradients, Votes
 from alexrepro.engine.evaluate import load_weights, save_pixels
-from alexrepro.engine.guards import FlatLoss
+from alexrepro.engine.guards import FlatLoss, not_finite_weights
 from alexrepro.engine.inherit import inherit, origin
+from alexrepro.engine.loggers import Log, open_log
 from alexrepro.engine.machine import Machine
 from alexrepro.engine.optimizer import Momentum
+from alexrepro.engine.room import check_room
 from alexrepro.engine.run import Run
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.progress import say
@@ -49,11 +51,21 @@ class Trainer:
     step: int = 0
     flat: FlatLoss | None = None  # watches for a loss at chance
     saved_at: float = field(default_factory=time.monotonic)
+    keep: int = KEPT  # so many checkpoints
+    log: Log = field(default_factory=Log)
 
     @property
     def updates_per_epoch(self) -> int:
         """Updates in an epoch; the last batch may be smaller."""
         return batch_count(len(self.store), self.recipe.training.batch)
+
+    @property
+    def is_unvalidated(self) -> bool:
+        """Whether the last update ended an epoch that was not validated, since the run was asked to stop."""
+        epoch, updates = divmod(self.step, self.updates_per_epoch)
+        if self.validation is None or epoch == 0 or updates > 0:
+            return False
+        return str(epoch) not in (row["epoch"] for row in self.run.validations)
 
     def plan(self, epoch: int) -> Plan:
         """What every position of an epoch shows."""
@@ -68,12 +80,33 @@ class Trainer:
         epoch, place = (step - 1) // per_epoch + 1, (step - 1) % per_epoch * training.batch
         return [self.store.name(int(row)) for row in self.plan(epoch).order[place : place + training.batch]]
 
+    def add_metrics(self, rows: Iterable[Sequence[object]]) -> None:
+        """Write rows of updates, and tell the loggers of them."""
+        rows = list(rows)
+        self.run.add_metrics(rows)
+        self.log.updates(rows)
+
+    def add_validation(self, row: Sequence[object]) -> None:
+        """Write the row of a validation, and tell the loggers of it."""
+        self.run.add_validation(row)
+        self.log.validation(self.step, row)
+
     def save(self) -> None:
-        """Write a checkpoint of this step: the first rank, of whole tensors; every rank must ask."""
+        """Write a checkpoint of this step: the first rank, of whole tensors; every rank must ask.
+
+        Raises Refusal, on every rank and before anything is written, if a weight or velocity is not finite.
+        """
+        wild: list[str] = []
         if self.cluster.share[0] == 0:
             weights, velocities = self._whole(self.model.named_kernels()), self._whole(self.momentum.velocities)
             if self.cluster.is_first:
-                checkpoint.save(self.run.checkpoints, Checkpoint(self.step, weights, velocities))
+                wild = [name for name, velocity in velocities.items() if not _are_finite(weights[name], velocity)]
+        wild = self.cluster.first(wild)
+        if wild:
+            raise self.cluster.all_end(not_finite_weights(wild, self.step))
+        if self.cluster.is_first:
+            self.run.sync_rows()
+            checkpoint.save(self.run.checkpoints, Checkpoint(self.step, weights, velocities), keep=self.keep)
         self.cluster.meet()
         self.saved_at = time.monotonic()
 
@@ -81,20 +114,28 @@ class Trainer:
         return {name: self.model.whole(name, share.detach()) for name, share in shares.items()}
 
 
+def _are_finite(*tensors: Tensor) -> bool:
+    return all(bool(tensor.isfinite().all()) for tensor in tensors)
+
+
 def start(
     run: Run, recipe: Recipe, *, store: Store, validation: Store | None, seed: int, machine: Machine,
-    cluster: Cluster, source: Run | None = None,
+    cluster: Cluster, source: Run | None = None, keep: int = KEPT, log: Sequence[str] = (),
 ) -> Trainer:  # fmt: skip
     """Everything as it was at the newest checkpoint, or at the beginning, with stages of `source` if one is given.
 
-    Every rank begins with the whole network, as the first one has it, and keeps its share.
+    Every rank begins with the whole network, as the first one has it, and keeps its share. keep: so many checkpoints.
+    Raises Refusal if the disk has no room for them.
     """
+    loggers = open_log(run, log) if cluster.is_first else Log()  # before rows are dropped that come again
     whole = build(recipe.network, seed=seed)
     kernels = whole.named_kernels()
     velocities = {name: torch.zeros_like(kernel) for name, kernel in kernels.items()}
     step = 0
     if cluster.is_first:
-        step = _begin(whole, velocities, run=run, recipe=recipe, store=store, source=source)
+        step = _begin(whole, velocities, run=run, recipe=recipe, store=store, source=source, keep=keep)
+        updates = recipe.training.epochs * batch_count(len(store), recipe.training.batch)
+        check_room(run, recipe, updates=updates, keep=keep)
     step = cluster.first(step)
     cluster.spread([*(kernel.detach() for kernel in kernels.values()), *velocities.values()])
     model = whole.held_by(cluster.wire).to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -104,15 +145,16 @@ def start(
     assert pixels is not None
     return Trainer(
         run, recipe, store, validation, seed, machine, pixels.to(machine.device), model, momentum, cluster,
-        Gradients(model, cluster), Votes(cluster), machine.ready(model), step,
+        Gradients(model, cluster), Votes(cluster), machine.ready(model), step, keep=keep, log=loggers,
     )  # fmt: skip
 
 
 def _begin(
-    whole: AlexNet, velocities: Mapping[str, Tensor], *, run: Run, recipe: Recipe, store: Store, source: Run | None
-) -> int:
+    whole: AlexNet, velocities: Mapping[str, Tensor], *, run: Run, recipe: Recipe, store: Store, source: Run | None,
+    keep: int,
+) -> int:  # fmt: skip
     """The updates of the newest checkpoint, once its weights and velocities are in place; 0 if there is none."""
-    saved = checkpoint.newest(run.checkpoints)
+    saved = checkpoint.recover(run.checkpoints, keep=keep)
     if saved is not None:
         load_weights(whole, saved)
         for name, velocity in velocities.items():
@@ -140,6 +182,18 @@ def result(trainer: Trainer) -> dict[str, Any]:
         "training_loss": sum(last) / len(last),
         "final": final,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def shared_facts(recipe: Recipe, *, store: Store, validation: Store | None, seed: int) -> dict[str, str]:
+    """What must be the same on every rank."""
+    return {
+        "alexrepro": __version__,
+        "torch": torch.__version__,
+        "the recipe": f"{recipe.name} {recipe.digest}",
+        "the seed": str(seed),
+        "the store": store.manifest.digest,
+        "the validation store": validation.manifest.digest if validation else "none",
     }
 
 

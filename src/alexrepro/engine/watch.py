@@ -18,6 +18,7 @@ from alexrepro.engine.place import Place
 from alexrepro.errors import Exit
 
 EVERY_SECONDS = 1.0
+SAVING_SECONDS = 120  # for a rank to save and end after a signal
 SILENT_ROUNDS = 15  # counted in rounds of one's own, so that what stops all processes at once blames none
 
 
@@ -50,7 +51,7 @@ class Watch:
         number = 0
         while not self._over.wait(EVERY_SECONDS):
             if os.getppid() != self._parent:
-                os.kill(os.getpid(), signal.SIGTERM)  # save and end: nobody else would end this process
+                self._end_alone()
                 return
             number += 1
             try:
@@ -67,6 +68,11 @@ class Watch:
                     lost[0], last[lost[0]], speaks=all(int(r) > self._place.rank for r in others if r not in lost)
                 )
 
+    def _end_alone(self) -> None:
+        """Leave this process, which was told of it, time to save and end; its launcher would do the same."""
+        if not self._over.wait(SAVING_SECONDS):
+            os._exit(int(Exit.WORKER_FAILED))
+
     def _has_store(self, rank: str) -> bool:
         return rank == "0" and self._place.store_is_with_first
 
@@ -74,12 +80,13 @@ class Watch:
         """End this process, and the silent one if it is on this host: a stopped process would outlive its launcher."""
         _, process, host = last.split(maxsplit=2) if last else ("", "0", "")
         if speaks:
-            print(
-                f"alexrepro: Rank {rank} (process {process} on {host}) is no longer heard: it is stopped, dead or "
-                "cut off.\n"
-                "See what holds it up, then run the same command again: it continues from the last checkpoint.",
-                file=sys.__stderr__, flush=True,
-            )  # fmt: skip
+            with suppress(OSError):  # of a terminal that is closed
+                print(
+                    f"alexrepro: Rank {rank} (process {process} on {host}) is no longer heard: it is stopped, dead or "
+                    "cut off.\n"
+                    "See what holds it up, then run the same command again: it continues from the last checkpoint.",
+                    file=sys.__stderr__, flush=True,
+                )  # fmt: skip
         if host == socket.gethostname() and int(process) > 0:
             with suppress(OSError):
                 os.kill(int(process), signal.SIGKILL)

@@ -3,13 +3,16 @@
 The compiler is loaded at the first call, since that takes a second.
 """
 
+import signal
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
+from alexrepro.errors import STOPPING
 from alexrepro.progress import say
 
 P = ParamSpec("P")
@@ -43,7 +46,8 @@ class Compiled(Generic[P, T]):
             )  # the compiler looks
             self._compiled = torch.compile(self.plain, dynamic=False, mode=self._mode)
         try:
-            return self._compiled(*args, **kwargs)
+            with _kept_from_compilers(STOPPING):
+                return self._compiled(*args, **kwargs)
         except compiler.exc.TorchDynamoException as error:
             self.works = False
             say(f"Not compiled, so slower: {_first_line(error)}.")
@@ -65,6 +69,19 @@ def can_compile(device: torch.device) -> bool:
     small = Compiled(torch.square)
     small(torch.ones(2, device=device))
     return small.works
+
+
+@contextmanager
+def _kept_from_compilers(signals: tuple[signal.Signals, ...]) -> Iterator[None]:
+    """Keep signals from the programs that are started meanwhile, since a Ctrl-C is sent to all of them at once.
+
+    This program hears them in another thread or when it is done; a compiler that ended would change how a run rounds.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _first_line(error: Exception) -> str:
