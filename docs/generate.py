@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from alexrepro.cli.reference import cli_reference, markdown_table
 from alexrepro.cli.show import percent
+from alexrepro.errors import MEANINGS
 from alexrepro.paper.statements.statement import Status
 from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.catalogue import CATALOGUE, Entry
@@ -26,8 +27,22 @@ def pages() -> dict[str, str]:
     return {
         "reference/cli.md": f"{NOTE}\n\n{cli_reference()}",
         "reference/recipes.md": _recipes(),
+        "reference/exit-codes.md": _exit_codes(),
         "explanation/fidelity.md": _fidelity(),
     }
+
+
+def _exit_codes() -> str:
+    rows = [[f"**{code:d}**", *meaning] for code, meaning in MEANINGS.items()]
+    parts = [
+        NOTE,
+        "# Exit codes",
+        "Every command ends with one of these, after sysexits.h. With all but 0 it says on stderr, in two lines, what\n"
+        "went wrong and what to type next. Any other code is a fault of the program itself, and a traceback stands\n"
+        "above it. Processes started by `--gpus` or `--processes` end with the code of the one that failed first.",
+        markdown_table(("code", "says", "when", "what a scheduler should do"), rows),
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def _recipes() -> str:

@@ -22,6 +22,7 @@ from alexrepro.cli.report import report
 from alexrepro.cli.train import train
 from alexrepro.cli.watch import watch
 from alexrepro.errors import Exit, Refusal
+from alexrepro.progress import say
 
 DISK_ERRORS = {
     errno.ENOSPC: (Exit.IO_ERROR, "Free some space and run the same command again; finished work is kept."),
@@ -89,5 +90,5 @@ def main() -> None:
 
 
 def _end(refusal: Refusal) -> None:
-    print(f"alexrepro: {refusal.what}\n{refusal.fix}", file=sys.stderr)
+    say(f"alexrepro: {refusal.what}\n{refusal.fix}")
     sys.exit(int(refusal.exit_code))

@@ -1,47 +1,102 @@
-"""`alexrepro doctor`: which Pillow is at work, and is what lies on the disk what was written?"""
+"""`alexrepro doctor`: will a training run here, and how long? Or: is what lies on the disk what was written?"""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexrepro.cli.options import STORES, Json, Stores
+from alexrepro.cli.choose import choose_recipe, training_store, validation_store
+from alexrepro.cli.options import RUNS, STORES, Batch, Device, Epochs, Json, Runs, Seed, Set, StorePath, Stores
 from alexrepro.cli.show import print_json, print_table
 from alexrepro.errors import Exit, Refusal
+
+if TYPE_CHECKING:
+    from alexrepro.engine.surroundings import Finding
 
 
 def doctor(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Stores to verify. Default: all under --stores.", show_default=False)
+        list[Path] | None,
+        typer.Argument(help="Stores to verify, byte by byte; nothing else is looked at.", show_default=False),
     ] = None,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", help="Recipe name or TOML file. Default: by the data set.")
+    ] = None,
+    store: StorePath = None,
     stores: Stores = STORES,
+    runs: Runs = RUNS,
+    seed: Seed = 0,
+    epochs: Epochs = None,
+    batch: Batch = None,
+    changes: Set = None,
+    device: Device = "auto",
+    full: Annotated[bool, typer.Option("--full", help="Compare every byte of all stores under --stores, too.")] = False,
     json: Json = False,
 ) -> None:
-    """Verify every byte of stores.
+    """Check everything before the first update.
 
-    Reads the stores whole and compares all checksums; names every damaged, missing and foreign file. Ends with exit
-    code 65 if anything is wrong.
+    Looks at versions, GPUs, processors, memory, disk, open files, stores and recipe, at the first signal through the
+    untrained network, and at the time to finish; says of each whether it is fine and what to do. Changes nothing. Ends
+    with the exit code of the first thing that is wrong. With paths of stores, compares every byte of them with its
+    checksum instead, and ends with exit code 65 if anything is wrong.
 
-    Example:  alexrepro doctor stores/ilsvrc2012-val-9c41d0
+    Example:  alexrepro doctor --recipe as-run-2012
     """
-    from alexrepro.data.decode import pillow_at_work
+    if paths:
+        _verify(paths, json)
+        return
+
     from alexrepro.data.manifest import MANIFEST
+    from alexrepro.engine.checkup import Case, of_case, of_machine, of_stores
+    from alexrepro.engine.surroundings import refused
+
+    findings, machine = of_machine(device)
+    folders = sorted(p.parent for p in stores.rglob(MANIFEST) if not p.parent.name.startswith("."))
+    named = [store] if store and store.is_dir() and store not in folders else []
+    findings += of_stores([*folders, *named], every_byte=full)
+    try:
+        data = training_store(store, stores=stores)
+    except Refusal as refusal:
+        findings.append(refused("store", refusal))
+    else:
+        chosen = choose_recipe(recipe, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs, batch=batch)
+        validation = validation_store(data, stores=stores)
+        if machine is not None:
+            findings += of_case(Case(chosen, data, validation, runs, machine, seed))
+    _show(findings, json)
+
+
+def _show(findings: Sequence["Finding"], json: bool) -> None:
+    code = next((finding.exit_code for finding in findings if finding.verdict == "wrong"), Exit.OK)
+    if json:
+        print_json({"findings": [_row(finding) for finding in findings], "exit_code": int(code)})
+    else:
+        columns = ("what", "verdict", "found", "what to do")
+        print_table("Check-up", columns, [(f.what, f.verdict, f.found, f.advice) for f in findings])
+    if code:
+        raise typer.Exit(int(code))
+
+
+def _row(finding: "Finding") -> dict[str, object]:
+    return {
+        "what": finding.what,
+        "verdict": finding.verdict,
+        "found": finding.found,
+        "advice": finding.advice,
+        **({"facts": dict(finding.facts)} if finding.facts else {}),
+        **({"exit_code": int(finding.exit_code)} if finding.verdict == "wrong" else {}),
+    }
+
+
+def _verify(folders: Sequence[Path], json: bool) -> None:
+    from alexrepro.data.decode import pillow_at_work
     from alexrepro.data.verify import verify
 
-    pillow = pillow_at_work()
-    if not json:
-        print(f"{pillow} decodes what is no ordinary JPEG.")
-    folders = paths or sorted(p.parent for p in stores.rglob(MANIFEST) if not p.parent.name.startswith("."))
-    if not folders:
-        raise Refusal(
-            f"There is no store under {stores}.",
-            fix="Make one with: alexrepro prepare SOURCE.",
-            exit_code=Exit.MISSING_INPUT,
-        )
     found = {str(folder): verify(folder) for folder in folders}
     if json:
         reports = [{"store": store, "problems": problems} for store, problems in found.items()]
-        print_json({"pillow": pillow, "stores": reports})
+        print_json({"pillow": pillow_at_work(), "stores": reports})
     else:
         rows = [(store, problem) for store, problems in found.items() for problem in problems or ["sound"]]
         print_table("Stores", ("store", "finding"), rows)

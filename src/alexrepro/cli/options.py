@@ -5,6 +5,16 @@ from typing import Annotated, Literal
 
 import typer
 
+
+def check_installed(loggers: list[str] | None) -> list[str] | None:
+    """Refuse a logger without its package before anything begins."""
+    if loggers:
+        from alexrepro.engine.loggers import check_loggers
+
+        check_loggers(loggers)
+    return loggers
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of a table.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of run folders.", show_default=True)]
 Stores = Annotated[Path, typer.Option("--stores", help="Folder of stores that `prepare` wrote.", show_default=True)]
@@ -16,7 +26,7 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of every random draw.", 
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", show_default=True)]
 Compile = Annotated[
     bool | None,
-    typer.Option("--compile/--no-compile", help="Compile loops for this machine first. Default: if the run is long."),
+    typer.Option("--compile/--no-compile", help="Compile loops for this machine first. Default: if it pays."),
 ]
 Gpus = Annotated[
     int | None, typer.Option("--gpus", min=1, help="Train in so many processes on this host, one for each GPU.")
@@ -37,6 +47,15 @@ Resume = Annotated[
 AllowFlatLoss = Annotated[
     bool, typer.Option("--allow-flat-loss", help="Go on although the loss stays at that of guessing.")
 ]
+Keep = Annotated[
+    int, typer.Option("--keep", min=1, help="How many checkpoints to keep, the newest ones.", show_default=True)
+]
+Log = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log", callback=check_installed, help="Tell tensorboard, wandb or mlflow, too: extras. May be repeated."
+    ),
+]
 InitFrom = Annotated[
     Path | None,
     typer.Option("--init-from", help="Run whose weights some stages begin with (recipes net-146-...)."),
@@ -50,6 +69,7 @@ Epochs = Annotated[
 ]
 Batch = Annotated[int | None, typer.Option("--batch", help="Images per update; short for --set training.batch=N.")]
 
+KEPT = 2
 RUNS = Path("runs")
 STORES = Path("stores")
 REPORTS = Path("reports")

@@ -6,6 +6,7 @@ import typer
 
 from alexrepro.cli.choose import choose_recipe, choose_run, training_store, validation_store
 from alexrepro.cli.options import (
+    KEPT,
     RUNS,
     STORES,
     AllowFlatLoss,
@@ -16,6 +17,8 @@ from alexrepro.cli.options import (
     Gpus,
     InitFrom,
     Json,
+    Keep,
+    Log,
     Parallel,
     Processes,
     Resume,
@@ -26,11 +29,13 @@ from alexrepro.cli.options import (
     Stores,
 )
 from alexrepro.cli.show import percent, print_json
+from alexrepro.engine.signals import ended_at_once
 
 if TYPE_CHECKING:
     from alexrepro.engine.run import Run
 
 
+@ended_at_once()
 def train(
     recipe: Annotated[str | None, typer.Argument(help="Recipe name or TOML file. Default: by the data set.")] = None,
     store: StorePath = None,
@@ -46,8 +51,10 @@ def train(
     processes: Processes = None,
     parallel: Parallel = None,
     resume: Resume = "auto",
+    keep: Keep = KEPT,
     init_from: InitFrom = None,
     allow_flat_loss: AllowFlatLoss = False,
+    log: Log = None,
     json: Json = False,
 ) -> None:
     """Train one recipe and write a run folder.
@@ -63,21 +70,19 @@ def train(
     from alexrepro.engine.place import find_place
     from alexrepro.engine.train import train as core
 
-    place = find_place()
-    with place.quiet(launched_too=True):
-        images = training_store(store, stores=stores)
-        dataset = images.manifest.dataset
-        chosen = choose_recipe(recipe, dataset=dataset, changes=changes or (), epochs=epochs, batch=batch)
-        validation = validation_store(images, stores=stores)
+    with (place := find_place()).quiet(launched_too=True):
+        data = training_store(store, stores=stores)
+        chosen = choose_recipe(recipe, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs, batch=batch)
+        validation = validation_store(data, stores=stores)
         source = choose_run(init_from, runs=runs) if init_from else None
     launch_if_asked(place, chosen.network, gpus=gpus, processes=processes, device=device, parallel=parallel)
     with place.quiet():
-        is_long = is_worth_compiling(len(images) * chosen.training.epochs)
+        is_long = is_worth_compiling(len(data) * chosen.training.epochs)
         machine = find_machine(place.device(device), compiles=is_long if compile is None else compile)
         with connect(place, machine, network=chosen.network, parallel=parallel) as cluster:
             run = core(
-                chosen, store=images, validation=validation, runs=runs, seed=seed, machine=machine, resume=resume,
-                source=source, cluster=cluster, allow_flat_loss=allow_flat_loss,
+                chosen, store=data, validation=validation, runs=runs, seed=seed, machine=machine, resume=resume,
+                source=source, cluster=cluster, allow_flat_loss=allow_flat_loss, keep=keep, log=log or (),
             )  # fmt: skip
     if cluster.is_first:
         _print(run, json)

@@ -1,0 +1,65 @@
+"""The doctor's verdicts become a table or one object, and the first wrong one the exit code."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from alexrepro.cli.app import app
+from alexrepro.data.prepare import prepare
+from alexrepro.data.sources.miniature import write_miniature
+
+SMALL = ("--set", "network.fc6.maps=16", "--set", "network.fc7.maps=16")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where there is no compiler, which saves most of the time."""
+    monkeypatch.setattr("alexrepro.engine.machine.can_compile", lambda _: False)
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    write_miniature(folder / "source", train_per_class=2, val_per_class=1, test_per_class=1)
+    prepare(folder / "source", out=folder / "stores", processes=1)
+    return folder / "stores"
+
+
+@pytest.mark.slow
+def test_a_check_up_of_everything_ends_well(stores: Path, tmp_path: Path) -> None:
+    """With the recipe that `train` would choose; the time depends on the machine, and so does its verdict."""
+    ended = CliRunner().invoke(app, ["doctor", "--stores", str(stores), "--runs", str(tmp_path), *SMALL, "--json"])
+
+    rows = {row["what"]: row for row in json.loads(ended.stdout)["findings"]}
+    assert ended.exit_code == 0, ended.stdout
+    assert list(rows)[-6:] == ["recipe", "memory", "disk", "open files", "first signal", "time"]
+    assert rows["recipe"]["found"].startswith("tiny-")
+    assert {"wrong"} & {row["verdict"] for row in rows.values()} == set()
+    assert rows["first signal"]["facts"]["hidden"] == "fc7"
+    assert rows["time"]["facts"]["epochs"] == 30
+
+
+def test_a_store_that_is_damaged_comes_before_one_that_is_missing(stores: Path, tmp_path: Path) -> None:
+    val = next(stores.glob("ilsvrc2010-miniature-val-*"))
+    (tmp_path / val.name).mkdir()
+    (tmp_path / val.name / "manifest.json").write_bytes((val / "manifest.json").read_bytes())
+
+    ended = CliRunner().invoke(app, ["doctor", "--stores", str(tmp_path), "--json"])
+
+    found = json.loads(ended.stdout)
+    wrong = [(row["what"], row["exit_code"]) for row in found["findings"] if row["verdict"] == "wrong"]
+    assert wrong == [(f"store {val.name}", 65), ("store", 66)]
+    assert (ended.exit_code, found["exit_code"]) == (65, 65)
+
+
+def test_named_stores_are_compared_byte_by_byte(stores: Path) -> None:
+    paths = sorted(str(path) for path in stores.glob("ilsvrc2010-miniature-[tv]*"))
+
+    ended = CliRunner().invoke(app, ["doctor", *paths, "--json"])
+
+    assert ended.exit_code == 0
+    assert [(store["store"], store["problems"]) for store in json.loads(ended.stdout)["stores"]] == [
+        (path, []) for path in paths
+    ]

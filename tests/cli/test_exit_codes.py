@@ -1,0 +1,107 @@
+"""Every exit code is explained on a page, and some command ends with it."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from alexrepro.cli.app import main
+from alexrepro.errors import MEANINGS, Exit
+
+TESTS = Path(__file__).parents[1]
+PAGE = TESTS.parent / "docs" / "reference" / "exit-codes.md"
+
+
+def damaged_store(folder: Path) -> list[str]:
+    (folder / "manifest.json").write_text("{}", encoding="utf-8")
+    return ["doctor", str(folder)]
+
+
+def below_a_file(folder: Path) -> list[str]:
+    (folder / "file").touch()
+    return ["describe", "--svg", str(folder / "file" / "network.svg")]
+
+
+# What is cheap to provoke; a command that ends with the code, in a folder of its own.
+CHEAP: dict[Exit, Callable[[Path], list[str]]] = {
+    Exit.OK: lambda _: ["recipes", "list"],
+    Exit.USAGE: lambda _: ["recipes", "show", "alexnet-2011"],
+    Exit.BAD_DATA: damaged_store,
+    Exit.MISSING_INPUT: lambda folder: ["evaluate", "--runs", str(folder)],
+    Exit.NO_DEVICE: lambda _: ["bench", "--device", "cuda:99"],
+    Exit.CANNOT_CREATE: below_a_file,
+    Exit.NO_PERMISSION: lambda folder: ["describe", "--svg", str(folder / "sealed" / "network.svg")],
+    Exit.BAD_CONFIG: lambda _: ["describe", "--set", "network.towers=0"],
+}
+# What takes several processes, signals, a small disk or too little memory, and the tests that provoke it.
+ELSEWHERE = {
+    Exit.WORKER_FAILED: "engine/test_launch.py::test_a_killed_rank_ends_all_in_seconds_and_is_named",
+    Exit.OUT_OF_MEMORY: "engine/test_guards.py::test_too_little_memory_names_a_batch",
+    Exit.IO_ERROR: "data/test_disk_full.py::test_a_full_disk_is_named_and_the_work_goes_on_when_there_is_room",
+    Exit.STOPPED: "engine/test_launch.py::test_a_signal_to_the_launcher_saves_and_ends_all",
+    Exit.INTERRUPTED: "engine/test_launch.py::test_a_signal_to_the_launcher_saves_and_ends_all",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder with a sealed one in it."""
+    (tmp_path / "sealed").mkdir(mode=0o000)
+    yield tmp_path
+    (tmp_path / "sealed").chmod(0o700)
+
+
+def code_of(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(sys, "argv", ["alexrepro", *arguments])
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.mark.parametrize("expected", CHEAP, ids=lambda code: code.name)
+def test_a_command_ends_with_the_code(
+    expected: Exit, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = CHEAP[expected](folder)
+    is_root_where_it_matters = expected is Exit.NO_PERMISSION and os.geteuid() == 0
+    if is_root_where_it_matters:  # root may do anything
+        os.seteuid(65_534)
+    try:
+        code = code_of(arguments, monkeypatch)
+    finally:
+        if is_root_where_it_matters:
+            os.seteuid(0)
+
+    assert code == expected
+    assert (capsys.readouterr().err.count("alexrepro: ") == 1) is (expected not in {Exit.OK, Exit.BAD_DATA})
+
+
+def test_every_code_is_provoked_by_some_test() -> None:
+    assert set(CHEAP) | set(ELSEWHERE) == set(Exit)
+    for pin in ELSEWHERE.values():
+        file, _, name = pin.partition("::")
+        assert f"def {name}(" in (TESTS / file).read_text(encoding="utf-8")
+
+
+def test_every_code_is_explained_on_its_page() -> None:
+    explained = [
+        int(code) for code in re.findall(r"^\| \*\*(\d+)\*\* \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+
+    assert set(MEANINGS) == set(Exit)
+    assert explained == [int(code) for code in Exit]
+
+
+def test_an_unknown_option_is_wrong_usage() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "alexrepro", "train", "--epoch"], capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == Exit.USAGE
+    assert "Traceback" not in ended.stderr
