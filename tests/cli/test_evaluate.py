@@ -12,8 +12,10 @@ from typer.testing import CliRunner, Result
 
 from alexrepro.cli.evaluate import evaluate
 from alexrepro.data.prepare import prepare
+from alexrepro.data.sources.hierarchy import cost_matrix
 from alexrepro.data.sources.miniature import write_miniature
-from alexrepro.engine.machine import find_machine
+from alexrepro.engine import machine, testing
+from alexrepro.engine.machine import Machine, find_machine
 from alexrepro.engine.train import train
 from alexrepro.errors import Refusal
 from alexrepro.recipes.alexnet_2012 import TINY
@@ -21,6 +23,7 @@ from alexrepro.recipes.alexnet_2012 import TINY
 app = typer.Typer()
 app.command()(evaluate)
 Call = Callable[..., Result]
+VAL_TRUTH = "ILSVRC2010_validation_ground_truth.txt"
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +124,44 @@ def test_all_probabilities_are_kept_where_asked_and_their_size_is_said(call: Cal
     ]
 
 
+def test_a_file_of_answers_is_scored_by_the_devkit(call: Call, folder: Path) -> None:
+    devkit = folder / "devkit"
+    devkit.mkdir()
+    for name in ("meta.mat", VAL_TRUTH):
+        (devkit / name).write_bytes((folder / "photos/devkit-1.0/data" / name).read_bytes())
+    right = (devkit / VAL_TRUTH).read_text().split()[:15]
+    (folder / "answers.txt").write_text("".join(f"{line}\n" for line in right) + "\n" * 5)  # five have no guess
+    costs = cost_matrix(devkit, classes=20)
+    assert costs is not None
+
+    result = call("--predictions", "answers.txt", "--devkit", "devkit", "--json")
+
+    assert told(result) == {"flat": [0.25] * 5, "hierarchical": [0.25 * int(costs.max())] * 5}
+    assert "20 images of val in devkit" in result.stderr
+    shown = call("--predictions", "answers.txt", "--devkit", "devkit").stdout
+    assert "25.00 %" in shown
+    assert "hierarchical cost" in shown
+
+
+@pytest.mark.parametrize(("least", "is_long"), [(20, True), (21, False)])
+def test_loops_are_compiled_where_it_pays_or_is_asked_for(
+    call: Call, monkeypatch: pytest.MonkeyPatch, least: int, is_long: bool
+) -> None:
+    asked: list[bool] = []
+
+    def noted(device: str, *, compiles: bool) -> Machine:
+        asked.append(compiles)
+        return find_machine(device)
+
+    monkeypatch.setattr(machine, "find_machine", noted)
+    monkeypatch.setattr(testing, "COMPILED_FROM_VIEWS", least)  # the split has 20 images
+
+    for option in ((), ("--compile",), ("--no-compile",)):
+        told(call("A", "--json", *option))
+
+    assert asked == [is_long, True, False]
+
+
 @pytest.mark.parametrize(
     ("words", "what"),
     [
@@ -129,6 +170,10 @@ def test_all_probabilities_are_kept_where_asked_and_their_size_is_said(call: Cal
         (("A", "--compare"), "not 1"),
         (("A", "A"), "named twice"),
         (("A", "--submission", "a.txt", "--breakdown"), "do not go together"),
+        (("--predictions", "a.txt", "--ten-crop"), "--predictions and --ten-crop do not go together"),
+        (("A", "--predictions", "a.txt", "--devkit", "photos"), "--predictions and RUN do not go together"),
+        (("--predictions", "a.txt"), "belong together"),
+        (("--devkit", "photos"), "belong together"),
     ],
 )
 def test_words_that_do_not_fit_are_refused(call: Call, words: tuple[str, ...], what: str) -> None:

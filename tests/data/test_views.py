@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
+from torchvision.transforms import TenCrop
 
 from alexrepro.data.views import Pixels, centre_view, color_shift, ten_views, testing_views, training_view
 from alexrepro.errors import Refusal
@@ -99,6 +100,16 @@ def test_mirrored_views_follow_the_originals(images: torch.Tensor) -> None:
     views = ten_views(images, SIDE)
 
     assert torch.equal(views[:, 5:], views[:, :5].flip(-1))
+
+
+@pytest.mark.parametrize(("whole", "side"), [(256, 224), (6, 4), (6, 2)])
+def test_ten_views_are_torchvisions_in_another_order(whole: int, side: int) -> None:
+    photo = torch.randint(0, 256, (3, whole, whole), generator=torch.Generator().manual_seed(5), dtype=torch.uint8)
+
+    found = ten_views(photo[None], side)[0]
+
+    # Of five they have the centre last, and they mirror the photo before they cut: top left comes from top right.
+    assert torch.equal(found, torch.stack(TenCrop(side)(photo))[[0, 1, 4, 2, 3, 6, 5, 9, 8, 7]])
 
 
 @pytest.mark.parametrize("mean", ["aligned", "central", "channel"])

@@ -1,9 +1,11 @@
-"""Counting on numbers that can be followed by hand."""
+"""Counting on numbers that can be followed by hand, and against other libraries on drawn ones."""
 
 from math import log
 
+import numpy as np
 import pytest
 import torch
+from torchmetrics.functional.classification import multiclass_accuracy
 
 from alexrepro.engine.counting import Counts, answers, joined
 
@@ -34,7 +36,7 @@ def test_counts_are_those_made_by_hand() -> None:
 
     assert (counts.images, counts.top1_correct, counts.top5_correct, counts.tied) == (3, 0, 2, 1)
     assert counts.loss_sum == pytest.approx(-log(0.10) - log(0.25) - log(0.05), rel=1e-6)
-    assert counts.cost_sum == 0 + 7 + 42
+    assert counts.cost_sum == 0 + 1 + 6  # of the guess 0, which costs least, for each true class
 
 
 @pytest.mark.parametrize(
@@ -72,3 +74,49 @@ def test_fewer_than_five_classes_give_fewer_guesses() -> None:
     found = answers(torch.tensor([[0.3, 0.7]]), torch.tensor([0]))
 
     assert (found.guesses.tolist(), found.counts().top5_correct) == ([[1, 0]], 1)
+
+
+CLASSES = 50
+SCORES = {
+    "random": torch.rand(2000, CLASSES, generator=torch.Generator().manual_seed(1)),
+    "tied": torch.randint(0, 8, (2000, CLASSES), generator=torch.Generator().manual_seed(2)) / 8,
+    "all the same": torch.full((2000, CLASSES), 1 / CLASSES),
+}
+TRUE = torch.randint(0, CLASSES, (2000,), generator=torch.Generator().manual_seed(3))
+
+
+@pytest.mark.parametrize("scores", SCORES.values(), ids=SCORES)
+def test_counts_are_those_of_numpy_with_the_lower_class_first(scores: torch.Tensor) -> None:
+    ordered = np.argsort(-scores.numpy(), axis=1, kind="stable")
+    right = ordered == TRUE.numpy()[:, None]
+
+    found = answers(scores, TRUE)
+
+    assert np.array_equal(found.guesses.numpy(), ordered[:, :5])
+    assert np.array_equal(found.ranks.numpy(), right.argmax(1))
+    assert found.counts().top1_correct == int(right[:, 0].sum())
+    assert found.counts().top5_correct == int(right[:, :5].sum())
+
+
+@pytest.mark.parametrize("scores", SCORES.values(), ids=SCORES)
+def test_counts_are_those_of_torchmetrics(scores: torch.Tensor) -> None:
+    # torchmetrics takes equals in no particular order, so the lower class is given a little more.
+    told_apart = scores.double() - torch.arange(CLASSES) * 1e-9  # random ones lie 2^-24 = 6e-8 apart or are equal
+
+    counts = answers(scores, TRUE).counts()
+
+    for top, correct in ((1, counts.top1_correct), (5, counts.top5_correct)):
+        accuracy = multiclass_accuracy(told_apart, TRUE, num_classes=CLASSES, average="micro", top_k=top)
+        assert correct == round(accuracy.item() * len(TRUE))
+
+
+@pytest.mark.parametrize("scores", SCORES.values(), ids=SCORES)
+def test_any_order_of_equals_is_within_the_number_that_hangs_on_them(scores: torch.Tensor) -> None:
+    mirrored = answers(scores.flip(1), CLASSES - 1 - TRUE)  # now the higher class of two equals comes first
+
+    found = answers(scores, TRUE)
+
+    moved = (found.ranks < 1) != (mirrored.ranks < 1)
+    moved |= (found.ranks < 5) != (mirrored.ranks < 5)
+    assert not (moved & ~found.tied).any()
+    assert found.tied.tolist() == mirrored.tied.tolist()

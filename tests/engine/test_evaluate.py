@@ -12,13 +12,16 @@ from alexrepro.data.store import Store
 from alexrepro.data.views import centre_view, ten_views
 from alexrepro.engine import testing
 from alexrepro.engine.counting import ranks
-from alexrepro.engine.evaluate import evaluate, load_network
-from alexrepro.engine.evaluation import Findings
+from alexrepro.engine.evaluate import candidate_of, evaluate, load_network
+from alexrepro.engine.evaluation import Evaluation, Findings
 from alexrepro.engine.machine import Machine
+from alexrepro.engine.predictions import Predictions, read_predictions
 from alexrepro.engine.run import Run, find_evaluations
 from alexrepro.engine.train import train
 from alexrepro.errors import Refusal
 from alexrepro.files import write_json
+from alexrepro.model.alexnet import AlexNet
+from alexrepro.model.normalization import ResponseNorm
 from alexrepro.recipes.recipe import Recipe
 
 
@@ -93,6 +96,7 @@ def test_an_evaluation_from_before_these_facts_is_read(run: Run, tmp_path: Path)
     (found,) = Findings(tmp_path).evaluations
 
     assert (found.top1_error, found.tied_images, found.store, found.members) == (0.6, None, None, ())
+    assert found.run == str(tmp_path)  # where it lies now, not where it was made
 
 
 def test_a_count_of_other_images_than_the_stores_is_an_error(
@@ -113,15 +117,31 @@ def test_a_store_without_labels_is_refused(run: Run, stores: dict[str, Store], m
     assert "--submission" in refused.value.fix
 
 
-def test_the_batch_size_changes_nothing(
-    run: Run, stores: dict[str, Store], machine: Machine, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("batch", [1, 5, 17])
+def test_the_batch_size_changes_no_answer(
+    run: Run, stores: dict[str, Store], machine: Machine, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    whole = evaluate(run, stores["test"], views="centre", machine=machine)
+    def tested() -> tuple[Evaluation, Predictions]:
+        found = evaluate(run, stores["test"], views="ten", machine=machine)
+        return found, read_predictions(Findings(run.folder).predictions(found.split, "ten"))
 
-    monkeypatch.setattr(testing, "BATCH", 5)
-    split = evaluate(run, stores["test"], views="centre", machine=machine)
+    whole, answers = tested()
+    monkeypatch.setattr(testing, "BATCH", batch)
+    split, same_answers = tested()
 
-    assert (split.images, split.top1_correct, split.top5_correct) == (18, whole.top1_correct, whole.top5_correct)
+    assert replace(split, loss=whole.loss) == whole
+    assert split.loss == pytest.approx(whole.loss, rel=1e-6)  # float32
+    assert np.array_equal(same_answers.guesses, answers.guesses)
+    assert np.array_equal(same_answers.ranks, answers.ranks)
+
+
+def test_a_machine_that_compiles_tests_with_compiled_norms(run: Run, stores: dict[str, Store]) -> None:
+    compiling = Machine(torch.device("cpu"), compiles=True)
+
+    candidate, _ = candidate_of(run, stores["test"], machine=compiling)
+
+    assert isinstance(candidate.model, AlexNet)
+    assert [module.is_compiled for module in candidate.model.modules() if isinstance(module, ResponseNorm)] == [True]
 
 
 def test_an_evaluation_is_found_again(run: Run, stores: dict[str, Store], machine: Machine) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.neighbors import NearestNeighbors
 
 from alexrepro.data.store import Store
 from alexrepro.data.views import centre_view
@@ -60,6 +61,16 @@ def test_the_neighbours_are_those_of_a_plain_search(
     np.testing.assert_allclose(found.distances, nearest, rtol=1e-3, atol=1e-3)  # float32 against float64
     assert found.about.neighbour_names[0][0] == stores["train"].name(int(distances[0].argmin()))
     assert found.neighbours.shape == (5, 6, 256, 256, 3)
+
+
+def test_the_neighbours_are_those_of_scikit_learn(run: Run, stores: dict[str, Store], machine: Machine) -> None:
+    found = search(run, stores, machine)
+
+    wanted, others = (features_of(run, images, machine) for images in (found.queries, all_images(stores["train"])))
+    distances, rows = NearestNeighbors(n_neighbors=6, algorithm="brute").fit(others).kneighbors(wanted)
+    np.testing.assert_allclose(found.distances, distances, rtol=1e-3, atol=1e-3)  # float32 against float64
+    names = tuple(tuple(stores["train"].name(int(row)) for row in line) for line in rows)
+    assert found.about.neighbour_names == names
 
 
 def test_what_was_found_is_kept_with_the_run(run: Run, stores: dict[str, Store], machine: Machine) -> None:

@@ -1,6 +1,8 @@
 """Averages over views and networks, by a network whose answers are written into the image."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from math import ceil
 
 import pytest
 import torch
@@ -8,9 +10,20 @@ from torch import Tensor, nn
 
 from alexrepro.data.store import Store
 from alexrepro.data.views import Pixels
+from alexrepro.engine.counting import Answers, answers, joined
 from alexrepro.engine.machine import Machine
-from alexrepro.engine.testing import Candidate, averages, preprocessing, tested_batches
+from alexrepro.engine.testing import (
+    COMPILED_FROM_VIEWS,
+    Candidate,
+    averages,
+    is_worth_compiling,
+    preprocessing,
+    tested_batches,
+)
 from alexrepro.errors import Refusal
+from alexrepro.model.alexnet import build
+from alexrepro.paper.results import Views
+from alexrepro.recipes.alexnet_2012 import TINY
 from alexrepro.recipes.recipe import Recipe
 
 CORNERS = {  # y, x of the pixel that stands first in each view: as it is, then mirrored
@@ -83,6 +96,63 @@ def test_batches_show_every_image_once_in_stored_order(
     batches = tested_batches([candidate], stores["test"], views=("centre",), machine=machine, title="")
 
     assert [row for tested in batches for row in tested.batch.images.tolist()] == list(range(18))
+
+
+@torch.no_grad()
+def counted(
+    model: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, *, batch: int, machine: Machine
+) -> dict[Views, Answers]:
+    """The answers over both views of images that are shown so many at once."""
+    pixels = Pixels(torch.full((3, 256, 256), 127.5), torch.zeros(3), torch.zeros(3, 3))
+    candidate = Candidate(model, TINY, pixels)
+    parts = [
+        (averages(candidate, some, views=("centre", "ten"), machine=machine), truth)
+        for some, truth in zip(images.split(batch), labels.split(batch), strict=True)
+    ]
+    return {views: joined([answers(found[views], truth) for found, truth in parts]) for views in ("centre", "ten")}
+
+
+@pytest.fixture(scope="module")
+def shown() -> tuple[Tensor, Tensor]:
+    """Squares of noise at several scales, and classes for them."""
+    draws = torch.Generator().manual_seed(0)
+    coarse = torch.rand(20, 3, 16, 16, generator=draws).repeat_interleave(16, 2).repeat_interleave(16, 3)
+    fine = torch.rand(20, 3, 256, 256, generator=draws)
+    return (255 * (0.7 * coarse + 0.3 * fine)).byte(), torch.randint(0, 20, (20,), generator=draws)
+
+
+def assert_same_counts(one: dict[Views, Answers], other: dict[Views, Answers]) -> None:
+    for views, found in one.items():
+        expected = other[views]
+        assert torch.equal(found.ranks, expected.ranks)
+        assert torch.equal(found.guesses, expected.guesses)
+        assert torch.allclose(found.log_chances, expected.log_chances, atol=1e-5)  # float32, sums in another order
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8, 13])
+def test_the_shape_of_a_batch_changes_no_count(shown: tuple[Tensor, Tensor], machine: Machine, batch: int) -> None:
+    model = build(TINY.network, seed=0).to(memory_format=torch.channels_last)
+
+    found = counted(model, *shown, batch=batch, machine=machine)
+
+    assert_same_counts(found, counted(model, *shown, batch=20, machine=machine))
+
+
+@pytest.mark.slow
+def test_compiled_loops_change_no_count(shown: tuple[Tensor, Tensor], machine: Machine) -> None:
+    plain, same = (build(TINY.network, seed=0).to(memory_format=torch.channels_last) for _ in range(2))
+    compiled = Machine(torch.device("cpu"), compiles=True).ready(same)
+
+    found = counted(compiled, *shown, batch=13, machine=machine)
+
+    assert all(module.is_compiled for module in same.modules() if hasattr(module, "is_compiled"))
+    assert_same_counts(found, counted(plain, *shown, batch=20, machine=machine))
+
+
+@pytest.mark.parametrize(("views", "enough"), [("centre", COMPILED_FROM_VIEWS), ("ten", COMPILED_FROM_VIEWS / 10)])
+def test_loops_are_compiled_where_many_views_are_shown(views: Views, enough: float) -> None:
+    assert is_worth_compiling(ceil(enough), views)
+    assert not is_worth_compiling(ceil(enough) - 1, views)
 
 
 def test_the_digest_of_preprocessing_changes_with_each_of_its_parts(

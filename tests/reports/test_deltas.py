@@ -148,7 +148,7 @@ def test_people_read_signed_points() -> None:
     headings, (cells,) = delta_table([BASE], {"no-norm": [NO_NORM]}).shown()
     shown = dict(zip(headings, cells, strict=True))
 
-    assert shown["top-1, points (unpaired 95 %)"] == "+2.0 (+1.4 to +2.6)"
+    assert shown["top-1, points (95 %)"] == "+2.0 (+1.4 to +2.6)"
     assert (shown["printed"], shown["noted in 2012"]) == ("+1.4 / +1.2", "+1.37 / +1.15")
 
 

@@ -2,17 +2,22 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from alexrepro.cli.choose import choose_recipe, testing_store, training_store, validation_store
 from alexrepro.cli.options import REPORTS, RUNS, STORES, Batch, Device, Epochs, Json, Runs, Set, StorePath, Stores
 from alexrepro.cli.show import print_json, print_table
+from alexrepro.engine.signals import ended_at_once
 from alexrepro.progress import say
 from alexrepro.recipes.variations import VARIATIONS, Variation, find_variation
 
+if TYPE_CHECKING:
+    from alexrepro.engine.machine import Machine
 
+
+@ended_at_once()
 def ablate(
     variations: Annotated[
         list[str] | None, typer.Argument(help="Names of variations; without any, list them.", show_default=False)
@@ -43,7 +48,6 @@ def ablate(
     chosen = [find_variation(name) for name in dict.fromkeys(variations)]
 
     from alexrepro.engine.ablate import ablate as core
-    from alexrepro.engine.machine import find_machine
     from alexrepro.reports.deltas import delta_table
 
     images = training_store(store, stores=stores)
@@ -51,10 +55,11 @@ def ablate(
     recipe = choose_recipe(base, dataset=manifest.dataset, changes=changes or (), epochs=epochs, batch=batch)
     recipe = recipe.for_classes(len(manifest.classes))
     test = testing_store(manifest.dataset, classes=manifest.classes, stores=(images.path.parent, stores))
+    recipes = [recipe, *(variation.of(recipe) for variation in chosen)]
     found = core(
-        [recipe, *(variation.of(recipe) for variation in chosen)],
-        store=images, validation=validation_store(images, stores=stores), test=test,
-        views="ten", runs=runs, seeds=range(seeds), machine=find_machine(device),
+        recipes, store=images, validation=validation_store(images, stores=stores), test=test, views="ten", runs=runs,
+        seeds=range(seeds),
+        machine=_machine(device, shown=len(images) * recipe.training.epochs * len(recipes) * seeds),
     )  # fmt: skip
     table = delta_table(found[0], {variation.name: e for variation, e in zip(chosen, found[1:], strict=True)})
     files = table.save(out)
@@ -63,6 +68,13 @@ def ablate(
         return
     print_table(table.title, *table.shown())
     say(f"Wrote: {', '.join(str(path) for path in files)}.")
+
+
+def _machine(device: str, *, shown: int) -> "Machine":
+    """The machine for trainings that show so many images in all."""
+    from alexrepro.engine.machine import find_machine, is_worth_compiling
+
+    return find_machine(device, compiles=is_worth_compiling(shown))
 
 
 def _list_variations(json: bool) -> None:

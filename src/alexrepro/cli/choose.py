@@ -34,11 +34,16 @@ def training_store(path: Path | None, *, stores: Path) -> "Store":
     """The store at the path, or the newest training store of the data set of that name, or of any."""
     from alexrepro.data.store import Store, newest_store
 
-    if path is not None and path.is_dir():
+    if path is not None and is_folder(path):
         return Store.open(path)
     store = newest_store(stores, split="train", dataset=str(path) if path else None)
     say(f"Store: {store.path}.")
     return store
+
+
+def is_folder(store: Path) -> bool:
+    """Whether --store is a folder. A bare name is a data set's, even where its photos lie in a folder of that name."""
+    return store.is_dir() and (len(store.parts) > 1 or (store / "manifest.json").is_file())
 
 
 def validation_store(train: "Store", *, stores: Path) -> "Store | None":
@@ -50,8 +55,15 @@ def validation_store(train: "Store", *, stores: Path) -> "Store | None":
 
 
 def testing_store(dataset: str, *, classes: Sequence[str], stores: Sequence[Path]) -> "Store":
-    """The newest labelled test store of a data set, or else its validation store; raises Refusal if it has neither."""
+    """The newest labelled test store of a data set, or else its validation store; raises Refusal if it has neither.
+
+    dataset: its name, or that of one of its splits, such as `ilsvrc2010-val`.
+    """
     found = labelled_splits(dataset, classes=classes, stores=stores)
+    if not found:
+        whole, _, name = dataset.rpartition("-")
+        splits = labelled_splits(whole, classes=classes, stores=stores)
+        found = {split: store for split, store in splits.items() if split == name}
     for split in ("test", "val"):
         if split in found:
             say(f"Test: {found[split].path}.")

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alexrepro.cli.choose import choose_run, testing_store
-from alexrepro.cli.options import RUNS, STORES, Device, Json, Runs, StorePath, Stores
+from alexrepro.cli.answers import print_comparison, print_scores
+from alexrepro.cli.choose import choose_run, is_folder, testing_store
+from alexrepro.cli.options import RUNS, STORES, Compile, Device, Json, Runs, StorePath, Stores
 from alexrepro.cli.show import percent, print_json, print_table
 from alexrepro.errors import Exit, Refusal
 from alexrepro.paper.results import Views
@@ -16,7 +17,10 @@ from alexrepro.progress import say
 if TYPE_CHECKING:
     from alexrepro.data.store import Store
     from alexrepro.engine.evaluation import Evaluation
+    from alexrepro.engine.machine import Machine
     from alexrepro.engine.run import Run
+
+DIGITS = 12  # of the digest of the preprocessing, whose 64 are in --json
 
 TestedRuns = Annotated[
     list[Path] | None, typer.Argument(help="Run folders; several are averaged. Default: the newest run under --runs.")
@@ -34,6 +38,12 @@ Breakdown = Annotated[bool, typer.Option("--breakdown", help="Also write errors 
 Submission = Annotated[
     Path | None, typer.Option("--submission", help="Write ILSVRC's file of answers for the test split; count nothing.")
 ]
+PredictionFile = Annotated[
+    Path | None, typer.Option("--predictions", help="Score a file of answers to ILSVRC-2010, made by any program.")
+]
+Devkit = Annotated[
+    Path | None, typer.Option("--devkit", help="Folder of ILSVRC-2010's devkit and ground truths, for --predictions.")
+]
 SaveProbabilities = Annotated[
     bool, typer.Option("--save-probabilities", help="Also keep all probabilities: 4 bytes a class and image.")
 ]
@@ -47,10 +57,13 @@ def evaluate(
     compare: Compare = False,
     breakdown: Breakdown = False,
     submission: Submission = None,
+    predictions: PredictionFile = None,
+    devkit: Devkit = None,
     save_probabilities: SaveProbabilities = False,
     stores: Stores = STORES,
     runs: Runs = RUNS,
     device: Device = "auto",
+    compile: Compile = None,
     json: Json = False,
 ) -> None:
     """Count a run's top-1 and top-5 errors on a split.
@@ -61,31 +74,37 @@ def evaluate(
 
     Example:  alexrepro evaluate --ten-crop
     """
-    _check(
-        {"--compare": compare, "--submission": submission},
-        {"--breakdown": breakdown, "--save-probabilities": save_probabilities},
-    )
+    beside = {"--breakdown": breakdown, "--save-probabilities": save_probabilities}
+    _check({"--compare": compare, "--submission": submission, "--predictions": predictions}, beside)
     if compare:
-        _compare(run or [], json=json)
+        print_comparison(run or [], json=json)
+        return
+    if predictions is not None or devkit is not None:
+        _check({"--predictions": True}, {"RUN": run, "--store": store, "--ten-crop": ten_crop, "--weights": weights})
+        print_scores(predictions, devkit, json=json)
         return
 
     from alexrepro.engine.ensembles import evaluate_runs
-    from alexrepro.engine.machine import find_machine
 
     chosen = [choose_run(path, runs=runs) for path in run] if run else [choose_run(None, runs=runs)]
     images = _store(store, chosen[0], stores=stores, is_submission=submission is not None)
     views: Views = "ten" if ten_crop else "centre"
-    machine, shares = find_machine(device), _numbers(weights)
+    machine, shares = _machine(device, compile, views=views, images=len(images) * len(chosen)), _numbers(weights)
     if submission is not None:
-        from alexrepro.engine.submission import submit
-
-        lines = submit(chosen, images, submission, views=views, machine=machine, folder=runs, weights=shares)
-        _print_submission(submission, lines, json=json)
+        _submit(chosen, images, submission, views=views, machine=machine, runs=runs, weights=shares, json=json)
         return
     found = evaluate_runs(
         chosen, images, views=views, machine=machine, folder=runs, weights=shares, save_probabilities=save_probabilities
     )
     _print(found, with_breakdown=breakdown, json=json)
+
+
+def _machine(device: str, compiles: bool | None, *, views: Views, images: int) -> "Machine":
+    """The machine for testing so many images, each counted once for every network."""
+    from alexrepro.engine.machine import find_machine
+    from alexrepro.engine.testing import is_worth_compiling
+
+    return find_machine(device, compiles=is_worth_compiling(images, views) if compiles is None else compiles)
 
 
 def _check(alone: Mapping[str, object], beside: Mapping[str, object]) -> None:
@@ -102,7 +121,7 @@ def _store(store: Path | None, run: "Run", *, stores: Path, is_submission: bool)
     """The store at the path, or else the newest of that data set or of the run's, labelled or for a submission."""
     from alexrepro.data.store import Store, newest_store
 
-    if store is not None and store.is_dir():
+    if store is not None and is_folder(store):
         return Store.open(store)
     environment = run.environment
     dataset = str(store) if store else environment["dataset"]
@@ -131,7 +150,8 @@ def _print(evaluations: "list[Evaluation]", *, with_breakdown: bool, json: bool)
         also = {"breakdown": {**shown, "files": [str(file) for file in files]}} if with_breakdown else {}
         print_json(_facts(asked) | {e.views: _facts(e) for e in others} | also)
         return
-    columns = ["views", "images", "top-1 error (95 %)", "top-5 error (95 %)", "loss", "hang on ties"]
+    ties = f"hang on ties ({asked.ties})"
+    columns = ["views", "images", "top-1 error (95 %)", "top-5 error (95 %)", "loss", ties, "preprocessing"]
     costs = ["hierarchical cost"] if asked.hierarchical_cost is not None else []
     print_table(
         f"{asked.run} on {asked.split}", columns + costs, [_row(e) for e in evaluations], right=columns[1:] + costs
@@ -154,7 +174,7 @@ def _row(e: "Evaluation") -> list[str]:
     for correct, error in ((e.top1_correct, e.top1_error), (e.top5_correct, e.top5_error)):
         low, high = wilson_interval(e.images - correct, e.images)
         row.append(f"{percent(error, 2)} ({100 * low:.2f}–{100 * high:.2f})")
-    row += [f"{e.loss:.4f}", f"{e.tied_images:,}"]
+    row += [f"{e.loss:.4f}", f"{e.tied_images:,}", (e.preprocessing or "")[:DIGITS]]
     return row if e.hierarchical_cost is None else [*row, f"{e.hierarchical_cost:.4f}"]
 
 
@@ -170,36 +190,21 @@ def _facts(e: "Evaluation") -> dict[str, Any]:
     return facts
 
 
-def _print_submission(file: Path, lines: int, *, json: bool) -> None:
+def _submit(
+    runs_tested: "list[Run]",
+    images: "Store",
+    file: Path,
+    *,
+    views: Views,
+    machine: "Machine",
+    runs: Path,
+    weights: list[float],
+    json: bool,
+) -> None:
+    from alexrepro.engine.submission import submit
+
+    lines = submit(runs_tested, images, file, views=views, machine=machine, folder=runs, weights=weights)
     if json:
         print_json({"submission": str(file), "lines": lines})
     else:
         say(f"Wrote {file}: {lines:,} lines in the order of the file names.")
-
-
-def _compare(paths: list[Path], *, json: bool) -> None:
-    from alexrepro.engine.evaluation import Findings
-    from alexrepro.engine.run import open_run
-    from alexrepro.reports.comparison import compare
-
-    if len(paths) != 2:
-        raise Refusal(
-            f"Two runs can be compared, not {len(paths)}.", fix="Type: alexrepro evaluate --compare RUN_A RUN_B.",
-            exit_code=Exit.USAGE,
-        )  # fmt: skip
-    first, second = (path if Findings(path).all_predictions else open_run(path).folder for path in paths)
-    found = compare(first, second)
-    if json:
-        print_json({"comparisons": [one.as_dict() for one in found]})
-        return
-    columns = [
-        "split, views", "error", "images", "first", "second", "second - first, points (95 %)", "only first wrong",
-        "only second wrong", "exact p", "mid-p",
-    ]  # fmt: skip
-    rows = [
-        [f"{one.split}, {one.views}", f"top-{one.top}", f"{one.images:,}", *(percent(e, 2) for e in one.errors),
-         "{:+.2f} ({:+.2f} to {:+.2f})".format(*(100 * x for x in (one.difference, *one.interval))),
-         f"{one.only_first_wrong:,}", f"{one.only_second_wrong:,}", f"{one.test.exact_p:.2g}", f"{one.test.mid_p:.2g}"]
-        for one in found
-    ]  # fmt: skip
-    print_table(f"first: {first}, second: {second}", columns, rows, right=columns[2:])

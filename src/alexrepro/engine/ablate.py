@@ -8,6 +8,7 @@ from pathlib import Path
 
 from alexrepro.data.store import Store
 from alexrepro.engine.evaluate import evaluate
+from alexrepro.engine.evaluation import Findings
 from alexrepro.engine.machine import Machine
 from alexrepro.engine.run import Evaluation, Run
 from alexrepro.engine.train import train
@@ -41,6 +42,9 @@ def ablate(
 
 
 def _saved(run: Run, store: Store, views: Views) -> Evaluation | None:
-    """The evaluation of this split and these views that the run already has of its last epoch."""
-    asked = (store.manifest.full_name, views, run.recipe.training.epochs)
-    return next((e for e in run.evaluations if (e.split, e.views, e.epochs) == asked), None)
+    """The evaluation on this very store with these views that the run has of its last epoch, with its predictions."""
+    split, digest = store.manifest.full_name, store.manifest.digest
+    if not Findings(run.folder).predictions(split, views).exists():
+        return None
+    asked = (split, digest, views, run.recipe.training.epochs)
+    return next((e for e in run.evaluations if (e.split, e.store, e.views, e.epochs) == asked), None)

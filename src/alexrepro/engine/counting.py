@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-GUESSES = 5  # §2: top-5; the contest's hierarchical cost and its submissions allow as many
+from alexrepro.engine.evaluation import GUESSES
 
 COLUMNS = ("guesses", "chances", "ranks", "log_chances", "tied")
 
@@ -109,7 +109,7 @@ def least_costs(probabilities: Tensor, labels: Tensor, costs: Tensor) -> Tensor:
     costs: (K, K), of each guess for each true class. Among equal probabilities the lower class comes first.
     """
     guesses = probabilities.sort(dim=1, descending=True, stable=True).indices[:, :GUESSES]
-    return costs[labels[:, None], guesses].amin(1)
+    return costs[guesses, labels[:, None]].amin(1)
 
 
 def _hangs_on_ties(ahead: Tensor, level: Tensor, top: int) -> Tensor:

@@ -5,7 +5,7 @@ probabilities/<split>.<views>.safetensors and breakdowns/<split>.<views>.{classe
 lie in runs/ensembles/<digest>/.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from alexrepro.files import read_json, write_json
@@ -13,6 +13,7 @@ from alexrepro.paper.results import Views
 
 ENSEMBLES = "ensembles"
 LOWER_FIRST = "lower class first"
+GUESSES = 5  # §2: top-5; the contest's hierarchical cost and its submissions allow as many
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Evaluation:
     hierarchical_cost is the mean over images of the least cost among five guesses, where the data set has costs.
     ties: which of two equal probabilities counts as larger; tied_images: those whose top-1 or top-5 answer hangs on
     it. store: the digest of the store. preprocessing: the digest of everything between a stored image and the
-    network. The last four are None in files that do not tell.
+    network. classes: of the data set. The last five are None in files that do not tell.
     An ensemble has members; its recipe is `ensemble`, its seed 0, and its epochs are the fewest of a member.
     """
 
@@ -55,6 +56,7 @@ class Evaluation:
     tied_images: int | None = None
     store: str | None = None
     preprocessing: str | None = None
+    classes: int | None = None
     members: tuple[Member, ...] = ()
 
     @property
@@ -76,8 +78,9 @@ class Findings:
 
     @property
     def evaluations(self) -> list[Evaluation]:
-        """Every saved evaluation."""
-        return [_read(path) for path in sorted((self.folder / "evaluations").glob("*.json"))]
+        """Every saved evaluation, with the folder where it lies now as its run."""
+        found = [_read(path) for path in sorted((self.folder / "evaluations").glob("*.json"))]
+        return [replace(evaluation, run=str(self.folder)) for evaluation in found]
 
     def save(self, evaluation: Evaluation) -> Path:
         """Write an evaluation; the newest of a split and its views replaces the one before."""

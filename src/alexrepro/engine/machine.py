@@ -41,7 +41,7 @@ class Machine:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=training.precision == "bf16")
 
     def ready(self, model: AlexNet) -> Callable[..., Tensor]:
-        """The network as it is to be called in training; on a GPU that it has for itself, compiled as a whole.
+        """The network as it is to be called; on a GPU that it has for itself, compiled as a whole.
 
         Elsewhere only its norms are compiled: the rest gains nothing on a processor, and other processes cannot be
         asked for maps from within compiled code.

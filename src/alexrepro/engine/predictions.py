@@ -6,6 +6,7 @@ Columns and metadata are described in docs/reference/run-folder.md. G guesses: f
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +14,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from alexrepro.data.store import Store
-from alexrepro.engine.counting import GUESSES, Answers
-from alexrepro.engine.evaluation import LOWER_FIRST, Member
+from alexrepro.engine.evaluation import GUESSES, LOWER_FIRST, Member
 from alexrepro.errors import Exit, Refusal
 from alexrepro.files import write_whole
 from alexrepro.paper.results import Views
+
+if TYPE_CHECKING:  # reports read predictions without loading torch
+    from alexrepro.engine.counting import Answers
 
 ABOUT = b"alexrepro"  # the key of the metadata
 
@@ -70,7 +73,7 @@ class Predictions:
         return self.ranks >= top
 
 
-def predictions_of(about: About, answers: Answers, *, store: Store) -> Predictions:
+def predictions_of(about: About, answers: "Answers", *, store: Store) -> Predictions:
     """The answers for all images of a store, in stored order, with its names and labels."""
     return Predictions(
         about,

@@ -80,12 +80,19 @@ def compare(first: Path, second: Path) -> list[Comparison]:
     return found
 
 
+def what_differs(one: Predictions, two: Predictions) -> str | None:
+    """What tells the images of two predictions apart, or None where they are the same in the same order."""
+    for name in ("split", "views", "store", "classes"):
+        if getattr(one.about, name) != getattr(two.about, name):
+            return name
+    return "file names" if one.names != two.names or (one.labels != two.labels).any() else None
+
+
 def _compared(one: Predictions, two: Predictions, top: int, *, first: Path, second: Path) -> Comparison:
-    same = ("split", "views", "store", "classes")
-    differing = [name for name in same if getattr(one.about, name) != getattr(two.about, name)]
-    if differing or one.names != two.names or (one.labels != two.labels).any():
+    differing = what_differs(one, two)
+    if differing:
         raise Refusal(
-            f"{first} and {second} were tested on different images: the {(differing or ['file names'])[0]} differs.",
+            f"{first} and {second} were tested on different images: the {differing} differs.",
             fix="Test both on the same store: alexrepro evaluate RUN --store STORE.",
         )
     if (one.labels < 0).any():

@@ -10,12 +10,17 @@ from typing import ClassVar, Literal
 
 from alexrepro.paper.logbook import LOGGED, Logged
 from alexrepro.paper.results import ALL_DELTAS, ReportedDelta, Views
+from alexrepro.reports.rows import beyond_verdict
 from alexrepro.reports.table import COUNT, FRACTION, TEXT, Cell, images_and_seeds, place
 from alexrepro.reports.verdict import Verdict
 
 # The printed differences are those of the notes on ten views, rounded; footnote 4 says where the paper means another.
 PRINTED_VIEWS: Views = "ten"
-INTERVAL = "95 % binomial, unpaired (Newcombe), seeds pooled"
+IntervalKind = Literal["paired", "unpaired"]
+INTERVALS: Mapping[IntervalKind, str] = {
+    "paired": "95 %, paired by image (Bonett and Price), seeds averaged within each image (Obuchowski)",
+    "unpaired": "95 % binomial, unpaired (Newcombe), seeds pooled",
+}
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,8 @@ class Difference:
 class DeltaRow:
     """One variation against its base on one split; without numbers where it was not run.
 
-    seeds: trained for both. images: of the split. printed, logged: what stands beside the measurement. claim: the
-    printed difference in words, where there is one.
+    seeds: trained for both. images: of the split. interval: paired where all have predictions. printed, logged: what
+    stands beside the measurement. claim: the printed difference in words, where there is one.
     """
 
     variation: str
@@ -65,6 +70,7 @@ class DeltaRow:
     images: int | None = None
     top1: Difference | None = None
     top5: Difference | None = None
+    interval: IntervalKind | None = None
     printed: ReportedDelta | None = None
     logged: LoggedDelta | None = None
     cites: str = ""
@@ -89,7 +95,7 @@ class DeltaRow:
             if self.printed is None or self.top1 is not None or self.split != self.printed.split:
                 raise ValueError(f"{self.variation}: a reported row holds what was printed, and where")
             return
-        measured = (self.dataset, self.split, self.views, self.seeds, self.images, self.top1, self.top5)
+        measured = (self.dataset, self.split, self.views, self.seeds, self.images, self.top1, self.top5, self.interval)
         if any(part is None for part in measured) and any(part is not None for part in measured):
             raise ValueError(f"{self.variation}: a measured difference needs its split, seeds, images and intervals")
         if self.printed is not None and not is_printed_for(self.printed, self.split, self.views):
@@ -102,7 +108,7 @@ class DeltaRow:
     def cells(self) -> dict[str, Cell]:
         """A plain value for each column; differences are fractions."""
         values: dict[str, Cell] = {name: getattr(self, name) for name in self.COLUMNS if hasattr(self, name)}
-        values |= {"interval": INTERVAL if self.top1 else None}
+        values["interval"] = INTERVALS[self.interval] if self.interval else None
         for top, measured in (("top1", self.top1), ("top5", self.top5)):
             values[f"{top}_delta"] = measured.mean if measured else None
             values |= {f"{top}_{part}": getattr(measured, part, None) for part in ("low", "high", "std")}
@@ -113,19 +119,21 @@ class DeltaRow:
         return {name: values[name] for name in self.COLUMNS}
 
     def shown(self) -> dict[str, str]:
-        """What people read: points of error, 95 % unpaired intervals in parentheses, the spread over seeds after ±."""
+        """What people read: points of error, 95 % intervals in parentheses, the spread over seeds after ±."""
         return {
             "variation": self.variation,
             "says": self.says,
             "source": self.source,
             "split, views": place(self.split or "", self.views),
             "images": images_and_seeds(self.images, self.seeds),
-            "top-1, points (unpaired 95 %)": points_with_interval(self.top1),
-            "top-5, points (unpaired 95 %)": points_with_interval(self.top5),
+            "top-1, points (95 %)": points_with_interval(self.top1),
+            "top-5, points (95 %)": points_with_interval(self.top5),
+            "interval": self.interval or "",
             "printed": both_points(self.printed),
             "noted in 2012": both_points(self.logged),
+            "claim": self.claim,
             "verdict": self.verdict or "",
-            "note": self.note,
+            "note": beyond_verdict(self.note, self.verdict),
         }
 
 

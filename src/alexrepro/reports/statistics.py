@@ -64,9 +64,22 @@ def paired_interval(
 
     Bonett and Price's adjusted Wald interval (2012), which adds one image to each of the two counts.
     """
-    first, second = (only_first_wrong + 1) / (images + 2), (only_second_wrong + 1) / (images + 2)
-    difference = second - first
-    half = norm.ppf((1 + confidence) / 2) * sqrt((first + second - difference**2) / (images + 2))
+    discordant = only_first_wrong + only_second_wrong
+    return mean_difference_interval(only_second_wrong - only_first_wrong, discordant, images, confidence=confidence)
+
+
+def mean_difference_interval(
+    total: float, squares: float, images: int, *, confidence: float = 0.95
+) -> tuple[float, float]:
+    """The interval of the mean of differences in -1..1, one an image, from their sum and the sum of their squares.
+
+    An image's difference is the mean over pairs of networks that were all shown it: each image is one draw, however
+    many pairs there are, so that seeds do not count as more images (variance of clusters: Obuchowski, 1998). Of a
+    single pair it is the interval of Bonett and Price, whose two images, one for each sign, are added here, too.
+    """
+    images += 2
+    difference = total / images
+    half = norm.ppf((1 + confidence) / 2) * sqrt(((squares + 2) / images - difference**2) / images)
     return float(difference - half), float(difference + half)
 
 

@@ -34,6 +34,11 @@ def class_table(root: Path, year: Year) -> ClassTable | None:
     return None if data is None else read_meta(data, year)
 
 
+def truth_file(year: Year, split: str) -> str:
+    """The name of the file with the ids of a split's photos."""
+    return f"ILSVRC{year}_{'validation' if split == 'val' else split}_ground_truth.txt"
+
+
 def truth(root: Path, name: str, *, classes: int) -> list[int] | None:
     """The ids (from 1) of a ground-truth file in the devkit or beside it, or None. Raises Refusal if one is no id."""
     data = devkit_file(root, name)

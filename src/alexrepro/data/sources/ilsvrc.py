@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from alexrepro.data.sources.archives import archive, members
-from alexrepro.data.sources.devkit import ClassTable, Year, class_table, truth, wrong
+from alexrepro.data.sources.devkit import ClassTable, Year, class_table, truth, truth_file, wrong
 from alexrepro.data.sources.folders import WNID, is_photo, sorted_names, words_of
 from alexrepro.data.sources.hierarchy import cost_matrix
 from alexrepro.data.sources.kaggle import NAMES, TRUTH, class_names, val_labels
@@ -151,7 +151,7 @@ def _labels(
     path: Path, year: Year, split: str, *, names: Sequence[str], table: ClassTable | None, label_of: dict[str, int]
 ) -> list[int] | None:
     """The label of each numbered photo, or None where nothing says it. Raises Refusal where counts disagree."""
-    file = f"ILSVRC{year}_{'validation' if split == 'val' else split}_ground_truth.txt"
+    file = truth_file(year, split)
     ids = truth(path, file, classes=len(table.wnids)) if table else None
     if table and ids is not None:
         if len(ids) != len(names):

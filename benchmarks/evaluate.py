@@ -1,0 +1,91 @@
+"""What ten views cost beside one: seconds an image of the whole way from a store to counts, in turns.
+
+python benchmarks/evaluate.py STORE [--recipe as-run-2012] [--images 256] [--rounds 5] [--no-compile]
+
+Both are tested as `alexrepro evaluate` tests, with random weights. CPU-seconds count beside seconds, since machines are
+shared. The ratio is the median of those within a round.
+"""
+
+import argparse
+import resource
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from alexrepro.data.store import Store
+from alexrepro.data.views import Pixels
+from alexrepro.engine.machine import Machine, find_machine
+from alexrepro.engine.testing import Candidate, tested_batches
+from alexrepro.model.alexnet import build
+from alexrepro.paper.results import Views
+from alexrepro.recipes.catalogue import CATALOGUE
+
+KINDS: tuple[Views, ...] = ("centre", "ten")
+
+
+class Part(Store):
+    """The first images of a store."""
+
+    def __init__(self, store: Store, images: int) -> None:
+        super().__init__(store.path, store.manifest)
+        self.images = min(images, len(store))
+
+    def __len__(self) -> int:
+        return self.images
+
+
+def spent(candidate: Candidate, store: Store, views: Views, machine: Machine) -> tuple[float, float]:
+    """Seconds, and CPU-seconds of all threads."""
+    asked: tuple[Views, ...] = ("centre", "ten") if views == "ten" else ("centre",)
+    usage, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    tested = sum(
+        len(found.batch) for found in tested_batches([candidate], store, views=asked, machine=machine, title=views)
+    )
+    assert tested == len(store)
+    now = resource.getrusage(resource.RUSAGE_SELF)
+    return time.perf_counter() - started, now.ru_utime + now.ru_stime - usage.ru_utime - usage.ru_stime
+
+
+def rounds(
+    candidate: Candidate, store: Store, machine: Machine, count: int
+) -> Iterator[dict[Views, tuple[float, float]]]:
+    for views in KINDS:
+        spent(candidate, store, views, machine)  # warms caches, threads and compilers up
+    for _ in range(count):
+        yield {views: spent(candidate, store, views, machine) for views in KINDS}
+
+
+def main(asked: argparse.Namespace) -> None:
+    store = Part(Store.open(asked.store), asked.images)
+    recipe = CATALOGUE[asked.recipe].recipe.for_classes(len(store.manifest.classes))
+    recipe = recipe.but({"training.precision": asked.precision})
+    machine = find_machine(asked.device, compiles=not asked.no_compile)
+    model = build(recipe.network, seed=0).to(machine.device, memory_format=torch.channels_last)
+    grey = torch.full((3, store.side_px, store.side_px), 120.0)
+    pixels = Pixels(grey, torch.ones(3), torch.eye(3)).to(machine.device)
+    candidate = Candidate(machine.ready(model), recipe, pixels)
+    found = list(rounds(candidate, store, machine, asked.rounds))
+    print("| | centre | ten views | ten / centre |\n| --- | --- | --- | --- |")
+    for number, name in enumerate(("seconds", "CPU-seconds")):
+        one, ten = (median(one[views][number] for one in found) / len(store) for views in KINDS)
+        ratio = median(one["ten"][number] / one["centre"][number] for one in found)
+        print(f"| {name}, a thousandth an image | {1000 * one:.2f} | {1000 * ten:.2f} | {ratio:.2f} |")
+    print(
+        f"\n{recipe.name}, {recipe.training.precision}, {len(store)} images of {store.path.name}, {asked.rounds} "
+        f"rounds; torch {torch.__version__}, {machine.facts()['device']}, compiled: {machine.compiles}"
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--recipe", default="as-run-2012")
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--images", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--no-compile", action="store_true")
+    main(parser.parse_args())
