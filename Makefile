@@ -89,6 +89,9 @@ reproduce-figures: $(STAMP) ## Figures 1 to 4 and training curves, on ILSVRC2010
 	$(ALEXREPRO) prepare '$(or $(ILSVRC2010),miniature)'
 	run="$$($(ALEXREPRO) train $(RECIPE) $(if $(ILSVRC2010),,$(SHORT)) --store $(DATASET) --json | $(RUN_OF))" && \
 	  $(ALEXREPRO) features "$$run"
+ifndef ILSVRC2010
+	$(ALEXREPRO) ablate tanh --base tiny --store $(DATASET) $(SHORT)
+endif
 	for name in figure-1 figure-2 figure-3 figure-4 training-curves; do $(ALEXREPRO) report $$name || exit; done
 
 reproduce-all: reproduce-table1 reproduce-table2 reproduce-ablations reproduce-figures ## Everything, and one page

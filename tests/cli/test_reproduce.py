@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -12,7 +13,14 @@ import pytest
 from alexrepro.cli.app import main
 from alexrepro.data.sources.miniature import write_miniature
 
+FIRST_RUN = Path(__file__).parents[2] / "docs" / "tutorials" / "first-run.md"
 SMALL = ("--set", "network.fc6.maps=16", "--set", "network.fc7.maps=16", "--epochs", "1")
+
+
+def commands_of(page: Path) -> list[str]:
+    """What a page says to type after `alexrepro`, in its order; comments left out."""
+    lines = (line.partition(" #")[0].strip() for line in page.read_text(encoding="utf-8").splitlines())
+    return [line.removeprefix("alexrepro ") for line in lines if line.startswith("alexrepro ")]
 
 
 class Done(NamedTuple):
@@ -127,6 +135,16 @@ def test_report_puts_the_measurement_beside_the_printed_rows_as_other_data(
     measured = [row for row in rows if row["dataset"] == "ilsvrc2010-miniature"]
     assert all(row["reported_top1_error"] is None and "other data" in row["note"] for row in measured)
     assert {row["views"] for row in measured} >= {"ten"}
+
+
+def test_the_commands_of_the_first_run_work_in_their_order(alexrepro: Program, trained: dict[str, Any]) -> None:
+    short = {"prepare miniature": "prepare photos --processes 1", "train tiny": " ".join(("train tiny", *SMALL))}
+
+    for typed in commands_of(FIRST_RUN):
+        done = alexrepro(*shlex.split(short.get(typed, typed)))
+        assert done.returncode == 0, f"{typed}: {done.stderr}"
+
+    assert len(list((alexrepro.folder / "runs").glob(f"*/{Path(trained['run']).name}/evaluations/*"))) >= 2
 
 
 def test_a_mistyped_recipe_is_refused_in_two_lines(alexrepro: Program, prepared: dict[str, Any]) -> None:

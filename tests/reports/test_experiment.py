@@ -1,5 +1,6 @@
 """What finished runs answer, what they do not, and which commands are missing."""
 
+import shlex
 import sys
 from dataclasses import replace
 from importlib import import_module
@@ -7,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
-from alexrepro.engine.run import Evaluation
+from alexrepro.cli.app import app
+from alexrepro.engine.run import Evaluation, run_of
 from alexrepro.errors import Refusal
 from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
-from alexrepro.recipes.alexnet_2012 import AS_RUN_2010, TINY
+from alexrepro.recipes.alexnet_2012 import AS_RUN_2010, AS_RUN_2012, TINY
+from alexrepro.recipes.catalogue import find_recipe
+from alexrepro.recipes.variations import find_variation
 from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import Experiment, Needs, answer, experiments, find, missing
 
@@ -112,6 +117,21 @@ def test_a_shortened_run_on_the_miniature_says_both() -> None:
     assert measured(short)[1]["note"] == "other data: ilsvrc2010-miniature-test; shortened: 2 of 30 epochs"
 
 
+def test_the_paper_s_network_on_another_data_set_is_other_data_with_as_many_classes_as_that_has() -> None:
+    hundred = AS_RUN_2012.for_classes(100)
+    found = replace(FULL, recipe="as-run-2012", digest=hundred.digest, epochs=90, dataset="tiny-imagenet",
+                    split="tiny-imagenet-val", classes=100)  # fmt: skip
+
+    _, row = measured(found)
+
+    assert (row["label"], row["note"]) == ("as-run-2012, other data", "other data: tiny-imagenet-val")
+    assert measured(replace(found, classes=None))[1]["note"].startswith("other data: tiny-imagenet-val; changed: ")
+
+
+def test_another_network_on_another_data_set_is_not_shown() -> None:
+    assert len(measured(replace(MINIATURE, recipe="cifar-80sec", dataset="cifar10", split="cifar10-test"))) == 1
+
+
 def test_a_variation_of_the_recipe_is_no_answer() -> None:
     assert [row["note"] for row in measured(replace(FULL, recipe="as-run-2010+no-norm"))] == ["not run"]
 
@@ -134,6 +154,36 @@ def test_a_trained_run_is_evaluated_and_not_trained_again() -> None:
 
 def test_nothing_is_missing_when_a_full_run_answers() -> None:
     assert missing(QUESTION, Evidence(evaluations=(FULL,))) == []
+
+
+def parsed(line: str) -> tuple[str, dict[str, Any]]:
+    """A printed command as the program reads it: its name, and what it was told; fails if it would be refused."""
+    word, name, *arguments = shlex.split(line)
+    assert word == "alexrepro"
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    return name, command.make_context(name, arguments).params
+
+
+@pytest.mark.parametrize("name", experiments())
+def test_the_printed_commands_are_taken_by_the_program_and_follow_from_each_other(name: str) -> None:
+    trained: set[Path] = set()
+    for line in missing(find(name), Evidence()):
+        command, told = parsed(line)
+        if command == "train":
+            recipe = find_recipe(told["recipe"])
+            trained.add(run_of(told["runs"], recipe, dataset=str(told["store"]), seed=told["seed"]).folder)
+        if command == "ablate":
+            assert [find_variation(one).of(find_recipe(told["base"])) for one in told["variations"]]
+        if command == "evaluate":
+            assert set(told["run"]) <= trained
+        if command == "features":
+            assert told["run"] in trained
+
+
+def test_every_report_of_runs_says_how_to_make_them() -> None:
+    counted = {"parameters", "figure-2"}  # from recipes alone
+
+    assert {name for name in experiments() if not missing(find(name), Evidence())} == counted
 
 
 def test_every_module_of_the_package_is_found() -> None:

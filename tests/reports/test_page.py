@@ -1,5 +1,6 @@
 """The page: valid, alone, escaped, and right about each claim."""
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,20 +8,24 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from alexrepro.engine.evaluation import Evaluation
 from alexrepro.engine.run import Run
+from alexrepro.engine.saved import About, Neighbours, save_neighbours
 from alexrepro.paper.results import TEST_2010
 from alexrepro.recipes.alexnet_2012 import AS_RUN_2010, TINY
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports.evidence import Evidence, gather
-from alexrepro.reports.experiment import experiments
-from alexrepro.reports.made import make
-from alexrepro.reports.page import inline_svg, judged, page
+from alexrepro.reports.experiment import answer, experiments
+from alexrepro.reports.made import Made, make
+from alexrepro.reports.page import MOST_ROWS, inline_svg, judged, page
 from alexrepro.reports.provenance import provenance, sentence
+from alexrepro.reports.table import FRACTION
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
+MADE_AT = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script>&\"'"
 NAMES = ("table-1", "figure-2", "training-curves")  # a table, a figure, and one of runs
 
@@ -53,9 +58,37 @@ class Page(HTMLParser):
             assert self.open.pop() == tag
 
 
+class Tables(HTMLParser):
+    """The cells of a page's tables, row by row, under the id of their section."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: dict[str, list[list[str]]] = {}
+        self.section, self.is_cell = "", False
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "section":
+            self.section = dict(attrs)["id"] or ""
+            self.found[self.section] = []
+        if tag == "tr":
+            self.found[self.section].append([])
+        self.is_cell = tag in ("th", "td")
+        if self.is_cell:
+            self.found[self.section][-1].append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.is_cell:
+            self.found[self.section][-1][-1] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        self.is_cell = False
+
+
 def page_of(evidence: Evidence) -> str:
     reports = [make(experiment, evidence) for name, experiment in experiments().items() if name in NAMES]
-    return page(reports, evidence, made_at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC))
+    return page(reports, evidence, made_at=MADE_AT)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +128,59 @@ def test_a_hostile_recipe_name_stays_text_in_tables_and_figures(make_run: Callab
     assert html.count("x&lt;img src=y") >= 3  # curve, table, run
 
 
+@pytest.fixture
+def hostile(make_run: Callable[..., Run]) -> Evidence:
+    """A run whose classes, photographs and folder have names that a browser would run."""
+    run = make_run(TINY, dataset="<b onclick=x>", losses=(1.0,))
+    pictures = np.zeros((1, 256, 256, 3), dtype=np.uint8)
+    one, few = np.array([0]), np.zeros((1, 1, 256, 256, 3), dtype=np.uint8)
+    about = About(
+        1, "fc7", "x-test", "x-train", 9, (HOSTILE,), (HOSTILE, f"{HOSTILE}.JPEG"), ((f"n1/{HOSTILE}.JPEG",),)
+    )
+    neighbours = Neighbours(
+        about, images=pictures, labels=one, guesses=one[None], chances=np.ones((1, 1), np.float32), queries=pictures,
+        query_labels=one, neighbours=few, neighbour_labels=one[None], distances=np.ones((1, 1), np.float32),
+    )  # fmt: skip
+    save_neighbours(run, neighbours)
+    return Evidence(runs=(run,))
+
+
+def test_class_and_file_names_stay_text_in_tables_and_in_figures(hostile: Evidence) -> None:
+    made = make(experiments()["figure-4"], hostile)
+
+    html = page([made], hostile, made_at=MADE_AT)
+
+    assert Page(html).scripts == 1
+    assert "<b onclick" not in html
+    figure = html.partition("<svg")[2].partition("</svg>")[0]
+    assert figure.count("&lt;script&gt;alert(1)") >= 3  # a photograph, its guess, a neighbour
+    assert str(hostile.runs[0].folder.parent.parent) not in figure  # where runs lie is nobody's business
+    assert html.count("n1/&lt;script&gt;alert(1)&lt;/script&gt;&amp;&#34;&#39;.JPEG") == 1
+
+
+def test_the_tables_of_the_page_are_those_of_the_json_files(
+    evaluation: Callable[..., Evaluation], tmp_path: Path
+) -> None:
+    found = [
+        evaluation(recipe, split=split, views=views, images=5_000, top1_correct=3_007, top5_correct=4_093)
+        for recipe, split in ((AS_RUN_2010, TEST_2010), (TINY, "x-val"), (TINY, "x-test"))
+        for views in ("centre", "ten")
+    ]
+    evidence = Evidence(evaluations=tuple(found))
+    reports = [Made(one, answer(one, evidence), None, ()) for one in experiments().values()]
+
+    tables = Tables(page(reports, evidence, made_at=MADE_AT)).found
+
+    for made in reports:
+        name, kinds = made.table.name, made.table.rows[0].COLUMNS
+        rows = json.loads((made.table.save(tmp_path)[-1]).read_text(encoding="utf-8"))["rows"]
+        shown = [" ".join(cells) for cells in tables[name][1:]]
+        assert len(shown) == min(len(rows), MOST_ROWS), name
+        for row, text in zip(rows, shown, strict=False):
+            numbers = [abs(100 * row[column]) for column, kind in kinds.items() if kind == FRACTION and row[column]]
+            assert all(f"{number:.1f}" in text or f"{number:.2f}" in text for number in numbers), (name, row, text)
+
+
 def test_a_run_in_progress_is_on_the_page(html: str) -> None:
     assert "epoch 2 of 30" in html
     assert "alexrepro train tiny --store ilsvrc2010-miniature --seed 0" in html
@@ -124,9 +210,10 @@ def test_a_claim_has_one_verdict_and_a_measurement_counts_before_none(evaluation
 
 def test_an_inline_figure_has_no_declarations_and_marks_of_its_own() -> None:
     body = '<g id="a"/><use xlink:href="#a" fill="#202428"/></svg>'
-    svg = f'<?xml version="1.0"?>\n<svg xmlns="x" width="9pt" height="9pt">{body}'
+    svg = f'<?xml version="1.0"?>\n<svg xmlns="x" width="100pt" height="9pt">{body}'
 
-    assert inline_svg(svg, name="f") == '<svg><g id="f-a"/><use xlink:href="#f-a" fill="currentColor"/></svg>'
+    style = ' style="min-width: 65pt; max-width: 125pt"'  # of 100
+    assert inline_svg(svg, name="f") == f'<svg{style}><g id="f-a"/><use xlink:href="#f-a" fill="currentColor"/></svg>'
 
 
 def test_a_recipe_is_told_as_a_sentence() -> None:

@@ -14,7 +14,9 @@ from alexrepro.paper.network import Network, Size, Stage
 from alexrepro.reports.plot import INK, LINES, house_style, new_figure, picture
 
 Box = tuple[float, float, float]  # left and right end, and the middle line
-STEP, ROW = 1.75, 3.4  # between stages and between towers
+STEP, ROW = 1.75, 3.0  # between stages and between towers
+ABOVE, BELOW = 1.15, 1.0  # where words stand, from the middle line of a tower
+TOP, BOTTOM = 2.0, 2.5  # room above the first tower and below the last
 TEXT_PT = 7.5
 FULL_HEIGHT, GAP = 1.7, 0.04
 GROUND = {"conv": LINES[0], "full": LINES[1], "input": LINES[2]}
@@ -23,7 +25,7 @@ GROUND = {"conv": LINES[0], "full": LINES[1], "input": LINES[2]}
 def draw(network: Network, *, title: str) -> Figure:
     """The network as a figure, 1.3 inches a stage."""
     with house_style():
-        figure = new_figure(1.3 * (len(network.stages) + 1), 1.0 + 2.1 * network.towers)
+        figure = new_figure(1.3 * (len(network.stages) + 1), 0.64 * (ROW * (network.towers - 1) + TOP + BOTTOM))
         place = picture(figure)
         place.set_title(title, fontsize=9, loc="left")
         _towers(place, network, rows=[ROW * (network.towers - 1 - tower) for tower in range(network.towers)])
@@ -35,12 +37,15 @@ def _towers(place: Axes, network: Network, *, rows: list[float]) -> None:
     middle = sum(rows) / len(rows)
     image = (network.channels, network.input_px, network.input_px)
     boxes = [_block(place, 0.0, middle, image, kind="input")] * network.towers
-    place.text(0.3, middle + 1.6, "input", ha="center", fontsize=TEXT_PT + 1, weight="bold")
-    place.text(0.3, middle - 1.5, _size(image), ha="center", va="top", fontsize=TEXT_PT)
+    high = _half(image)
+    place.text(
+        _centre(boxes[0]), middle + ABOVE * high + 0.2, "input", ha="center", fontsize=TEXT_PT + 1, weight="bold"
+    )
+    place.text(_centre(boxes[0]), middle - high - 0.25, _size(image), ha="center", va="top", fontsize=TEXT_PT)
     for number, (stage, size) in enumerate(network.inputs(), start=1):
         boxes = _stage(place, network, stage, size, number=number, rows=rows, before=boxes)
     place.set_xlim(-0.6, STEP * len(network.stages) + 1.4)
-    place.set_ylim(min(rows) - 2.9, max(rows) + 2.1)
+    place.set_ylim(min(rows) - BOTTOM, max(rows) + TOP)
 
 
 def _stage(
@@ -56,8 +61,8 @@ def _stage(
             if line == row or (stage.reads == "both" and before[0] != before[-1]):
                 _arrow(place, other, box, across=line != row)
         words = _words(network, stage, share, size) if row == rows[-1] else _size(share)  # both towers do the same
-        place.text(left + 0.3, row - 1.45, words, ha="center", va="top", fontsize=TEXT_PT)
-    place.text(left + 0.3, max(rows) + 1.6, stage.name, ha="center", fontsize=TEXT_PT + 1, weight="bold")
+        place.text(_centre(box), row - BELOW, words, ha="center", va="top", fontsize=TEXT_PT)
+    place.text(_centre(boxes[0]), max(rows) + ABOVE, stage.name, ha="center", fontsize=TEXT_PT + 1, weight="bold")
     return boxes
 
 
@@ -85,10 +90,19 @@ def _after(network: Network, stage: Stage) -> list[tuple[Stage, Size]]:
     return found[place + 1 :]
 
 
+def _half(size: Size) -> float:
+    """Half the height of a block: larger maps are higher, and full stages all the same."""
+    return (FULL_HEIGHT if size[1] == 1 else 0.35 + 0.14 * sqrt(size[1])) / 2
+
+
+def _centre(box: Box) -> float:
+    return (box[0] + box[1]) / 2
+
+
 def _block(place: Axes, left: float, middle: float, size: Size, *, kind: str) -> Box:
     """A box in perspective; returns its left and right end and its middle line."""
     maps, height_px, _ = size
-    half = (FULL_HEIGHT if height_px == 1 else 0.35 + 0.14 * sqrt(height_px)) / 2
+    half = _half(size)
     wide, deep = 0.08 + 0.045 * log2(maps + 1), 0.0 if height_px == 1 else 0.3 * half
     front = [(left, middle - half), (left + wide, middle - half), (left + wide, middle + half), (left, middle + half)]
     top = [front[3], front[2], (left + wide + deep, middle + half + deep / 2), (left + deep, middle + half + deep / 2)]

@@ -7,6 +7,9 @@ from alexrepro.engine.evaluation import Evaluation, find_ensembles
 from alexrepro.engine.run import Run, find_evaluations, find_runs
 from alexrepro.errors import Refusal
 from alexrepro.progress import say
+from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2010, AS_RUN_2012, TINY
+
+FIRST = (*(recipe.name for recipe in (AS_RUN_2010, AS_RUN_2012, AS_PRINTED)), TINY.name)
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,19 @@ class Evidence:
     def named(self, recipe: str) -> list[Run]:
         """The runs of a recipe of this name, changed or not, in the order of the runs."""
         return [run for run in self.runs if run.recipe.name == recipe]
+
+    def foremost(self) -> list[Run]:
+        """The runs as figures of one network choose: the paper's recipes first, then `tiny`, then all others.
+
+        Of the same kind a complete run comes before others, a longer one before a shorter one, then the newer one.
+        """
+
+        def place(run: Run) -> tuple[int, bool, int]:
+            name = run.recipe.name
+            rank = FIRST.index(name) if name in FIRST else len(FIRST)
+            return rank, run.result is None, -run.recipe.training.epochs
+
+        return sorted(self.runs, key=place)
 
 
 def gather(runs: Path) -> Evidence:

@@ -28,8 +28,8 @@ from alexrepro.reports.plot import house_style
 from alexrepro.reports.rows import Row, claim_of, judged_row, measured_row, reported_row
 from alexrepro.reports.table import ResultTable
 
-MINIATURE_TEST = "ilsvrc2010-miniature-test"
-MINIATURE_RECIPE = "tiny"  # the miniature is shown beside every experiment, as other data
+CHALLENGES = ("ilsvrc2010", "ilsvrc2012")  # the data sets of the paper; everything else is other data
+NETWORKS = ("tiny", "as-printed", "as-run-2010", "as-run-2012")  # shown beside every experiment on other data
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def find(name: str) -> Experiment:
 
 
 def answer(experiment: Experiment, evidence: Evidence) -> ResultTable:
-    """The experiment's own table, or the printed rows, what was measured for each need, and the miniature's rows.
+    """The experiment's own table, or the printed rows, what was measured for each need, and the rows on other data.
 
     Of two evaluations with the same seed the first counts.
     """
@@ -106,7 +106,7 @@ def answer(experiment: Experiment, evidence: Evidence) -> ResultTable:
     for needed in experiment.needs:
         rows += measured_rows(needed, evidence.evaluations)
     for views in dict.fromkeys([*(needed.views for needed in experiment.needs), "centre"]):
-        rows += miniature_rows(evidence.evaluations, views=views)
+        rows += rows_on_other_data(evidence.evaluations, views=views)
     return ResultTable(experiment.name, experiment.title, tuple(rows))
 
 
@@ -133,7 +133,7 @@ def commands_for(needed: Needs, evaluations: Sequence[Evaluation], *, seed: int 
         return []
     crop = " --ten-crop" if needed.views == "ten" else ""
     if needed.split == VAL_2010:  # `evaluate` takes the test split where its labels are public
-        crop += f" --store stores/{VAL_2010}-*"
+        crop += f" --store {VAL_2010}"
     trained = next((e.run for e in full if e.dataset == needed.dataset), None)
     if trained is not None:
         return [f"alexrepro evaluate {shlex.quote(trained)}{crop}"]
@@ -173,6 +173,7 @@ def departure(evaluation: Evaluation) -> str:
     if evaluation.recipe not in CATALOGUE:
         return f"not in the catalogue: {evaluation.recipe}"
     recipe = find_recipe(evaluation.recipe)
+    recipe = recipe.for_classes(evaluation.classes or recipe.network.classes)
     epochs = recipe.training.epochs
     if evaluation.epochs < epochs:
         return f"shortened: {evaluation.epochs} of {epochs} epochs"
@@ -211,11 +212,20 @@ def _row(group: Sequence[Evaluation], printed: Reported | None) -> Row:
     return replace(row, claim=claim_of(printed), verdict="not comparable") if how else judged_row(row)
 
 
-def miniature_rows(evaluations: Sequence[Evaluation], *, views: Views) -> list[Row]:
-    """What was measured on the miniature with these views, as other data."""
-    asked = (MINIATURE_RECIPE, MINIATURE_TEST, views)
-    rows = []
-    for group in grouped([e for e in evaluations if (e.recipe, e.split, e.views) == asked]):
-        note = "; ".join(filter(None, (f"other data: {MINIATURE_TEST}", departure(group[0]))))
-        rows.append(measured_row(group, label=f"{MINIATURE_RECIPE}, other data", printed=None, note=note))
-    return rows
+def rows_on_other_data(evaluations: Sequence[Evaluation], *, views: Views) -> list[Row]:
+    """What the paper's networks and `tiny` reached with these views on data that nothing is printed for."""
+    asked = [e for e in evaluations if e.recipe in NETWORKS and is_other_data(e) and e.views == views]
+    return [
+        measured_row(group, label=f"{group[0].recipe}, other data", printed=None, note=other_data(group[0]))
+        for group in grouped(asked)
+    ]
+
+
+def is_other_data(evaluation: Evaluation) -> bool:
+    """Whether it was measured on a data set that is not the challenge's."""
+    return evaluation.dataset not in CHALLENGES
+
+
+def other_data(evaluation: Evaluation, how: str | None = None) -> str:
+    """The note of a row on other data: which, and how the networks differ from those of the catalogue."""
+    return "; ".join(filter(None, (f"other data: {evaluation.split}", departure(evaluation) if how is None else how)))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alexrepro.engine.evaluation import Evaluation
+from alexrepro.reports.rows import beyond_verdict
 from alexrepro.reports.statistics import difference_interval
 from alexrepro.reports.table import COUNT, FRACTION, TEXT, Cell, Record
 
@@ -29,13 +30,28 @@ class Gap:
     top1_range: Range = (None, None)
     top5_range: Range = (None, None)
 
-    def record(self, **facts: Cell) -> Record:
+    def record(self, **facts: Cell) -> "GapRow":
         """A row of a table; facts: the other columns."""
         values = {
             "top1_gap": self.top1, "top1_low": self.top1_range[0], "top1_high": self.top1_range[1],
             "top5_gap": self.top5, "top5_low": self.top5_range[0], "top5_high": self.top5_range[1],
         }  # fmt: skip
-        return Record(COLUMNS, {**facts, **values})
+        return GapRow(COLUMNS, {**facts, **values})
+
+
+@dataclass(frozen=True)
+class GapRow(Record):
+    """A row with a gap, or one that says that it was not measured."""
+
+    def shown(self) -> dict[str, str]:
+        """What people read; gaps in points with their sign."""
+        found = super().shown()
+        for top in ("top1", "top5"):
+            gap, low, high = (self.values.get(f"{top}_{end}") for end in ("gap", "low", "high"))
+            found[f"{top} gap"] = _points(gap) + (f" ({_points(low)} to {_points(high)})" if low is not None else "")
+        found["note"] = beyond_verdict(found["note"], found["verdict"])
+        names = {"top1 gap": "top-1 gap, points", "top5 gap": "top-5 gap, points"}
+        return {names.get(name, name): text for name, text in found.items()}
 
 
 def printed_gap(one: tuple[float | None, float | None], other: tuple[float | None, float | None]) -> Gap:
@@ -56,6 +72,10 @@ def measured_gap(one: Sequence[Evaluation], other: Sequence[Evaluation]) -> Gap:
         interval = difference_interval(wrong, images, base_wrong=other_wrong, base_images=other_images)
         ends[top] = wrong / images - other_wrong / other_images, interval
     return Gap(ends["top1"][0], ends["top5"][0], ends["top1"][1], ends["top5"][1])
+
+
+def _points(gap: Cell) -> str:
+    return "" if gap is None else f"{100 * float(gap):+.2f}"
 
 
 def same_seeds(one: Sequence[Evaluation], other: Sequence[Evaluation]) -> tuple[list[Evaluation], list[Evaluation]]:

@@ -18,11 +18,15 @@ from alexrepro.reports import plot
 from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.made import Made
 from alexrepro.reports.provenance import provenance
+from alexrepro.reports.rows import beyond_verdict
 from alexrepro.reports.table import TableRow
 from alexrepro.reports.verdict import ORDER, Verdict
 
 FILE, TEMPLATE = "index.html", "page.html"
+SHORT = 24  # letters of a cell that stay on one line
+FOLDED_ROWS = 20  # of the table below a figure, from which on it opens on request
 MOST_ROWS = 60  # of one table on the page; its files have them all
+WIDTHS = (0.65, 1.25)  # of a figure on the page, in shares of the width that it was drawn in
 ID = re.compile(r'(\bid="|url\(#|href="#)')
 
 
@@ -53,18 +57,22 @@ def judged(reports: Sequence[Made]) -> list[Judged]:
 
 
 def page(reports: Sequence[Made], evidence: Evidence, *, made_at: datetime) -> str:
-    """The page as HTML: tables first, figures last."""
+    """The page as HTML: the paper's tables first, then the other tables, figures last."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    reports = sorted(reports, key=lambda made: (not made.table.name.startswith("table"), made.figure is not None))
+    reports = sorted(
+        reports, key=lambda made: (not made.table.name.startswith("table"), made.experiment.draw is not None)
+    )
     claims = judged(reports)
     return environment.get_template(TEMPLATE).render(
         version=__version__,
         made_at=made_at.isoformat(sep=" ", timespec="minutes"),
         claims=claims,
         counts=[(verdict, sum(one.verdict == verdict for one in claims)) for verdict in ORDER],
+        verdicts=ORDER,
+        short=SHORT,
         reports=[_section(made) for made in reports],
         runs=[provenance(run) for run in evidence.runs],
     )
@@ -78,11 +86,20 @@ def save_page(folder: Path, html: str) -> Path:
 
 
 def inline_svg(svg: str, *, name: str) -> str:
-    """An SVG file as part of a page: no declarations, its marks named apart from other figures', ink as text."""
+    """An SVG file as part of a page: no declarations, its marks named apart from other figures', ink as text.
+
+    Its width follows the page's within bounds in which its words can be read.
+    """
     body = svg[svg.index("<svg") :]
     body = re.sub(r'\sxmlns(:xlink)?="[^"]*"', "", body)
-    body = re.sub(r'(<svg\b[^>]*?)\swidth="[^"]*"\sheight="[^"]*"', r"\1", body, count=1)
+    body = re.sub(r'\swidth="([\d.]+)pt"\sheight="[^"]*"', _between, body, count=1)
     return ID.sub(rf"\g<1>{name}-", body).replace(plot.INK, "currentColor")
+
+
+def _between(width: re.Match[str]) -> str:
+    """The style of a figure that was drawn this wide."""
+    narrow, wide = (share * float(width[1]) for share in WIDTHS)
+    return f' style="min-width: {narrow:.0f}pt; max-width: {wide:.0f}pt"'
 
 
 def _section(made: Made) -> dict[str, object]:
@@ -97,6 +114,7 @@ def _section(made: Made) -> dict[str, object]:
         "rows": rows[:MOST_ROWS],
         "left_out": max(0, len(rows) - MOST_ROWS),
         "figure": figure,
+        "is_folded": figure is not None and len(rows) > FOLDED_ROWS,
         "missing": made.missing,
     }
 
@@ -104,7 +122,7 @@ def _section(made: Made) -> dict[str, object]:
 def _measured(row: TableRow, verdict: Verdict) -> str:
     """What was measured, in the words of the row; where nothing is comparable, why."""
     shown = {heading: text for heading, text in row.shown().items() if text}
-    errors = [text for heading, text in shown.items() if "top" in heading and "test" not in heading]
+    errors = {heading: text for heading, text in shown.items() if "top" in heading and "test" not in heading}
     if errors and verdict not in ("not comparable", "not run"):
-        return " / ".join(errors)
-    return shown.get("note", "").removeprefix(verdict).removeprefix(": ")
+        return " / ".join(errors.values()) + (" points" if any("points" in heading for heading in errors) else "")
+    return beyond_verdict(shown.get("note", ""), verdict)

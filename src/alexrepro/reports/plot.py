@@ -21,7 +21,7 @@ STYLE: dict[Any, Any] = {
     "font.family": "sans-serif", "font.size": 9.0, "svg.fonttype": "none",
     "text.color": INK, "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
 }  # fmt: skip
-DOTS_PER_INCH = 200
+DOTS_PER_INCH, IN_SVG = 200, 144  # of a PNG, and of photographs in an SVG
 META_SVG = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
@@ -55,7 +55,7 @@ def svg(figure: Figure, *, name: str) -> str:
     """The figure as SVG; the same figure gives the same text, and its marks are named after `name`."""
     text = io.StringIO()
     with rc_context({**STYLE, "svg.hashsalt": name}):
-        figure.savefig(text, format="svg", transparent=True, metadata=META_SVG)
+        figure.savefig(text, format="svg", dpi=IN_SVG, transparent=True, metadata=META_SVG)
     return text.getvalue()
 
 

@@ -85,7 +85,7 @@ class Row:
             "top-5 error": _error(self.top5_error, self.top5_low, self.top5_high),
             "printed": f"{_error(beside.top1_error)} / {_error(beside.top5_error)}" if beside else "",
             "verdict": self.verdict or "",
-            "note": self.note,
+            "note": beyond_verdict(self.note, self.verdict),
         }
 
     def _check_reported(self) -> None:
@@ -113,6 +113,11 @@ class Row:
                 f"{self.label}: {self.printed.name} was printed for {self.printed.split}, {self.printed.views} views; "
                 f"this row is {self.split}, {self.views} views"
             )
+
+
+def beyond_verdict(note: str, verdict: str | None) -> str:
+    """What a note says that the verdict beside it does not say already."""
+    return note.removeprefix(verdict).removeprefix(": ") if verdict else note
 
 
 def reported_row(printed: Reported) -> Row:

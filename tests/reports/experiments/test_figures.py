@@ -1,6 +1,7 @@
 """What the figures show, against what can be worked out by hand."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from typer.testing import CliRunner
 from alexrepro.cli.describe import describe
 from alexrepro.engine.run import Run
 from alexrepro.engine.saved import About, Neighbours, save_neighbours
-from alexrepro.recipes.alexnet_2012 import AS_PRINTED, TINY
-from alexrepro.recipes.catalogue import CATALOGUE
+from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2010, TINY
+from alexrepro.recipes.catalogue import CATALOGUE, find_recipe
 from alexrepro.recipes.recipe import Recipe
+from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports import plot
 from alexrepro.reports.diagram import draw
 from alexrepro.reports.evidence import Evidence
@@ -34,6 +36,12 @@ def test_without_runs_there_is_no_figure_but_a_row_and_the_commands(name: str) -
     assert missing(experiment, Evidence())[-1].startswith("alexrepro ")
 
 
+def test_a_run_of_the_paper_s_network_is_not_trained_again_for_figure_4(make_run: MakeRun) -> None:
+    run = make_run(AS_RUN_2010, dataset="ilsvrc2010")
+
+    assert missing(find("figure-4"), Evidence(runs=(run,))) == [f"alexrepro features {run.folder}"]
+
+
 def test_the_crossing_of_a_training_error_is_on_the_line_between_two_epochs() -> None:
     falling = pd.DataFrame({"epoch": [1, 2, 3], "training_error": [0.5, 0.3, 0.1]})
 
@@ -42,8 +50,8 @@ def test_the_crossing_of_a_training_error_is_on_the_line_between_two_epochs() ->
     assert crossing(falling[2:].reset_index(drop=True)) == 3
 
 
-def figure_1_run(make_run: MakeRun, name: str, errors: list[float]) -> Run:
-    run = make_run(Recipe(name=name, says="x").but({"network.response": name.rpartition("-")[2]}), dataset="cifar10")
+def figure_1_run(make_run: MakeRun, recipe: Recipe, errors: list[float], *, dataset: str = "cifar10") -> Run:
+    run = make_run(recipe, dataset=dataset)
     rows = [f"{i + 1},{i + 1},8,1.0,0.01,1,{error}" for i, error in enumerate(errors)]
     header = "step,epoch,images,loss,rate,images_per_second,top1_error"
     (run.folder / "metrics.csv").write_text("\n".join([header, *rows]) + "\n")
@@ -52,8 +60,8 @@ def figure_1_run(make_run: MakeRun, name: str, errors: list[float]) -> Run:
 
 def test_figure_1_compares_the_epochs_of_both_responses(make_run: MakeRun) -> None:
     runs = (
-        figure_1_run(make_run, "figure-1-relu", [0.35, 0.25]),
-        figure_1_run(make_run, "figure-1-tanh", [0.80 - 0.05 * epoch for epoch in range(1, 13)]),
+        figure_1_run(make_run, find_recipe("figure-1-relu"), [0.35, 0.25]),
+        figure_1_run(make_run, find_recipe("figure-1-tanh"), [0.80 - 0.05 * epoch for epoch in range(1, 13)]),
     )
 
     relu, tanh, ratio = answer(find("figure-1"), Evidence(runs=runs)).as_dict()["rows"]
@@ -61,6 +69,37 @@ def test_figure_1_compares_the_epochs_of_both_responses(make_run: MakeRun) -> No
     assert (relu["epochs_to_25_percent"], tanh["epochs_to_25_percent"]) == (2, pytest.approx(11))
     assert (ratio["times_sooner"], ratio["verdict"]) == (pytest.approx(5.5), "reproduced")
     assert drawn(find("figure-1"), Evidence(runs=runs)) is not None
+
+
+def test_figure_1_shows_a_network_that_was_trained_with_both_as_other_data(make_run: MakeRun) -> None:
+    tanh = VARIATIONS["tanh"].of(TINY)
+    runs = tuple(figure_1_run(make_run, recipe, [0.9, 0.2], dataset="miniature") for recipe in (tanh, TINY))
+
+    relu_row, tanh_row, ratio = answer(find("figure-1"), Evidence(runs=runs)).as_dict()["rows"]
+
+    assert [row["recipe"] for row in (relu_row, tanh_row)] == ["tiny", "tiny+tanh"]
+    assert (ratio["verdict"], tanh_row["note"]) == ("not comparable", "another network on other data")
+    assert missing(find("figure-1"), Evidence(runs=runs))  # the paper's runs are still to be made
+
+
+def test_figure_1_compares_no_two_networks_that_differ_in_more(make_run: MakeRun) -> None:
+    runs = (
+        figure_1_run(make_run, TINY, [0.9], dataset="miniature"),
+        figure_1_run(make_run, VARIATIONS["tanh"].of(TINY.shortened(2)), [0.9], dataset="miniature"),
+    )
+
+    relu_row, _, ratio = answer(find("figure-1"), Evidence(runs=runs)).as_dict()["rows"]
+
+    assert (relu_row["note"], ratio["verdict"]) == ("not run", "not run")
+
+
+def test_a_shortened_run_of_figure_1_is_not_comparable(make_run: MakeRun) -> None:
+    recipes = [find_recipe(f"figure-1-{response}").shortened(5) for response in ("relu", "tanh")]
+    runs = tuple(figure_1_run(make_run, recipe, [0.9, 0.2]) for recipe in recipes)
+
+    *_, ratio = answer(find("figure-1"), Evidence(runs=runs)).as_dict()["rows"]
+
+    assert ratio["verdict"] == "not comparable"
 
 
 def test_a_run_that_notes_no_training_error_is_not_drawn_in_figure_1(make_run: MakeRun) -> None:
@@ -108,20 +147,30 @@ def test_the_same_figure_is_the_same_file() -> None:
     assert once == again
 
 
-def test_kernels_are_scaled_together_and_stand_a_pixel_apart() -> None:
+def test_kernels_are_scaled_together_in_a_black_frame_and_the_first_one_is_at_the_top_left() -> None:
     weights = np.zeros((4, 3, 1, 1), dtype=np.float32)
     weights[:, :, 0, 0] = [[0, 0, 0], [2, 2, 2], [-2, 0, 2], [1, 1, 1]]  # from -2 to 2 over both towers
 
     first, second = sheets(weights, towers=2, per_row=2)
 
-    assert first.tolist() == [[[0.5] * 3, [1.0] * 3, [1.0] * 3]]  # gray, the white gap, white
-    assert second.tolist() == [[[0.0, 0.5, 1.0], [1.0] * 3, [0.75] * 3]]
+    assert first[1].tolist() == [[0] * 3, [0.5] * 3, [0] * 3, [1.0] * 3, [0] * 3]  # frame, gray, frame, white, frame
+    assert second[1, 1::2].tolist() == [[0.0, 0.5, 1.0], [0.75] * 3]
+    assert first[0::2].max() == 0  # the frame above and below
+
+
+def test_a_kernel_stands_upright() -> None:
+    weights = np.zeros((1, 3, 2, 2), dtype=np.float32)
+    weights[0, :, 0, 1] = 1  # a light at the top right
+
+    (sheet,) = sheets(weights, towers=1)
+
+    assert sheet[1:-1, 1:-1, 0].tolist() == [[0, 1], [0, 0]]
 
 
 def test_forty_eight_kernels_are_three_rows_of_sixteen() -> None:
     pictures = sheets(np.zeros((96, 3, 11, 11), dtype=np.float32), towers=2)
 
-    assert [picture.shape for picture in pictures] == [(35, 191, 3)] * 2  # 3 and 16 times 11 pixels, and the gaps
+    assert [picture.shape for picture in pictures] == [(37, 193, 3)] * 2  # 3 and 16 times 11 pixels, and the frame
 
 
 def test_a_gray_kernel_has_no_color_and_a_kernel_of_opposite_channels_nothing_else() -> None:
@@ -139,7 +188,38 @@ def test_figure_3_tells_the_color_of_each_tower(make_run: MakeRun) -> None:
 
     assert gray["color_share"] == pytest.approx(0, abs=1e-6)  # float32
     assert colored["color_share"] > 0.5
-    assert drawn(find("figure-3"), evidence) is not None
+    figure = drawn(find("figure-3"), evidence)
+    assert figure is not None
+    svg = plot.svg(figure, name="figure-3")
+    assert ">tower 0: 0 % of the energy is color</text>" in svg
+    assert svg.count("pixelated") == 2  # kernels stay sharp at any size
+
+
+def test_a_figure_shows_the_longest_run_of_the_foremost_recipe(make_run: MakeRun) -> None:
+    other, short, long, paper = (
+        make_run(recipe, is_complete=recipe is not AS_RUN_2010)
+        for recipe in (find_recipe("caffe-2013"), TINY.shortened(2), TINY, AS_RUN_2010)
+    )
+
+    assert Evidence(runs=(other, short, long, paper)).foremost() == [paper, long, short, other]
+
+
+@pytest.mark.parametrize("side", [32, 256])
+def test_a_photograph_is_shown_upright_and_as_a_whole(make_run: MakeRun, side: int) -> None:
+    pictures = np.zeros((2, side, side, 3), dtype=np.uint8)
+    pictures[:, : side // 2, : side // 2] = (255, 0, 0)  # red at the top left
+    run = make_run(TINY)
+    save_neighbours(run, replace(made_up_neighbours(), images=pictures))
+
+    figure = drawn(find("figure-4"), Evidence(runs=(run,)))
+
+    assert figure is not None
+    place = next(axes for axes in figure.axes if axes.get_images())
+    shown = np.asarray(place.get_images()[0].get_array())
+    half = len(shown) // 2
+    assert shown[:half, :half].min(axis=(0, 1)).tolist() == [255, 0, 0]
+    assert shown[half:].max() == shown[:, half:].max() == 0
+    assert place.yaxis_inverted()  # the first row is drawn at the top
 
 
 def made_up_neighbours() -> Neighbours:

@@ -7,27 +7,29 @@ from numpy.typing import NDArray
 from alexrepro.engine.run import Run
 from alexrepro.engine.saved import kernels
 from alexrepro.paper.citation import Citation
+from alexrepro.recipes.alexnet_2012 import AS_RUN_2010
 from alexrepro.reports.evidence import Evidence
-from alexrepro.reports.experiment import Experiment
+from alexrepro.reports.experiment import Experiment, prepare_command, train_command
 from alexrepro.reports.kernels import colorfulness, sheets
 from alexrepro.reports.plot import new_figure, picture
 from alexrepro.reports.table import COUNT, FRACTION, TEXT, Record, ResultTable
 
 TITLE = "Figure 3: the kernels of conv1"
 COLUMNS = {
-    **dict.fromkeys(("run", "stage"), TEXT),
+    "stage": TEXT,
     **dict.fromkeys(("tower", "kernels", "side_px"), COUNT),
     "color_share": FRACTION,
-    "note": TEXT,
+    **dict.fromkeys(("note", "run"), TEXT),
 }
-PREFERRED = ("as-run-2010", "as-run-2012", "as-printed")
+DATASET = "ilsvrc2010"
+PREFERRED = (AS_RUN_2010.name, "as-run-2012", "as-printed")
+WIDEST_IN, MOST_IN_A_PIXEL = 7.0, 0.06
 NOTE = "color share: energy that is not equal in red, green and blue, mean over the tower's kernels"
 
 
 def chosen(evidence: Evidence) -> tuple[Run, NDArray[np.float32]] | None:
-    """The newest run of the paper's recipes with saved kernels that see colors, or else of any recipe."""
-    preferred = [run for name in PREFERRED for run in evidence.named(name)]
-    for run in (*preferred, *evidence.runs):
+    """The foremost run with saved kernels that see colors."""
+    for run in evidence.foremost():
         weights = kernels(run, run.recipe.network.stages[0].name)
         if weights is not None and weights.ndim == 4 and weights.shape[1] == 3:
             return run, weights
@@ -58,21 +60,24 @@ def _draw(evidence: Evidence) -> Figure | None:
     if found is None:
         return None
     run, weights = found
-    pictures = sheets(weights, towers=run.recipe.network.towers)
+    towers = run.recipe.network.towers
+    pictures = sheets(weights, towers=towers)
     high, wide, _ = pictures[0].shape
-    figure = new_figure(7, 0.4 + len(pictures) * (0.3 + 7 * high / wide))
+    width_in = min(WIDEST_IN, wide * MOST_IN_A_PIXEL)
+    figure = new_figure(width_in, 0.4 + towers * (0.3 + width_in * high / wide))
     figure.suptitle(f"{run.folder.parent.name}/{run.folder.name}", fontsize=9)
-    for tower, sheet in enumerate(pictures):
+    for tower, (sheet, share) in enumerate(zip(pictures, np.split(weights, towers), strict=True)):
         place = picture(figure, (len(pictures), 1, tower + 1))
-        place.imshow(sheet, interpolation="nearest")
-        place.set_title(f"tower {tower}", fontsize=9, loc="left")
+        place.imshow(sheet, interpolation="none")  # an SVG keeps every pixel sharp
+        color = f"{100 * colorfulness(share).mean():.0f} % of the energy is color"
+        place.set_title(f"tower {tower}: {color}", fontsize=9, loc="left")
     return figure
 
 
 def _lacks(evidence: Evidence) -> list[str]:
     if any(kernels(run, "conv1") is not None for name in PREFERRED for run in evidence.named(name)):
         return []
-    return ["alexrepro prepare /path/ILSVRC2010", "alexrepro train as-run-2010 --store ilsvrc2010"]
+    return [prepare_command(DATASET), train_command(AS_RUN_2010, dataset=DATASET)]
 
 
 EXPERIMENT = Experiment(

@@ -3,6 +3,7 @@
 `alexrepro features` computes what is drawn. The images are drawn by their number, where the paper chose its own.
 """
 
+import shlex
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,38 +14,41 @@ from numpy.typing import NDArray
 from alexrepro.engine.run import Run
 from alexrepro.engine.saved import Neighbours, load_neighbours
 from alexrepro.paper.citation import Citation
+from alexrepro.recipes.alexnet_2012 import AS_RUN_2010
 from alexrepro.reports.evidence import Evidence
-from alexrepro.reports.experiment import Experiment
+from alexrepro.reports.experiment import Experiment, folder_of, prepare_command, train_command
 from alexrepro.reports.plot import INK, LINES, new_figure
 from alexrepro.reports.table import COUNT, FRACTION, NUMBER, TEXT, Record, ResultTable
 
 TITLE = "Figure 4: guesses for test images, and nearest training images"
 COLUMNS = {
-    **dict.fromkeys(("run", "part", "image", "true_class"), TEXT),
+    **dict.fromkeys(("part", "image", "true_class"), TEXT),
     "rank": COUNT,
     **dict.fromkeys(("neighbour", "class"), TEXT),
     "probability": FRACTION,
     "distance": NUMBER,
-    "note": TEXT,
+    **dict.fromkeys(("note", "run"), TEXT),
 }
-PREFERRED = ("as-run-2010", "as-run-2012", "as-printed")
-LETTERS = 22  # of a class's name
-WRONG, RIGHT = LINES[0], LINES[1]
+DATASET = "ilsvrc2010"
+PREFERRED = (AS_RUN_2010.name, "as-run-2012", "as-printed")
+SHOWN_PX = 128
+LETTERS, FEW_LETTERS = 22, 17  # of a class's name, and above a small picture
+WRONG, RIGHT, FAINT = LINES[0], LINES[1], 0.6
 
 
 def chosen(evidence: Evidence) -> tuple[Run, Neighbours] | None:
-    """The newest run of the paper's recipes with saved neighbours, or else of any recipe."""
-    for run in (*(run for name in PREFERRED for run in evidence.named(name)), *evidence.runs):
+    """The foremost run with saved neighbours."""
+    for run in evidence.foremost():
         found = load_neighbours(run)
         if found is not None:
             return run, found
     return None
 
 
-def first_synonym(name: str) -> str:
+def first_synonym(name: str, letters: int = LETTERS) -> str:
     """What is shown of a class: its first synonym, as in shownet.py, cut where it is long."""
     word = name.partition(",")[0]
-    return word if len(word) <= LETTERS else f"{word[: LETTERS - 1]}…"
+    return word if len(word) <= letters else f"{word[: letters - 1]}…"
 
 
 def _summarize(evidence: Evidence) -> ResultTable:
@@ -77,9 +81,11 @@ def _draw(evidence: Evidence) -> Figure | None:
         return None
     run, neighbours = found
     names = neighbours.about.class_names
-    figure = new_figure(13, 6.2)
+    figure = new_figure(13, 6.5)
     figure.suptitle(f"{run.folder.parent.name}/{run.folder.name}", fontsize=9)
     left, right = figure.subfigures(1, 2, width_ratios=(1, 1.05), squeeze=False)[0]
+    left.suptitle("test images, their class, and the likeliest classes; the true one in orange", fontsize=9)
+    right.suptitle("test images (orange), and the nearest training images", fontsize=9)
     places = left.subplots(4, 4, height_ratios=(2, 1.2) * 2)
     for place in places.flat:
         place.set_axis_off()
@@ -88,20 +94,22 @@ def _draw(evidence: Evidence) -> Figure | None:
         _guessed(places[row, column], places[row + 1, column], neighbours, number)
     rows = right.subplots(len(neighbours.queries), 1 + neighbours.distances.shape[1])
     for number, line in enumerate(np.atleast_2d(rows)):
-        _picture(line[0], neighbours.queries[number], names[neighbours.query_labels[number]], color=RIGHT)
+        query = first_synonym(names[neighbours.query_labels[number]], FEW_LETTERS)
+        _picture(line[0], neighbours.queries[number], query, color=RIGHT)
         shown = zip(line[1:], neighbours.neighbours[number], neighbours.neighbour_labels[number], strict=True)
         for place, image, label in shown:
-            _picture(place, image, names[label], color=INK)
+            _picture(place, image, first_synonym(names[label], FEW_LETTERS), color=INK)
     return figure
 
 
 def _guessed(above: Axes, below: Axes, found: Neighbours, number: int) -> None:
     """One test image with its true class, and below it the likeliest classes, the true one in another color."""
     names, label = found.about.class_names, found.labels[number]
-    _picture(above, found.images[number], names[label], color=INK)
+    _picture(above, found.images[number], first_synonym(names[label]), color=INK)
     guesses, chances = found.guesses[number], found.chances[number]
     places = np.arange(len(guesses))
-    below.barh(places, chances, color=[RIGHT if guess == label else WRONG for guess in guesses], height=0.8)
+    colors = [RIGHT if guess == label else WRONG for guess in guesses]
+    below.barh(places, chances, color=colors, alpha=FAINT, height=0.8)  # words stand on them
     for place, guess in zip(places, guesses, strict=True):
         below.text(0.015, float(place), first_synonym(names[guess]), va="center", fontsize=6.5)
     below.set_axis_on()
@@ -112,18 +120,30 @@ def _guessed(above: Axes, below: Axes, found: Neighbours, number: int) -> None:
 
 
 def _picture(place: Axes, image: NDArray[np.uint8], title: str, *, color: str) -> None:
-    place.imshow(image[::2, ::2])
-    place.set_title(first_synonym(title), fontsize=6.5, color=color, pad=2)
+    place.imshow(_smaller(image))
+    place.set_title(title, fontsize=6.5, color=color, pad=2)
     place.set_axis_off()
 
 
+def _smaller(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The image at the size in which it is shown, uint8 (H, W, 3): means of whole blocks of pixels."""
+    block = max(1, len(image) // SHOWN_PX)
+    side = len(image) // block
+    blocks = image[: side * block, : side * block].reshape(side, block, side, block, -1)
+    smaller: NDArray[np.uint8] = blocks.mean((1, 3)).round().astype(np.uint8)
+    return smaller
+
+
 def _lacks(evidence: Evidence) -> list[str]:
-    if any(load_neighbours(run) for name in PREFERRED for run in evidence.named(name)):
+    runs = [run for name in PREFERRED for run in evidence.named(name)]
+    if any(load_neighbours(run) for run in runs):
         return []
+    if runs:
+        return [f"alexrepro features {shlex.quote(str(runs[0].folder))}"]
     return [
-        "alexrepro prepare /path/ILSVRC2010",
-        "alexrepro train as-run-2010 --store ilsvrc2010",
-        "alexrepro features",
+        prepare_command(DATASET),
+        train_command(AS_RUN_2010, dataset=DATASET),
+        f"alexrepro features {folder_of(AS_RUN_2010, dataset=DATASET)}",
     ]
 
 

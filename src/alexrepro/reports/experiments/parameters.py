@@ -64,7 +64,7 @@ def _total(network: Network) -> Record:
         "printed": PRINTED_SUMS,
         "claim": f"§1: {PRINTED_SUMS}",
         "verdict": "reproduced" if is_printed else "not reproduced",
-        "note": "rounded in print",
+        "note": f"{network.parameters:,} parameters, {network.neurons:,} neurons; rounded in print",
     }
     return Record(COLUMNS, values)
 

@@ -11,16 +11,17 @@ from typing import ClassVar
 from alexrepro.engine.evaluation import Evaluation
 from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
-from alexrepro.paper.results import TEST_2012, Reported
+from alexrepro.paper.results import TEST_2012, Reported, Views
 from alexrepro.reports.ensembles import AVERAGES, ONE, STARRED, Average, counted, departure_of
 from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import (
-    MINIATURE_TEST,
     Experiment,
     Needs,
     commands_for,
+    is_other_data,
     measured_rows,
-    miniature_rows,
+    other_data,
+    rows_on_other_data,
 )
 from alexrepro.reports.rows import Row, claim_of, judged_row, measured_row, reported_row
 from alexrepro.reports.table import FRACTION, TEXT, Cell, ResultTable
@@ -30,6 +31,7 @@ NEEDS = (
     Needs(ONE, results.VAL_2012, "ten", printed=results.CNN_2012),
     Needs(STARRED, results.VAL_2012, "ten", printed=results.CNN_2012_PRETRAINED),
 )
+VIEWS: tuple[Views, ...] = ("ten", "centre")
 PRINTED_TEST = {
     results.CNN_2012_FIVE.name: results.CNN_2012_FIVE_TEST,
     results.CNN_2012_SEVEN.name: results.CNN_2012_SEVEN_TEST,
@@ -77,6 +79,7 @@ class Line:
             "network": self.row.label,
             "members": self.members,
             "source": self.row.source,
+            "views": self.row.views or "",
             "images": of_row["images"],
             "val top-1": of_row["top-1 error"],
             "val top-5": "" if on_test else of_row["top-5 error"],
@@ -84,7 +87,7 @@ class Line:
             "submitted, test": _percent(self.submitted_test),
             "printed": of_row["printed"],
             "verdict": of_row["verdict"],
-            "note": self.row.note,
+            "note": of_row["note"],
         }
 
 
@@ -94,8 +97,9 @@ def _summarize(evidence: Evidence) -> ResultTable:
         lines += [Line(row, members=needed.recipe) for row in measured_rows(needed, evidence.evaluations)]
     for average in AVERAGES:
         lines += _of_average(average, evidence)
-    lines += [Line(row, members=row.recipe or "") for row in miniature_rows(evidence.evaluations, views="ten")]
-    lines += [_of_miniature(e) for e in evidence.ensembles if (e.split, e.views) == (MINIATURE_TEST, "ten")]
+    for views in VIEWS:
+        lines += [Line(row, members=row.recipe or "") for row in rows_on_other_data(evidence.evaluations, views=views)]
+        lines += [_on_other_data(e) for e in evidence.ensembles if is_other_data(e) and e.views == views]
     return ResultTable("table-2", TITLE, tuple(lines))
 
 
@@ -120,9 +124,9 @@ def _of_average(average: Average, evidence: Evidence) -> list[Line]:
     return [Line(row, members=average.shown(), submitted_test=submitted)]
 
 
-def _of_miniature(evaluation: Evaluation) -> Line:
-    """An average of networks of the miniature, as other data."""
-    note = "; ".join(filter(None, (f"other data: {MINIATURE_TEST}", departure_of(evaluation))))
+def _on_other_data(evaluation: Evaluation) -> Line:
+    """An average of networks on other data."""
+    note = other_data(evaluation, departure_of(evaluation))
     members = counted(member.recipe for member in evaluation.members)
     return Line(measured_row([evaluation], label="average, other data", printed=None, note=note), members=members)
 

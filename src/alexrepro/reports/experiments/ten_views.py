@@ -11,8 +11,8 @@ from alexrepro.paper.logbook import LOGGED, Logged
 from alexrepro.paper.results import CNN_2010, CNN_2010_CENTRE, TEST_2010
 from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import Experiment, Needs, departure, grouped
-from alexrepro.reports.gap import COLUMNS, measured_gap, printed_gap, same_seeds
-from alexrepro.reports.table import Record, ResultTable
+from alexrepro.reports.gap import COLUMNS, GapRow, measured_gap, printed_gap, same_seeds
+from alexrepro.reports.table import ResultTable
 from alexrepro.reports.verdict import judged
 
 TITLE = "Ten views: what their average gains over the centre view"
@@ -31,11 +31,11 @@ def _summarize(evidence: Evidence) -> ResultTable:
     measured = [row for group in groups for row in _measured(group, evidence)]
     if not any(row.values["verdict"] not in (None, "not comparable") for row in measured):
         facts = {"label": RECIPE, "source": "measured", "split": TEST_2010, "views": VIEWS, "note": "not run"}
-        measured = [Record(COLUMNS, {**facts, "claim": CLAIM, "verdict": "not run"}), *measured]
+        measured = [GapRow(COLUMNS, {**facts, "claim": CLAIM, "verdict": "not run"}), *measured]
     return ResultTable("ten-views", TITLE, (printed, *measured, *_noted()))
 
 
-def _measured(ten: Sequence[Evaluation], evidence: Evidence) -> list[Record]:
+def _measured(ten: Sequence[Evaluation], evidence: Evidence) -> list[GapRow]:
     """The gain of one recipe on one split, if the centre view was tested, too."""
     first = ten[0]
     asked = (first.recipe, first.digest, first.epochs, first.split, first.images, "centre")
@@ -60,7 +60,7 @@ def _measured(ten: Sequence[Evaluation], evidence: Evidence) -> list[Record]:
     ]  # fmt: skip
 
 
-def _noted() -> list[Record]:
+def _noted() -> list[GapRow]:
     """Every network whose notes hold both kinds of views."""
     centre = {_key(note): note for note in LOGGED if note.views == "centre"}
     pairs = [(note, centre[_key(note)]) for note in LOGGED if note.views == "ten" and _key(note) in centre]

@@ -56,6 +56,7 @@ def _draw(evidence: Evidence) -> Figure | None:
         error.plot(found["epoch"], 100 * found["top5_error"], color=color, linestyle=":")
     for place in (loss, error):
         place.xaxis.set_major_locator(MaxNLocator(integer=True))
+        place.set_ylim(bottom=0)
     error.set_title("top-1 solid, top-5 dotted", fontsize=9)
     figure.legend(loc="outside lower center", fontsize=7, frameon=False, ncols=2)
     return figure

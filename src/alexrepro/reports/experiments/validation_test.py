@@ -13,8 +13,8 @@ from alexrepro.paper.pictures import VALIDATION_TEST_GAP
 from alexrepro.paper.results import TEST_2010, VAL_2010, Views
 from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import Experiment, Needs, departure, grouped
-from alexrepro.reports.gap import COLUMNS, Gap, measured_gap, printed_gap, same_seeds
-from alexrepro.reports.table import Record, ResultTable
+from alexrepro.reports.gap import COLUMNS, Gap, GapRow, measured_gap, printed_gap, same_seeds
+from alexrepro.reports.table import ResultTable
 from alexrepro.reports.verdict import Verdict, strongest
 
 TITLE = "Validation and test: how far their errors are apart"
@@ -28,11 +28,11 @@ def _summarize(evidence: Evidence) -> ResultTable:
     measured = [row for group in groups for row in _measured(group, evidence)]
     if not any(row.values["verdict"] not in (None, "not comparable") for row in measured):
         facts = {"label": RECIPE, "source": "measured", "split": f"ilsvrc2010: {SPLITS}", "views": VIEWS}
-        measured = [Record(COLUMNS, {**facts, "claim": CLAIM, "verdict": "not run", "note": "not run"}), *measured]
+        measured = [GapRow(COLUMNS, {**facts, "claim": CLAIM, "verdict": "not run", "note": "not run"}), *measured]
     return ResultTable("validation-test", TITLE, (*measured, _noted()))
 
 
-def _measured(validation: Sequence[Evaluation], evidence: Evidence) -> list[Record]:
+def _measured(validation: Sequence[Evaluation], evidence: Evidence) -> list[GapRow]:
     first = validation[0]
     asked = (first.recipe, first.digest, first.epochs, f"{first.dataset}-test", VIEWS)
     test = [e for e in evidence.evaluations if (e.recipe, e.digest, e.epochs, e.split, e.views) == asked]
@@ -65,7 +65,7 @@ def _side(low: float | None, high: float | None) -> Verdict:
     return "not reproduced" if low > VALIDATION_TEST_GAP or high < -VALIDATION_TEST_GAP else "within noise"
 
 
-def _noted() -> Record:
+def _noted() -> GapRow:
     one, other = (logged("137-2010", split=split) for split in (VAL_2010, TEST_2010))
     return printed_gap((one.top1_error, one.top5_error), (other.top1_error, other.top5_error)).record(
         label=f"#{one.config}", source="noted in 2012", split=f"ilsvrc2010: {SPLITS}", views=VIEWS,
