@@ -77,7 +77,7 @@ MEANINGS = {
     ),
     Exit.STOPPED: Meaning(
         "stopped",
-        "A training was asked to stop by SIGTERM or SIGUSR1, and has saved a checkpoint.",
+        "A training was asked to stop by SIGTERM, SIGUSR1 or SIGHUP, and has saved a checkpoint.",
         "Requeue the same command: it continues.",
     ),
     Exit.NO_PERMISSION: Meaning("no permission", "A file or folder may not be read or written.", "Stop."),

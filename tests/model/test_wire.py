@@ -1,5 +1,7 @@
 """The wire: two processes with a tower each compute what one process with both does, forward and back, in float64."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,9 @@ from alexrepro.engine.cluster import connect
 from alexrepro.engine.machine import find_machine
 from alexrepro.engine.place import Place
 from alexrepro.errors import Refusal
+from alexrepro.model import wire as wires
 from alexrepro.model.alexnet import AlexNet, build, check_shares
-from alexrepro.model.wire import Alone, Wire
+from alexrepro.model.wire import Alone, Cut, Traffic, Wire
 from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.pretrained import NET_146_2009
 from alexrepro.recipes.recipe import Recipe
@@ -21,6 +24,7 @@ from alexrepro.recipes.siblings import NET_131, NET_150
 from ..ranks import run_ranks
 
 MAPS = {"conv1": 8, "conv2": 12, "conv3": 16, "conv4": 16, "conv5": 12, "fc6": 24, "fc7": 20, "fc8": 6}
+VIEWS = 3
 CLOSE = {"rtol": 0, "atol": 1e-12}  # float64; only sums over maps or images go in another order
 Found = dict[str, np.ndarray]
 
@@ -44,15 +48,37 @@ NETWORKS = {
 }
 
 
+@contextmanager
+def overheard() -> Iterator[list[int]]:
+    """How many bytes one of two processes sends, in gathers and in scattered sums."""
+    sent, gather, scatter = [0, 0], wires._all_gather, wires._reduce_scatter
+
+    def counted_gather(whole: torch.Tensor, own: torch.Tensor, **more: Any) -> Any:
+        sent[0] += own.nbytes
+        return gather(whole, own, **more)
+
+    def counted_scatter(own: torch.Tensor, parts: torch.Tensor, **more: Any) -> Any:
+        sent[1] += parts.nbytes - own.nbytes
+        return scatter(own, parts, **more)
+
+    wires._all_gather, wires._reduce_scatter = counted_gather, counted_scatter
+    try:
+        yield sent
+    finally:
+        wires._all_gather, wires._reduce_scatter = gather, scatter
+
+
 def one_step(recipe: Recipe, wire: Wire) -> Found:
-    """Logits, and whole gradients, of one step with dropout on three views."""
+    """Logits, and whole gradients, of one step with dropout on three views; and the bytes sent for them."""
     model = build(recipe.network, seed=1).double().held_by(wire)
     draws = torch.Generator().manual_seed(2)
-    views = 50 * torch.randn(3, 3, recipe.network.input_px, recipe.network.input_px, generator=draws).double()
-    logits = model(views, model.draw_masks(3, key_of_step=3))
-    F.cross_entropy(logits, torch.tensor([0, 4, 1]) % recipe.network.classes).backward()
+    views = 50 * torch.randn(VIEWS, 3, recipe.network.input_px, recipe.network.input_px, generator=draws).double()
+    with overheard() as sent:
+        logits = model(views, model.draw_masks(VIEWS, key_of_step=3))
+        F.cross_entropy(logits, torch.tensor([0, 4, 1]) % recipe.network.classes).backward()
     gradients = {name: model.whole(name, kernel.grad) for name, kernel in model.named_kernels().items()}
-    return {name: tensor.detach().numpy() for name, tensor in ({"logits": logits} | gradients).items()}
+    found = {name: tensor.detach().numpy() for name, tensor in ({"logits": logits} | gradients).items()}
+    return found | {"sent": np.array(sent)}
 
 
 def steps_of_one_rank(place: Place) -> dict[str, Found]:
@@ -72,7 +98,7 @@ def test_two_processes_compute_what_one_does(pair: list[dict[str, Found]], name:
 
     for rank in pair:
         assert set(rank[name]) == set(alone)
-        for what, expected in alone.items():
+        for what, expected in ((what, tensor) for what, tensor in alone.items() if what != "sent"):
             np.testing.assert_allclose(rank[name][what], expected, **CLOSE, err_msg=what)
     assert abs(alone["conv1.weight"]).max() > 1e-5
 
@@ -80,6 +106,26 @@ def test_two_processes_compute_what_one_does(pair: list[dict[str, Found]], name:
 def test_both_processes_hold_the_same_logits_to_the_last_bit(pair: list[dict[str, Found]]) -> None:
     for name in NETWORKS:
         assert np.array_equal(pair[0][name]["logits"], pair[1][name]["logits"])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_cut_wire_counts_what_a_real_one_sends(pair: list[dict[str, Found]], name: str) -> None:
+    network, cut = NETWORKS[name].network, Cut(0, 2)
+
+    AlexNet(network, cut).double()(torch.zeros(1, 3, network.input_px, network.input_px, dtype=torch.float64))
+
+    for rank in pair:
+        assert rank[name]["sent"].tolist() == [VIEWS * cut.traffic.bytes_forward, VIEWS * cut.traffic.bytes_back]
+
+
+def test_the_towers_of_2012_gather_61_672_values_for_an_image() -> None:
+    cut = Cut(0, 2)
+    with torch.no_grad():
+        AlexNet(AS_RUN_2012.network, cut)(torch.zeros(1, 3, 224, 224))
+
+    maps = 256 * 13 * 13 + 256 * 6 * 6 + 4096 + 4096  # what conv3, fc6, fc7 and fc8 read
+    assert cut.traffic == Traffic(maps + 1000, 4 * (maps + 1000) // 2, 4 * maps // 2)  # float32; half of it here
+    assert cut.traffic.values == 61_672
 
 
 class Half(Alone):

@@ -1,21 +1,29 @@
 """`alexrepro bench`: what this machine does, as a share of what it could, and how long a recipe will take."""
 
 import atexit
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from alexrepro.cli.choose import choose_recipe, training_store
 from alexrepro.cli.options import STORES, Batch, Device, Json, Set, StorePath, Stores
 from alexrepro.cli.show import percent, print_json, print_table
+from alexrepro.errors import Exit, Refusal
+from alexrepro.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
     from alexrepro.data.store import Store
-    from alexrepro.engine.bench import Projection, Rate
+    from alexrepro.engine.bench import Projection, Rate, WireCost
+
+Sharing = Annotated[
+    Literal["tower"] | None,
+    typer.Option("--parallel", help="Measure the step in processes that share the towers, and what their wire costs."),
+]
 
 
 def bench(
@@ -29,6 +37,7 @@ def bench(
     batch: Batch = None,
     changes: Set = None,
     device: Device = "auto",
+    parallel: Sharing = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each measurement; medians are shown.")] = 5,
     updates: Annotated[int, typer.Option(min=1, help="Updates, or batches, in a round.")] = 1,
     images: Annotated[
@@ -40,7 +49,8 @@ def bench(
     """Measure this machine: images a second of the feed, the training step, testing and preparing.
 
     Each stands beside its limit, measured in turns with it: decoding alone, or the processor's matrix products. From
-    feed and step follows how long the recipe takes. Without a store, a few pictures are drawn for it.
+    feed and step follows how long the recipe takes. Without a store, a few pictures are drawn for it. With --parallel
+    tower, the step stands beside the same work of processes that do not speak to each other.
 
     Example:  alexrepro bench feed step --set training.precision=bf16
     """
@@ -49,6 +59,10 @@ def bench(
     from alexrepro.engine.bench import projection
     from alexrepro.engine.machine import find_machine
 
+    if parallel:
+        chosen = choose_recipe(recipe, dataset="", changes=changes or (), epochs=None, batch=batch)
+        _bench_towers(parts, chosen, device=device, rounds=rounds, updates=updates, json=json)
+        return
     machine = find_machine(device, compiles=True)
     found = training_store(store, stores=stores) if store or list(stores.glob("*-train-*")) else _drawn()
     chosen = choose_recipe(recipe, dataset=found.manifest.dataset, changes=changes or (), epochs=None, batch=batch)
@@ -59,8 +73,55 @@ def bench(
         about = {"recipe": chosen.name, "store": found.path.name, "machine": machine.facts()}
         print_json(shown | {"projection": asdict(ahead) if ahead else None} | about)
         return
-    title = f"{chosen.name}, batches of {chosen.training.batch}, {chosen.training.precision}, on {found.path.name}"
-    _show(title, rates, ahead)
+    _show(f"{_title(chosen)}, on {found.path.name}", rates)
+    if ahead:
+        print(_sentence(ahead))
+
+
+def _bench_towers(
+    parts: list[str] | None, recipe: Recipe, *, device: str, rounds: int, updates: int, json: bool
+) -> None:
+    """The step of a network whose towers are shared by processes; starts them where that was not done."""
+    from alexrepro.engine.bench import bench_towers, sharing_processes
+    from alexrepro.engine.cluster import connect
+    from alexrepro.engine.launch import launch
+    from alexrepro.engine.machine import find_machine
+    from alexrepro.engine.place import find_place
+
+    if (parts or ["step"]) != ["step"]:
+        raise Refusal(
+            f"--parallel tower measures the step, not {' and '.join(parts or ())}.",
+            fix="Type: alexrepro bench step --parallel tower.", exit_code=Exit.USAGE,
+        )  # fmt: skip
+    place = find_place()
+    sharing = sharing_processes(place, recipe.network, device=device)
+    if place.size == 1:
+        sys.exit(launch(sharing))
+    with place.quiet():
+        machine = find_machine(place.device(device), compiles=True)
+        with connect(place, machine, network=recipe.network, parallel="tower") as cluster:
+            rate, cost = bench_towers(recipe, cluster=cluster, machine=machine, rounds=rounds, updates=updates)
+    if not cluster.is_first:
+        return
+    if json:
+        about = {"recipe": recipe.name, "batch": recipe.training.batch, "machine": machine.facts()}
+        print_json({"step": {**asdict(rate), "share": rate.share}, "wire": asdict(cost), **about})
+        return
+    _show(_title(recipe), [rate])
+    print(_of_the_wire(cost))
+
+
+def _title(recipe: Recipe) -> str:
+    return f"{recipe.name}, batches of {recipe.training.batch}, {recipe.training.precision}"
+
+
+def _of_the_wire(cost: "WireCost") -> str:
+    forward, back = (f"{sent / 1000:,.1f} kB" for sent in (cost.bytes_forward, cost.bytes_back))
+    return (
+        f"{cost.values:,} values are gathered for each image: a process sends {forward} forward and {back} back.\n"
+        f"Communication adds {percent(cost.overhead)} to the time of an update "
+        f"({percent(cost.least)} to {percent(cost.most)} in single rounds)."
+    )
 
 
 def _drawn() -> "Store":
@@ -74,11 +135,9 @@ def _drawn() -> "Store":
     return prepare(folder / "source", out=folder)["train"]
 
 
-def _show(title: str, rates: list["Rate"], ahead: "Projection | None") -> None:
+def _show(title: str, rates: list["Rate"]) -> None:
     columns = ("part", "images/s", "least to most", "share", "of")
     print_table(title, columns, [_row(rate) for rate in rates], right=("images/s", "share"))
-    if ahead:
-        print(_sentence(ahead))
 
 
 def _row(rate: "Rate") -> tuple[str, ...]:

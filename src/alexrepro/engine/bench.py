@@ -3,17 +3,22 @@
 Every part is measured in turns with its limit, several rounds, and medians are given, since machines are shared.
 """
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import ceil
 from statistics import median
 from typing import Literal
 
+import torch
+
+from alexrepro.data.feed import default_workers
 from alexrepro.data.store import Store
+from alexrepro.engine.cluster import Cluster, grid
 from alexrepro.engine.machine import Machine
-from alexrepro.engine.workloads import Round, evaluate_work, feed_work, prepare_work, step_work
+from alexrepro.engine.place import Place
+from alexrepro.engine.workloads import Round, evaluate_work, feed_work, prepare_work, step_work, towers_work
 from alexrepro.errors import Exit, Refusal
+from alexrepro.paper.network import Network
 from alexrepro.progress import progress
 from alexrepro.recipes.recipe import Recipe
 
@@ -36,6 +41,22 @@ class Rate:
 
 
 @dataclass(frozen=True)
+class WireCost:
+    """What the wire between towers costs: what a process sends for an image, and the time that communication adds.
+
+    values: of all towers, gathered for an image. overhead: of an update's time, the median of rounds; least, most.
+    """
+
+    processes: int
+    values: int
+    bytes_forward: int
+    bytes_back: int
+    overhead: float
+    least: float
+    most: float
+
+
+@dataclass(frozen=True)
 class Projection:
     """How long a recipe takes on so many images, which part decides it, and how many workers the feed would need."""
 
@@ -55,7 +76,7 @@ def bench(
     Raises Refusal for a part that there is not.
     """
     prepared = {
-        "feed": lambda: feed_work(recipe, store, updates),
+        "feed": lambda: feed_work(recipe, store, machine, updates),
         "step": lambda: step_work(recipe, machine, updates),
         "evaluate": lambda: evaluate_work(recipe, machine, updates),
         "prepare": lambda: prepare_work(store),
@@ -72,12 +93,51 @@ def bench(
     return rates
 
 
+def bench_towers(
+    recipe: Recipe, *, cluster: Cluster, machine: Machine, rounds: int, updates: int
+) -> tuple[Rate, WireCost]:
+    """Measure the step in processes that share the towers, and what their wire costs; all of them must ask."""
+    (work, limit_name, limit), traffic = towers_work(recipe, machine, updates, cluster)
+    processes = cluster.wire.processes
+    part = f"step, {processes} processes"
+    rates, limits = _rounds(part, work, limit, rounds)
+    added = [most / rate - 1 for rate, most in zip(rates, limits, strict=True)]
+    cost = WireCost(processes, **asdict(traffic), overhead=median(added), least=min(added), most=max(added))
+    return _rate(part, rates, limit_name, limits), cost
+
+
+def sharing_processes(place: Place, network: Network, *, device: str) -> int:
+    """How many processes the towers of one network are measured in.
+
+    Raises Refusal if they cannot be shared, if another number was started, or if there is not a GPU for each.
+    """
+    try:
+        _, sharing = grid(max(2, network.towers), network, "tower")
+    except Refusal as refusal:
+        raise Refusal(
+            refusal.what, fix="Measure it in one process: leave out --parallel tower.", exit_code=Exit.USAGE
+        ) from None
+    if place.size not in (1, sharing):
+        raise Refusal(
+            f"{sharing} processes share the towers of one network, and {place.size} were started.",
+            fix=f"Start {sharing}, or a single one, which starts {sharing} on this host.",
+            exit_code=Exit.USAGE,
+        )
+    if place.size == 1 and device != "cpu" and 0 < torch.cuda.device_count() < sharing:
+        raise Refusal(
+            f"{sharing} processes need a GPU each, and torch can use {torch.cuda.device_count()} here.",
+            fix="Measure on the processor with --device cpu.",
+            exit_code=Exit.NO_DEVICE,
+        )
+    return sharing
+
+
 def projection(recipe: Recipe, rates: Sequence[Rate], *, images: int) -> Projection | None:
     """The time of a whole training on so many images, from the rates of feed and step; None without both."""
     found = {rate.part: rate.images_per_second for rate in rates}
     if not {"feed", "step"} <= set(found):
         return None
-    total, workers = recipe.training.epochs * images, os.cpu_count() or 1
+    total, workers = recipe.training.epochs * images, default_workers()
     slowest = min(found["feed"], found["step"])
     bound: Literal["feed", "step"] = "feed" if found["feed"] < found["step"] else "step"
     enough = ceil(workers * found["step"] / found["feed"])
@@ -85,6 +145,16 @@ def projection(recipe: Recipe, rates: Sequence[Rate], *, images: int) -> Project
 
 
 def _measured(part: str, work: Round, limit_name: str, limit: Round, rounds: int) -> Rate:
+    rates, limits = _rounds(part, work, limit, rounds)
+    return _rate(part, rates, limit_name, limits)
+
+
+def _rate(part: str, rates: list[float], limit_name: str, limits: list[float]) -> Rate:
+    return Rate(part, median(rates), min(rates), max(rates), limit_name, median(limits))
+
+
+def _rounds(part: str, work: Round, limit: Round, rounds: int) -> tuple[list[float], list[float]]:
+    """Images a second of the work and of its limit, round after round."""
     ours: list[float] = []
     limits: list[float] = []
     with progress(f"bench {part}", total=rounds, unit="rounds") as advance:
@@ -95,4 +165,4 @@ def _measured(part: str, work: Round, limit_name: str, limit: Round, rounds: int
                 amount, seconds = run()
                 rates.append(amount / seconds)
             advance(1, f"{median(ours):,.0f} images/s")
-    return Rate(part, median(ours), min(ours), max(ours), limit_name, median(limits))
+    return ours, limits

@@ -6,7 +6,7 @@ and keeps its part, so that what is computed depends on the recipe and the seed,
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
@@ -28,6 +28,7 @@ Parallel = Literal["tower", "data"]
 T = TypeVar("T")
 
 JOIN = timedelta(minutes=5)  # until every rank has started
+LAUNCHER = timedelta(seconds=5)  # until a launcher answers, which is there before its ranks unless it has died
 ANSWER = timedelta(minutes=5)  # until every rank has come to the same point; the slowest writes a checkpoint meanwhile
 LAST_WORD_SECONDS = 1.0  # in which the first rank says why all end
 LAUNCHER_SECONDS = 5.0  # in which a launcher ends the ranks that lost another
@@ -40,6 +41,7 @@ class Cluster:
     place: Place = field(default_factory=Place)
     mesh: DeviceMesh | None = None
     wire: Wire = field(default_factory=Alone)
+    unwatch: Callable[[], None] = lambda: None  # stops the watch over the other ranks
 
     @property
     def is_first(self) -> bool:
@@ -95,7 +97,7 @@ class Cluster:
 
     def agree(self, facts: Mapping[str, str]) -> None:
         """Raise Refusal, on every rank, if what must be the same everywhere is not."""
-        if self.mesh is None:
+        if self.place.size == 1:
             return
         everywhere: list[Any] = [None] * self.place.size
         dist.all_gather_object(everywhere, dict(facts))
@@ -111,6 +113,7 @@ class Cluster:
 
     def all_end(self, why: Refusal) -> BaseException:
         """What to raise where all ranks end for the same reason: the first says it, the others end after it."""
+        self.unwatch()  # that the first is gone is not to be said by the others
         if self.is_first:
             return why
         time.sleep(LAST_WORD_SECONDS)
@@ -157,12 +160,16 @@ def connect(place: Place, machine: Machine, *, network: Network, parallel: Paral
     if on_gpu:
         torch.cuda.set_device(machine.device)
     _join(place, on_gpu=on_gpu)
-    with Watch(place):
+    with ExitStack() as watch:
+        watch.enter_context(Watch(place))
+        Cluster(place, unwatch=watch.close).agree(
+            {"the device": machine.device.type, "the grid of replicas by towers": f"{replicas} × {sharing}"}
+        )
         ranks = torch.arange(place.size).view(replicas, sharing)
         sides = (ranks.T.tolist(), ranks.tolist())
         groups: list[Any] = [dist.new_subgroups_by_enumeration(lists, timeout=ANSWER)[0] for lists in sides]
         mesh = DeviceMesh.from_group(groups, machine.device.type, mesh=ranks, mesh_dim_names=("data", "tower"))
-        cluster = Cluster(place, mesh, Paired(groups[1]) if sharing > 1 else Alone())
+        cluster = Cluster(place, mesh, Paired(groups[1]) if sharing > 1 else Alone(), watch.close)
         if on_gpu:
             _refuse_shared_gpus(cluster, machine)
         for group in groups:  # a group is connected by its first use, which should not wait for the first update
@@ -175,7 +182,9 @@ def connect(place: Place, machine: Machine, *, network: Network, parallel: Paral
 def _join(place: Place, *, on_gpu: bool) -> None:
     """Wait for all ranks. Tensors in host memory travel by gloo, those on GPUs by NCCL."""
     try:
-        store = dist.TCPStore(place.host, place.port, is_master=place.hosts_store, timeout=JOIN)  # type: ignore[attr-defined]
+        first = JOIN if place.store_is_with_first else LAUNCHER
+        store = dist.TCPStore(place.host, place.port, is_master=place.hosts_store, timeout=first)  # type: ignore[attr-defined]
+        store.set_timeout(JOIN)
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if on_gpu else "gloo", rank=place.rank, world_size=place.size, timeout=ANSWER,
             store=dist.PrefixStore("groups", store),  # type: ignore[attr-defined]

@@ -70,7 +70,8 @@ def train(
     recipe = recipe.for_classes(len(store.manifest.classes))
     run = run_of(runs, recipe, dataset=store.manifest.dataset, seed=seed)
     with _held(run, cluster), stop_requests() as stop, cluster.ended_by_launcher(stop):
-        cluster.agree(shared_facts(recipe, store=store, validation=validation, seed=seed))
+        same = shared_facts(recipe, store=store, validation=validation, seed=seed)
+        cluster.agree(same | {"--allow-flat-loss": str(allow_flat_loss)})
         if cluster.is_first:
             facts = environment(
                 recipe, store=store, validation=validation, seed=seed, machine=machine, cluster=cluster, source=source

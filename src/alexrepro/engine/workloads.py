@@ -1,6 +1,5 @@
 """What `bench` runs: a round of each part of the work, and of the limit that it runs against."""
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, count, cycle, islice
@@ -11,27 +10,30 @@ import torch
 import torch.nn.functional as F
 
 from alexrepro.data.decode import decode, encode
-from alexrepro.data.feed import feed
+from alexrepro.data.feed import Feed, default_workers
 from alexrepro.data.plan import training_plan
 from alexrepro.data.squares import square
 from alexrepro.data.store import Store
 from alexrepro.data.views import Pixels, testing_views
+from alexrepro.engine.cluster import Cluster
+from alexrepro.engine.collectives import Gradients
 from alexrepro.engine.machine import Machine
 from alexrepro.engine.optimizer import Momentum
 from alexrepro.engine.schedule import rates_at
-from alexrepro.model.alexnet import build
+from alexrepro.model.alexnet import AlexNet, build
+from alexrepro.model.wire import Cut, Traffic
 from alexrepro.recipes.recipe import Recipe
 
 PHOTO_PX = (375, 500)  # the most frequent size of ImageNet's photographs
 PHOTOS = 64
-PRODUCTS = 8  # in a round
+FED, PRODUCTS = 16, 8  # batches for each update, matrix products in a round
 TEN_VIEWS, FORWARD_AND_BACK = 10, 3  # a step computes every product once forward and twice back
 Round = Callable[[], tuple[float, float]]  # work done and the seconds it took
 Work = tuple[Round, str, Round]  # the work, what limits it, and the limit
 
 
-def feed_work(recipe: Recipe, store: Store, batches: int) -> Work:
-    """Batches as training reads them, beside the bare decoding of as many images on all processors."""
+def feed_work(recipe: Recipe, store: Store, machine: Machine, batches: int) -> Work:
+    """Batches as training reads them, beside the bare decoding of as many images in as many threads as workers."""
     batch = recipe.training.batch
     plan = training_plan(
         len(store), seed=0, epoch=1, augmentation=recipe.augmentation, side_px=recipe.network.input_px,
@@ -39,13 +41,14 @@ def feed_work(recipe: Recipe, store: Store, batches: int) -> Work:
     )  # fmt: skip
 
     def work() -> tuple[float, float]:
-        started, images = perf_counter(), 0
-        epochs = (feed(store, plan, batch=batch) for _ in count())
-        for found in islice(chain.from_iterable(epochs), batches):
-            images += len(found)
-        return images, perf_counter() - started
+        with Feed(store, batch=batch, side_px=recipe.network.input_px, device=machine.device) as opened:
+            epochs = chain.from_iterable(opened.batches(plan) for _ in count())
+            next(epochs)  # the workers have begun
+            started = perf_counter()
+            images = sum(len(found) for found in islice(epochs, FED * batches))
+            return images, perf_counter() - started
 
-    rows = list(islice(cycle(range(len(store))), batches * batch))
+    rows = list(islice(cycle(range(len(store))), FED * batches * batch))
     name = "libjpeg-turbo's decoding" if store.manifest.encoding == "jpeg" else "copying the stored bytes"
 
     def limit() -> tuple[float, float]:
@@ -55,8 +58,8 @@ def feed_work(recipe: Recipe, store: Store, batches: int) -> Work:
 
 
 def _in_threads(items: Sequence[int], side_px: int, work: Callable[[int, np.ndarray], object]) -> tuple[float, float]:
-    """Every item once, on all processors, each with a buffer of its own."""
-    threads = os.cpu_count() or 1
+    """Every item once, in as many threads as a feed has workers, each with a buffer of its own."""
+    threads = default_workers()
 
     def share(mine: Sequence[int]) -> None:
         out = np.empty((side_px, side_px, 3), dtype=np.uint8)
@@ -71,9 +74,40 @@ def _in_threads(items: Sequence[int], side_px: int, work: Callable[[int, np.ndar
 
 def step_work(recipe: Recipe, machine: Machine, updates: int) -> Work:
     """Whole updates on one batch that is on the device: views, forward, backward, and the rule of §5."""
+    work = _updates(build(recipe.network, seed=0), recipe, machine, updates, Cluster())
+    return work, "the processor's matrix products", _products(recipe, machine, FORWARD_AND_BACK)
+
+
+def towers_work(recipe: Recipe, machine: Machine, updates: int, cluster: Cluster) -> tuple[Work, Traffic]:
+    """The same updates in processes that share the towers, beside the same without any word between them."""
+    wire = Cut(cluster.wire.index, cluster.wire.processes)
+    model, cut = (build(recipe.network, seed=0).held_by(held) for held in (cluster.wire, wire))
+    work = _updates(model, recipe, machine, updates, cluster)
+    limit = _updates(cut, recipe, machine, updates, Cluster())
+    with torch.no_grad(), machine.arithmetic(recipe.training):
+        cut(_views(recipe, machine, 1), cut.draw_masks(1, key_of_step=0))
+    traffic, wire.traffic = wire.traffic, Traffic()
+    return (_together(work, cluster), "the same without communication", _together(limit, cluster)), traffic
+
+
+def _together(work: Round, cluster: Cluster) -> Round:
+    """The work of all processes, which is done when the slowest has done it."""
+
+    def all_work() -> tuple[float, float]:
+        cluster.meet()
+        started = perf_counter()
+        amount, _ = work()
+        cluster.meet()
+        return amount, perf_counter() - started
+
+    return all_work
+
+
+def _updates(model: AlexNet, recipe: Recipe, machine: Machine, updates: int, cluster: Cluster) -> Round:
+    """So many updates of a network on one batch that is on the device."""
     network, training = recipe.network, recipe.training
-    model = build(network, seed=0).to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    forward = machine.ready(model)
+    model = model.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    forward, gradients = machine.ready(model), Gradients(model, cluster)
     momentum = Momentum(model, training, compiles=machine.compiles)
     rates = rates_at(training, network.stages, epoch=1, errors=())
     views = _views(recipe, machine, training.batch)
@@ -86,11 +120,12 @@ def step_work(recipe: Recipe, machine: Machine, updates: int) -> Work:
             with machine.arithmetic(training):
                 logits = forward(views, masks)
             F.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
+            gradients.wait()
             momentum.step(rates)
         machine.wait()
         return updates * training.batch, perf_counter() - started
 
-    return work, "the processor's matrix products", _products(recipe, machine, FORWARD_AND_BACK)
+    return work
 
 
 def evaluate_work(recipe: Recipe, machine: Machine, batches: int) -> Work:

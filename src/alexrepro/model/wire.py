@@ -4,6 +4,7 @@ A process holds all towers (`Alone`) or some of them (`Paired`); the network ask
 B batch, C maps, H W pixels, K classes, T towers, t of them here, P processes that share them.
 """
 
+from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import torch
@@ -82,6 +83,46 @@ class Paired:
         rows = share.new_empty(self.processes * len(share), *share.shape[1:])
         _all_gather(rows, share, group=self.group)
         return rows
+
+
+@dataclass
+class Traffic:
+    """What one process sends to the others for one image, and how many values all of them have gathered by then."""
+
+    values: int = 0
+    bytes_forward: int = 0
+    bytes_back: int = 0
+
+
+class Cut:
+    """A wire that is cut: copies of what is held here stand for what the others hold, and nothing travels.
+
+    It counts what would, in `traffic`, and lets the work beside it be timed.
+    """
+
+    def __init__(self, index: int, processes: int) -> None:
+        self.index, self.processes = index, processes
+        self.traffic = Traffic()
+
+    def join(self, maps: Tensor) -> Tensor:
+        """The maps, once for each process; of the gradient, the others' slices would travel."""
+        self._count(maps, travels_back=True)
+        return torch.cat([maps] * self.processes, dim=1)
+
+    def collect(self, logits: Tensor) -> Tensor:
+        """The logits, once for each process; the others' slices of the gradient are not needed."""
+        self._count(logits, travels_back=False)
+        return torch.cat([logits, *[logits.detach()] * (self.processes - 1)], dim=1)
+
+    def whole(self, share: Tensor) -> Tensor:
+        """The share itself."""
+        return share
+
+    def _count(self, maps: Tensor, *, travels_back: bool) -> None:
+        sent = maps[0].numel() * maps.element_size() * (self.processes - 1)
+        self.traffic.values += maps[0].numel() * self.processes
+        self.traffic.bytes_forward += sent
+        self.traffic.bytes_back += sent * travels_back
 
 
 class _Gather(torch.autograd.Function):
