@@ -81,7 +81,7 @@ def diagnosis(recipe: Recipe) -> Diagnosis:
 
 
 def test_a_diagnosis_names_the_constant_that_hides_the_images() -> None:
-    weak = TINY.but({f"network.conv{n}.weight_std": TINY.network.stage(f"conv{n}").weight_std / 6 for n in (3, 4, 5)})
+    weak = TINY.but({f"network.conv{n}.weight_std": TINY.network.stage(f"conv{n}").weight_std / 3 for n in (3, 4, 5)})
 
     hidden, plain = diagnosis(weak), diagnosis(TINY)
 

@@ -146,7 +146,7 @@ START_AND_UPDATE = (
         "departs",
         (
             "tests/model/test_alexnet.py::test_initial_weights_depend_on_the_seed_alone",
-            "tests/engine/test_train.py::test_a_stopped_run_continues_to_the_same_bits",
+            "tests/engine/test_resumes.py::test_a_stopped_run_continues_to_the_same_bits",
         ),
         note="Every draw is keyed by seed and place, so that a run can be repeated and continued.",
     ),

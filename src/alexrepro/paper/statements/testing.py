@@ -60,7 +60,7 @@ TESTING = (
         "conv1's kernels are drawn scaled together from 0 to 1, sixteen in a row, one pixel apart.",
         "as run",
         (
-            "tests/reports/experiments/test_figures.py::test_kernels_are_scaled_together_and_stand_a_pixel_apart",
+            "tests/reports/experiments/test_figures.py::test_kernels_are_scaled_together_in_a_black_frame_and_the_first_one_is_at_the_top_left",
             "tests/reports/experiments/test_figures.py::test_forty_eight_kernels_are_three_rows_of_sixteen",
         ),
     ),
