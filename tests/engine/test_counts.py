@@ -102,7 +102,9 @@ def check(stores: list[Store], batches: list[int], ranks: int, parallel: Paralle
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("ranks", "parallel"), GRIDS)
+@pytest.mark.parametrize(
+    ("ranks", "parallel"), [g if g != (4, "data") else pytest.param(*g, marks=pytest.mark.long) for g in GRIDS]
+)
 def test_counts_are_the_same_on_any_grid_of_ranks(tmp_path: Path, ranks: int, parallel: Parallel) -> None:
     sizes = {1, ranks + 1, 65, 301}
 

@@ -20,7 +20,7 @@ from alexrepro.recipes.recipe import Recipe
 from ..ranks import run_ranks
 from .together import CHANGES, NARROW, Found, updates
 
-GRIDS: list[tuple[int, Parallel]] = [(2, "tower"), (2, "data"), (3, "data"), (4, "tower")]
+GRIDS = [(2, "tower"), (2, "data"), (4, "tower"), pytest.param(3, "data", marks=pytest.mark.long)]
 CASES = {  # recipe, number format, updates; of batches of 13, 13, 13 and 1 image, so that some replicas have none
     "as-run-2012, float32": (NARROW, torch.float32, 20),
     "as-run-2012, float64": (NARROW, torch.float64, 20),
@@ -84,7 +84,7 @@ def check(ranks: list[dict[str, tuple[str, Found]]], store: Path, name: str) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("size", "parallel"), GRIDS, ids=str)
+@pytest.mark.parametrize(("size", "parallel"), GRIDS)
 def test_any_grid_of_processes_makes_the_updates_of_one(
     stores: dict[str, Store], size: int, parallel: Parallel
 ) -> None:

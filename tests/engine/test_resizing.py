@@ -25,6 +25,7 @@ JOURNEYS: dict[str, list[Leg]] = {
     "2 × 2, then 1, then 2 towers": [Leg(4, "tower", 7), Leg(1, "data", 6), Leg(2, "tower")],
     "2 × 2, then 2 towers, then 2 replicas": [Leg(4, "tower", 6), Leg(2, "tower", 7), Leg(2, "data")],
 }
+FIRST, *OTHERS = JOURNEYS
 WEIGHTS, UPDATE = 1e-5, 1e-3  # relative to all weights, and to what twenty updates changed of one; sums differ
 LAST_DIGITS = 2e-6  # metrics.csv has six of them
 
@@ -58,7 +59,7 @@ def whole(stores: dict[str, Store], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("journey", [*list(JOURNEYS)[:2], pytest.param(list(JOURNEYS)[2], marks=pytest.mark.long)])
+@pytest.mark.parametrize("journey", [FIRST, *(pytest.param(name, marks=pytest.mark.long) for name in OTHERS)])
 def test_a_run_goes_on_in_any_number_of_processes(
     stores: dict[str, Store], whole: Run, tmp_path: Path, journey: str
 ) -> None:
