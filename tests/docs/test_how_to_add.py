@@ -45,7 +45,7 @@ def python(folder: Path, *arguments: str) -> str:
 def test_a_variation_is_added_by_one_row(copied: Path) -> None:
     file = copied / "src" / "alexrepro" / "recipes" / "variations.py"
     before, end, after = file.read_text(encoding="utf-8").rpartition("    )\n}  # fmt: skip")
-    file.write_text(before + block("add-a-variation.md") + end + after, encoding="utf-8")
+    file.write_text(before + block("add-a-variation.md", "text") + end + after, encoding="utf-8")
 
     listed = json.loads(python(copied, "-m", "alexrepro", "ablate", "--json"))["variations"]
     tests = str(ROOT / "tests" / "recipes" / "test_variations.py")
