@@ -110,7 +110,7 @@ check: $(STAMP) ## Formatting, lint, types, architecture, fresh docs, spelling
 	$(BIN)/ruff format --check src tests docs benchmarks
 	$(BIN)/ruff check src tests docs benchmarks
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/test_architecture.py tests/docs
+	$(BIN)/python -m pytest -q -m "not long" tests/test_architecture.py tests/docs
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/codespell src tests docs README.md CHANGELOG.md
 
