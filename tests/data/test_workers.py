@@ -51,7 +51,7 @@ def test_workers_that_hang_are_named_and_left_behind(store: Store, monkeypatch: 
         raise OSError("the disk is gone")
 
     monkeypatch.setattr(workers, "STUCK_SECONDS", 0.2)
-    monkeypatch.setattr(workers, "CLOSING_SECONDS", 0.2)
+    monkeypatch.setattr(workers, "CLOSING_SECONDS", 1.0)
     monkeypatch.setattr(Store, "image", hang)
     started = time.monotonic()
     try:
@@ -59,7 +59,7 @@ def test_workers_that_hang_are_named_and_left_behind(store: Store, monkeypatch: 
             Refusal, match=r"has done nothing for 0\.2 seconds while it read shard-00000\.arrow, row \d+"
         ):
             batches(store, workers=11, batch=1)
-        assert time.monotonic() - started < 1.5  # and not 0.2 seconds for each of eleven
+        assert time.monotonic() - started < 8  # and not a second for each of eleven
     finally:
         goes_on.set()
 
