@@ -10,14 +10,14 @@ from statistics import fmean, stdev
 
 import torch
 import torch.nn.functional as F
-from signals import SEEDS, first_views, pixels_of
+from signals import SEEDS, first_views
 from torch import Tensor, nn
 
 from alexrepro.data.feed import feed
 from alexrepro.data.plan import testing_plan
 from alexrepro.data.store import Store
 from alexrepro.data.views import Pixels, centre_view, color_shift
-from alexrepro.engine.evaluate import load_network, load_pixels
+from alexrepro.engine.evaluate import load_network, load_pixels, pixels_of
 from alexrepro.engine.machine import find_machine
 from alexrepro.engine.run import open_run
 from alexrepro.model.alexnet import AlexNet, build

@@ -23,7 +23,8 @@ import torch.nn.functional as F
 from alexrepro.data.feed import Batch, feed
 from alexrepro.data.plan import training_plan
 from alexrepro.data.store import Store
-from alexrepro.data.views import Pixels, training_view
+from alexrepro.data.views import training_view
+from alexrepro.engine.evaluate import pixels_of
 from alexrepro.engine.machine import Machine, find_machine
 from alexrepro.engine.optimizer import Momentum
 from alexrepro.engine.schedule import rates_at
@@ -35,15 +36,6 @@ from alexrepro.recipes.recipe import Recipe
 FORMATS = ("float32", "bf16")
 WINDOWS = 6
 Losses = dict[tuple[str, int], list[float]]  # by format and seed
-
-
-def pixels_of(store: Store) -> Pixels:
-    axes = store.color_axes()
-    return Pixels(
-        torch.from_numpy(store.mean_image()),
-        torch.tensor(axes.eigenvalues, dtype=torch.float32),
-        torch.tensor(axes.eigenvectors, dtype=torch.float32),
-    )
 
 
 def batches(recipe: Recipe, store: Store, seed: int) -> Iterator[Batch]:

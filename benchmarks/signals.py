@@ -22,7 +22,8 @@ import torch.nn.functional as F
 from alexrepro.data.feed import feed
 from alexrepro.data.plan import training_plan
 from alexrepro.data.store import Store
-from alexrepro.data.views import Pixels, training_view
+from alexrepro.data.views import training_view
+from alexrepro.engine.evaluate import pixels_of
 from alexrepro.engine.probe import Signals, signals
 from alexrepro.keys import key
 from alexrepro.model.alexnet import build
@@ -103,12 +104,6 @@ VARIANTS = (
         {"augmentation.color_shift": None, "training.batch": 64},
     ),
 )  # fmt: skip
-
-
-def pixels_of(store: Store) -> Pixels:
-    axes = store.color_axes()
-    vectors = torch.tensor(axes.eigenvectors, dtype=torch.float32)
-    return Pixels(torch.from_numpy(store.mean_image()), torch.tensor(axes.eigenvalues, dtype=torch.float32), vectors)
 
 
 def first_views(store: Store, recipe: Recipe, *, seed: int, epoch: int = 1) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,7 +1,5 @@
 """A disk that is full, a real one of few megabytes: a message, exit code 74, and the same store once there is room."""
 
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +7,7 @@ import pytest
 
 from alexrepro.errors import Exit
 
+from ..disks import small_disk
 from .hostile import Ended, assert_refused, command, picture
 
 DISK_BYTES, PHOTOS = 4 << 20, 6
@@ -19,15 +18,8 @@ ROOMS_KB = {"start": 100, "sums": 500, "mean": 1300}
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of four megabytes; skips where none may be mounted."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", folder]
-    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("a file system of a few megabytes cannot be mounted here; it takes root and the right to mount")
-    try:
+    with small_disk(tmp_path / "disk", DISK_BYTES) as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 @pytest.fixture

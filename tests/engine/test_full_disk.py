@@ -21,6 +21,7 @@ from alexrepro.errors import Exit, Refusal
 from alexrepro.recipes.recipe import Recipe
 
 from ..data.hostile import Ended, assert_refused, command
+from ..disks import small_disk
 
 UPDATES_PER_EPOCH = 10
 MEGABYTE = 1_000_000
@@ -45,15 +46,8 @@ def limit_files(runs: Path, more_bytes: int) -> None:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A small file system of its own; skips where none may be mounted."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={20 * MEGABYTE}", "tmpfs", folder]
-    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("a file system of a few megabytes cannot be mounted here; it takes root and the right to mount")
-    try:
+    with small_disk(tmp_path / "disk", 20 * MEGABYTE) as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 @pytest.fixture
