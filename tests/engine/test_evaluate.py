@@ -11,7 +11,7 @@ from alexrepro.data.plan import testing_plan
 from alexrepro.data.store import Store
 from alexrepro.data.views import centre_view, ten_views
 from alexrepro.engine import testing
-from alexrepro.engine.counting import ranks
+from alexrepro.engine.counting import answers
 from alexrepro.engine.evaluate import candidate_of, evaluate, load_network
 from alexrepro.engine.evaluation import Evaluation, Findings
 from alexrepro.engine.machine import Machine
@@ -153,14 +153,14 @@ def test_an_evaluation_is_found_again(run: Run, stores: dict[str, Store], machin
 def test_ranks_count_the_classes_ahead_of_the_true_one() -> None:
     probabilities = torch.tensor([[0.1, 0.6, 0.3], [0.5, 0.2, 0.3], [0.2, 0.3, 0.5]])
 
-    assert ranks(probabilities, torch.tensor([2, 0, 0])).tolist() == [1, 0, 2]
+    assert answers(probabilities, torch.tensor([2, 0, 0])).ranks.tolist() == [1, 0, 2]
 
 
 def test_a_network_that_says_the_same_of_every_class_earns_nothing() -> None:
     even = torch.full((1000, 1000), 0.001)
     labels = torch.arange(1000)
 
-    rank = ranks(even, labels)
+    rank = answers(even, labels).ranks
 
     assert int((rank < 1).sum()) == 1  # one class of a thousand is listed first
     assert int((rank < 5).sum()) == 5

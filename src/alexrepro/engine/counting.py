@@ -43,9 +43,10 @@ class Counts:
 class Answers:
     """What a network answers for some images; without labels the last four say nothing.
 
-    guesses: (B, G) classes, the most probable first; chances: (B, G) their probabilities. ranks: (B,) of the true
-    class, 0 for a right top-1 answer. log_chances: (B,) float64, log p of the true class. tied: (B,) whether the
-    answer hangs on the rule for equal probabilities. costs: (B,) least hierarchical cost, where the data set has costs.
+    guesses: (B, G) classes, the most probable first; chances: (B, G) their probabilities. ranks: (B,) how many classes
+    come before the true one: 0 for a right top-1 answer, below 5 for a right top-5 answer. log_chances: (B,) float64,
+    log p of the true class. tied: (B,) whether the answer hangs on the rule for equal probabilities. costs: (B,) least
+    hierarchical cost among the guesses (ILSVRC-2010's devkit), where the data set has costs.
     """
 
     guesses: Tensor
@@ -72,19 +73,23 @@ class Answers:
 
 
 def answers(probabilities: Tensor, labels: Tensor, costs: Tensor | None = None) -> Answers:
-    """The answers that lie in probabilities (B, K); labels: (B,), -1 where unlabelled; costs: (K, K) or None."""
-    labels = labels.clamp_min(0)
+    """The answers that lie in probabilities (B, K); labels: (B,), -1 where unlabelled.
+
+    costs: (K, K), the hierarchical cost of each guess for each true class, where the data set has them.
+    """
+    labels = labels.clamp_min(0)[:, None]
     ordered = probabilities.sort(dim=1, descending=True, stable=True)
-    true = probabilities.gather(1, labels[:, None])
+    guesses = ordered.indices[:, :GUESSES]
+    true = probabilities.gather(1, labels)
     ahead, level = (probabilities > true).sum(1), (probabilities == true).sum(1) - 1
     floor = torch.finfo(torch.float32).tiny
     return Answers(
-        guesses=ordered.indices[:, :GUESSES],
+        guesses=guesses,
         chances=ordered.values[:, :GUESSES],
-        ranks=ranks(probabilities, labels),
+        ranks=(ordered.indices == labels).int().argmax(1),
         log_chances=true[:, 0].double().clamp_min(floor).log(),
         tied=_hangs_on_ties(ahead, level, 1) | _hangs_on_ties(ahead, level, GUESSES),
-        costs=None if costs is None else least_costs(probabilities, labels, costs),
+        costs=None if costs is None else costs[guesses, labels].amin(1),
     )
 
 
@@ -93,23 +98,6 @@ def joined(parts: Sequence[Answers], device: torch.device | None = None) -> Answ
     costs = [part.costs for part in parts if part.costs is not None]
     columns = {name: torch.cat([getattr(part, name) for part in parts]).to(device) for name in COLUMNS}
     return Answers(**columns, costs=torch.cat(costs).to(device) if costs else None)
-
-
-def ranks(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """How many classes come before the true one, (B,): 0 is a right top-1 answer, below 5 a right top-5 answer."""
-    true = probabilities.gather(1, labels[:, None])
-    classes = torch.arange(probabilities.shape[1], device=labels.device)
-    ahead = (probabilities > true) | ((probabilities == true) & (classes < labels[:, None]))
-    return ahead.sum(1)
-
-
-def least_costs(probabilities: Tensor, labels: Tensor, costs: Tensor) -> Tensor:
-    """The least hierarchical cost among the five most probable classes of each image, (B,) (ILSVRC-2010's devkit).
-
-    costs: (K, K), of each guess for each true class. Among equal probabilities the lower class comes first.
-    """
-    guesses = probabilities.sort(dim=1, descending=True, stable=True).indices[:, :GUESSES]
-    return costs[guesses, labels[:, None]].amin(1)
 
 
 def _hangs_on_ties(ahead: Tensor, level: Tensor, top: int) -> Tensor:

@@ -13,7 +13,7 @@ from alexrepro.data.store import Store
 from alexrepro.data.views import Pixels
 from alexrepro.engine import checkpoint
 from alexrepro.engine.cluster import Cluster
-from alexrepro.engine.counting import Counts, least_costs
+from alexrepro.engine.counting import Counts
 from alexrepro.engine.evaluation import Evaluation, Findings, Member
 from alexrepro.engine.images import check_images
 from alexrepro.engine.machine import Machine
@@ -26,7 +26,7 @@ from alexrepro.paper.results import Views
 from alexrepro.recipes.recipe import Recipe
 
 __all__ = [
-    "candidate_of", "count", "evaluate", "least_costs", "load_network", "load_pixels", "load_weights", "measure",
+    "candidate_of", "count", "evaluate", "load_network", "load_pixels", "load_weights", "measure",
     "pixels_of", "save_pixels",
 ]  # fmt: skip
 
