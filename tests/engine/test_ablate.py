@@ -18,7 +18,10 @@ from alexrepro.engine.machine import Machine
 from alexrepro.engine.predictions import Predictions
 from alexrepro.engine.run import Run
 from alexrepro.errors import Exit, Refusal
+from alexrepro.paper.results import Views
 from alexrepro.recipes.recipe import Recipe
+from alexrepro.recipes.variations import find_variation
+from alexrepro.reports.deltas import delta_table
 
 UPDATES = 9  # of a run: 40 images in batches of 16, three epochs
 
@@ -29,14 +32,15 @@ class Ablation:
     def __init__(
         self, recipe: Recipe, stores: dict[str, Store], machine: Machine, *, seeds: tuple[int, ...] = (0, 1)
     ) -> None:
-        self.recipes = [recipe, recipe.but({"network.response": "tanh"}, name="toy+tanh")]
+        tanh = recipe.but({"network.response": "tanh"}, name="toy+tanh")
+        self.trials: list[tuple[Recipe, Views]] = [(recipe, "ten"), (tanh, "ten")]
         self.stores, self.machine, self.seeds = stores, machine, seeds
         self.updates, self.written, self.tested = 0, 0, list[str]()
 
     def __call__(self, runs: Path) -> list[Evaluation]:
         found = ablate(
-            self.recipes, store=self.stores["train"], validation=None, test=self.stores["test"], views="ten",
-            runs=runs, seeds=self.seeds, machine=self.machine,
+            self.trials, store=self.stores["train"], validation=None, test=self.stores["test"], runs=runs,
+            seeds=self.seeds, machine=self.machine,
         )  # fmt: skip
         return [evaluation for evaluations in found for evaluation in evaluations]
 
@@ -121,3 +125,16 @@ def test_an_evaluation_without_its_predictions_is_made_again(
 
     assert toy(runs) == made
     assert predictions.exists()
+
+
+def test_averaging_logits_tests_the_networks_of_the_base_once_more(toy: Ablation, tmp_path: Path) -> None:
+    variation, (base, views) = find_variation("average-logits"), toy.trials[0]
+    toy.trials, toy.seeds = [(base, views), (variation.of(base), variation.views)], (0,)
+
+    one, other = toy(tmp_path)
+
+    (row,) = delta_table([one], {variation.name: [other]}).as_dict()["rows"]
+    assert toy.updates == UPDATES
+    assert (one.run, one.views, one.epochs) == (other.run, "ten", other.epochs)
+    assert (row["views"], row["top1_delta"]) == ("ten-logits", other.top1_error - one.top1_error)
+    assert row["interval"].startswith("95 %, paired")

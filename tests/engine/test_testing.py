@@ -63,6 +63,16 @@ def test_one_pass_averages_ten_views_and_keeps_the_centre(
     assert found["ten"][0].tolist() == pytest.approx([201 / 256, 55 / 256])  # the mean of the ten
 
 
+def test_averaged_logits_are_the_geometric_mean_of_the_ten(
+    candidate: Candidate, image: Tensor, machine: Machine
+) -> None:
+    found = averages(candidate, image, views=("ten-logits",), machine=machine)
+
+    chances = torch.tensor(list(CORNERS.values()), dtype=torch.float64) / 256
+    means = torch.stack([1 - chances, chances]).log().mean(1).exp()
+    assert found["ten-logits"][0].tolist() == pytest.approx((means / means.sum()).tolist(), abs=1e-6)
+
+
 def test_the_centre_view_is_bit_for_bit_that_of_its_own_pass(
     candidate: Candidate, image: Tensor, machine: Machine
 ) -> None:

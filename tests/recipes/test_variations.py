@@ -23,7 +23,7 @@ WITH_A_PRINTED_NUMBER = {
 KEEPING_THE_NETWORK = ("tanh", "no-color-shift", "no-dropout", "no-crops", "no-weight-decay", "no-norm")
 
 every_base = pytest.mark.parametrize("base", BASES, ids=lambda base: base.name)
-every_name = pytest.mark.parametrize("name", VARIATIONS)
+every_name = pytest.mark.parametrize("name", [name for name, found in VARIATIONS.items() if not found.is_of_testing])
 
 
 @every_base
@@ -114,6 +114,13 @@ def test_printed_numbers_are_tested_where_there_are_any() -> None:
 
 def test_every_variation_names_the_section_of_its_claim() -> None:
     assert [name for name, variation in VARIATIONS.items() if not variation.section.startswith("§")] == []
+
+
+def test_a_variation_of_testing_takes_the_base_as_it_is() -> None:
+    of_testing = {name: found.views for name, found in VARIATIONS.items() if found.is_of_testing}
+
+    assert of_testing == {"average-logits": "ten-logits"}
+    assert VARIATIONS["average-logits"].of(TINY) is TINY
 
 
 def test_an_unknown_variation_suggests_the_nearest() -> None:

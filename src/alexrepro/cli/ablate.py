@@ -10,8 +10,11 @@ from alexrepro.cli.choose import choose_recipe, testing_store, training_store, v
 from alexrepro.cli.options import REPORTS, RUNS, STORES, Batch, Device, Epochs, Json, Runs, Set, StorePath, Stores
 from alexrepro.cli.show import print_json, print_table
 from alexrepro.engine.signals import ended_at_once
+from alexrepro.paper.results import Views
 from alexrepro.progress import say
 from alexrepro.recipes.variations import VARIATIONS, Variation, find_variation
+
+BASE_VIEWS: Views = "ten"
 
 if TYPE_CHECKING:
     from alexrepro.engine.machine import Machine
@@ -55,11 +58,11 @@ def ablate(
     recipe = choose_recipe(base, dataset=manifest.dataset, changes=changes or (), epochs=epochs, batch=batch)
     recipe = recipe.for_classes(len(manifest.classes))
     test = testing_store(manifest.dataset, classes=manifest.classes, stores=(images.path.parent, stores))
-    recipes = [recipe, *(variation.of(recipe) for variation in chosen)]
+    trials = [(recipe, BASE_VIEWS), *((variation.of(recipe), variation.views) for variation in chosen)]
     found = core(
-        recipes, store=images, validation=validation_store(images, stores=stores), test=test, views="ten", runs=runs,
+        trials, store=images, validation=validation_store(images, stores=stores), test=test, runs=runs,
         seeds=range(seeds),
-        machine=_machine(device, shown=len(images) * recipe.training.epochs * len(recipes) * seeds),
+        machine=_machine(device, shown=len(images) * recipe.training.epochs * len(trials) * seeds),
     )  # fmt: skip
     table = delta_table(found[0], {variation.name: e for variation, e in zip(chosen, found[1:], strict=True)})
     files = table.save(out)

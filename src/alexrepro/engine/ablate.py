@@ -18,23 +18,22 @@ from alexrepro.recipes.recipe import Recipe
 
 
 def ablate(
-    recipes: Sequence[Recipe],
+    trials: Sequence[tuple[Recipe, Views]],
     *,
     store: Store,
     validation: Store | None,
     test: Store,
-    views: Views,
     runs: Path,
     seeds: Sequence[int],
     machine: Machine,
 ) -> list[list[Evaluation]]:
-    """For each recipe, one evaluation per seed on the test store, in the order of the seeds.
+    """For each recipe and the views to test it over, one evaluation per seed on the test store, in their order.
 
     Seeds go outermost, so that an interrupted ablation holds complete comparisons for the first seeds.
     """
-    found: list[list[Evaluation]] = [[] for _ in recipes]
+    found: list[list[Evaluation]] = [[] for _ in trials]
     for seed in seeds:
-        for recipe, evaluations in zip(recipes, found, strict=True):
+        for (recipe, views), evaluations in zip(trials, found, strict=True):
             say(f"Seed {seed}: {recipe.name}, {recipe.says}.")
             run = train(recipe, store=store, validation=validation, runs=runs, seed=seed, machine=machine)
             evaluations.append(_saved(run, test, views) or evaluate(run, test, views=views, machine=machine))

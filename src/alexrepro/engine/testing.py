@@ -32,6 +32,11 @@ from alexrepro.progress import progress, say
 from alexrepro.recipes.recipe import Recipe
 
 BATCH = 128  # changes the time only
+ALSO_ANSWERED: Mapping[Views, tuple[Views, ...]] = {  # what one pass over these views answers
+    "centre": ("centre",),
+    "ten": ("centre", "ten"),
+    "ten-logits": ("centre", "ten", "ten-logits"),
+}
 COMPILED_FROM_VIEWS = 10_000  # 20 s of a core for the compiler; 2 ms and more saved per view of the full-width network
 
 
@@ -97,10 +102,11 @@ def tested_batches(
 def averages(candidate: Candidate, images: Tensor, *, views: Sequence[Views], machine: Machine) -> dict[Views, Tensor]:
     """The softmax outputs of a network averaged over views, times its weight: float32 (B, K) for each of the views.
 
-    images: uint8 (B, 3, 256, 256) on the machine's device, where the views are cut one after the other.
+    For `ten-logits`, the softmax of the averaged logits. images: uint8 (B, 3, 256, 256) on the machine's device, where
+    the views are cut one after the other.
     """
     side_px = candidate.recipe.network.input_px
-    widest: Views = "ten" if "ten" in views else "centre"
+    widest: Views = "centre" if set(views) == {"centre"} else "ten"
     shown = testing_views(
         images, views=widest, side_px=side_px, pixels=candidate.pixels, augmentation=candidate.recipe.augmentation
     )
@@ -109,8 +115,10 @@ def averages(candidate: Candidate, images: Tensor, *, views: Sequence[Views], ma
     found: dict[Views, Tensor] = {}
     for place, view in zip(spots, shown, strict=True):
         with machine.arithmetic(candidate.recipe.training):
-            outputs = candidate.model(view).float().softmax(1)
-        found["ten"] = found["ten"] + outputs if "ten" in found else outputs
+            logits = candidate.model(view).float()
+        outputs = logits.softmax(1)
+        found["ten"] = found.get("ten", 0) + outputs
+        found["ten-logits"] = found.get("ten-logits", 0) + logits
         if place == centre:
             found["centre"] = outputs
     if not bool(found["ten"].isfinite().all()):
@@ -119,6 +127,7 @@ def averages(candidate: Candidate, images: Tensor, *, views: Sequence[Views], ma
             exit_code=Exit.BAD_DATA,
         )  # fmt: skip
     found["ten"] = found["ten"] / len(spots)
+    found["ten-logits"] = (found["ten-logits"] / len(spots)).softmax(1)
     means = {asked: candidate.weight * found[asked] for asked in views}
     return means if candidate.order is None else {asked: mean[:, candidate.order] for asked, mean in means.items()}
 
@@ -136,14 +145,15 @@ def answer_all(
     """What a network or an average of them answers for every image of a store, labelled or not, in one pass.
 
     Saves the predictions in the folder that `who` names and, where wanted, the probabilities of the views asked for.
-    Returns those of the centre view, then of the ten if they were asked for. Without labels the counts say nothing.
+    Returns those of the centre view, then of the ten if they were asked for, then of what else was. Without labels the
+    counts say nothing.
     """
-    asked: tuple[Views, ...] = ("centre", "ten") if views == "ten" else ("centre",)
+    asked = ALSO_ANSWERED[views]
     manifest, findings, images = store.manifest, Findings(Path(who.run)), len(store)
     parts: dict[Views, list[Answers]] = {name: [] for name in asked}
     rows: list[NDArray[np.int64]] = []
     kept = torch.empty(images, len(manifest.classes)) if save_probabilities else None
-    title = f"{manifest.full_name}, {views} views" if views == "ten" else f"{manifest.full_name}, centre view"
+    title = f"{manifest.full_name}, {'centre view' if views == 'centre' else 'ten views'}"
     for tested in tested_batches(candidates, store, views=asked, machine=machine, title=title):
         rows.append(tested.batch.images)
         for name in asked:

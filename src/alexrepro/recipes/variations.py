@@ -4,7 +4,7 @@ A variation holds changes only, so that it applies to any recipe that has the fi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
@@ -17,18 +17,29 @@ from alexrepro.recipes.recipe import Recipe
 
 @dataclass(frozen=True)
 class Variation:
-    """Like X, but Y, testing Z: a claim of the paper as a change of fields."""
+    """Like X, but Y, testing Z: a claim of the paper as a change of fields.
+
+    Without any the base's trained networks are tested once more, over other views.
+    """
 
     name: str
     says: str
-    but: Mapping[str, Any]
+    but: Mapping[str, Any] = field(default_factory=dict)
     halves: tuple[str, ...] = ()
     tests: results.ReportedDelta | None = None
     logged: Logged | None = None
     section: str = ""
+    views: results.Views = "ten"
+
+    @property
+    def is_of_testing(self) -> bool:
+        """Whether only the testing differs."""
+        return not (self.but or self.halves)
 
     def of(self, base: Recipe) -> Recipe:
-        """The base recipe with this change, named after both."""
+        """The base recipe with this change, named after both; the base itself where nothing is changed."""
+        if self.is_of_testing:
+            return base
         fields = base.fields()
         changes = {**self.but, **{path: fields[path] // 2 for path in self.halves}}
         return base.but(changes, name=f"{base.name}+{self.name}", says=f"like {base.name}, but {self.says}")
@@ -87,6 +98,10 @@ VARIATIONS = {
             "input-227", "with crops of 227 px, which conv1's kernels cover without padding",
             {"network.input_px": 227, "augmentation.last_offset_px": 29},  # 256 - 227
             section="§3.5",
+        ),
+        Variation(
+            "average-logits", "with the logits of the ten views averaged, not their softmax outputs",
+            views="ten-logits", section="§4.1",
         ),
         Variation("no-weight-decay", "without weight decay", {"training.weight_decay": 0.0}, section="§5"),
     )

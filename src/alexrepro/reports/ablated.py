@@ -38,7 +38,7 @@ def rows_of(variation: Variation, evidence: Evidence) -> list[DeltaRow]:
     }
     rows = []
     for base in (asked, *others.values()):
-        found, of_base = evaluated(variation.of(base), evidence), evaluated(base, evidence)
+        found, of_base = _tested(variation, base, evidence), evaluated(base, evidence)
         if base is asked or (found and of_base):
             rows += delta_rows(variation, base=of_base, found=found, base_name=base.name)
     return rows
@@ -47,7 +47,13 @@ def rows_of(variation: Variation, evidence: Evidence) -> list[DeltaRow]:
 def is_measured(variation: Variation, evidence: Evidence) -> bool:
     """Whether the paper's recipe and this variation of it were both tested."""
     base = base_of(variation)
-    return bool(evaluated(base, evidence) and evaluated(variation.of(base), evidence))
+    return bool(evaluated(base, evidence) and _tested(variation, base, evidence))
+
+
+def _tested(variation: Variation, base: Recipe, evidence: Evidence) -> list[Evaluation]:
+    """The evaluations of a variation of this base."""
+    found = evaluated(variation.of(base), evidence)
+    return [e for e in found if e.views == variation.views] if variation.is_of_testing else found
 
 
 def how_to_ablate(variations: Sequence[Variation]) -> list[str]:
@@ -66,7 +72,9 @@ def how_to_ablate(variations: Sequence[Variation]) -> list[str]:
 
 
 def _names_of_bases(variation: Variation, evidence: Evidence) -> list[str]:
-    """The recipes that this variation was trained of; it may not fit the others."""
+    """The recipes that this variation was trained of, as it may not fit the others; all, if it needs no training."""
+    if variation.is_of_testing:
+        return list(dict.fromkeys(run.recipe.name for run in evidence.runs))
     names = (run.recipe.name.removesuffix(f"+{variation.name}") for run in evidence.runs)
     varied = {run.recipe.name for run in evidence.runs}
     return [name for name in dict.fromkeys(names) if f"{name}+{variation.name}" in varied]

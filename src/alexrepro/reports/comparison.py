@@ -82,7 +82,7 @@ def compare(first: Path, second: Path) -> list[Comparison]:
 
 def what_differs(one: Predictions, two: Predictions) -> str | None:
     """What tells the images of two predictions apart, or None where they are the same in the same order."""
-    for name in ("split", "views", "store", "classes"):
+    for name in ("split", "store", "classes"):
         if getattr(one.about, name) != getattr(two.about, name):
             return name
     return "file names" if one.names != two.names or (one.labels != two.labels).any() else None

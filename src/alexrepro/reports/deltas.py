@@ -1,6 +1,7 @@
 """Ablations as a table: what each variation adds to the base recipe's error, beside what was printed and noted."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from alexrepro.engine.run import Evaluation
 from alexrepro.paper.logbook import Logged
@@ -58,7 +59,8 @@ def delta_rows(
     rows = []
     bases = {_place(group[0], same_epochs): {e.seed: e for e in group} for group in grouped(base)}
     for group in grouped(found):
-        same_seeds = bases.get(_place(group[0], same_epochs), {})
+        views = PRINTED_VIEWS if variation.is_of_testing else group[0].views
+        same_seeds = bases.get(_place(replace(group[0], views=views), same_epochs), {})
         pairs = [(e, same_seeds[e.seed]) for e in group if e.seed in same_seeds]
         if pairs:
             rows.append(_measured(variation, pairs))
