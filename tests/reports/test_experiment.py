@@ -30,7 +30,7 @@ FULL = Evaluation(
     images=150_000, top1_correct=93_000, top5_correct=124_000, loss=1.6,
 )  # fmt: skip
 MINIATURE = Evaluation(
-    run="runs/tiny-7fdc23/ilsvrc2010-miniature-seed-0", recipe="tiny", digest=TINY.digest, seed=0, epochs=30,
+    run="runs/tiny-7fdc23/ilsvrc2010-miniature-seed-0", recipe="tiny", digest=TINY.digest, seed=0, epochs=13,
     dataset="ilsvrc2010-miniature", split="ilsvrc2010-miniature-test", views="ten",
     images=500, top1_correct=350, top5_correct=480, loss=1.0,
 )  # fmt: skip
@@ -114,7 +114,7 @@ def test_the_miniature_shows_the_views_asked_for_and_the_centre() -> None:
 def test_a_shortened_run_on_the_miniature_says_both() -> None:
     short = replace(MINIATURE, digest=TINY.shortened(2).digest, epochs=2)
 
-    assert measured(short)[1]["note"] == "other data: ilsvrc2010-miniature-test; shortened: 2 of 30 epochs"
+    assert measured(short)[1]["note"] == "other data: ilsvrc2010-miniature-test; shortened: 2 of 13 epochs"
 
 
 def test_the_paper_s_network_on_another_data_set_is_other_data_with_as_many_classes_as_that_has() -> None:

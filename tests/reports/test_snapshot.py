@@ -17,10 +17,10 @@ MakeRun = Callable[..., Run]
 def test_a_snapshot_tells_how_far_the_run_is_and_how_long_it_will_take(make_run: MakeRun) -> None:
     now = snapshot(make_run(TINY, losses=(3.0, 2.0, 1.0), errors=(0.9,)))
 
-    assert (now.step, now.steps, now.epoch, now.epochs) == (3, 60, 2, 30)
-    assert now.seconds_left == 57 * 32 / 100  # updates left, images each, images a second
+    assert (now.step, now.steps, now.epoch, now.epochs) == (3, 26, 2, 13)
+    assert now.seconds_left == 23 * 32 / 100  # updates left, images each, images a second
     assert now.line() == (
-        "epoch 2/30, update 3/60, loss 2.000, rate 0.01, 100 images/s, 18 s left, "
+        "epoch 2/13, update 3/26, loss 2.000, rate 0.01, 100 images/s, 7 s left, "
         "ilsvrc2010-miniature-val after epoch 1: 90.0 / 45.0 %"
     )
     assert now.lines()[1] == "█▅▁  loss 3.000 to 1.000"
@@ -55,4 +55,4 @@ def test_watching_ends_after_one_look_or_when_the_run_is_complete(
 
     assert result.exit_code == 0
     assert ("complete" in result.stdout) == is_complete
-    assert result.stdout.count("update 2/60") == 1
+    assert result.stdout.count("update 2/26") == 1

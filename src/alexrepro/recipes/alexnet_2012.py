@@ -71,16 +71,16 @@ TINY_WIDTH = 1 / 8
 # The kinds of lines of the notebook; the first rate holds longer than its share, as so few updates need (chosen).
 TINY_SCRIPT = Script(
     (
-        At(23, rate=1e-3),
-        At(28, rate=1e-4, color_shift=False),
-        At(29, rate=1e-5, bias_rate=0.02, stages=("conv1",)),
-        At(30, rate=0.0, bias_rate=0.0, stages=("conv1",)),
+        At(10, rate=1e-3),
+        At(11, rate=1e-4, color_shift=False),
+        At(12, rate=1e-5, bias_rate=0.02, stages=("conv1",)),
+        At(13, rate=0.0, bias_rate=0.0, stages=("conv1",)),
     )
 )
 
 
 def _tiny() -> Recipe:
-    """#145 at an eighth of its width, on a schedule of thirty epochs (silent, chosen throughout)."""
+    """#145 at an eighth of its width, on a schedule of thirteen epochs (silent, chosen throughout)."""
     widths: dict[str, Any] = {}
     for stage in AS_RUN_2012.network.stages[:-1]:
         widths[f"network.{stage.name}.maps"] = int(stage.maps * TINY_WIDTH)
@@ -90,7 +90,9 @@ def _tiny() -> Recipe:
     widths["network.fc8.weight_std"] = round(0.01 / sqrt(TINY_WIDTH), 4)
     short = {
         "training.batch": 32,
-        "training.epochs": 30,
+        "training.rate": 0.005,  # learns twice as fast as at 0.01 (chosen)
+        "training.bias_rate": 0.01,
+        "training.epochs": 13,
         "training.schedule": TINY_SCRIPT,
         "augmentation.shared_by": 8,  # four crops a batch, as in #145
     }

@@ -73,7 +73,7 @@ def test_an_ablation_of_the_miniature_is_comparable_with_nothing(
 
     assert (paper["base"], paper["note"]) == ("as-run-2012", "not run")
     assert (miniature["base"], miniature["top1_delta"], miniature["reported_top1_delta"]) == ("tiny", 0.0, None)
-    assert miniature["note"] == "not comparable: other data; shortened: 2 of 30 epochs"
+    assert miniature["note"] == "not comparable: other data; shortened: 2 of 13 epochs"
 
 
 def test_the_ablations_ask_for_every_variation_once() -> None:

@@ -16,7 +16,7 @@ FULL = Evaluation(
     images=150_000, top1_correct=93_000, top5_correct=124_000, loss=1.6,
 )  # fmt: skip
 MINIATURE = Evaluation(
-    run="runs/tiny-7fdc23/ilsvrc2010-miniature-seed-0", recipe="tiny", digest=TINY.digest, seed=0, epochs=30,
+    run="runs/tiny-7fdc23/ilsvrc2010-miniature-seed-0", recipe="tiny", digest=TINY.digest, seed=0, epochs=13,
     dataset="ilsvrc2010-miniature", split="ilsvrc2010-miniature-test", views="ten",
     images=500, top1_correct=350, top5_correct=480, loss=1.0,
 )  # fmt: skip
