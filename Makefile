@@ -15,12 +15,13 @@ DATASET_2012 := $(if $(ILSVRC2012),ilsvrc2012,ilsvrc2010-miniature)
 SEEDS_2012 := $(if $(ILSVRC2012),0 1 2 3 4,0 1)
 ABLATED_2012 := no-norm non-overlapping-pooling tanh without-conv3 without-conv4 without-conv5 no-color-shift \
   no-dropout no-crops no-weight-decay
+CIFAR_NETS := cifar-18pct cifar-13pct cifar-13pct-norm cifar-11pct
 MINIATURE_SAID := This is the built-in miniature, 20 classes of drawn shapes, and the trainings are short.
 RUN_OF := $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["run"])'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup simd test test-fast test-long check fix docs lock reproduce-table1 reproduce-table2 \
-  reproduce-ablations reproduce-figures reproduce-all clean
+  reproduce-ablations reproduce-figures reproduce-figure1 reproduce-cifar reproduce-all clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -93,6 +94,19 @@ ifndef ILSVRC2010
 	$(ALEXREPRO) ablate tanh --base tiny --store $(DATASET) $(SHORT)
 endif
 	for name in figure-1 figure-2 figure-3 figure-4 training-curves; do $(ALEXREPRO) report $$name || exit; done
+
+reproduce-figure1: $(STAMP) ## Figure 1 on CIFAR-10 (one seed of reading A), from CIFAR10=/path or stores that are there
+	$(if $(CIFAR10),$(ALEXREPRO) prepare '$(CIFAR10)')
+	$(ALEXREPRO) train figure-1-relu --store cifar10
+	$(ALEXREPRO) train figure-1-tanh --store cifar10
+	$(ALEXREPRO) report figure-1
+
+reproduce-cifar: $(STAMP) ## The networks of 18, 13 and 11 % on CIFAR-10 and the test of the norms, from CIFAR10=/path; days
+	$(if $(CIFAR10),$(ALEXREPRO) prepare '$(CIFAR10)')
+	set -e; for name in $(CIFAR_NETS); do \
+	  run="$$($(ALEXREPRO) train $$name --store cifar10 --json | $(RUN_OF))"; \
+	  $(ALEXREPRO) evaluate "$$run" --ten-crop; done
+	$(ALEXREPRO) report cifar
 
 reproduce-all: reproduce-table1 reproduce-table2 reproduce-ablations reproduce-figures ## Everything, and one page
 	$(ALEXREPRO) report --page

@@ -31,12 +31,12 @@ def make_runs_in() -> Callable[[Path], MakeRun]:
 
 def made(
     folder: Path, recipe: Recipe, *, dataset: str = "ilsvrc2010-miniature", losses: tuple[float, ...] = (),
-    errors: tuple[float, ...] = (), is_complete: bool = False, weights: dict[str, Any] | None = None,
+    errors: tuple[float, ...] = (), is_complete: bool = False, weights: dict[str, Any] | None = None, seed: int = 0,
     **environment: Any,
 ) -> Run:  # fmt: skip
-    run = run_of(folder / "runs", recipe, dataset=dataset, seed=0)
+    run = run_of(folder / "runs", recipe, dataset=dataset, seed=seed)
     run.folder.mkdir(parents=True)
-    facts = {"seed": 0, "dataset": dataset, "stores": {"train": f"{dataset}-train-abc123"}, "updates_per_epoch": 2}
+    facts = {"seed": seed, "dataset": dataset, "stores": {"train": f"{dataset}-train-abc123"}, "updates_per_epoch": 2}
     run.begin(recipe, {**facts, **environment})
     run.add_metrics((i + 1, i // 2 + 1, 16, loss, 0.01, 100.0, "") for i, loss in enumerate(losses))
     for epoch, error in enumerate(errors, start=1):

@@ -8,7 +8,7 @@ from typing import Literal
 
 from alexrepro.paper.citation import Citation
 
-Views = Literal["centre", "ten"]
+Views = Literal["centre", "ten", "ten-logits"]  # the last: logits averaged instead of softmax outputs
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,23 @@ FALL_2009_BEFORE = Reported(
     0.609,
     Citation("§6", "the best published before"),
 )
+
+
+def _quoted(name: str, views: Views, error: float, file: str) -> Reported:
+    return Reported(name, name.removeprefix("cifar-"), CIFAR_TEST, views, error, None, Citation(file))
+
+
+# What the headers of cuda-convnet's layer files quote; the paper's text (§3.3) has the last two.
+QUOTED = {
+    quoted.name: quoted
+    for quoted in (
+        _quoted("cifar-80sec", "centre", 0.26, "layers-80sec.cfg"),
+        _quoted("cifar-19pct", "centre", 0.19, "layers-19pct.cfg"),
+        _quoted("cifar-18pct", "centre", 0.18, "layers-18pct.cfg"),
+        _quoted("cifar-13pct", "ten", 0.13, "layers-conv-local-13pct.cfg"),
+        _quoted("cifar-11pct", "ten", 0.11, "layers-conv-local-11pct.cfg"),
+    )
+}
 ALL_REPORTED = (*TABLE_1, CNN_2010_CENTRE, *TABLE_2, *TABLE_2_TEST, FALL_2009, FALL_2009_BEFORE)
 
 ONE_TOWER = ReportedDelta("one-tower", 0.017, 0.012, Citation("§3.2", "half as many kernels, one GPU"), TEST_2010)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from alexrepro.errors import Exit, Refusal
 from alexrepro.paper.logbook import LOGGED, Logged, logged
-from alexrepro.paper.results import Reported
+from alexrepro.paper.results import QUOTED, Reported
 from alexrepro.recipes import pretrained, siblings
 from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2010, AS_RUN_2012, TINY
-from alexrepro.recipes.cifar import CIFAR, FIGURE_1, QUOTED
+from alexrepro.recipes.cifar import CIFAR, FIGURE_1
 from alexrepro.recipes.later import LATER
 from alexrepro.recipes.recipe import Recipe, from_toml
 from alexrepro.recipes.successors import (

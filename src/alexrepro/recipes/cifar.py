@@ -6,9 +6,7 @@ the end. The errors are those that the files' headers quote for the test set.
 
 from typing import Any
 
-from alexrepro.paper.citation import Citation
 from alexrepro.paper.network import Network, Norm, SameMapNorm, Stage
-from alexrepro.paper.results import CIFAR_TEST, Reported
 from alexrepro.paper.training import At, Augmentation, Script, Training
 from alexrepro.recipes.recipe import Recipe
 
@@ -135,21 +133,5 @@ FIGURE_1_TANH_B = FIGURE_1_RELU_B.but(
     {"network.response": "tanh"}, name="figure-1-tanh-b", says="Figure 1, reading B: 13pct's layers, tanh"
 )
 
-
-def _quoted(name: str, error: float, file: str) -> Reported:
-    return Reported(f"cifar-{name}", name, CIFAR_TEST, "centre", error, None, Citation(file))
-
-
-QUOTED = {
-    "cifar-80sec": _quoted("80sec", 0.26, "layers-80sec.cfg"),
-    "cifar-19pct": _quoted("19pct", 0.19, "layers-19pct.cfg"),
-    "cifar-18pct": _quoted("18pct", 0.18, "layers-18pct.cfg"),
-    "cifar-13pct": Reported(
-        "cifar-13pct", "13pct", CIFAR_TEST, "ten", 0.13, None, Citation("layers-conv-local-13pct.cfg")
-    ),
-    "cifar-11pct": Reported(
-        "cifar-11pct", "11pct", CIFAR_TEST, "ten", 0.11, None, Citation("layers-conv-local-11pct.cfg")
-    ),
-}
 CIFAR = (CIFAR_80SEC, CIFAR_19PCT, CIFAR_18PCT, CIFAR_13PCT, CIFAR_13PCT_NORM, CIFAR_11PCT)
 FIGURE_1 = (FIGURE_1_RELU, FIGURE_1_TANH, FIGURE_1_RELU_B, FIGURE_1_TANH_B)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from alexrepro.engine.run import Evaluation
-from alexrepro.paper.results import ALL_REPORTED, Reported, Views
+from alexrepro.paper.results import ALL_REPORTED, QUOTED, Reported, Views
 from alexrepro.reports.statistics import mean_and_std, wilson_interval
 from alexrepro.reports.table import COUNT, FRACTION, TEXT, Cell, images_and_seeds, place
 from alexrepro.reports.verdict import Verdict, judged
@@ -56,7 +56,7 @@ class Row:
     }
 
     def __post_init__(self) -> None:
-        if self.printed is not None and self.printed not in ALL_REPORTED:
+        if self.printed is not None and self.printed not in (*ALL_REPORTED, *QUOTED.values()):
             raise ValueError(f"{self.label}: {self.printed.name} is not a number of paper/results.py")
         if self.source == "reported":
             self._check_reported()

@@ -18,10 +18,10 @@ from alexrepro.recipes.catalogue import CATALOGUE, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports import plot
+from alexrepro.reports.crossings import crossing
 from alexrepro.reports.diagram import draw
 from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import answer, drawn, find, missing
-from alexrepro.reports.experiments.figure_1 import crossing
 from alexrepro.reports.kernels import colorfulness, sheets
 
 MakeRun = Callable[..., Run]
@@ -50,8 +50,10 @@ def test_the_crossing_of_a_training_error_is_on_the_line_between_two_epochs() ->
     assert crossing(falling[2:].reset_index(drop=True)) == 3
 
 
-def figure_1_run(make_run: MakeRun, recipe: Recipe, errors: list[float], *, dataset: str = "cifar10") -> Run:
-    run = make_run(recipe, dataset=dataset)
+def figure_1_run(
+    make_run: MakeRun, recipe: Recipe, errors: list[float], *, dataset: str = "cifar10", seed: int = 0
+) -> Run:
+    run = make_run(recipe, dataset=dataset, seed=seed)
     rows = [f"{i + 1},{i + 1},8,1.0,0.01,1,{error}" for i, error in enumerate(errors)]
     header = "step,epoch,images,loss,rate,images_per_second,top1_error"
     (run.folder / "metrics.csv").write_text("\n".join([header, *rows]) + "\n")
@@ -69,6 +71,31 @@ def test_figure_1_compares_the_epochs_of_both_responses(make_run: MakeRun) -> No
     assert (relu["epochs_to_25_percent"], tanh["epochs_to_25_percent"]) == (2, pytest.approx(11))
     assert (ratio["times_sooner"], ratio["verdict"]) == (pytest.approx(5.5), "reproduced")
     assert drawn(find("figure-1"), Evidence(runs=runs)) is not None
+
+
+def falling_to_a_quarter(epochs: int) -> list[float]:
+    return [0.25 + 0.01 * (epochs - epoch) for epoch in range(1, epochs + 1)]
+
+
+def test_figure_1_tells_readings_seeds_and_other_rates_apart(make_run: MakeRun) -> None:
+    recipes = {name: find_recipe(f"figure-1-{name}") for name in ("relu", "tanh", "relu-b", "tanh-b")}
+    slower = recipes["tanh"].but({"training.rate": 1e-4, "training.bias_rate": 2e-4})
+    planned = [
+        (recipes["relu"], 2, 0), (recipes["relu"], 4, 1), (recipes["tanh"], 12, 0), (recipes["tanh"], 16, 1),
+        (recipes["relu-b"], 5, 0), (recipes["tanh-b"], 10, 0), (slower, 9, 0),
+    ]  # fmt: skip
+    runs = tuple(
+        figure_1_run(make_run, recipe, falling_to_a_quarter(epochs), seed=seed) for recipe, epochs, seed in planned
+    )
+
+    rows = answer(find("figure-1"), Evidence(runs=runs)).as_dict()["rows"]
+
+    ratios = {row["reading"]: row for row in rows if row["recipe"] == "tanh / relu"}
+    assert (ratios["A"]["times_sooner"], ratios["A"]["times_sooner_std"]) == (5, pytest.approx(2**0.5))  # of 6 and 4
+    assert (ratios["B"]["times_sooner"], ratios["B"]["verdict"]) == (2, "not reproduced")
+    other = rows[-1]
+    assert (other["rate"], other["epochs_to_25_percent"], other["note"]) == (1e-4, 9, "another rate")
+    assert missing(find("figure-1"), Evidence(runs=runs)) == []
 
 
 def test_figure_1_shows_a_network_that_was_trained_with_both_as_other_data(make_run: MakeRun) -> None:

@@ -1,0 +1,108 @@
+"""How fast the networks of CIFAR-10 train on a processor, and where an update's time goes.
+
+python benchmarks/cifar_step.py STORE [--recipes cifar-18pct cifar-13pct] [--updates 40] [--rounds 5]
+
+Images a second of the whole update with its feed, for one thread and all, in turns, as medians; and the share of one
+thread's time in convolutions, in locally connected and full layers (matrix products) and in everything else, by torch's
+profiler.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import torch
+
+from alexrepro.data.feed import Batch, feed
+from alexrepro.data.store import Store
+from alexrepro.engine import train
+from alexrepro.engine.cluster import Cluster
+from alexrepro.engine.machine import find_machine
+from alexrepro.engine.run import run_of
+from alexrepro.engine.schedule import rates_at
+from alexrepro.engine.trainer import Trainer, start
+from alexrepro.recipes.catalogue import find_recipe
+
+RECIPES = ["cifar-18pct", "figure-1-relu", "figure-1-tanh", "cifar-13pct", "figure-1-relu-b", "cifar-11pct"]
+KINDS = {
+    "convolutions": ("aten::mkldnn_convolution", "aten::convolution_backward"),
+    "matrix products": ("aten::addmm", "aten::mm", "aten::bmm", "aten::baddbmm"),
+}
+
+
+def trainer_of(recipe_name: str, store: Store, folder: Path) -> Trainer:
+    """A training that has not begun."""
+    recipe = find_recipe(recipe_name)
+    run = run_of(folder, recipe, dataset=store.manifest.dataset, seed=0)
+    run.folder.mkdir(parents=True)
+    machine = find_machine("cpu")
+    return start(run, recipe, store=store, validation=None, seed=0, machine=machine, cluster=Cluster())
+
+
+def updates(trainer: Trainer, batches: Iterator[Batch], number: int) -> int:
+    """So many updates; the images that they were made from."""
+    recipe = trainer.recipe
+    rates = rates_at(recipe.training, recipe.network.stages, epoch=1, errors=[])
+    trainer.momentum.freeze(rates)
+    images = 0
+    for batch in islice(batches, number):
+        train._update(trainer, batch, rates, recipe.augmentation, len(batch))
+        images += len(batch)
+    return images
+
+
+def shares(trainer: Trainer, batches: Iterator[Batch], number: int) -> dict[str, float]:
+    """The share of each kind of work in the profiled time of one thread."""
+    with torch.profiler.profile() as profiler:
+        updates(trainer, batches, number)
+    found = {event.key: event.self_cpu_time_total for event in profiler.key_averages()}
+    total = sum(found.values())
+    by_kind = {kind: sum(found.get(name, 0) for name in names) / total for kind, names in KINDS.items()}
+    return {**by_kind, "everything else": 1 - sum(by_kind.values())}
+
+
+def measured(name: str, store: Store, *, number: int, rounds: int) -> str:
+    """A row of the table."""
+    all_threads = os.cpu_count() or 1
+    paces: dict[int, list[float]] = {1: [], all_threads: []}
+    with TemporaryDirectory() as folder:
+        trainer = trainer_of(name, store, Path(folder))
+        with closing(feed(store, trainer.plan(1), batch=trainer.recipe.training.batch)) as batches:
+            for _ in range(rounds):
+                for threads, found in paces.items():
+                    torch.set_num_threads(threads)
+                    updates(trainer, batches, 2)
+                    began = time.perf_counter()
+                    found.append(updates(trainer, batches, number) / (time.perf_counter() - began))
+            torch.set_num_threads(1)
+            parts = shares(trainer, batches, number)
+    cells = [
+        f"`{name}`",
+        *(f"{median(found):,.0f}" for found in paces.values()),
+        *(f"{100 * p:.0f} %" for p in parts.values()),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--recipes", nargs="+", default=RECIPES)
+    parser.add_argument("--updates", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    print(f"| recipe | images/s, 1 thread | {os.cpu_count()} threads | {' | '.join([*KINDS, 'everything else'])} |")
+    print("| --- | --- | --- | --- | --- | --- |", flush=True)
+    for name in asked.recipes:
+        print(measured(name, Store.open(asked.store), number=asked.updates, rounds=asked.rounds), flush=True)
+
+
+if __name__ == "__main__":
+    main()

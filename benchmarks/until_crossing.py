@@ -1,0 +1,77 @@
+"""Train recipes of Figure 1 over rates and seeds, each until its training error has reached the printed one (§3.1).
+
+    python benchmarks/until_crossing.py figure-1-relu --rates 0.001 0.002 --seeds 0 1 2
+
+Each run is `alexrepro train`, stopped by a signal at the end of the first epoch below the printed error, and left in
+the folder of runs, from which `alexrepro report figure-1` reads it; runs that are there go on, or are done. Several run
+side by side, one thread each, which on a processor is faster than one after the other.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from alexrepro.engine.run import run_of
+from alexrepro.recipes.catalogue import find_recipe
+from alexrepro.recipes.recipe import Recipe, parse_changes
+from alexrepro.reports.crossings import crossing
+from alexrepro.reports.curves import by_epoch
+
+LOOK_EVERY_SECONDS = 2.0
+DATASET = "cifar10"
+
+
+def train(recipe: Recipe, changes: Sequence[str], *, seed: int, runs: Path) -> str:
+    """Train until the crossing or the last epoch; a line that says where it was."""
+    run = run_of(runs, recipe, dataset=DATASET, seed=seed)
+    command = [sys.executable, "-m", "alexrepro", "train", recipe.name, "--store", DATASET, "--runs", str(runs)]
+    command += ["--seed", str(seed), "--no-compile", "--allow-flat-loss", *(f"--set={change}" for change in changes)]
+    alone = os.environ | {"OMP_NUM_THREADS": "1"}
+
+    def found() -> float | None:
+        rows = by_epoch(run)
+        return crossing(rows[rows["epoch"] < rows["epoch"].max()])
+
+    if found() is None:
+        log = run.folder.parent / f"{run.folder.name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output, subprocess.Popen(command, env=alone, stdout=output, stderr=output) as process:
+            while process.poll() is None:
+                time.sleep(LOOK_EVERY_SECONDS)
+                if found() is not None:
+                    process.send_signal(signal.SIGTERM)
+                    process.wait()
+    rows = by_epoch(run)
+    return f"{recipe.name} {' '.join(changes)} seed {seed}: crossing {crossing(rows)}, {len(rows)} epochs"
+
+
+def main() -> None:
+    """Train what was asked for and print a line for each run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recipe")
+    parser.add_argument("--rates", type=float, nargs="+", help="of weights; biases have twice as much")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--set", dest="changes", action="append", default=[])
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--side-by-side", type=int, default=os.cpu_count())
+    asked = parser.parse_args()
+    recipe = find_recipe(asked.recipe)
+    with ThreadPoolExecutor(asked.side_by_side) as pool:
+        waiting = []
+        for seed in asked.seeds:
+            for rate in asked.rates or [recipe.training.rate]:
+                changes = [f"training.rate={rate!r}", f"training.bias_rate={2 * rate!r}", *asked.changes]
+                varied = recipe.but(parse_changes(changes))
+                waiting.append(pool.submit(train, varied, changes, seed=seed, runs=asked.runs))
+        for line in waiting:
+            print(line.result(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

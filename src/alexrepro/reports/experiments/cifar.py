@@ -1,0 +1,29 @@
+"""CIFAR-10: the errors that the 2012 layer files quote, and one network with the norms and without (§3.3)."""
+
+from alexrepro.paper.citation import Citation
+from alexrepro.paper.results import CIFAR_TEST, QUOTED
+from alexrepro.recipes.cifar import CIFAR
+from alexrepro.reports.evidence import Evidence
+from alexrepro.reports.experiment import Experiment, Needs, measured_rows
+from alexrepro.reports.rows import reported_row
+from alexrepro.reports.table import ResultTable
+
+NAME, TITLE = "cifar", "CIFAR-10: test errors of the networks before ImageNet"
+NEEDS = tuple(
+    Needs(recipe.name, CIFAR_TEST, quoted.views or "centre", printed=quoted)
+    if (quoted := QUOTED.get(recipe.name))
+    else Needs(recipe.name, CIFAR_TEST, "ten")
+    for recipe in CIFAR
+)
+
+
+def _summarize(evidence: Evidence) -> ResultTable:
+    rows = [reported_row(quoted) for quoted in QUOTED.values()]
+    for needed in NEEDS:
+        rows += measured_rows(needed, evidence.evaluations)
+    return ResultTable(NAME, TITLE, tuple(rows))
+
+
+EXPERIMENT = Experiment(
+    name=NAME, title=TITLE, cites=Citation("§3.3", "layers-*.cfg"), needs=NEEDS, summarize=_summarize
+)
