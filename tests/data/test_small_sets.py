@@ -1,17 +1,23 @@
 """Imagenette, Imagewoof, Tiny-ImageNet-200 and CIFAR-10 from real pictures, in every layout in which they come."""
 
 import csv
+import hashlib
 import io
 import pickle
 import struct
+import tarfile
 from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from torchvision.datasets import CIFAR10
 
 from alexrepro.data.prepare import prepare
 from alexrepro.data.store import Store
@@ -203,3 +209,47 @@ def test_cifar_10_gives_the_images_and_classes_of_class_folders(
         split: layouts.by_label(store) for split, store in expected.items()
     }
     assert found["test"].manifest.classes == expected["test"].manifest.classes == CIFAR_CLASSES
+
+
+@pytest.fixture
+def published(
+    cifar: dict[str, list[tuple[bytes, int]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], None]:
+    """Puts an archive of a small CIFAR-10 where torchvision fetches it from, under the MD5 of this content."""
+    cifar_batches(tmp_path / "site", cifar)
+    archive = tmp_path / "site/cifar-10-python.tar.gz"
+    with tarfile.open(archive, "w:gz") as packed:
+        packed.add(tmp_path / "site" / CIFAR10.base_folder, arcname=CIFAR10.base_folder)
+
+    def md5(name: str) -> str:
+        return hashlib.md5((tmp_path / "site" / CIFAR10.base_folder / name).read_bytes()).hexdigest()
+
+    def publish(site: str) -> None:
+        monkeypatch.setattr(CIFAR10, "url", f"{site}/{archive.name}")
+        monkeypatch.setattr(CIFAR10, "tgz_md5", hashlib.md5(archive.read_bytes()).hexdigest())
+        monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": md5("batches.meta")})
+        for files in ("train_list", "test_list"):
+            monkeypatch.setattr(CIFAR10, files, [[name, md5(name)] for name, _ in getattr(CIFAR10, files)])
+
+    return publish
+
+
+def test_cifar_10_is_fetched_where_there_is_a_network(published: Callable[[str], None], tmp_path: Path) -> None:
+    pages = partial(SimpleHTTPRequestHandler, directory=tmp_path / "site")
+    with ThreadingHTTPServer(("127.0.0.1", 0), pages) as site:
+        Thread(target=site.serve_forever, daemon=True).start()
+        published(f"http://127.0.0.1:{site.server_port}")
+        found = prepare("cifar10", out=tmp_path / "stores", processes=1)
+        site.shutdown()
+
+    assert {split: len(store) for split, store in found.items()} == {"train": 10, "test": 10}
+    assert prepare("cifar10", out=tmp_path / "stores", processes=1).keys() == found.keys()  # without fetching it again
+
+
+def test_without_a_network_it_is_said_where_cifar_10_lies(published: Callable[[str], None], tmp_path: Path) -> None:
+    published((tmp_path / "gone").as_uri())
+
+    with pytest.raises(Refusal, match="CIFAR-10 cannot be fetched") as refused:
+        prepare("cifar10", out=tmp_path / "stores", processes=1)
+
+    assert "gone/cifar-10-python.tar.gz elsewhere" in refused.value.fix

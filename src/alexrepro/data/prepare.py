@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from alexrepro.data.commit import defect_table, finish, write_manifest
 from alexrepro.data.manifest import LEFT_OUT, Encoding, Form
 from alexrepro.data.shards import Job, Note, make_shards, read_note
 from alexrepro.data.sources import recognise
+from alexrepro.data.sources.cifar import fetch
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.sources.source import Source, Split
 from alexrepro.data.squares import rule
@@ -36,7 +37,10 @@ SIDE_STEP = 32  # sums over pixels are made in blocks of 1,024
 SMALL_PX = 64  # sides for which a second JPEG would cost more than it saves
 SHOWN_GAPS = 5
 UNREADABLE = "unreadable.csv"  # beside the stores, when there are more of them than allowed
-MINIATURE_FOLDER = "ilsvrc2010-miniature-source"
+MADE_OR_FETCHED: Mapping[str, tuple[Callable[[Path], None], str]] = {
+    "miniature": (write_miniature, "ilsvrc2010-miniature-source"),
+    "cifar10": (fetch, "cifar10-source"),
+}
 
 
 def prepare(
@@ -53,15 +57,16 @@ def prepare(
 ) -> dict[str, Store]:
     """Write one store per split of a source below `out` and return them by split name.
 
-    source: a folder or file whose layout is recognised or named, or the word "miniature". side_px: a multiple of 32;
-    256 (§2), or 32 for CIFAR-10 as it is. encoding: JPEG, or raw for such small images. At most `max_bad` unreadable
-    files are left out and listed; a split that is already there is not made again. Raises Refusal if more files are
-    unreadable, if nothing in a split can be read, if the disk is too full, or if photos are missing and a part is not
-    allowed. The work is kept then, and a second call goes on from it.
+    source: a folder or file whose layout is recognised or named, or the word "miniature" or "cifar10". side_px: a
+    multiple of 32; 256 (§2), or 32 for CIFAR-10 as it is. encoding: JPEG, or raw for such small images. At most
+    `max_bad` unreadable files are left out and listed; a split that is already there is not made again. Raises Refusal
+    if more files are unreadable, if nothing in a split can be read, if the disk is too full, or if photos are missing
+    and a part is not allowed. The work is kept then, and a second call goes on from it.
     """
-    if str(source) == "miniature":
-        source = out / MINIATURE_FOLDER
-        write_miniature(source)
+    if str(source) in MADE_OR_FETCHED and not Path(source).exists():
+        make, folder = MADE_OR_FETCHED[str(source)]
+        source = out / folder
+        make(source)
     found = recognise(Path(source), layout=layout)
     if found.gaps and not allow_partial:
         raise _incomplete(Path(source), found.gaps)

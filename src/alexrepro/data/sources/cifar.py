@@ -52,6 +52,23 @@ class Cell:
         return self.file.stat().st_size
 
 
+def fetch(folder: Path) -> None:
+    """Have torchvision fetch the batches from their authors into a folder and check their MD5, once.
+
+    Raises Refusal if that does not work, as on a machine without a network.
+    """
+    from torchvision.datasets import CIFAR10
+
+    try:
+        CIFAR10(folder, download=True)
+    except (OSError, RuntimeError) as error:  # no network; a wrong MD5
+        raise Refusal(
+            f"CIFAR-10 cannot be fetched: {error}.",
+            fix=f"Fetch {CIFAR10.url} elsewhere, unpack it, and type: alexrepro prepare /path/{FOLDER}.",
+            exit_code=Exit.MISSING_INPUT,
+        ) from None
+
+
 def fits(path: Path) -> bool:
     """Whether the batch files are in the folder or in the folder that they unpack to."""
     return (path / META).is_file() or (path / FOLDER / META).is_file()
