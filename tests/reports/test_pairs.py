@@ -9,6 +9,7 @@ import pytest
 from alexrepro.engine.evaluation import Evaluation, Findings
 from alexrepro.engine.predictions import About, Predictions, write_predictions
 from alexrepro.reports.deltas import delta_table
+from alexrepro.reports.gap import measured_gap
 from alexrepro.reports.pairs import Pairs, image_differences
 from alexrepro.reports.statistics import difference_interval, mean_difference_interval, paired_interval
 
@@ -29,7 +30,8 @@ def made(folder: Path, name: str, seed: int, *, about: About = ABOUT) -> Evaluat
     run = folder / f"{name}-{seed}"
     write_predictions(answers, Findings(run).predictions(about.split, about.views))
     return Evaluation(
-        run=str(run), recipe=name, digest=name, seed=seed, epochs=2, dataset="set", split="set-test", views="ten",
+        run=str(run), recipe=name, digest=name, seed=seed, epochs=2, dataset="set", split="set-test",
+        views=about.views,
         images=IMAGES, top1_correct=int((ranks < 1).sum()), top5_correct=int((ranks < 5).sum()), loss=1.0,
         store=about.store,
     )  # fmt: skip
@@ -69,6 +71,22 @@ def test_one_seed_has_the_interval_of_its_discordant_images(tmp_path: Path) -> N
     assert only_variation > 0
     assert (found["top1_low"], found["top1_high"]) == paired_interval(only_base, only_variation, IMAGES)
     assert "paired by image" in str(found["interval"])
+
+
+def test_the_gap_between_views_is_of_the_same_images(tmp_path: Path) -> None:
+    centre, ten = made(tmp_path, "a", 0, about=replace(ABOUT, views="centre")), made(tmp_path, "b", 0)
+    differences = image_differences([(centre, ten)])
+    assert differences is not None
+
+    found = measured_gap([centre], [ten])
+
+    only_ten, only_centre = int((differences[1] < 0).sum()), int((differences[1] > 0).sum())
+    assert found.top1 == pytest.approx((only_centre - only_ten) / IMAGES)
+    assert found.top1_range == paired_interval(only_ten, only_centre, IMAGES)
+    elsewhere = replace(centre, split="set-val", images=2 * IMAGES)
+    assert measured_gap([elsewhere], [ten]).top1_range == difference_interval(
+        2 * IMAGES - centre.top1_correct, 2 * IMAGES, base_wrong=IMAGES - ten.top1_correct, base_images=IMAGES
+    )
 
 
 def test_several_seeds_count_each_image_once(tmp_path: Path) -> None:

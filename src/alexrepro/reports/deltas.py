@@ -19,8 +19,7 @@ from alexrepro.reports.difference import (
     is_printed_for,
 )
 from alexrepro.reports.experiment import departure, grouped
-from alexrepro.reports.pairs import Differences, Pairs, image_differences
-from alexrepro.reports.statistics import difference_interval, mean_and_std, mean_difference_interval
+from alexrepro.reports.pairs import Pairs, image_differences, pooled_difference
 from alexrepro.reports.table import ResultTable
 from alexrepro.reports.verdict import Verdict, judged
 
@@ -99,7 +98,7 @@ def _measured(variation: Variation, pairs: Pairs) -> DeltaRow:
     beside = printed if printed and is_printed_for(printed, first.split, first.views) else None
     notes = ["" if beside else _why_empty(printed, first), departure(first_base)]
     by_image = image_differences(pairs)
-    top1, top5 = (_difference(pairs, top, by_image) for top in TOPS)
+    top1, top5 = (pooled_difference(pairs, top, by_image) for top in TOPS)
     verdict = _verdict(printed, beside, top1=top1, top5=top5, is_full=not notes[1])
     return DeltaRow(
         variation.name, variation.says, base=first_base.recipe, note="; ".join(filter(None, notes)),
@@ -107,19 +106,6 @@ def _measured(variation: Variation, pairs: Pairs) -> DeltaRow:
         top1=top1, top5=top5, interval="unpaired" if by_image is None else "paired", printed=beside, logged=logged,
         cites="; ".join(e.run for pair in pairs for e in pair), claim=claim_of(variation), verdict=verdict,
     )  # fmt: skip
-
-
-def _difference(pairs: Pairs, top: int, by_image: Differences | None) -> Difference:
-    """The mean over seeds with an interval of the same images where their answers are known, else of two samples."""
-    images = sum(e.images for e, _ in pairs)
-    wrong, base_wrong = (images - sum(getattr(pair[i], f"top{top}_correct") for pair in pairs) for i in (0, 1))
-    if by_image is None:
-        low, high = difference_interval(wrong, images, base_wrong=base_wrong, base_images=images)
-    else:
-        found = by_image[top]
-        low, high = mean_difference_interval(float(found.sum()), float((found * found).sum()), len(found))
-    deltas = [getattr(e, f"top{top}_error") - getattr(b, f"top{top}_error") for e, b in pairs]
-    return Difference((wrong - base_wrong) / images, low, high, mean_and_std(deltas)[1])
 
 
 def _verdict(

@@ -1,14 +1,16 @@
 """Two errors of one network, one minus the other: of two kinds of views, or of two splits.
 
-Gaps are fractions; measured ones carry a 95 % interval, which treats the two counts as independent samples.
+Gaps are fractions; measured ones carry a 95 % interval: paired by image where both networks' answers for the same
+images are there, else of two independent samples.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alexrepro.engine.evaluation import Evaluation
+from alexrepro.reports.comparison import TOPS
+from alexrepro.reports.pairs import image_differences, pooled_difference
 from alexrepro.reports.rows import beyond_verdict
-from alexrepro.reports.statistics import difference_interval
 from alexrepro.reports.table import COUNT, FRACTION, TEXT, Cell, Record
 
 COLUMNS = {
@@ -64,14 +66,11 @@ def printed_gap(one: tuple[float | None, float | None], other: tuple[float | Non
 
 
 def measured_gap(one: Sequence[Evaluation], other: Sequence[Evaluation]) -> Gap:
-    """The difference over the same seeds, counts pooled."""
-    ends = {}
-    for top in ("top1", "top5"):
-        images, other_images = (sum(e.images for e in side) for side in (one, other))
-        wrong, other_wrong = (sum(e.images - getattr(e, f"{top}_correct") for e in side) for side in (one, other))
-        interval = difference_interval(wrong, images, base_wrong=other_wrong, base_images=other_images)
-        ends[top] = wrong / images - other_wrong / other_images, interval
-    return Gap(ends["top1"][0], ends["top5"][0], ends["top1"][1], ends["top5"][1])
+    """The difference over the same seeds."""
+    pairs = list(zip(one, other, strict=True))
+    by_image = image_differences(pairs) if one[0].split == other[0].split else None
+    top1, top5 = (pooled_difference(pairs, top, by_image) for top in TOPS)
+    return Gap(top1.mean, top5.mean, (top1.low, top1.high), (top5.low, top5.high))
 
 
 def _points(gap: Cell) -> str:
