@@ -91,7 +91,7 @@ FALL_2009_BEFORE = Reported(
 
 
 def _quoted(name: str, views: Views, error: float, file: str) -> Reported:
-    return Reported(name, name.removeprefix("cifar-"), CIFAR_TEST, views, error, None, Citation(file))
+    return Reported(name, f"CIFAR-10, {name.removeprefix('cifar-')}", CIFAR_TEST, views, error, None, Citation(file))
 
 
 # What the headers of cuda-convnet's layer files quote; the paper's text (§3.3) has the last two.

@@ -129,7 +129,7 @@ def _ratio(reading: Reading) -> Record:
     departures = list(dict.fromkeys(_departure(curve) for curve in reading.compared))
     short = [curve for curve in reading.compared if curve.crossing is None]
     notes = [f"{len(ratios)} seeds" if len(ratios) > 1 else "", *departures]
-    notes += [f"{len(short)} runs had not come so far"] if short else []
+    notes += [f"not yet so far: {', '.join(str(c.run.folder) for c in short)}"] if short else []
     values: dict[str, Cell] = {
         "reading": reading.name, "recipe": "tanh / relu", "times_sooner": mean, "times_sooner_std": std,
         "claim": CLAIM, "verdict": _verdict(reading, mean, departures), "note": "; ".join(filter(None, notes)),
