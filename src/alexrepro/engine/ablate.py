@@ -32,9 +32,11 @@ def ablate(
     Seeds go outermost, so that an interrupted ablation holds complete comparisons for the first seeds.
     """
     found: list[list[Evaluation]] = [[] for _ in trials]
+    number, total = 0, len(trials) * len(seeds)
     for seed in seeds:
         for (recipe, views), evaluations in zip(trials, found, strict=True):
-            say(f"Seed {seed}: {recipe.name}, {recipe.says}.")
+            number += 1
+            say(f"Run {number} of {total}, seed {seed}: {recipe.name}, {recipe.says}.")
             run = train(recipe, store=store, validation=validation, runs=runs, seed=seed, machine=machine)
             evaluations.append(_saved(run, test, views) or evaluate(run, test, views=views, machine=machine))
     return found
