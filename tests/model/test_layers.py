@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.testing import assert_close
 
@@ -99,3 +100,18 @@ def test_an_operation_that_the_network_lacks_is_skipped() -> None:
 
     assert list(stage.operations) == ["response", "pool"]
     assert isinstance(stage.operations["response"], nn.ReLU)
+
+
+@pytest.mark.parametrize("response", ["relu", "tanh"])
+def test_pooling_first_changes_no_output_and_no_gradient(response: Literal["relu", "tanh"]) -> None:
+    network = Network(norm=None, response=response)
+    stage = StageLayers(network, replace(NETWORK.stage("conv2"), order=("response", "pool")), (96, 27, 27))
+    as_written = nn.ReLU() if response == "relu" else nn.Tanh()
+    x = torch.randn(2, 96, 27, 27, generator=torch.Generator().manual_seed(3)).requires_grad_()
+
+    found = stage(x, None)
+    expected = F.max_pool2d(as_written(stage.kernels(x)), 3, 2, ceil_mode=True)
+
+    assert list(stage.operations) == ["pool", "response"]
+    assert torch.equal(found, expected)
+    assert torch.equal(torch.autograd.grad(found.sum(), x)[0], torch.autograd.grad(expected.sum(), x)[0])
