@@ -1,6 +1,10 @@
 """Where a stage differs from torch's own layers: conv1's border, pooling by the ceiling rule, dropout at test time."""
 
+from dataclasses import replace
+from typing import Literal
+
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -106,8 +110,11 @@ def test_an_operation_that_the_network_lacks_is_skipped() -> None:
 def test_pooling_first_changes_no_output_and_no_gradient(response: Literal["relu", "tanh"]) -> None:
     network = Network(norm=None, response=response)
     stage = StageLayers(network, replace(NETWORK.stage("conv2"), order=("response", "pool")), (96, 27, 27))
+    draws = torch.Generator().manual_seed(3)
+    for parameter in stage.parameters():
+        nn.init.normal_(parameter, std=0.05, generator=draws)
     as_written = nn.ReLU() if response == "relu" else nn.Tanh()
-    x = torch.randn(2, 96, 27, 27, generator=torch.Generator().manual_seed(3)).requires_grad_()
+    x = torch.randn(2, 96, 27, 27, generator=draws).requires_grad_()
 
     found = stage(x, None)
     expected = F.max_pool2d(as_written(stage.kernels(x)), 3, 2, ceil_mode=True)
