@@ -120,5 +120,7 @@ def test_pooling_first_changes_no_output_and_no_gradient(response: Literal["relu
     expected = F.max_pool2d(as_written(stage.kernels(x)), 3, 2, ceil_mode=True)
 
     assert list(stage.operations) == ["pool", "response"]
-    assert torch.equal(found, expected)
-    assert torch.equal(torch.autograd.grad(found.sum(), x)[0], torch.autograd.grad(expected.sum(), x)[0])
+    atol = 0 if response == "relu" else 1e-5  # tanh's last bit depends on the place in memory
+    assert_close(found, expected, atol=atol, rtol=0)
+    gradients = [torch.autograd.grad(outputs.sum(), x)[0] for outputs in (found, expected)]
+    assert_close(*gradients, atol=atol, rtol=0)
