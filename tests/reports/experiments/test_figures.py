@@ -120,13 +120,17 @@ def test_figure_1_compares_no_two_networks_that_differ_in_more(make_run: MakeRun
     assert (relu_row["note"], ratio["verdict"]) == ("not run", "not run")
 
 
-def test_a_shortened_run_of_figure_1_is_not_comparable(make_run: MakeRun) -> None:
-    recipes = [find_recipe(f"figure-1-{response}").shortened(5) for response in ("relu", "tanh")]
-    runs = tuple(figure_1_run(make_run, recipe, [0.9, 0.2]) for recipe in recipes)
+def test_a_run_of_figure_1_counts_as_far_as_it_goes_but_not_with_other_layers(make_run: MakeRun) -> None:
+    relu, tanh = (find_recipe(f"figure-1-{response}") for response in ("relu", "tanh"))
+    shorter = figure_1_run(make_run, relu.but({"training.epochs": 5}), falling_to_a_quarter(2))
+    changed = figure_1_run(make_run, tanh.but({"network.conv1.maps": 8}), falling_to_a_quarter(12))
+    whole = figure_1_run(make_run, tanh, falling_to_a_quarter(12))
 
-    *_, ratio = answer(find("figure-1"), Evidence(runs=runs)).as_dict()["rows"]
+    *_, alike = answer(find("figure-1"), Evidence(runs=(shorter, whole))).as_dict()["rows"]
+    *_, other = answer(find("figure-1"), Evidence(runs=(shorter, changed))).as_dict()["rows"]
 
-    assert ratio["verdict"] == "not comparable"
+    assert (alike["verdict"], alike["times_sooner"]) == ("reproduced", 6)
+    assert (other["verdict"], other["note"]) == ("not comparable", "changed")
 
 
 def test_a_run_that_notes_no_training_error_is_not_drawn_in_figure_1(make_run: MakeRun) -> None:

@@ -7,6 +7,7 @@ that was trained with both responses on other data.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,7 +28,7 @@ from alexrepro.reports.table import COUNT, FRACTION, NUMBER, TEXT, Cell, Record,
 TITLE = "Figure 1: epochs to a training error, ReLU against tanh"
 READINGS = {"A": ("figure-1-relu", "figure-1-tanh"), "B": ("figure-1-relu-b", "figure-1-tanh-b")}
 NAMES = [name for names in READINGS.values() for name in names]
-RATES = {"training.rate", "training.bias_rate"}
+RATES, EPOCHS = {"training.rate", "training.bias_rate"}, "training.epochs"
 OTHER_RATE = "another rate"
 DATASET = "cifar10"
 CLAIM = (
@@ -75,13 +76,16 @@ def _reading(name: str, evidence: Evidence) -> Reading:
 
 
 def _chosen(name: str, found: Sequence[Curve]) -> tuple[list[Curve], list[Curve]]:
-    """The runs of the recipe itself, else of the changed one that crosses soonest; and all the others."""
-    digests = {curve.run.recipe.digest for curve in found}
-    standard = find_recipe(name).digest
-    soonest = min(found, key=lambda curve: curve.crossing or float("inf")).run.recipe.digest if found else ""
-    chosen = standard if standard in digests else soonest
-    one = [curve for curve in found if curve.run.recipe.digest == chosen]
-    return one, [curve for curve in found if curve.run.recipe.digest != chosen]
+    """The runs of the recipe itself, else of the changed one that crosses soonest; and all the others.
+
+    How many epochs a run has makes no difference, as the rate is the same in all of them.
+    """
+    standard = find_recipe(name)
+    kinds = [curve.run.recipe.but({EPOCHS: standard.training.epochs}).digest for curve in found]
+    soonest = min(zip(found, kinds, strict=True), key=lambda pair: pair[0].crossing or inf)[1] if found else ""
+    chosen = standard.digest if standard.digest in kinds else soonest
+    one = [curve for curve, kind in zip(found, kinds, strict=True) if kind == chosen]
+    return one, [curve for curve, kind in zip(found, kinds, strict=True) if kind != chosen]
 
 
 def _on_other_data(evidence: Evidence) -> Reading | None:
@@ -153,7 +157,7 @@ def _departure(curve: Curve) -> str:
         return "another network on other data"
     if curve.run.environment["dataset"] != DATASET:
         return "other data"
-    changed = differences(recipe, find_recipe(recipe.name)).keys()
+    changed = differences(recipe, find_recipe(recipe.name)).keys() - {EPOCHS}
     return ("" if not changed else OTHER_RATE) if changed <= RATES else "changed"
 
 
