@@ -38,7 +38,7 @@ def test_a_check_up_of_everything_ends_well(stores: Path, tmp_path: Path) -> Non
     assert rows["recipe"]["found"].startswith("tiny-")
     assert {"wrong"} & {row["verdict"] for row in rows.values()} == set()
     assert rows["first signal"]["facts"]["hidden"] == "fc7"
-    assert rows["time"]["facts"]["epochs"] == 30
+    assert rows["time"]["facts"]["epochs"] == 13
 
 
 def test_a_store_that_is_damaged_comes_before_one_that_is_missing(stores: Path, tmp_path: Path) -> None:

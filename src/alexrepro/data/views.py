@@ -48,8 +48,8 @@ def training_view(
     shift = None
     if augmentation.color_shift:
         shift = color_shift(colors, pixels=pixels, settings=augmentation.color_shift).repeat(1, side_px)[:, None]
-    rows = torch.empty(len(crops), side_px, side_px * 3, device=crops.device)
-    at_once = len(crops) if crops.is_cuda else max(1, CACHED_VALUES // crops[0].numel())
+    rows = torch.empty(len(crops), side_px, side_px * 3, dtype=pixels.mean_image.dtype, device=crops.device)
+    at_once = len(crops) if crops.is_cuda else max(1, CACHED_VALUES // crops.shape[1:].numel())
     for first in range(0, len(crops), at_once):
         some = slice(first, first + at_once)
         if mean is None:
@@ -59,7 +59,7 @@ def training_view(
             torch.sub(_in_rows(_mirrored(crops[some], mirrored[some])), mean, out=rows[some])
         if augmentation.color_shift and shift is not None:
             rows[some].add_(shift[some]).div_(augmentation.color_shift.divide_by)
-    return rows.view(-1, side_px, side_px, 3).permute(0, 3, 1, 2)
+    return rows.view(len(crops), side_px, side_px, 3).permute(0, 3, 1, 2)
 
 
 def _in_rows(images: Tensor) -> Tensor:
