@@ -20,8 +20,7 @@ from pathlib import Path
 from alexrepro.engine.run import run_of
 from alexrepro.recipes.catalogue import find_recipe
 from alexrepro.recipes.recipe import Recipe, parse_changes
-from alexrepro.reports.crossings import crossing
-from alexrepro.reports.curves import by_epoch
+from alexrepro.reports.crossings import curves
 
 LOOK_EVERY_SECONDS = 2.0
 DATASET = "cifar10"
@@ -35,8 +34,7 @@ def train(recipe: Recipe, changes: Sequence[str], *, seed: int, runs: Path) -> s
     alone = os.environ | {"OMP_NUM_THREADS": "1"}
 
     def found() -> float | None:
-        rows = by_epoch(run)
-        return crossing(rows[rows["epoch"] < rows["epoch"].max()])
+        return curves([run])[0].crossing if run.metrics else None
 
     if found() is None:
         log = run.folder.parent / f"{run.folder.name}.log"
@@ -47,8 +45,7 @@ def train(recipe: Recipe, changes: Sequence[str], *, seed: int, runs: Path) -> s
                 if found() is not None:
                     process.send_signal(signal.SIGTERM)
                     process.wait()
-    rows = by_epoch(run)
-    return f"{recipe.name} {' '.join(changes)} seed {seed}: crossing {crossing(rows)}, {len(rows)} epochs"
+    return f"{recipe.name} {' '.join(changes)} seed {seed}: crossing {found()}"
 
 
 def main() -> None:

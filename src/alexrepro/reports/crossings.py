@@ -8,7 +8,7 @@ import pandas as pd
 
 from alexrepro.engine.run import Run
 from alexrepro.paper.pictures import FIGURE_1_TRAINING_ERROR
-from alexrepro.reports.curves import by_epoch
+from alexrepro.reports.curves import by_epoch, metrics
 
 
 def crossing(found: pd.DataFrame) -> float | None:
@@ -31,7 +31,7 @@ def crossing(found: pd.DataFrame) -> float | None:
 
 @dataclass(frozen=True)
 class Curve:
-    """A run and its epochs, as far as they go."""
+    """A run and its epochs that are complete."""
 
     run: Run
     epochs: pd.DataFrame
@@ -49,9 +49,14 @@ class Curve:
 
 def curves(runs: Iterable[Run]) -> list[Curve]:
     """Those of the runs whose metrics tell the training error, by recipe and seed."""
-    found = [Curve(run, by_epoch(run)) for run in runs]
+    found = [Curve(run, _whole_epochs(run)) for run in runs]
     told = [curve for curve in found if curve.epochs["training_error"].notna().any()]
-    return sorted(told, key=lambda curve: (curve.run.recipe.training.rate, curve.run.recipe.digest, curve.seed))
+    return sorted(told, key=lambda curve: (curve.run.recipe.training.rate, curve.seed, curve.run.recipe.digest))
+
+
+def _whole_epochs(run: Run) -> pd.DataFrame:
+    epochs = len(metrics(run)) // run.environment["updates_per_epoch"]
+    return by_epoch(run).head(epochs)
 
 
 def times_sooner(ones: Sequence[Curve], others: Sequence[Curve]) -> list[float]:
