@@ -8,6 +8,7 @@ Status = Literal[
     "as run",  # as-run-2012 does what the released code did
     "silent, chosen",  # no source says; the note tells what was chosen
     "departs",  # this code does otherwise; the note gives the reason
+    "measured",  # this code has measured it; the note says what came of it
     "not run",  # this code can measure it and has not
     "not reproducible here",  # it needs what cannot be had; the note says what
 ]
