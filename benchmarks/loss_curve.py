@@ -14,16 +14,13 @@ from statistics import fmean, stdev
 from alexrepro.engine.run import Run, open_run
 from alexrepro.reports.plot import INK, LINES, axes, house_style, new_figure, save
 
-
-def losses_of(run: Run) -> list[float]:
-    """The loss of every update."""
-    return [float(row["loss"]) for row in run.metrics]
+Means = dict[str, list[dict[int, float]]]  # by label, of each seed: mean losses of windows by their last updates
 
 
-def means(losses: list[float], window: int) -> list[tuple[int, float]]:
-    """(last update of the window, mean loss of the window) for windows side by side."""
-    ends = range(window, len(losses) + 1, window)
-    return [(end, fmean(losses[end - window : end])) for end in ends]
+def means(run: Run, window: int) -> dict[int, float]:
+    """The mean loss of each window, side by side, by its last update."""
+    losses = [float(row["loss"]) for row in run.metrics]
+    return {end: fmean(losses[end - window : end]) for end in range(window, len(losses) + 1, window)}
 
 
 def write(runs: dict[str, list[Run]], path: Path) -> None:
@@ -38,30 +35,28 @@ def write(runs: dict[str, list[Run]], path: Path) -> None:
                 writer.writerows((label, seed, r["step"], r["epoch"], r["images"], r["loss"]) for r in run.metrics)
 
 
-def draw(runs: dict[str, list[Run]], target: Path, *, window: int, chance: float) -> None:
+def draw(found: Means, target: Path, *, window: int, chance: float) -> None:
     """A line of window means for each run, and one for chance."""
     with house_style():
         figure = new_figure(6.5, 3.8)
         place = axes(figure, x="update", y=f"training loss, mean of {window} updates, nats")
-        for color, (label, seeds) in zip(LINES, runs.items(), strict=False):
-            for number, run in enumerate(seeds):
-                points = means(losses_of(run), window)
-                place.plot(*zip(*points, strict=True), color=color, linewidth=1.2, label=None if number else label)
+        for color, (label, seeds) in zip(LINES, found.items(), strict=False):
+            for number, curve in enumerate(seeds):
+                place.plot([*curve], [*curve.values()], color=color, linewidth=1.2, label=None if number else label)
         place.axhline(chance, color=INK, linewidth=0.6, linestyle=":", label=f"chance, {chance:.3f}")
         place.legend(frameon=False)
     save(figure, target.parent, name=target.name)
 
 
-def table(runs: dict[str, list[Run]], *, window: int, rows: int) -> str:
+def table(found: Means, *, window: int, rows: int) -> str:
     """Means of windows, so many of them, the last one included."""
-    ends = [end for end, _ in means(losses_of(next(iter(runs.values()))[0]), window)]
+    ends = [*next(iter(found.values()))[0]]
     shown = sorted({ends[round(i * (len(ends) - 1) / max(rows - 1, 1))] for i in range(rows)})
-    lines = [f"| updates | {' | '.join(runs)} |", f"| --- |{' --- |' * len(runs)}"]
+    lines = [f"| updates | {' | '.join(found)} |", f"| --- |{' --- |' * len(found)}"]
     for end in shown:
         cells = [f"{end - window + 1:,}–{end:,}"]
-        for seeds in runs.values():
-            found = [dict(means(losses_of(run), window)).get(end) for run in seeds]
-            known = [value for value in found if value is not None]
+        for seeds in found.values():
+            known = [curve[end] for curve in seeds if end in curve]
             spread = f" ± {stdev(known):.3f}" if len(known) > 1 else ""
             cells.append(f"{fmean(known):.3f}{spread}" if known else "")
         lines.append(f"| {' | '.join(cells)} |")
@@ -83,8 +78,9 @@ def main() -> None:
         runs.setdefault(label or run.recipe.name, []).append(run)
     chance = log(len(next(iter(runs.values()))[0].environment["classes"]))
     write(runs, asked.target.with_suffix(".csv"))
-    draw(runs, asked.target, window=asked.window, chance=chance)
-    print(table(runs, window=asked.window, rows=asked.rows))
+    found = {label: [means(run, asked.window) for run in seeds] for label, seeds in runs.items()}
+    draw(found, asked.target, window=asked.window, chance=chance)
+    print(table(found, window=asked.window, rows=asked.rows))
     for label, seeds in runs.items():
         for run in seeds:
             for row in run.validations:

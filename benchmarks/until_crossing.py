@@ -34,7 +34,8 @@ def train(recipe: Recipe, changes: Sequence[str], *, seed: int, runs: Path) -> s
     alone = os.environ | {"OMP_NUM_THREADS": "1"}
 
     def found() -> float | None:
-        return curves([run])[0].crossing if run.metrics else None
+        told = curves([run]) if run.metrics_file.exists() else ()  # of no epoch before the first one is complete
+        return next((curve.crossing for curve in told), None)
 
     if found() is None:
         log = run.folder.parent / f"{run.folder.name}.log"

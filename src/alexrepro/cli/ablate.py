@@ -10,11 +10,8 @@ from alexrepro.cli.choose import choose_recipe, testing_store, training_store, v
 from alexrepro.cli.options import REPORTS, RUNS, STORES, Batch, Device, Epochs, Json, Runs, Set, StorePath, Stores
 from alexrepro.cli.show import print_json, print_table
 from alexrepro.engine.signals import ended_at_once
-from alexrepro.paper.results import Views
 from alexrepro.progress import say
-from alexrepro.recipes.variations import VARIATIONS, Variation, find_variation
-
-BASE_VIEWS: Views = "ten"
+from alexrepro.recipes.variations import BASE_VIEWS, VARIATIONS, Variation, find_variation
 
 if TYPE_CHECKING:
     from alexrepro.engine.machine import Machine

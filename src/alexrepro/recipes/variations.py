@@ -14,6 +14,8 @@ from alexrepro.paper.logbook import Logged, logged
 from alexrepro.paper.network import Pool
 from alexrepro.recipes.recipe import Recipe
 
+BASE_VIEWS: results.Views = "ten"  # over which a base is tested
+
 
 @dataclass(frozen=True)
 class Variation:
@@ -29,7 +31,7 @@ class Variation:
     tests: results.ReportedDelta | None = None
     logged: Logged | None = None
     section: str = ""
-    views: results.Views = "ten"
+    views: results.Views = BASE_VIEWS
 
     @property
     def is_of_testing(self) -> bool:

@@ -89,7 +89,7 @@ def what_differs(one: Predictions, two: Predictions) -> str | None:
 
 
 def _compared(one: Predictions, two: Predictions, top: int, *, first: Path, second: Path) -> Comparison:
-    differing = what_differs(one, two)
+    differing = "views" if one.about.views != two.about.views else what_differs(one, two)
     if differing:
         raise Refusal(
             f"{first} and {second} were tested on different images: the {differing} differs.",

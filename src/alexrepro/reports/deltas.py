@@ -7,7 +7,7 @@ from alexrepro.engine.run import Evaluation
 from alexrepro.paper.logbook import Logged
 from alexrepro.paper.results import TEST_2010, VAL_2012, ReportedDelta, Views
 from alexrepro.recipes.catalogue import CATALOGUE
-from alexrepro.recipes.variations import Variation, find_variation
+from alexrepro.recipes.variations import BASE_VIEWS, Variation, find_variation
 from alexrepro.reports.comparison import TOPS
 from alexrepro.reports.difference import (
     PRINTED_VIEWS,
@@ -58,7 +58,7 @@ def delta_rows(
     rows = []
     bases = {_place(group[0], same_epochs): {e.seed: e for e in group} for group in grouped(base)}
     for group in grouped(found):
-        views = PRINTED_VIEWS if variation.is_of_testing else group[0].views
+        views = BASE_VIEWS if variation.is_of_testing else group[0].views
         same_seeds = bases.get(_place(replace(group[0], views=views), same_epochs), {})
         pairs = [(e, same_seeds[e.seed]) for e in group if e.seed in same_seeds]
         if pairs:
