@@ -104,7 +104,7 @@ def test_kills_at_random_instants_change_no_bit(
     record_property("kills", kills._asdict())
     print(f"{kills}, {time.monotonic() - started:.0f} seconds")
     assert kills.all >= wanted
-    assert kills.in_checkpoints > 0
+    assert kills.in_checkpoints > 0 or wanted < 200  # about one in seven; of twenty it may be none
 
 
 @pytest.mark.long
