@@ -77,15 +77,23 @@ def test_a_stage_may_have_a_decay_and_a_rate_of_its_own() -> None:
     stage = replace(NETWORK.stages[0], decay_factor=3.0, rate_factor=2.0)
     network = replace(NETWORK, stages=(stage, NETWORK.stages[1]))
     model = build(network, seed=0).double()
-    before = model.named_kernels()["conv1.weight"].detach().clone()
-    gradient = with_gradients(model, 0)["conv1.weight"]
+    momentum = Momentum(model, TRAINING)
+    rates = {"conv1.weight": 0.02, "conv1.bias": 0.01, "fc8.weight": 0.01, "fc8.bias": 0.01}
+    decays = {"conv1.weight": 0.0015, "conv1.bias": 0.0, "fc8.weight": 0.0005, "fc8.bias": 0.0}
+    expected = {name: p.detach().numpy().copy() for name, p in model.named_kernels().items()}
+    velocity = {name: np.zeros_like(value) for name, value in expected.items()}
 
-    found = rates_at(TRAINING, network.stages, epoch=1, errors=())
-    Momentum(model, TRAINING).step(found)
+    for step in range(5):
+        gradients = with_gradients(model, step)
+        momentum.step(rates_at(TRAINING, network.stages, epoch=1, errors=()))
+        for name, w in expected.items():
+            for i in np.ndindex(w.shape):
+                pull = gradients[name][i] + decays[name] * w[i]
+                velocity[name][i] = 0.9 * velocity[name][i] - rates[name] * pull
+                w[i] += velocity[name][i]
 
-    expected = before - 0.02 * torch.from_numpy(gradient) - 0.02 * 3 * 0.0005 * before
-    assert found.weights == {"conv1": 0.02, "fc8": 0.01}
-    assert_close(model.named_kernels()["conv1.weight"].detach(), expected, **EXACT)
+    for name, parameter in model.named_kernels().items():
+        assert_close(parameter.detach().numpy(), expected[name], **EXACT)
 
 
 def test_a_rate_of_zero_freezes_a_stage_altogether() -> None:

@@ -1,7 +1,9 @@
 """Locally connected kernels and clipped average pooling against plain loops in float64."""
 
 import numpy as np
+import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from alexrepro.model.alexnet import build
@@ -10,37 +12,73 @@ from alexrepro.model.local import LocalKernels
 from alexrepro.paper.network import Network, Stage
 from alexrepro.recipes.cifar import CIFAR_13PCT
 
+Array = NDArray[np.float64]
 
-def test_every_place_has_kernels_of_its_own() -> None:
-    stage = Stage(name="local", kind="local", maps=3, kernel_px=3, pad_px=1, reads="both")
-    kernels = LocalKernels(Network(input_px=5, channels=2, towers=1, stages=(stage,)), stage, (2, 5, 5)).double()
+
+def local(x: Array, weight: Array, bias: Array, g: Array, *, stride: int, pad: int) -> tuple[Array, ...]:
+    """Place after place: the output, and the gradients of input, weights and biases where g is the output's."""
+    (side, kernel), reach = (g.shape[2], int((weight.shape[1] / x.shape[1]) ** 0.5)), x.shape[2] + pad
+    padded = np.pad(x, ((0, 0), (0, 0), (pad, pad + stride), (pad, pad + stride)))
+    y, into = np.zeros_like(g), np.zeros_like(padded)
+    dw, db = np.zeros_like(weight), np.zeros_like(bias)
+    for row in range(side):
+        for column in range(side):
+            place, seen = side * row + column, np.s_[:, :, stride * row :, stride * column :]
+            window = padded[seen][:, :, :kernel, :kernel]
+            at = g[:, :, row, column]
+            y[:, :, row, column] = window.reshape(len(x), -1) @ weight[place] + bias[place]
+            dw[place], db[place] = window.reshape(len(x), -1).T @ at, at.sum(0)
+            into[seen][:, :, :kernel, :kernel] += (at @ weight[place].T).reshape(window.shape)
+    return y, into[:, :, pad:reach, pad:reach], dw, db
+
+
+@pytest.mark.parametrize(("side", "kernel", "stride", "pad"), [(5, 3, 1, 1), (6, 3, 2, 0), (7, 2, 3, 1), (4, 4, 1, 0)])
+def test_every_place_has_kernels_of_its_own(side: int, kernel: int, stride: int, pad: int) -> None:
+    stage = Stage(
+        name="local", kind="local", maps=3, kernel_px=kernel, stride_px=stride, pad_px=pad, reads="both", order=()
+    )
+    network = Network(input_px=side, channels=2, towers=1, norm=None, stages=(stage,))
+    kernels = LocalKernels(network, stage, (2, side, side)).double()
     draws = torch.Generator().manual_seed(0)
     for parameter in kernels.parameters():
         nn.init.normal_(parameter, generator=draws)
-    x = torch.randn(4, 2, 5, 5, generator=draws, dtype=torch.float64)
+    x = torch.randn(4, 2, side, side, generator=draws, dtype=torch.float64, requires_grad=True)
 
-    found = kernels(x).detach().numpy()
+    found = kernels(x)
+    g = torch.randn(found.shape, generator=draws, dtype=torch.float64)
+    found.backward(g)
 
-    padded = np.pad(x.numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)))
-    weight, bias = kernels.weight.detach().numpy(), kernels.bias.detach().numpy()
-    for y in range(5):
-        for column in range(5):
-            window = padded[:, :, y : y + 3, column : column + 3].reshape(4, -1)
-            place = 5 * y + column
-            np.testing.assert_allclose(found[:, :, y, column], window @ weight[place] + bias[place], atol=1e-12)
+    ours = [of.detach().numpy() for of in (found, x.grad, kernels.weight.grad, kernels.bias.grad) if of is not None]
+    of_loops = local(x.detach().numpy(), kernels.weight.detach().numpy(), kernels.bias.detach().numpy(), g.numpy(),
+                     stride=stride, pad=pad)  # fmt: skip
+    for one, other in zip(ours, of_loops, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-12)  # float64: only the order of additions differs
 
 
-def test_averages_are_of_the_pixels_inside_the_map() -> None:
-    stage = Stage(name="conv", maps=1, kernel_px=1, reads="both", order=("average_pool",))
-    network = Network(input_px=6, channels=1, towers=1, norm=None, stages=(stage,))
-    layers = StageLayers(network, stage, (1, 6, 6))
-    x = torch.arange(36.0).reshape(1, 1, 6, 6)
+@pytest.mark.parametrize("side", [6, 7, 12, 32])
+def test_averages_are_of_the_pixels_inside_the_map(side: int) -> None:
+    stage = Stage(name="conv", maps=2, kernel_px=1, reads="both", order=("average_pool",))
+    network = Network(input_px=side, channels=2, towers=1, norm=None, stages=(stage,))
+    layers = StageLayers(network, stage, (2, side, side))
+    draws = torch.Generator().manual_seed(0)
+    x = torch.randn(3, 2, side, side, generator=draws, dtype=torch.float64, requires_grad=True)
 
-    found = layers.operations["average_pool"](x)[0, 0]
+    found = layers.operations["average_pool"](x)
+    g = torch.randn(found.shape, generator=draws, dtype=torch.float64)
+    found.backward(g)
 
-    assert found.shape == (3, 3)  # 1 + ceil((6 - 3) / 2)
-    assert found[0, 0] == x[0, 0, :3, :3].mean()
-    assert found[2, 2] == x[0, 0, 4:, 4:].mean()  # four pixels, not nine
+    pixels, into = x.detach().numpy(), np.zeros(x.shape)
+    out = 1 + -(-(side - 3) // 2)  # the last window may reach over the edge
+    assert found.shape == (3, 2, out, out)
+    for row in range(out):
+        for column in range(out):
+            seen = np.s_[:, :, 2 * row : min(2 * row + 3, side), 2 * column : min(2 * column + 3, side)]
+            count = pixels[seen][0, 0].size  # nine, but six at an edge and four in the corner
+            expected = pixels[seen].sum((2, 3)) / count
+            np.testing.assert_allclose(found[:, :, row, column].detach().numpy(), expected, atol=1e-13)
+            into[seen] += g.numpy()[:, :, row, column, None, None] / count
+    assert x.grad is not None
+    np.testing.assert_allclose(x.grad.numpy(), into, atol=1e-13)
 
 
 def test_the_network_for_cifar_learns_through_its_local_layers() -> None:
