@@ -5,6 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ALEXREPRO := $(BIN)/alexrepro
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 STAMP := .venv/.installed
 SIMD := .venv/simd
 RECIPE := $(if $(ILSVRC2010),as-run-2010,tiny)
@@ -112,10 +113,10 @@ reproduce-all: reproduce-table1 reproduce-table2 reproduce-ablations reproduce-f
 	$(ALEXREPRO) report --page
 
 test: $(STAMP) ## The test suite
-	$(BIN)/python -m pytest -m "not long"
+	$(PYTEST) -m "not long"
 
 test-fast: $(STAMP) ## The test suite without its slow tests
-	$(BIN)/python -m pytest -m "not slow and not long"
+	$(PYTEST) -m "not slow and not long"
 
 test-long: $(STAMP) ## The tests that take minutes: hundreds of kills, long trainings
 	$(BIN)/python -m pytest -m long
