@@ -83,9 +83,11 @@ def test_a_stage_may_have_a_decay_and_a_rate_of_its_own() -> None:
     expected = {name: p.detach().numpy().copy() for name, p in model.named_kernels().items()}
     velocity = {name: np.zeros_like(value) for name, value in expected.items()}
 
+    found = rates_at(TRAINING, network.stages, epoch=1, errors=())
+    assert found.weights == {"conv1": 0.02, "fc8": 0.01}
     for step in range(5):
         gradients = with_gradients(model, step)
-        momentum.step(rates_at(TRAINING, network.stages, epoch=1, errors=()))
+        momentum.step(found)
         for name, w in expected.items():
             for i in np.ndindex(w.shape):
                 pull = gradients[name][i] + decays[name] * w[i]
