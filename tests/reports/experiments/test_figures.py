@@ -130,7 +130,7 @@ def test_a_run_of_figure_1_counts_as_far_as_it_goes_but_not_with_other_layers(ma
     *_, other = answer(find("figure-1"), Evidence(runs=(shorter, changed))).as_dict()["rows"]
 
     assert (alike["verdict"], alike["times_sooner"]) == ("reproduced", 6)
-    assert (other["verdict"], other["note"]) == ("not comparable", "changed")
+    assert (other["verdict"], other["note"]) == ("not comparable", "changed: network.conv1.maps")
 
 
 def test_a_run_that_notes_no_training_error_is_not_drawn_in_figure_1(make_run: MakeRun) -> None:

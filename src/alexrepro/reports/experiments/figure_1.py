@@ -158,7 +158,8 @@ def _departure(curve: Curve) -> str:
     if curve.run.environment["dataset"] != DATASET:
         return "other data"
     changed = differences(recipe, find_recipe(recipe.name)).keys() - {EPOCHS}
-    return ("" if not changed else OTHER_RATE) if changed <= RATES else "changed"
+    told = [OTHER_RATE] if changed & RATES else []
+    return "; ".join([*told, *(f"changed: {field}" for field in sorted(changed - RATES))])
 
 
 def _draw(evidence: Evidence) -> Figure | None:
