@@ -116,8 +116,8 @@ CIFAR_13PCT_NORM = CIFAR_13PCT.but(
     name="cifar-13pct-norm", says="13pct with the norms of 11pct and nothing else changed",
 )  # fmt: skip
 
-# Figure 1: no weight decay, no crops; the paper names neither layers nor rates, so there are two readings. The rates are
-# the best of docs/results/figure-1.md, the epochs enough to reach the printed error (chosen).
+# Figure 1: no weight decay, no crops; the paper names neither layers nor rates, so there are two readings. The rates
+# are the best of docs/results/figure-1.md, the epochs enough to reach the printed error (chosen).
 PLAIN = {
     "training.weight_decay": 0.0, "training.schedule": Script(), "training.reshuffles": True,
     "training.rate": 2e-3, "training.bias_rate": 4e-3, "training.epochs": 15,
