@@ -167,8 +167,11 @@ def _draw(evidence: Evidence) -> Figure | None:
     if not readings:
         return None
     figure = new_figure(0.5 + 4.5 * len(readings), 3.6)
+    last = max(curve.epochs["epoch"].max() for reading in readings for curve in reading.compared)
     for number, reading in enumerate(readings, start=1):
-        _plot(reading, axes(figure, (1, len(readings), number), x="epoch", y="training error"))
+        place = axes(figure, (1, len(readings), number), x="epoch", y="training error")
+        _plot(reading, place)
+        place.set_xlim(0, last + 1)  # the same in both readings
     return figure
 
 
