@@ -175,6 +175,7 @@ def test_an_unknown_part_is_refused_with_the_known_ones() -> None:
         ("network.response", "gelu", "'relu' or 'tanh'"),
         ("network.norm", 3, "Norm or none"),
         ("network.conv1.order", ["response", "magic"], "'response'"),
+        ("network.input_std", 57.5, "a list [float, ...] or none"),
         ("training.schedule", None, "Plateau or Script"),
     ],
 )

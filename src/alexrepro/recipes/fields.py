@@ -142,6 +142,8 @@ def _spoken(option: Any) -> str:
         return "none"
     if get_origin(option) is Literal:
         return " or ".join(repr(v) for v in get_args(option))
+    if get_origin(option) is tuple:
+        return f"a list [{_spoken(get_args(option)[0])}, ...]"
     return getattr(option, "__name__", str(option))
 
 
