@@ -2,7 +2,8 @@
 
 python benchmarks/loss_curve.py [LABEL=]RUN ... docs/results/NAME [--window 25] [--rows 8]
 
-Runs of one label are seeds of one recipe: the table has their mean and spread, the figure a line for each.
+Runs of one label are seeds of one recipe: the table has their mean and spread, the figure a line for each. A run has
+left chance at the end of the first window whose mean is LEARNED nats below it.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from statistics import fmean, stdev
 from alexrepro.engine.run import Run, open_run
 from alexrepro.reports.plot import INK, LINES, axes, house_style, new_figure, save
 
+LEARNED = 0.1
 Means = dict[str, list[dict[int, float]]]  # by label, of each seed: mean losses of windows by their last updates
 
 
@@ -63,8 +65,14 @@ def table(found: Means, *, window: int, rows: int) -> str:
     return "\n".join(lines)
 
 
+def left_chance(curve: dict[int, float], chance: float) -> str:
+    """After which update the run had left chance, in words."""
+    end = next((end for end, loss in curve.items() if loss < chance - LEARNED), None)
+    return f"left chance by update {end:,}" if end else f"still at chance after {max(curve):,} updates"
+
+
 def main() -> None:
-    """Write the files and print the table and what was validated."""
+    """Write the files and print the table, when each run left chance, and what was validated."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", help="[LABEL=]RUN")
     parser.add_argument("target", type=Path)
@@ -82,10 +90,12 @@ def main() -> None:
     draw(found, asked.target, window=asked.window, chance=chance)
     print(table(found, window=asked.window, rows=asked.rows))
     for label, seeds in runs.items():
-        for run in seeds:
+        for run, curve in zip(seeds, found[label], strict=True):
+            name = f"{label}, seed {run.environment['seed']}"
+            print(f"{name}: {left_chance(curve, chance)}")
             for row in run.validations:
                 errors = f"top-1 {row['top1_error']}, top-5 {row['top5_error']}, loss {row['loss']}"
-                print(f"{label}, seed {run.environment['seed']}, epoch {row['epoch']}: {errors}")
+                print(f"{name}, epoch {row['epoch']}: {errors}")
 
 
 if __name__ == "__main__":
