@@ -40,13 +40,13 @@ def write(runs: dict[str, list[Run]], path: Path) -> None:
 def draw(found: Means, target: Path, *, window: int, chance: float) -> None:
     """A line of window means for each run, and one for chance."""
     with house_style():
-        figure = new_figure(6.5, 3.8)
+        figure = new_figure(6.5, 4.4)
         place = axes(figure, x="update", y=f"training loss, mean of {window} updates, nats")
         for color, (label, seeds) in zip(LINES, found.items(), strict=False):
             for number, curve in enumerate(seeds):
                 place.plot([*curve], [*curve.values()], color=color, linewidth=1.2, label=None if number else label)
         place.axhline(chance, color=INK, linewidth=0.6, linestyle=":", label=f"chance, {chance:.3f}")
-        place.legend(frameon=False)
+        figure.legend(loc="outside lower center", frameon=False, fontsize=8, ncols=2)
     save(figure, target.parent, name=target.name)
 
 
