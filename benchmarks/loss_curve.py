@@ -19,6 +19,13 @@ LEARNED = 0.1
 Means = dict[str, list[dict[int, float]]]  # by label, of each seed: mean losses of windows by their last updates
 
 
+def labelled(text: str) -> tuple[str, Run]:
+    """The run of [LABEL=]RUN and its label, which is its recipe's name if none is given."""
+    label, _, path = text.rpartition("=")
+    run = open_run(Path(path))
+    return label or run.recipe.name, run
+
+
 def means(run: Run, window: int) -> dict[int, float]:
     """The mean loss of each window, side by side, by its last update."""
     losses = [float(row["loss"]) for row in run.metrics]
@@ -81,9 +88,8 @@ def main() -> None:
     asked = parser.parse_args()
     runs: dict[str, list[Run]] = {}
     for text in asked.runs:
-        label, _, path = text.rpartition("=")
-        run = open_run(Path(path))
-        runs.setdefault(label or run.recipe.name, []).append(run)
+        label, run = labelled(text)
+        runs.setdefault(label, []).append(run)
     chance = log(len(next(iter(runs.values()))[0].environment["classes"]))
     write(runs, asked.target.with_suffix(".csv"))
     found = {label: [means(run, asked.window) for run in seeds] for label, seeds in runs.items()}

@@ -9,13 +9,14 @@ import argparse
 from pathlib import Path
 
 import torch
+from loss_curve import labelled
 from signals import first_views
 
 from alexrepro.data.store import Store
 from alexrepro.engine.evaluate import load_network
 from alexrepro.engine.machine import find_machine
 from alexrepro.engine.probe import Signals, signals
-from alexrepro.engine.run import Run, open_run
+from alexrepro.engine.run import Run
 from alexrepro.model.alexnet import AlexNet, build
 
 SHOWN = (("fc7", "response_mean"), ("fc7", "response_std"), ("fc8", "response_std"))
@@ -45,12 +46,11 @@ def main() -> None:
     store = Store.open(asked.store)
     print(f"{HEADING}\n|{' --- |' * (HEADING.count('|') - 1)}")
     for text in asked.runs:
-        label, _, path = text.rpartition("=")
-        run = open_run(Path(path))
+        label, run = labelled(text)
         views, labels = first_views(store, run.recipe, seed=run.environment["seed"])
         for update, model in networks(run).items():
             found = signals(model, views, labels)
-            print(f"| {label or run.recipe.name} | {update:,} | {cells(found, run.recipe.training.rate)} |", flush=True)
+            print(f"| {label} | {update:,} | {cells(found, run.recipe.training.rate)} |", flush=True)
 
 
 if __name__ == "__main__":
