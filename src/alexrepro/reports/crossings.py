@@ -8,7 +8,7 @@ import pandas as pd
 
 from alexrepro.engine.run import Run
 from alexrepro.paper.pictures import FIGURE_1_TRAINING_ERROR
-from alexrepro.reports.curves import by_epoch, metrics
+from alexrepro.reports.curves import by_epoch
 
 
 def crossing(found: pd.DataFrame) -> float | None:
@@ -55,8 +55,8 @@ def curves(runs: Iterable[Run]) -> list[Curve]:
 
 
 def _whole_epochs(run: Run) -> pd.DataFrame:
-    epochs = len(metrics(run)) // run.environment["updates_per_epoch"]
-    return by_epoch(run).head(epochs)
+    epochs = by_epoch(run)
+    return epochs[epochs["updates"] == run.environment["updates_per_epoch"]]
 
 
 def times_sooner(ones: Sequence[Curve], others: Sequence[Curve]) -> list[float]:

@@ -24,15 +24,18 @@ def validations(run: Run) -> pd.DataFrame:
 def by_epoch(run: Run) -> pd.DataFrame:
     """One row per epoch: mean training loss over its images, last rate, and the validation's errors and loss.
 
-    Columns: epoch, loss, rate, training_error (where the run noted it), top1_error, top5_error, validation_loss.
+    Columns: epoch, updates (so far), loss, rate, training_error (where the run noted it), top1_error, top5_error,
+    validation_loss.
     """
     updates = metrics(run)
     weights = updates["images"]
-    sums = pd.DataFrame({"epoch": updates["epoch"], "images": weights, "loss": updates["loss"] * weights})
+    sums = pd.DataFrame(
+        {"epoch": updates["epoch"], "updates": 1, "images": weights, "loss": updates["loss"] * weights}
+    )
     if "top1_error" in updates and updates["top1_error"].notna().all():
         sums["training_error"] = updates["top1_error"] * weights
     grouped = sums.groupby("epoch", as_index=False).sum()
-    found = pd.DataFrame({"epoch": grouped["epoch"], "loss": grouped["loss"] / grouped["images"]})
+    found = grouped[["epoch", "updates"]].assign(loss=grouped["loss"] / grouped["images"])
     found["rate"] = updates.groupby("epoch")["rate"].last().to_numpy()
     found["training_error"] = grouped["training_error"] / grouped["images"] if "training_error" in grouped else None
     tested = validations(run)[["epoch", "top1_error", "top5_error", "loss"]]
