@@ -2,8 +2,8 @@
 
 python benchmarks/loss_curve.py [LABEL=]RUN ... docs/results/NAME [--window 25] [--rows 8]
 
-Runs of one label are seeds of one recipe: the table has their mean and spread, the figure a line for each. A run has
-left chance at the end of the first window whose mean is LEARNED nats below it.
+Runs of one label are seeds of one recipe: the table has their mean and spread, the figure their mean in a band from the
+lowest to the highest. A run has left chance at the end of the first window whose mean is LEARNED nats below it.
 """
 
 import argparse
@@ -45,13 +45,16 @@ def write(runs: dict[str, list[Run]], path: Path) -> None:
 
 
 def draw(found: Means, target: Path, *, window: int, chance: float) -> None:
-    """A line of window means for each run, and one for chance."""
+    """A line of window means for each label, with a band around it if there are several seeds, and one for chance."""
     with house_style():
         figure = new_figure(6.5, 4.4)
         place = axes(figure, x="update", y=f"training loss, mean of {window} updates, nats")
         for color, (label, seeds) in zip(LINES, found.items(), strict=False):
-            for number, curve in enumerate(seeds):
-                place.plot([*curve], [*curve.values()], color=color, linewidth=1.2, label=None if number else label)
+            ends = sorted(set.intersection(*map(set, seeds)))
+            known = [[curve[end] for curve in seeds] for end in ends]
+            place.plot(ends, [*map(fmean, known)], color=color, linewidth=1.2, label=label)
+            if len(seeds) > 1:
+                place.fill_between(ends, [*map(min, known)], [*map(max, known)], color=color, alpha=0.2, linewidth=0)
         place.axhline(chance, color=INK, linewidth=0.6, linestyle=":", label=f"chance, {chance:.3f}")
         figure.legend(loc="outside lower center", frameon=False, fontsize=8, ncols=2)
     save(figure, target.parent, name=target.name)

@@ -1,0 +1,65 @@
+"""Train and test the networks of an ablation side by side, one thread each, which on a processor is faster.
+
+    python benchmarks/ablate_side_by_side.py no-norm tanh --base as-run-2012 --seeds 0 1 2 --set training.epochs=6
+
+The runs are those of `alexrepro ablate` with the same options, which then finds them complete and prints the table.
+"""
+
+import argparse
+import multiprocessing
+import os
+from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
+
+from alexrepro.cli.choose import choose_recipe, testing_store, training_store, validation_store
+from alexrepro.engine.ablate import ablate
+from alexrepro.engine.machine import find_machine
+from alexrepro.paper.results import Views
+from alexrepro.recipes.recipe import Recipe
+from alexrepro.recipes.variations import BASE_VIEWS, find_variation
+
+
+def ablated(recipe: Recipe, views: Views, seed: int, store: Path, runs: Path) -> str:
+    """Train and test one network of one seed; a line with its errors."""
+    images = training_store(store, stores=store.parent)
+    validation = validation_store(images, stores=store.parent)
+    test = testing_store(images.manifest.dataset, classes=images.manifest.classes, stores=(store.parent,))
+    machine = find_machine("cpu", compiles=True)
+    trials = [(recipe, views)]
+    [[e]] = ablate(trials, store=images, validation=validation, test=test, runs=runs, seeds=[seed], machine=machine)
+    return f"{recipe.name} seed {seed}: top-1 {100 * e.top1_error:.2f} %, top-5 {100 * e.top5_error:.2f} %"
+
+
+def main() -> None:
+    """Train what was asked for, seed by seed, and print a line for each run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("variations", nargs="+")
+    parser.add_argument("--base", required=True)
+    parser.add_argument("--store", type=Path, required=True, help="folder of the training store")
+    parser.add_argument("--set", dest="changes", action="append", default=[])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--side-by-side", type=int, default=os.cpu_count())
+    asked = parser.parse_args()
+    images = training_store(asked.store, stores=asked.store.parent)
+    base = choose_recipe(
+        asked.base, dataset=images.manifest.dataset, changes=asked.changes, epochs=None, batch=None
+    ).for_classes(len(images.manifest.classes))
+    found = [find_variation(name) for name in asked.variations]
+    trials = [(base, BASE_VIEWS), *((variation.of(base), variation.views) for variation in found)]
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are started from here
+    pool = ProcessPoolExecutor(
+        asked.side_by_side, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=1
+    )
+    with pool:
+        waiting: list[Future[str]] = [
+            pool.submit(ablated, recipe, views, seed, asked.store, asked.runs)
+            for seed in asked.seeds
+            for recipe, views in trials
+        ]
+        for line in waiting:
+            print(line.result(), flush=True)
+
+
+if __name__ == "__main__":
+    main()
