@@ -11,6 +11,8 @@ from alexrepro.data.prepare import prepare
 from alexrepro.data.store import Store
 from alexrepro.engine import guards
 from alexrepro.engine import train as training
+from alexrepro.engine.ablate import ablate
+from alexrepro.engine.evaluation import Evaluation
 from alexrepro.engine.guards import (
     EARLY,
     EARLY_WINDOW,
@@ -52,16 +54,6 @@ def test_a_loss_at_chance_is_flat_after_some_patience() -> None:
 
 def test_a_loss_that_moves_is_not_flat() -> None:
     assert not watched([6.9 - 0.0003 * n for n in range(WINDOW)]).is_flat(PATIENCE)
-
-
-def refusal(recipe: Recipe) -> Refusal:
-    generator = torch.Generator().manual_seed(0)
-    views = 60 * torch.randn(4, 3, 224, 224, generator=generator)
-    guard = watched([3.0] * WINDOW, classes=20)
-    return flat_refusal(
-        guard, 2000, recipe=recipe, model=build(recipe.network, seed=0), views=views,
-        labels=torch.tensor([0, 1, 2, 3]), rate=0.01,
-    )  # fmt: skip
 
 
 def test_a_loss_at_chance_is_looked_at_early_and_once() -> None:
@@ -116,13 +108,16 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "READ_LOSS_EVERY", 1)
 
 
+@pytest.fixture
+def stuck(recipe: Recipe) -> Recipe:
+    return recipe.but({"training.rate": 1e-9, "training.bias_rate": 1e-9, "training.schedule": Script(()),
+                       "network.fc3.weight_std": 1e-6})  # fmt: skip
+
+
 @pytest.mark.usefixtures("impatient")
 def test_a_run_whose_loss_stays_at_chance_ends_unless_allowed(
-    stores: dict[str, Store], recipe: Recipe, tmp_path: Path
+    stores: dict[str, Store], stuck: Recipe, tmp_path: Path
 ) -> None:
-    stuck = recipe.but({"training.rate": 1e-9, "training.bias_rate": 1e-9, "training.schedule": Script(()),
-                        "network.fc3.weight_std": 1e-6})  # fmt: skip
-
     def go(runs: Path, **more: bool) -> Run:
         cpu = find_machine("cpu")
         return train(stuck, store=stores["train"], validation=None, runs=runs, seed=0, machine=cpu, **more)
@@ -130,6 +125,23 @@ def test_a_run_whose_loss_stays_at_chance_ends_unless_allowed(
     with pytest.raises(Refusal, match=r"After 6 updates the loss is 0\.693"):
         go(tmp_path / "stopped")
     assert go(tmp_path / "allowed", allow_flat_loss=True).result is not None
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_ablation_goes_on_after_a_network_that_stays_at_chance_if_allowed(
+    stores: dict[str, Store], recipe: Recipe, stuck: Recipe, tmp_path: Path
+) -> None:
+    def go(runs: Path, **more: bool) -> list[list[Evaluation]]:
+        return ablate(
+            [(stuck, "ten"), (recipe, "ten")], store=stores["train"], validation=None, test=stores["test"], runs=runs,
+            seeds=[0], machine=find_machine("cpu"), **more,
+        )  # fmt: skip
+
+    with pytest.raises(Refusal, match=r"After 6 updates the loss is 0\.693") as ended:
+        go(tmp_path / "stopped")
+    [stalled], [learned] = go(tmp_path / "allowed", allow_flat_loss=True)
+    assert "--allow-flat-loss" in ended.value.fix
+    assert (stalled.epochs, learned.epochs) == (3, 3)
 
 
 @pytest.mark.long

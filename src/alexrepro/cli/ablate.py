@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alexrepro.cli.choose import choose_recipe, testing_store, training_store, validation_store
-from alexrepro.cli.options import REPORTS, RUNS, STORES, Batch, Device, Epochs, Json, Runs, Set, StorePath, Stores
+from alexrepro.cli.options import (
+    REPORTS,
+    RUNS,
+    STORES,
+    AllowFlatLoss,
+    Batch,
+    Device,
+    Epochs,
+    Json,
+    Runs,
+    Set,
+    StorePath,
+    Stores,
+)
 from alexrepro.cli.show import print_json, print_table
 from alexrepro.engine.signals import ended_at_once
 from alexrepro.progress import say
@@ -32,6 +45,7 @@ def ablate(
     batch: Batch = None,
     changes: Set = None,
     device: Device = "auto",
+    allow_flat_loss: AllowFlatLoss = False,
     json: Json = False,
 ) -> None:
     """Train a base and its variations and print the differences.
@@ -58,7 +72,7 @@ def ablate(
     trials = [(recipe, BASE_VIEWS), *((variation.of(recipe), variation.views) for variation in chosen)]
     found = core(
         trials, store=images, validation=validation_store(images, stores=stores), test=test, runs=runs,
-        seeds=range(seeds),
+        seeds=range(seeds), allow_flat_loss=allow_flat_loss,
         machine=_machine(device, shown=len(images) * recipe.training.epochs * len(trials) * seeds),
     )  # fmt: skip
     table = delta_table(found[0], {variation.name: e for variation, e in zip(chosen, found[1:], strict=True)})

@@ -26,10 +26,12 @@ def ablate(
     runs: Path,
     seeds: Sequence[int],
     machine: Machine,
+    allow_flat_loss: bool = False,
 ) -> list[list[Evaluation]]:
     """For each recipe and the views to test it over, one evaluation per seed on the test store, in their order.
 
     Seeds go outermost, so that an interrupted ablation holds complete comparisons for the first seeds.
+    Raises Refusal as `train` does: a network whose loss stays at chance ends it all, unless that is allowed.
     """
     found: list[list[Evaluation]] = [[] for _ in trials]
     number, total = 0, len(trials) * len(seeds)
@@ -37,7 +39,10 @@ def ablate(
         for (recipe, views), evaluations in zip(trials, found, strict=True):
             number += 1
             say(f"Run {number} of {total}, seed {seed}: {recipe.name}, {recipe.says}.")
-            run = train(recipe, store=store, validation=validation, runs=runs, seed=seed, machine=machine)
+            run = train(
+                recipe, store=store, validation=validation, runs=runs, seed=seed, machine=machine,
+                allow_flat_loss=allow_flat_loss,
+            )  # fmt: skip
             evaluations.append(_saved(run, test, views) or evaluate(run, test, views=views, machine=machine))
     return found
 

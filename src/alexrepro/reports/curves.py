@@ -29,9 +29,7 @@ def by_epoch(run: Run) -> pd.DataFrame:
     """
     updates = metrics(run)
     weights = updates["images"]
-    sums = pd.DataFrame(
-        {"epoch": updates["epoch"], "updates": 1, "images": weights, "loss": updates["loss"] * weights}
-    )
+    sums = pd.DataFrame({"epoch": updates["epoch"], "updates": 1, "images": weights, "loss": updates["loss"] * weights})
     if "top1_error" in updates and updates["top1_error"].notna().all():
         sums["training_error"] = updates["top1_error"] * weights
     grouped = sums.groupby("epoch", as_index=False).sum()
