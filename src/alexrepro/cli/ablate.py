@@ -28,6 +28,7 @@ from alexrepro.recipes.variations import BASE_VIEWS, VARIATIONS, Variation, find
 
 if TYPE_CHECKING:
     from alexrepro.engine.machine import Machine
+    from alexrepro.reports.table import ResultTable
 
 
 @ended_at_once()
@@ -76,7 +77,10 @@ def ablate(
         machine=_machine(device, shown=len(images) * recipe.training.epochs * len(trials) * seeds),
     )  # fmt: skip
     table = delta_table(found[0], {variation.name: e for variation, e in zip(chosen, found[1:], strict=True)})
-    files = table.save(out)
+    _print(table, table.save(out), json)
+
+
+def _print(table: "ResultTable", files: Sequence[Path], json: bool) -> None:
     if json:
         print_json({**table.as_dict(), "files": [str(path) for path in files]})
         return
