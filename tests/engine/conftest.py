@@ -1,6 +1,7 @@
 """Small real stores for the engine: sixty-pixel pictures of two kinds, prepared as photos would be."""
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,14 @@ from alexrepro.paper.training import At, Script
 from alexrepro.recipes.recipe import Recipe
 
 IMAGES = {"train": 20, "val": 7, "test": 9}  # per class; none divides by the batch
+
+
+@pytest.fixture(scope="session", autouse=True)
+def terminal_that_is_heard() -> Iterator[None]:
+    """What tests start hears SIGHUP also where the suite itself runs under nohup, which children would inherit."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(scope="session")
