@@ -21,11 +21,13 @@ IMAGES = {"train": 20, "val": 7, "test": 9}  # per class; none divides by the ba
 
 
 @pytest.fixture(scope="session", autouse=True)
-def terminal_that_is_heard() -> Iterator[None]:
-    """What tests start hears SIGHUP also where the suite itself runs under nohup, which children would inherit."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def signals_that_are_heard() -> Iterator[None]:
+    """Signals are heard, by what tests start too, also where the suite runs under nohup or behind a shell's `&`."""
+    usual = {signal.SIGHUP: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
     yield
-    signal.signal(signal.SIGHUP, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
