@@ -17,7 +17,7 @@ from alexrepro.engine.ablate import ablate
 from alexrepro.engine.machine import find_machine
 from alexrepro.paper.results import Views
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.recipes.variations import BASE_VIEWS, find_variation
+from alexrepro.recipes.variations import find_variation, trials_of
 
 
 def ablated(recipe: Recipe, views: Views, seed: int, store: Path, runs: Path) -> str:
@@ -48,8 +48,7 @@ def main() -> None:
     base = choose_recipe(
         asked.base, dataset=images.manifest.dataset, changes=asked.changes, epochs=None, batch=None
     ).for_classes(len(images.manifest.classes))
-    found = [find_variation(name) for name in asked.variations]
-    trials = [(base, BASE_VIEWS), *((variation.of(base), variation.views) for variation in found)]
+    trials = trials_of(base, [find_variation(name) for name in asked.variations])
     os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are started from here
     pool = ProcessPoolExecutor(
         asked.side_by_side, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=1

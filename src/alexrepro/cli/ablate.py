@@ -24,7 +24,7 @@ from alexrepro.cli.options import (
 from alexrepro.cli.show import print_json, print_table
 from alexrepro.engine.signals import ended_at_once
 from alexrepro.progress import say
-from alexrepro.recipes.variations import BASE_VIEWS, VARIATIONS, Variation, find_variation
+from alexrepro.recipes.variations import VARIATIONS, Variation, find_variation, trials_of
 
 if TYPE_CHECKING:
     from alexrepro.engine.machine import Machine
@@ -70,7 +70,7 @@ def ablate(
     recipe = choose_recipe(base, dataset=manifest.dataset, changes=changes or (), epochs=epochs, batch=batch)
     recipe = recipe.for_classes(len(manifest.classes))
     test = testing_store(manifest.dataset, classes=manifest.classes, stores=(images.path.parent, stores))
-    trials = [(recipe, BASE_VIEWS), *((variation.of(recipe), variation.views) for variation in chosen)]
+    trials = trials_of(recipe, chosen)
     found = core(
         trials, store=images, validation=validation_store(images, stores=stores), test=test, runs=runs,
         seeds=range(seeds), allow_flat_loss=allow_flat_loss,

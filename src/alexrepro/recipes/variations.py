@@ -3,7 +3,7 @@
 A variation holds changes only, so that it applies to any recipe that has the fields; `ablate` says which one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -108,6 +108,11 @@ VARIATIONS = {
         Variation("no-weight-decay", "without weight decay", {"training.weight_decay": 0.0}, section="§5"),
     )
 }  # fmt: skip
+
+
+def trials_of(base: Recipe, variations: Sequence[Variation]) -> list[tuple[Recipe, results.Views]]:
+    """The base and then each variation of it, with the views to test it over."""
+    return [(base, BASE_VIEWS), *((variation.of(base), variation.views) for variation in variations)]
 
 
 def find_variation(name: str) -> Variation:
