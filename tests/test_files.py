@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.files import append, free_name, make_folder, write_bytes, write_whole
+from alexrepro.errors import Refusal
+from alexrepro.files import append, decoded, free_name, make_folder, write_bytes, write_whole
 
 from .children import exit_of, in_child
 
@@ -99,3 +100,29 @@ def test_a_free_name_is_one_that_nothing_has(tmp_path: Path) -> None:
         found.append(path.name)
 
     assert found == ["name", "name-2", "name-3"]
+
+
+TABLE = "n01440764 tench\nn01443537 caf\u00e9\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TABLE.encode(),
+        TABLE.encode("utf-8-sig"),
+        TABLE.encode("utf-16"),
+        b"\xfe\xff" + TABLE.encode("utf-16-be"),
+        TABLE.encode("utf-32"),
+        TABLE.encode("latin-1"),
+        TABLE.replace("\n", "\r\n").encode(),
+    ],
+    ids=["utf-8", "utf-8-sig", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "crlf"],
+)
+def test_a_table_reads_the_same_in_every_encoding_people_have(content: bytes) -> None:
+    assert decoded(content, name="names.txt") == TABLE
+
+
+@pytest.mark.parametrize("content", [TABLE.encode("utf-16-le"), b"\x89PNG\r\n\x1a\n\0\0"], ids=["no mark", "png"])
+def test_what_is_no_text_is_refused_by_name(content: bytes) -> None:
+    with pytest.raises(Refusal, match=r"names\.txt is not text"):
+        decoded(content, name="names.txt")

@@ -1,5 +1,6 @@
 """Writing files so that a reader sees the old content or the new, never half of it."""
 
+import codecs
 import errno
 import hashlib
 import json
@@ -11,6 +12,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from alexrepro.errors import Exit, Refusal
+
+MARKS = (  # the longer first: a mark of UTF-16 begins that of UTF-32
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a disk says that has no room for a file
 
 
@@ -58,6 +68,31 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file."""
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that somebody else wrote; see `decoded`."""
+    return decoded(path.read_bytes(), name=str(path))
+
+
+def decoded(content: bytes, *, name: str) -> str:
+    """The text in some bytes, in UTF-8, or UTF-16 or UTF-32 with a byte-order mark, or Latin-1; lines end with LF.
+
+    Every byte is a character of Latin-1, which is what old tables of names are in. Raises Refusal, naming `name`, for
+    bytes that are no text: a NUL, as in binary files and in UTF-16 without its mark.
+    """
+    encoding = next((encoding for mark, encoding in MARKS if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    if "\0" in text:
+        raise Refusal(
+            f"{name} is not text in UTF-8, Latin-1 or UTF-16 with a byte-order mark.",
+            fix=f"Save it as UTF-8, for example with: iconv -f UTF-16LE -t UTF-8 {name}",
+            exit_code=Exit.BAD_DATA,
+        )
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def append(path: Path, text: str) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 from alexrepro.data.plan import Plan
 from alexrepro.data.store import Store
 from alexrepro.data.workers import Kind, Memory, Task, Workers
+from alexrepro.processors import usable_processors
 
 MOST_WORKERS = 32  # fill over 50,000 stored JPEG a second
 AHEAD = 3  # batches that wait, filled, beside those that the workers fill
@@ -68,8 +69,7 @@ def part(images: int, share: tuple[int, int]) -> slice:
 
 def default_workers() -> int:
     """All processors that this program may use but one, which is left to the training loop; at least one."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(max(usable - 1, 1), MOST_WORKERS)
+    return min(max(usable_processors() - 1, 1), MOST_WORKERS)
 
 
 def default_kind(device: torch.device) -> Kind:

@@ -6,7 +6,6 @@ of processes.
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -28,6 +27,7 @@ from alexrepro.data.store import Store, find_stores
 from alexrepro.errors import Exit, Refusal
 from alexrepro.files import write_text
 from alexrepro.paper.training import STORED_PX, Fit
+from alexrepro.processors import usable_processors
 from alexrepro.progress import progress, say
 
 SHARD_IMAGES = 1024  # as many as a batch file of 2012 held (convdata_jpeg.py)
@@ -81,7 +81,7 @@ def prepare(
     with ExitStack() as locks:
         works = [_Work.at(found, split, out=out, form=form, locks=locks) for split in found.splits]
         for work in works:
-            work.run(processes or os.cpu_count() or 1)
+            work.run(processes or usable_processors())
         _refuse_if_bad(works, max(max_bad, found.known_bad), table=out / UNREADABLE)
         return {work.split.name: work.finish(found, out=out, name=name) for work in works}
 

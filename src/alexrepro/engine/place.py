@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from alexrepro.errors import Refusal
+from alexrepro.processors import usable_processors
 
 TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 SLURM = ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_NODELIST", "SLURM_JOB_ID")
@@ -46,8 +47,7 @@ class Place:
     @property
     def processors(self) -> int:
         """Processors for this process, if the processes of a host share them evenly."""
-        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return max(1, usable // self.local_size)
+        return max(1, usable_processors() // self.local_size)
 
     @contextmanager
     def quiet(self, *, launched_too: bool = False) -> Iterator[None]:
