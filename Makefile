@@ -21,7 +21,7 @@ MINIATURE_SAID := This is the built-in miniature, 20 classes of drawn shapes, an
 RUN_OF := $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["run"])'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup simd test test-fast test-long check fix docs lock reproduce-table1 reproduce-table2 \
+.PHONY: help setup simd test test-fast test-long test-pins cases check fix docs lock reproduce-table1 reproduce-table2 \
   reproduce-ablations reproduce-figures reproduce-figure1 reproduce-cifar reproduce-all clean
 
 help: ## List the targets
@@ -113,19 +113,25 @@ reproduce-all: reproduce-table1 reproduce-table2 reproduce-ablations reproduce-f
 	$(ALEXREPRO) report --page
 
 test: $(STAMP) ## The test suite
-	$(PYTEST) -m "not long"
+	$(PYTEST) -m "not long and not pins"
 
 test-fast: $(STAMP) ## The test suite without its slow tests
-	$(PYTEST) -m "not slow and not long"
+	$(PYTEST) -m "not slow and not long and not pins"
 
 test-long: $(STAMP) ## The tests that take minutes: hundreds of kills, long trainings
 	$(BIN)/python -m pytest -m long
+
+test-pins: $(STAMP) ## Change what each row of the ledger states, and expect one of its tests to fail; half an hour
+	$(PYTEST) -m pins tests/pins
+
+cases: $(STAMP) ## Data, disks, clusters and checkpoints as people have them, a line for each
+	$(BIN)/python tests/cases/run.py
 
 check: $(STAMP) ## Formatting, lint, types, architecture, fresh docs, spelling
 	$(BIN)/ruff format --check src tests docs benchmarks
 	$(BIN)/ruff check src tests docs benchmarks
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -m "not long" tests/test_architecture.py tests/docs
+	$(BIN)/python -m pytest -q -m "not long and not pins" tests/test_architecture.py tests/docs
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/codespell src tests docs README.md CHANGELOG.md
 
