@@ -47,6 +47,10 @@ def test_every_row_that_this_code_treats_has_a_mutation() -> None:
     assert [row for row in treated if not NUMBER[row]] == []
 
 
+def test_every_row_with_a_mutation_has_a_test() -> None:
+    assert [row for row, found in NUMBER.items() if found and not PINS[row]] == []
+
+
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=name_of)
 def test_the_text_to_change_stands_once_in_its_file(mutation: Mutation) -> None:
     text = (ROOT / "src" / "alexrepro" / mutation.file).read_text(encoding="utf-8")
@@ -57,6 +61,7 @@ def test_the_text_to_change_stands_once_in_its_file(mutation: Mutation) -> None:
 @pytest.mark.pins
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=name_of)
 def test_a_pin_fails_when_the_treatment_changes(mutation: Mutation, tmp_path: Path) -> None:
+    assert PINS[mutation.row]
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
     file = tmp_path / "src" / "alexrepro" / mutation.file
     file.write_text(file.read_text(encoding="utf-8").replace(mutation.old, mutation.new), encoding="utf-8")
