@@ -18,7 +18,7 @@ Facts = dict[str, dict[str, dict[str, str]]]  # network, stage, fact: value
 
 BASE = "as-run-2012"
 LIKE_145 = ("155", "156", "157", "158", "163", "165", "169", "170", "170-256-double", "171")
-# The layer file and the parameter file of a network; those of 153, which #155 to #171 share, are not released: #145's.
+# The layer file and the parameter file of a network. #155 to #171 share layers-153.cfg, whose layers are those of #145.
 FILES = {
     BASE: ("145", "145"), "as-run-2010": ("145", "145-2010"), "net-145f": ("145", "145"),
     "net-137-2010": ("137", "137"), "net-141-2009-2012": ("141-2009-2012", "141-2009"),

@@ -70,7 +70,7 @@ def test_a_recipe_with_a_small_input_or_another_stage_is_read_back(tmp_path: Pat
     (tmp_path / "recipe.toml").write_text(recipe.to_toml())
 
     assert from_toml(tmp_path / "recipe.toml") == recipe
-    assert recipe.network.parameters == 61_555_304  # 145 with conv6 adds 590,080 (layers-146.cfg)
+    assert recipe.network.parameters == 61_555_304  # 145 with conv6 adds 590,080 (layers-146-2009.cfg)
 
 
 def test_a_network_may_have_as_many_classes_as_it_likes() -> None:

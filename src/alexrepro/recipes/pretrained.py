@@ -1,4 +1,4 @@
-"""The sixth conv layer and its chain of pre-training over other data sets (§6; layers-141.cfg, 146, initw.py).
+"""The sixth conv layer and its chain of pre-training over other data sets (§6; layers-146-*.cfg, initw.py).
 
 `alexrepro train net-146-2009 --store fall2009 --init-from RUN` takes the stages that `training.begins_with` names from
 an earlier run: #145 -> net-146-2009 -> net-146-2011 -> net-146-2012-2011, which is the paper's 1 CNN*. Classes follow
@@ -15,7 +15,9 @@ from alexrepro.recipes.alexnet_2012 import AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.siblings import EARLY, NET_137
 
-CONV6 = Stage(name="conv6", maps=256, kernel_px=3, pad_px=1, reads="both", weight_std=0.03, bias=1.0)  # layers-146.cfg
+CONV6 = Stage(
+    name="conv6", maps=256, kernel_px=3, pad_px=1, reads="both", weight_std=0.03, bias=1.0
+)  # layers-146-2009.cfg
 BOTTLENECK = Stage(name="fc8a", kind="full", maps=2048, reads="both", order=())  # layers-146-2011.cfg: linear, 2x1024
 CONVS = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
