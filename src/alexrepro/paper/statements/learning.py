@@ -71,6 +71,7 @@ REGULARIZATION = (
         (
             "tests/model/test_layers.py::test_dropout_does_not_rescale_in_training_and_halves_in_testing",
             "tests/paper/test_network.py::test_what_follows_each_stage_is_what_the_paper_says",
+            "tests/recipes/test_catalogue.py::test_pooling_towers_and_dropout_as_run_are_the_printed_ones",
         ),
         fields=("network.dropout", "network.dropout_scales", "network.fc6.order", "network.fc7.order"),
         note="What it does to overfitting and to the number of updates: P54 and P55.",
