@@ -113,8 +113,9 @@ def _fidelity() -> str:
         "Every field in which `as-run-2012` differs from `as-printed`:",
         _difference_table(AS_PRINTED, AS_RUN_2012),
         "## Every cited field",
-        "A § is a section of the paper; a file is one of the released 2012 code; `silent, chosen` marks what no\n"
-        "source says. `none` means that the recipe has no such part. Values in bold differ from the text.",
+        "A § is a section of the paper; a file is one of the released 2012 code, or of cuda-convnet where it says so:\n"
+        "its kernels were not released with it. `silent, chosen` marks what no source says. `none` means that the\n"
+        "recipe has no such part. Values in bold differ from the text.",
         markdown_table(("field", "as printed", "as run in 2012", "source", "says"), map(_field_row, rows["fields"])),
         "## Errors that the authors printed",
         markdown_table(
@@ -124,9 +125,9 @@ def _fidelity() -> str:
         "In points, the variation minus the paper's network. The split is the one of the notes; the text names none.",
         markdown_table(("change", "section", "split", "top-1 / top-5", "says"), map(_delta_row, rows["deltas"])),
         "## Results noted in the released code",
-        "From the parameter files `layer-params-<config>.cfg`.",
         markdown_table(
-            ("config", "says", "split", "views", "epochs", "top-1", "top-5", "loss"), map(_logged_row, rows["logged"])
+            ("config", "file", "says", "split", "views", "epochs", "top-1", "top-5", "loss"),
+            map(_logged_row, rows["logged"]),
         ),
         "## Entries of the challenge of 2012",
         "From the official results page; the networks are those that the name of the submitted file lists.",
@@ -182,7 +183,7 @@ def _delta_row(row: Row) -> list[str]:
 def _logged_row(row: Row) -> list[str]:
     errors = [percent(row["top1_error"], 2), percent(row["top5_error"], 2)]
     where = [row["split"], row["views"] or "not said", row["epochs"]]
-    return [row["config"], row["says"], *where, *errors, str(row["loss"] or "–")]
+    return [row["config"], row["source"], row["says"], *where, *errors, str(row["loss"] or "–")]
 
 
 def _submitted_row(row: Row) -> list[str]:

@@ -8,6 +8,14 @@ import pytest
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The option by which the recipes are compared with the released 2012 files themselves."""
+    parser.addoption(
+        "--released-2012", type=Path, metavar="PATH",
+        help="folder of the released 2012 code, or a table of its settings: compare the recipes with it",
+    )  # fmt: skip
+
+
 @pytest.fixture(autouse=True)
 def one_torch_thread() -> None:
     """One thread where torch is loaded, so that sums have one order; torch is never loaded for this."""

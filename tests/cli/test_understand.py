@@ -221,7 +221,7 @@ def test_recipes_diff_of_a_recipe_and_itself_says_so() -> None:
         (["describe", "as-run-2021"], "alexrepro: There is no recipe as-run-2021; did you mean as-run-2012?"),
         (["recipes", "show", "tinny"], "alexrepro: There is no recipe tinny; did you mean tiny?"),
         (["recipes", "diff", "tiny", "x9"], "alexrepro: There is no recipe x9."),
-        (["facts", "P52"], "alexrepro: There is no statement P52."),
+        (["facts", "P99"], "alexrepro: There is no statement P99."),
         (
             ["describe", "--set", "network.pool_pxx=2"],
             "alexrepro: Network has no field 'pool_pxx'; did you mean 'pool'?",

@@ -53,7 +53,9 @@ def expected_views(images: torch.Tensor, pixels: Pixels, augmentation: Augmentat
             view = view - mean[:, y : y + SIDE, x : x + SIDE]
             view = view[:, :, ::-1] if mirror else view
         else:
-            view = (view[:, :, ::-1] if mirror else view) - mean[:, 1 : 1 + SIDE, 1 : 1 + SIDE]
+            central = mean[:, 1 : 1 + SIDE, 1 : 1 + SIDE]
+            subtracted = {"central": central, "channel": mean.mean((1, 2))[:, None, None], "scalar": mean.mean()}
+            view = (view[:, :, ::-1] if mirror else view) - subtracted[augmentation.mean]
         if augmentation.color_shift:
             deviations = np.sqrt(pixels.eigenvalues.double().numpy()) * 255
             noise = pixels.eigenvectors.double().numpy() @ (augmentation.color_shift.std * draw * deviations)
@@ -68,8 +70,10 @@ def expected_views(images: torch.Tensor, pixels: Pixels, augmentation: Augmentat
         Augmentation(color_shift=None),
         Augmentation(),
         Augmentation(mean="central", color_shift=ColorShift(divide_by=1.1)),
+        Augmentation(mean="channel"),
+        Augmentation(mean="scalar", color_shift=ColorShift(divide_by=1.1)),
     ],
-    ids=["no shift", "as printed", "as run"],
+    ids=["no shift", "as printed", "as run", "one mean a channel", "one mean"],
 )
 def test_training_views_equal_the_reference(images: torch.Tensor, pixels: Pixels, augmentation: Augmentation) -> None:
     found = shown(images, pixels, augmentation)
@@ -112,7 +116,7 @@ def test_ten_views_are_torchvisions_in_another_order(whole: int, side: int) -> N
     assert torch.equal(found, torch.stack(TenCrop(side)(photo))[[0, 1, 4, 2, 3, 6, 5, 9, 8, 7]])
 
 
-@pytest.mark.parametrize("mean", ["aligned", "central", "channel"])
+@pytest.mark.parametrize("mean", ["aligned", "central", "channel", "scalar"])
 def test_testing_views_are_the_ten_views_minus_the_mean(images: torch.Tensor, pixels: Pixels, mean: str) -> None:
     augmentation = Augmentation(mean=mean)  # type: ignore[arg-type]
 
@@ -124,6 +128,7 @@ def test_testing_views_are_the_ten_views_minus_the_mean(images: torch.Tensor, pi
         "aligned": ten_views(pixels.mean_image[None], SIDE),
         "central": centre_view(pixels.mean_image, SIDE).expand(1, 10, 3, SIDE, SIDE),
         "channel": pixels.mean_image.mean((1, 2))[:, None, None].expand(1, 10, 3, SIDE, SIDE),
+        "scalar": pixels.mean_image.mean(),
     }
     assert torch.equal(found, ten_views(images, SIDE).float() - means[mean])
 

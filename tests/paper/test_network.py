@@ -26,8 +26,12 @@ def test_there_are_60_965_224_parameters_which_print_as_60_million() -> None:
     assert Network().parameters == 60_965_224
 
 
-def test_there_are_659_272_neurons_which_print_as_650_000() -> None:
+def test_there_are_659_272_neurons_which_round_to_660_000() -> None:
     assert Network().neurons == 659_272
+
+
+def test_the_input_has_150_528_values() -> None:
+    assert Network().channels * Network().input_px ** 2 == 150_528
 
 
 def test_a_view_takes_724_406_816_multiply_adds() -> None:

@@ -95,5 +95,19 @@ def test_the_same_configuration_is_noted_once_for_each_way_of_looking() -> None:
     assert len(set(keys)) == len(keys)
 
 
-def test_a_note_cites_its_parameter_file() -> None:
-    assert str(logged("145").cites) == "layer-params-145.cfg"
+# The parameter files of the released code that hold results.
+WITH_RESULTS = {
+    "inet-5layer-conv94-2gpu", "98-16kinit", "106", "112", "118", "120", "120-2012", "131", "131-2009", "135", "137",
+    "141-2009", "145", "145-2010", "145-half", "146-2012-2009", "146-2012-2011", "147", "148", "150", "155", "156",
+    "157", "158", "160", "162", "163", "165", "166", "167", "169", "170", "170-256-double", "170-quant", "171", "174",
+    "175", "177", "178", "2009-101",
+}  # fmt: skip
+
+
+def test_notes_cite_parameter_files_that_were_released() -> None:
+    assert {str(entry.cites.source) for entry in LOGGED} == {f"layer-params-{name}.cfg" for name in WITH_RESULTS}
+
+
+def test_a_run_on_other_data_cites_the_file_of_its_network() -> None:
+    assert logged("137-2010").cites.source == "layer-params-137.cfg"
+    assert logged("141-2009-2012").cites.source == "layer-params-141-2009.cfg"

@@ -37,5 +37,5 @@ def test_the_color_shift_has_the_printed_deviation() -> None:
 
 
 @pytest.mark.parametrize(("images", "updates"), [(1_281_167, 10_010), (1_261_406, 9_855)], ids=["2012", "2010"])
-def test_the_released_training_splits_make_the_updates_of_the_notes(images: int, updates: int) -> None:
+def test_an_epoch_of_2012_has_10_010_updates_and_one_of_2010_has_9_855(images: int, updates: int) -> None:
     assert ceil(images / Training().batch) == updates

@@ -55,7 +55,8 @@ def test_the_network_of_2011_has_a_linear_layer_before_its_outputs() -> None:
         ("net-146-2012-2011", 9, 1e-3, 0.0, True),
         ("net-146-2012-2011", 22, 1e-4, 0.0, True),
         ("net-146-2012-2011", 42, 1e-5, 0.0, False),
-        ("net-146-2009", 3, 1e-3, 1e-3, True),
+        ("net-146-2009", 1, 1e-2, 1e-3, True),
+        ("net-146-2009", 2, 1e-3, 1e-3, True),  # 2.1600: the 1,600th of some 8,700 batch files of epoch 2
         ("net-141-2009-half", 26, 1e-5, 0.0, False),
     ],
 )
@@ -67,6 +68,61 @@ def test_rates_are_those_of_the_notes(name: str, epoch: int, general: float, con
     assert found.general == pytest.approx(general, rel=1e-12)
     assert found.weights["conv1"] == pytest.approx(conv1, rel=1e-12)
     assert found.has_color_shift is shift
+
+
+# epoch, rate of the biases of fc8 and of conv1: the first rate and formula of a file, or its end and the first drop
+@pytest.mark.parametrize(
+    ("name", "epoch", "general", "conv1"),
+    [
+        ("net-147", 22, 0.02, 0.02),
+        ("net-147", 23, 0.002, 0.002),
+        ("net-141-2009-2012", 13, 0.002, 0.002),
+        ("net-145-half", 20, 0.02, 0.002),
+        ("net-145-half", 72, 0.02, 0.0),
+        ("net-145-half", 79, 0.02, 0.002),
+        ("net-155", 1, 0.04, 0.04),
+        ("net-155", 95, 0.04 / 4000, 0.0),
+        ("net-163", 95, 0.02 / 1000, 0.0),
+        ("net-165", 48, 0.02, 0.02),
+        ("net-165", 49, 0.002, 0.002),
+        ("net-170-256-double", 84, 0.004, 0.0),
+    ],
+)
+def test_rates_of_the_biases_are_those_of_the_files(name: str, epoch: int, general: float, conv1: float) -> None:
+    recipe = of(name)
+
+    found = rates_at(recipe.training, recipe.network.stages, epoch=epoch, errors=()).biases
+
+    assert (found["fc8"], found["conv1"]) == (pytest.approx(general, rel=1e-12), pytest.approx(conv1, rel=1e-12))
+
+
+def test_biases_and_weights_of_155_fall_by_the_same_factor() -> None:
+    recipe = of("net-155")
+    rates = [
+        rates_at(recipe.training, recipe.network.stages, epoch=epoch, errors=())
+        for epoch in range(1, recipe.training.epochs + 1)
+    ]
+
+    assert [r.biases["fc8"] / r.weights["fc8"] for r in rates] == pytest.approx([2.0] * 95, rel=1e-12)
+
+
+def test_145f_follows_145_where_its_notes_end() -> None:
+    ours, theirs = (of(name).training.schedule.at for name in ("net-145f", "as-run-2012"))
+
+    assert [line.epoch for line in ours] == [19, 47, 67, 67, 72, 79]  # noted; then #145's
+    assert [line.epoch for line in theirs[2:]] == [67, 67, 72, 79]
+
+
+def test_half_of_2009_was_trained_on_from_a_higher_rate_after_28_epochs() -> None:
+    recipe = of("net-141-2009-half")
+    rates = {
+        epoch: rates_at(recipe.training, recipe.network.stages, epoch=epoch, errors=())
+        for epoch in (28, 29, recipe.training.epochs)
+    }
+
+    assert [rate.general for rate in rates.values()] == pytest.approx([1e-5, 1e-3, 1e-4], rel=1e-12)
+    assert [rate.weights["conv2"] for rate in rates.values()] == pytest.approx([0.0, 1e-3, 1e-4], rel=1e-12)
+    assert [rate.has_color_shift for rate in rates.values()] == [False, True, True]
 
 
 def test_the_levels_of_170_are_its_quarters() -> None:

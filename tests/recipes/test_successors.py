@@ -20,8 +20,13 @@ def test_a_successor_has_the_parameters_of_its_published_weights(name: str, para
 
 @pytest.mark.parametrize(
     ("name", "digest"),
-    [("as-printed", "7674a7"), ("as-run-2012", "713385"), ("as-run-2010", "ca8da4"), ("tiny", "037c30")],
-)
+    [
+        ("as-printed", "7674a7"), ("as-run-2012", "713385"), ("as-run-2010", "ca8da4"), ("tiny", "037c30"),
+        ("cifar-18pct", "55ce91"), ("cifar-13pct", "70d11f"), ("cifar-13pct-norm", "2463a9"), ("cifar-11pct", "c8b37b"),
+        ("figure-1-relu", "af7e02"), ("figure-1-tanh", "a64586"), ("figure-1-relu-b", "8f1fd9"),
+        ("figure-1-tanh-b", "b6b8cf"),
+    ],
+)  # fmt: skip
 def test_run_folders_of_2012_keep_their_names(name: str, digest: str) -> None:
     assert CATALOGUE[name].recipe.digest == digest
 

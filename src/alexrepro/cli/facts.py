@@ -12,7 +12,7 @@ from alexrepro.recipes.ledger import Row, ledger, shown
 
 def facts(
     statement: Annotated[
-        str, typer.Argument(help="Show one statement in full: P1 to P51, S1 onward.", show_default=False)
+        str, typer.Argument(help="Show one statement in full: P1 to P57, S1 onward.", show_default=False)
     ] = "",
     json: Json = False,
 ) -> None:

@@ -12,7 +12,7 @@ from alexrepro.data.decode import Pixels
 from alexrepro.paper.training import STORED_PX, Fit
 
 MOST_ELONGATED = 16  # long side over short side; 3.4 is the greatest in a sample of 1000 photos
-CANVAS_RGB = (123, 117, 104)  # the mean of ImageNet, rounded; the padding's own mean of 2012 is not known (chosen)
+CANVAS_GRAY = 114  # the mean of ImageNet over all channels, rounded; the number of 2012 is not released (chosen)
 FILTER = "torch uint8 antialias, bilinear to shrink and bicubic to enlarge"
 
 
@@ -21,7 +21,7 @@ def rule(side_px: int = STORED_PX, fit: Fit = "cropped") -> str:
     if fit == "warped":
         return f"both sides {side_px} px, whatever the shape; {FILTER}"
     if fit == "padded":
-        return f"long side {side_px} px, short side rounded half up; {FILTER}; in the middle of {CANVAS_RGB}"
+        return f"long side {side_px} px, short side rounded half up; {FILTER}; in the middle of gray {CANVAS_GRAY}"
     return (
         f"short side {side_px} px, long side rounded half up; {FILTER}; central {side_px}x{side_px}, "
         "offsets rounded down"
@@ -32,7 +32,7 @@ def square(pixels: Pixels, side_px: int = STORED_PX, fit: Fit = "cropped") -> Pi
     """The square of an image: uint8 (H, W, 3) -> uint8 (S, S, 3), a new array.
 
     cropped: the central square after the short side is brought to side_px (§2). warped: both sides, whatever the shape
-    (Caffe's examples). padded: the whole image, its long side brought to side_px, on a canvas of one color
+    (Caffe's examples). padded: the whole image, its long side brought to side_px, on a gray canvas
     (convdata_jpeg.py, networks on "full" images).
     """
     pixels = _without_far_ends(pixels)
@@ -59,8 +59,7 @@ def _resized(pixels: Pixels, size: tuple[int, int]) -> Tensor:
 
 
 def _on_canvas(image: Tensor, side_px: int) -> Pixels:
-    canvas = np.empty((side_px, side_px, 3), dtype=np.uint8)
-    canvas[:] = CANVAS_RGB
+    canvas = np.full((side_px, side_px, 3), CANVAS_GRAY, dtype=np.uint8)
     height, width = image.shape[2:]
     top, left = (side_px - height) // 2, (side_px - width) // 2
     canvas[top : top + height, left : left + width] = image[0].permute(1, 2, 0).numpy()

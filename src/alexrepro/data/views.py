@@ -41,7 +41,7 @@ def training_view(
 
     crops: uint8 (B, 3, S, S); offsets_px: (B, 2) y and x of each crop; mirrored: bool (B,); colors: (B, 3).
     The central mean is subtracted after mirroring (convdata_jpeg.py), the aligned one from the pixels it belongs to;
-    one mean a channel is the same everywhere.
+    one mean a channel and one for all channels are the same everywhere.
     """
     side_px = crops.shape[-1]
     mean = None if augmentation.mean == "aligned" else _in_rows(_one_mean(pixels, augmentation, side_px)[None])
@@ -148,10 +148,13 @@ def testing_views(
 
 
 def _one_mean(pixels: Pixels, augmentation: Augmentation, side_px: int) -> Tensor:
-    """The mean that every view of a recipe shares: the central part of the mean image, or one value a channel."""
+    """The mean that every view of a recipe shares: the central part of the mean image, or what that averages to."""
+    central = centre_view(pixels.mean_image, side_px)  # (3, S, S)
+    if augmentation.mean == "scalar":
+        return pixels.mean_image.mean().expand_as(central)
     if augmentation.mean == "channel":
-        return pixels.mean_image.mean((1, 2), keepdim=True)
-    return centre_view(pixels.mean_image, side_px)
+        return pixels.mean_image.mean((1, 2), keepdim=True).expand_as(central)
+    return central
 
 
 def _mean_at(mean_image: Tensor, offsets_px: Tensor, side_px: int) -> Tensor:

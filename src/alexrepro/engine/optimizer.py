@@ -41,7 +41,7 @@ class Momentum:
     def step(self, rates: Rates) -> None:
         """Update every parameter from its gradient, then clear the gradients.
 
-        Gradients are means over the batch, as the cross entropy gives them (data.cu divides by the cases).
+        Gradients are means over the batch, as the cross entropy gives them (layer.cu bpropWeights divides by cases).
         """
         moving = [name for name in self.kernels if _rate(rates, name) > 0]
         factors = [self._rate_and_shrink(rates, name) for name in moving]

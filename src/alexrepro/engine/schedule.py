@@ -33,11 +33,12 @@ def rates_at(training: Training, stages: Sequence[Stage], *, epoch: int, errors:
         weights = {s.name: training.rate * s.rate_factor * share for s in stages}
         return Rates(weights, {s.name: training.bias_rate * share for s in stages}, has_color_shift=True)
     lines = _lines_until(training.schedule, epoch)
-    start = training.rate
+    start, bias_start = training.rate, training.bias_rate
     if isinstance(training.schedule, Decay):
         start = training.schedule.rate_at(epoch, start=start, epochs=training.epochs)
+        bias_start = training.schedule.bias_rate_at(epoch, start=bias_start, epochs=training.epochs)
     rates = {s.name: _last(lines, s.name, "rate", start) for s in stages}
-    biases = {s.name: _last(lines, s.name, "bias_rate", training.bias_rate) for s in stages}
+    biases = {s.name: _last(lines, s.name, "bias_rate", bias_start) for s in stages}
     shifts = [line.color_shift for line in lines if line.color_shift is not None]
     return Rates(
         {s.name: rates[s.name] * s.rate_factor for s in stages}, biases, has_color_shift=shifts[-1] if shifts else True

@@ -98,7 +98,7 @@ class AlexNet(nn.Module):
                 generator = torch.Generator(parameter.device).manual_seed(key(key_of_step, stage.name))
                 chances = torch.rand(batch, *layers.dropped, generator=generator, device=parameter.device)
                 units = chances[rows].chunk(layers.wire.processes, dim=1)[layers.wire.index]
-                masks[stage.name] = (units >= self.network.dropout).to(parameter.dtype)
+                masks[stage.name] = (units >= self.network.dropout_of(stage)).to(parameter.dtype)
         return masks
 
 

@@ -57,7 +57,7 @@ class Kernels(nn.Module):
         """(B, C, H, W) -> (B, maps, H', W'), or (B, maps) after a full connection."""
         if self.stage.kind == "full":
             return self._full(x.flatten(1))
-        if self.pad_after_px:  # conv1: 1 + ceil((224 - 11) / 4) = 55 needs 3 zeros right and below (filter_acts.cu)
+        if self.pad_after_px:  # conv1: 1 + ceil((224 - 11) / 4) = 55 needs 3 zeros right and below
             x = F.pad(x, (0, self.pad_after_px, 0, self.pad_after_px))
         return F.conv2d(x, self.weight, self.bias, self.stage.stride_px, self.stage.pad_px, groups=self.groups)
 
@@ -69,7 +69,7 @@ class Kernels(nn.Module):
 
 
 class SideKernels(nn.Module):
-    """What a stage sees of the view itself, blurred and made small (#120 to #141)."""
+    """What a stage sees of the view itself, blurred and made small (networks up to #141)."""
 
     gaussian: Tensor
 
@@ -167,7 +167,8 @@ class StageLayers(nn.Module):
             case "pool":
                 return nn.MaxPool2d(network.pool.size_px, network.pool.stride_px, ceil_mode=True)
             case "dropout":
-                return Dropout(network.dropout, network.dropout_scales) if network.dropout else None
+                rate = network.dropout_of(stage)
+                return Dropout(rate, network.dropout_scales) if rate else None
 
     def _norm(self, norm: Norm, towers: int, maps: int) -> nn.Module:
         processes = self.wire.processes

@@ -1,4 +1,4 @@
-"""Results noted in the released 2012 code, by parameter file (`layer-params-<config>.cfg`), and what was submitted.
+"""Results noted in the released 2012 code, by the run whose parameter file holds the note, and what was submitted.
 
 Errors are fractions, with five or six digits where the paper prints the result itself and four elsewhere. The
 epochs of the schedules are in `recipes/catalogue.py`.
@@ -10,6 +10,11 @@ from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import TEST_2010, TEST_2012, VAL_2010, VAL_2012, Views
 
 HELD_OUT_2009 = "fall2009-held-out"
+# Whose notes stand in the parameter file of another name.
+FILES = {
+    "conv94-2gpu": "inet-5layer-conv94-2gpu", "106b": "106", "137-2010": "137", "141-2009-2010": "141-2009",
+    "141-2009-2012": "141-2009", "170-fade": "170", "170-fade-0.15": "170", "178-domax31": "178",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Logged:
     @property
     def cites(self) -> Citation:
         """The file that holds the note."""
-        return Citation(f"layer-params-{self.config}.cfg", self.part)
+        return Citation(f"layer-params-{FILES.get(self.config, self.config)}.cfg", self.part)
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,7 @@ class Norm:
     alpha: float = cited(1e-4, "§3.3", "α = 10⁻⁴")
     beta: float = cited(0.75, "§3.3", "β = 0.75")
     divide_alpha_by_n: bool = cited(False, "§3.3", "α multiplies the plain sum; layer.py NormLayerParser divides by n")
-    per_tower: bool = cited(
-        False, "§3.3", "N counts all maps of the layer; in layers-145.cfg windows stop at the tower"
-    )
+    per_tower: bool = cited(False, "§3.3", "N counts all maps of the layer; in layers-145.cfg, those of its tower")
 
     @property
     def coefficient(self) -> float:
@@ -39,7 +37,7 @@ class SameMapNorm:
     """The unreported norm after conv2's: x / (k + c · sum of squares over a square of the same map)^β."""
 
     size_px: int = cited(5, "layers-145.cfg [cnorm2]", "5×5 neighborhood")
-    k: float = cited(1.0, "layer.py NormLayerParser", "minDiv defaults to 1")
+    k: float = cited(1.0, "cuda-convnet conv_util.cu", "fixed in the kernel; layer.py reads minDiv for cmrnorm only")
     alpha: float = cited(1e-3, "layer-params-145.cfg [cnorm2]", "scale 0.001, divided by the 25 pixels")
     beta: float = cited(0.75, "layer-params-145.cfg [cnorm2]", "pow 0.75")
 
@@ -51,7 +49,7 @@ class SameMapNorm:
 
 @dataclass(frozen=True)
 class SideInput:
-    """A blurred copy of the view, every fourth pixel of it, that networks before #145 added to conv2's input (#120)."""
+    """A blurred copy of the view, every fourth pixel of it, that networks up to #141 added to conv2's input."""
 
     stage: str = cited("conv2", "layers-120.cfg", "conv2 of both towers")
     taps: int = cited(9, "layers-120.cfg", "Gaussian of 9 taps in each direction, zero outside the view")
@@ -60,7 +58,7 @@ class SideInput:
     first_px: int = cited(2, "layers-120.cfg", "beginning with pixel 2")
     kernel_px: int = cited(5, "layers-120.cfg", "5×5 kernels over all three colors")
     stride_px: int = cited(2, "layers-120.cfg", "so that 56 pixels give conv2's 27")
-    weight_std: float = cited(0.01, "silent, chosen", "as conv2's own kernels")
+    weight_std: float = cited(0.01, "layers-120.cfg [conv2a]", "initW=0.01,0.01: as conv2's own kernels")
 
     def side_px(self, input_px: int) -> int:
         """Side of the small copy: 56 for a view of 224."""
@@ -95,6 +93,7 @@ class Stage:
     bias: float = cited(0.0, "§5", "1 in conv2, conv4, conv5 and the hidden full layers; 0 in the remaining layers")
     rate_factor: float = cited(1.0, "§5", "an equal learning rate for all layers")
     decay_factor: float = cited(1.0, "layer-params-145.cfg", "wc = 0.0005 on every weight matrix")
+    dropout: float | None = cited(None, "§4.2", "none: network.dropout; layers-177.cfg has keep=0.8 over conv4")
 
 
 @dataclass(frozen=True)
@@ -151,11 +150,9 @@ class Network:
     response: Literal["relu", "tanh"] = cited("relu", "§3.1", "f(x) = max(0, x)")
     norm: Norm | None = cited(Norm(), "§3.3", "response normalization after the first and second layers")
     same_map_norm: SameMapNorm | None = cited(None, "§3.3", "not in the paper; layers-145.cfg [cnorm2] has one")
-    side_input: SideInput | None = cited(
-        None, "§3.5", "conv1 alone reads the image; the networks of #120 to #141 had one"
-    )
+    side_input: SideInput | None = cited(None, "§3.5", "conv1 alone reads the image; networks up to #141 had one")
     pool: Pool = cited(Pool(), "§3.4", "overlapping max pooling")
-    dropout: float = cited(0.5, "§4.2", "probability of setting a hidden neuron to zero; 0 turns it off")
+    dropout: float = cited(0.5, "§4.2", "probability of setting a hidden neuron to zero; 0 turns it off everywhere")
     dropout_scales: Literal["testing", "training"] = cited(
         "testing", "§4.2", "outputs times 0.5 at test time; later networks divide the kept ones in training instead"
     )
@@ -179,7 +176,7 @@ class Network:
         return 1 + (-(-room_px // stage.stride_px) if self.rounding == "up" else room_px // stage.stride_px)
 
     def pad_after_px(self, stage: Stage, input_px: int) -> int:
-        """Zeros that the rounding up adds on the right and below only: 3 for conv1 (filter_acts.cu)."""
+        """Zeros that the rounding up adds on the right and below only: 3 for conv1 (cuda-convnet filter_acts.cu)."""
         seen_px = (self.conv_output_px(stage, input_px) - 1) * stage.stride_px + stage.kernel_px
         return max(0, seen_px - input_px - 2 * stage.pad_px)
 
@@ -195,6 +192,10 @@ class Network:
         before = stage.order[: stage.order.index("dropout")]
         return self._pooled(replace(stage, order=before), self._output(stage, size))
 
+    def dropout_of(self, stage: Stage) -> float:
+        """The probability with which a stage's dropout sets a unit to zero: its own, or that of the network."""
+        return self.dropout if stage.dropout is None or not self.dropout else stage.dropout
+
     def groups(self, stage: Stage) -> int:
         """Towers that read only their own maps; 1 when each sees everything."""
         return self.towers if stage.reads == "own" else 1
@@ -205,9 +206,8 @@ class Network:
         pooled = [(stage, size) for stage, size in self.inputs() if "pool" in stage.order]
         if pooled:
             stage, size = pooled[-1]
-            place = 1 + self.stages.index(stage)
-            name = f"pool{stage.name.removeprefix('conv')}"
-            found.insert(place, Layer(name, self._pooled(stage, self._output(stage, size))))
+            layer = Layer(f"pool{stage.name.removeprefix('conv')}", self._pooled(stage, self._output(stage, size)))
+            found.insert(1 + self.stages.index(stage), layer)
         return tuple(found)
 
     @property

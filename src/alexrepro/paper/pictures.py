@@ -6,8 +6,8 @@ from alexrepro.paper.results import CAPTION_CONV1_NEURONS
 FIGURE_1_TRAINING_ERROR = 0.25
 FIGURE_1_TIMES_SOONER = 6
 FIGURE_1_HIGHEST_ERROR = 0.75  # where its axis ends
-PARAMETERS = "60 million"  # §1
-NEURONS = "650,000"  # §1
+PARAMETERS = "60 million"  # abstract
+NEURONS = "650,000"  # abstract
 # Figure 2's caption, stage by stage.
 CAPTION_NEURONS = {
     "conv1": CAPTION_CONV1_NEURONS,

@@ -49,7 +49,7 @@ SIFT_FVS = Reported(
 )
 CNN_2010 = Reported("cnn", "CNN", TEST_2010, "ten", 0.375, 0.170, Citation("§6", "Table 1"))
 CNN_2010_CENTRE = Reported(
-    "cnn-centre", "CNN, centre view", TEST_2010, "centre", 0.390, 0.183, Citation("§6", "footnote 4")
+    "cnn-centre", "CNN, centre view", TEST_2010, "centre", 0.390, 0.183, Citation("§6", "footnote 5")
 )
 CAPTION_CONV1_NEURONS = 253_440  # Figure 2's caption; 55 × 48 × 96, where 55 × 55 × 96 is meant
 TABLE_1 = (SPARSE_CODING, SIFT_FVS, CNN_2010)

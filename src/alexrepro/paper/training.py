@@ -35,23 +35,35 @@ class Script:
 
 @dataclass(frozen=True)
 class Decay:
-    """The author's later schedules: the general rate falls by equal factors, the rest is written down as in a Script.
+    """The author's later schedules: the rates fall by equal factors, the rest is written down as in a Script.
 
-    It reaches `end` in as many levels of equal length, or, with no number of levels, by a little every epoch.
+    A rate reaches its end in as many levels of equal length, or, with no number of levels, by a little every epoch.
     """
 
-    end: float = cited(4e-5, "layer-params-170.cfg", "base 0.01, in all divided by 250")
-    levels: int | None = cited(4, "layer-params-170.cfg", "dexp: 4 levels, the last one the end; none: exp")
+    end: float = cited(4e-5, "layer-params-170.cfg schedW", "base 0.01, in all divided by 250")
+    levels: int | None = cited(4, "layer-params-170.cfg schedW", "dexp: 4 levels, the last one the end; none: exp")
+    bias_end: float = cited(2e-3, "layer-params-170.cfg schedB", "base 0.02, in all divided by 10")
+    bias_levels: int | None = cited(2, "layer-params-170.cfg schedB", "dexp: 2 levels, the last one the end; none: exp")
     at: tuple[At, ...] = ()
 
     def rate_at(self, epoch: int, *, start: float, epochs: int) -> float:
-        """The general rate of an epoch, counted from 1."""
-        if self.levels is None:
-            share = (epoch - 1) / max(1, epochs - 1)
-        else:
-            share = min((epoch - 1) * self.levels // epochs, self.levels - 1) / max(1, self.levels - 1)
-        rate: float = start * (self.end / start) ** share
-        return rate
+        """The general rate of the weights in an epoch, counted from 1."""
+        return _decayed(start, self.end, self.levels, (epoch - 1, epochs))
+
+    def bias_rate_at(self, epoch: int, *, start: float, epochs: int) -> float:
+        """The general rate of the biases in an epoch, counted from 1."""
+        return _decayed(start, self.bias_end, self.bias_levels, (epoch - 1, epochs))
+
+
+def _decayed(start: float, end: float, levels: int | None, progress: tuple[int, int]) -> float:
+    """A rate after so many of all epochs, on its way from the start to the end (lr.cu ExpLRS, DiscreteExpLRS)."""
+    done, epochs = progress
+    if levels is None:
+        share = done / max(1, epochs - 1)
+    else:
+        share = min(done * levels // epochs, levels - 1) / max(1, levels - 1)
+    rate: float = start * (end / start) ** share
+    return rate
 
 
 @dataclass(frozen=True)
@@ -111,9 +123,10 @@ class Augmentation:
     square: Fit = cited(
         "cropped", "§2", "then the central patch; warped: both sides alike; padded: the whole image (convdata_jpeg.py)"
     )
-    mean: Literal["aligned", "central", "channel"] = cited(
+    mean: Literal["aligned", "central", "channel", "scalar"] = cited(
         "aligned",
         "§2",
-        "each pixel minus its mean; convdata_jpeg.py subtracts the central part from every crop, or one mean a channel",
+        "each pixel minus its mean; convdata_jpeg.py subtracts the central part from every crop, or one number from "
+        "every pixel (scalar); channel: one mean a channel, as torchvision",
     )
     color_shift: ColorShift | None = cited(ColorShift(), "§4.1", "alter the intensities of the RGB channels")

@@ -72,6 +72,7 @@ def _of_stage(stage: Stage, path: str) -> Iterator[Check]:
     yield f"{path}.pad_px", stage.pad_px >= 0, "be 0 or more"
     yield f"{path}.order", len(set(stage.order)) == len(stage.order), "name each operation once"
     yield f"{path}.weight_std", _is_rate(stage.weight_std), "be 0 or more"
+    yield f"{path}.dropout", stage.dropout is None or 0 <= stage.dropout < 1, "be 0 or more and below 1, or none"
 
 
 def _of_training(training: Training) -> Iterator[Check]:
@@ -85,9 +86,11 @@ def _of_training(training: Training) -> Iterator[Check]:
         yield "training.schedule.patience_epochs", training.schedule.patience_epochs >= 1, "be 1 or more"
         return
     if isinstance(training.schedule, Decay):
-        levels = training.schedule.levels
-        yield "training.schedule.end", training.schedule.end > 0 and training.rate > 0, "be above 0, as the first rate"
-        yield "training.schedule.levels", levels is None or levels >= 2, "be 2 or more, or none"
+        falling = {"": training.rate, "bias_": training.bias_rate}
+        for kind, first in falling.items():
+            end, levels = (getattr(training.schedule, f"{kind}{name}") for name in ("end", "levels"))
+            yield f"training.schedule.{kind}end", end > 0 and first > 0, f"be above 0, as training.{kind}rate"
+            yield f"training.schedule.{kind}levels", levels is None or levels >= 2, "be 2 or more, or none"
     rates = [rate for line in training.schedule.at for rate in (line.rate, line.bias_rate) if rate is not None]
     yield "training.schedule.at", all(map(_is_rate, rates)), "have rates of 0 or more"
 

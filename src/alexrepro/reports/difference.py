@@ -14,7 +14,7 @@ from alexrepro.reports.rows import beyond_verdict
 from alexrepro.reports.table import COUNT, FRACTION, TEXT, Cell, images_and_seeds, place
 from alexrepro.reports.verdict import Verdict
 
-# The printed differences are those of the notes on ten views, rounded; footnote 4 says where the paper means another.
+# The printed differences are those of the notes on ten views, rounded; footnote 5 says where the paper means another.
 PRINTED_VIEWS: Views = "ten"
 IntervalKind = Literal["paired", "unpaired"]
 INTERVALS: Mapping[IntervalKind, str] = {

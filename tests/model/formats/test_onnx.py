@@ -33,6 +33,9 @@ RECIPES = {
     "whole windows": narrow(AS_PRINTED).but(STRONG),
     "pool before norm": narrow(CAFFENET_2013).but(STRONG),
     "scaled input": narrow(ONE_WEIRD_TRICK),
+    "dropout of its own over conv4": narrow(AS_PRINTED).but(
+        {"network.conv4.order": ("response", "dropout"), "network.conv4.dropout": 0.2}
+    ),
     "tanh, own full connections": narrow(AS_PRINTED).but({"network.response": "tanh", "network.fc7.reads": "own"}),
 }
 

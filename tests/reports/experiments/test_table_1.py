@@ -48,7 +48,7 @@ def test_the_footnote_stands_beside_the_centre_view_only() -> None:
 
     assert (ten_row["views"], ten_row["reported_top1_error"]) == ("ten", 0.375)
     assert (centre_row["views"], centre_row["reported_top1_error"]) == ("centre", 0.390)
-    assert centre_row["reported_cites"] == "§6: footnote 4"
+    assert centre_row["reported_cites"] == "§6: footnote 5"
 
 
 def test_without_runs_table_1_says_not_run_and_what_to_type() -> None:

@@ -109,8 +109,8 @@ def _operation(graph: _Graph, network: Network, stage: Stage, operation: Operati
         case "pool":
             window, stride = [network.pool.size_px] * 2, [network.pool.stride_px] * 2
             graph.add("MaxPool", kernel_shape=window, strides=stride, ceil_mode=1)
-        case "dropout" if network.dropout and network.dropout_scales == "testing":
-            graph.add("Mul", graph.last, graph.constant(1 - network.dropout))
+        case "dropout" if network.dropout_of(stage) and network.dropout_scales == "testing":
+            graph.add("Mul", graph.last, graph.constant(1 - network.dropout_of(stage)))
 
 
 def _lrn(graph: _Graph, norm: Norm, groups: int) -> None:

@@ -1,6 +1,6 @@
-"""Every statement of the paper, P1 to P51, and every trait of the released code beside it, S1 onward."""
+"""Every statement of the paper, P1 to P57, and every trait of the released code beside it, S1 onward."""
 
-from alexrepro.paper.statements import claims, departures, learning, network, pipeline, testing
+from alexrepro.paper.statements import claims, departures, further, learning, network, pipeline, testing
 from alexrepro.paper.statements.statement import Statement
 
 STATEMENTS: tuple[Statement, ...] = (
@@ -12,6 +12,7 @@ STATEMENTS: tuple[Statement, ...] = (
     *claims.DIFFERENCES,
     *claims.RESULTS,
     *claims.PICTURES,
+    *further.FURTHER,
     *departures.SIZES,
     *departures.ORDER,
     *departures.START_AND_UPDATE,

@@ -34,7 +34,7 @@ SIZES = (
     ),
     Statement(
         "S3",
-        "conv_util.cu",
+        "cuda-convnet conv_util.cu",
         "In the backward pass of max pooling every input equal to the largest gets the gradient.",
         "departs",
         (
@@ -109,7 +109,7 @@ ORDER = (
     Statement(
         "S9",
         "layer-params-145.cfg",
-        "k is 2 from network 135 on; earlier networks, and the code by default, have 1.",
+        "k is 2 from network 135 on; #134 tried 0.25, earlier networks, and the code by default, have 1.",
         "as run",
         ("tests/recipes/test_catalogue.py::test_the_norms_as_run_are_those_of_layer_params_145",),
         fields=("network.norm.k",),
@@ -117,7 +117,7 @@ ORDER = (
     Statement(
         "S10",
         "layers-137.cfg",
-        "Networks 120 to 141 feed conv2 a blurred 56×56 copy of the image as well, and have 64 kernels in conv1.",
+        "Networks conv94 to 141 feed conv2 a blurred 56×56 copy of the image as well, and have 64 kernels in conv1.",
         "not run",
         (
             "tests/model/test_side_input.py::test_the_side_input_is_blurred_and_every_fourth_pixel",

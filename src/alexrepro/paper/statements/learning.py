@@ -56,7 +56,7 @@ REGULARIZATION = (
     Statement(
         "P26",
         "§4.1",
-        "The CPU makes the next batch while the GPU learns from this one, so augmentation costs no time.",
+        "The CPU makes the next batch while the GPU learns from this one.",
         "as printed",
         ("tests/data/test_feed.py::test_the_number_of_threads_changes_nothing",),
         in_2012="Python code of convdata_jpeg.py.",
@@ -66,14 +66,15 @@ REGULARIZATION = (
         "P27",
         "§4.2",
         "In the first two full layers each unit is dropped with probability 0.5 in training and multiplied by 0.5 in "
-        "testing; it about doubles the updates that are needed, and without it the network overfits.",
+        "testing.",
         "as printed",
         (
             "tests/model/test_layers.py::test_dropout_does_not_rescale_in_training_and_halves_in_testing",
-            "recipe no-dropout",
+            "tests/paper/test_network.py::test_what_follows_each_stage_is_what_the_paper_says",
+            "tests/recipes/test_catalogue.py::test_pooling_towers_and_dropout_as_run_are_the_printed_ones",
         ),
         fields=("network.dropout", "network.dropout_scales", "network.fc6.order", "network.fc7.order"),
-        note="What it does to overfitting and to the number of updates: not run.",
+        note="What it does to overfitting and to the number of updates: P54 and P55.",
     ),
 )
 

@@ -135,18 +135,20 @@ DATA = (
     Statement(
         "S32",
         "convdata_jpeg.py",
-        "Some networks saw the uncropped image on a canvas of the mean color.",
+        "Some networks saw the uncropped image on a gray canvas, the mean over all pixels and channels, and had this "
+        "one number subtracted.",
         "not run",
         (
             "tests/data/test_squares.py::test_padding_shows_the_whole_image_in_the_middle_of_a_canvas",
+            f"{_VIEWS}::test_training_views_equal_the_reference",
             "recipe net-145f",
         ),
-        fields=("augmentation.square",),
+        fields=("augmentation.square", "augmentation.mean"),
         note="One such network, 145f, is in both averages; its result was not noted.",
     ),
     Statement(
         "S33",
-        "layer-params-106b.cfg",
+        "layer-params-106.cfg",
         "Images that could not be read were silently left out: 149,998 of 150,000 were tested in July 2012.",
         "departs",
         ("tests/data/test_prepare.py::test_defects_are_listed_and_never_filled_in",),

@@ -37,7 +37,7 @@ TESTING = (
     Statement(
         "S38",
         "layer_kernels.cu",
-        "Classes that tie for the fifth place share the credit.",
+        "Classes that tie for the first place, or for the fifth, share the credit.",
         "departs",
         ("tests/engine/test_evaluate.py::test_a_network_that_says_the_same_of_every_class_earns_nothing",),
         note="Among equals the lower number comes first, so that answers can be counted exactly.",

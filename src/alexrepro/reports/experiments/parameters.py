@@ -50,9 +50,8 @@ def _row(network: Network, layer: Layer) -> Record:
 
 
 def _total(network: Network) -> Record:
-    """The sums; the paper rounds both, the neurons down to the next fifty thousand."""
-    millions, neurons = round(network.parameters / 1e6, -1), network.neurons // 50_000 * 50_000
-    is_printed = (f"{millions:.0f} million", f"{neurons:,}") == (pictures.PARAMETERS, pictures.NEURONS)
+    """The sums, and what they round to: the parameters to tens of millions, the neurons to tens of thousands."""
+    millions, neurons = f"{round(network.parameters / 1e6, -1):.0f} million", f"{round(network.neurons, -4):,}"
     values: dict[str, Cell] = {
         "layer": "total",
         "neurons": network.neurons,
@@ -62,9 +61,9 @@ def _total(network: Network) -> Record:
         "share": 1.0,
         "macs": network.macs,
         "printed": PRINTED_SUMS,
-        "claim": f"§1: {PRINTED_SUMS}",
-        "verdict": "reproduced" if is_printed else "not reproduced",
-        "note": f"{network.parameters:,} parameters, {network.neurons:,} neurons; rounded in print",
+        "claim": f"abstract: {PRINTED_SUMS}",
+        "verdict": "reproduced" if (millions, neurons) == (pictures.PARAMETERS, pictures.NEURONS) else "not reproduced",
+        "note": f"{network.parameters:,} parameters round to {millions}, {network.neurons:,} neurons to {neurons}",
     }
     return Record(COLUMNS, values)
 

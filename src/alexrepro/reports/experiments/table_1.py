@@ -1,6 +1,6 @@
 """Table 1: the ILSVRC-2010 test set, one network against the two best published methods (§6).
 
-The centre view's errors of footnote 4 are not in the printed table; they stand beside that measurement only.
+The centre view's errors of footnote 5 are not in the printed table; they stand beside that measurement only.
 """
 
 from alexrepro.paper import results
@@ -10,7 +10,7 @@ from alexrepro.reports.experiment import Experiment, Needs
 EXPERIMENT = Experiment(
     name="table-1",
     title="Table 1: error rates on the ILSVRC-2010 test set",
-    cites=Citation("§6", "Table 1 and footnote 4"),
+    cites=Citation("§6", "Table 1 and footnote 5"),
     needs=(
         Needs("as-run-2010", results.TEST_2010, "ten", printed=results.CNN_2010),
         Needs("as-run-2010", results.TEST_2010, "centre", printed=results.CNN_2010_CENTRE),

@@ -1,4 +1,4 @@
-"""What averaging ten views gains over the centre view (§4.1, §6 footnote 4): printed, noted in 2012, and measured.
+"""What averaging ten views gains over the centre view (§4.1, §6 footnote 5): printed, noted in 2012, and measured.
 
 A gain is the centre view's error minus that of ten views, of the same network on the same images.
 """
@@ -79,7 +79,7 @@ def _key(note: Logged) -> tuple[str, str, str]:
 EXPERIMENT = Experiment(
     name="ten-views",
     title=TITLE,
-    cites=Citation("§4.1, §6", "Table 1 and footnote 4"),
+    cites=Citation("§4.1, §6", "Table 1 and footnote 5"),
     needs=(Needs(RECIPE, TEST_2010, "ten"), Needs(RECIPE, TEST_2010, "centre")),
     summarize=_summarize,
 )

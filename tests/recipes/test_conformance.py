@@ -1,0 +1,119 @@
+"""Every network of 2012 as a recipe is, stage by stage, what its released layer and parameter files say."""
+
+from pathlib import Path
+
+import pytest
+
+from alexrepro.engine.schedule import rates_at
+from alexrepro.paper.network import Network, Operation, Stage
+from alexrepro.paper.training import Decay
+from alexrepro.recipes.catalogue import CATALOGUE
+from alexrepro.recipes.recipe import Recipe
+
+from .facts_2012 import FILES, facts_of, from_table, read_settings
+
+TABLE = Path(__file__).with_name("facts_2012.tsv")
+FACTS = from_table(TABLE.read_text(encoding="utf-8"))
+
+
+def stage_facts(network: Network, stage: Stage) -> dict[str, str]:
+    """A stage of a recipe in the words of the table, without its rates."""
+    side = network.side_input if network.side_input and network.side_input.stage == stage.name else None
+    operations = (_operation(network, stage, name) for name in stage.order)
+    return {
+        "maps": str(stage.maps),
+        "kernels": "full"
+        if stage.kind == "full"
+        else f"size {stage.kernel_px} stride {stage.stride_px} pad {stage.pad_px}",
+        "groups": str(network.groups(stage)),
+        "initW": f"{stage.weight_std:g}",
+        "initB": f"{stage.bias:g}",
+        "side": "none"
+        if side is None
+        else f"taps {side.taps} sigma {side.sigma_px:g} every {side.every_px} "
+        f"size {side.kernel_px} stride {side.stride_px} initW {side.weight_std:g}",
+        "after": ", ".join(text for text in operations if text) or "nothing",
+    }
+
+
+def _operation(network: Network, stage: Stage, name: Operation) -> str:
+    """One operation of a stage; empty where the network has none of its kind."""
+    norm, square, pool = network.norm, network.same_map_norm, network.pool
+    words = {
+        "response": f"response {network.response}",
+        "pool": f"pool {pool.size_px}/{pool.stride_px}",
+        "dropout": f"dropout {network.dropout_of(stage):g}",
+        "norm": f"norm {norm.n} {norm.alpha:g} {norm.beta:g} {norm.k:g}" if norm else "",
+    }
+    if square:
+        words |= {
+            kind: f"{kind} {square.size_px} {square.alpha:g} {square.beta:g} {square.k:g}"
+            for kind in ("same_map_norm", "contrast_norm")
+        }
+    return words.get(name, "")
+
+
+def rate_facts(recipe: Recipe, stage: Stage, *, in_file: dict[str, str]) -> dict[str, str]:
+    """The rates of a stage in the words of the table: at the end, or, if they follow a formula, at the start."""
+    training, schedule = recipe.training, recipe.training.schedule
+    falls = isinstance(schedule, Decay) and in_file["epsW"] != "0"  # a frozen stage has its last rate in the file
+    rates = rates_at(training, recipe.network.stages, epoch=1 if falls else training.epochs, errors=())
+    formulas = {"schedW": "none", "schedB": "none"}
+    if isinstance(schedule, Decay):
+        formulas = {
+            "schedW": _formula(training.rate / schedule.end, schedule.levels),
+            "schedB": _formula(training.bias_rate / schedule.bias_end, schedule.bias_levels),
+        }
+    return {
+        "epsW": f"{rates.weights[stage.name]:g}",
+        "epsB": f"{rates.biases[stage.name]:g}",
+        "momW": f"{training.momentum:g}",
+        "momB": f"{training.momentum:g}",
+        "wc": f"{training.weight_decay * stage.decay_factor:g}",
+        **formulas,
+    }
+
+
+def _formula(factor: float, levels: int | None) -> str:
+    return f"exp {factor:g}" if levels is None else f"dexp {factor:g} {levels}"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_network_of_2012_is_what_its_files_say(name: str) -> None:
+    recipe = CATALOGUE[name].recipe.for_classes(int(FACTS[name]["fc8"]["maps"]))  # classes follow the store
+    stages = recipe.network.stages
+
+    found = {
+        stage.name: stage_facts(recipe.network, stage) | rate_facts(recipe, stage, in_file=FACTS[name][stage.name])
+        for stage in stages
+    }
+
+    assert found == FACTS[name]
+
+
+def test_every_network_of_2012_is_compared() -> None:
+    assert set(FILES) == {name for name in CATALOGUE if name.startswith(("net-", "as-run-"))}
+
+
+def test_norms_of_2012_divide_alpha_by_their_window_and_stop_at_the_tower() -> None:
+    norms = {name: CATALOGUE[name].recipe.network.norm for name in FILES}
+
+    assert [name for name, norm in norms.items() if norm and not (norm.divide_alpha_by_n and norm.per_tower)] == []
+
+
+def test_the_table_holds_what_the_released_files_say(request: pytest.FixtureRequest) -> None:
+    path = request.config.getoption("--released-2012")
+    if path is None:
+        pytest.skip("no released 2012 files: name their folder with --released-2012 PATH")
+
+    assert facts_of(read_settings(path)) == FACTS
+
+
+def test_the_files_read_from_their_folder_and_from_a_table_are_the_same(tmp_path: Path) -> None:
+    (tmp_path / "layers").mkdir()
+    (tmp_path / "layers" / "layer-params-9.cfg").write_text("[conv1a]\nepsW=0.01,0.01\n# epoch 2: set epsw to 0=1\n")
+    table = tmp_path / "settings.tsv"
+    table.write_text("file\tsection\tkey\tvalue\nlayers/layer-params-9.cfg\tconv1a\tepsW\t0.01,0.01\n")
+
+    assert read_settings(tmp_path) == read_settings(table)
+    assert read_settings(table) == {"layer-params-9.cfg": {"conv1a": {"epsW": "0.01,0.01"}}}
