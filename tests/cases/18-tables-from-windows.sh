@@ -10,7 +10,7 @@ open("bom.csv", "wb").write(b"\xef\xbb\xbf" + t.encode())
 open("utf16.csv", "wb").write(t.encode("utf-16"))
 open("semi.csv", "w").write(t.replace(",", ";"))
 open("names16.txt", "wb").write("".join(f"{w} fish\n" for w in WNIDS).encode("utf-16"))
-open("names1.txt", "wb").write("".join(f"{w} caf\xe9\n" for w in WNIDS).encode("latin-1"))
+open("names1.txt", "wb").write("".join(f"{w} f\xeate\n" for w in WNIDS).encode("latin-1"))
 P
 for v in crlf bom semi utf16; do echo "--- LOC_val_solution.csv: $v"; cp $v.csv LOC_val_solution.csv; ar prepare . --out st-$v --allow-partial; done
 cp crlf.csv LOC_val_solution.csv
