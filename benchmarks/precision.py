@@ -19,6 +19,7 @@ from statistics import fmean, stdev
 
 import torch
 import torch.nn.functional as F
+from scipy.stats import t
 
 from alexrepro.data.feed import Batch, feed
 from alexrepro.data.plan import training_plan
@@ -72,7 +73,7 @@ def losses(recipe: Recipe, store: Store, *, seed: int, machine: Machine) -> Iter
 def table(found: Losses, updates: int, seeds: int) -> str:
     width = max(1, updates // WINDOWS)
     lines = [
-        f"| updates | {' | '.join(FORMATS)} | difference | of one seed, on average |",
+        f"| updates | {' | '.join(FORMATS)} | difference (95 %) | of one seed, on average |",
         "| --- | --- | --- | --- | --- |",
     ]
     for first in range(0, updates - width + 1, width):
@@ -80,9 +81,12 @@ def table(found: Losses, updates: int, seeds: int) -> str:
         own = [bf16 - float32 for float32, bf16 in zip(means["float32"], means["bf16"], strict=True)]
         spread = {name: f" ± {stdev(values):.3f}" if seeds > 1 else "" for name, values in means.items()}
         cells = [f"{fmean(means[name]):.3f}{spread[name]}" for name in FORMATS]
-        noise = f" ± {stdev(own) / sqrt(seeds):.3f}" if seeds > 1 else ""
+        half = float(t.ppf(0.975, seeds - 1)) * stdev(own) / sqrt(seeds) if seeds > 1 else 0.0
+        interval = f" ({fmean(own) - half:+.3f} to {fmean(own) + half:+.3f})" if seeds > 1 else ""
         size = fmean(abs(value) for value in own)
-        lines.append(f"| {first + 1}–{first + width} | {' | '.join(cells)} | {fmean(own):+.3f}{noise} | {size:.3f} |")
+        lines.append(
+            f"| {first + 1}–{first + width} | {' | '.join(cells)} | {fmean(own):+.3f}{interval} | {size:.3f} |"
+        )
     return "\n".join(lines)
 
 

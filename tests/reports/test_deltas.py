@@ -40,7 +40,7 @@ def test_a_delta_is_the_variation_minus_the_base() -> None:
     assert (found["top1_low"], found["top1_high"]) == difference_interval(
         21_000, 50_000, base_wrong=20_000, base_images=50_000
     )
-    assert found["interval"] == "95 % binomial, unpaired (Newcombe), seeds pooled"
+    assert found["interval"] == "at least 95 %, unpaired (Newcombe); other seeds are not included"
 
 
 def test_on_the_printed_split_the_printed_and_the_noted_delta_stand_beside_it() -> None:

@@ -8,10 +8,17 @@ import pytest
 
 from alexrepro.engine.evaluation import Evaluation, Findings
 from alexrepro.engine.predictions import About, Predictions, write_predictions
+from alexrepro.reports.answers import wrong_by_image
 from alexrepro.reports.deltas import delta_table
 from alexrepro.reports.gap import measured_gap
 from alexrepro.reports.pairs import Pairs, image_differences
-from alexrepro.reports.statistics import difference_interval, mean_difference_interval, paired_interval
+from alexrepro.reports.rows import measured_row
+from alexrepro.reports.statistics import (
+    difference_interval,
+    paired_interval,
+    sample_of,
+    seeds_interval,
+)
 
 IMAGES = 60
 ABOUT = About("run", 2, "set-test", "ten", "5704e", "9e0ce55", tuple("abcdefg"), tuple("abcdefg"))
@@ -52,10 +59,10 @@ def test_differences_are_the_mean_over_pairs_of_who_is_wrong(tmp_path: Path) -> 
     found = image_differences(pairs)
 
     assert found is not None
-    assert {*np.round(found[1] * 3)} <= {-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0}
+    assert {*found[1].flat} <= {-1.0, 0.0, 1.0}
     for top in (1, 5):
         errors = [getattr(v, f"top{top}_error") - getattr(b, f"top{top}_error") for v, b in pairs]
-        assert found[top].shape == (IMAGES,)
+        assert found[top].shape == (IMAGES, 3)
         assert found[top].mean() == pytest.approx(np.mean(errors), abs=1e-12)  # rounding only
 
 
@@ -89,18 +96,29 @@ def test_the_gap_between_views_is_of_the_same_images(tmp_path: Path) -> None:
     )
 
 
-def test_several_seeds_count_each_image_once(tmp_path: Path) -> None:
+def test_several_seeds_are_clustered_by_image(tmp_path: Path) -> None:
     pairs = pairs_of(tmp_path, 3)
     differences = image_differences(pairs)
     assert differences is not None
 
     found = row(pairs)
 
-    means = differences[5]
-    ends = mean_difference_interval(means.sum(), (means**2).sum(), IMAGES)
-    assert (found["top5_low"], found["top5_high"]) == pytest.approx(ends, abs=1e-12)  # rounding only
+    assert (found["top5_low"], found["top5_high"]) == seeds_interval(differences[5])
     assert found["top5_std"] is not None
     assert found["seeds"] == 3
+
+
+def test_the_error_of_several_seeds_is_clustered_by_image(tmp_path: Path) -> None:
+    seeds = [made(tmp_path, "tiny", seed) for seed in range(3)]
+    wrong = wrong_by_image(seeds)
+    assert wrong is not None
+
+    found = measured_row(seeds, label="tiny", printed=None, note="other data")
+
+    assert (found.top1_low, found.top1_high) == sample_of(wrong[1]).interval
+    assert found.interval == "by image"
+    without_file(seeds[2])
+    assert measured_row(seeds, label="tiny", printed=None, note="other data").interval == "counts only"
 
 
 def test_people_see_which_interval_it_is_and_which_claim_stands_apart(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Intervals, tests and spreads against closed formulas, and against other ways to compute them."""
 
 from fractions import Fraction
-from math import comb, sqrt
+from math import comb, hypot, sqrt
 
 import numpy as np
 import pytest
@@ -14,6 +14,10 @@ from alexrepro.reports.statistics import (
     mean_and_std,
     mean_difference_interval,
     paired_interval,
+    sample_of,
+    sample_of_counts,
+    seeds_interval,
+    unpaired_interval,
     wilson_interval,
 )
 
@@ -134,41 +138,70 @@ def test_one_pair_of_networks_has_the_paired_interval() -> None:
     assert mean_difference_interval(7 - 1, 7 + 1, 21) == paired_interval(1, 7, 21)
 
 
-def test_the_interval_of_several_pairs_is_that_of_the_mean_over_images() -> None:
-    draws = np.random.default_rng(0)
-    by_pair = draws.choice([-1.0, 0.0, 1.0], p=[0.1, 0.8, 0.1], size=(3, 400))
-    means = by_pair.mean(axis=0)
-
-    low, high = mean_difference_interval(means.sum(), (means**2).sum(), 400)
-
-    added = np.append(means, [1.0, -1.0])
-    half = Z * added.std() / sqrt(402)
-    assert (low, high) == pytest.approx((added.mean() - half, added.mean() + half), abs=1e-12)  # rounding only
-
-
-def test_pairs_that_agree_on_every_image_tell_no_more_than_one() -> None:
+def outcomes(seeds: int, images: int = 400) -> np.ndarray:
+    """Who is wrong on which image, (N, S): the same images are hard for all seeds."""
     draws = np.random.default_rng(1)
-    one = draws.choice([-1.0, 0.0, 1.0], p=[0.1, 0.7, 0.2], size=400)
-    other = draws.permutation(one)
+    return draws.random((images, seeds)) < draws.beta(0.3, 0.6, size=(images, 1))
 
-    alone, thrice, two = (
-        mean_difference_interval(means.sum(), (means**2).sum(), 400)
-        for means in (one, np.mean([one, one, one], axis=0), np.mean([one, other], axis=0))
+
+def test_one_seed_has_wilsons_interval_and_one_pair_that_of_bonett_and_price() -> None:
+    wrong, others = outcomes(1), outcomes(1)[::-1]
+    differences = others.astype(float) - wrong
+
+    assert sample_of(wrong).interval == wilson_interval(int(wrong.sum()), 400)
+    assert seeds_interval(differences) == paired_interval(
+        int((differences < 0).sum()), int((differences > 0).sum()), 400
     )
 
-    assert thrice == pytest.approx(alone, abs=1e-12)  # rounding only
-    assert two[1] - two[0] < 0.8 * (alone[1] - alone[0])  # about √½ where the pairs have nothing in common
+
+def test_seeds_that_agree_on_every_image_tell_no_more_than_one() -> None:
+    one, other = outcomes(1), outcomes(1)[::-1]
+    differences = other.astype(float) - one
+
+    assert sample_of(np.repeat(one, 3, axis=1)).interval == pytest.approx(sample_of(one).interval, abs=1e-12)
+    assert seeds_interval(np.repeat(differences, 3, axis=1)) == pytest.approx(seeds_interval(differences), abs=1e-12)
 
 
-@pytest.mark.slow
-def test_the_interval_over_images_holds_the_truth_as_often_as_it_says() -> None:
-    draws = np.random.default_rng(2)
-    truth, holds = 0.03, 0
-    for _ in range(1000):
-        hardness = draws.beta(2, 4, size=500)  # images that one seed gets wrong are those that others get wrong
-        base = draws.random((3, 500)) < hardness
-        changed = draws.random((3, 500)) < np.clip(hardness + truth, 0, 1)
-        means = (changed.astype(float) - base).mean(axis=0)
-        low, high = mean_difference_interval(means.sum(), (means**2).sum(), 500)
-        holds += low <= truth <= high
-    assert 930 <= holds <= 970  # 950 ± 3 standard deviations of the count
+@pytest.mark.parametrize("is_wrong", [False, True])
+def test_without_any_difference_the_interval_has_the_images_of_one_seed(is_wrong: bool) -> None:
+    wrong = np.full((400, 3), is_wrong)
+
+    assert sample_of(wrong).interval == wilson_interval(400 * is_wrong, 400)
+
+
+def test_the_effective_images_are_the_design_effect_of_the_mean_over_images() -> None:
+    wrong = outcomes(3)
+    of_images = wrong.mean(axis=1)
+
+    images = sample_of(wrong).images
+
+    assert of_images.var() / 400 == pytest.approx(wrong.mean() * (1 - wrong.mean()) / images, rel=1e-12)
+    assert 400 < images < 1200
+
+
+def test_what_seeds_add_is_their_spread_less_what_images_explain() -> None:
+    wrong = outcomes(3, images=40)
+    wrong[:30, 2] = True  # a seed that is worse
+    sample, rates = sample_of(wrong), wrong.mean(axis=0)
+    middle, (low, high) = float(wrong.mean()), sample.score_interval
+    residual = wrong - wrong.mean(axis=1, keepdims=True) - rates + middle
+    noise = (residual**2).sum() / (39 * 2) / (40 * 3)
+
+    margin = 4.302652729911275 * sqrt(rates.var(ddof=1) / 3 - noise)  # t with two degrees of freedom
+
+    expected = max(0.0, middle - hypot(middle - low, margin)), min(1.0, middle + hypot(high - middle, margin))
+    assert sample.interval == pytest.approx(expected, abs=1e-12)  # rounding only
+
+
+def test_no_interval_of_counts_is_narrower_than_that_of_one_seed() -> None:
+    low, high = wilson_interval(130, 400)
+
+    found = sample_of_counts([120, 130, 140], 400).interval
+
+    assert found[0] < low < high < found[1]
+
+
+def test_an_unpaired_interval_of_one_seed_each_is_newcombes() -> None:
+    one, other = sample_of_counts([56], 70), sample_of_counts([48], 80)
+
+    assert unpaired_interval(one, other) == difference_interval(56, 70, base_wrong=48, base_images=80)

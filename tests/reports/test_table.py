@@ -3,6 +3,7 @@
 import json
 from csv import DictReader
 from dataclasses import replace
+from math import hypot
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from alexrepro.reports.rows import Row, measured_row, reported_row
 from alexrepro.reports.statistics import wilson_interval
 from alexrepro.reports.table import COUNT, FRACTION, NUMBER, TEXT, Record, ResultTable
 
+T_ONE = 12.706204736432095  # the 97.5 % point of Student's t with one degree of freedom
 FULL = Evaluation(
     run="runs/as-run-2010-ca8da4/ilsvrc2010-seed-0", recipe="as-run-2010", digest="ca8da4", seed=0, epochs=92,
     dataset="ilsvrc2010", split=results.TEST_2010, views="ten",
@@ -90,7 +92,7 @@ def test_several_seeds_need_their_spread() -> None:
         measured(seeds=2)
 
 
-def test_seeds_are_pooled_into_mean_spread_and_interval() -> None:
+def test_seeds_without_answers_have_the_images_of_one_seed_and_their_spread() -> None:
     second = replace(FULL, seed=1, top1_correct=94_500)
 
     row = measured_row([FULL, second], label="CNN", printed=results.CNN_2010, note="")
@@ -98,7 +100,16 @@ def test_seeds_are_pooled_into_mean_spread_and_interval() -> None:
     assert (row.seeds, row.images) == (2, 150_000)
     assert row.top1_error == pytest.approx(0.375, abs=1e-15)  # the mean of 0.38 and 0.37; rounding only
     assert row.top1_std == pytest.approx(0.01 / 2**0.5, abs=1e-12)  # rounding only
-    assert (row.top1_low, row.top1_high) == wilson_interval(57_000 + 55_500, 300_000)
+    (low, high), margin = wilson_interval(56_250, 150_000), T_ONE * 0.01 / 2  # half the difference of the two seeds
+    assert row.top1_low == pytest.approx(0.375 - hypot(0.375 - low, margin), abs=1e-9)  # digits of the quantile
+    assert row.top1_high == pytest.approx(0.375 + hypot(high - 0.375, margin), abs=1e-9)
+    assert "at least 95 %" in str(row.cells()["interval"])
+
+
+def test_equal_seeds_are_no_more_images_than_one() -> None:
+    row = measured_row([FULL, replace(FULL, seed=1), replace(FULL, seed=2)], label="CNN", printed=None, note="other")
+
+    assert (row.top1_low, row.top1_high) == pytest.approx(wilson_interval(57_000, 150_000), abs=1e-12)  # rounding only
 
 
 @pytest.mark.parametrize("changes", [{"seed": 0}, {"seed": 1, "digest": "000000"}, {"seed": 1, "views": "centre"}])
@@ -145,14 +156,14 @@ def test_markdown_shows_percent_intervals_and_what_was_printed() -> None:
 
     assert lines[0] == "# Table 1"
     assert lines[2].startswith("| network | source | split, views | images | top-1 error |")
-    assert "| 38.0 % (37.8–38.2) | 17.3 % (17.1–17.5) | 37.5 % / 17.0 % |" in lines[5]
+    assert "| 38.0 % (37.8–38.2) | 17.3 % (17.1–17.5) | one seed | 37.5 % / 17.0 % |" in lines[5]
 
 
 def test_people_read_how_many_seeds_were_counted() -> None:
     row = measured_row([OTHER, replace(OTHER, seed=1)], label="tiny", printed=None, note="other data")
 
     assert row.shown()["images"] == "500 × 2 seeds"
-    assert row.shown()["top-1 error"].startswith("30.0 ± 0.0 % (27.2–")
+    assert row.shown()["top-1 error"].startswith("30.0 ± 0.0 % (26.1–")
 
 
 def test_a_bar_in_a_cell_does_not_end_it_in_markdown() -> None:

@@ -40,6 +40,10 @@ TEST_2010 = "ilsvrc2010-test"
 VAL_2012 = "ilsvrc2012-val"
 CIFAR_TEST = "cifar10-test"
 TEST_2012 = "ilsvrc2012-test"  # its labels are not public
+# What the published numbers are about (§2; the exact counts are those of the releases).
+IMAGES = {VAL_2010: 50_000, TEST_2010: 150_000, VAL_2012: 50_000, TEST_2012: 100_000, CIFAR_TEST: 10_000}
+TRAINING_IMAGES = {"ilsvrc2010": 1_261_406, "ilsvrc2012": 1_281_167, "cifar10": 50_000}
+CLASSES = {"ilsvrc2010": 1000, "ilsvrc2012": 1000, "cifar10": 10}
 
 SPARSE_CODING = Reported(
     "sparse-coding", "Sparse coding", TEST_2010, None, 0.471, 0.282, Citation("§6", "Table 1, six models averaged")

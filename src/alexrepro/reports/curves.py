@@ -24,8 +24,8 @@ def validations(run: Run) -> pd.DataFrame:
 def by_epoch(run: Run) -> pd.DataFrame:
     """One row per epoch: mean training loss over its images, last rate, and the validation's errors and loss.
 
-    Columns: epoch, updates (so far), loss, rate, training_error (where the run noted it), top1_error, top5_error,
-    validation_loss.
+    Columns: epoch, updates and images (so far), loss, rate, training_error (where the run noted it), top1_error,
+    top5_error, validation_loss.
     """
     updates = metrics(run)
     weights = updates["images"]
@@ -33,7 +33,7 @@ def by_epoch(run: Run) -> pd.DataFrame:
     if "top1_error" in updates and updates["top1_error"].notna().all():
         sums["training_error"] = updates["top1_error"] * weights
     grouped = sums.groupby("epoch", as_index=False).sum()
-    found = grouped[["epoch", "updates"]].assign(loss=grouped["loss"] / grouped["images"])
+    found = grouped[["epoch", "updates", "images"]].assign(loss=grouped["loss"] / grouped["images"])
     found["rate"] = updates.groupby("epoch")["rate"].last().to_numpy()
     found["training_error"] = grouped["training_error"] / grouped["images"] if "training_error" in grouped else None
     tested = validations(run)[["epoch", "top1_error", "top5_error", "loss"]]

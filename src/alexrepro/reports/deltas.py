@@ -19,6 +19,7 @@ from alexrepro.reports.difference import (
     is_printed_for,
 )
 from alexrepro.reports.experiment import departure, grouped
+from alexrepro.reports.official import shortfall
 from alexrepro.reports.pairs import Pairs, image_differences, pooled_difference
 from alexrepro.reports.table import ResultTable
 from alexrepro.reports.verdict import Verdict, judged
@@ -94,16 +95,20 @@ def _measured(variation: Variation, pairs: Pairs) -> DeltaRow:
     """pairs: (variation, base) of the same seed, on the same split with the same views."""
     first, first_base = pairs[0]
     printed = variation.tests
+    is_whole = not (shortfall(first) or shortfall(first_base))
     logged = _logged_delta(variation, base=first_base.recipe, split=first.split, views=first.views)
-    beside = printed if printed and is_printed_for(printed, first.split, first.views) else None
-    notes = ["" if beside else _why_empty(printed, first), departure(first_base)]
+    is_printed = printed is not None and is_printed_for(printed, first.split, first.views)
+    beside = printed if is_printed and is_whole else None
+    how = departure(first_base) or shortfall(first)
+    notes = ["" if is_printed else _why_empty(printed, first), how]
     by_image = image_differences(pairs)
     top1, top5 = (pooled_difference(pairs, top, by_image) for top in TOPS)
-    verdict = _verdict(printed, beside, top1=top1, top5=top5, is_full=not notes[1])
+    verdict = _verdict(printed, beside, top1=top1, top5=top5, is_full=not how)
     return DeltaRow(
         variation.name, variation.says, base=first_base.recipe, note="; ".join(filter(None, notes)),
         dataset=first.dataset, split=first.split, views=first.views, seeds=len(pairs), images=first.images,
-        top1=top1, top5=top5, interval="unpaired" if by_image is None else "paired", printed=beside, logged=logged,
+        top1=top1, top5=top5, interval="unpaired" if by_image is None else "paired", printed=beside,
+        logged=logged if is_whole else None,
         cites="; ".join(e.run for pair in pairs for e in pair), claim=claim_of(variation), verdict=verdict,
     )  # fmt: skip
 

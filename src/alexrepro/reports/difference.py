@@ -17,9 +17,11 @@ from alexrepro.reports.verdict import Verdict
 # The printed differences are those of the notes on ten views, rounded; footnote 5 says where the paper means another.
 PRINTED_VIEWS: Views = "ten"
 IntervalKind = Literal["paired", "unpaired"]
+ONE_SEED = "other seeds are not included"
+SEVERAL_SEEDS = "images clustered over seeds, spread of the seeds (Student's t)"
 INTERVALS: Mapping[IntervalKind, str] = {
-    "paired": "95 %, paired by image (Bonett and Price), seeds averaged within each image (Obuchowski)",
-    "unpaired": "95 % binomial, unpaired (Newcombe), seeds pooled",
+    "paired": "95 %, paired by image (Bonett and Price)",
+    "unpaired": "at least 95 %, unpaired (Newcombe)",
 }
 
 
@@ -108,7 +110,8 @@ class DeltaRow:
     def cells(self) -> dict[str, Cell]:
         """A plain value for each column; differences are fractions."""
         values: dict[str, Cell] = {name: getattr(self, name) for name in self.COLUMNS if hasattr(self, name)}
-        values["interval"] = INTERVALS[self.interval] if self.interval else None
+        seeds = ONE_SEED if self.seeds == 1 else SEVERAL_SEEDS
+        values["interval"] = f"{INTERVALS[self.interval]}; {seeds}" if self.interval else None
         for top, measured in (("top1", self.top1), ("top5", self.top5)):
             values[f"{top}_delta"] = measured.mean if measured else None
             values |= {f"{top}_{part}": getattr(measured, part, None) for part in ("low", "high", "std")}

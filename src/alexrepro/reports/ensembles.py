@@ -11,6 +11,7 @@ from alexrepro.paper.results import Reported
 from alexrepro.recipes.catalogue import find_recipe
 from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import departure, folder_of, prepare_command, train_command
+from alexrepro.reports.official import shortfall
 
 DATASET = "ilsvrc2012"
 ONE, STARRED = "as-run-2012", "net-146-2012-2011"
@@ -72,8 +73,19 @@ def counted(recipes: Iterable[str]) -> str:
 
 def departure_of(evaluation: Evaluation) -> str:
     """How the members of an ensemble differ from the catalogue's recipes; nothing if all are full runs of them."""
-    members = (replace(evaluation, recipe=m.recipe, digest=m.digest, epochs=m.epochs) for m in evaluation.members)
-    return "; ".join(dict.fromkeys(filter(None, (departure(member) for member in members))))
+    return "; ".join(dict.fromkeys(filter(None, (departure(member) for member in _members(evaluation)))))
+
+
+def shortfall_of(evaluation: Evaluation) -> bool:
+    """Whether the images that a member was trained on, or that they were tested on, are not all the official ones."""
+    return any(shortfall(member) for member in _members(evaluation))
+
+
+def _members(evaluation: Evaluation) -> list[Evaluation]:
+    """What each member would be the run of."""
+    return [
+        replace(evaluation, run=m.run, recipe=m.recipe, digest=m.digest, epochs=m.epochs) for m in evaluation.members
+    ]
 
 
 def _submitted(submission: Submission) -> tuple[str | None, ...]:

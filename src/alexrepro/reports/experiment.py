@@ -24,6 +24,7 @@ from alexrepro.recipes.catalogue import CATALOGUE, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports import experiments as package_of_experiments
 from alexrepro.reports.evidence import Evidence
+from alexrepro.reports.official import shortfall
 from alexrepro.reports.plot import house_style
 from alexrepro.reports.rows import Row, claim_of, judged_row, measured_row, reported_row
 from alexrepro.reports.table import ResultTable
@@ -160,16 +161,23 @@ def prepare_command(dataset: str) -> str:
 
 
 def grouped(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:
-    """Evaluations that differ in the seed only, together; of two with the same seed the first is kept."""
+    """Evaluations that differ in the seed only, together; of two with the same seed the first is kept.
+
+    A seed that was trained on a part of the images differs in more.
+    """
     groups: dict[tuple[object, ...], dict[int, Evaluation]] = {}
     for e in evaluations:
-        kind = (e.recipe, e.digest, e.epochs, e.split, e.views, e.images)
+        kind = (e.recipe, e.digest, e.epochs, e.split, e.views, e.images, shortfall(e))
         groups.setdefault(kind, {}).setdefault(e.seed, e)
     return [list(seeds.values()) for seeds in groups.values()]
 
 
 def departure(evaluation: Evaluation) -> str:
-    """How a run differs from the catalogue's recipe of its name, or nothing for a full run of that recipe."""
+    """How a run differs from the catalogue's recipe of its name on the official images, or nothing if it does not."""
+    return "; ".join(filter(None, (shortfall(evaluation), _change(evaluation))))
+
+
+def _change(evaluation: Evaluation) -> str:
     if evaluation.recipe not in CATALOGUE:
         return f"not in the catalogue: {evaluation.recipe}"
     recipe = find_recipe(evaluation.recipe)
@@ -206,7 +214,8 @@ def measured_rows(needed: Needs, evaluations: Sequence[Evaluation]) -> list[Row]
 def _row(group: Sequence[Evaluation], printed: Reported | None) -> Row:
     how = departure(group[0])
     label = f"{group[0].recipe}, {how.partition(':')[0]}" if how else group[0].recipe
-    row = measured_row(group, label=label, printed=printed, note=how if printed else how or "no printed number")
+    beside = None if shortfall(group[0]) else printed
+    row = measured_row(group, label=label, printed=beside, note=how if printed else how or "no printed number")
     if printed is None:
         return row
     return replace(row, claim=claim_of(printed), verdict="not comparable") if how else judged_row(row)

@@ -1,47 +1,44 @@
-"""Pairs of runs on the same images: how much more often one of each pair is wrong, image by image. N images."""
+"""Pairs of runs of the same seed: how much more often one of each pair is wrong. N images, S pairs."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alexrepro.engine.evaluation import Evaluation, Findings
-from alexrepro.engine.predictions import Predictions, read_predictions
-from alexrepro.errors import Refusal
-from alexrepro.progress import say
-from alexrepro.reports.comparison import TOPS, what_differs
+from alexrepro.engine.evaluation import Evaluation
+from alexrepro.reports.answers import sample, wrong_by_image
+from alexrepro.reports.comparison import TOPS
 from alexrepro.reports.difference import Difference
-from alexrepro.reports.statistics import difference_interval, mean_and_std, mean_difference_interval
+from alexrepro.reports.statistics import mean_and_std, seeds_interval, unpaired_interval
 
 Pairs = Sequence[tuple[Evaluation, Evaluation]]
 Differences = Mapping[int, NDArray[np.float64]]
 
 
 def image_differences(pairs: Pairs) -> Differences | None:
-    """For top 1 and top 5, how much more often the first of a pair was wrong than the second: (N,), in -1..1.
+    """For top 1 and top 5, by how much the first of each pair was wrong where the second was not: (N, S), in -1..1.
 
-    Each is a mean over the pairs. None unless all were tested on the same images and have their predictions still.
+    None unless all were tested on the same images and still have their predictions.
     """
-    answers = [(_answers(one), _answers(other)) for one, other in pairs]
-    known = [(one, other) for one, other in answers if one is not None and other is not None]
-    if len(known) < len(pairs) or any(what_differs(known[0][0], found) for pair in known for found in pair):
+    wrong = wrong_by_image([evaluation for pair in pairs for evaluation in pair])
+    if wrong is None:
         return None
-    return {
-        top: np.mean([one.wrong(top).astype(np.float64) - other.wrong(top) for one, other in known], axis=0)
-        for top in TOPS
-    }
+    return {top: wrong[top][:, ::2].astype(np.float64) - wrong[top][:, 1::2] for top in TOPS}
 
 
 def pooled_difference(pairs: Pairs, top: int, by_image: Differences | None) -> Difference:
-    """The mean over pairs with an interval of the same images where their answers are known, else of two samples."""
-    (images, wrong), (base_images, base_wrong) = (_counts([pair[i] for pair in pairs], top) for i in (0, 1))
-    if by_image is None:
-        low, high = difference_interval(wrong, images, base_wrong=base_wrong, base_images=base_images)
+    """The mean over pairs, with a paired interval where the answers to the same images are known, else an unpaired one.
+
+    The unpaired interval is that of two samples of images.
+    """
+    groups = [[pair[i] for pair in pairs] for i in (0, 1)]
+    if by_image is not None:
+        low, high = seeds_interval(by_image[top])
     else:
-        found = by_image[top]
-        low, high = mean_difference_interval(float(found.sum()), float((found * found).sum()), len(found))
+        one, other = (sample(group, top, wrong_by_image(group) if len(group) > 1 else None) for group in groups)
+        low, high = unpaired_interval(one, other)
     deltas = [getattr(e, f"top{top}_error") - getattr(b, f"top{top}_error") for e, b in pairs]
+    (images, wrong), (base_images, base_wrong) = (_counts(group, top) for group in groups)
     mean = (wrong * base_images - base_wrong * images) / (images * base_images)  # of whole numbers, rounded once
     return Difference(mean, low, high, mean_and_std(deltas)[1])
 
@@ -50,18 +47,3 @@ def _counts(evaluations: Sequence[Evaluation], top: int) -> tuple[int, int]:
     """Images, and those that were answered wrongly."""
     images = sum(e.images for e in evaluations)
     return images, images - sum(getattr(e, f"top{top}_correct") for e in evaluations)
-
-
-def _answers(evaluation: Evaluation) -> Predictions | None:
-    """The predictions behind an evaluation; None if they are gone, or are of another time than its counts."""
-    path = Findings(Path(evaluation.run)).predictions(evaluation.split, evaluation.views)
-    if not path.exists():
-        return None
-    try:
-        found = read_predictions(path)
-    except Refusal as refusal:
-        say(f"Passed over: {refusal.what}")
-        return None
-    counted = (evaluation.store, evaluation.epochs, evaluation.top1_correct, evaluation.top5_correct)
-    right = [int((~found.wrong(top)).sum()) for top in TOPS]
-    return found if (found.about.store, found.about.epochs, *right) == counted else None

@@ -1,7 +1,7 @@
 """Rows of error rates: what the authors printed, and what was measured, never mixed up.
 
-A printed number stands only beside a measurement on the same split with the same views; a row that breaks the rule
-cannot be built. Errors are fractions except where people read.
+A printed number stands only beside a measurement on all images of the same split with the same views; a row that
+breaks the rule cannot be built. Errors are fractions except where people read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,17 +9,27 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from alexrepro.engine.run import Evaluation
-from alexrepro.paper.results import ALL_REPORTED, QUOTED, Reported, Views
-from alexrepro.reports.statistics import mean_and_std, wilson_interval
+from alexrepro.paper.results import ALL_REPORTED, IMAGES, QUOTED, Reported, Views
+from alexrepro.reports.answers import sample, wrong_by_image
+from alexrepro.reports.comparison import TOPS
+from alexrepro.reports.statistics import Interval, mean_and_std, wilson_interval
 from alexrepro.reports.table import COUNT, FRACTION, TEXT, Cell, images_and_seeds, place
 from alexrepro.reports.verdict import Verdict, judged
+
+IntervalKind = Literal["one seed", "by image", "counts only"]
+INTERVALS: Mapping[IntervalKind, str] = {
+    "one seed": "95 % over images (Wilson); other seeds are not included",
+    "by image": "95 % over images and seeds: images clustered over seeds, spread of the seeds (Student's t)",
+    "counts only": "at least 95 % over images and seeds, from counts: the images of one seed, spread of the seeds "
+    "(Student's t)",
+}
 
 
 @dataclass(frozen=True)
 class Row:
     """Errors of one network, as fractions: printed by the authors, or measured on runs that differ in the seed only.
 
-    images: of the split, each counted once. The 95 % Wilson intervals pool the counts of all seeds.
+    images: of the split, each counted once, however many seeds were tested on them. interval: where the ends come from.
     printed: of a reported row the numbers it shows; of a measured row those that stand beside it.
     cites: a section of the paper, or the run folders. claim: the printed numbers in words, where the row answers them.
     """
@@ -39,6 +49,7 @@ class Row:
     top5_low: float | None = None
     top5_high: float | None = None
     top1_std: float | None = None
+    interval: IntervalKind | None = None
     note: str = ""
     cites: str = ""
     printed: Reported | None = None
@@ -67,7 +78,7 @@ class Row:
         """A plain value for each column; the reported columns are filled beside a comparable measurement only."""
         beside = self.printed if self.source == "measured" else None
         values = {name: getattr(self, name) for name in self.COLUMNS if hasattr(self, name)}
-        values["interval"] = "95 % Wilson, seeds pooled" if self.images else None
+        values["interval"] = INTERVALS[self.interval] if self.interval else None
         values["reported_top1_error"] = beside.top1_error if beside else None
         values["reported_top5_error"] = beside.top5_error if beside else None
         values["reported_cites"] = str(beside.cites) if beside else None
@@ -83,6 +94,7 @@ class Row:
             "images": images_and_seeds(self.images, self.seeds),
             "top-1 error": _error(self.top1_error, self.top1_low, self.top1_high, std=self.top1_std),
             "top-5 error": _error(self.top5_error, self.top5_low, self.top5_high),
+            "interval": self.interval or "",
             "printed": f"{_error(beside.top1_error)} / {_error(beside.top5_error)}" if beside else "",
             "verdict": self.verdict or "",
             "note": beyond_verdict(self.note, self.verdict),
@@ -98,7 +110,7 @@ class Row:
     def _check_measured(self) -> None:
         numbers = (
             self.seeds, self.images, self.top1_error, self.top5_error,
-            self.top1_low, self.top1_high, self.top5_low, self.top5_high,
+            self.top1_low, self.top1_high, self.top5_low, self.top5_high, self.interval,
         )  # fmt: skip
         if any(number is None for number in numbers) and any(number is not None for number in numbers):
             raise ValueError(f"{self.label}: a measured error needs its seeds, images and intervals")
@@ -113,6 +125,8 @@ class Row:
                 f"{self.label}: {self.printed.name} was printed for {self.printed.split}, {self.printed.views} views; "
                 f"this row is {self.split}, {self.views} views"
             )
+        if self.printed is not None and self.images != IMAGES.get(self.printed.split, self.images):
+            raise ValueError(f"{self.label}: {self.printed.name} was not printed for {self.images} images")
 
 
 def beyond_verdict(note: str, verdict: str | None) -> str:
@@ -143,7 +157,7 @@ def judged_row(row: Row) -> Row:
 
 
 def measured_row(evaluations: Sequence[Evaluation], *, label: str, printed: Reported | None, note: str) -> Row:
-    """A row of evaluations that differ in the seed only: mean errors, their spread, and intervals of pooled counts.
+    """A row of evaluations that differ in the seed only: mean errors, their spread, and intervals.
 
     Raises ValueError if they differ in more, or if the printed numbers are of another split or other views.
     """
@@ -152,18 +166,29 @@ def measured_row(evaluations: Sequence[Evaluation], *, label: str, printed: Repo
     seeds = {e.seed for e in evaluations}
     if len(kinds) > 1 or len(seeds) < len(evaluations):
         raise ValueError(f"{label}: these evaluations differ in more than their seeds")
-    images = first.images * len(evaluations)
-    top1_wrong = images - sum(e.top1_correct for e in evaluations)
-    top5_wrong = images - sum(e.top5_correct for e in evaluations)
-    top1_low, top1_high = wilson_interval(top1_wrong, images)
-    top5_low, top5_high = wilson_interval(top5_wrong, images)
+    shown = first.images * len(evaluations)
+    kind, ((top1_low, top1_high), (top5_low, top5_high)) = _intervals(evaluations)
     return Row(
         label, "measured", dataset=first.dataset, split=first.split, views=first.views, recipe=first.recipe,
-        seeds=len(seeds), images=first.images, top1_error=top1_wrong / images, top5_error=top5_wrong / images,
-        top1_low=top1_low, top1_high=top1_high, top5_low=top5_low, top5_high=top5_high,
+        seeds=len(seeds), images=first.images,
+        top1_error=(shown - sum(e.top1_correct for e in evaluations)) / shown,
+        top5_error=(shown - sum(e.top5_correct for e in evaluations)) / shown,
+        top1_low=top1_low, top1_high=top1_high, top5_low=top5_low, top5_high=top5_high, interval=kind,
         top1_std=mean_and_std([e.top1_error for e in evaluations])[1],
         note=note, cites="; ".join(e.run for e in evaluations), printed=printed,
     )  # fmt: skip
+
+
+def _intervals(evaluations: Sequence[Evaluation]) -> tuple[IntervalKind, list[Interval]]:
+    """The intervals of the top-1 and top-5 errors: by image where the answers of all seeds are known."""
+    if len(evaluations) == 1:
+        (only,) = evaluations
+        return "one seed", [
+            wilson_interval(only.images - right, only.images) for right in (only.top1_correct, only.top5_correct)
+        ]
+    wrong = wrong_by_image(evaluations)
+    ends = [sample(evaluations, top, wrong).interval for top in TOPS]
+    return "counts only" if wrong is None else "by image", ends
 
 
 def _error(error: float | None, low: float | None = None, high: float | None = None, std: float | None = None) -> str:

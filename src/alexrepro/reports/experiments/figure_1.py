@@ -21,6 +21,7 @@ from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.crossings import Curve, curves, times_sooner
 from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import Experiment
+from alexrepro.reports.official import trained_on
 from alexrepro.reports.plot import INK, LINES, axes, new_figure
 from alexrepro.reports.statistics import mean_and_std
 from alexrepro.reports.table import COUNT, FRACTION, NUMBER, TEXT, Cell, Record, ResultTable
@@ -158,8 +159,9 @@ def _departure(curve: Curve) -> str:
     if curve.run.environment["dataset"] != DATASET:
         return "other data"
     changed = differences(recipe, find_recipe(recipe.name)).keys() - {EPOCHS}
-    told = [OTHER_RATE] if changed & RATES else []
-    return "; ".join([*told, *(f"changed: {field}" for field in sorted(changed - RATES))])
+    images = int(curve.epochs["images"].iloc[0])
+    told = [trained_on(images, DATASET), OTHER_RATE if changed & RATES else ""]
+    return "; ".join(filter(None, [*told, *(f"changed: {field}" for field in sorted(changed - RATES))]))
 
 
 def _draw(evidence: Evidence) -> Figure | None:

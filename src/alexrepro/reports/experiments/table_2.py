@@ -12,7 +12,7 @@ from alexrepro.engine.evaluation import Evaluation
 from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import TEST_2012, Reported, Views
-from alexrepro.reports.ensembles import AVERAGES, ONE, STARRED, Average, counted, departure_of
+from alexrepro.reports.ensembles import AVERAGES, ONE, STARRED, Average, counted, departure_of, shortfall_of
 from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import (
     Experiment,
@@ -85,6 +85,7 @@ class Line:
             "val top-5": "" if on_test else of_row["top-5 error"],
             "test top-5": test,
             "submitted, test": _percent(self.submitted_test),
+            "interval": of_row["interval"],
             "printed": of_row["printed"],
             "verdict": of_row["verdict"],
             "note": of_row["note"],
@@ -111,7 +112,8 @@ def _of_average(average: Average, evidence: Evidence) -> list[Line]:
     lines = []
     for evaluation in average.found(evidence):
         how = departure_of(evaluation)
-        row = measured_row([evaluation], label=label, printed=average.printed, note=how)
+        beside = None if shortfall_of(evaluation) else average.printed
+        row = measured_row([evaluation], label=label, printed=beside, note=how)
         row = replace(row, claim=claim_of(average.printed), verdict="not comparable") if how else judged_row(row)
         lines.append(Line(row, members=average.shown(), submitted_test=submitted))
     if lines:

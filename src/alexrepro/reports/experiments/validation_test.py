@@ -39,7 +39,7 @@ def _measured(validation: Sequence[Evaluation], evidence: Evidence) -> list[GapR
     one, other = same_seeds(validation, test)
     if not one:
         return []
-    gap, how = measured_gap(one, other), departure(first)
+    gap, how = measured_gap(one, other), departure(one[0]) or departure(other[0])
     is_asked, verdict = first.split == VAL_2010, None
     if is_asked:
         verdict = "not comparable" if how else _judge(gap)

@@ -1,0 +1,89 @@
+"""The pages agree with each other and with the code: one number for one thing, and pointers that hold what they say."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from alexrepro.paper.results import Views
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
+NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
+
+
+def rows_with_pages() -> list[tuple[str, list[Path]]]:
+    """The cells of the README's table of results that name a page of results: what was measured, and those pages."""
+    lines = [line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if "docs/results/" in line]
+    cells = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
+    return [
+        (measured, [ROOT / target for target in LINK.findall(f"{what} {measured}") if "docs/results/" in target])
+        for what, measured, _ in cells
+    ]
+
+
+@pytest.mark.parametrize(("measured", "pages"), rows_with_pages(), ids=lambda value: str(value)[:40])
+def test_every_measured_number_of_the_readme_is_on_the_page_it_links(measured: str, pages: list[Path]) -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    shown = set(NUMBER.findall(text))
+
+    told = NUMBER.findall(LINK.sub("]", re.sub(r"`[^`]*`", "", measured)))
+
+    assert [number for number in told if number not in shown] == []
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        [r"(\d\.\d+) times torchvision", r"`DataLoader` \| ≥ 3 \| (\d\.\d+)"],
+        [
+            r"(\d\.\d+)(?: times| times\]\([^)]*\)) (?:as many images per CPU-second as )?Pillow",
+            r"/ Pillow \| ≥ 1.5 \| (\d\.\d+)",
+        ],
+        [r"(\d\.\d+) of (?:what )?the decoder", r"the decoder alone \| ≥ 0.8 \| (\d\.\d+)"],
+        [
+            r"(\d\.\d+)(?: times| times\]\([^)]*\)) as (?:long as ours|fast as with)",
+            r"/ ours, processor \| ≥ 3.5 \| (\d\.\d+)",
+        ],
+        [r"13pct.{0,12} (\d\d)(?: seconds|,| \(13pct\))"],
+    ],
+    ids=["feed", "prepare", "decoder", "torch's norms", "epoch of cifar-13pct"],
+)
+def test_no_two_pages_give_two_numbers_for_one_thing(patterns: list[str]) -> None:
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+
+    found = {number for text in texts for pattern in patterns for number in re.findall(pattern, text)}
+
+    assert len(found) == 1, found
+
+
+@pytest.mark.parametrize(
+    ("words", "definitions"),
+    [
+        ("the text and the notebook, field by field", ["AS_PRINTED = "]),
+        ("averaging views, counting errors", ["def averages(", "class Counts:"]),
+    ],
+)
+def test_the_reading_list_names_the_files_that_define_what_it_says(words: str, definitions: list[str]) -> None:
+    for page in (ROOT / "README.md", ROOT / "docs/explanation/architecture.md"):
+        items = re.split(r"\n(?=\d+\. |\n)", page.read_text(encoding="utf-8"))
+        (item,) = (item for item in items if words in item)
+        code = "\n".join((page.parent / target).read_text(encoding="utf-8") for target in LINK.findall(item))
+        assert [line for line in definitions if line not in code] == []
+
+
+def test_the_rule_on_ties_is_where_the_page_says() -> None:
+    page = (ROOT / "docs/explanation/what-the-paper-leaves-out.md").read_text(encoding="utf-8")
+    (named,) = re.findall(r"\*\*Field\*\*: none; `(engine/\w+\.py)` says what it does", page)
+
+    assert "lower" in (ROOT / "src/alexrepro" / named).read_text(encoding="utf-8").split('"""')[1]
+
+
+@pytest.mark.parametrize("views", get_args(Views))
+def test_the_run_folder_names_all_kinds_of_views(views: str) -> None:
+    lines = (ROOT / "docs/reference/run-folder.md").read_text(encoding="utf-8").splitlines()
+
+    (told,) = (line for line in lines if line.startswith("| `dataset`, `split`, `views`"))
+    assert f"`{views}`" in told
