@@ -203,3 +203,25 @@ def test_a_long_name_of_a_data_set_is_shortened(tmp_path: Path) -> None:
     touch(tmp_path / ("x" * 255), "a/1.jpg")
 
     assert recognise(tmp_path / ("x" * 255)).dataset == "x" * 100
+
+
+def test_a_class_that_is_only_an_archive_or_a_link_to_nowhere_is_a_loss(tmp_path: Path) -> None:
+    touch(tmp_path, "n00000001/1.jpg", "n00000001.tar", "n00000002.tar.gz", "n00000003.zip", "more.zip")
+    (tmp_path / "n00000004").symlink_to(tmp_path / "not-mounted")
+
+    assert lost(recognise(tmp_path)) == ["n00000002.tar.gz", "n00000003.zip", "n00000004"]
+
+
+@pytest.mark.parametrize("name", ["val.tar.gz", "val.zip", "Validation.tar"])
+def test_the_archive_of_a_split_that_is_not_there_is_a_loss(name: str, tmp_path: Path) -> None:
+    touch(tmp_path, "train/a/1.jpg", name, "train.zip", "annotations.zip")
+
+    assert lost(recognise(tmp_path)) == [name]
+
+
+def test_folders_too_deep_to_be_opened_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "a/1.jpg", "b/" + "/".join(["x" * 60] * 40) + "/2.jpg")
+    monkeypatch.setattr("alexrepro.data.sources.walk.MOST_PATH_BYTES", 2_000)  # a path of 4,096 cannot be made simply
+
+    with pytest.raises(Refusal, match="too long to be opened"):
+        recognise(tmp_path)

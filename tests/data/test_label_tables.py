@@ -52,7 +52,7 @@ WRONG = {
     "one-based": (CAFFE.replace(" 1", " 2").replace(" 0", " 1"), "seem to count from 1"),
     "of other classes": (CAFFE.replace(" 1", " 7"), "from 0 to 7"),
     "words": (CAFFE.replace(" 1", " tench"), "line 1|line 2"),
-    "two labels": (CAFFE + f"{VAL.format(1)}.JPEG 0\n", r"'ILSVRC2012_val_00000001' two labels, 1 and 0"),
+    "two labels": (CAFFE + f"{VAL.format(1)}.JPEG 0\n", r"'ILSVRC2012_val_00000001.JPEG' two labels, 1 and 0"),
     "a photo lacks": (CAFFE.replace("0002.JPEG", "0009.JPEG"), "no row for 1 of 4 photos"),
     "unknown WNIDs": (CAFFE.replace(" 1", " n00000099").replace(" 0", " n00000010"), "n00000099"),
     "empty": ("", "no row for 4 of 4"),

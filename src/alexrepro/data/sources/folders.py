@@ -7,33 +7,35 @@ deeper in them, as ImageFolder finds them.
 import os
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
 from pathlib import Path
 
+from alexrepro.data.sources.classes import ClassFolders, class_folders, unclear
 from alexrepro.data.sources.source import File, Photo, Skipped, Source, Split
-from alexrepro.data.sources.walk import SUFFIXES, contents, entries, has_class_folders, is_folder, walk, why_skipped
+from alexrepro.data.sources.walk import (
+    NO_FILE,
+    PACKED,
+    SUFFIXES,
+    WNID,
+    below,
+    contents,
+    entries,
+    has_class_folders,
+    is_folder,
+    spoken,
+    why_skipped,
+)
 from alexrepro.errors import Exit, Refusal
 from alexrepro.progress import say
 
+__all__ = ["WNID", "spoken"]  # other layouts take them from here
 SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 ORDER = ("train", "val", "test")
 ILSVRC_2012_TRAIN, ILSVRC_CLASSES = 1_281_167, 1000  # §2; exact count of the 2012 release
 FIRST_OF_2012, LAST_OF_2012 = "n01440764", "n15075141"  # of its sorted WNIDs: tench and toilet tissue
 MOST_OF_NAME = 100  # characters of a data set's name; a file name may have 255 bytes, and stores add to it
-WNID = re.compile(r"n\d{8}")
 # imagenet-1k puts the WNID behind the official name: n01440764_10026_n01440764.JPEG
 ENDS_IN_WNID = re.compile(r".+_(n\d{8})\.jpe?g", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class ClassFolders:
-    """The folders of one split by their names, with the photos of each, and what is skipped in them."""
-
-    folder: Path
-    photos: dict[str, list[Path]]
-    skipped: list[Skipped]
 
 
 def fits(path: Path) -> bool:
@@ -59,7 +61,7 @@ def read(path: Path) -> Source:
             found[name] = class_folders(folder, root=path)
             skipped += found[name].skipped
     if path not in (split.folder for split in found.values()):
-        skipped += _beside(path)
+        skipped += _beside(path, found)
     names = {name: _by_form(split) for name, split in found.items()}
     first = next(iter(names.values()))
     for name, others in names.items():
@@ -81,40 +83,6 @@ def read(path: Path) -> Source:
     return Source(dataset_of(path, classes, splits), classes, words_of(classes), splits, skipped=tuple(skipped))
 
 
-def class_folders(folder: Path, *, root: Path, named: re.Pattern[str] | None = None) -> ClassFolders:
-    """Every folder in a folder as a class, with the photos at any depth; what else lies there is skipped.
-
-    named: what the names of the classes are; others are passed over then.
-
-    A folder without any file is a class without photos; one with other files only is none, unless its name is a WNID.
-    Raises Refusal if every photo lies deeper and in several folders of one, so that these may be the classes.
-    """
-    photos: dict[str, list[Path]] = {}
-    skipped = []
-    for entry in (entry for entry in entries(folder) if named is None or named.fullmatch(entry.name)):
-        path, reason = below(root, folder / entry.name), why_skipped(entry)
-        if not is_folder(entry):
-            skipped.append(Skipped(path, reason or "a photo outside of the class folders", is_loss=not reason))
-        elif reason:
-            skipped.append(Skipped(path, reason))
-        else:
-            files = list(walk(folder / entry.name))
-            kept = [file for file, reason in files if reason is None]
-            if kept or not files or WNID.fullmatch(entry.name):
-                photos[entry.name] = kept
-                skipped += [Skipped(below(root, file), reason) for file, reason in files if reason]
-            else:
-                skipped.append(Skipped(path, f"no photo in {len(files):,} files"))
-    found = ClassFolders(folder, photos, skipped)
-    _refuse_unclear(found)
-    return _without_other_classes(found, root)
-
-
-def below(root: Path, path: Path) -> str:
-    """A path below a source as text that can be written anywhere."""
-    return spoken(path.relative_to(root))
-
-
 def sorted_names(folder: Path) -> list[str]:
     """Names in a folder in the order of their bytes, whatever the file system or the language settings."""
     return sorted((item.name for item in folder.iterdir() if not item.name.startswith(".")), key=os.fsencode)
@@ -123,14 +91,6 @@ def sorted_names(folder: Path) -> list[str]:
 def is_photo(name: str) -> bool:
     """Whether a file is listed as a photo: by suffix, in any case."""
     return Path(name).suffix.lower() in SUFFIXES
-
-
-def spoken(path: Path) -> str:
-    """A path as text that can be written anywhere; bytes that are no UTF-8 and control characters are spelled out."""
-    text = os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
-    if text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def is_wnids(classes: Sequence[str]) -> bool:
@@ -170,7 +130,7 @@ def _split_folders(path: Path) -> list[tuple[str, Path]]:
     return sorted(named, key=lambda item: ORDER.index(item[0])) or [("train", path)]
 
 
-def _beside(path: Path) -> list[Skipped]:
+def _beside(path: Path, splits: Container[str]) -> list[Skipped]:
     """What lies beside the folders of the splits; folders of photos are said by name."""
     skipped = []
     for entry in entries(path):
@@ -179,48 +139,10 @@ def _beside(path: Path) -> list[Skipped]:
             continue
         if not reason and is_folder(entry) and (what := contents(place)):
             say(f"{place} holds {what}, but its name is not that of a split (train, val, test); it is left out.")
-        skipped.append(Skipped(below(path, place), reason or "beside the folders of the splits"))
+        stem = entry.name.partition(".")[0].lower()
+        is_loss = stem in SPLITS and (entry.name.endswith(PACKED) or reason == NO_FILE) and SPLITS[stem] not in splits
+        skipped.append(Skipped(below(path, place), reason or "beside the folders of the splits", is_loss))
     return skipped
-
-
-def _without_other_classes(found: ClassFolders, root: Path) -> ClassFolders:
-    """Without the photos in a class folder that lie in a folder named as another class; they are a loss."""
-    photos: dict[str, list[Path]] = {}
-    skipped = list(found.skipped)
-    for name, files in found.photos.items():
-        strangers = Counter[Path]()
-        kept = []
-        for file in files:
-            inner = file.relative_to(found.folder).parts[:-1]
-            depth = next((at for at, part in enumerate(inner) if at and part != name and _is_class(part, found)), None)
-            if depth is None:
-                kept.append(file)
-            else:
-                strangers[found.folder.joinpath(*inner[: depth + 1])] += 1
-        if kept or not files:
-            photos[name] = kept
-        for folder, count in strangers.items():
-            reason = f"{count:,} photos in a folder that is named as another class than {spoken(Path(name))}"
-            skipped.append(Skipped(below(root, folder), reason, is_loss=True))
-        if not files:
-            skipped.append(Skipped(below(root, found.folder / name), "a class folder without a photo", is_loss=True))
-    return ClassFolders(found.folder, photos, skipped)
-
-
-def _is_class(name: str, found: ClassFolders) -> bool:
-    return name in found.photos or WNID.fullmatch(name) is not None
-
-
-def _refuse_unclear(found: ClassFolders) -> None:
-    """Where no photo lies in a class folder itself and one has several folders of photos, these may be the classes."""
-    parents = {name: {file.parent for file in files} for name, files in found.photos.items()}
-    if is_wnids(tuple(parents)) or any(found.folder / name in folders for name, folders in parents.items()):
-        return
-    for name, folders in parents.items():
-        if len(folders) > 1:
-            inner = ", ".join(sorted(spoken(Path(folder.name)) for folder in folders)[:3])
-            raise unclear(f"{found.folder / name} holds {len(folders):,} folders of photos ({inner}), "
-                          "so that it is not clear which folders are the classes")  # fmt: skip
 
 
 def _by_form(found: ClassFolders) -> dict[str, str]:
@@ -236,11 +158,3 @@ def _by_form(found: ClassFolders) -> dict[str, str]:
             raise unclear(f"{found.folder} has two class folders whose names look the same: {both}")
         forms[form] = name
     return forms
-
-
-def unclear(what: str) -> Refusal:
-    """The refusal of folders that can be read in two ways."""
-    return Refusal(
-        f"{what}.", fix="Keep one folder per split (train, val, test), and the class folders directly in it.",
-        exit_code=Exit.BAD_DATA,
-    )  # fmt: skip

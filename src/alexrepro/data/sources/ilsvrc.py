@@ -42,6 +42,8 @@ def read(path: Path) -> Source:
     table = class_table(path, year)
     images = next(path / tree for tree in reversed(TREES) if (path / tree).is_dir())
     train = training(path, images, year)
+    if not train.photos and table is None:
+        rest(path, images, used=_companions(path), splits=("val", "test"))  # names what is there of it, if anything is
     wnids = _wnids(path, year, table, train.photos)
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
     splits = [train_split(train.photos, label_of)] if train.photos else []
@@ -76,7 +78,7 @@ def _years(path: Path) -> list[Year]:
     folders = [path, *(path / tree / split for tree in TREES for split in (*SPLITS, "data"))]
     folders += sorted(path.glob("*devkit*/data"))
     names = [name for folder in folders if folder.is_dir() for name in _first_names(folder)]
-    return [year for year in YEARS if any(name.startswith(f"ILSVRC{year}") for name in names)]
+    return [year for year in YEARS if any(name.upper().startswith(f"ILSVRC{year}") for name in names)]
 
 
 def _first_names(folder: Path, most: int = 2000) -> Iterator[str]:

@@ -12,13 +12,16 @@ from pathlib import Path
 
 from alexrepro.data.decode import begins_like_image
 from alexrepro.data.sources.archives import Span, archive, members
+from alexrepro.data.sources.classes import class_folders
 from alexrepro.data.sources.devkit import Year, wrong
-from alexrepro.data.sources.folders import SPLITS, WNID, below, class_folders, is_photo, spoken
+from alexrepro.data.sources.folders import SPLITS, WNID, is_photo, spoken
 from alexrepro.data.sources.source import File, Place, Skipped
 from alexrepro.data.sources.splits import NUMBERED, Found
 from alexrepro.data.sources.walk import (
     FIRST_BYTES,
     NO_PICTURE,
+    PACKED,
+    below,
     contents,
     entries,
     is_folder,
@@ -29,11 +32,12 @@ from alexrepro.data.sources.walk import (
 from alexrepro.errors import Exit, Refusal
 from alexrepro.progress import say
 
-ARCHIVE = re.compile(r"ILSVRC20\d\d_im\w*?_(?P<split>train|val|test)(?!_t3)[\w.-]*", re.IGNORECASE)
+ARCHIVE = re.compile(
+    r"ILSVRC20\d\d_im\w*?_(?P<split>train|val|test)(?!_t3)[\w-]*(\.(tar|tgz|zip|7z|rar)(\.\w+)*)?", re.IGNORECASE
+)
+BESIDE_ARCHIVES = (".md5", ".sha1", ".sha256", ".txt", ".torrent", ".aria2")
 CLASS_TAR = re.compile(rf"({WNID.pattern})\.tar")
 NOT_IMAGES = ("Annotations", "ImageSets")  # of Kaggle's tree
-UNPACK = "compressed, so that no photo can be read without all before it; unpack it to a plain tar or a folder"
-COMPRESSED = (".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar")
 
 
 @dataclass(frozen=True)
@@ -150,8 +154,6 @@ def _classes_in(root: Path, folder: Path, *, is_whole: bool) -> Part:
                 skipped.pop(below(root, folder / wnid), None)
                 skipped |= {item.path: item for item in inside}
                 read.append(place)
-        elif WNID.fullmatch(wnid) and entry.name.endswith(COMPRESSED):
-            skipped[path] = Skipped(path, UNPACK, is_loss=not is_there)
     return Part(dict(sorted(photos.items())), tuple(read), tuple(skipped.values()))
 
 
@@ -189,8 +191,9 @@ def _why_unused(entry: os.DirEntry[str], place: Path, splits: Sequence[str]) -> 
     """Why something is not used. Raises Refusal if it is the folder or archive of a split that was found nowhere."""
     if reason := why_ignored(entry.name):
         return reason
-    packed = ARCHIVE.fullmatch(entry.name)
-    split = packed["split"].lower() if packed else SPLITS.get(entry.name.lower()) if is_folder(entry) else None
+    is_whole = is_folder(entry) or entry.is_symlink()  # also if the link leads nowhere
+    packed = None if entry.name.endswith(BESIDE_ARCHIVES) else ARCHIVE.fullmatch(entry.name)
+    split = packed["split"].lower() if packed else SPLITS.get(entry.name.lower()) if is_whole else None
     if split in splits:
         return f"{split} is read from elsewhere"
     if split:
@@ -205,11 +208,19 @@ def _why_unused(entry: os.DirEntry[str], place: Path, splits: Sequence[str]) -> 
 
 
 def _not_understood(place: Path, split: str) -> Refusal:
-    name = "n01440764_10026.JPEG in a folder n01440764" if split == "train" else f"ILSVRC2012_{split}_00000001.JPEG"
-    if place.name.endswith(COMPRESSED):
+    what, fix = "cannot be read as an archive of photos", "Fetch it again"
+    if place.name.endswith(PACKED) and not place.name.endswith(".tar"):
         what, fix = "is compressed, so that no photo in it can be read without all before it", "Unpack it"
-    else:
-        what, fix = f"holds no photos under their official names, such as {name}", "Put them there"
+    elif place.is_dir() and split == "train":
+        what, fix = (
+            "holds no photos in folders or plain tars that are named as classes, such as n01440764",
+            "Put them there",
+        )
+    elif place.is_dir():
+        what = f"holds no photos under their official names, such as ILSVRC2012_{split}_00000001.JPEG"
+        fix = "Put them there"
+    elif place.is_symlink():
+        what, fix = "is a link that leads nowhere", "Mend it"
     return Refusal(
         f"{place} {what}; so there would be no split {split}.",
         fix=f"{fix}, or move it elsewhere to prepare the rest.",

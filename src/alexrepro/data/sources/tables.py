@@ -20,9 +20,9 @@ SHOWN = 60  # characters of a line that is not understood
 
 
 def stem(name: str) -> str:
-    """The name of a photo without folders and suffix."""
+    """The name of a photo without folders and suffix, in small letters."""
     base = re.split(r"[/\\]", name.strip().strip("\"'"))[-1]
-    return base.rpartition(".")[0] if is_photo(base) else base
+    return (base.rpartition(".")[0] if is_photo(base) else base).lower()
 
 
 def text_rows(text: str, file: Path) -> dict[str, str]:
@@ -49,16 +49,21 @@ def solution_rows(text: str, file: Path) -> dict[str, str]:
     between = max(",;\t", key=lines[0].count)
     if between != ",":
         say(f"{file} has {'semicolons' if between == ';' else 'tabs'} between its columns; it is read so.")
+    rows: dict[str, str] = {}
     try:
         heading, *found = csv.reader(lines, delimiter=between)
-        columns = [name.strip().lower() for name in heading]
-        image, prediction = columns.index(IMAGE_ID.lower()), columns.index(PREDICTION.lower())
-        pairs = [(row[image], row[prediction].split()[0]) for row in found if any(map(str.strip, row))]
-    except (csv.Error, ValueError, IndexError) as error:
+    except csv.Error as error:
         raise bad_table(file, f"it is no table of {IMAGE_ID} and {PREDICTION} ({error})") from None
-    rows: dict[str, str] = {}
-    for name, wnid in pairs:
-        _add(rows, name, wnid, file)
+    columns = [name.strip().lower() for name in heading]
+    if not {IMAGE_ID.lower(), PREDICTION.lower()} <= set(columns):
+        raise bad_table(file, f"its first line is {lines[0][:SHOWN]!a}, without {IMAGE_ID} and {PREDICTION}")
+    image, prediction = columns.index(IMAGE_ID.lower()), columns.index(PREDICTION.lower())
+    for number, row in enumerate(found, 2):
+        wnids = row[prediction].split() if len(row) == len(columns) else []
+        if wnids:
+            _add(rows, row[image], wnids[0], file)
+        elif any(map(str.strip, row)):
+            raise bad_table(file, f"row {number:,} is {between.join(row)[:SHOWN]!a}, without a photo and its class")
     return rows
 
 
@@ -107,4 +112,4 @@ def _number(label: str) -> int | None:
 def _add(rows: dict[str, str], name: str, label: str, file: Path) -> None:
     key = stem(name)
     if rows.setdefault(key, label) != label:
-        raise bad_table(file, f"it gives {key[:SHOWN]!a} two labels, {rows[key]} and {label[:SHOWN]}")
+        raise bad_table(file, f"it gives {name.strip()[:SHOWN]!a} two labels, {rows[key]} and {label[:SHOWN]}")

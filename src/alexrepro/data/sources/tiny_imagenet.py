@@ -7,11 +7,12 @@ Labels follow the sorted WNIDs; wnids.txt has an order of its own.
 import re
 from pathlib import Path
 
+from alexrepro.data.sources.classes import class_folders
 from alexrepro.data.sources.devkit import wrong
-from alexrepro.data.sources.folders import WNID, below, class_folders
+from alexrepro.data.sources.folders import WNID, spoken
 from alexrepro.data.sources.source import UNLABELLED, File, Photo, Skipped, Source, Split
-from alexrepro.data.sources.tables import names_in
-from alexrepro.data.sources.walk import entries, walk, why_skipped
+from alexrepro.data.sources.tables import labels_in, names_in, stem
+from alexrepro.data.sources.walk import below, entries, walk, why_skipped
 from alexrepro.files import read_text
 
 WNIDS, WORDS, ANNOTATIONS = "wnids.txt", "words.txt", "val_annotations.txt"
@@ -52,8 +53,9 @@ def read(path: Path) -> Source:
 def _class_folders(split: Path, label_of: dict[str, int], skipped: list[Skipped]) -> Split:
     """The photos of each class, in its folder or deeper; adds what is none to `skipped`."""
     found = class_folders(split, root=split.parent)
-    if list(found.photos) != list(label_of):
-        raise wrong(split, f"does not have the class folders of {WNIDS}")
+    if found.photos.keys() != label_of.keys():
+        different = ", ".join(sorted(found.photos.keys() ^ label_of.keys())[:5])
+        raise wrong(split, f"does not have the class folders of {WNIDS}; they differ by {spoken(Path(different))}")
     skipped += found.skipped
     photos = [
         Photo(below(split.parent, file), label_of[wnid], File(file)) for wnid in label_of for file in found.photos[wnid]
@@ -66,11 +68,13 @@ def _validation(folder: Path, label_of: dict[str, int], skipped: list[Skipped]) 
     if not table.is_file():
         raise wrong(folder, f"has photos, but no {ANNOTATIONS} that says their classes")
     lines = read_text(table).split("\n")
-    wnid_of = {row[1]: row[2] for line in lines if (row := ANNOTATION.match(line))}
+    rows = {stem(row[1]): row[2] for line in lines if (row := ANNOTATION.match(line))}
     files = _photos(folder, folder.parent, skipped)
-    if {file.name for file in files} != set(wnid_of) or not set(wnid_of.values()) <= set(label_of):
-        raise wrong(table, "does not name the photos and classes that are there")
-    return Split("val", [Photo(below(folder.parent, file), label_of[wnid_of[file.name]], File(file)) for file in files])
+    labels = labels_in(rows, [file.name for file in files], label_of, table)
+    if len(files) < len(rows):
+        raise wrong(folder, f"has {len(files):,} of the {len(rows):,} photos in {ANNOTATIONS}")
+    photos = (Photo(below(folder.parent, file), label, File(file)) for file, label in zip(files, labels, strict=True))
+    return Split("val", list(photos))
 
 
 def _photos(folder: Path, root: Path, skipped: list[Skipped]) -> list[Path]:

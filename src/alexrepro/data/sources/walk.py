@@ -1,10 +1,12 @@
 """What lies in folders that somebody else filled: every file is a photo, or there is a reason why it is none."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from alexrepro.data.decode import begins_like_image
+from alexrepro.errors import Exit, Refusal
 
 # The last line is of formats that are not read: a photo in one of them is named as unreadable, not passed over.
 SUFFIXES = {
@@ -16,10 +18,13 @@ SYSTEM = {
     "__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found", "thumbs.db",
     "desktop.ini", "icon\r",
 }  # fmt: skip
+PACKED = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar")
 HIDDEN, OF_SYSTEM, NO_PICTURE = "hidden", "made by an operating system", "not a picture"
 NO_FILE = "not a file that can be read"
 READ_ALREADY = "a link to a folder that is read already"
 FIRST_BYTES = 16
+MOST_PATH_BYTES = 3_800  # of a folder; a name may have 255 more, and Linux opens paths of up to 4,095
+WNID = re.compile(r"n\d{8}")
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -59,11 +64,19 @@ def why_skipped(entry: os.DirEntry[str]) -> str | None:
 def walk(folder: Path) -> Iterator[tuple[Path, str | None]]:
     """Every file at any depth, with the reason to skip it or None for a photo: first the files, then each folder.
 
-    Links are followed, but no folder is read twice, so that a link to a folder above ends.
+    Links are followed, but no folder is read twice, so that a link to a folder above ends. Raises Refusal for folders
+    so deep that their files cannot be opened.
     """
     waiting, seen = [folder], set[tuple[int, int]]()
     while waiting:
         here = waiting.pop()
+        if len(os.fsencode(here)) > MOST_PATH_BYTES:
+            raise Refusal(
+                f"{folder} holds folders in folders, {len(here.relative_to(folder).parts):,} deep, with paths too long "
+                "to be opened.",
+                fix="Move the photos further up, or the folder elsewhere.",
+                exit_code=Exit.BAD_DATA,
+            )
         state = here.stat()
         if (state.st_dev, state.st_ino) in seen:
             yield here, READ_ALREADY
@@ -95,3 +108,16 @@ def contents(folder: Path) -> str | None:
     if has_class_folders(folder):
         return "class folders"
     return "photos" if holds_photo(folder) else None
+
+
+def below(root: Path, path: Path) -> str:
+    """A path below a source as text that can be written anywhere."""
+    return spoken(path.relative_to(root))
+
+
+def spoken(path: Path) -> str:
+    """A path as text that can be written anywhere; bytes that are no UTF-8 and control characters are spelled out."""
+    text = os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
