@@ -108,6 +108,6 @@ def _find(root: Path, name: str) -> tuple[Path, bytes] | None:
     return None
 
 
-def wrong(path: Path, what: str) -> Refusal:
+def wrong(path: Path, what: str, *, fix: str = "Check that the download is complete.") -> Refusal:
     """The refusal of a source that contradicts itself."""
-    return Refusal(f"{path} {what}.", fix="Check that the download is complete.", exit_code=Exit.BAD_DATA)
+    return Refusal(f"{path} {what}.", fix=fix, exit_code=Exit.BAD_DATA)

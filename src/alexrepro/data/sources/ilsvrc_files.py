@@ -183,7 +183,8 @@ def _numbered_part(found: Iterable[tuple[str, Place]], read: Iterable[Path], ski
     numbers = Counter(number[2] for name, _ in photos if (number := NUMBERED.fullmatch(name)))
     for twice, count in numbers.most_common(1):
         if count > 1:
-            raise wrong(next(iter(read)), f"has the photo with the number {twice} {count:,} times")
+            raise wrong(next(iter(read)), f"has the photo with the number {twice} {count:,} times",
+                        fix="Keep one of each.")  # fmt: skip
     return Part({"": photos}, tuple(read), tuple(skipped))
 
 

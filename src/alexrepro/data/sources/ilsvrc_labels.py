@@ -18,6 +18,7 @@ from alexrepro.files import read_text
 from alexrepro.progress import say
 
 COUNTS: Mapping[Year, Mapping[str, int]] = {"2012": COUNTS_2012, "2010": {"val": 50_000, "test": 150_000}}  # §2
+FLATTEN = "Move the photos out of the class folders, or each into the folder of its class."
 DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
 CAFFE = "val.txt"
 CAFFE_PLACES = (CAFFE, f"caffe_ilsvrc12/{CAFFE}")
@@ -53,10 +54,12 @@ class Truth:
         by_folder = [self.label_of.get(wnid) for wnid in wnids]
         sure = [place for place, wnid in enumerate(wnids) if wnid]
         if any(by_folder[place] is None or (labels and labels[place] != by_folder[place]) for place in sure):
-            raise wrong(part.read[0], "has photos in folders of other classes than their labels say")
+            raise wrong(part.read[0], "has photos in folders of other classes than their labels say", fix=FLATTEN)
         if labels is None and sure:
             if len(sure) < len(names):
-                raise wrong(part.read[0], f"has {len(sure):,} of its {len(names):,} photos in class folders")
+                raise wrong(
+                    part.read[0], f"has {len(sure):,} of its {len(names):,} photos in class folders", fix=FLATTEN
+                )
             labels = [label for label in by_folder if label is not None]
         if labels is None and (split == "val" or self.year == "2010"):
             say(f"The {len(names):,} photos of {split} have no labels. {self._advice(split)}")
