@@ -12,7 +12,7 @@ from alexrepro.errors import Exit, Refusal
 
 from .hostile import picture
 
-COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
+COMPOSED, DECOMPOSED = "\u00fcber", "u\u0308ber"
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -174,18 +174,18 @@ def test_accents_may_be_written_in_two_ways_in_two_splits(tmp_path: Path) -> Non
 def test_two_class_folders_that_look_the_same_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, f"{COMPOSED}/1.jpg", f"{DECOMPOSED}/2.jpg")
 
-    with pytest.raises(Refusal, match=r"look the same: 'cafe\\u0301' and 'caf\\xe9'"):
+    with pytest.raises(Refusal, match=r"look the same: 'u\\u0308ber' and '\\xfcber'"):
         recognise(tmp_path)
 
 
 def test_names_that_are_no_utf8_are_spelled_out(tmp_path: Path) -> None:
-    folder = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/\xfcber")
     touch(Path(folder), os.fsdecode(b"\xff.jpg"))
 
     found = recognise(tmp_path)
 
-    assert found.classes == (r"caf\xe9",)
-    assert photos(found) == [(r"caf\xe9", rf"{tmp_path.name}/caf\xe9/\xff.jpg")]
+    assert found.classes == (r"\xfcber",)
+    assert photos(found) == [(r"\xfcber", rf"{tmp_path.name}/\xfcber/\xff.jpg")]
 
 
 def test_each_class_folder_but_the_first_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,9 +154,9 @@ def test_a_second_column_in_a_ground_truth_is_refused_with_its_line(tmp_path: Pa
 
 
 def test_names_of_classes_are_read_in_latin_1_and_between_semicolons(root: Path) -> None:
-    (root / "LOC_synset_mapping.txt").write_bytes(b'n00000010 caf\xe9, x\n"n00000020";"b\'c"\n')
+    (root / "LOC_synset_mapping.txt").write_bytes(b'n00000010 \xfcber, x\n"n00000020";"b\'c"\n')
 
-    assert recognise(root).class_names == ("café, x", "b'c")
+    assert recognise(root).class_names == ("über, x", "b'c")
     assert names_in("no names\nn00000010\n") == {}
 
 
