@@ -146,3 +146,28 @@ def test_what_is_stored_is_read_back_into_the_given_array() -> None:
 
     assert np.abs(out.astype(int) - smooth).mean() < 3.0  # quality 95 with halved chroma
     np.testing.assert_array_equal(out, decode(encode(smooth)).pixels)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "PPM"])
+def test_tiff_and_ppm_keep_every_pixel(kind: str) -> None:
+    pixels = noise(20, 30)
+
+    found = decode(saved(Image.fromarray(pixels), kind))
+
+    assert (found.oddity, np.array_equal(found.pixels, pixels)) == (kind, True)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (saved(Image.fromarray(noise(4, 4)[..., 0].astype(np.uint16)), "TIFF"), "TIFF of 16 bits"),
+        (saved(Image.fromarray(noise(4, 4)[..., 0].astype(np.float32)), "TIFF"), "TIFF of 32 bits"),
+        (saved(Image.fromarray(noise(4, 4)[..., 0].astype(np.uint16)), "PPM"), "PPM of 16 bits"),
+        (saved(Image.new("L", (4, 4)), "TIFF", save_all=True, append_images=[Image.new("L", (4, 4))]), "one page"),
+        (saved(Image.fromarray(noise(20, 30)), "TIFF")[:200], "corrupt TIFF"),
+    ],
+    ids=["16 bits", "floats", "16 bits of grey", "two pages", "cut"],
+)
+def test_tiff_and_ppm_whose_pixels_would_be_guessed_are_unreadable(data: bytes, reason: str) -> None:
+    with pytest.raises(Unreadable, match=reason):
+        decode(data)

@@ -55,6 +55,23 @@ def test_unpacked_folders_are_counted(tmp_path: Path) -> None:
     assert findings(tmp_path)["train"].says == "train/ with 2 entries"
 
 
+@pytest.mark.parametrize("source", ["", "ILSVRC", "ILSVRC/Data/CLS-LOC"])
+def test_the_folders_of_kaggles_tree_are_found_from_each_of_its_levels(source: str, tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        (tmp_path / "ILSVRC/Data/CLS-LOC" / split).mkdir(parents=True)
+
+    found = findings(tmp_path / source)
+
+    assert (found["train"].finding, found["val"].finding) == ("unpacked", "unpacked")
+
+
+@pytest.mark.parametrize("name", ["LOC_val_solution.csv", "imagenet-object-localization-challenge.zip"])
+def test_kaggles_files_stand_in_for_the_devkit(name: str, tmp_path: Path) -> None:
+    sparse(tmp_path / name, 10)
+
+    assert (findings(tmp_path)["devkit"].is_wrong, name in findings(tmp_path)["devkit"].says) == (False, True)
+
+
 @pytest.mark.parametrize(("content", "finding"), [(b"abc", "as published"), (b"cba", "differs")])
 def test_the_md5_is_compared_when_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, finding: str

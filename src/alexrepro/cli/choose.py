@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from alexrepro.data.store import Store
     from alexrepro.engine.run import Run
 
+# Files that give labels to the validation photos of ILSVRC, and where.
+LABELS = "Put the devkit, LOC_val_solution.csv or val.txt beside the photos, and prepare them again."
+
 
 def choose_recipe(
     name: str | None, *, dataset: str, changes: Sequence[str], epochs: int | None, batch: int | None
@@ -50,7 +53,12 @@ def validation_store(train: "Store", *, stores: Path) -> "Store | None":
     """The newest validation store of the training store's data set, beside it or below `stores`."""
     manifest = train.manifest
     found = labelled_splits(manifest.dataset, classes=manifest.classes, stores=(train.path.parent, stores)).get("val")
-    say(f"Validation: {found.path}." if found else "Validation: none; there is no validation store of this data set.")
+    if found:
+        say(f"Validation: {found.path}.")
+    elif bare := _unlabelled(manifest.dataset, manifest.classes, (train.path.parent, stores), ("val",)):
+        say(f"Validation: none; the validation store {bare.path} has no labels. {LABELS}")
+    else:
+        say("Validation: none; there is no validation store of this data set.")
     return found
 
 
@@ -68,6 +76,10 @@ def testing_store(dataset: str, *, classes: Sequence[str], stores: Sequence[Path
         if split in found:
             say(f"Test: {found[split].path}.")
             return found[split]
+    if bare := _unlabelled(dataset, classes, stores, ("val", "test")):
+        split = "validation" if bare.manifest.split == "val" else "test"
+        raise Refusal(f"The {split} store {bare.path} has no labels, and there is no other of {dataset}.",
+                      fix=LABELS, exit_code=Exit.MISSING_INPUT)  # fmt: skip
     raise Refusal(
         f"There is no labelled test or validation store of {dataset} under {', '.join(map(str, stores))}.",
         fix="Prepare it with: alexrepro prepare SOURCE, or name one with --store.",
@@ -75,15 +87,27 @@ def testing_store(dataset: str, *, classes: Sequence[str], stores: Sequence[Path
     )
 
 
-def labelled_splits(dataset: str, *, classes: Sequence[str], stores: Sequence[Path]) -> "dict[str, Store]":
-    """The newest labelled store of each split of a data set, in the first of the folders that has one."""
+def _unlabelled(dataset: str, classes: Sequence[str], stores: Sequence[Path], splits: Sequence[str]) -> "Store | None":
+    """The newest store without labels of the first of these splits that has one."""
+    found = labelled_splits(dataset, classes=classes, stores=stores, labelled=False)
+    return next((found[split] for split in splits if split in found), None)
+
+
+def labelled_splits(
+    dataset: str, *, classes: Sequence[str], stores: Sequence[Path], labelled: bool = True
+) -> "dict[str, Store]":
+    """The newest labelled store of each split of a data set, in the first of the folders that has one.
+
+    labelled: False for the stores without labels in their place.
+    """
     from alexrepro.data.store import find_stores
 
     found: dict[str, Store] = {}
     for folder in dict.fromkeys(stores):
         for store in find_stores(folder):  # newest first
             manifest = store.manifest
-            if manifest.dataset == dataset and list(manifest.classes) == list(classes) and manifest.labelled:
+            is_of = manifest.dataset == dataset and list(manifest.classes) == list(classes)
+            if is_of and manifest.labelled == labelled:
                 found.setdefault(manifest.split, store)
     return found
 

@@ -50,7 +50,7 @@ def prepare(
     ] = None,
     max_bad: MaxBadOption = 0,
     allow_partial: Annotated[
-        bool, typer.Option("--allow-partial", help="Prepare what is there although photos are missing.")
+        bool, typer.Option("--allow-partial", help="Prepare what is there although photos are missing or left out.")
     ] = False,
     layout: LayoutOption = None,
     check: Annotated[

@@ -8,6 +8,7 @@ import io
 import struct
 import warnings
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,11 +26,15 @@ MOST_COSTLY_PIXELS = 14_000_000  # of a progressive JPEG, 9 bytes each, or of wh
 MOST_SCANS = 64  # of a progressive JPEG; each passes over all pixels, and 31 bytes are enough for one
 MOST_UNZIPPED_BYTES = 64 * 2**20
 
+DEEP_MODES = ("I", "F", "I;16", "I;16B")  # Pillow cuts their values off at 255
+BITS_PER_SAMPLE = 258  # the tag of TIFF 6.0
+
 END_OF_JPEG = b"\xff\xd9"
 SCAN_OF_MANY, START_OF_SCAN = b"\xff\xc2", b"\xff\xda"  # markers; coded data never hold them
 BEGINNINGS = (
     (b"\xff\xd8", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF87a", "GIF"), (b"GIF89a", "GIF"),
-    (b"BM", "BMP"), (b"\x1f\x8b", "gzip"),
+    (b"BM", "BMP"), (b"\x1f\x8b", "gzip"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"),
+    *((b"P%d%c" % (number, blank), "PPM") for number in range(1, 7) for blank in b" \t\r\n"),
 )  # fmt: skip
 
 Pixels = NDArray[np.uint8]
@@ -57,6 +62,14 @@ def decode(data: bytes) -> Decoded:
         found = decode(inner)
         return Decoded(found.pixels, f"gzip-wrapped {found.oddity or 'JPEG'}")
     return _decode_jpeg(data) if kind == "JPEG" else _decode_other(data, kind)
+
+
+def begins_like_image(data: bytes) -> bool:
+    """Whether the first bytes of a file are those of an image format; 16 bytes are enough."""
+    try:
+        return _kind(data) != "gzip"
+    except Unreadable:
+        return False
 
 
 def encode(pixels: Pixels) -> bytes:
@@ -135,7 +148,11 @@ def _decode_other(data: bytes, kind: str, *, oddity: str | None = None) -> Decod
         try:
             with Image.open(io.BytesIO(data), formats=[kind]) as image:
                 _check_size(image.height, image.width, most=MOST_COSTLY_PIXELS)
-                if getattr(image, "n_frames", 1) > 1:
+                if kind == "TIFF":
+                    _check_tiff(image)
+                elif image.mode in DEEP_MODES:
+                    raise Unreadable(f"{kind} of 16 bits per channel")
+                elif getattr(image, "n_frames", 1) > 1:
                     raise Unreadable(f"animated {kind} of {image.n_frames} frames")  # type: ignore[attr-defined]
                 has_alpha = image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info
                 pixels = np.array(image.convert("RGB"))
@@ -148,6 +165,17 @@ def _decode_other(data: bytes, kind: str, *, oddity: str | None = None) -> Decod
         except Exception as error:  # hostile bytes make Pillow raise anything from OSError to struct.error
             raise Unreadable(f"corrupt {kind}: {_one_line(error)}") from error
     return Decoded(pixels, oddity or kind + (", alpha dropped" if has_alpha else ""))
+
+
+def _check_tiff(image: Image.Image) -> None:
+    """Pages are looked for one further only, since a small file can claim millions of them."""
+    bits = image.tag_v2.get(BITS_PER_SAMPLE, (1,))  # type: ignore[attr-defined]
+    if max(bits) > 8:
+        raise Unreadable(f"TIFF of {max(bits)} bits per channel")
+    with suppress(EOFError):
+        image.seek(1)
+        raise Unreadable("TIFF of more than one page")
+    image.seek(0)
 
 
 def _check_size(height: int, width: int, *, most: int) -> None:

@@ -18,8 +18,10 @@ from alexrepro.data import manifest as files
 from alexrepro.data.commit import defect_table, finish, write_manifest
 from alexrepro.data.manifest import LEFT_OUT, Encoding, Form
 from alexrepro.data.shards import Job, Note, make_shards, read_note
+from alexrepro.data.skipped import account_for
 from alexrepro.data.sources import recognise
 from alexrepro.data.sources.cifar import fetch
+from alexrepro.data.sources.folders import spoken
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.sources.source import Source, Split
 from alexrepro.data.squares import rule
@@ -61,13 +63,14 @@ def prepare(
     multiple of 32; 256 (§2), or 32 for CIFAR-10 as it is. encoding: JPEG, or raw for such small images. At most
     `max_bad` unreadable files are left out and listed; a split that is already there is not made again. Raises Refusal
     if more files are unreadable, if nothing in a split can be read, if the disk is too full, or if photos are missing
-    and a part is not allowed. The work is kept then, and a second call goes on from it.
+    or would be left out and a part is not allowed. The work is kept then, and a second call goes on from it.
     """
     if str(source) in MADE_OR_FETCHED and not Path(source).exists():
         make, folder = MADE_OR_FETCHED[str(source)]
         source = out / folder
         make(source)
     found = recognise(Path(source), layout=layout)
+    account_for(found, Path(source), out=out, allow_partial=allow_partial)
     if found.gaps and not allow_partial:
         raise _incomplete(Path(source), found.gaps)
     for split in found.splits:
@@ -77,7 +80,7 @@ def prepare(
             )
     form = _form(found, encoding, side_px, square)
     _refuse_if_too_full(out, found, form)
-    name = Path(source).resolve().name
+    name = spoken(Path(Path(source).resolve().name))
     with ExitStack() as locks:
         works = [_Work.at(found, split, out=out, form=form, locks=locks) for split in found.splits]
         for work in works:

@@ -81,7 +81,7 @@ def train(
             say(f"{run.folder} is complete: {recipe.training.epochs} epochs. Nothing to train.")
             return run
         if validation is None and isinstance(recipe.training.schedule, Plateau):
-            say("There are no validation images, so the rate is never divided; prepare some, or choose as-run-2012.")
+            say("No validation images with labels, so the rate is never divided; prepare some, or choose as-run-2012.")
         trainer = start(
             run, recipe, store=store, validation=validation, seed=seed, machine=machine, cluster=cluster, source=source,
             keep=keep, log=log,

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from alexrepro.data.sources.archives import MOST_DEVKIT_BYTES, from_tar_gz
+from alexrepro.data.sources.archives import MOST_DEVKIT_BYTES, archive, from_tar_gz, members
 from alexrepro.data.sources.folders import WNID
 from alexrepro.data.sources.matfile import Cell, read_structs
 from alexrepro.errors import Exit, Refusal
+from alexrepro.files import decoded
 
 Year = Literal["2010", "2012"]
 META = "meta.mat"
+SHOWN = 20  # characters of a line that is no id
 MOST_TRUTH_BYTES = 2_000_000  # that of the 150,000 test photos of 2010 has less than 750,000
 
 
@@ -41,14 +43,18 @@ def truth_file(year: Year, split: str) -> str:
 
 def truth(root: Path, name: str, *, classes: int) -> list[int] | None:
     """The ids (from 1) of a ground-truth file in the devkit or beside it, or None. Raises Refusal if one is no id."""
-    data = devkit_file(root, name)
-    if data is None:
+    found = _find(root, name)
+    if found is None:
         return None
+    file, data = found
     if len(data) > MOST_TRUTH_BYTES:
-        raise wrong(root / name, f"has more than {MOST_TRUTH_BYTES:,} bytes")
-    lines = data.decode("ascii", "replace").split()
-    if not all(re.fullmatch(r"\d{1,5}", line) and 1 <= int(line) <= classes for line in lines):
-        raise wrong(root / name, f"has lines that are not ids from 1 to {classes}")
+        raise wrong(file, f"has more than {MOST_TRUTH_BYTES:,} bytes")
+    lines = [line.strip() for line in decoded(data, name=str(file)).split("\n") if line.strip()]
+    for number, line in enumerate(lines, 1):
+        if not re.fullmatch(r"\d{1,5}", line, re.ASCII) or not 1 <= int(line) <= classes:
+            raise wrong(
+                file, f"has the line {line[:SHOWN]!a} (number {number:,}), which is no id from 1 to {classes:,}"
+            )
     return [int(line) for line in lines]
 
 
@@ -77,19 +83,31 @@ def _count(cell: Cell) -> int:
 
 def devkit_file(root: Path, name: str) -> bytes | None:
     """A file of the devkit: in the root, in the devkit's folders, or in its archive."""
+    found = _find(root, name)
+    return None if found is None else found[1]
+
+
+def _find(root: Path, name: str) -> tuple[Path, bytes] | None:
+    """A file of the devkit and where it is; the path of one in an archive continues that of the archive."""
     places = (root, root / "data", *sorted(root.glob("*devkit*")), *sorted(root.glob("*devkit*/data")))
     for file in (place / name for place in places):
         if file.is_file():
             if file.stat().st_size > MOST_DEVKIT_BYTES:
                 raise wrong(file, f"has more than {MOST_DEVKIT_BYTES:,} bytes")
-            return file.read_bytes()
-    for packed in sorted(root.glob("*devkit*.tar.gz")):
+            return file, file.read_bytes()
+    for packed in sorted((*root.glob("*devkit*.tar.gz"), *root.glob("*devkit*.tgz"))):
         found = from_tar_gz(packed, name)
         if found is not None:
-            return found
+            return packed / name, found
+    for plain in sorted(root.glob("*devkit*.tar")):  # some browsers unpack gzip by themselves
+        for inner, span in members(archive(plain)):
+            if inner == name:
+                if span.size() > MOST_DEVKIT_BYTES:
+                    raise wrong(plain / name, f"has more than {MOST_DEVKIT_BYTES:,} bytes")
+                return plain / name, span.read()
     return None
 
 
-def wrong(path: Path, what: str) -> Refusal:
+def wrong(path: Path, what: str, *, fix: str = "Check that the download is complete.") -> Refusal:
     """The refusal of a source that contradicts itself."""
-    return Refusal(f"{path} {what}.", fix="Check that the download is complete.", exit_code=Exit.BAD_DATA)
+    return Refusal(f"{path} {what}.", fix=fix, exit_code=Exit.BAD_DATA)

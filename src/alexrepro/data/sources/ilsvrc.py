@@ -10,18 +10,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from alexrepro.data.sources.archives import archive, members
-from alexrepro.data.sources.devkit import ClassTable, Year, class_table, truth, truth_file, wrong
-from alexrepro.data.sources.folders import WNID, is_photo, sorted_names, words_of
+from alexrepro.data.sources.devkit import META, ClassTable, Year, class_table, wrong
+from alexrepro.data.sources.folders import SPLITS, is_photo, spoken, words_of
 from alexrepro.data.sources.hierarchy import cost_matrix
-from alexrepro.data.sources.kaggle import NAMES, TRUTH, class_names, val_labels
-from alexrepro.data.sources.source import File, Photo, Place, Source, Split
+from alexrepro.data.sources.ilsvrc_files import numbered, rest, training
+from alexrepro.data.sources.ilsvrc_labels import CAFFE, DEVKIT, Truth
+from alexrepro.data.sources.kaggle import NAMES, TRUTH
+from alexrepro.data.sources.source import File, Photo, Place, Skipped, Source, Split
 from alexrepro.data.sources.splits import NUMBERED, Found, gaps_of_2012, numbered_split, train_split
+from alexrepro.data.sources.tables import names_in
 from alexrepro.errors import Exit, Refusal
+from alexrepro.files import read_text
 
 MINIATURE = "MINIATURE.txt"
 YEARS: tuple[Year, ...] = ("2010", "2012")
 TREES = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC")  # Kaggle keeps the images three folders below its tables
-CAFFE_TRUTH = "val.txt"
 PATCHES = "patch_images"
 
 
@@ -38,43 +41,44 @@ def read(path: Path) -> Source:
     year = years[0]
     table = class_table(path, year)
     images = next(path / tree for tree in reversed(TREES) if (path / tree).is_dir())
-    training = _training(images, year)
-    wnids = _wnids(path, year, table, training)
+    train = training(path, images, year)
+    if not train.photos and table is None:
+        rest(path, images, used=_companions(path), splits=("val", "test"))  # names what is there of it, if anything is
+    wnids = _wnids(path, year, table, train.photos)
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
-    splits = [train_split(training, label_of)] if training else []
-    patches = _patches(path)
+    splits = [train_split(train.photos, label_of)] if train.photos else []
+    parts, known = [train], Truth(path, images, year, table, label_of)
     for name in ("val", "test"):
-        found = _numbered(images, year, name)
-        if found is not None:
-            labels = _labels(path, year, name, names=[file for file, _ in found], table=table, label_of=label_of)
-            splits.append(numbered_split(name, found, _as_sorted(images / name, found, labels, label_of)))
+        if (part := numbered(path, images, year, name)) is not None:
+            splits.append(numbered_split(name, part.numbered, known.labels(name, part)))
+            parts.append(part)
+    patches = _patches(path)
+    skipped = [*(item for part in parts for item in part.skipped), *_unused(patches, splits)]
+    used = [*_companions(path), *(file for part in parts for file in part.read)]
+    skipped += rest(path, images, used=used, splits=[split.name for split in splits])
+    if not splits:
+        raise Refusal(f"{path} has no photos of ILSVRC-{year}: {_listed(skipped)}.",
+                      fix="Put the photos there, under their official names.", exit_code=Exit.BAD_DATA)  # fmt: skip
     is_miniature = (path / MINIATURE).exists()
-    dataset = "ilsvrc2010-miniature" if is_miniature else f"ilsvrc{year}"
     words = dict(zip(table.wnids, table.words, strict=True)) if table else _names(path, wnids)
     ids = {wnid: number for number, wnid in enumerate(table.wnids, 1)} if table else {}
     return Source(
-        dataset, wnids, tuple(words.get(wnid, wnid) for wnid in wnids),
+        "ilsvrc2010-miniature" if is_miniature else f"ilsvrc{year}",
+        wnids, tuple(words.get(wnid, wnid) for wnid in wnids),
         tuple(_patched(split, patches) for split in splits),
         ilsvrc_ids=tuple(ids[wnid] for wnid in wnids) if ids else None,
-        gaps=tuple(_gaps(training, table) if table else gaps_of_2012(wnids, splits)),
+        gaps=tuple(known.gaps(train.photos, splits) if table else gaps_of_2012(wnids, splits)),
         known_bad=int(is_miniature),  # one of its files is cut on purpose
+        skipped=tuple(skipped),
         costs=cost_matrix(path, classes=len(wnids)) if year == "2010" else None,
     )  # fmt: skip
 
 
-def _gaps(training: dict[str, Found], table: ClassTable) -> Iterator[str]:
-    """Classes of which there are not as many training photos as the devkit counts."""
-    if training:
-        for wnid, count in zip(table.wnids, table.train_counts, strict=True):
-            if len(training[wnid]) != count:
-                yield f"{wnid} has {len(training[wnid]):,} of {count:,} training photos"
-
-
 def _years(path: Path) -> list[Year]:
-    folders = [path, *(path / tree / split for tree in TREES for split in ("val", "test", "data"))]
+    folders = [path, *(path / tree / split for tree in TREES for split in (*SPLITS, "data"))]
     folders += sorted(path.glob("*devkit*/data"))
     names = [name for folder in folders if folder.is_dir() for name in _first_names(folder)]
-    return [year for year in YEARS if any(name.startswith(f"ILSVRC{year}") for name in names)]
+    return [year for year in YEARS if any(name.upper().startswith(f"ILSVRC{year}") for name in names)]
 
 
 def _first_names(folder: Path, most: int = 2000) -> Iterator[str]:
@@ -95,8 +99,11 @@ def _wnids(path: Path, year: Year, table: ClassTable | None, training: dict[str,
         )
     if table is None:
         if not training:
-            raise Refusal(f"{path} has neither training photos nor a devkit, so there are no classes.",
-                          fix="Put ILSVRC2012_devkit_t12.tar.gz there.", exit_code=Exit.MISSING_INPUT)  # fmt: skip
+            raise Refusal(
+                f"{path} has no devkit and no training photos in class folders or tars, so there are no classes.",
+                fix=f"Put {DEVKIT} there, or the training photos in train/<wnid>/.",
+                exit_code=Exit.MISSING_INPUT,
+            )
         return tuple(sorted(training))
     if training and set(training) != set(table.wnids):
         strangers, missing = sorted(set(training) - set(table.wnids)), sorted(set(table.wnids) - set(training))
@@ -105,98 +112,23 @@ def _wnids(path: Path, year: Year, table: ClassTable | None, training: dict[str,
     return table.wnids if year == "2010" else tuple(sorted(table.wnids))
 
 
-def _training(images: Path, year: Year) -> dict[str, Found]:
-    """The training photos by WNID, from the first form that is there; empty if there are none."""
-    for folder in (images / "train", images / f"ILSVRC{year}_img_train", images):
-        if folder.is_dir():
-            names = sorted_names(folder)
-            folders = [name for name in names if WNID.fullmatch(name) and (folder / name).is_dir()]
-            if folders:
-                return {name: _files(folder / name) for name in folders}
-            tars = [name for name in names if WNID.fullmatch(name.removesuffix(".tar")) and name.endswith(".tar")]
-            if tars:
-                return {name[:9]: _in_order(members(archive(folder / name))) for name in tars}
-    whole = sorted(images.glob(f"ILSVRC{year}_im*_train.tar")) or sorted(images.glob(f"ILSVRC{year}_im*_train.tar.*"))
-    if not whole:
-        return {}
-    inner = [(name, span) for name, span in members(archive(*whole)) if WNID.fullmatch(name.removesuffix(".tar"))]
-    if not inner:
-        raise wrong(whole[0], "holds no tar of a class, such as n01440764.tar")
-    return {name[:9]: _in_order(members(span)) for name, span in sorted(inner, key=lambda item: item[0])}
-
-
-def _numbered(images: Path, year: Year, split: str) -> Found | None:
-    """The numbered photos of a split in the order of their names, or None if they are not there."""
-    for folder in (images / split, images / f"ILSVRC{year}_img_{split}"):
-        if folder.is_dir():
-            sorted_in = (
-                item for name in sorted_names(folder) if WNID.fullmatch(name) for item in _files(folder / name)
-            )
-            found = [item for item in (*_files(folder), *sorted_in) if NUMBERED.fullmatch(item[0])]
-            if found:
-                return _in_order(iter(found))
-    tars = sorted(images.glob(f"ILSVRC{year}_im*_{split}*.tar"))
-    return _in_order(members(archive(tars[-1]))) if tars else None
-
-
-def _files(folder: Path) -> Found:
-    return [(name, File(folder / name)) for name in sorted_names(folder) if is_photo(name)]
-
-
-def _in_order(found: Iterator[tuple[str, Place]]) -> Found:
-    return sorted(((name, place) for name, place in found if is_photo(name)), key=lambda item: item[0])
-
-
-def _labels(
-    path: Path, year: Year, split: str, *, names: Sequence[str], table: ClassTable | None, label_of: dict[str, int]
-) -> list[int] | None:
-    """The label of each numbered photo, or None where nothing says it. Raises Refusal where counts disagree."""
-    file = truth_file(year, split)
-    ids = truth(path, file, classes=len(table.wnids)) if table else None
-    if table and ids is not None:
-        if len(ids) != len(names):
-            raise wrong(path, f"has {len(names):,} photos of {split}, but {file} has {len(ids):,} lines")
-        return [label_of[table.wnids[number - 1]] for number in ids]
-    kaggle = path / TRUTH
-    if split == "val" and kaggle.is_file():
-        return val_labels(kaggle.read_text(encoding="utf-8"), names, label_of)
-    return _caffe_labels(path, names, label_of) if split == "val" and year == "2012" else None
-
-
-def _as_sorted(folder: Path, found: Found, labels: list[int] | None, label_of: dict[str, int]) -> list[int] | None:
-    """The labels, or those of the class folders into which many sort the validation photos.
-
-    Raises Refusal where photos lie in folders of other classes than their labels say.
-    """
-    wnids = [place.path.parent.name if isinstance(place, File) else "" for _, place in found]
-    by_folder = [label_of.get(wnid) for wnid in wnids]
-    if not all(map(WNID.fullmatch, wnids)):
-        return labels
-    if None in by_folder or (labels is not None and labels != by_folder):
-        raise wrong(folder, "has photos in folders of other classes than their labels say")
-    return [label for label in by_folder if label is not None]
-
-
-def _caffe_labels(path: Path, names: Sequence[str], label_of: dict[str, int]) -> list[int] | None:
-    """The labels of Caffe's val.txt, which count the sorted WNIDs from 0; None if it is not there."""
-    file = next(
-        (place for place in (path / CAFFE_TRUTH, path / "caffe_ilsvrc12" / CAFFE_TRUTH) if place.is_file()), None
-    )
-    if file is None:
-        return None
-    rows = [line.rsplit(maxsplit=1) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    labels = {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
-    if set(labels) != set(names) or set(labels.values()) != set(range(len(label_of))):
-        raise wrong(file, f"does not give each photo a label from 0 to {len(label_of) - 1}")
-    return [labels[name] for name in names]
-
-
 def _names(path: Path, wnids: tuple[str, ...]) -> dict[str, str]:
     """Names for people where there is no devkit: of Kaggle's table, or those that torchvision publishes."""
     file = path / NAMES
     if file.is_file():
-        return class_names(file.read_text(encoding="utf-8"))
+        return names_in(read_text(file))
     return dict(zip(wnids, words_of(wnids), strict=True))
+
+
+def _companions(path: Path) -> list[Path]:
+    """The files and folders with which the photos of ILSVRC come, and of which this layout knows."""
+    names = (META, "data", TRUTH, NAMES, CAFFE, "caffe_ilsvrc12", PATCHES, f"{PATCHES}.tar", MINIATURE)
+    return [*(path / name for name in names), *path.glob("*devkit*"), *path.glob("*_ground_truth.txt")]
+
+
+def _listed(skipped: Sequence[Skipped]) -> str:
+    lost = [f"{item.path}: {item.reason}" for item in skipped if item.is_loss]
+    return "; ".join(lost[:5]) or "only their tables"
 
 
 def _patches(path: Path) -> dict[tuple[str, str], Place]:
@@ -208,6 +140,17 @@ def _patches(path: Path) -> dict[tuple[str, str], Place]:
     numbered = {name: NUMBERED.fullmatch(name) for name, _ in found}
     return {(number[1] if (number := numbered[name]) else "train", name): place
             for name, place in found if is_photo(name)}  # fmt: skip
+
+
+def _unused(patches: dict[tuple[str, str], Place], splits: Sequence[Split]) -> list[Skipped]:
+    """The replacements of photos that are not there, in the splits that are."""
+    there = {(split.name, photo.name) for split in splits for photo in split.photos} if patches else set()
+    names = {split.name for split in splits}
+    return [
+        Skipped(f"{PATCHES}/{split}/{spoken(Path(name))}", "a replacement of no photo", is_loss=split in names)
+        for split, name in patches
+        if (split, name) not in there
+    ]
 
 
 def _patched(split: Split, patches: dict[tuple[str, str], Place]) -> Split:

@@ -4,21 +4,25 @@ The tree ILSVRC/Data/CLS-LOC holds the training photos by class and the others f
 and those of the validation photos. No ids are given, so that no submission file can be written from it.
 """
 
-import csv
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from alexrepro.data.sources.devkit import wrong
-from alexrepro.data.sources.folders import WNID, is_photo, words_of
-from alexrepro.data.sources.source import Source
+from alexrepro.data.sources.folders import WNID, is_photo, spoken, words_of
+from alexrepro.data.sources.source import Skipped, Source, Split
 from alexrepro.data.sources.splits import NUMBERED, Found, gaps_of_2012, numbered_split, train_split
+from alexrepro.data.sources.tables import labels_in, names_in, solution_rows
+from alexrepro.data.sources.walk import NO_PICTURE, why_ignored
 from alexrepro.data.sources.zips import ZipMember, zip_members
 from alexrepro.errors import Exit, Refusal, Unreadable
+from alexrepro.files import decoded
+from alexrepro.progress import say
 
 TRUTH, NAMES = "LOC_val_solution.csv", "LOC_synset_mapping.txt"
 PACKED_AGAIN = re.compile(r"imagenet_object_localization\w*\.tar\.gz")
-PHOTO = re.compile(rf"(?:.*/)?CLS-LOC/(?:train/({WNID.pattern})|val|test)/([^/]+)")
+PHOTO = re.compile(rf"(?:.*/)?CLS-LOC/(?:(train)/({WNID.pattern})|(val|test))/(?:.*/)?([^/]+)")
 
 
 def fits(path: Path) -> bool:
@@ -30,56 +34,61 @@ def read(path: Path) -> Source:
     """Classes and photos of the archive. Raises Refusal if it is damaged or holds no such tree."""
     file = _archive(path)
     assert file is not None
-    training: dict[str, Found] = {}
-    numbered: dict[str, Found] = {"val": [], "test": []}
+    found: dict[str, dict[str, Found]] = {"train": {}, "val": {}, "test": {}}  # by split and WNID
     tables: dict[str, ZipMember] = {}
+    others = Counter[tuple[str, str, bool]]()
     for name, member in zip_members(file):
         base = name.rpartition("/")[2]
         photo = PHOTO.fullmatch(name)
-        if photo and photo[1] and is_photo(base):
-            training.setdefault(photo[1], []).append((base, member))
-        elif photo and (number := NUMBERED.fullmatch(base)):
-            numbered[number[1]].append((base, member))
-        elif base in {TRUTH, NAMES}:
+        split = (photo[1] or photo[3]) if photo else ""
+        number = NUMBERED.fullmatch(base)
+        if base in {TRUTH, NAMES}:
             tables[base] = member
         elif PACKED_AGAIN.fullmatch(base):
             raise _packed_again(file, base)
+        elif (reason := why_ignored(base)) or not is_photo(base):
+            others[name.rpartition("/")[0], reason or NO_PICTURE, False] += 1
+        elif photo and (split == "train" or (number and number[1].lower() == split)):
+            found[split].setdefault(photo[2] or "", []).append((base, member))
+        else:
+            others[name.rpartition("/")[0], "photos that belong to no split", bool(split)] += 1
+    training = found["train"]
     if not training:
         raise Refusal(f"{file} holds no training photos below CLS-LOC/train/<wnid>/, as Kaggle's archive does.",
                       fix="Unzip it, and prepare the folder.", exit_code=Exit.BAD_DATA)  # fmt: skip
     wnids = tuple(sorted(training))
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
-    splits = [train_split({wnid: _in_order(found) for wnid, found in training.items()}, label_of)]
-    for split, found in numbered.items():
-        if found:
-            photos = _in_order(found)
-            known = split == "val" and TRUTH in tables
-            labels = val_labels(_text(tables[TRUTH]), [name for name, _ in photos], label_of) if known else None
-            splits.append(numbered_split(split, photos, labels))
-    names = class_names(_text(tables[NAMES])) if NAMES in tables else dict(zip(wnids, words_of(wnids), strict=True))
+    splits = [train_split({wnid: _in_order(photos) for wnid, photos in training.items()}, label_of)]
+    splits += [_numbered(split, found[split][""], tables, label_of) for split in ("val", "test") if found[split]]
+    names = class_names(_text(tables, NAMES)) if NAMES in tables else dict(zip(wnids, words_of(wnids), strict=True))
     return Source(
         "ilsvrc2012", wnids, tuple(names.get(wnid, wnid) for wnid in wnids), tuple(splits),
         gaps=tuple(gaps_of_2012(wnids, splits)),
+        skipped=tuple(
+            Skipped(spoken(Path(folder)), f"{reason} ({count:,} files)", is_loss)
+            for (folder, reason, is_loss), count in others.items()
+        ),
     )  # fmt: skip
+
+
+def _numbered(split: str, found: Found, tables: dict[str, ZipMember], label_of: dict[str, int]) -> Split:
+    photos = _in_order(found)
+    labels = None
+    if split == "val" and TRUTH in tables:
+        labels = val_labels(_text(tables, TRUTH), [name for name, _ in photos], label_of)
+    elif split == "val":
+        say(f"The {len(photos):,} photos of val have no labels, since the archive has no {TRUTH}.")
+    return numbered_split(split, photos, labels)
 
 
 def class_names(text: str) -> dict[str, str]:
     """The names of LOC_synset_mapping.txt by WNID."""
-    rows = (line.partition(" ") for line in text.splitlines())
-    return {wnid: words.strip() for wnid, _, words in rows if WNID.fullmatch(wnid)}
+    return names_in(text)
 
 
-def val_labels(text: str, names: Sequence[str], label_of: dict[str, int]) -> list[int]:
+def val_labels(text: str, names: Sequence[str], label_of: dict[str, int], file: Path = Path(TRUTH)) -> list[int]:
     """The labels that LOC_val_solution.csv gives the photos of these names; its rows are in no order."""
-    try:
-        rows = list(csv.DictReader(text.splitlines()))
-        wnid_of = {row["ImageId"]: row["PredictionString"].partition(" ")[0] for row in rows}
-    except (csv.Error, KeyError, AttributeError) as error:
-        raise wrong(Path(TRUTH), f"is no table of ImageId and PredictionString ({error!r})") from None
-    stems = [name.rpartition(".")[0] for name in names]
-    if set(stems) != set(wnid_of) or not set(wnid_of.values()) <= set(label_of):
-        raise wrong(Path(TRUTH), "does not name the photos and classes that are there")
-    return [label_of[wnid_of[stem]] for stem in stems]
+    return labels_in(solution_rows(text, file), names, label_of, file)
 
 
 def _archive(path: Path) -> Path | None:
@@ -93,9 +102,10 @@ def _in_order(found: Found) -> Found:
     return sorted(found, key=lambda item: item[0])
 
 
-def _text(member: ZipMember) -> str:
+def _text(tables: dict[str, ZipMember], name: str) -> str:
+    member = tables[name]
     try:
-        return member.read().decode("utf-8", "replace")
+        return decoded(member.read(), name=f"{member.archive}/{name}")
     except Unreadable as reason:
         raise wrong(member.archive, f"has a table that cannot be read: {reason}") from None
 

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from alexrepro.data.sources.folders import WNID, sorted_names
+from alexrepro.data.sources.ilsvrc import TREES
+from alexrepro.data.sources.kaggle import TRUTH
+from alexrepro.data.sources.walk import below
 
 REGISTER = "https://image-net.org/download.php"
 
@@ -84,13 +87,24 @@ def _check(path: Path, archive: Archive, md5: bool) -> Checked:
     if parts:
         size = sum(part.stat().st_size for part in parts)
         return Checked(archive, _same(size, archive.size), f"{len(parts)} parts, {size:,} bytes")
-    folder = path / archive.folder
-    if folder.is_dir():
+    folder = next(filter(Path.is_dir, (path / tree / archive.folder for tree in TREES)), None)
+    if folder is not None:
         inside = sorted_names(folder)
         classes = [name for name in inside if WNID.fullmatch(name.removesuffix(".tar"))]
-        return Checked(archive, "unpacked", f"{archive.folder}/ with {len(classes or inside):,} entries")
+        return Checked(archive, "unpacked", f"{below(path, folder)}/ with {len(classes or inside):,} entries")
+    if archive.year == "2012" and (found := _of_kaggle(path, archive)):
+        return Checked(archive, "not compared", found)
     where = f"; register at {REGISTER}" if archive.is_needed else "; not needed"
     return Checked(archive, "missing", f"{archive.file} or {archive.folder}/{where}")
+
+
+def _of_kaggle(path: Path, archive: Archive) -> str | None:
+    """What of Kaggle's copy stands in the place of an archive, if anything."""
+    packed = next(iter(sorted(path.glob("imagenet-object-localization*.zip"))), None)
+    if packed is not None:
+        return f"in {packed.name}"
+    has_labels = archive.part == "devkit" and (path / TRUTH).is_file()
+    return f"{TRUTH} in its place, without ids" if has_labels else None
 
 
 def _compared(file: Path, archive: Archive, md5: bool) -> Checked:

@@ -14,6 +14,7 @@ from alexrepro.paper.training import STORED_PX
 
 UNLABELLED = -1
 MOST_PHOTO_BYTES = 64 * 2**20  # of one file; the largest ImageNet photos have about 16 MB
+SPELLED = {"TIF": "TIFF", "PGM": "PPM", "PBM": "PPM", "PNM": "PPM"}  # suffixes by the format that they stand for
 MOST_CLASSES = 100_000  # all of ImageNet has 21,843; a greater label is a mistake, or meant to fill the memory
 
 
@@ -45,8 +46,9 @@ class Photo:
 
     @property
     def suffix(self) -> str:
-        """What the name says of the content, in capitals: PNG for a.png."""
-        return self.name.rpartition(".")[2].upper()
+        """What the name says of the content, in capitals: PNG for a.png, TIFF for a.tif."""
+        suffix = self.name.rpartition(".")[2].upper()
+        return SPELLED.get(suffix, suffix)
 
     def read(self) -> bytes:
         """The bytes of the file."""
@@ -107,12 +109,25 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Skipped:
+    """A file or folder of a source that is not read, and why.
+
+    is_loss: whether it looks like photos or classes of the data set; such a source is refused unless a part is allowed.
+    """
+
+    path: str
+    reason: str
+    is_loss: bool = False
+
+
+@dataclass(frozen=True)
 class Source:
     """Everything that a layout says: data set, classes in the order of the labels, and the splits.
 
     gaps say where there are fewer or more photos than the data set is known to have; known_bad is how many of its
-    files nobody can read. costs, uint8 (K, K), are of each guess for each true class, where the source has them.
-    side_px is the side in which the images are stored where nothing else is asked for.
+    files nobody can read. skipped are the files and folders below the source that are not read. costs, uint8 (K, K),
+    are of each guess for each true class, where the source has them. side_px is the side in which the images are
+    stored where nothing else is asked for.
     classes are WNIDs or folder names; class_names are for people; ilsvrc_ids are 1-based where the source has them.
     """
 
@@ -123,5 +138,6 @@ class Source:
     ilsvrc_ids: tuple[int, ...] | None = None
     gaps: tuple[str, ...] = ()
     known_bad: int = 0
+    skipped: tuple[Skipped, ...] = ()
     costs: NDArray[np.uint8] | None = None
     side_px: int = STORED_PX

@@ -4,13 +4,19 @@ Its validation photos are also read from class folders, into which many sort the
 Labels follow the sorted WNIDs; wnids.txt has an order of its own.
 """
 
+import re
 from pathlib import Path
 
+from alexrepro.data.sources.classes import class_folders
 from alexrepro.data.sources.devkit import wrong
-from alexrepro.data.sources.folders import is_photo, sorted_names
-from alexrepro.data.sources.source import UNLABELLED, File, Photo, Source, Split
+from alexrepro.data.sources.folders import WNID, spoken
+from alexrepro.data.sources.source import UNLABELLED, File, Photo, Skipped, Source, Split
+from alexrepro.data.sources.tables import labels_in, names_in, stem
+from alexrepro.data.sources.walk import below, entries, walk, why_skipped
+from alexrepro.files import read_text
 
 WNIDS, WORDS, ANNOTATIONS = "wnids.txt", "words.txt", "val_annotations.txt"
+ANNOTATION = re.compile(rf"\s*(\S+)[\s,;]+({WNID.pattern})\b")
 
 
 def fits(path: Path) -> bool:
@@ -20,54 +26,63 @@ def fits(path: Path) -> bool:
 
 def read(path: Path) -> Source:
     """The three splits. Raises Refusal if a folder or an annotation names another class."""
-    wnids = sorted((path / WNIDS).read_text(encoding="utf-8").split())
+    wnids = sorted(set(read_text(path / WNIDS).split()))
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
-    splits = [_class_folders(path / "train", label_of)]
+    skipped: list[Skipped] = []
+    splits = [_class_folders(path / "train", label_of, skipped)]
     if (path / "val" / "images").is_dir():
-        splits.append(_validation(path / "val", label_of))
+        splits.append(_validation(path / "val", label_of, skipped))
     elif (path / "val").is_dir():
-        splits.append(_class_folders(path / "val", label_of))
-    if (path / "test" / "images").is_dir():
-        tests = [
-            Photo(f"test/images/{name}", UNLABELLED, File(path / "test" / "images" / name))
-            for name in _photos(path / "test" / "images")
-        ]
+        splits.append(_class_folders(path / "val", label_of, skipped))
+    if (path / "test").is_dir():
+        tests = [Photo(below(path, file), UNLABELLED, File(file)) for file in _photos(path / "test", path, skipped)]
         splits.append(Split("test", tests, labelled=False))
+    known = {WNIDS, WORDS, *(split.name for split in splits)}
+    skipped += [
+        Skipped(below(path, path / entry.name), why_skipped(entry) or "beside the three splits")
+        for entry in entries(path)
+        if entry.name not in known
+    ]
     names = _words(path / WORDS)
-    return Source("tiny-imagenet-200", tuple(wnids), tuple(names.get(w, w) for w in wnids), tuple(splits))
+    classes = tuple(wnids)
+    return Source(
+        "tiny-imagenet-200", classes, tuple(names.get(w, w) for w in wnids), tuple(splits), skipped=tuple(skipped)
+    )
 
 
-def _class_folders(split: Path, label_of: dict[str, int]) -> Split:
-    """The photos of each class, in its folder or in `images` below it."""
-    if [name for name in sorted_names(split) if (split / name).is_dir()] != list(label_of):
-        raise wrong(split, f"does not have the class folders of {WNIDS}")
+def _class_folders(split: Path, label_of: dict[str, int], skipped: list[Skipped]) -> Split:
+    """The photos of each class, in its folder or deeper; adds what is none to `skipped`."""
+    found = class_folders(split, root=split.parent)
+    if found.photos.keys() != label_of.keys():
+        different = ", ".join(sorted(found.photos.keys() ^ label_of.keys())[:5])
+        raise wrong(split, f"does not have the class folders of {WNIDS}; they differ by {spoken(Path(different))}")
+    skipped += found.skipped
     photos = [
-        Photo((file := folder / name).relative_to(split.parent).as_posix(), label_of[wnid], File(file))
-        for wnid in label_of
-        for folder in (split / wnid, split / wnid / "images")
-        for name in _photos(folder)
+        Photo(below(split.parent, file), label_of[wnid], File(file)) for wnid in label_of for file in found.photos[wnid]
     ]
     return Split(split.name, photos)
 
 
-def _validation(folder: Path, label_of: dict[str, int]) -> Split:
-    if not (folder / ANNOTATIONS).is_file():
+def _validation(folder: Path, label_of: dict[str, int], skipped: list[Skipped]) -> Split:
+    table = folder / ANNOTATIONS
+    if not table.is_file():
         raise wrong(folder, f"has photos, but no {ANNOTATIONS} that says their classes")
-    lines = (folder / ANNOTATIONS).read_text(encoding="utf-8").splitlines()
-    wnid_of = {line.split("\t")[0]: line.split("\t")[1] for line in lines if "\t" in line}
-    names = _photos(folder / "images")
-    if set(names) != set(wnid_of) or not set(wnid_of.values()) <= set(label_of):
-        raise wrong(folder / ANNOTATIONS, "does not name the photos and classes that are there")
-    photos = [Photo(f"val/images/{name}", label_of[wnid_of[name]], File(folder / "images" / name)) for name in names]
-    return Split("val", photos)
+    lines = read_text(table).split("\n")
+    rows = {stem(row[1]): row[2] for line in lines if (row := ANNOTATION.match(line))}
+    files = _photos(folder, folder.parent, skipped)
+    labels = labels_in(rows, [file.name for file in files], label_of, table)
+    if len(files) < len(rows):
+        raise wrong(folder, f"has {len(files):,} of the {len(rows):,} photos in {ANNOTATIONS}")
+    photos = (Photo(below(folder.parent, file), label, File(file)) for file, label in zip(files, labels, strict=True))
+    return Split("val", list(photos))
 
 
-def _photos(folder: Path) -> list[str]:
-    return [name for name in sorted_names(folder) if is_photo(name)] if folder.is_dir() else []
+def _photos(folder: Path, root: Path, skipped: list[Skipped]) -> list[Path]:
+    """The photos at any depth of a folder; adds what is none to `skipped`, apart from the annotations."""
+    files = list(walk(folder))
+    skipped += [Skipped(below(root, file), reason) for file, reason in files if reason and file.name != ANNOTATIONS]
+    return [file for file, reason in files if reason is None]
 
 
 def _words(file: Path) -> dict[str, str]:
-    if not file.is_file():
-        return {}
-    rows = (line.partition("\t") for line in file.read_text(encoding="utf-8").splitlines())
-    return {wnid: words for wnid, _, words in rows}
+    return names_in(read_text(file)) if file.is_file() else {}

@@ -1,0 +1,38 @@
+"""What a command says about the stores it chooses: a store without labels is not the same as none."""
+
+import pytest
+
+from alexrepro.cli.choose import testing_store as choose_testing_store
+from alexrepro.cli.choose import validation_store
+from alexrepro.data.prepare import prepare
+from alexrepro.data.sources.miniature import write_miniature
+from alexrepro.data.store import Store
+from alexrepro.errors import Exit, Refusal
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Store]:
+    """The miniature without the classes of its validation and test photos."""
+    root = tmp_path_factory.mktemp("miniature")
+    write_miniature(root / "source", train_per_class=1, val_per_class=1, test_per_class=1)
+    for truth in root.rglob("*_ground_truth.txt"):
+        truth.unlink()
+    return prepare(root / "source", out=root / "stores", processes=1, side_px=32)
+
+
+def test_training_says_that_the_validation_store_has_no_labels(
+    stores: dict[str, Store], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = validation_store(stores["train"], stores=stores["train"].path.parent)
+
+    assert found is None
+    assert f"the validation store {stores['val'].path} has no labels" in capsys.readouterr().err
+
+
+def test_testing_says_that_the_validation_store_has_no_labels(stores: dict[str, Store]) -> None:
+    train = stores["train"]
+
+    with pytest.raises(Refusal, match=r"The validation store .* has no labels") as refused:
+        choose_testing_store(train.manifest.dataset, classes=train.manifest.classes, stores=(train.path.parent,))
+
+    assert ("LOC_val_solution.csv" in refused.value.fix, refused.value.exit_code) == (True, Exit.MISSING_INPUT)
