@@ -70,7 +70,7 @@ def test_a_run_that_does_not_fit_is_refused(
         (tuned(recipe), None, "begins with conv1, fc2 of an earlier run"),
         (recipe, first, "does not say which stages"),
         (wider, first, r"fc2.weight has the shape \(20"),
-        (tuned(recipe), replace(first, folder=tmp_path), "no checkpoint"),
+        (tuned(recipe), replace(first, folder=tmp_path), "is not a run"),
     ]
 
     for chosen, source, said in cases:

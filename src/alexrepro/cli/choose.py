@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alexrepro.errors import Exit, Refusal
+from alexrepro.paper.training import Augmentation
 from alexrepro.progress import say
 from alexrepro.recipes.catalogue import default_recipe, find_recipe
 from alexrepro.recipes.recipe import Recipe, parse_changes
@@ -47,22 +48,34 @@ def is_folder(store: Path) -> bool:
 
 
 def validation_store(train: "Store", *, stores: Path) -> "Store | None":
-    """The newest validation store of the training store's data set, beside it or below `stores`."""
-    manifest = train.manifest
-    found = labelled_splits(manifest.dataset, classes=manifest.classes, stores=(train.path.parent, stores)).get("val")
+    """The newest validation store of the training store's data set and form, beside it or below `stores`."""
+    manifest, form = train.manifest, form_of(train)
+    folders = (train.path.parent, stores)
+    found = labelled_splits(manifest.dataset, classes=manifest.classes, stores=folders, form=form).get("val")
+    if found is not None and form_of(found) != form:
+        say(f"Validation: none; {found.path} has other squares than {train.path}.")
+        return None
     say(f"Validation: {found.path}." if found else "Validation: none; there is no validation store of this data set.")
     return found
 
 
-def testing_store(dataset: str, *, classes: Sequence[str], stores: Sequence[Path]) -> "Store":
+def form_of(source: "Store | Augmentation") -> tuple[int, str]:
+    """The side and the rule of the squares that a store holds, or that a recipe takes."""
+    if isinstance(source, Augmentation):
+        return source.stored_px, source.square
+    return source.manifest.side_px, source.manifest.square
+
+
+def testing_store(dataset: str, recipe: Recipe, *, classes: Sequence[str], stores: Sequence[Path]) -> "Store":
     """The newest labelled test store of a data set, or else its validation store; raises Refusal if it has neither.
 
-    dataset: its name, or that of one of its splits, such as `ilsvrc2010-val`.
+    dataset: its name, or that of one of its splits, such as `ilsvrc2010-val`. Stores that fit the recipe come first.
     """
-    found = labelled_splits(dataset, classes=classes, stores=stores)
+    form = form_of(recipe.augmentation)
+    found = labelled_splits(dataset, classes=classes, stores=stores, form=form)
     if not found:
         whole, _, name = dataset.rpartition("-")
-        splits = labelled_splits(whole, classes=classes, stores=stores)
+        splits = labelled_splits(whole, classes=classes, stores=stores, form=form)
         found = {split: store for split, store in splits.items() if split == name}
     for split in ("test", "val"):
         if split in found:
@@ -75,17 +88,41 @@ def testing_store(dataset: str, *, classes: Sequence[str], stores: Sequence[Path
     )
 
 
-def labelled_splits(dataset: str, *, classes: Sequence[str], stores: Sequence[Path]) -> "dict[str, Store]":
-    """The newest labelled store of each split of a data set, in the first of the folders that has one."""
+def labelled_splits(
+    dataset: str, *, classes: Sequence[str], stores: Sequence[Path], form: tuple[int, str]
+) -> "dict[str, Store]":
+    """The newest labelled store of each split of a data set, in the first of the folders that has one.
+
+    Among those of a folder, stores with squares of this form come first.
+    """
     from alexrepro.data.store import find_stores
 
     found: dict[str, Store] = {}
     for folder in dict.fromkeys(stores):
-        for store in find_stores(folder):  # newest first
+        for store in sorted(find_stores(folder), key=lambda store: form_of(store) != form):  # newest first
             manifest = store.manifest
             if manifest.dataset == dataset and list(manifest.classes) == list(classes) and manifest.labelled:
                 found.setdefault(manifest.split, store)
     return found
+
+
+def source_run(init_from: Path | None, continue_from: Path | None) -> "Run | None":
+    """The run that another one begins with, if there is one. It may be gone: only a new run needs it."""
+    from alexrepro.engine.run import Run, open_run
+
+    if init_from and continue_from:
+        raise Refusal(
+            "--init-from and --continue-from contradict each other.",
+            fix="Give one of them: --init-from takes the weights of some stages, --continue-from all state.",
+            exit_code=Exit.USAGE,
+        )
+    path = init_from or continue_from
+    if path is None:
+        return None
+    try:
+        return open_run(path)
+    except Refusal:
+        return Run(path)
 
 
 def choose_run(path: Path | None, *, runs: Path) -> "Run":

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexrepro.cli.choose import choose_recipe, choose_run, training_store, validation_store
+from alexrepro.cli.choose import choose_recipe, source_run, training_store, validation_store
 from alexrepro.cli.options import (
     KEPT,
     RUNS,
@@ -12,6 +12,7 @@ from alexrepro.cli.options import (
     AllowFlatLoss,
     Batch,
     Compile,
+    ContinueFrom,
     Device,
     Epochs,
     Gpus,
@@ -53,6 +54,7 @@ def train(
     resume: Resume = "auto",
     keep: Keep = KEPT,
     init_from: InitFrom = None,
+    continue_from: ContinueFrom = None,
     allow_flat_loss: AllowFlatLoss = False,
     log: Log = None,
     json: Json = False,
@@ -71,10 +73,11 @@ def train(
     from alexrepro.engine.train import train as core
 
     with (place := find_place()).quiet(launched_too=True):
-        data = training_store(store, stores=stores)
-        chosen = choose_recipe(recipe, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs, batch=batch)
+        data, source = training_store(store, stores=stores), source_run(init_from, continue_from)
+        changes = [*(changes or ()), *(["training.continues=true"] if continue_from else [])]
+        name = recipe or (str(source.recipe_file) if source and continue_from else None)
+        chosen = choose_recipe(name, dataset=data.manifest.dataset, changes=changes, epochs=epochs, batch=batch)
         validation = validation_store(data, stores=stores)
-        source = choose_run(init_from, runs=runs) if init_from else None
     launch_if_asked(place, chosen.network, gpus=gpus, processes=processes, device=device, parallel=parallel)
     with place.quiet():
         is_long = is_worth_compiling(len(data) * chosen.training.epochs)
