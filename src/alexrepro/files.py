@@ -67,7 +67,7 @@ def json_text(value: dict[str, Any]) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
-def read_json(path: Path, *, fix: str) -> dict[str, Any]:
+def read_json(path: Path, *, fix: str = "Bring back a copy of it.") -> dict[str, Any]:
     """The object in a JSON file. Raises Refusal if the file is missing or holds anything else; fix: what to do then."""
     try:
         content = path.read_bytes()

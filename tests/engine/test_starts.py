@@ -185,7 +185,7 @@ def test_every_start_is_recorded_with_its_command_commit_and_machine(
 
 def test_provenance_tells_that_a_run_went_on_elsewhere(go: Train) -> None:
     run = go("val")
-    environment = read_json(run.folder / "environment.json", fix="")
+    environment = read_json(run.folder / "environment.json")
     machine = {**environment["machine"], "device": "NVIDIA H200", "torch": "9.9"}
     environment["starts"].append({**environment["starts"][0], "after_update": 6, "machine": machine})
     write_json(run.folder / "environment.json", environment)

@@ -16,9 +16,15 @@ if TYPE_CHECKING:
 
 
 def choose_recipe(
-    name: str | None, *, dataset: str, changes: Sequence[str], epochs: int | None, batch: int | None
-) -> Recipe:
-    """The named recipe, or the one for the data set, with the changes of --set, --epochs and --batch."""
+    name: str | None, *, dataset: str, changes: Sequence[str], epochs: int | None, batch: int | None,
+    continued: "Run | None" = None,
+) -> Recipe:  # fmt: skip
+    """The named recipe, or the one for the data set, with the changes of --set, --epochs and --batch.
+
+    continued: the run that a new one continues, whose recipe is then the default.
+    """
+    if continued is not None:
+        name, changes = name or str(continued.recipe_file), [*changes, "training.continues=true"]
     recipe = find_recipe(name) if name else default_recipe(dataset)
     if not name:
         say(f"Recipe: {recipe.name}, the one for {dataset}.")

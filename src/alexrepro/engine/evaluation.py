@@ -123,7 +123,7 @@ def find_ensembles(runs: Path) -> list[Evaluation]:
 def _read(path: Path) -> Evaluation | None:
     """The evaluation in a file; None, saying why, if it is damaged or another version wrote it."""
     try:
-        written = read_json(path, fix="")
+        written = read_json(path)
     except Refusal as refusal:
         say(f"Passed over: {refusal.what}")
         return None

@@ -172,7 +172,7 @@ def _read(run: Run) -> dict[str, Told]:
     if not _file(run).exists():
         return {}
     try:
-        return {name: Told(**told) for name, told in read_json(_file(run), fix="").items()}
+        return {name: Told(**told) for name, told in read_json(_file(run)).items()}
     except (Refusal, TypeError):
         say(f"{_file(run)} is damaged, so loggers begin anew. metrics.csv has everything.")
         return {}

@@ -37,15 +37,16 @@ class Run:
     @cached_property
     def recipe(self) -> Recipe:
         """The recipe, read from the folder above. Raises Refusal if it is not the one that the run was trained with."""
-        found = from_toml(self.recipe_file)
-        trained = self.environment.get("digest", found.digest)
-        if found.digest != trained:
-            raise Refusal(
-                f"{self.recipe_file} has the digest {found.digest}, and the run was trained with {trained}.",
-                fix="Bring back a copy of it.",
-                exit_code=Exit.BAD_DATA,
-            )
-        return found
+        trained = self.environment.get("digest")
+        try:
+            found = from_toml(self.recipe_file)
+        except Refusal as refusal:
+            why = refusal.what
+        else:
+            if trained in (None, found.digest):
+                return found
+            why = f"its digest is {found.digest}, and the run was trained with {trained}."
+        raise Refusal(f"{self.recipe_file} is damaged: {why}", fix="Bring back a copy of it.", exit_code=Exit.BAD_DATA)
 
     @property
     def environment(self) -> dict[str, Any]:
