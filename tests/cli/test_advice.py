@@ -137,7 +137,7 @@ def diagnosis(recipe: Recipe) -> Diagnosis:
 def test_the_changes_advised_for_a_flat_loss_let_the_images_through(stuck: Recipe) -> None:
     refusal = flat_refusal(2000, diagnosis(stuck), loss=3.0, recipe=stuck)
 
-    words = shlex.split(refusal.fix.partition("train with ")[2].partition(". ")[0])
+    words = shlex.split(refusal.fix.partition("with: ")[2])
     changed = stuck.but(parse_changes(words[1::2]))
 
     parse(["train", "tiny", *words])

@@ -4,10 +4,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from alexrepro.cli.choose import testing_store, validation_store
 from alexrepro.data.store import Store
 from alexrepro.engine import starts
 from alexrepro.engine import train as training
@@ -218,3 +220,27 @@ def test_the_commit_is_that_of_the_program_and_not_of_what_surrounds_it(
     assert found[0] is None  # as in an environment that is installed below a checkout
     assert [len(str(name)) for name in found[1:]] == [40, 46]
     assert str(found[2]).endswith("-dirty")
+
+
+def test_a_newer_store_with_other_squares_is_not_chosen_before_one_that_fits(
+    copies: dict[str, Store], recipe: Recipe
+) -> None:
+    train, val, other = copies["train"], copies["val"], copies["other"]
+    (other.path / "manifest.json").write_text(replace(other.manifest, square="warped").text(), encoding="utf-8")
+    folder, manifest = train.path.parent, train.manifest
+
+    validation = validation_store(train, stores=folder)
+    test = testing_store(manifest.dataset, recipe, classes=manifest.classes, stores=(folder,))
+
+    assert validation is not None
+    assert (validation.path, test.path) == (val.path, val.path)
+
+
+def test_validation_images_with_other_squares_than_the_training_images_are_not_used(
+    copies: dict[str, Store], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for store in (copies["val"], copies["other"]):
+        (store.path / "manifest.json").write_text(replace(store.manifest, square="warped").text(), encoding="utf-8")
+
+    assert validation_store(copies["train"], stores=copies["train"].path.parent) is None
+    assert "has other squares than" in capsys.readouterr().err

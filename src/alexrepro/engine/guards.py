@@ -102,7 +102,7 @@ class Diagnosis:
             return ""
         what = "The images do not come through" if self.is_hidden else "The constant hides the images"
         changes = changes_that_show_images(network)
-        return f"{what}; train with {' '.join(f'--set {change}' for change in changes)}." if changes else f"{what}."
+        return f"{what}; change it with: {' '.join(f'--set {change}' for change in changes)}" if changes else f"{what}."
 
 
 def diagnose(model: AlexNet, views: Tensor, labels: Tensor, *, rate: float) -> Diagnosis:
@@ -123,7 +123,7 @@ def flat_refusal(step: int, found: Diagnosis, *, loss: float, recipe: Recipe) ->
     return Refusal(
         f"After {step:,} updates the loss is {loss:.4f}, as for guessing among {classes:,} classes "
         f"({log(classes):.4f}): {found.facts}.",
-        fix=f"{found.fix(recipe.network)} {others}".lstrip(),
+        fix=f"{others} {found.fix(recipe.network)}".rstrip(),
         exit_code=Exit.BAD_DATA,
     )
 

@@ -76,7 +76,7 @@ class Run:
 
     @property
     def metrics(self) -> list[row_files.Row]:
-        """One row per update: all of them, so not for a program that others run."""
+        """One row per update, all in memory: a gigabyte for a full run, which `newest_metrics` need not hold."""
         return row_files.read(self.metrics_file)
 
     @property
@@ -107,8 +107,7 @@ class Run:
 
     def check(self) -> None:
         """Read what reports need of a run. Raises Refusal if its recipe, environment or result is damaged."""
-        for _ in (self.recipe, self.environment, self.result):
-            pass
+        _ = self.recipe, self.environment, self.result
 
     @property
     def has_begun(self) -> bool:
