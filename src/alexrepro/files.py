@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,8 @@ MARKS = (  # the longer first: a mark of UTF-16 begins that of UTF-32
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+NAME = re.compile(r"[^\s./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*")
+MOST_NAME_BYTES, SHOWN_CHARACTERS = 200, 60  # of the 255 of a file system, as digests and times are added
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a disk says that has no room for a file
 
 
@@ -64,10 +67,31 @@ def json_text(value: dict[str, Any]) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file."""
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+def read_json(path: Path, *, fix: str = "Bring back a copy of it.") -> dict[str, Any]:
+    """The object in a JSON file. Raises Refusal if the file is missing or holds anything else; fix: what to do then."""
+    try:
+        content = path.read_bytes()
+        found = json.loads(content)
+    except FileNotFoundError:
+        raise Refusal(f"There is no file {path}.", fix=fix, exit_code=Exit.MISSING_INPUT) from None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        why = "it is not a JSON object" if content.strip(b"\0") else "it is empty"
+        raise Refusal(f"{path} is damaged: {why}.", fix=fix, exit_code=Exit.BAD_DATA)
     return found
+
+
+def plain_name(name: str, *, of: str, most_bytes: int = MOST_NAME_BYTES) -> str:
+    """The name, once it is known to name one file or folder. Raises Refusal if it cannot; of: whose name it is."""
+    if NAME.fullmatch(name) and len(os.fsencode(name)) <= most_bytes:
+        return name
+    shown = name if len(name) <= SHOWN_CHARACTERS else f"{name[:SHOWN_CHARACTERS]}..."
+    raise Refusal(
+        f"{of} cannot be named {shown!r}: its name becomes that of a folder.",
+        fix=f"Use at most {most_bytes} bytes without slashes, backslashes or control characters, "
+        "and no dot or space at the beginning.",
+    )
 
 
 def read_text(path: Path) -> str:

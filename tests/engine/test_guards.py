@@ -80,11 +80,11 @@ def test_a_diagnosis_names_the_constant_that_hides_the_images() -> None:
     assert "deviation of 60" in plain.facts
     assert "fc7 answers" in plain.facts
     assert "moves conv1 by" in plain.facts
-    assert "The constant hides the images" in hidden.fix
+    assert hidden.fix(weak.network).startswith("The constant hides the images; change it with: --set network.conv3.")
     assert not hidden.is_hidden
-    assert plain.fix == ""
-    assert flat_refusal(2000, plain, loss=3.0, classes=20).fix.startswith("Try as-run-2012")
-    assert "After 2,000 updates the loss is 3.0000" in flat_refusal(2000, hidden, loss=3.0, classes=20).what
+    assert plain.fix(TINY.network) == ""
+    assert flat_refusal(2000, plain, loss=3.0, recipe=TINY).fix.startswith("Try as-run-2012")
+    assert "After 2,000 updates the loss is 3.0000" in flat_refusal(2000, hidden, loss=3.0, recipe=weak).what
 
 
 def test_standardized_pixels_with_the_printed_weights_do_not_come_through() -> None:
@@ -92,12 +92,14 @@ def test_standardized_pixels_with_the_printed_weights_do_not_come_through() -> N
         {f"network.conv{n}.weight_std": TINY.network.stage(f"conv{n}").weight_std / 3 for n in (3, 4, 5)}
     )
 
-    found = diagnosis(printed.but({"network.input_std": (60.0, 60.0, 60.0)}))
+    standardized = printed.but({"network.input_std": (60.0, 60.0, 60.0)})
+
+    found = diagnosis(standardized)
 
     assert not diagnosis(printed).is_hidden
     assert found.is_hidden
     assert "deviation of 1 " in found.facts
-    assert "not divided by their deviation" in found.fix
+    assert "images do not come through; change it with: --set network.input_std=none" in found.fix(standardized.network)
 
 
 @pytest.fixture
@@ -161,7 +163,7 @@ def test_three_hundred_updates_on_photographs_tell_a_stalled_run_from_a_sound_on
     if is_standardized:
         with pytest.raises(Refusal, match=r"After 2\d\d updates the loss is 4\.6") as refused:
             go()
-        assert refused.value.fix.startswith("The images do not come through")
+        assert "The images do not come through" in refused.value.fix
     else:
         assert go().result is not None
 
@@ -181,7 +183,7 @@ def test_a_loss_that_is_no_number_names_the_images_of_its_update(
 
 
 def test_a_loss_that_is_no_number_names_the_images() -> None:
-    found = not_finite(float("nan"), 1234, rate=0.01, images=[f"n{i}.JPEG" for i in range(128)])
+    found = not_finite(float("nan"), 1234, rate=0.01, images=[f"n{i}.JPEG" for i in range(128)], fix="Begin anew.")
 
     assert "The loss became nan at update 1,234, at the rate 0.01, on n0.JPEG, n1.JPEG" in found.what
     assert "and 123 more" in found.what

@@ -1,10 +1,16 @@
 """The rows of a run: added whole, read whole, and dropped where a continued run will write them again."""
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
+from alexrepro.engine import row_files
 from alexrepro.engine.run import METRICS, Run
+from alexrepro.recipes.alexnet_2012 import TINY
+from alexrepro.reports.curves import by_epoch
+from alexrepro.reports.provenance import provenance
+from alexrepro.reports.snapshot import snapshot
 
 FIRST = ",".join(METRICS)
 
@@ -84,3 +90,55 @@ def test_rows_of_a_release_without_a_column_are_kept(run: Run) -> None:
     run.forget_after(step=1, epoch=0)
 
     assert run.metrics_file.read_text().splitlines() == [FIRST, "1,,,0.5,,,"]
+
+
+def test_rows_are_read_from_the_end_across_the_blocks_of_a_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_files, "BLOCK_BYTES", 50)  # a line has some 40 bytes
+    run.add_metrics(map(row, range(1, 31)))
+    with run.metrics_file.open("a") as file:
+        file.write(line(31)[:-1])
+
+    assert list(run.newest_metrics) == run.metrics[::-1]
+    assert len(run.metrics) == 30
+    assert b"".join(row_files.blocks(run.metrics_file)).decode().splitlines() == [FIRST, *map(line, range(1, 31))]
+
+
+def test_dropping_rows_leaves_the_bytes_before_them_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_files, "BLOCK_BYTES", 50)
+    run.add_metrics(map(row, range(1, 31)))
+    before, inode = run.metrics_file.read_bytes(), run.metrics_file.stat().st_ino
+
+    run.forget_after(step=7, epoch=1)
+
+    assert run.metrics_file.read_bytes() == before[: before.index(line(8).encode())]
+    assert run.metrics_file.stat().st_ino == inode  # cut off where it lies, not written again
+
+
+def test_the_loss_of_the_last_epoch_is_that_of_the_curves_and_counts_images(run: Run) -> None:
+    run.add_metrics([(1, 1, 16, "9.0", "0.01", 1.0, "0.5"), (2, 2, 16, "2.0", "0.01", 1.0, "0.5"),
+                     (3, 2, 16, "3.0", "0.01", 1.0, "0.5"), (4, 2, 8, "5.0", "0.01", 1.0, "0.5")])  # fmt: skip
+
+    assert run.last_epoch_loss == (16 * 2 + 16 * 3 + 8 * 5) / 40 == by_epoch(run)["loss"].iloc[-1]
+
+
+def test_a_long_run_is_read_in_little_memory(run: Run) -> None:
+    """100,000 rows; as a list of dicts they were some 90 MB."""
+    with run.metrics_file.open("w") as file:
+        file.write(f"{FIRST}\n")
+        file.writelines(f"{step},{1 + step // 1000},128,6.9,0.01,100.0,0.9\n" for step in range(1, 100_001))
+    run.add_validation((1, "val", "centre", 14, "0.5", "0.1", "0.6"))
+    run.begin(TINY, {"updates_per_epoch": 1000})
+    by_epoch(run)  # once, so that what is imported is not counted
+    tracemalloc.start()
+
+    next(run.newest_metrics)
+    _ = run.last_epoch_loss
+    by_epoch(run)
+    snapshot(run)
+    provenance(run)
+    run.forget_after(step=50_000, epoch=50)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 15e6
+    assert run.metrics_file.read_text().endswith("\n50000,51,128,6.9,0.01,100.0,0.9\n")

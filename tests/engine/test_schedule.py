@@ -63,3 +63,20 @@ def test_the_plateau_drops_three_times_at_most() -> None:
 
 def test_an_improving_error_never_drops_the_rate() -> None:
     assert drops_after(Plateau(), [1 / n for n in range(1, 90)]) == 0
+
+
+DECAY = AS_RUN_2012.but({"training.schedule.kind": "decay"})
+
+
+@pytest.mark.parametrize(
+    "recipe", [AS_PRINTED, AS_RUN_2012, AS_RUN_2010, DECAY], ids=["plateau", "2012", "2010", "decay"]
+)
+@pytest.mark.parametrize("epoch", [1, 25, 51, 70, 90])
+def test_a_factor_scales_every_rate_at_every_point_of_a_schedule(recipe: Recipe, epoch: int) -> None:
+    errors = (0.5,) * (epoch - 1)
+
+    whole, half = (at(recipe.but({"training.rate_factor": factor}), epoch, errors) for factor in (1.0, 0.5))
+
+    assert half.weights == {name: rate / 2 for name, rate in whole.weights.items()}
+    assert half.biases == {name: rate / 2 for name, rate in whole.biases.items()}
+    assert half.general > 0

@@ -69,7 +69,7 @@ def ablate(
     manifest = images.manifest
     recipe = choose_recipe(base, dataset=manifest.dataset, changes=changes or (), epochs=epochs, batch=batch)
     recipe = recipe.for_classes(len(manifest.classes))
-    test = testing_store(manifest.dataset, classes=manifest.classes, stores=(images.path.parent, stores))
+    test = testing_store(manifest.dataset, recipe, classes=manifest.classes, stores=(images.path.parent, stores))
     trials = trials_of(recipe, chosen)
     found = core(
         trials, store=images, validation=validation_store(images, stores=stores), test=test, runs=runs,

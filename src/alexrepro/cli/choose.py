@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alexrepro.errors import Exit, Refusal
+from alexrepro.paper.training import Augmentation
 from alexrepro.progress import say
 from alexrepro.recipes.catalogue import default_recipe, find_recipe
 from alexrepro.recipes.recipe import Recipe, parse_changes
@@ -18,9 +19,15 @@ LABELS = "Put the devkit, LOC_val_solution.csv or val.txt beside the photos, and
 
 
 def choose_recipe(
-    name: str | None, *, dataset: str, changes: Sequence[str], epochs: int | None, batch: int | None
-) -> Recipe:
-    """The named recipe, or the one for the data set, with the changes of --set, --epochs and --batch."""
+    name: str | None, *, dataset: str, changes: Sequence[str], epochs: int | None, batch: int | None,
+    continued: "Run | None" = None,
+) -> Recipe:  # fmt: skip
+    """The named recipe, or the one for the data set, with the changes of --set, --epochs and --batch.
+
+    continued: the run that a new one continues, whose recipe is then the default.
+    """
+    if continued is not None:
+        name, changes = name or str(continued.recipe_file), [*changes, "training.continues=true"]
     recipe = find_recipe(name) if name else default_recipe(dataset)
     if not name:
         say(f"Recipe: {recipe.name}, the one for {dataset}.")
@@ -50,27 +57,39 @@ def is_folder(store: Path) -> bool:
 
 
 def validation_store(train: "Store", *, stores: Path) -> "Store | None":
-    """The newest validation store of the training store's data set, beside it or below `stores`."""
-    manifest = train.manifest
-    found = labelled_splits(manifest.dataset, classes=manifest.classes, stores=(train.path.parent, stores)).get("val")
+    """The newest validation store of the training store's data set and form, beside it or below `stores`."""
+    manifest, form = train.manifest, form_of(train)
+    folders = (train.path.parent, stores)
+    found = labelled_splits(manifest.dataset, classes=manifest.classes, stores=folders, form=form).get("val")
+    if found is not None and form_of(found) != form:
+        say(f"Validation: none; {found.path} has other squares than {train.path}.")
+        return None
     if found:
         say(f"Validation: {found.path}.")
-    elif bare := _unlabelled(manifest.dataset, manifest.classes, (train.path.parent, stores), ("val",)):
+    elif bare := _unlabelled(manifest.dataset, manifest.classes, folders, ("val",)):
         say(f"Validation: none; the validation store {bare.path} has no labels. {LABELS}")
     else:
         say("Validation: none; there is no validation store of this data set.")
     return found
 
 
-def testing_store(dataset: str, *, classes: Sequence[str], stores: Sequence[Path]) -> "Store":
+def form_of(source: "Store | Augmentation") -> tuple[int, str]:
+    """The side and the rule of the squares that a store holds, or that a recipe takes."""
+    if isinstance(source, Augmentation):
+        return source.stored_px, source.square
+    return source.manifest.side_px, source.manifest.square
+
+
+def testing_store(dataset: str, recipe: Recipe, *, classes: Sequence[str], stores: Sequence[Path]) -> "Store":
     """The newest labelled test store of a data set, or else its validation store; raises Refusal if it has neither.
 
-    dataset: its name, or that of one of its splits, such as `ilsvrc2010-val`.
+    dataset: its name, or that of one of its splits, such as `ilsvrc2010-val`. Stores that fit the recipe come first.
     """
-    found = labelled_splits(dataset, classes=classes, stores=stores)
+    form = form_of(recipe.augmentation)
+    found = labelled_splits(dataset, classes=classes, stores=stores, form=form)
     if not found:
         whole, _, name = dataset.rpartition("-")
-        splits = labelled_splits(whole, classes=classes, stores=stores)
+        splits = labelled_splits(whole, classes=classes, stores=stores, form=form)
         found = {split: store for split, store in splits.items() if split == name}
     for split in ("test", "val"):
         if split in found:
@@ -94,22 +113,48 @@ def _unlabelled(dataset: str, classes: Sequence[str], stores: Sequence[Path], sp
 
 
 def labelled_splits(
-    dataset: str, *, classes: Sequence[str], stores: Sequence[Path], labelled: bool = True
+    dataset: str,
+    *,
+    classes: Sequence[str],
+    stores: Sequence[Path],
+    form: tuple[int, str] | None = None,
+    labelled: bool = True,
 ) -> "dict[str, Store]":
     """The newest labelled store of each split of a data set, in the first of the folders that has one.
 
-    labelled: False for the stores without labels in their place.
+    Among those of a folder, stores with squares of this form come first. labelled: False for the stores without labels.
     """
     from alexrepro.data.store import find_stores
 
     found: dict[str, Store] = {}
     for folder in dict.fromkeys(stores):
-        for store in find_stores(folder):  # newest first
+        for store in sorted(
+            find_stores(folder), key=lambda store: form is not None and form_of(store) != form
+        ):  # newest first
             manifest = store.manifest
             is_of = manifest.dataset == dataset and list(manifest.classes) == list(classes)
             if is_of and manifest.labelled == labelled:
                 found.setdefault(manifest.split, store)
     return found
+
+
+def source_run(init_from: Path | None, continue_from: Path | None) -> "Run | None":
+    """The run that another one begins with, if there is one. It may be gone: only a new run needs it."""
+    from alexrepro.engine.run import Run, open_run
+
+    if init_from and continue_from:
+        raise Refusal(
+            "--init-from and --continue-from contradict each other.",
+            fix="Give one of them: --init-from takes the weights of some stages, --continue-from all state.",
+            exit_code=Exit.USAGE,
+        )
+    path = init_from or continue_from
+    if path is None:
+        return None
+    try:
+        return open_run(path)
+    except Refusal:
+        return Run(path)
 
 
 def choose_run(path: Path | None, *, runs: Path) -> "Run":

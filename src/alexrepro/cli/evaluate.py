@@ -127,7 +127,7 @@ def _store(store: Path | None, run: "Run", *, stores: Path, is_submission: bool)
     dataset = str(store) if store else environment["dataset"]
     if is_submission:
         return newest_store(stores, split="test", dataset=dataset)
-    return testing_store(dataset, classes=environment["classes"], stores=(stores,))
+    return testing_store(dataset, run.recipe, classes=environment["classes"], stores=(stores,))
 
 
 def _numbers(weights: str | None) -> list[float]:

@@ -31,7 +31,7 @@ def features(
     machine = find_machine(device)
     chosen = choose_run(run, runs=runs)
     environment = chosen.environment
-    test = testing_store(environment["dataset"], classes=environment["classes"], stores=(stores,))
+    test = testing_store(environment["dataset"], chosen.recipe, classes=environment["classes"], stores=(stores,))
     train = training_store(Path(environment["dataset"]), stores=stores)
     about = find_neighbours(chosen, train=train, test=test, machine=machine).about
     file = str(neighbours_file(chosen))

@@ -60,6 +60,14 @@ InitFrom = Annotated[
     Path | None,
     typer.Option("--init-from", help="Run whose weights some stages begin with (recipes net-146-...)."),
 ]
+ContinueFrom = Annotated[
+    Path | None,
+    typer.Option(
+        "--continue-from",
+        help="Begin a new run with all state of this one's newest checkpoint, and by default with its recipe; for "
+        "another recipe, such as --set training.rate_factor=0.5 after divergence.",
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a field of the recipe, such as network.norm=none. May be repeated."),

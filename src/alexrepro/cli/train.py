@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexrepro.cli.choose import choose_recipe, choose_run, training_store, validation_store
+from alexrepro.cli.choose import choose_recipe, source_run, training_store, validation_store
 from alexrepro.cli.options import (
     KEPT,
     RUNS,
@@ -12,6 +12,7 @@ from alexrepro.cli.options import (
     AllowFlatLoss,
     Batch,
     Compile,
+    ContinueFrom,
     Device,
     Epochs,
     Gpus,
@@ -32,6 +33,7 @@ from alexrepro.cli.show import percent, print_json
 from alexrepro.engine.signals import ended_at_once
 
 if TYPE_CHECKING:
+    from alexrepro.engine.machine import Machine
     from alexrepro.engine.run import Run
 
 
@@ -53,6 +55,7 @@ def train(
     resume: Resume = "auto",
     keep: Keep = KEPT,
     init_from: InitFrom = None,
+    continue_from: ContinueFrom = None,
     allow_flat_loss: AllowFlatLoss = False,
     log: Log = None,
     json: Json = False,
@@ -66,19 +69,17 @@ def train(
     """
     from alexrepro.engine.cluster import connect
     from alexrepro.engine.launch import launch_if_asked
-    from alexrepro.engine.machine import find_machine, is_worth_compiling
     from alexrepro.engine.place import find_place
     from alexrepro.engine.train import train as core
 
     with (place := find_place()).quiet(launched_too=True):
-        data = training_store(store, stores=stores)
-        chosen = choose_recipe(recipe, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs, batch=batch)
+        data, source = training_store(store, stores=stores), source_run(init_from, continue_from)
+        chosen = choose_recipe(recipe, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs, batch=batch,
+                               continued=source if continue_from else None)  # fmt: skip
         validation = validation_store(data, stores=stores)
-        source = choose_run(init_from, runs=runs) if init_from else None
     launch_if_asked(place, chosen.network, gpus=gpus, processes=processes, device=device, parallel=parallel)
     with place.quiet():
-        is_long = is_worth_compiling(len(data) * chosen.training.epochs)
-        machine = find_machine(place.device(device), compiles=is_long if compile is None else compile)
+        machine = _machine(place.device(device), compile, shown=len(data) * chosen.training.epochs)
         with connect(place, machine, network=chosen.network, parallel=parallel) as cluster:
             run = core(
                 chosen, store=data, validation=validation, runs=runs, seed=seed, machine=machine, resume=resume,
@@ -86,6 +87,13 @@ def train(
             )  # fmt: skip
     if cluster.is_first:
         _print(run, json)
+
+
+def _machine(device: str, compiles: bool | None, *, shown: int) -> "Machine":
+    """The machine for a training that shows this many images."""
+    from alexrepro.engine.machine import find_machine, is_worth_compiling
+
+    return find_machine(device, compiles=is_worth_compiling(shown) if compiles is None else compiles)
 
 
 def _print(run: "Run", json: bool) -> None:
@@ -104,7 +112,8 @@ def _print(run: "Run", json: bool) -> None:
             }
         )
         return
-    print(f"{run.folder}: {result['epochs']} epochs, {result['steps']:,} updates, loss {final['loss']:.4f}")
+    loss = "not recorded" if final["loss"] is None else f"{final['loss']:.4f}"
+    print(f"{run.folder}: {result['epochs']} epochs, {result['steps']:,} updates, loss {loss}")
     if final["split"]:
         print(
             f"{final['split']}, centre view: top-1 error {percent(final['top1_error'])}, "

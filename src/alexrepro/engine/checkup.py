@@ -179,9 +179,10 @@ def _first_signal(case: Case) -> Finding:
     model = build(recipe.network, seed=case.seed).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     rate = rates_at(recipe.training, recipe.network.stages, epoch=1, errors=()).general
     found = diagnose(model, views, labels, rate=rate)
+    advice = found.fix(recipe.network)
     if found.is_hidden:
-        return Finding("first signal", found.facts, "wrong", found.fix, Exit.BAD_CONFIG, asdict(found))
-    return Finding("first signal", found.facts, "look" if found.fix else "fine", found.fix, facts=asdict(found))
+        return Finding("first signal", found.facts, "wrong", advice, Exit.BAD_CONFIG, asdict(found))
+    return Finding("first signal", found.facts, "look" if advice else "fine", advice, facts=asdict(found))
 
 
 def _time(case: Case) -> Finding:

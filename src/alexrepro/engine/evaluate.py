@@ -7,6 +7,7 @@ from operator import add
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from alexrepro.data.store import Store
@@ -169,8 +170,15 @@ def save_pixels(run: Run, store: Store) -> Pixels:
 
 
 def load_pixels(run: Run, machine: Machine) -> Pixels:
-    """The mean image and color axes that the run was trained with."""
-    return Pixels(**load_file(run.pixels_file)).to(machine.device)
+    """The mean image and color axes that the run was trained with. Raises Refusal if the file is missing or damaged."""
+    try:
+        return Pixels(**load_file(run.pixels_file)).to(machine.device)
+    except (FileNotFoundError, SafetensorError, TypeError):
+        raise Refusal(
+            f"{run.pixels_file} is missing or damaged: it holds the mean image and color axes that {run.folder} needs.",
+            fix="Bring back a copy of it: other runs on the same training store have the same file.",
+            exit_code=Exit.BAD_DATA,
+        ) from None
 
 
 def _complete(counts: Counts, store: Store) -> Counts:

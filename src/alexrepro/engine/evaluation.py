@@ -5,13 +5,18 @@ probabilities/<split>.<views>.safetensors and breakdowns/<split>.<views>.{classe
 lie in runs/ensembles/<digest>/.
 """
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import get_args
 
-from alexrepro.files import read_json, write_json
+from alexrepro.errors import Refusal
+from alexrepro.files import plain_name, read_json, write_json
 from alexrepro.paper.results import Views
+from alexrepro.progress import say
 
 ENSEMBLES = "ensembles"
+MOST_SPLIT_BYTES = 220  # of the 255 of a file system, as the views and an ending are added
 LOWER_FIRST = "lower class first"
 GUESSES = 5  # §2: top-5; the contest's hierarchical cost and its submissions allow as many
 
@@ -78,13 +83,13 @@ class Findings:
 
     @property
     def evaluations(self) -> list[Evaluation]:
-        """Every saved evaluation, with the folder where it lies now as its run."""
+        """Every saved evaluation, with the folder where it lies now as its run; one that is damaged is passed over."""
         found = [_read(path) for path in sorted((self.folder / "evaluations").glob("*.json"))]
-        return [replace(evaluation, run=str(self.folder)) for evaluation in found]
+        return [replace(evaluation, run=str(self.folder)) for evaluation in found if evaluation is not None]
 
     def save(self, evaluation: Evaluation) -> Path:
         """Write an evaluation; the newest of a split and its views replaces the one before."""
-        path = self.folder / "evaluations" / f"{evaluation.split}.{evaluation.views}.json"
+        path = self._file("evaluations", evaluation.split, f"{evaluation.views}.json")
         write_json(path, asdict(evaluation))
         return path
 
@@ -95,15 +100,18 @@ class Findings:
 
     def predictions(self, split: str, views: Views) -> Path:
         """The answers for every image of a split."""
-        return self.folder / "predictions" / f"{split}.{views}.parquet"
+        return self._file("predictions", split, f"{views}.parquet")
 
     def probabilities(self, split: str, views: Views) -> Path:
         """The probabilities of every class for every image of a split."""
-        return self.folder / "probabilities" / f"{split}.{views}.safetensors"
+        return self._file("probabilities", split, f"{views}.safetensors")
 
     def breakdown(self, split: str, views: Views, table: str) -> Path:
         """A table of errors by class, or of confusions."""
-        return self.folder / "breakdowns" / f"{split}.{views}.{table}.csv"
+        return self._file("breakdowns", split, f"{views}.{table}.csv")
+
+    def _file(self, folder: str, split: str, rest: str) -> Path:
+        return self.folder / folder / f"{plain_name(split, of='A split', most_bytes=MOST_SPLIT_BYTES)}.{rest}"
 
 
 def find_ensembles(runs: Path) -> list[Evaluation]:
@@ -112,7 +120,19 @@ def find_ensembles(runs: Path) -> list[Evaluation]:
     return [evaluation for folder in folders for evaluation in Findings(folder).evaluations]
 
 
-def _read(path: Path) -> Evaluation:
-    fields = read_json(path)
-    members = tuple(Member(**member) for member in fields.pop("members", ()))
-    return Evaluation(**fields, members=members)
+def _read(path: Path) -> Evaluation | None:
+    """The evaluation in a file; None, saying why, if it is damaged or another version wrote it."""
+    try:
+        written = read_json(path)
+    except Refusal as refusal:
+        say(f"Passed over: {refusal.what}")
+        return None
+    unknown = sorted(set(written) - set(Evaluation.__dataclass_fields__))
+    with suppress(TypeError):  # of a field that is missing, unknown or of another kind
+        members = tuple(Member(**member) for member in written.pop("members", ()))
+        found = Evaluation(**written, members=members)
+        if 0 <= found.top1_correct <= found.top5_correct <= found.images > 0 and found.views in get_args(Views):
+            return found
+    why = f"this version does not know its {', '.join(unknown)}" if unknown else "it is not what evaluation writes"
+    say(f"Passed over: {path} ({why}).")
+    return None

@@ -12,9 +12,13 @@ from math import log
 import torch
 from torch import Tensor
 
+from alexrepro.engine.advice import changes_that_show_images
 from alexrepro.engine.probe import signals
 from alexrepro.errors import Exit, Refusal
 from alexrepro.model.alexnet import AlexNet
+from alexrepro.paper.network import Network
+from alexrepro.recipes.alexnet_2012 import AS_RUN_2012
+from alexrepro.recipes.recipe import Recipe
 
 PATIENCE, WINDOW = 2_000, 500  # updates before a loss may be called flat, whose mean is compared; #145 needs some 100
 EARLY, EARLY_WINDOW = 250, 100  # the same, where the images are hidden from the last hidden stage
@@ -92,17 +96,13 @@ class Diagnosis:
             f"an update moves {self.first} by {self.movement:.1e} of its weights at the rate {self.rate:g}"
         )
 
-    @property
-    def fix(self) -> str:
-        """What may help, or nothing where the images come through."""
-        if self.is_hidden:
-            return (
-                "The images do not come through: give the network pixels of 0 to 255 less their mean, not divided by "
-                "their deviation, and the initial weights of as-run-2012."
-            )
-        if self.share < WEAK:
-            return "The constant hides the images: raise network.conv3.weight_std to 0.03, as as-run-2012 has it."
-        return ""
+    def fix(self, network: Network) -> str:
+        """What may help this network, or nothing where the images come through."""
+        if self.share >= WEAK:
+            return ""
+        what = "The images do not come through" if self.is_hidden else "The constant hides the images"
+        changes = changes_that_show_images(network)
+        return f"{what}; change it with: {' '.join(f'--set {change}' for change in changes)}" if changes else f"{what}."
 
 
 def diagnose(model: AlexNet, views: Tensor, labels: Tensor, *, rate: float) -> Diagnosis:
@@ -115,32 +115,35 @@ def diagnose(model: AlexNet, views: Tensor, labels: Tensor, *, rate: float) -> D
     )
 
 
-def flat_refusal(step: int, found: Diagnosis, *, loss: float, classes: int) -> Refusal:
+def flat_refusal(step: int, found: Diagnosis, *, loss: float, recipe: Recipe) -> Refusal:
     """The refusal of a loss, in nats, that stays at chance, with the cause as far as a few images show it."""
+    classes, known = recipe.network.classes, AS_RUN_2012.for_classes(recipe.network.classes)
+    fits = recipe.augmentation.stored_px == known.augmentation.stored_px and recipe.digest != known.digest
+    others = f"Try {known.name}, or go on with --allow-flat-loss." if fits else "Go on with --allow-flat-loss."
     return Refusal(
         f"After {step:,} updates the loss is {loss:.4f}, as for guessing among {classes:,} classes "
         f"({log(classes):.4f}): {found.facts}.",
-        fix=f"{found.fix} Try as-run-2012, or go on with --allow-flat-loss.".lstrip(),
+        fix=f"{others} {found.fix(recipe.network)}".rstrip(),
         exit_code=Exit.BAD_DATA,
     )
 
 
-def not_finite(loss: float, step: int, *, rate: float, images: Sequence[str]) -> Refusal:
-    """The refusal of a loss that is no number, with the first images of its batch."""
+def not_finite(loss: float, step: int, *, rate: float, images: Sequence[str], fix: str) -> Refusal:
+    """The refusal of a loss that is not finite, with the first images of its batch; fix: how to train on."""
     more = f" and {len(images) - SHOWN_IMAGES} more" if len(images) > SHOWN_IMAGES else ""
     shown = ", ".join(images[:SHOWN_IMAGES])
     return Refusal(
         f"The loss became {loss} at update {step:,}, at the rate {rate:g}, on {shown}{more}.",
-        fix="Continue from the last checkpoint with a lower rate: --set training.rate=0.005.",
+        fix=fix,
         exit_code=Exit.BAD_DATA,
     )
 
 
-def not_finite_weights(names: Sequence[str], step: int) -> Refusal:
-    """The refusal to save weights or velocities that are no numbers, before a loss has shown it."""
+def not_finite_weights(names: Sequence[str], step: int, *, fix: str) -> Refusal:
+    """The refusal to save weights or velocities that are not finite, before a loss has shown it."""
     return Refusal(
         f"After update {step:,} {', '.join(names)} are not finite; the last checkpoint is kept.",
-        fix="Continue from it with a lower rate: --set training.rate=0.005.",
+        fix=fix,
         exit_code=Exit.BAD_DATA,
     )
 

@@ -7,6 +7,7 @@ fails is named once and then left out. A run that goes on tells them only what c
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from queue import Full, Queue
 from threading import Event, Thread
@@ -87,7 +88,7 @@ def open_log(run: Run, names: Sequence[str]) -> Log:
     check_loggers(names)
     known = _read(run)
     if known:  # also of those that are not asked for this time: they may be asked for again
-        updates = max((int(row["step"]) for row in run.metrics[-1:]), default=0)
+        updates = max((int(row["step"]) for row in islice(run.newest_metrics, 1)), default=0)
         epochs = max((int(row["epoch"]) for row in run.validations[-1:]), default=0)
         known = {n: Told(t.id, max(t.updates, updates), max(t.epochs, epochs)) for n, t in known.items()}
         _write(run, known)
@@ -167,7 +168,14 @@ def _file(run: Run) -> Path:
 
 
 def _read(run: Run) -> dict[str, Told]:
-    return {name: Told(**told) for name, told in read_json(_file(run)).items()} if _file(run).exists() else {}
+    """What loggers know of a run; nothing, saying so, where the file is damaged, since no logger may end a run."""
+    if not _file(run).exists():
+        return {}
+    try:
+        return {name: Told(**told) for name, told in read_json(_file(run)).items()}
+    except (Refusal, TypeError):
+        say(f"{_file(run)} is damaged, so loggers begin anew. metrics.csv has everything.")
+        return {}
 
 
 def _write(run: Run, known: dict[str, Told]) -> None:

@@ -1,6 +1,7 @@
 """Room for a run on its disk: looked for before its first update, since a full disk would end it after days."""
 
 import shutil
+from contextlib import suppress
 
 from alexrepro.engine.run import Run
 from alexrepro.errors import Exit, Refusal
@@ -15,9 +16,10 @@ def check_room(run: Run, recipe: Recipe, *, updates: int, keep: int) -> None:
 
     updates: of the whole run. What the run has written already is taken into account; its folder may be missing yet.
     """
-    written = [path for path in (*run.checkpoints.glob("step-*/*"), run.metrics_file) if path.exists()]
     need = (keep + 1) * recipe.network.parameters * BYTES_A_PARAMETER + updates * BYTES_A_ROW
-    need -= sum(path.stat().st_size for path in written)
+    for path in (*run.checkpoints.glob("step-*/*"), run.metrics_file):
+        with suppress(FileNotFoundError):  # a run in progress removes old checkpoints
+            need -= path.stat().st_size
     there = next(path for path in (run.folder, *run.folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(there).free
     if need > free:

@@ -4,19 +4,20 @@ runs/<recipe>-<digest>/recipe.toml and <dataset>-seed-<n>/ with environment.json
 validation.csv, checkpoints/, what testing leaves (evaluation.py) and, when it is complete, result.json.
 """
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from alexrepro.engine import lock
+from alexrepro.engine import lock, row_files
 from alexrepro.engine.evaluation import Evaluation, Findings
+from alexrepro.engine.run_file import RunFile
 from alexrepro.errors import Exit, Refusal
-from alexrepro.files import append, free_name, make_folder, read_json, sync, write_json, write_text
+from alexrepro.files import free_name, make_folder, plain_name, sync, write_json, write_text, write_whole
 from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe, from_toml
 
@@ -35,18 +36,28 @@ class Run:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The recipe, read from the folder above."""
-        return from_toml(self.recipe_file)
+        """The recipe, read from the folder above. Raises Refusal if it is not the one that the run was trained with."""
+        trained = self.environment.get("digest")
+        try:
+            found = from_toml(self.recipe_file)
+        except Refusal as refusal:
+            why = refusal.what
+        else:
+            if trained in (None, found.digest):
+                return found
+            why = f"its digest is {found.digest}, and the run was trained with {trained}."
+        raise Refusal(f"{self.recipe_file} is damaged: {why}", fix="Bring back a copy of it.", exit_code=Exit.BAD_DATA)
 
     @property
     def environment(self) -> dict[str, Any]:
-        """What the run was started with: seed, data set, stores, versions, device."""
-        return read_json(self._environment)
+        """What the run was started with: seed, data set, stores, versions, device. Raises Refusal if it is damaged."""
+        return RunFile(self._environment, fix="Bring back a copy of it, or begin the run anew with --resume never.")
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """What the run reached, or None while it is unfinished."""
-        return read_json(self._result) if self._result.exists() else None
+        """What the run reached, or None while it is unfinished. Raises Refusal if the file is damaged."""
+        fix = "Remove it and run the same training again, which continues from its last checkpoint."
+        return RunFile(self._result, fix=fix) if self._result.exists() else None
 
     @property
     def recipe_file(self) -> Path:
@@ -64,27 +75,62 @@ class Run:
         return self.folder / "checkpoints"
 
     @property
-    def metrics(self) -> list[dict[str, str]]:
-        """One row per update."""
-        return _read_rows(self.metrics_file)
+    def metrics(self) -> list[row_files.Row]:
+        """One row per update, all in memory: a gigabyte for a full run, which `newest_metrics` need not hold."""
+        return row_files.read(self.metrics_file)
 
     @property
-    def validations(self) -> list[dict[str, str]]:
+    def newest_metrics(self) -> Iterator[row_files.Row]:
+        """One row per update, the newest one first."""
+        return row_files.from_end(self.metrics_file)
+
+    @property
+    def validations(self) -> list[row_files.Row]:
         """One row per validated epoch."""
-        return _read_rows(self.validation_file)
+        return row_files.read(self.validation_file)
+
+    @property
+    def last_epoch_loss(self) -> float | None:
+        """Mean training loss over the images of the newest epoch; None before the first update."""
+        epoch, images, loss = None, 0, 0.0
+        for row in self.newest_metrics:
+            if epoch not in (None, row["epoch"]):
+                break
+            epoch, images = row["epoch"], images + int(row["images"])
+            loss += int(row["images"]) * float(row["loss"])
+        return loss / images if images else None
 
     @property
     def evaluations(self) -> list[Evaluation]:
         """Every saved evaluation."""
         return Findings(self.folder).evaluations
 
+    def check(self) -> None:
+        """Read what reports need of a run. Raises Refusal if its recipe, environment or result is damaged."""
+        _ = self.recipe, self.environment, self.result
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is work to continue or to keep: a checkpoint or a result."""
+        has_work = self._result.exists() or any(self.checkpoints.glob("step-*"))
+        return self._environment.exists() and has_work
+
+    @property
+    def validation_store(self) -> str | None:
+        """The name of the store that the run validates on: the first that any of its starts had."""
+        environment = self.environment
+        stores = [environment["stores"], *(start["stores"] for start in environment.get("starts", []))]
+        return next((names["validation"] for names in stores if names.get("validation")), None)
+
     def begin(self, recipe: Recipe, environment: Mapping[str, Any]) -> None:
-        """Write the recipe and the environment of a new run, or check that an old one had the same stores."""
-        if self._environment.exists():
-            self._refuse_if_other(environment)
-            return
+        """Write the recipe and the environment of a new run."""
         write_text(self.recipe_file, recipe.to_toml())
         write_json(self._environment, dict(environment))
+
+    def add_start(self, start: Mapping[str, Any]) -> None:
+        """Record one more start of the run."""
+        environment = self.environment
+        write_json(self._environment, {**environment, "starts": [*environment.get("starts", []), dict(start)]})
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Mark the run as complete."""
@@ -93,19 +139,23 @@ class Run:
     def set_aside(self) -> None:
         """Keep an earlier run of the same name under another one, so that a new one can begin."""
         if self._environment.exists():
-            stamp = self.environment["started"].translate({ord(sign): None for sign in "-:+"})
-            aside = self.folder.rename(free_name(self.folder.with_name(f"{ASIDE}{stamp}-{self.folder.name}")))
+            stamp = ""
+            with suppress(Refusal):  # of a damaged file
+                stamp = re.sub(r"[^\dT]", "", str(self.environment["started"]))
+            aside = self.folder.rename(
+                free_name(self.folder.with_name(f"{ASIDE}{stamp or 'unknown'}-{self.folder.name}"))
+            )
             sync(aside.parent)
             make_folder(self.folder)
             say(f"The earlier run is now {aside}.")
 
     def add_metrics(self, rows: Iterable[Sequence[object]]) -> None:
         """Append rows to metrics.csv."""
-        _add(self.metrics_file, METRICS, rows)
+        row_files.add(self.metrics_file, METRICS, rows)
 
     def add_validation(self, row: Sequence[object]) -> None:
         """Append a row to validation.csv."""
-        _add(self.validation_file, VALIDATION, [row])
+        row_files.add(self.validation_file, VALIDATION, [row])
 
     def sync_rows(self) -> None:
         """Wait until the rows have reached the disk, as they must before a checkpoint of their updates does."""
@@ -115,8 +165,16 @@ class Run:
 
     def forget_after(self, *, step: int, epoch: int) -> None:
         """Drop rows that a resumed run will write again: later than its checkpoint, or cut off."""
-        _keep(self.metrics_file, METRICS, last=step)
-        _keep(self.validation_file, VALIDATION, last=epoch)
+        row_files.cut_after(self.metrics_file, METRICS, last=step)
+        row_files.cut_after(self.validation_file, VALIDATION, last=epoch)
+
+    def take_rows(self, other: "Run", *, step: int) -> None:
+        """Begin with the rows of another run up to a step."""
+        for name in (self.metrics_file.name, self.validation_file.name):
+            with suppress(FileNotFoundError):
+                write_whole(self.folder / name, partial(shutil.copyfile, other.folder / name))
+        self.forget_after(step=step, epoch=step // self.environment["updates_per_epoch"])
+        self.sync_rows()
 
     def save_evaluation(self, evaluation: Evaluation) -> Path:
         """Write an evaluation; the newest of a split and its views replaces the one before."""
@@ -125,20 +183,6 @@ class Run:
     def lock(self) -> AbstractContextManager[None]:
         """Hold the folder; raises Refusal at once if another process trains in it."""
         return lock.hold(self.folder)
-
-    def _refuse_if_other(self, environment: Mapping[str, Any]) -> None:
-        before = self.environment
-        if before["stores"] != environment["stores"]:
-            raise Refusal(
-                f"{self.folder} was trained on {before['stores']}, not on {environment['stores']}.",
-                fix="Choose its stores with --store, or another folder with --runs.",
-            )
-        one, other = (facts.get("began_with") or {"run": "random weights"} for facts in (before, environment))
-        if one["run"] != other["run"]:
-            raise Refusal(
-                f"{self.folder} began with {one['run']}, not with {other['run']}.",
-                fix="Name the same run with --init-from, or another folder with --runs.",
-            )
 
     @property
     def _environment(self) -> Path:
@@ -160,8 +204,12 @@ class Run:
 
 
 def run_of(runs: Path, recipe: Recipe, *, dataset: str, seed: int) -> Run:
-    """The run of a recipe on a data set with a seed, whether or not it exists yet."""
-    return Run(runs / f"{recipe.name}-{recipe.digest}" / f"{dataset}-seed-{seed}")
+    """The run of a recipe on a data set with a seed, whether or not it exists yet.
+
+    Raises Refusal for names that cannot name a folder.
+    """
+    named, on = plain_name(recipe.name, of="A recipe"), plain_name(dataset, of="A data set")
+    return Run(runs / f"{named}-{recipe.digest}" / f"{on}-seed-{seed}")
 
 
 def find_runs(runs: Path) -> list[Run]:
@@ -190,31 +238,9 @@ def find_evaluations(runs: Path) -> list[Evaluation]:
 
 
 def _newest(run: Run) -> float:
-    times = [path.stat().st_mtime for path in [*run.checkpoints.glob("*"), run.folder / "environment.json"]]
+    """When the newest checkpoint was written, or else the run began; 0 if the folder has just got another name."""
+    times = [0.0]
+    for path in (*run.checkpoints.glob("*"), run.folder / "environment.json"):
+        with suppress(FileNotFoundError):  # a run in progress removes old checkpoints
+            times.append(path.stat().st_mtime)
     return max(times)
-
-
-def _read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a file, without one that was cut off when it was written."""
-    if not path.exists():
-        return []
-    text = path.read_text(encoding="utf-8", errors="replace")
-    return list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1])))
-
-
-def _add(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    if not path.exists():
-        writer.writerow(columns)
-    writer.writerows(rows)
-    append(path, text.getvalue())
-
-
-def _keep(path: Path, columns: Sequence[str], *, last: int) -> None:
-    """Keep the rows that begin with a number up to the last."""
-    if path.exists():
-        numbered = [(row.get(columns[0]) or "", row) for row in _read_rows(path)]
-        kept = [row for number, row in numbered if number.isdecimal() and int(number) <= last]
-        lines = [",".join(columns), *(",".join(row.get(column) or "" for column in columns) for row in kept)]
-        write_text(path, "\n".join(lines) + "\n")

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from alexrepro.engine.run import Run
 from alexrepro.files import write_whole
+from alexrepro.progress import say
 
 ABOUT = "about"
 
@@ -86,13 +87,17 @@ def save_neighbours(run: Run, found: Neighbours) -> Path:
 
 
 def load_neighbours(run: Run) -> Neighbours | None:
-    """What Figure 4 shows of a run; None where `features` was not run."""
+    """What Figure 4 shows of a run; None where `features` was not run, or its file is damaged, saying so."""
     path = neighbours_file(run)
     if not path.exists():
         return None
-    with safe_open(path, framework="numpy") as file:
-        facts = json.loads(file.metadata()[ABOUT])
-    for name in ("class_names", "names"):
-        facts[name] = tuple(facts[name])
-    facts["neighbour_names"] = tuple(tuple(names) for names in facts["neighbour_names"])
-    return Neighbours(About(**facts), **load_file(path))
+    try:
+        with safe_open(path, framework="numpy") as file:
+            facts = json.loads(file.metadata()[ABOUT])
+        for name in ("class_names", "names"):
+            facts[name] = tuple(facts[name])
+        facts["neighbour_names"] = tuple(tuple(names) for names in facts["neighbour_names"])
+        return Neighbours(About(**facts), **load_file(path))
+    except (SafetensorError, ValueError, KeyError, TypeError):
+        say(f"Passed over: {path} is damaged; write it again with: alexrepro features {run.folder}")
+        return None

@@ -29,7 +29,7 @@ class Rates:
 def rates_at(training: Training, stages: Sequence[Stage], *, epoch: int, errors: Sequence[float]) -> Rates:
     """The rates of an epoch (counted from 1), given the validation errors of the epochs before it (§5)."""
     if isinstance(training.schedule, Plateau):
-        share = training.schedule.factor ** -drops_after(training.schedule, errors)
+        share = training.rate_factor * training.schedule.factor ** -drops_after(training.schedule, errors)
         weights = {s.name: training.rate * s.rate_factor * share for s in stages}
         return Rates(weights, {s.name: training.bias_rate * share for s in stages}, has_color_shift=True)
     lines = _lines_until(training.schedule, epoch)
@@ -41,7 +41,9 @@ def rates_at(training: Training, stages: Sequence[Stage], *, epoch: int, errors:
     biases = {s.name: _last(lines, s.name, "bias_rate", bias_start) for s in stages}
     shifts = [line.color_shift for line in lines if line.color_shift is not None]
     return Rates(
-        {s.name: rates[s.name] * s.rate_factor for s in stages}, biases, has_color_shift=shifts[-1] if shifts else True
+        {s.name: training.rate_factor * rates[s.name] * s.rate_factor for s in stages},
+        {s.name: training.rate_factor * biases[s.name] for s in stages},
+        has_color_shift=shifts[-1] if shifts else True,
     )
 
 

@@ -123,7 +123,8 @@ def averages(candidate: Candidate, images: Tensor, *, views: Sequence[Views], ma
             found["centre"] = outputs
     if not bool(found["ten"].isfinite().all()):
         raise Refusal(
-            "The network's outputs are not finite.", fix="Its training diverged; see metrics.csv in the run folder.",
+            "The network's outputs are not finite: its training diverged.",
+            fix="Begin a new run at lower rates: alexrepro train --continue-from RUN --set training.rate_factor=0.5",
             exit_code=Exit.BAD_DATA,
         )  # fmt: skip
     found["ten"] = found["ten"] / len(spots)

@@ -4,13 +4,13 @@ Everything random is drawn from (seed, epoch) or (seed, step), so a run that sto
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from math import isfinite, log
 from pathlib import Path
 from signal import Signals
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -24,11 +24,11 @@ from alexrepro.engine.cluster import Cluster
 from alexrepro.engine.evaluate import count
 from alexrepro.engine.guards import EARLY_WINDOW, FlatLoss, diagnose, enough_memory, flat_refusal, not_finite
 from alexrepro.engine.images import centre_views, check_images
-from alexrepro.engine.inherit import check_source
 from alexrepro.engine.machine import Machine
 from alexrepro.engine.run import Run, run_of
 from alexrepro.engine.schedule import Rates, rates_at
 from alexrepro.engine.signals import stop_requests, stopped
+from alexrepro.engine.starts import open_folder, own_validation, start_of
 from alexrepro.engine.trainer import Trainer, environment, result, shared_facts, start
 from alexrepro.keys import key
 from alexrepro.paper.training import Augmentation, Plateau
@@ -59,33 +59,33 @@ def train(
 ) -> Run:
     """Train a recipe on a store until its last epoch; a run that is already there continues or is complete.
 
-    source: the run that `training.begins_with` takes stages from. cluster: who trains together. keep: checkpoints kept.
-    log: who is told of it, beside the files of the run.
+    source: the run that `training.begins_with` takes stages from, or that `training.continues` continues; a new run
+    alone needs it. cluster: who trains together. keep: checkpoints kept. log: extra loggers, besides metrics.csv.
     Raises Refusal when asked to stop (after saving), when the loss is not finite or, unless that is allowed, stays at
     chance, when a batch does not fit into memory, or when the run is not this one's.
     """
     cluster = cluster or Cluster()
-    check_source(recipe, source)
     check_images(recipe, store)
     recipe = recipe.for_classes(len(store.manifest.classes))
     run = run_of(runs, recipe, dataset=store.manifest.dataset, seed=seed)
     with _held(run, cluster), stop_requests() as stop, cluster.ended_by_launcher(stop):
-        same = shared_facts(recipe, store=store, validation=validation, seed=seed)
+        same = shared_facts(recipe, store=store, seed=seed)
         cluster.agree(same | {"--allow-flat-loss": str(allow_flat_loss)})
+        facts = environment(recipe, store=store, validation=validation, seed=seed, machine=machine, cluster=cluster)
         if cluster.is_first:
-            facts = environment(
-                recipe, store=store, validation=validation, seed=seed, machine=machine, cluster=cluster, source=source
-            )
-            _open(run, recipe, facts, resume)
-        if cluster.first(run.result is not None):
+            open_folder(run, recipe, facts, store=store, source=source, is_anew=resume == "never")
+        if cluster.first(cluster.is_first and run.result is not None):
             say(f"{run.folder} is complete: {recipe.training.epochs} epochs. Nothing to train.")
             return run
+        validation = own_validation(run, recipe, store=store, found=validation, cluster=cluster)
         if validation is None and isinstance(recipe.training.schedule, Plateau):
             say("No validation images with labels, so the rate is never divided; prepare some, or choose as-run-2012.")
         trainer = start(
             run, recipe, store=store, validation=validation, seed=seed, machine=machine, cluster=cluster, source=source,
             keep=keep, log=log,
         )  # fmt: skip
+        if cluster.is_first:
+            run.add_start(start_of(facts, step=trainer.step, validation=validation))
         trainer.flat = None if allow_flat_loss else FlatLoss(recipe.network.classes)
         _train_epochs(trainer, stop)
         if cluster.is_first:
@@ -95,12 +95,6 @@ def train(
 
 def _held(run: Run, cluster: Cluster) -> AbstractContextManager[None]:
     return run.lock() if cluster.is_first else nullcontext()
-
-
-def _open(run: Run, recipe: Recipe, facts: Mapping[str, Any], resume: Resume) -> None:
-    if resume == "never":
-        run.set_aside()
-    run.begin(recipe, facts)
 
 
 def _train_epochs(trainer: Trainer, stop: Stop) -> None:
@@ -185,7 +179,8 @@ def _read_losses(
     pace = round(images / (now - since), 1)
     for (step, _, _), loss in zip(unread, losses, strict=True):
         if not isfinite(loss):
-            raise trainer.cluster.all_end(not_finite(loss, step, rate=rates.general, images=trainer.shown_at(step)))
+            images_shown, fix = trainer.shown_at(step), trainer.at_half_the_rates
+            raise trainer.cluster.all_end(not_finite(loss, step, rate=rates.general, images=images_shown, fix=fix))
     if trainer.cluster.is_first:
         trainer.add_metrics(
             (step, epoch, count, f"{loss:.6f}", f"{rates.general:g}", pace, f"{error:.6f}")
@@ -209,8 +204,8 @@ def _stop_if_flat(trainer: Trainer, flat: FlatLoss, rates: Rates) -> None:
     views, labels = centre_views(trainer.store, recipe=trainer.recipe, pixels=trainer.pixels)
     found = diagnose(trainer.model, views, labels, rate=rates.general)
     if is_flat or found.is_hidden:
-        classes, loss = trainer.recipe.network.classes, flat.mean(EARLY_WINDOW)
-        raise trainer.cluster.all_end(flat_refusal(trainer.step, found, loss=loss, classes=classes))
+        loss = flat.mean(EARLY_WINDOW)
+        raise trainer.cluster.all_end(flat_refusal(trainer.step, found, loss=loss, recipe=trainer.recipe))
 
 
 def _save(trainer: Trainer, asked: int) -> None:

@@ -15,12 +15,13 @@ from alexrepro.data.plan import Plan, training_plan
 from alexrepro.data.store import Store
 from alexrepro.data.views import Pixels
 from alexrepro.engine import checkpoint
+from alexrepro.engine.advice import at_half_the_rates
 from alexrepro.engine.checkpoint import KEPT, Checkpoint
 from alexrepro.engine.cluster import Cluster
 from alexrepro.engine.collectives import Gradients, Votes
 from alexrepro.engine.evaluate import load_weights, save_pixels
 from alexrepro.engine.guards import FlatLoss, not_finite_weights
-from alexrepro.engine.inherit import inherit, origin
+from alexrepro.engine.inherit import inherit
 from alexrepro.engine.loggers import Log, open_log
 from alexrepro.engine.machine import Machine
 from alexrepro.engine.optimizer import Momentum
@@ -80,6 +81,11 @@ class Trainer:
         epoch, place = (step - 1) // per_epoch + 1, (step - 1) % per_epoch * training.batch
         return [self.store.name(int(row)) for row in self.plan(epoch).order[place : place + training.batch]]
 
+    @property
+    def at_half_the_rates(self) -> str:
+        """What to do if the training diverges; empty on ranks that do not say it."""
+        return at_half_the_rates(self.run, store=self.store, seed=self.seed) if self.cluster.is_first else ""
+
     def add_metrics(self, rows: Iterable[Sequence[object]]) -> None:
         """Write rows of updates, and tell the loggers of them."""
         rows = list(rows)
@@ -103,7 +109,7 @@ class Trainer:
                 wild = [name for name, velocity in velocities.items() if not _are_finite(weights[name], velocity)]
         wild = self.cluster.first(wild)
         if wild:
-            raise self.cluster.all_end(not_finite_weights(wild, self.step))
+            raise self.cluster.all_end(not_finite_weights(wild, self.step, fix=self.at_half_the_rates))
         if self.cluster.is_first:
             self.run.sync_rows()
             checkpoint.save(self.run.checkpoints, Checkpoint(self.step, weights, velocities), keep=self.keep)
@@ -161,7 +167,7 @@ def _begin(
             velocity.copy_(saved.velocities[name])
         say(f"Continuing {run.folder} after update {saved.step:,}.")
     else:
-        if source is not None:
+        if source is not None:  # a run that continues another has its checkpoint by now
             inherit(whole, source, recipe.training.begins_with)
         say(f"Training {recipe.name} on {store.path.name}: {recipe.training.epochs} epochs into {run.folder}.")
     step = saved.step if saved else 0
@@ -170,22 +176,22 @@ def _begin(
 
 
 def result(trainer: Trainer) -> dict[str, Any]:
-    """What the run reached: its last validation, or its last training loss when nothing was validated."""
-    last = [float(row["loss"]) for row in trainer.run.metrics[-trainer.updates_per_epoch :]]
-    final: dict[str, Any] = {"split": None, "loss": sum(last) / len(last), "top1_error": None, "top5_error": None}
-    if trainer.run.validations:
-        row = trainer.run.validations[-1]
+    """What the run reached: the validation of its last epoch, or its training loss where that was not validated."""
+    loss, epochs = trainer.run.last_epoch_loss, trainer.recipe.training.epochs
+    final: dict[str, Any] = {"split": None, "loss": loss, "top1_error": None, "top5_error": None}
+    for row in (row for row in trainer.run.validations if row["epoch"] == str(epochs)):
         final = {"split": row["split"], **{name: float(row[name]) for name in ("loss", "top1_error", "top5_error")}}
     return {
         "steps": trainer.step,
-        "epochs": trainer.recipe.training.epochs,
-        "training_loss": sum(last) / len(last),
+        "epochs": epochs,
+        "training_loss": loss,
         "final": final,
+        "began_with": trainer.run.environment.get("began_with"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
-def shared_facts(recipe: Recipe, *, store: Store, validation: Store | None, seed: int) -> dict[str, str]:
+def shared_facts(recipe: Recipe, *, store: Store, seed: int) -> dict[str, str]:
     """What must be the same on every rank."""
     return {
         "alexrepro": __version__,
@@ -193,24 +199,23 @@ def shared_facts(recipe: Recipe, *, store: Store, validation: Store | None, seed
         "the recipe": f"{recipe.name} {recipe.digest}",
         "the seed": str(seed),
         "the store": store.manifest.digest,
-        "the validation store": validation.manifest.digest if validation else "none",
     }
 
 
 def environment(
-    recipe: Recipe, *, store: Store, validation: Store | None, seed: int, machine: Machine, cluster: Cluster,
-    source: Run | None = None,
-) -> dict[str, Any]:  # fmt: skip
+    recipe: Recipe, *, store: Store, validation: Store | None, seed: int, machine: Machine, cluster: Cluster
+) -> dict[str, Any]:
     """What a run is started with, for its environment.json."""
-    stores = {"train": store.path.name, "validation": validation.path.name if validation else None}
+    used = {"train": store, "validation": validation}
     return {
         "alexrepro": __version__,
         "recipe": recipe.name,
         "digest": recipe.digest,
         "seed": seed,
         "dataset": store.manifest.dataset,
-        "stores": stores,
-        "began_with": origin(source),
+        "stores": {split: found.path.name if found else None for split, found in used.items()},
+        "folders": {split: str(found.path.parent.absolute()) for split, found in used.items() if found},
+        "began_with": None,
         "updates_per_epoch": batch_count(len(store), recipe.training.batch),
         "classes": list(store.manifest.classes),
         "machine": {**machine.facts(), **cluster.facts()},

@@ -85,6 +85,7 @@ class Training:
     bias_decay: float = cited(0.0, "layer.cu WeightLayer", "the rule is printed for weights; biases have none")
     rate: float = cited(0.01, "§5", "initialized at 0.01")
     bias_rate: float = cited(0.01, "§5", "an equal learning rate for all layers")
+    rate_factor: float = cited(1.0, "silent, chosen", "multiplies all rates of the schedule; lower after divergence")
     epochs: int = cited(90, "§5", "roughly 90 cycles through the training set")
     schedule: Plateau | Script | Decay = cited(
         Plateau(), "§5", "divide by 10 when the validation error stopped improving"
@@ -92,6 +93,7 @@ class Training:
     begins_with: tuple[str, ...] = cited(
         (), "§7", "no pre-training; initw.py copies the named stages from an earlier run, which §6 fine-tunes"
     )
+    continues: bool = cited(False, "silent, chosen", "begins with all state of an earlier run, at its update")
     reshuffles: bool = cited(True, "silent, chosen", "a new order each epoch; the 2012 code kept one order")
     precision: Literal["float32", "tf32", "bf16"] = cited(
         "float32", "silent, chosen", "what 2012 hardware computed in; tf32 and bf16 shorten what is multiplied"

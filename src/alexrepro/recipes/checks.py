@@ -79,6 +79,8 @@ def _of_training(training: Training) -> Iterator[Check]:
     yield "training.batch", training.batch >= 1, "be 1 or more"
     yield "training.epochs", training.epochs >= 1, "be 1 or more"
     yield "training.momentum", 0 <= training.momentum < 1, "be 0 or more and below 1"
+    factor = training.rate_factor
+    yield "training.rate_factor", isfinite(factor) and factor > 0, "be above 0"
     for name in ("rate", "bias_rate", "weight_decay", "bias_decay"):
         yield f"training.{name}", _is_rate(getattr(training, name)), "be 0 or more"
     if isinstance(training.schedule, Plateau):

@@ -39,11 +39,11 @@ class Evidence:
 
 
 def gather(runs: Path) -> Evidence:
-    """Everything below a folder of runs; a run without a recipe that can be read is passed over, saying so."""
+    """Everything below a folder of runs; a run with a damaged recipe, environment or result is passed over."""
     found = []
     for run in find_runs(runs):
         try:
-            assert run.recipe
+            run.check()
             found.append(run)
         except Refusal as refusal:
             say(f"Passed over {run.folder}: {refusal.what}")

@@ -1,6 +1,7 @@
 """Where a run comes from, for people: its recipe as a sentence, seed, versions, stores, machine, state, command."""
 
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,6 @@ from alexrepro.engine.run import Run
 from alexrepro.recipes.catalogue import CATALOGUE
 from alexrepro.recipes.ledger import shown
 from alexrepro.recipes.recipe import Recipe, differences
-from alexrepro.reports.curves import metrics
 
 MOST_CHANGES, MOST_LETTERS = 6, 80  # in a sentence, and of one change in it
 
@@ -27,16 +27,17 @@ class Provenance:
 def provenance(run: Run) -> Provenance:
     """What the files of a run say of it, finished or not."""
     environment, recipe = run.environment, run.recipe
-    stores, machine = environment.get("stores") or {}, environment.get("machine") or {}
+    starts = environment.get("starts") or [environment]
     facts = {
         "seed": environment.get("seed"),
-        "alexrepro": environment.get("alexrepro"),
-        "torch": machine.get("torch"),
-        "device": machine.get("device"),
+        "alexrepro": _over(starts, "alexrepro"),
+        "commit": _over(starts, "commit"),
+        "torch": _over(starts, "machine", "torch"),
+        "device": _over(starts, "machine", "device"),
         "data set": environment.get("dataset"),
-        "training store": stores.get("train"),
-        "validation store": stores.get("validation"),
-        "began with": (environment.get("began_with") or {}).get("run"),
+        "training store": (environment.get("stores") or {}).get("train"),
+        "validation store": _over(starts, "stores", "validation"),
+        "began with": _origin(run),
         "started": environment.get("started"),
         "finished": (run.result or {}).get("finished"),
     }
@@ -44,6 +45,30 @@ def provenance(run: Run) -> Provenance:
         folder=str(run.folder), sentence=sentence(recipe), state=_state(run), command=_command(run),
         facts={name: str(value) for name, value in facts.items() if value is not None},
     )  # fmt: skip
+
+
+def _over(starts: Sequence[Mapping[str, Any]], *path: str) -> str | None:
+    """A fact of the first start, and of later ones that differ from the one before: `cpu; H200 after update 6,000`."""
+    found: list[str] = []
+    before = None
+    for start in starts:
+        value: Any = start
+        for name in path:
+            value = (value or {}).get(name)
+        if value != before:
+            step = start.get("after_update", 0)
+            found.append(f"{value or 'none'} after update {step:,}" if step else str(value))
+            before = value
+    return "; ".join(found) or None
+
+
+def _origin(run: Run) -> str | None:
+    """The run that this one took its first weights from, or that it continues."""
+    began = run.environment.get("began_with")
+    if not began:
+        return None
+    taken = "all of its state" if run.recipe.training.continues else ", ".join(run.recipe.training.begins_with)
+    return f"{began['run']}, update {began['step']:,}: {taken}"
 
 
 def sentence(recipe: Recipe) -> str:
@@ -76,8 +101,8 @@ def _like(recipe: Recipe) -> Recipe:
 def _state(run: Run) -> str:
     if run.result is not None:
         return "complete"
-    updates = metrics(run)
-    return f"epoch {int(updates['epoch'].iloc[-1])} of {run.recipe.training.epochs}" if len(updates) else "begun"
+    newest = next(run.newest_metrics, None)
+    return f"epoch {newest['epoch']} of {run.recipe.training.epochs}" if newest else "begun"
 
 
 def _command(run: Run) -> str:

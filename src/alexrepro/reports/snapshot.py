@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
+from statistics import fmean
 
 import numpy as np
 
@@ -61,19 +63,28 @@ def snapshot(run: Run) -> Snapshot:
     recipe, environment = run.recipe, run.environment
     epochs, is_complete = recipe.training.epochs, run.result is not None
     steps = epochs * environment["updates_per_epoch"]
-    updates = metrics(run)
-    if updates.empty:
+    recent = list(islice(run.newest_metrics, RECENT))
+    if not recent:
         return Snapshot(str(run.folder), is_complete, 0, steps, 0, epochs)
-    recent, last = updates.tail(RECENT), updates.iloc[-1]
-    pace = float(recent["images_per_second"].mean())
-    step = int(last["step"])
+    step, pace = int(recent[0]["step"]), fmean(float(row["images_per_second"]) for row in recent)
     return Snapshot(
-        str(run.folder), is_complete, step, steps, int(last["epoch"]), epochs,
-        loss=float(recent["loss"].mean()), rate=float(last["rate"]), images_per_second=pace,
+        str(run.folder), is_complete, step, steps, int(recent[0]["epoch"]), epochs,
+        loss=fmean(float(row["loss"]) for row in recent), rate=float(recent[0]["rate"]), images_per_second=pace,
         seconds_left=(steps - step) * recipe.training.batch / pace if pace else None,
-        losses=tuple(float(part.mean()) for part in np.array_split(updates["loss"], min(WIDTH, len(updates)))),
-        validation=_last_validation(run),
+        losses=_mean_losses(run, until=step), validation=_last_validation(run),
     )  # fmt: skip
+
+
+def _mean_losses(run: Run, *, until: int) -> tuple[float, ...]:
+    """Mean losses of equal parts of the run up to a step, as many as the line of blocks has characters."""
+    width = min(WIDTH, until)
+    sums, counts = np.zeros(width), np.zeros(width)
+    for part in metrics(run):
+        updates = part[part["step"] <= until]  # the run may have gone on meanwhile
+        places = (updates["step"].to_numpy() - 1) * width // until
+        sums += np.bincount(places, weights=updates["loss"], minlength=width)
+        counts += np.bincount(places, minlength=width)
+    return tuple((sums[counts > 0] / counts[counts > 0]).tolist())
 
 
 def sparkline(values: Sequence[float]) -> str:

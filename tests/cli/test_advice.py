@@ -1,0 +1,163 @@
+"""Advice can be typed as it is printed: every command and option in it exists, and what training advises works."""
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import typer
+
+from alexrepro.cli.app import app
+from alexrepro.engine.advice import changes_that_show_images
+from alexrepro.engine.guards import WEAK, Diagnosis, diagnose, flat_refusal
+from alexrepro.model.alexnet import build
+from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2012, TINY
+from alexrepro.recipes.recipe import Recipe, parse_changes
+from alexrepro.recipes.variations import find_variation
+
+SOURCE = Path(__file__).parents[2] / "src" / "alexrepro"
+ADVICE, SPEAKING = ("fix", "advice", "how"), ("say", "print")  # values that hold what to type; functions that print it
+FILLED_IN = "1"  # for what a message puts in, and for N, RUN and the like
+OPTION, SETTING = re.compile(r"(?<![\w-])--[a-z][\w-]*"), re.compile(r"--set ([\w.]+)=")
+
+
+def text_of(node: ast.AST) -> str:
+    """The text of a string, with something in the place of what is put in."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(text_of(part) for part in node.values)
+    return str(node.value) if isinstance(node, ast.Constant) else FILLED_IN
+
+
+def strings_in(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str)):
+        yield text_of(node)
+        return
+    for child in ast.iter_child_nodes(node):
+        yield from strings_in(child)
+
+
+def advice_in(tree: ast.AST) -> Iterator[str]:
+    """Every text that is given as advice, or assigned to a variable of such a name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg in ADVICE:
+            yield from strings_in(node.value)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in SPEAKING:
+            yield from strings_in(node)
+        if isinstance(node, ast.Assign) and any(isinstance(to, ast.Name) and to.id in ADVICE for to in node.targets):
+            yield from strings_in(node.value)
+
+
+def all_advice() -> list[tuple[str, str]]:
+    """Every piece of advice in the program, with the file where it stands."""
+    files = sorted(SOURCE.rglob("*.py"))
+    return [(str(file.relative_to(SOURCE)), text) for file in files for text in advice_in(ast.parse(file.read_text()))]
+
+
+def commands_in(text: str) -> Iterator[list[str]]:
+    """The words of every command in a text, to the end of its sentence or clause."""
+    for rest in re.findall(r"(?<![\w./-])alexrepro ([a-z].*)", text):
+        words = []
+        for word in shlex.split(re.sub(r"[`'\"]", " ", rest.partition("`")[0])):
+            if word in ("or", "wrote") or word.startswith("("):
+                break
+            plain = word.rstrip(".,;:)")
+            if plain:
+                words.append(FILLED_IN if re.fullmatch(r"[A-Z_]+(\.[a-z]+)?", plain) else plain)
+            if plain != word:
+                break
+        yield words
+
+
+COMMANDS = [(file, words) for file, text in all_advice() for words in commands_in(text)]
+
+
+def parse(words: list[str]) -> None:
+    """Have the command line parsed as if it was typed, without running it."""
+    command, names = typer.main.get_command(app), list(words)
+    while hasattr(command, "commands"):
+        assert names, f"{words} does not name a command"
+        assert names[0] in command.commands, f"there is no command {names[0]}"
+        command = command.commands[names.pop(0)]
+    try:
+        command.make_context(" ".join(words), names)
+    except Exception as error:
+        if type(error).__name__ not in ("MissingParameter", "Exit"):  # no arguments are named; --help
+            raise
+
+
+@pytest.mark.parametrize(("file", "words"), COMMANDS, ids=[f"{file}: {' '.join(words)}" for file, words in COMMANDS])
+def test_a_command_in_advice_can_be_typed(file: str, words: list[str]) -> None:
+    parse(words)
+
+
+def options_of(command: object) -> set[str]:
+    subcommands = getattr(command, "commands", {})
+    own = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}  # type: ignore[attr-defined]
+    return own.union(*(options_of(sub) for sub in subcommands.values()))
+
+
+def test_every_option_in_advice_exists() -> None:
+    known = options_of(typer.main.get_command(app)) | {"--help"}
+
+    named = {(file, option) for file, text in all_advice() for option in OPTION.findall(text)}
+
+    assert len(named) > 40
+    assert {(file, option) for file, option in named if option not in known} == set()
+
+
+def test_every_field_in_advice_exists() -> None:
+    fields = AS_RUN_2012.fields() | AS_PRINTED.fields()
+    known = set(fields) | {path.rpartition(".")[0] for path in fields}
+
+    named = {(file, path) for file, text in all_advice() for path in SETTING.findall(text) if FILLED_IN not in path}
+
+    assert len(named) > 4
+    assert {(file, path) for file, path in named if path not in known} == set()
+
+
+STD = {f"network.conv{n}.weight_std": TINY.network.stage(f"conv{n}").weight_std for n in (3, 4, 5)}
+STUCK = {
+    "small weights": TINY.but({path: std / 3 for path, std in STD.items()}),
+    "tanh": find_variation("tanh").of(TINY),
+    "pixels and small weights": TINY.but(
+        {**{path: std / 3 for path, std in STD.items()}, "network.input_std": (60.0, 60.0, 60.0)}
+    ),
+}
+
+
+def diagnosis(recipe: Recipe) -> Diagnosis:
+    views = 60 * torch.randn(4, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    return diagnose(build(recipe.network, seed=0), views, torch.tensor([0, 1, 2, 3]), rate=0.01)
+
+
+@pytest.mark.parametrize("stuck", STUCK.values(), ids=STUCK)
+def test_the_changes_advised_for_a_flat_loss_let_the_images_through(stuck: Recipe) -> None:
+    refusal = flat_refusal(2000, diagnosis(stuck), loss=3.0, recipe=stuck)
+
+    words = shlex.split(refusal.fix.partition("with: ")[2])
+    changed = stuck.but(parse_changes(words[1::2]))
+
+    parse(["train", "tiny", *words])
+    assert diagnosis(stuck).share < WEAK < diagnosis(changed).share
+
+
+def test_the_fields_advised_for_a_flat_loss_are_those_below_the_network_that_is_known_to_learn() -> None:
+    printed = AS_PRINTED.network
+    assert changes_that_show_images(printed) == tuple(f"network.conv{n}.weight_std=0.03" for n in (3, 4, 5))
+    assert changes_that_show_images(AS_RUN_2012.network) == ()
+    assert changes_that_show_images(TINY.network) == ()  # the same for its narrower stages
+    assert changes_that_show_images(STUCK["tanh"].network) == tuple(
+        f"network.{name}.bias=0" for name in ("conv2", "conv4", "conv5", "fc6", "fc7")
+    )
+
+
+def test_a_recipe_is_not_advised_to_try_itself_or_what_takes_other_images() -> None:
+    found = diagnosis(TINY)
+    others = (AS_RUN_2012, AS_RUN_2012.but({"augmentation.stored_px": 224, "augmentation.last_offset_px": 0}))
+
+    fixes = [flat_refusal(2000, found, loss=3.0, recipe=recipe).fix for recipe in others]
+
+    assert fixes == ["Go on with --allow-flat-loss."] * 2
