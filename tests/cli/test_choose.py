@@ -8,6 +8,7 @@ from alexrepro.data.prepare import prepare
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.store import Store
 from alexrepro.errors import Exit, Refusal
+from alexrepro.recipes.alexnet_2012 import TINY
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,6 @@ def test_testing_says_that_the_validation_store_has_no_labels(stores: dict[str, 
     train = stores["train"]
 
     with pytest.raises(Refusal, match=r"The validation store .* has no labels") as refused:
-        choose_testing_store(train.manifest.dataset, classes=train.manifest.classes, stores=(train.path.parent,))
+        choose_testing_store(train.manifest.dataset, TINY, classes=train.manifest.classes, stores=(train.path.parent,))
 
     assert ("LOC_val_solution.csv" in refused.value.fix, refused.value.exit_code) == (True, Exit.MISSING_INPUT)
