@@ -157,7 +157,7 @@ class Workers:
             row, error = refused
             raise self._failed(worker, f"failed ({error})", row=row)
         if refused:
-            raise Refusal(refused["what"], fix=refused["fix"], exit_code=refused["exit_code"])
+            raise refused
 
     def _lost(self, worker: int) -> Refusal:
         runner = self._workers[worker].runner
@@ -194,14 +194,14 @@ def _serve_alone(pipe: Connection, store: Store, memory: Memory, worker: int) ->
 
 
 def _serve(pipe: Connection, store: Store, memory: Memory, worker: int) -> None:
-    """Fill slots and answer None, or what a refusal says, or of any other error the row and the error's name."""
+    """Fill slots and answer None, a refusal, or the row and the name of any other error."""
     with pipe:
         for task in _tasks(pipe):
             answer: object = None
             try:
                 _fill(task, store, memory, worker)
             except Refusal as refusal:
-                answer = {"what": refusal.what, "fix": refusal.fix, "exit_code": refusal.exit_code}
+                answer = refusal
             except Exception as error:
                 answer = int(memory.at[worker]), f"{type(error).__name__}: {error}"
             with suppress(BrokenPipeError):
