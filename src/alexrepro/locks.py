@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -63,14 +64,17 @@ def _is_taken(lock: FileLock, file: Path) -> bool:
     except OSError as error:
         if error.filename:  # the file cannot be opened
             raise
-        say(f"{file.parent} cannot be locked ({error.strerror}): run one process at a time there.")
+        _say_unlocked(file.parent, error.strerror or type(error).__name__)
         return True
-    if (
-        not file.exists()
-    ):  # removed by its previous holder, on a network disk that keeps what is open under another name
+    if not file.exists():  # its previous holder removed it, on a network disk that keeps what is open elsewhere
         lock.release()
         return False
     return True
+
+
+@cache
+def _say_unlocked(folder: Path, why: str) -> None:
+    say(f"{folder} is on a disk without locks ({why}): see that no other process does the same work there.")
 
 
 def _holder(file: Path) -> str:

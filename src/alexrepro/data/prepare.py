@@ -194,6 +194,8 @@ def _incomplete(path: Path, gaps: Sequence[str]) -> Refusal:
 
 def _refuse_if_bad(works: Sequence[_Work], most: int, *, table: Path) -> None:
     """After every file was tried, so that all bad ones are known at once; the finished shards stay."""
+    if all(work.store is not None for work in works):  # perhaps on a disk that is read-only
+        return
     table.unlink(missing_ok=True)
     bad = [defect for work in works for note in work.notes() for defect in note.defects if defect["action"] == LEFT_OUT]
     if len(bad) <= most:

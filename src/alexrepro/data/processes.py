@@ -1,7 +1,9 @@
 """Processes that this program starts: they never hear the signals that stop it, and they end with it."""
 
+import ctypes
 import multiprocessing
 import os
+import platform
 import signal
 import threading
 from collections.abc import Iterator
@@ -9,6 +11,8 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
 from alexrepro.errors import STOPPING
+
+PR_SET_PDEATHSIG = 1  # prctl.h
 
 
 @contextmanager
@@ -36,7 +40,13 @@ def stop_signals_deferred() -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """End this process at once when the one that started it ends, however it ends."""
+    """End this process at once when the one that started it ends, however it ends.
+
+    On Linux the system sees to it, also in the middle of a write; the thread is for other systems, and for a parent
+    that has ended already.
+    """
+    if platform.system() == "Linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
     parent = multiprocessing.parent_process()
     assert parent is not None
 

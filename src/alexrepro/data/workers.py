@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, Pipe
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import DupFd
@@ -22,6 +23,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from alexrepro.data.processes import stop_signals_deferred
 from alexrepro.data.store import Store
 from alexrepro.errors import STOPPING, Exit, Refusal
 
@@ -124,6 +126,8 @@ class Workers:
         # Started from a clean process that has loaded these modules once: no thread and no device of ours is copied.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["__main__", __name__])
+        with stop_signals_deferred():
+            forkserver.ensure_running()
         process = context.Process(target=_serve_alone, args=work, name=f"feed-{worker}", daemon=True)
         process.start()
         theirs.close()

@@ -3,6 +3,7 @@
 Classes are the folders' names in the order of their bytes, as torchvision's ImageFolder sorts them.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp"}
 SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 ILSVRC_2012_TRAIN, ILSVRC_CLASSES = 1_281_167, 1000  # §2; exact count of the 2012 release
 FIRST_OF_2012, LAST_OF_2012 = "n01440764", "n15075141"  # of its sorted WNIDs: tench and toilet tissue
+LONGEST_NAME = 64  # of a data set; a disk takes 255 bytes with what is added to it
 WNID = re.compile(r"n\d{8}")
 # imagenet-1k puts the WNID behind the official name: n01440764_10026_n01440764.JPEG
 ENDS_IN_WNID = re.compile(r".+_(n\d{8})\.jpe?g", re.IGNORECASE)
@@ -74,12 +76,17 @@ def is_wnids(classes: Sequence[str]) -> bool:
 def dataset_of(path: Path, classes: tuple[str, ...], splits: Sequence[Split]) -> str:
     """`ilsvrc2012` for its exact number of classes and training photos; else the folder's name, tidied.
 
-    That is in lower case, with hyphens for all but letters and digits.
+    That is in lower case, with hyphens for all but letters and digits. A long name is cut and ends in a digest of the
+    whole: names of stores and runs, which hold it, must not be too long for a disk.
     """
     trained = next((len(split.photos) for split in splits if split.name == "train"), 0)
     if len(classes) == ILSVRC_CLASSES and is_wnids(classes) and trained == ILSVRC_2012_TRAIN:
         return "ilsvrc2012"
-    return re.sub(r"[^a-z0-9]+", "-", path.resolve().name.lower()).strip("-") or "photos"
+    name = re.sub(r"[^a-z0-9]+", "-", path.resolve().name.lower()).strip("-") or "photos"
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST_NAME - 9]}-{digest}"
 
 
 def words_of(classes: tuple[str, ...]) -> tuple[str, ...]:
