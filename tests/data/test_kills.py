@@ -21,7 +21,7 @@ from alexrepro.errors import Exit
 
 from ..children import exit_of, in_child
 
-KILLS = {1: 60, 2: 6}  # by the number of processes, each of which takes seconds to start
+KILLS = {1: 60, 2: 3}  # by the number of processes, each of which takes seconds to start
 COMMIT_STEPS = ((files, "sync"), (Path, "replace"), (Path, "rename"), (Path, "unlink"))
 
 
