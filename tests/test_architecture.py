@@ -15,6 +15,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (
     {"errors"},
     {"files", "keys", "processors", "progress"},
+    {"locks"},
     {"paper"},
     {"recipes"},
     {"model", "data"},

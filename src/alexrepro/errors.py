@@ -6,7 +6,8 @@ It says what went wrong, what to type next, and which exit code the program ends
 
 import signal
 from enum import IntEnum
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)  # ask a run to stop; the last by its terminal
 
@@ -63,7 +64,9 @@ MEANINGS = {
         "Run again: a training continues from its last checkpoint. Stop if it happens again.",
     ),
     Exit.OUT_OF_MEMORY: Meaning(
-        "out of memory", "A batch, or what feeds batches, does not fit.", "Stop, or run on a host that has more."
+        "out of memory",
+        "A batch, or what feeds batches, does not fit; or memory ran out.",
+        "Stop, or run on a host that has more.",
     ),
     Exit.CANNOT_CREATE: Meaning(
         "cannot create",
@@ -77,7 +80,7 @@ MEANINGS = {
     ),
     Exit.STOPPED: Meaning(
         "stopped",
-        "A training was asked to stop by SIGTERM, SIGUSR1 or SIGHUP, and has saved a checkpoint.",
+        "A training was asked to stop by SIGTERM, SIGUSR1 or SIGHUP, and has saved a checkpoint; or a preparation was.",
         "Requeue the same command: it continues.",
     ),
     Exit.NO_PERMISSION: Meaning("no permission", "A file or folder may not be read or written.", "Stop."),
@@ -89,7 +92,7 @@ MEANINGS = {
     Exit.INTERRUPTED: Meaning(
         "interrupted",
         "Ctrl-C; a training has saved a checkpoint first.",
-        "Nothing; the same command continues a training.",
+        "Nothing; the same command continues a training or a preparation.",
     ),
 }
 
@@ -103,6 +106,14 @@ class Refusal(Exception):
         self.fix = fix
         self.exit_code = exit_code
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process may raise it, too: by default, an exception is rebuilt without arguments that are named."""
+        return partial(Refusal, fix=self.fix, exit_code=self.exit_code), (self.what,)
+
 
 class Unreadable(Exception):
     """A file holds no picture that can be trusted; the message is the reason."""
+
+
+class Unreached(Unreadable):
+    """The system could not read a file. It may be able to the next time."""

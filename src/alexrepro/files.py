@@ -54,7 +54,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole, in UTF-8."""
-    write_bytes(path, text.encode())
+    write_bytes(path, writable(text).encode())
+
+
+def writable(text: str) -> str:
+    """The text with lone surrogates spelled out, which UTF-8 cannot hold; Python has them in names of other bytes."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
@@ -135,7 +140,7 @@ def append(path: Path, text: str) -> None:
 
 def sha256_of_file(path: Path) -> str:
     """The SHA-256 of a file's content in hexadecimal."""
-    with path.open("rb") as file:
+    with naming(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

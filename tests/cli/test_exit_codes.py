@@ -1,5 +1,6 @@
 """Every exit code is explained on a page, and some command ends with it."""
 
+import errno
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from alexrepro.cli import app as program
 from alexrepro.cli.app import main
 from alexrepro.errors import MEANINGS, Exit
 
@@ -80,6 +82,29 @@ def test_a_command_ends_with_the_code(
 
     assert code == expected
     assert (capsys.readouterr().err.count("alexrepro: ") == 1) is (expected not in {Exit.OK, Exit.BAD_DATA})
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (OSError(errno.EIO, "Input/output error", "/data/x"), Exit.IO_ERROR, "Input/output error: /data/x."),
+        (OSError(errno.ESTALE, "Stale file handle"), Exit.IO_ERROR, "Stale file handle."),
+        (OSError(errno.ENOENT, "No such file or directory", "x"), Exit.MISSING_INPUT, "No such file or directory: x."),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "x"), Exit.CANNOT_CREATE, "File name too long: x."),
+        (MemoryError(), Exit.OUT_OF_MEMORY, "Memory ran out."),
+    ],
+)
+def test_what_the_system_refuses_is_said_in_two_lines(
+    error: Exception, code: Exit, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(program, "app", fail)
+
+    assert code_of([], monkeypatch) == code
+    first, _ = capsys.readouterr().err.splitlines()
+    assert first == f"alexrepro: {said}"
 
 
 def test_every_code_is_provoked_by_some_test() -> None:

@@ -199,12 +199,6 @@ def test_each_class_folder_but_the_first_is_listed_once(tmp_path: Path, monkeypa
     assert (listed.count("b"), listed.count("c")) == (1, 1)
 
 
-def test_a_long_name_of_a_data_set_is_shortened(tmp_path: Path) -> None:
-    touch(tmp_path / ("x" * 255), "a/1.jpg")
-
-    assert recognise(tmp_path / ("x" * 255)).dataset == "x" * 100
-
-
 def test_a_class_that_is_only_an_archive_or_a_link_to_nowhere_is_a_loss(tmp_path: Path) -> None:
     touch(tmp_path, "n00000001/1.jpg", "n00000001.tar", "n00000002.tar.gz", "n00000003.zip", "more.zip")
     (tmp_path / "n00000004").symlink_to(tmp_path / "not-mounted")

@@ -21,7 +21,7 @@ from alexrepro.errors import Exit
 
 from ..children import exit_of, in_child
 
-KILLS = 60
+KILLS = {1: 60, 2: 3}  # by the number of processes, each of which takes seconds to start
 COMMIT_STEPS = ((files, "sync"), (Path, "replace"), (Path, "rename"), (Path, "unlink"))
 
 
@@ -78,41 +78,43 @@ def _prepare_until(source: Path, out: Path, last: int) -> None:
 
 
 @pytest.mark.slow
-def test_kills_at_random_instants_change_nothing(source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", KILLS)
+def test_kills_at_random_instants_change_nothing(processes: int, source: Path, tmp_path: Path) -> None:
     started = time.monotonic()
-    prepare(source, out=tmp_path / "whole", processes=1, max_bad=1)
+    prepare(source, out=tmp_path / "whole", processes=processes, max_bad=1)
     duration = time.monotonic() - started
     expected = contents(tmp_path / "whole")
     draws, kills = random.Random(3), 0
 
-    for attempt in range(20 * KILLS):
+    for attempt in range(20 * KILLS[processes]):
         out = tmp_path / f"killed-{attempt}"
-        while not (code := _killed_after(source, out, draws.uniform(0, 1.2 * duration))):
+        while not (code := _killed_after(source, out, draws.uniform(0, 1.2 * duration), processes)):
             kills += 1
         assert code == "done"
         assert contents(out) == expected
-        if kills >= KILLS:
+        if kills >= KILLS[processes]:
             break
 
-    assert kills >= KILLS
+    assert kills >= KILLS[processes]
 
 
-def _killed_after(source: Path, out: Path, seconds: float) -> str:
+def _killed_after(source: Path, out: Path, seconds: float, processes: int) -> str:
     """Prepare in a child that is killed after so long; "done" if it was faster, else nothing."""
-    child = in_child(lambda: prepare(source, out=out, processes=1, max_bad=1))
+    child = in_child(lambda: prepare(source, out=out, processes=processes, max_bad=1))
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
     return "done" if exit_of(child) == 0 else ""
 
 
+@pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("limit_bytes", [3_000, 200_000], ids=["shard", "sums"])
 def test_a_disk_that_fills_up_ends_with_a_message_and_loses_nothing(
-    source: Path, tmp_path: Path, limit_bytes: int
+    source: Path, tmp_path: Path, limit_bytes: int, processes: int
 ) -> None:
     prepare(source, out=tmp_path / "whole", processes=1, max_bad=1)
     out, said = tmp_path / "full", tmp_path / "said.txt"
 
-    code = exit_of(in_child(lambda: _command_with_limit(source, out, said, limit_bytes)))
+    code = exit_of(in_child(lambda: _command_with_limit(source, out, said, limit_bytes, processes)))
     prepare(source, out=out, processes=1, max_bad=1)
 
     assert code == Exit.IO_ERROR
@@ -121,12 +123,13 @@ def test_a_disk_that_fills_up_ends_with_a_message_and_loses_nothing(
     assert contents(out) == contents(tmp_path / "whole")
 
 
-def _command_with_limit(source: Path, out: Path, said: Path, limit_bytes: int) -> None:
+def _command_with_limit(source: Path, out: Path, said: Path, limit_bytes: int, processes: int) -> None:
     """The command itself, in a process whose files may not grow beyond the limit, as on a full disk."""
     with said.open("w") as stderr:
         os.dup2(stderr.fileno(), 2)
     sys.stderr = os.fdopen(2, "w", buffering=1)
-    sys.argv = ["alexrepro", "prepare", str(source), "--out", str(out), "--processes", "1", "--max-bad", "1"]
+    options = ["--out", str(out), "--processes", str(processes), "--max-bad", "1"]
+    sys.argv = ["alexrepro", "prepare", str(source), *options]
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
     try:
         main()

@@ -7,6 +7,9 @@ import pytest
 
 from alexrepro.data.sources import published
 from alexrepro.data.sources.published import Checked, check, year_at
+from alexrepro.errors import Exit
+
+from .hostile import assert_refused, command, picture
 
 
 def sparse(path: Path, size: int) -> Path:
@@ -82,6 +85,28 @@ def test_the_md5_is_compared_when_asked(
 
     assert findings(tmp_path, md5=True)["val"].finding == finding
     assert findings(tmp_path)["val"].finding == "as published"
+
+
+@pytest.mark.parametrize(("parts", "finding"), [((b"a", b"bc"), "as published"), ((b"bc", b"a"), "differs")])
+def test_the_md5_of_parts_is_that_of_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: tuple[bytes, ...], finding: str
+) -> None:
+    small = replace(published.ARCHIVES[1], size=3, md5="900150983cd24fb0d6963f7d28e17f72")  # RFC 1321: MD5 of "abc"
+    monkeypatch.setattr(published, "ARCHIVES", (small,))
+    for number, part in enumerate(parts, 1):
+        (tmp_path / f"ILSVRC2012_img_val.tar.{number:03d}").write_bytes(part)
+
+    assert findings(tmp_path, md5=True)["val"].finding == finding
+
+
+def test_an_md5_is_asked_for_with_the_check_only(tmp_path: Path) -> None:
+    (tmp_path / "source/a").mkdir(parents=True)
+    (tmp_path / "source/a/1.jpg").write_bytes(picture())
+
+    ended = command("prepare", tmp_path / "source", "--md5", "--out", tmp_path / "stores", said=tmp_path / "said")
+
+    assert_refused(ended, code=Exit.USAGE)
+    assert "--check --md5" in ended.said
 
 
 def test_the_year_is_that_of_the_names(tmp_path: Path) -> None:

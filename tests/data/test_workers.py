@@ -1,5 +1,9 @@
 """Workers of the feed that fail: what failed is named with its image, and nothing waits for what hangs."""
 
+import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from threading import Event
@@ -72,3 +76,27 @@ def test_memory_for_batches_is_not_that_of_dev_shm(store: Store) -> None:
         during = set(Path("/dev/shm").iterdir()) if Path("/dev/shm").is_dir() else set()
 
     assert during == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.05, 0.3])
+def test_processes_that_start_do_not_hear_what_the_terminal_sends_to_all(store: Store, seconds: float) -> None:
+    program = (
+        "import signal, sys\nfrom pathlib import Path\n"
+        "from alexrepro.data.feed import Feed\nfrom alexrepro.data.store import Store\n"
+        "signal.signal(signal.SIGINT, lambda *_: None)  # as a training, which saves first\n"
+        "store = Store.open(Path(sys.argv[1]))\nprint('ready', flush=True)\n"
+        "with Feed(store, batch=2, side_px=32, workers=1, kind='processes') as feed:\n    pass\n"
+        "sys.stdin.read()  # until the signal is sent\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, store.path],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    ) as started:  # fmt: skip
+        assert started.stdout is not None
+        started.stdout.readline()
+        time.sleep(seconds)
+        os.killpg(started.pid, signal.SIGINT)
+        said = started.communicate(timeout=120)[1]
+
+    assert (started.returncode, said) == (0, "")

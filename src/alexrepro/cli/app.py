@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 from importlib.metadata import version
+from io import TextIOWrapper
 
 import typer
 
@@ -24,6 +25,8 @@ from alexrepro.cli.watch import watch
 from alexrepro.errors import Exit, Refusal
 from alexrepro.progress import say
 
+NEEDS_A_FOLDER = (Exit.CANNOT_CREATE, "Choose a folder; a file is in the way.")
+NO_PERMISSION = (Exit.NO_PERMISSION, "Choose another folder, or change its permissions.")
 DISK_ERRORS = {
     errno.ENOSPC: (Exit.IO_ERROR, "Free some space and run the same command again; finished work is kept."),
     errno.EFBIG: (
@@ -31,11 +34,17 @@ DISK_ERRORS = {
         "Raise the limit on file sizes and run the same command again; finished work is kept.",
     ),
     errno.EDQUOT: (Exit.IO_ERROR, "Free some of your quota and run the same command again; finished work is kept."),
-    errno.EACCES: (Exit.NO_PERMISSION, "Choose another folder, or change its permissions."),
+    errno.EACCES: NO_PERMISSION,
+    errno.EPERM: NO_PERMISSION,
     errno.EROFS: (Exit.CANNOT_CREATE, "Choose a folder on a disk that can be written."),
-    errno.ENOTDIR: (Exit.CANNOT_CREATE, "Choose a folder; a file is in the way."),
-    errno.EEXIST: (Exit.CANNOT_CREATE, "Choose a folder; a file is in the way."),
+    errno.ENOTDIR: NEEDS_A_FOLDER,
+    errno.EEXIST: NEEDS_A_FOLDER,
+    errno.EISDIR: (Exit.CANNOT_CREATE, "Choose a file; a folder is in the way."),
+    errno.ENAMETOOLONG: (Exit.CANNOT_CREATE, "Choose a shorter name."),
+    errno.ENOENT: (Exit.MISSING_INPUT, "Check the path; the file may have been removed meanwhile."),
+    errno.EMFILE: (Exit.IO_ERROR, "Raise the limit on open files, for example with: ulimit -n 4096"),
 }
+OTHER_ERROR = (Exit.IO_ERROR, "See whether the disk or the network fails, then run the same command again.")
 
 app = typer.Typer(
     name="alexrepro",
@@ -78,15 +87,21 @@ def main() -> None:
     # Compiled loops bring a pool of threads of their own. Threads that spin while they wait take the processors from
     # the other pool and from the feed, which made training ten times slower; torch reads this when it is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # whatever a terminal cannot show is spelled out
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except Refusal as refusal:
         _end(refusal)
+    except MemoryError:
+        _end(Refusal("Memory ran out.", fix="Free some, or use fewer processes.", exit_code=Exit.OUT_OF_MEMORY))
     except OSError as error:
-        if error.errno not in DISK_ERRORS:
+        if error.errno is None:
             raise
-        exit_code, fix = DISK_ERRORS[error.errno]
-        _end(Refusal(f"{error.strerror}: {error.filename}.", fix=fix, exit_code=exit_code))
+        exit_code, fix = DISK_ERRORS.get(error.errno, OTHER_ERROR)
+        where = f": {error.filename}" if error.filename else ""
+        _end(Refusal(f"{error.strerror}{where}.", fix=fix, exit_code=exit_code))
 
 
 def _end(refusal: Refusal) -> None:

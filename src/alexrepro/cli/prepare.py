@@ -1,5 +1,6 @@
 """`alexrepro prepare`: from images as they lie on a disk to stores."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -7,6 +8,7 @@ import typer
 
 from alexrepro.cli.options import STORES, Json
 from alexrepro.cli.show import print_json, print_table
+from alexrepro.engine.signals import ended_by_signal
 from alexrepro.errors import Exit, Refusal
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ LayoutOption = Annotated[
 ]
 
 
+@ended_by_signal()
 def prepare(
     source: Annotated[str, typer.Argument(help="Folder of images, or the word miniature or cifar10.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the stores.")] = STORES,
@@ -46,7 +49,7 @@ def prepare(
     side: SideOption = None,
     square: SquareOption = "cropped",
     processes: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes. Default: one per processor.", show_default=False)
+        int | None, typer.Option(min=1, help="Worker processes. Default: one per usable processor.", show_default=False)
     ] = None,
     max_bad: MaxBadOption = 0,
     allow_partial: Annotated[
@@ -69,6 +72,12 @@ def prepare(
 
     Example:  alexrepro prepare /path/imagenet
     """
+    if md5 and not check:
+        raise Refusal(
+            "--md5 compares archives, and nothing is prepared then.",
+            fix=f"Type: alexrepro prepare {shlex.quote(source)} --check --md5, or leave --md5 out.",
+            exit_code=Exit.USAGE,
+        )
     if check:
         _check(Path(source), md5=md5, json=json)
         return

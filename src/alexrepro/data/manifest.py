@@ -22,6 +22,7 @@ Action = Literal["decoded", "left out"]
 LEFT_OUT: Action = "left out"
 MOST_BYTES = 256_000_000  # of a manifest; one that lists every photo of ImageNet as odd has about 200 million
 PLAIN_NAME = re.compile(r"[\w-]+\.\w+")
+PLAIN_WORD = re.compile(r"[\w-]+")  # data sets and splits name folders
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _is_sound(manifest: Manifest) -> bool:
-    """Whether the values that are reckoned and opened with are of their kinds; no file lies outside the store."""
+    """Whether the values that are computed and opened with are of their kinds; no name leads outside a folder."""
     shards, counts = manifest.shards, [shard.images for shard in manifest.shards]
     files = [*manifest.sha256, *(shard.file for shard in shards)]
     texts = [manifest.dataset, manifest.split, manifest.labels_sha256, *manifest.classes, *manifest.class_names]
@@ -148,6 +149,7 @@ def _is_sound(manifest: Manifest) -> bool:
         and 0 < manifest.side_px <= STORED_PX
         and manifest.square in get_args(Fit)
         and all(PLAIN_NAME.fullmatch(file) for file in files)
+        and all(PLAIN_WORD.fullmatch(name) for name in (manifest.dataset, manifest.split))
     )
 
 

@@ -6,35 +6,31 @@ of processes.
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from filelock import FileLock
-
-from alexrepro.data import manifest as files
 from alexrepro.data.commit import defect_table, finish, write_manifest
-from alexrepro.data.manifest import LEFT_OUT, Encoding, Form
+from alexrepro.data.manifest import LEFT_OUT, Encoding, Form, read_manifest
+from alexrepro.data.room import refuse_if_too_full
 from alexrepro.data.shards import Job, Note, make_shards, read_note
 from alexrepro.data.skipped import account_for
 from alexrepro.data.sources import recognise
 from alexrepro.data.sources.cifar import fetch
-from alexrepro.data.sources.folders import spoken
 from alexrepro.data.sources.miniature import write_miniature
-from alexrepro.data.sources.source import Source, Split
+from alexrepro.data.sources.source import Source, Split, in_utf8
 from alexrepro.data.squares import rule
 from alexrepro.data.store import Store, find_stores
 from alexrepro.errors import Exit, Refusal
-from alexrepro.files import write_text
+from alexrepro.files import make_folder, writable, write_text
+from alexrepro.locks import locked, waiting_for
 from alexrepro.paper.training import STORED_PX, Fit
 from alexrepro.processors import usable_processors
 from alexrepro.progress import progress, say
 
 SHARD_IMAGES = 1024  # as many as a batch file of 2012 held (convdata_jpeg.py)
-BYTES_AN_IMAGE = {"jpeg": 33_000, "raw": 197_000}  # measured means, with their names and labels
-BYTES_OF_SUMS = 790_000  # of a shard, until its split is done; the mean image has as many
 SIDE_STEP = 32  # sums over pixels are made in blocks of 1,024
 SMALL_PX = 64  # sides for which a second JPEG would cost more than it saves
 SHOWN_GAPS = 5
@@ -69,7 +65,7 @@ def prepare(
         make, folder = MADE_OR_FETCHED[str(source)]
         source = out / folder
         make(source)
-    found = recognise(Path(source), layout=layout)
+    found = in_utf8(recognise(Path(source), layout=layout))
     account_for(found, Path(source), out=out, allow_partial=allow_partial)
     if found.gaps and not allow_partial:
         raise _incomplete(Path(source), found.gaps)
@@ -79,14 +75,48 @@ def prepare(
                 f"{source} has no photo for {split.name}.", fix="Check that it holds images.", exit_code=Exit.BAD_DATA
             )
     form = _form(found, encoding, side_px, square)
-    _refuse_if_too_full(out, found, form)
-    name = spoken(Path(Path(source).resolve().name))
     with ExitStack() as locks:
-        works = [_Work.at(found, split, out=out, form=form, locks=locks) for split in found.splits]
+        works = _works(found, out=out, form=form, locks=locks)
+        refuse_if_too_full(out, [job for work in works for job in work.waiting], form)
         for work in works:
             work.run(processes or usable_processors())
         _refuse_if_bad(works, max(max_bad, found.known_bad), table=out / UNREADABLE)
+        name = writable(Path(source).resolve().name)
         return {work.split.name: work.finish(found, out=out, name=name) for work in works}
+
+
+def _works(source: Source, *, out: Path, form: Form, locks: ExitStack) -> list["_Work"]:
+    """What is to do for each split, while other processes are kept from those that are not prepared yet."""
+    listings = [_listing(source, split, form) for split in source.splits]
+    names = [f"{source.dataset}-{split.name}" for split in source.splits]
+    folders = [out / f".preparing-{name}-{listing[:12]}" for name, listing in zip(names, listings, strict=True)]
+    stores = _prepared(out)
+    if not stores.keys() >= set(listings):  # a finished store needs no lock, and its disk may be read-only
+        for name, listing, folder in zip(names, listings, folders, strict=True):
+            if listing not in stores:
+                locks.enter_context(locked(out / f"{folder.name}.lock", busy=waiting_for(f"prepare {name}")))
+        stores = _prepared(out)  # another process may have made them meanwhile
+    works = []
+    for split, name, listing, folder in zip(source.splits, names, listings, folders, strict=True):
+        store = stores.get(listing)
+        if store is not None:
+            say(f"{store.path} is already prepared from these files.")
+        jobs = () if store else _jobs(source, split, folder, form)
+        works.append(_Work(split, listing, folder, jobs, f"prepare {name}", store))
+    return works
+
+
+def _prepared(out: Path) -> dict[str, Store]:
+    """The stores that are there, by the listing of their source; the newest of each."""
+    return {store.manifest.listing: store for store in reversed(find_stores(out))}
+
+
+def _jobs(source: Source, split: Split, folder: Path, form: Form) -> list[Job]:
+    return [
+        Job(number, split.photos[first : first + SHARD_IMAGES], source.classes, folder, form,
+            needs_moments=split.name == "train")
+        for number, first in enumerate(range(0, len(split.photos), SHARD_IMAGES))
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,56 +128,51 @@ class _Work:
     folder: Path
     jobs: Sequence[Job]
     title: str
-    store: Store | None = None
+    store: Store | None
 
-    @classmethod
-    def at(cls, source: Source, split: Split, *, out: Path, form: Form, locks: ExitStack) -> "_Work":
-        """Find what is there of a split and keep others from it."""
-        listing, title = _listing(source, split, form), f"prepare {source.dataset}-{split.name}"
-        folder = out / f".preparing-{source.dataset}-{split.name}-{listing[:12]}"
-        locks.enter_context(FileLock(out / f"{folder.name}.lock"))
-        for store in find_stores(out):
-            if store.manifest.listing == listing:
-                say(f"{store.path} is already prepared from these files.")
-                return cls(split, listing, folder, (), title, store)
-        folder.mkdir(parents=True, exist_ok=True)
-        jobs = [
-            Job(number, split.photos[first : first + SHARD_IMAGES], source.classes, folder, form,
-                needs_moments=split.name == "train")
-            for number, first in enumerate(range(0, len(split.photos), SHARD_IMAGES))
-        ]  # fmt: skip
-        return cls(split, listing, folder, jobs, title)
+    @cached_property
+    def is_written(self) -> bool:
+        """Whether nothing is left but to give the folder its name."""
+        with suppress(Refusal):
+            return self.store is not None or bool(read_manifest(self.folder))
+        return False
+
+    @cached_property
+    def waiting(self) -> Sequence[Job]:
+        """The shards that are to be made at the start: unfinished, or with photos that the system could not read."""
+        if self.is_written:
+            return ()
+        notes = [read_note(job) for job in self.jobs]
+        return [job for job, note in zip(self.jobs, notes, strict=True) if note is None or note.unreached]
 
     def run(self, processes: int) -> None:
         """Make the shards that are not there yet."""
-        if not (self.folder / files.MANIFEST).exists():
-            _run(self.jobs, title=self.title, workers=processes)
-            if self.jobs:
-                _refuse_if_empty(self.split, self.notes())
+        if self.is_written:
+            return
+        total = len(self.split.photos)
+        done = total - sum(len(job.photos) for job in self.waiting)
+        if done:
+            say(f"{self.title}: continuing after {done:,} of {total:,} images.")
+        make_folder(self.folder)
+        with (
+            progress(self.title, total=total, done=done) as advance,
+            closing(make_shards(self.waiting, processes=min(processes, len(self.waiting)))) as made,
+        ):
+            for job in made:
+                advance(len(job.photos), "")
+        _refuse_if_empty(self.split, self.notes())
 
     def notes(self) -> list[Note]:
         """What is known of the finished shards."""
-        return [read_note(job) for job in self.jobs if job.note.exists()]
+        return [note for job in self.jobs if (note := read_note(job)) is not None]
 
     def finish(self, source: Source, *, out: Path, name: str) -> Store:
         """Write the manifest, last of all, and give the folder its name."""
         if self.store is not None:
             return self.store
-        if not (self.folder / files.MANIFEST).exists():
+        if not self.is_written:
             write_manifest(source, self.split, jobs=self.jobs, notes=self.notes(), name=name, listing=self.listing)
         return finish(self.folder, out)
-
-
-def _run(jobs: Sequence[Job], *, title: str, workers: int) -> None:
-    """Make the shards that are not there yet."""
-    waiting = [job for job in jobs if not job.note.exists()]
-    total = sum(len(job.photos) for job in jobs)
-    done = total - sum(len(job.photos) for job in waiting)
-    if done:
-        say(f"{title}: continuing after {done:,} of {total:,} images.")
-    with progress(title, total=total, done=done) as advance:
-        for job in make_shards(waiting, processes=min(workers, len(waiting))):
-            advance(len(job.photos), "")
 
 
 def _form(source: Source, encoding: Encoding | None, side_px: int | None, square: Fit) -> Form:
@@ -169,24 +194,10 @@ def _incomplete(path: Path, gaps: Sequence[str]) -> Refusal:
     )
 
 
-def _refuse_if_too_full(out: Path, source: Source, form: Form) -> None:
-    """Before the start, not after hours: room for every image of the source."""
-    out.mkdir(parents=True, exist_ok=True)
-    counts = {split.name: len(split.photos) for split in source.splits}
-    shards = -(-counts.get("train", 0) // SHARD_IMAGES)
-    need = sum(counts.values()) * BYTES_AN_IMAGE[form.encoding] + (shards + 1) * BYTES_OF_SUMS
-    need = int(need * (form.side_px / STORED_PX) ** 2)
-    have = shutil.disk_usage(out).free
-    if need > have:
-        raise Refusal(
-            f"The stores need about {need / 1e6:,.0f} MB, and {out} has {have / 1e6:,.0f} MB free.",
-            fix="Free some space, or choose another disk with --out.",
-            exit_code=Exit.IO_ERROR,
-        )
-
-
 def _refuse_if_bad(works: Sequence[_Work], most: int, *, table: Path) -> None:
     """After every file was tried, so that all bad ones are known at once; the finished shards stay."""
+    if all(work.store is not None for work in works):  # perhaps on a disk that is read-only
+        return
     table.unlink(missing_ok=True)
     bad = [defect for work in works for note in work.notes() for defect in note.defects if defect["action"] == LEFT_OUT]
     if len(bad) <= most:
@@ -195,7 +206,7 @@ def _refuse_if_bad(works: Sequence[_Work], most: int, *, table: Path) -> None:
     first = "; ".join(f"{defect['path']}: {defect['reason']}" for defect in bad[:SHOWN_GAPS])
     raise Refusal(
         f"{len(bad):,} files cannot be read; {most:,} may be. All are listed in {table}. The first: {first}.",
-        fix=f"Fetch them again, or leave them out with: --max-bad {len(bad)}. The work on the others is kept.",
+        fix=f"Fetch them again, or leave them out with: --max-bad {len(bad)}; that continues the work on the others.",
         exit_code=Exit.BAD_DATA,
     )
 
@@ -215,5 +226,5 @@ def _listing(source: Source, split: Split, form: Form) -> str:
     how = [source.dataset, split.name, source.classes, rule(form.side_px, form.square), form.encoding]
     digest = hashlib.sha256(json.dumps(how).encode())
     for photo in split.photos:
-        digest.update(f"{photo.path}\0{photo.place.size()}\0{photo.label}\n".encode())
+        digest.update(f"{photo.path}\0{photo.size()}\0{photo.label}\n".encode())
     return digest.hexdigest()

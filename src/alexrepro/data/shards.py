@@ -4,24 +4,20 @@ A shard depends on its photos alone. Its note is written last, so a shard with a
 """
 
 import json
-import multiprocessing
-import os
-import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from alexrepro.data.decode import Pixels, decode, decode_square, encode
 from alexrepro.data.manifest import LEFT_OUT, Defect, Encoding, Form, Shard
+from alexrepro.data.shard_workers import make_in_processes
 from alexrepro.data.sources.source import Photo
 from alexrepro.data.squares import square
 from alexrepro.data.statistics import Moments
 from alexrepro.data.store import shard_table, write_shard
-from alexrepro.errors import Unreadable
+from alexrepro.errors import Unreached, Unreadable
 from alexrepro.files import sha256_of_file, write_text, write_whole
 
 
@@ -54,34 +50,29 @@ class Job:
 
 @dataclass(frozen=True)
 class Note:
-    """A finished shard, the labels in it and its odd or unreadable files."""
+    """A finished shard, the labels in it, its odd or unreadable files, and how many of them the system did not read."""
 
     shard: Shard
     labels: list[int]
     defects: list[dict[str, str]]
+    unreached: int = 0
 
 
-def make_shards(jobs: Sequence[Job], *, processes: int) -> Iterator[Job]:
+def make_shards(jobs: Sequence[Job], *, processes: int) -> Generator[Job]:
     """Make shards, in this process or in several, and yield each when it is done."""
-    if processes <= 1:
-        for job in jobs:
-            yield make_shard(job)
+    if processes > 1:
+        yield from make_in_processes(jobs, processes=processes)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin_worker) as pool:
-        futures = [pool.submit(make_shard, job) for job in jobs]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    for job in jobs:
+        make_shard(job)
+        yield job
 
 
-def make_shard(job: Job) -> Job:
+def make_shard(job: Job) -> None:
     """Decode, square and encode the photos of a shard and write it, then its note."""
     images, labels, names = [], [], []
     defects: list[Defect] = []
+    unreached = 0
     moments = Moments.none(job.form.side_px)
     stored = np.empty((job.form.side_px, job.form.side_px, 3), dtype=np.uint8)
     for photo in job.photos:
@@ -90,6 +81,7 @@ def make_shard(job: Job) -> Job:
             decoded = decode(photo.read())
         except Unreadable as reason:
             defects.append(Defect(photo.path, class_name, str(reason), LEFT_OUT))
+            unreached += isinstance(reason, Unreached)
             continue
         if decoded.oddity and decoded.oddity != photo.suffix:
             defects.append(Defect(photo.path, class_name, decoded.oddity, "decoded"))
@@ -103,34 +95,25 @@ def make_shard(job: Job) -> Job:
     if job.needs_moments:
         write_whole(job.moments, lambda path: _save_moments(path, moments))
     shard = Shard(job.file.name, len(images), sha256_of_file(job.file))
-    note = Note(shard, labels, [defect.as_dict() for defect in defects])
+    note = Note(shard, labels, [defect.as_dict() for defect in defects], unreached)
     write_text(job.note, json.dumps(asdict(note)))
-    return job
 
 
-def read_note(job: Job) -> Note:
-    """What is known of a finished shard."""
-    read = json.loads(job.note.read_text(encoding="utf-8"))
-    return Note(Shard(**read["shard"]), read["labels"], read["defects"])
+def read_note(job: Job) -> Note | None:
+    """What is known of a finished shard; None if it is not finished, or if one of its files is missing or damaged."""
+    if not job.file.exists() or (job.needs_moments and not job.moments.exists()):
+        return None
+    try:
+        read = json.loads(job.note.read_text(encoding="utf-8"))
+        return Note(**{**read, "shard": Shard(**read["shard"])})
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
 
 
 def load_moments(job: Job) -> Moments:
     """The sums over a finished shard's pixels."""
     with np.load(job.moments, allow_pickle=False) as saved:
         return Moments(int(saved["images"]), saved["sums"], saved["products"])
-
-
-def _begin_worker() -> None:
-    """One thread a worker, and no worker outlives the program that started it."""
-    torch.set_num_threads(1)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
 
 
 def _encoded(pixels: Pixels, encoding: Encoding, stored: Pixels) -> bytes:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, Pipe
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import DupFd
@@ -22,6 +23,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from alexrepro.data.processes import stop_signals_deferred
 from alexrepro.data.store import Store
 from alexrepro.errors import STOPPING, Exit, Refusal
 
@@ -124,6 +126,8 @@ class Workers:
         # Started from a clean process that has loaded these modules once: no thread and no device of ours is copied.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["__main__", __name__])
+        with stop_signals_deferred():
+            forkserver.ensure_running()
         process = context.Process(target=_serve_alone, args=work, name=f"feed-{worker}", daemon=True)
         process.start()
         theirs.close()
@@ -157,7 +161,7 @@ class Workers:
             row, error = refused
             raise self._failed(worker, f"failed ({error})", row=row)
         if refused:
-            raise Refusal(refused["what"], fix=refused["fix"], exit_code=refused["exit_code"])
+            raise refused
 
     def _lost(self, worker: int) -> Refusal:
         runner = self._workers[worker].runner
@@ -194,14 +198,14 @@ def _serve_alone(pipe: Connection, store: Store, memory: Memory, worker: int) ->
 
 
 def _serve(pipe: Connection, store: Store, memory: Memory, worker: int) -> None:
-    """Fill slots and answer None, or what a refusal says, or of any other error the row and the error's name."""
+    """Fill slots and answer None, a refusal, or the row and the name of any other error."""
     with pipe:
         for task in _tasks(pipe):
             answer: object = None
             try:
                 _fill(task, store, memory, worker)
             except Refusal as refusal:
-                answer = {"what": refusal.what, "fix": refusal.fix, "exit_code": refusal.exit_code}
+                answer = refusal
             except Exception as error:
                 answer = int(memory.at[worker]), f"{type(error).__name__}: {error}"
             with suppress(BrokenPipeError):

@@ -1,15 +1,11 @@
 """One process trains in a run folder: a lock of the kernel, which ends with its process, however that ends."""
 
-import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from alexrepro.errors import Exit, Refusal
-from alexrepro.files import make_folder
+from alexrepro.locks import locked
 
 
 @contextmanager
@@ -18,22 +14,13 @@ def hold(folder: Path) -> Iterator[None]:
 
     The lock lies beside the folder, which may be missing and may get another name meanwhile.
     """
-    make_folder(folder.parent)
-    file = folder.with_name(f".{folder.name}.lock")
-    try:
-        held = FileLock(file).acquire(timeout=0)
-    except Timeout:
+
+    def refuse(holder: str) -> None:
         raise Refusal(
-            f"Another process{_holder(file)} is training in {folder}.",
+            f"Another process{f' ({holder})' if holder else ''} is training in {folder}.",
             fix="Wait for it, or train another seed with --seed N.",
             exit_code=Exit.CANNOT_CREATE,
-        ) from None
-    with held:
-        file.write_text(f"{os.getpid()}\n{socket.gethostname()}\n", encoding="utf-8")
+        )
+
+    with locked(folder.with_name(f".{folder.name}.lock"), busy=refuse):
         yield
-
-
-def _holder(file: Path) -> str:
-    """Who holds the lock; nothing in the moment before the holder has written it."""
-    process, _, host = file.read_text(encoding="utf-8").strip().partition("\n")
-    return f" ({process} on {host})" if host else ""

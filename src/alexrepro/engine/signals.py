@@ -46,12 +46,8 @@ def stop_requests() -> Iterator[Callable[[], signal.Signals | None]]:
 
 
 @contextmanager
-def ended_at_once() -> Iterator[None]:
-    """While there is nothing to save, a signal ends the program with the exit code of a stopped run.
-
-    A rank keeps the usual way, which ends it even while it waits for the others; its launcher knows what that means,
-    and when its launcher ends, it gets SIGTERM.
-    """
+def ended_by_signal() -> Iterator[None]:
+    """While all that is finished is saved, a signal ends the program with the exit code of a stopped run."""
 
     def end(number: int, _frame: FrameType | None) -> None:
         by = signal.Signals(number)
@@ -61,11 +57,22 @@ def ended_at_once() -> Iterator[None]:
             os.write(2, said.encode())
         os._exit(int(code_of(by)))  # an exception may be caught, by torch while it is loaded for one
 
+    with _handled_by(end):
+        yield
+
+
+@contextmanager
+def ended_at_once() -> Iterator[None]:
+    """The same while a training has nothing to save.
+
+    A rank keeps the usual way, which ends it even while it waits for the others; its launcher knows what that means,
+    and when its launcher ends, it gets SIGTERM.
+    """
     if any(name in os.environ for name in RANKS):
         _hear_of_parents_end()
         yield
         return
-    with _handled_by(end):
+    with ended_by_signal():
         yield
 
 

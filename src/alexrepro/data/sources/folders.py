@@ -4,6 +4,7 @@ Classes are the folders' names in the order of their bytes, as torchvision's Ima
 deeper in them, as ImageFolder finds them.
 """
 
+import hashlib
 import os
 import re
 import unicodedata
@@ -33,7 +34,7 @@ SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "
 ORDER = ("train", "val", "test")
 ILSVRC_2012_TRAIN, ILSVRC_CLASSES = 1_281_167, 1000  # §2; exact count of the 2012 release
 FIRST_OF_2012, LAST_OF_2012 = "n01440764", "n15075141"  # of its sorted WNIDs: tench and toilet tissue
-MOST_OF_NAME = 100  # characters of a data set's name; a file name may have 255 bytes, and stores add to it
+LONGEST_NAME = 64  # of a data set; a disk takes 255 bytes with what is added to it
 # imagenet-1k puts the WNID behind the official name: n01440764_10026_n01440764.JPEG
 ENDS_IN_WNID = re.compile(r".+_(n\d{8})\.jpe?g", re.IGNORECASE)
 
@@ -101,12 +102,17 @@ def is_wnids(classes: Sequence[str]) -> bool:
 def dataset_of(path: Path, classes: tuple[str, ...], splits: Sequence[Split]) -> str:
     """`ilsvrc2012` for its exact number of classes and training photos; else the folder's name, tidied.
 
-    That is in lower case, with hyphens for all but letters and digits, and short enough for the names of stores.
+    That is in lower case, with hyphens for all but letters and digits. A long name is cut and ends in a digest of the
+    whole: names of stores and runs, which hold it, must not be too long for a disk.
     """
     trained = next((len(split.photos) for split in splits if split.name == "train"), 0)
     if len(classes) == ILSVRC_CLASSES and is_wnids(classes) and trained == ILSVRC_2012_TRAIN:
         return "ilsvrc2012"
-    return re.sub(r"[^a-z0-9]+", "-", path.resolve().name.lower())[:MOST_OF_NAME].strip("-") or "photos"
+    name = re.sub(r"[^a-z0-9]+", "-", path.resolve().name.lower()).strip("-") or "photos"
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST_NAME - 9]}-{digest}"
 
 
 def words_of(classes: tuple[str, ...]) -> tuple[str, ...]:

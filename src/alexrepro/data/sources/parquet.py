@@ -59,7 +59,9 @@ def read_row(file: Path, group: int, row: int) -> bytes:
     """The bytes of one picture."""
     try:
         found: bytes | None = _images(file, group)[row]["bytes"].as_py()
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, IndexError, pa.ArrowInvalid) as error:
+        if getattr(error, "errno", None):  # the system's error, not one of the content
+            raise
         raise Unreadable(f"damaged Parquet: {str(error).splitlines()[0]}") from None
     return found or b""
 

@@ -4,6 +4,7 @@ Sizes and checksums are those that image-net.org and torchvision publish; no MD5
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -81,12 +82,9 @@ def year_at(path: Path) -> str:
 
 def _check(path: Path, archive: Archive, md5: bool) -> Checked:
     file = path / archive.file
-    if file.is_file():
-        return _compared(file, archive, md5)
-    parts = sorted(path.glob(f"{archive.file}.[0-9]*"))
-    if parts:
-        size = sum(part.stat().st_size for part in parts)
-        return Checked(archive, _same(size, archive.size), f"{len(parts)} parts, {size:,} bytes")
+    files = [file] if file.is_file() else sorted(path.glob(f"{archive.file}.[0-9]*"))
+    if files:
+        return _compared(files, archive, md5)
     folder = next(filter(Path.is_dir, (path / tree / archive.folder for tree in TREES)), None)
     if folder is not None:
         inside = sorted_names(folder)
@@ -107,19 +105,18 @@ def _of_kaggle(path: Path, archive: Archive) -> str | None:
     return f"{TRUTH} in its place, without ids" if has_labels else None
 
 
-def _compared(file: Path, archive: Archive, md5: bool) -> Checked:
-    size = file.stat().st_size
+def _compared(files: Sequence[Path], archive: Archive, md5: bool) -> Checked:
+    """What an archive is, in one file or in parts."""
+    size = sum(file.stat().st_size for file in files)
+    parts = f"{len(files)} parts, " if len(files) > 1 else ""
     if archive.size is not None and size != archive.size:
-        return Checked(archive, "differs", f"{size:,} bytes of {archive.size:,}")
+        return Checked(archive, "differs", f"{parts}{size:,} bytes of {archive.size:,}")
     if md5 and archive.md5 is not None:
-        with file.open("rb") as stream:
-            found = hashlib.file_digest(stream, "md5").hexdigest()
-        return Checked(archive, "as published" if found == archive.md5 else "differs", f"MD5 {found}")
+        digest = hashlib.md5()
+        for file in files:
+            with file.open("rb") as stream:
+                hashlib.file_digest(stream, lambda: digest)
+        found = digest.hexdigest()
+        return Checked(archive, "as published" if found == archive.md5 else "differs", f"{parts}MD5 {found}")
     finding: Finding = "not published" if archive.size is None and archive.md5 is None else "not compared"
-    return Checked(archive, finding if archive.size is None else "as published", f"{size:,} bytes")
-
-
-def _same(size: int, published: int | None) -> Finding:
-    if published is None:
-        return "not published"
-    return "as published" if size == published else "differs"
+    return Checked(archive, finding if archive.size is None else "as published", f"{parts}{size:,} bytes")

@@ -1,7 +1,9 @@
 """What a source is: photos with their classes, by split, whatever the layout they lie in."""
 
+import errno
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from stat import S_ISREG
 from typing import Protocol
@@ -9,12 +11,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from alexrepro.errors import Unreadable
+from alexrepro.errors import Unreached, Unreadable
+from alexrepro.files import writable
 from alexrepro.paper.training import STORED_PX
 
 UNLABELLED = -1
 MOST_PHOTO_BYTES = 64 * 2**20  # of one file; the largest ImageNet photos have about 16 MB
 SPELLED = {"TIF": "TIFF", "PGM": "PPM", "PBM": "PPM", "PNM": "PPM"}  # suffixes by the format that they stand for
+OF_THIS_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # errors that no photo causes
 MOST_CLASSES = 100_000  # all of ImageNet has 21,843; a greater label is a mistake, or meant to fill the memory
 
 
@@ -22,7 +26,7 @@ class Place(Protocol):
     """Where the bytes of a photo are, so that any process can read them."""
 
     def read(self) -> bytes:
-        """The bytes."""
+        """The bytes. Raises Unreadable if they are no photo's, or OSError."""
 
     def size(self) -> int:
         """How many there are, or of the file that holds them."""
@@ -51,8 +55,21 @@ class Photo:
         return SPELLED.get(suffix, suffix)
 
     def read(self) -> bytes:
-        """The bytes of the file."""
-        return self.place.read()
+        """The bytes of the file. Raises Unreadable if they are no photo's, and Unreached if the system fails."""
+        try:
+            return self.place.read()
+        except OSError as error:
+            if error.errno in OF_THIS_PROCESS:
+                raise
+            reason = os.strerror(error.errno) if error.errno else str(error)  # without the path, which some add
+            raise Unreached(f"cannot be read: {reason}") from None
+
+    def size(self) -> int:
+        """Bytes of the file or of the one that holds it; -1 where the system cannot tell."""
+        try:
+            return self.place.size()
+        except OSError:
+            return -1
 
 
 @dataclass(frozen=True)
@@ -63,10 +80,7 @@ class File:
 
     def read(self) -> bytes:
         """The whole file. Raises Unreadable if it is none, or too large for a photo."""
-        try:
-            found = self.path.stat()
-        except OSError as error:
-            raise Unreadable(f"no file: {error.strerror}") from None
+        found = self.path.stat()
         if not S_ISREG(found.st_mode):
             raise Unreadable("no file, but a folder, pipe or device")
         if found.st_size > MOST_PHOTO_BYTES:
@@ -74,11 +88,8 @@ class File:
         return self.path.read_bytes()
 
     def size(self) -> int:
-        """Bytes of the file, without reading it; -1 where there is no file behind the name."""
-        try:
-            return self.path.stat().st_size
-        except OSError:
-            return -1
+        """Bytes of the file, without reading it."""
+        return self.path.stat().st_size
 
 
 @dataclass(frozen=True)
@@ -141,3 +152,18 @@ class Source:
     skipped: tuple[Skipped, ...] = ()
     costs: NDArray[np.uint8] | None = None
     side_px: int = STORED_PX
+
+
+def in_utf8(source: Source) -> Source:
+    """The source with names that can be written to any file: what is no UTF-8 in them is spelled out."""
+    splits = (replace(split, photos=[_in_utf8(photo) for photo in split.photos]) for split in source.splits)
+    return replace(
+        source,
+        classes=tuple(map(writable, source.classes)),
+        class_names=tuple(map(writable, source.class_names)),
+        splits=tuple(splits),
+    )
+
+
+def _in_utf8(photo: Photo) -> Photo:
+    return photo if photo.path.isascii() else replace(photo, path=writable(photo.path))

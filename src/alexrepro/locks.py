@@ -1,0 +1,85 @@
+"""Locks of the kernel on files: a lock ends with its process, however that ends, and no disk has to have them."""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from alexrepro.files import make_folder
+from alexrepro.progress import say
+
+LOOK_EVERY_SECONDS, SAY_EVERY_SECONDS = 0.2, 30.0
+
+
+@contextmanager
+def locked(file: Path, *, busy: Callable[[str], object]) -> Iterator[None]:
+    """Hold a lock on a file, which names this process and is removed at the end.
+
+    busy: called with the holder, `1234 on host` or nothing, while another process has the lock; it waits a moment or
+    raises. A disk without locks is reported in one line, and the work goes on without one.
+    """
+    make_folder(file.parent)
+    lock = FileLock(file, fallback_to_soft=False)  # a soft lock would outlive a process that is killed
+    while not _is_taken(lock, file):
+        busy(_holder(file))
+    with suppress(OSError):  # a full disk; the name is for people only
+        file.write_text(f"{os.getpid()}\n{socket.gethostname()}\n", encoding="utf-8")
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            file.unlink()  # while it is held: who opened it before sees that the file is gone, and tries again
+        with suppress(OSError):
+            lock.release()
+
+
+def waiting_for(work: str) -> Callable[[str], None]:
+    """What `busy` may be: waits a moment, and says now and then for which process, at which work, and for how long."""
+    started = time.monotonic()
+    said: list[float] = []
+
+    def wait(holder: str) -> None:
+        now = time.monotonic()
+        if not said or now - said[-1] >= SAY_EVERY_SECONDS:
+            so_far = f" ({now - started:,.0f} s so far)" if said else ""
+            process = f" ({holder})" if holder else ""
+            say(f"{work}: another process{process} is at it; waiting for it to end{so_far}. Ctrl-C stops waiting.")
+            said.append(now)
+        time.sleep(LOOK_EVERY_SECONDS)
+
+    return wait
+
+
+def _is_taken(lock: FileLock, file: Path) -> bool:
+    """Whether the lock is held now, or cannot be held by anyone; False while another process holds it."""
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    except OSError as error:
+        if error.filename:  # the file cannot be opened
+            raise
+        _say_unlocked(file.parent, error.strerror or type(error).__name__)
+        return True
+    if not file.exists():  # its previous holder removed it, on a network disk that keeps what is open elsewhere
+        lock.release()
+        return False
+    return True
+
+
+@cache
+def _say_unlocked(folder: Path, why: str) -> None:
+    say(f"{folder} is on a disk without locks ({why}): see that no other process does the same work there.")
+
+
+def _holder(file: Path) -> str:
+    """The process that holds the lock; nothing in the moment before it has written its name."""
+    with suppress(OSError):
+        process, _, host = file.read_text(encoding="utf-8", errors="replace").strip().partition("\n")
+        return f"{process} on {host}" if host else ""
+    return ""
