@@ -9,13 +9,15 @@ Labels of 2010 are the devkit's ids less 1; those of 2012 follow the sorted WNID
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from alexrepro.data.sources.archives import archive, members
 from alexrepro.data.sources.devkit import ClassTable, Year, class_table, truth, truth_file, wrong
-from alexrepro.data.sources.folders import WNID, is_photo, sorted_names, words_of
+from alexrepro.data.sources.folders import WNID, is_photo, sorted_names, spoken, words_of
 from alexrepro.data.sources.hierarchy import cost_matrix
 from alexrepro.data.sources.kaggle import NAMES, TRUTH, class_names, val_labels
+from alexrepro.data.sources.labels import without_training
+from alexrepro.data.sources.packed import archive_files
 from alexrepro.data.sources.source import File, Photo, Place, Source, Split
 from alexrepro.data.sources.splits import NUMBERED, Found, gaps_of_2012, numbered_split, train_split
+from alexrepro.data.sources.tar_photos import listing
 from alexrepro.errors import Exit, Refusal
 
 MINIATURE = "MINIATURE.txt"
@@ -56,7 +58,9 @@ def read(path: Path) -> Source:
         dataset, wnids, tuple(words.get(wnid, wnid) for wnid in wnids),
         tuple(_patched(split, patches) for split in splits),
         ilsvrc_ids=tuple(ids[wnid] for wnid in wnids) if ids else None,
-        gaps=tuple(_gaps(training, table) if table else gaps_of_2012(wnids, splits)),
+        gaps=tuple(
+            _gaps(training, table) if table else (*gaps_of_2012(wnids, splits), *without_training(wnids, splits))
+        ),
         known_bad=int(is_miniature),  # one of its files is cut on purpose
         costs=cost_matrix(path, classes=len(wnids)) if year == "2010" else None,
     )  # fmt: skip
@@ -115,14 +119,16 @@ def _training(images: Path, year: Year) -> dict[str, Found]:
                 return {name: _files(folder / name) for name in folders}
             tars = [name for name in names if WNID.fullmatch(name.removesuffix(".tar")) and name.endswith(".tar")]
             if tars:
-                return {name[:9]: _in_order(members(archive(folder / name))) for name in tars}
-    whole = sorted(images.glob(f"ILSVRC{year}_im*_train.tar")) or sorted(images.glob(f"ILSVRC{year}_im*_train.tar.*"))
+                with listing(str(folder)) as found:
+                    return {name[:9]: found.photos(folder / name) for name in tars}
+    whole = archive_files(images, rf"ILSVRC{year}_im\w*_train")
     if not whole:
         return {}
-    inner = [(name, span) for name, span in members(archive(*whole)) if WNID.fullmatch(name.removesuffix(".tar"))]
-    if not inner:
-        raise wrong(whole[0], "holds no tar of a class, such as n01440764.tar")
-    return {name[:9]: _in_order(members(span)) for name, span in sorted(inner, key=lambda item: item[0])}
+    with listing(str(whole[0])) as found:
+        training = found.by_class(*whole)
+    if not training:
+        raise wrong(whole[0], "holds no training photos in class tars, such as n01440764.tar, or in class folders")
+    return training
 
 
 def _numbered(images: Path, year: Year, split: str) -> Found | None:
@@ -135,8 +141,15 @@ def _numbered(images: Path, year: Year, split: str) -> Found | None:
             found = [item for item in (*_files(folder), *sorted_in) if NUMBERED.fullmatch(item[0])]
             if found:
                 return _in_order(iter(found))
-    tars = sorted(images.glob(f"ILSVRC{year}_im*_{split}*.tar"))
-    return _in_order(members(archive(tars[-1]))) if tars else None
+    whole = archive_files(images, rf"ILSVRC{year}_im\w*_{split}\w*")
+    if not whole:
+        return None
+    with listing(str(whole[0])) as listed:
+        found = listed.photos(*whole)
+    strangers = [name for name, _ in found if not (number := NUMBERED.fullmatch(name)) or number[1].lower() != split]
+    if strangers:
+        raise wrong(whole[0], f"holds {spoken(Path(strangers[0]))}, which is not a numbered photo of {split}")
+    return found
 
 
 def _files(folder: Path) -> Found:
@@ -204,7 +217,8 @@ def _patches(path: Path) -> dict[tuple[str, str], Place]:
     found: Found = [(file.name, File(file)) for file in (path / PATCHES).glob("*/*")]
     packed = path / f"{PATCHES}.tar"
     if not found and packed.is_file():
-        found = list(members(archive(packed)))
+        with listing(str(packed)) as listed:
+            found = listed.photos(packed)
     numbered = {name: NUMBERED.fullmatch(name) for name, _ in found}
     return {(number[1] if (number := numbered[name]) else "train", name): place
             for name, place in found if is_photo(name)}  # fmt: skip

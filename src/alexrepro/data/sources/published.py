@@ -4,12 +4,17 @@ Sizes and checksums are those that image-net.org and torchvision publish; no MD5
 """
 
 import hashlib
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from alexrepro.data.sources.folders import WNID, sorted_names
+from alexrepro.data.sources.packed import archive_files
+from alexrepro.errors import Refusal
 
+MD5_BLOCK_BYTES = 2**20
 REGISTER = "https://image-net.org/download.php"
 
 Finding = Literal["as published", "differs", "not compared", "not published", "unpacked", "missing"]
@@ -77,13 +82,12 @@ def year_at(path: Path) -> str:
 
 
 def _check(path: Path, archive: Archive, md5: bool) -> Checked:
-    file = path / archive.file
-    if file.is_file():
-        return _compared(file, archive, md5)
-    parts = sorted(path.glob(f"{archive.file}.[0-9]*"))
-    if parts:
-        size = sum(part.stat().st_size for part in parts)
-        return Checked(archive, _same(size, archive.size), f"{len(parts)} parts, {size:,} bytes")
+    try:
+        files = _files(path, archive.file)
+    except Refusal as refusal:
+        return Checked(archive, "missing", f"{refusal.what} {refusal.fix}")
+    if files:
+        return _compared(files, archive, md5)
     folder = path / archive.folder
     if folder.is_dir():
         inside = sorted_names(folder)
@@ -93,19 +97,29 @@ def _check(path: Path, archive: Archive, md5: bool) -> Checked:
     return Checked(archive, "missing", f"{archive.file} or {archive.folder}/{where}")
 
 
-def _compared(file: Path, archive: Archive, md5: bool) -> Checked:
-    size = file.stat().st_size
+def _files(path: Path, name: str) -> Sequence[Path]:
+    """The file of an archive, or its parts in order. Raises Refusal if it is compressed or a part is missing."""
+    if not name.endswith(".tar"):
+        return [path / name] if (path / name).is_file() else []
+    return archive_files(path, re.escape(name.removesuffix(".tar")))
+
+
+def _compared(files: Sequence[Path], archive: Archive, md5: bool) -> Checked:
+    size = sum(file.stat().st_size for file in files)
+    parts = f"{len(files)} parts, " if len(files) > 1 else ""
     if archive.size is not None and size != archive.size:
-        return Checked(archive, "differs", f"{size:,} bytes of {archive.size:,}")
+        return Checked(archive, "differs", f"{parts}{size:,} bytes of {archive.size:,}")
     if md5 and archive.md5 is not None:
-        with file.open("rb") as stream:
-            found = hashlib.file_digest(stream, "md5").hexdigest()
-        return Checked(archive, "as published" if found == archive.md5 else "differs", f"MD5 {found}")
+        found = _md5(files)
+        return Checked(archive, "as published" if found == archive.md5 else "differs", f"{parts}MD5 {found}")
     finding: Finding = "not published" if archive.size is None and archive.md5 is None else "not compared"
-    return Checked(archive, finding if archive.size is None else "as published", f"{size:,} bytes")
+    return Checked(archive, finding if archive.size is None else "as published", f"{parts}{size:,} bytes")
 
 
-def _same(size: int, published: int | None) -> Finding:
-    if published is None:
-        return "not published"
-    return "as published" if size == published else "differs"
+def _md5(files: Sequence[Path]) -> str:
+    found = hashlib.md5(usedforsecurity=False)
+    for file in files:
+        with file.open("rb") as stream:
+            while block := stream.read(MD5_BLOCK_BYTES):
+                found.update(block)
+    return found.hexdigest()

@@ -1,0 +1,45 @@
+"""Why a tar cannot be read, in words: compressed, cut short or damaged, and what to type next."""
+
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from alexrepro.data.sources.packed import PACKINGS, content
+from alexrepro.data.sources.published import ARCHIVES
+from alexrepro.errors import Exit, Refusal
+
+
+class CutShort(tarfile.ReadError):
+    """The archive ends before the mark of its end."""
+
+
+def damaged(files: Sequence[Path], size: int, why: Exception, *, within: str = "") -> Refusal:
+    """The refusal of a tar, in its parts, that cannot be listed to its end.
+
+    size: bytes of all parts. within: the member that is the tar, if it is not the whole.
+    """
+    file, last = files[0], files[-1]
+    is_cut, found = isinstance(why, CutShort), content(file)
+    again = "Download it again."
+    if within:
+        what = f"is cut short: it ends {why}" if is_cut else f"is damaged: {why}"
+        return Refusal(f"{within} in {file} {what}.", fix=again, exit_code=Exit.BAD_DATA)
+    if packing := next((packing for packing in PACKINGS if packing.name == found), None):
+        renamed = f"{file}{packing.suffixes[0]}"
+        what, fix = f"{file} is compressed with {found} in spite of its name", f"mv {file} {renamed} && "
+        return Refusal(f"{what}.", fix=f"Unpack it: {fix}{packing.command} {renamed}", exit_code=Exit.BAD_DATA)
+    if found in {"empty", "web page", "Git LFS pointer"}:
+        return Refusal(f"{file} is {'a ' * (found != 'empty')}{found}, not a tar archive.", fix=again,
+                       exit_code=Exit.BAD_DATA)  # fmt: skip
+    if is_cut:
+        whole = next((archive.size for archive in ARCHIVES if archive.file == file.name and archive.size), None)
+        published = f"; {whole:,} bytes are published" if whole else ""
+        mark = "" if "within" in str(why) else f" If it is whole, write the mark: truncate -s +1K {last}"
+        return Refusal(
+            f"{last} is cut short: the archive ends at byte {size:,} {why}{published}.",
+            fix=f"Continue the download, for example with wget -c.{mark}",
+            exit_code=Exit.BAD_DATA,
+        )
+    if len(files) > 1:
+        again = f"Check that {file.name} to {last.name} are whole and of one download."
+    return Refusal(f"{file} is damaged or no tar archive: {why}.", fix=again, exit_code=Exit.BAD_DATA)
