@@ -12,6 +12,7 @@ from pathlib import Path
 from alexrepro.data.sources.devkit import ClassTable, Year, class_table, truth, truth_file, wrong
 from alexrepro.data.sources.folders import WNID, is_photo, sorted_names, spoken, words_of
 from alexrepro.data.sources.hierarchy import cost_matrix
+from alexrepro.data.sources.hints import flat_photos
 from alexrepro.data.sources.kaggle import NAMES, TRUTH, class_names, val_labels
 from alexrepro.data.sources.labels import without_training
 from alexrepro.data.sources.packed import archive_files
@@ -41,6 +42,8 @@ def read(path: Path) -> Source:
     table = class_table(path, year)
     images = next(path / tree for tree in reversed(TREES) if (path / tree).is_dir())
     training = _training(images, year)
+    if not training and (refusal := flat_photos(images)):
+        raise refusal
     wnids = _wnids(path, year, table, training)
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
     splits = [train_split(training, label_of)] if training else []
