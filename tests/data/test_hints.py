@@ -138,9 +138,11 @@ def missing(path: str, *, at: Path) -> Refusal:
     ("path", "what", "fix"),
     [
         ("s3://bucket/a", "s3://bucket/a is a URL", "aws s3 sync s3://bucket/a FOLDER"),
+        ("hf://datasets/a/b", "is a URL", "hf download a/b --repo-type dataset --local-dir b"),
+        ("x" * 300, "is not there", "Check the name"),
         ("https://x.org/a.tar", "https://x.org/a.tar is a URL", "wget -r https://x.org/a.tar"),
         ("imagnet", "imagnet is not there", "alexrepro prepare ImageNet"),
-        ("ImageNet/trian", "ImageNet/trian is not there", "alexrepro prepare ImageNet/train"),
+        ("ImageNet/trayn", "ImageNet/trayn is not there", "alexrepro prepare ImageNet/train"),
         ("CIFAR-10", "CIFAR-10 is not there", "alexrepro prepare cifar10"),
         ("ILSVRC/imagenet-1k", "is not there", "hf download ILSVRC/imagenet-1k --repo-type dataset"),
         ("gone", "gone is a link to nowhere", "link anew"),
@@ -179,6 +181,8 @@ OTHERS: dict[str, tuple[Callable[[Path], None], str]] = {
     "a store": (lambda top: touch(top, "manifest.json", "shard-00000.arrow"), "is a store that `alexrepro prepare`"),
     "arrays": (lambda top: touch(top, "train.npz"), "of the kind NumPy array, which is not read"),
     "deep photos": (lambda top: touch(top, "a/b/c/1.jpg"), "The first photos in"),
+    "CIFAR-100": (lambda top: touch(top, "train", "test", "meta"), "looks like CIFAR-100"),
+    "an archive in parts": (lambda top: touch(top, "x.7z.001", "x.7z.002"), "holds x.7z in 2 parts"),
     "a link to itself": (lambda top: (top / "loop").symlink_to("loop"), "Nothing in"),
     "a link around": (lambda top: (touch(top, "a/x.csv"), (top / "a/up").symlink_to(top)), "Nothing in"),
 }

@@ -113,6 +113,19 @@ def test_a_compressed_archive_is_refused_with_the_command_that_unpacks_it(
     assert refused.value.fix.endswith(f": {command} {packed}")
 
 
+@pytest.mark.parametrize(
+    "names", [("train/{}_img_train.tar", "val/{}_img_val.tar"), ("{}_img_train (1).tar", "{}_img_val.tar")]
+)
+def test_archives_in_folders_of_splits_and_a_browsers_copies_are_read(names: tuple[str, str], tmp_path: Path) -> None:
+    contents = (train_tar(), member("ILSVRC2012_val_00000001.JPEG", picture()) + END_OF_TAR)
+    for name, content in zip(names, contents, strict=True):
+        file = tmp_path / name.format("ILSVRC2012")
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(content)
+
+    assert [(split.name, len(split.photos)) for split in recognise(tmp_path).splits] == [("train", 2), ("val", 1)]
+
+
 def test_compressed_validation_photos_are_not_left_out(tmp_path: Path) -> None:
     (tmp_path / TAR).write_bytes(train_tar())
     (tmp_path / "ILSVRC2012_img_val.tar.gz").write_bytes(gzip.compress(b""))

@@ -16,7 +16,7 @@ from alexrepro.data.sources import (
     webdataset,
 )
 from alexrepro.data.sources.hints import unrecognised
-from alexrepro.data.sources.not_folders import missing, not_a_folder
+from alexrepro.data.sources.not_folders import is_there, missing, not_a_folder
 from alexrepro.data.sources.source import Source
 from alexrepro.errors import Exit, Refusal
 from alexrepro.progress import say
@@ -41,9 +41,9 @@ def recognise(path: Path, *, layout: str | None = None) -> Source:
     ILSVRC and Tiny-ImageNet-200 have class folders, too; what else they have decides. Raises Refusal if nothing or
     more than one layout fits, or the named one does not.
     """
-    if not path.exists():
+    if not is_there(path):
         raise missing(path)
-    if path.is_file() and path.suffix.lower() != ".zip":
+    if not path.is_dir() and path.suffix.lower() != ".zip":
         raise not_a_folder(path, fitting)
     if layout is not None and layout not in LAYOUTS:
         raise Refusal(f"There is no layout {layout}.", fix=f"Use {', '.join(LAYOUTS)}.", exit_code=Exit.USAGE)

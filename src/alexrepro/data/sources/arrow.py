@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import pyarrow as pa
@@ -91,7 +92,10 @@ def _table(file: Path, count: Callable[[], None]) -> Table:
 @lru_cache(maxsize=2)
 def _mapped(file: Path) -> pa.Table:
     """The rows of a file, which stay on the disk until they are used unless they are compressed."""
-    source = pa.memory_map(str(file))
+    with file.open("rb") as stream:
+        if file.stat().st_size == 0:
+            raise pa.ArrowInvalid("it is empty")
+        source = pa.BufferReader(pa.py_buffer(mmap(stream.fileno(), 0, access=ACCESS_READ)))
     try:
         batches = pa.ipc.open_stream(source)
     except pa.ArrowInvalid:

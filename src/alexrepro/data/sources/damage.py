@@ -3,6 +3,7 @@
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from alexrepro.data.sources.packed import PACKINGS, content
 from alexrepro.data.sources.published import ARCHIVES
@@ -25,8 +26,8 @@ def damaged(files: Sequence[Path], size: int, why: Exception, *, within: str = "
         what = f"is cut short: it ends {why}" if is_cut else f"is damaged: {why}"
         return Refusal(f"{within} in {file} {what}.", fix=again, exit_code=Exit.BAD_DATA)
     if packing := next((packing for packing in PACKINGS if packing.name == found), None):
-        renamed = f"{file}{packing.suffixes[0]}"
-        what, fix = f"{file} is compressed with {found} in spite of its name", f"mv {file} {renamed} && "
+        renamed = quote(f"{file}{packing.suffixes[0]}")
+        what, fix = f"{file} is compressed with {found} in spite of its name", f"mv {quote(str(file))} {renamed} && "
         return Refusal(f"{what}.", fix=f"Unpack it: {fix}{packing.command} {renamed}", exit_code=Exit.BAD_DATA)
     if found in {"empty", "web page", "Git LFS pointer"}:
         return Refusal(f"{file} is {'a ' * (found != 'empty')}{found}, not a tar archive.", fix=again,
@@ -34,10 +35,11 @@ def damaged(files: Sequence[Path], size: int, why: Exception, *, within: str = "
     if is_cut:
         whole = next((archive.size for archive in ARCHIVES if archive.file == file.name and archive.size), None)
         published = f"; {whole:,} bytes are published" if whole else ""
-        mark = "" if "within" in str(why) else f" If it is whole, write the mark: truncate -s +1K {last}"
+        mark = "" if "within" in str(why) else f" If it is whole, write the mark: truncate -s +1K {quote(str(last))}"
+        more = f", or add the parts after {last.name}" if len(files) > 1 else ""
         return Refusal(
             f"{last} is cut short: the archive ends at byte {size:,} {why}{published}.",
-            fix=f"Continue the download, for example with wget -c.{mark}",
+            fix=f"Continue the download, for example with wget -c{more}.{mark}",
             exit_code=Exit.BAD_DATA,
         )
     if len(files) > 1:

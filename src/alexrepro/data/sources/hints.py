@@ -23,6 +23,7 @@ NOT_READ = {
     ".rec": "MXNet RecordIO", ".beton": "FFCV", ".mdb": "LMDB", ".lmdb": "LMDB", ".hdf5": "HDF5", ".h5": "HDF5",
     ".npy": "NumPy array", ".npz": "NumPy array", ".pkl": "pickle", ".pt": "PyTorch", ".bin": "CIFAR's binary version",
 }  # fmt: skip
+PART_OF_ANY = re.compile(r"(.+\.(?:tar|t?gz|xz|zst|bz2|zip|7z|rar))[._-]?(?:part)?(?:\d+|a[a-z])", re.IGNORECASE)
 NUMBERED_TAR = re.compile(r"(.*[-_])?\d+\.tar")
 PIECE = re.compile(r"([a-z]+)[^a-z].*", re.IGNORECASE)  # train.X1, val_2
 BY_BEGINNING = 'for f in n*_*; do mkdir -p "${f%%_*}" && mv "$f" "${f%%_*}/"; done'
@@ -41,6 +42,11 @@ def unrecognised(path: Path, fits: Fits) -> Refusal:
         f"Nothing in {path} is recognised as images; it holds {folders[0].words()}.",
         "Class folders are PATH/train/<class>/photo.jpg; the other layouts are in docs/how-to/prepare-imagenet.md.",
     )
+
+
+def summary(path: Path) -> str:
+    """What lies in a folder, in a few words."""
+    return walk(path)[0].words()
 
 
 def flat_photos(path: Path) -> Refusal | None:
@@ -162,6 +168,10 @@ def _shards(folders: Sequence[Folder]) -> Refusal | None:
 def _archives(folders: Sequence[Folder]) -> Refusal | None:
     for folder in folders:
         packed = [name for name in folder.files if unpacking(Path(name)) or name.endswith(".tar")]
+        if parts := [match[1] for name in folder.files if (match := PART_OF_ANY.fullmatch(name))]:
+            joined = quote(str(folder.path / parts[0]))
+            return _refusal(f"{folder.path} holds {parts[0]} in {len(parts):,} parts.",
+                            f"Join them, then run this again: cat {joined}?* > {joined}")  # fmt: skip
         if packed:
             return packed_file(folder.path / packed[0], target=folders[0].path, others=packed[1:])
     return None
@@ -187,6 +197,9 @@ def packed_file(file: Path, *, target: Path, others: Sequence[str] = ()) -> Refu
 def _not_read(folders: Sequence[Folder]) -> Refusal | None:
     """A known format that is not read."""
     for folder in folders:
+        if {"train", "test", "meta"} <= set(folder.files):
+            return _refusal(f"{folder.path} looks like CIFAR-100, which is not read.",
+                            "Write its pictures to class folders, or type: alexrepro prepare cifar10")  # fmt: skip
         for name in folder.files:
             kind = "TFRecord" if TFRECORD.search(name) else NOT_READ.get(Path(name).suffix.lower())
             if kind:

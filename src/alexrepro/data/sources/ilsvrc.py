@@ -12,7 +12,7 @@ from pathlib import Path
 from alexrepro.data.sources.devkit import ClassTable, Year, class_table, truth, truth_file, wrong
 from alexrepro.data.sources.folders import WNID, is_photo, sorted_names, spoken, words_of
 from alexrepro.data.sources.hierarchy import cost_matrix
-from alexrepro.data.sources.hints import flat_photos
+from alexrepro.data.sources.hints import flat_photos, summary
 from alexrepro.data.sources.kaggle import NAMES, TRUTH, class_names, val_labels
 from alexrepro.data.sources.labels import without_training
 from alexrepro.data.sources.packed import archive_files
@@ -102,8 +102,11 @@ def _wnids(path: Path, year: Year, table: ClassTable | None, training: dict[str,
         )
     if table is None:
         if not training:
-            raise Refusal(f"{path} has neither training photos nor a devkit, so there are no classes.",
-                          fix="Put ILSVRC2012_devkit_t12.tar.gz there.", exit_code=Exit.MISSING_INPUT)  # fmt: skip
+            raise Refusal(
+                f"{path} has neither training photos nor a devkit, so there are no classes; it holds {summary(path)}.",
+                fix="Put ILSVRC2012_img_train.tar or ILSVRC2012_devkit_t12.tar.gz there.",
+                exit_code=Exit.MISSING_INPUT,
+            )
         return tuple(sorted(training))
     if training and set(training) != set(table.wnids):
         strangers, missing = sorted(set(training) - set(table.wnids)), sorted(set(table.wnids) - set(training))
@@ -124,7 +127,7 @@ def _training(images: Path, year: Year) -> dict[str, Found]:
             if tars:
                 with listing(str(folder)) as found:
                     return {name[:9]: found.photos(folder / name) for name in tars}
-    whole = archive_files(images, rf"ILSVRC{year}_im\w*_train")
+    whole = _archive(images, "train", rf"ILSVRC{year}_im\w*_train")
     if not whole:
         return {}
     with listing(str(whole[0])) as found:
@@ -132,6 +135,12 @@ def _training(images: Path, year: Year) -> dict[str, Found]:
     if not training:
         raise wrong(whole[0], "holds no training photos in class tars, such as n01440764.tar, or in class folders")
     return training
+
+
+def _archive(images: Path, split: str, stem: str) -> tuple[Path, ...]:
+    """The archive of a split in its parts, beside the others or in a folder named after the split."""
+    folders = [folder for folder in (images, images / split) if folder.is_dir()]
+    return next((files for folder in folders if (files := archive_files(folder, stem))), ())
 
 
 def _numbered(images: Path, year: Year, split: str) -> Found | None:
@@ -144,7 +153,7 @@ def _numbered(images: Path, year: Year, split: str) -> Found | None:
             found = [item for item in (*_files(folder), *sorted_in) if NUMBERED.fullmatch(item[0])]
             if found:
                 return _in_order(iter(found))
-    whole = archive_files(images, rf"ILSVRC{year}_im\w*_{split}\w*")
+    whole = _archive(images, split, rf"ILSVRC{year}_im\w*_{split}\w*")
     if not whole:
         return None
     with listing(str(whole[0])) as listed:

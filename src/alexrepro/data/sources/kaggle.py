@@ -14,7 +14,7 @@ from alexrepro.data.sources.folders import WNID, is_photo, spoken, words_of
 from alexrepro.data.sources.source import Source
 from alexrepro.data.sources.splits import NUMBERED, Found, gaps_of_2012, numbered_split, train_split
 from alexrepro.data.sources.tar_photos import in_order, is_hidden
-from alexrepro.data.sources.zips import ZipMember, zip_members
+from alexrepro.data.sources.zips import ZipMember, to_unzip, zip_members
 from alexrepro.errors import Exit, Refusal, Unreadable
 from alexrepro.progress import say
 
@@ -54,9 +54,7 @@ def read(path: Path) -> Source:
             skipped.append(name)
     _say_skipped(file, skipped)
     if not training:
-        raise Refusal(f"{file} holds no training photos below CLS-LOC/train/<wnid>/, as Kaggle's archive does.",
-                      fix=f"Unzip it, and prepare the folder: unzip {file} -d {file.with_suffix('')}",
-                      exit_code=Exit.BAD_DATA)  # fmt: skip
+        raise to_unzip(f"{file} holds no training photos below CLS-LOC/train/<wnid>/, as Kaggle's archive does.", file)
     wnids = tuple(sorted(training))
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
     splits = [train_split({wnid: in_order(found, file) for wnid, found in training.items()}, label_of)]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from alexrepro.data.sources.folders import sorted_names
 from alexrepro.errors import Exit, Refusal
@@ -50,7 +51,7 @@ def archive_files(folder: Path, stem: str) -> tuple[Path, ...]:
 
     Raises Refusal if it is there compressed only, not downloaded to its end, or without one of its parts.
     """
-    pattern = re.compile(rf"({stem})(\..+)", re.IGNORECASE)
+    pattern = re.compile(rf"({stem}(?: \(\d+\))?)(\..+)", re.IGNORECASE)  # (1): of a browser
     found: dict[str, list[str]] = {}
     for name in sorted_names(folder):
         if match := pattern.fullmatch(name):
@@ -66,7 +67,9 @@ def archive_files(folder: Path, stem: str) -> tuple[Path, ...]:
 
 def unpacking(file: Path) -> str | None:
     """The command that unpacks a compressed file, by its name; None if its name is not that of one."""
-    return next((f"{packing.command} {file}" for packing in PACKINGS if _has_suffix(file, packing.suffixes)), None)
+    return next(
+        (f"{packing.command} {quote(str(file))}" for packing in PACKINGS if _has_suffix(file, packing.suffixes)), None
+    )
 
 
 def content(file: Path) -> str:
@@ -91,16 +94,16 @@ def compressed(file: Path, *, others: int = 0) -> Refusal:
     packing = next(packing for packing in PACKINGS if _has_suffix(file, packing.suffixes))
     found = content(file)
     if found == "tar":
-        fix = f"Rename it: mv {file} {file.with_suffix('')}"
+        fix = f"Rename it: mv {quote(str(file))} {quote(str(file.with_suffix('')))}"
         return Refusal(f"{file} is a plain tar in spite of its name.", fix=fix, exit_code=Exit.BAD_DATA)
     if found != packing.name:
-        seen = "it is empty" if found == "empty" else f"its first bytes are those of a {found} file"
+        seen = "it does not begin like that" if found == "unknown" else f"its first bytes are those of: {found}"
         return Refusal(f"{file} is not compressed with {packing.name}: {seen}.",
                        fix="Download it again.", exit_code=Exit.BAD_DATA)  # fmt: skip
     more = f", and the {others:,} others like it" if others else ""
     return Refusal(
         f"{file} is compressed with {packing.name}, so no photo can be read without unpacking all before it.",
-        fix=f"Unpack it to a plain tar: {packing.command} {file}{more}",
+        fix=f"Unpack it to a plain tar: {packing.command} {quote(str(file))}{more}",
         exit_code=Exit.BAD_DATA,
     )
 
@@ -178,9 +181,10 @@ def _refuse_what_must_be_unpacked(folder: Path, stem: str, rests: Sequence[str])
             raise compressed(file)
         if match := PACKED_PART.fullmatch(rest):
             joined = folder / (stem + match[1])
+            typed = f"cat {quote(str(joined))}.* > {quote(str(joined))} && {unpacking(joined)}"
             raise Refusal(
                 f"{file} is a part of a compressed archive, so no photo can be read without unpacking all before it.",
-                fix=f"Join the parts, then unpack them: cat {joined}.* > {joined} && {unpacking(joined)}",
+                fix=f"Join the parts, then unpack them: {typed}",
                 exit_code=Exit.BAD_DATA,
             )
 

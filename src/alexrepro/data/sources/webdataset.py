@@ -126,6 +126,9 @@ def _samples(shard: Path, found: Listing) -> Iterator[Photo]:
     for path, place in found.files(shard):
         folder, _, name = path.rpartition("/")
         first, _, suffix = name.partition(".")
+        if not suffix:
+            found.skip(path, "not part of a sample, as it has no suffix")
+            continue
         key = f"{folder}/{first}"
         if parts and (key != stem or suffix.lower() in parts):
             yield _sample(shard, stem, parts)

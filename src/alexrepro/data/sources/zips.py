@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from alexrepro.data.sources.folders import spoken
 from alexrepro.data.sources.packed import content
@@ -70,11 +71,13 @@ def zip_members(file: Path) -> Iterator[tuple[str, ZipMember]]:
                 if info.is_dir():
                     continue
                 if info.flag_bits & ENCRYPTED:
-                    raise _to_unzip(file, f"{spoken(Path(info.filename))} in it is encrypted")
+                    raise _not_in_place(file, f"{spoken(Path(info.filename))} in it is encrypted")
                 if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-                    raise _to_unzip(file, f"{spoken(Path(info.filename))} in it is not packed by the method deflate")
+                    raise _not_in_place(
+                        file, f"{spoken(Path(info.filename))} in it is not packed by the method deflate"
+                    )
                 if info.filename in names:
-                    raise _to_unzip(file, f"it holds {spoken(Path(info.filename))} twice")
+                    raise _not_in_place(file, f"it holds {spoken(Path(info.filename))} twice")
                 names.add(info.filename)
                 yield (
                     info.filename,
@@ -87,16 +90,21 @@ def zip_members(file: Path) -> Iterator[tuple[str, ZipMember]]:
         raise _damaged(file, error) from None
 
 
-def _to_unzip(file: Path, why: str) -> Refusal:
-    return Refusal(f"{file} cannot be read in place: {why}.",
-                   fix=f"Unzip it, and prepare the folder: unzip {file} -d {file.with_suffix('')}",
+def to_unzip(what: str, file: Path) -> Refusal:
+    """The refusal of an archive that is whole, but cannot be read in place."""
+    folder = quote(str(file.with_suffix("")))
+    return Refusal(what, fix=f"Unzip it, and prepare the folder: unzip {quote(str(file))} -d {folder}",
                    exit_code=Exit.BAD_DATA)  # fmt: skip
+
+
+def _not_in_place(file: Path, why: str) -> Refusal:
+    return to_unzip(f"{file} cannot be read in place: {why}.", file)
 
 
 def _damaged(file: Path, error: Exception) -> Refusal:
     """The refusal of an archive whose directory, which is at its end, cannot be read."""
     if list(file.parent.glob(f"{glob.escape(file.stem)}.z[0-9][0-9]")) or "multiple disks" in str(error):
-        return _to_unzip(file, "it is in several parts; join them first with zip -s 0 --out whole.zip")
+        return _not_in_place(file, "it is in several parts; join them first with zip -s 0 --out whole.zip")
     seen = content(file)
     if seen != "zip":
         return Refusal(f"{file} is no zip archive: its first bytes are those of: {seen}.",
