@@ -106,9 +106,14 @@ def archive(*files: Path) -> Span:
     return Span(Parts(files, ends), 0, ends[-1])
 
 
-def members(
-    span: Span, read: Read, skip: Callable[[str, str], None], *, within: str = ""
-) -> Iterator[tuple[str, Span]]:
+def members(span: Span) -> Iterator[tuple[str, Span]]:
+    """The name without folders and the place of every file in an archive, in its order; see `listed`."""
+    with span.parts.opened() as read:
+        for path, found in listed(span, read, lambda *_: None):
+            yield PurePosixPath(path).name, found
+
+
+def listed(span: Span, read: Read, skip: Callable[[str, str], None], *, within: str = "") -> Iterator[tuple[str, Span]]:
     """The path and place of every file in an archive, in its order; `skip` is told the path and kind of all else.
 
     A hard link is the file that it names. read: of `span.parts`, opened. within: the name of the archive, if it is
@@ -139,9 +144,9 @@ def members(
 
 
 def from_tar_gz(file: Path, name: str) -> bytes | None:
-    """The content of the first file of this name in a tar, compressed or not, streamed; None if it has none."""
+    """The content of the first file of this name in a compressed archive, streamed; None if it has none."""
     try:
-        with file.open("rb") if file.suffix == ".tar" else gzip.open(file) as stream:
+        with gzip.open(file) as stream:
 
             def read(offset: int, size: int) -> bytes:
                 stream.seek(offset)

@@ -13,8 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from alexrepro.data.sources.folders import SPLITS
-from alexrepro.data.sources.source import Row, Source
-from alexrepro.data.sources.tables import (
+from alexrepro.data.sources.photo_tables import (
     LABEL,
     Table,
     image_column,
@@ -24,6 +23,7 @@ from alexrepro.data.sources.tables import (
     split_of,
     table_files,
 )
+from alexrepro.data.sources.source import Row, Source
 from alexrepro.errors import Exit, Refusal, Unreadable
 from alexrepro.progress import counting
 

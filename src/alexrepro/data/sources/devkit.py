@@ -83,7 +83,7 @@ def devkit_file(root: Path, name: str) -> bytes | None:
             if file.stat().st_size > MOST_DEVKIT_BYTES:
                 raise wrong(file, f"has more than {MOST_DEVKIT_BYTES:,} bytes")
             return file.read_bytes()
-    for packed in sorted(file for file in root.glob("*devkit*.t*") if file.name.endswith((".tar.gz", ".tgz", ".tar"))):
+    for packed in sorted(root.glob("*devkit*.tar.gz")):
         found = from_tar_gz(packed, name)
         if found is not None:
             return found

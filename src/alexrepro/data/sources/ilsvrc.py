@@ -9,6 +9,7 @@ Labels of 2010 are the devkit's ids less 1; those of 2012 follow the sorted WNID
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from alexrepro.data.sources.archives import archive, members
 from alexrepro.data.sources.devkit import ClassTable, Year, class_table, truth, truth_file, wrong
 from alexrepro.data.sources.folders import WNID, is_photo, sorted_names, spoken, words_of
 from alexrepro.data.sources.hierarchy import cost_matrix
@@ -229,8 +230,7 @@ def _patches(path: Path) -> dict[tuple[str, str], Place]:
     found: Found = [(file.name, File(file)) for file in (path / PATCHES).glob("*/*")]
     packed = path / f"{PATCHES}.tar"
     if not found and packed.is_file():
-        with listing(str(packed)) as listed:
-            found = listed.photos(packed)
+        found = list(members(archive(packed)))
     numbered = {name: NUMBERED.fullmatch(name) for name, _ in found}
     return {(number[1] if (number := numbered[name]) else "train", name): place
             for name, place in found if is_photo(name)}  # fmt: skip

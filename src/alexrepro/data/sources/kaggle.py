@@ -10,16 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alexrepro.data.sources.devkit import wrong
-from alexrepro.data.sources.folders import WNID, is_photo, spoken, words_of
+from alexrepro.data.sources.folders import WNID, is_photo, words_of
 from alexrepro.data.sources.source import Source
 from alexrepro.data.sources.splits import NUMBERED, Found, gaps_of_2012, numbered_split, train_split
-from alexrepro.data.sources.tar_photos import in_order, is_hidden
-from alexrepro.data.sources.zips import ZipMember, to_unzip, zip_members
+from alexrepro.data.sources.zips import ZipMember, zip_members
 from alexrepro.errors import Exit, Refusal, Unreadable
-from alexrepro.progress import say
 
 TRUTH, NAMES = "LOC_val_solution.csv", "LOC_synset_mapping.txt"
-SHOWN_SKIPPED = 5
 PACKED_AGAIN = re.compile(r"imagenet_object_localization\w*\.tar\.gz")
 PHOTO = re.compile(rf"(?:.*/)?CLS-LOC/(?:train/({WNID.pattern})|val|test)/([^/]+)")
 
@@ -36,31 +33,26 @@ def read(path: Path) -> Source:
     training: dict[str, Found] = {}
     numbered: dict[str, Found] = {"val": [], "test": []}
     tables: dict[str, ZipMember] = {}
-    skipped: list[str] = []
     for name, member in zip_members(file):
         base = name.rpartition("/")[2]
         photo = PHOTO.fullmatch(name)
-        if photo and is_hidden(name):
-            skipped.append(name)
-        elif photo and photo[1] and is_photo(base):
+        if photo and photo[1] and is_photo(base):
             training.setdefault(photo[1], []).append((base, member))
         elif photo and (number := NUMBERED.fullmatch(base)):
-            numbered[number[1].lower()].append((base, member))
+            numbered[number[1]].append((base, member))
         elif base in {TRUTH, NAMES}:
             tables[base] = member
         elif PACKED_AGAIN.fullmatch(base):
             raise _packed_again(file, base)
-        elif is_photo(base) or photo:
-            skipped.append(name)
-    _say_skipped(file, skipped)
     if not training:
-        raise to_unzip(f"{file} holds no training photos below CLS-LOC/train/<wnid>/, as Kaggle's archive does.", file)
+        raise Refusal(f"{file} holds no training photos below CLS-LOC/train/<wnid>/, as Kaggle's archive does.",
+                      fix="Unzip it, and prepare the folder.", exit_code=Exit.BAD_DATA)  # fmt: skip
     wnids = tuple(sorted(training))
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
-    splits = [train_split({wnid: in_order(found, file) for wnid, found in training.items()}, label_of)]
+    splits = [train_split({wnid: _in_order(found) for wnid, found in training.items()}, label_of)]
     for split, found in numbered.items():
         if found:
-            photos = in_order(found, file)
+            photos = _in_order(found)
             known = split == "val" and TRUTH in tables
             labels = val_labels(_text(tables[TRUTH]), [name for name, _ in photos], label_of) if known else None
             splits.append(numbered_split(split, photos, labels))
@@ -90,18 +82,15 @@ def val_labels(text: str, names: Sequence[str], label_of: dict[str, int]) -> lis
     return [label_of[wnid_of[stem]] for stem in stems]
 
 
-def _say_skipped(file: Path, skipped: Sequence[str]) -> None:
-    if skipped:
-        more = ", ..." if len(skipped) > SHOWN_SKIPPED else ""
-        names = ", ".join(spoken(Path(name)) for name in skipped[:SHOWN_SKIPPED])
-        say(f"{file}: {len(skipped):,} members were skipped, which are not where Kaggle's photos are: {names}{more}.")
-
-
 def _archive(path: Path) -> Path | None:
     """The zip archive at a path: the file itself, or the one in a folder that has Kaggle's name."""
     if path.is_file():
         return path
     return next(iter(sorted(path.glob("imagenet-object-localization*.zip"))), None)
+
+
+def _in_order(found: Found) -> Found:
+    return sorted(found, key=lambda item: item[0])
 
 
 def _text(member: ZipMember) -> str:

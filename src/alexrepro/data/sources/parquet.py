@@ -14,8 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from alexrepro.data.sources.packed import content
-from alexrepro.data.sources.source import Photo, Row, Source
-from alexrepro.data.sources.tables import (
+from alexrepro.data.sources.photo_tables import (
     LABEL,
     Table,
     image_column,
@@ -25,6 +24,7 @@ from alexrepro.data.sources.tables import (
     split_of,
     table_files,
 )
+from alexrepro.data.sources.source import Photo, Row, Source
 from alexrepro.errors import Exit, Refusal, Unreadable
 from alexrepro.progress import counting
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
-from alexrepro.data.sources.archives import Span, archive, members
+from alexrepro.data.sources.archives import Span, archive, listed
 from alexrepro.data.sources.folders import WNID, is_photo, spoken
 from alexrepro.data.sources.labels import BEGINS_WITH_WNID
 from alexrepro.data.sources.splits import Found
@@ -26,20 +26,17 @@ class Listing:
 
     def __init__(self, count: Callable[[], None]) -> None:
         self.count = count
-        self.skipped: list[str] = []
-        self.skips = 0
+        self.skipped: list[tuple[str, str]] = []  # path in the archive, and reason
 
     def skip(self, path: str, why: str) -> None:
         """Keep a member that is not read and the reason."""
-        self.skips += 1
-        if len(self.skipped) < SHOWN_SKIPPED:
-            self.skipped.append(f"{spoken(Path(path))} ({why})")
+        self.skipped.append((spoken(Path(path)), why))
 
     def files(self, *parts: Path) -> Iterator[tuple[str, Span]]:
         """Path and place of each file in an archive that is not hidden, in its order."""
         whole = archive(*parts)
         with whole.parts.opened() as read:
-            yield from self._shown(members(whole, read, self.skip))
+            yield from self._shown(listed(whole, read, self.skip))
 
     def photos(self, *parts: Path) -> Found:
         """The photos in an archive by name. Raises Refusal if it holds two of one name."""
@@ -55,12 +52,12 @@ class Listing:
         tars: dict[str, Found] = {}
         loose: dict[str, Found] = {}
         with whole.parts.opened() as read:
-            for path, span in self._shown(members(whole, read, self.skip)):
+            for path, span in self._shown(listed(whole, read, self.skip)):
                 name = PurePosixPath(path).name
                 if packed := CLASS_TAR.fullmatch(name):
                     if packed[1] in tars:
                         raise _twice(parts[0], name)
-                    inside = self._shown(members(span, read, self.skip, within=name))
+                    inside = self._shown(listed(span, read, self.skip, within=name))
                     tars[packed[1]] = in_order(self._photos(inside), parts[0])
                 elif photos := self._photos(iter([(path, span)])):
                     loose.setdefault(_class_of(path, parts[0]), []).extend(photos)
@@ -107,9 +104,10 @@ def listing(title: str) -> Iterator[Listing]:
     with counting(f"reading {title}") as count:
         found = Listing(count)
         yield found
-    if found.skips:
-        more = ", ..." if found.skips > len(found.skipped) else ""
-        say(f"{title}: {found.skips:,} members were skipped: {', '.join(found.skipped)}{more}.")
+    if found.skipped:
+        shown = ", ".join(f"{path} ({why})" for path, why in found.skipped[:SHOWN_SKIPPED])
+        more = ", ..." if len(found.skipped) > SHOWN_SKIPPED else ""
+        say(f"{title}: {len(found.skipped):,} members were skipped: {shown}{more}.")
 
 
 def _class_of(path: str, file: Path) -> str:

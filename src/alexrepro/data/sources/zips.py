@@ -90,15 +90,11 @@ def zip_members(file: Path) -> Iterator[tuple[str, ZipMember]]:
         raise _damaged(file, error) from None
 
 
-def to_unzip(what: str, file: Path) -> Refusal:
-    """The refusal of an archive that is whole, but cannot be read in place."""
-    folder = quote(str(file.with_suffix("")))
-    return Refusal(what, fix=f"Unzip it, and prepare the folder: unzip {quote(str(file))} -d {folder}",
-                   exit_code=Exit.BAD_DATA)  # fmt: skip
-
-
 def _not_in_place(file: Path, why: str) -> Refusal:
-    return to_unzip(f"{file} cannot be read in place: {why}.", file)
+    folder = quote(str(file.with_suffix("")))
+    return Refusal(f"{file} cannot be read in place: {why}.",
+                   fix=f"Unzip it, and prepare the folder: unzip {quote(str(file))} -d {folder}",
+                   exit_code=Exit.BAD_DATA)  # fmt: skip
 
 
 def _damaged(file: Path, error: Exception) -> Refusal:
