@@ -6,7 +6,6 @@ from pathlib import Path
 from shlex import quote
 
 from alexrepro.data.sources.packed import PACKINGS, content
-from alexrepro.data.sources.published import ARCHIVES
 from alexrepro.errors import Exit, Refusal
 
 
@@ -33,13 +32,12 @@ def damaged(files: Sequence[Path], size: int, why: Exception, *, within: str = "
         return Refusal(f"{file} is {'a ' * (found != 'empty')}{found}, not a tar archive.", fix=again,
                        exit_code=Exit.BAD_DATA)  # fmt: skip
     if is_cut:
-        whole = next((archive.size for archive in ARCHIVES if archive.file == file.name and archive.size), None)
-        published = f"; {whole:,} bytes are published" if whole else ""
         mark = "" if "within" in str(why) else f" If it is whole, write the mark: truncate -s +1K {quote(str(last))}"
+        check = f", and compare its size: alexrepro prepare {quote(str(file.parent))} --check" * ("ILSVRC" in file.name)
         more = f", or add the parts after {last.name}" if len(files) > 1 else ""
         return Refusal(
-            f"{last} is cut short: the archive ends at byte {size:,} {why}{published}.",
-            fix=f"Continue the download, for example with wget -c{more}.{mark}",
+            f"{last} is cut short: the archive ends at byte {size:,} {why}.",
+            fix=f"Continue the download, for example with wget -c{more}{check}.{mark}",
             exit_code=Exit.BAD_DATA,
         )
     if len(files) > 1:
