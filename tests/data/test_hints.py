@@ -180,7 +180,6 @@ OTHERS: dict[str, tuple[Callable[[Path], None], str]] = {
     "photos of no class": (lambda top: touch(top, "IMG_1.jpg"), "such as IMG_1.jpg, name no class"),
     "a store": (lambda top: touch(top, "manifest.json", "shard-00000.arrow"), "is a store that `alexrepro prepare`"),
     "arrays": (lambda top: touch(top, "train.npz"), "of the kind NumPy array, which is not read"),
-    "deep photos": (lambda top: touch(top, "a/b/c/1.jpg"), "The first photos in"),
     "CIFAR-100": (lambda top: touch(top, "train", "test", "meta"), "looks like CIFAR-100"),
     "an archive in parts": (lambda top: touch(top, "x.7z.001", "x.7z.002"), "holds x.7z in 2 parts"),
     "a link to itself": (lambda top: (top / "loop").symlink_to("loop"), "Nothing in"),

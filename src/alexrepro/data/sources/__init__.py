@@ -15,7 +15,7 @@ from alexrepro.data.sources import (
     tiny_imagenet,
     webdataset,
 )
-from alexrepro.data.sources.hints import unrecognised
+from alexrepro.data.sources.hints import nested, unrecognised
 from alexrepro.data.sources.not_folders import is_there, missing, not_a_folder
 from alexrepro.data.sources.source import Source
 from alexrepro.errors import Exit, Refusal
@@ -63,7 +63,12 @@ def recognise(path: Path, *, layout: str | None = None) -> Source:
         )
     if not found:
         raise unrecognised(path, fitting)
-    source: Source = cifar.named(LAYOUTS[found[0]].read(path))
+    try:
+        source: Source = cifar.named(LAYOUTS[found[0]].read(path))
+    except Refusal:
+        if found == ["folders"] and (refusal := nested(path, fitting)):
+            raise refusal from None
+        raise
     splits = ", ".join(f"{split.name} {len(split.photos):,}" for split in source.splits)
     say(f"{path} is read as {found[0]}: {source.dataset}, {len(source.classes):,} classes, {splits}.")
     return source

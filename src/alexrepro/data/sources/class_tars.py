@@ -6,7 +6,7 @@ PATH/n01440764.tar ..., PATH/{train,val,test}/n01440764.tar ..., or the tar of t
 import re
 from pathlib import Path
 
-from alexrepro.data.sources.folders import SPLITS, dataset_of, sorted_names, spoken, words_of
+from alexrepro.data.sources.folders import SPLITS, WNID, dataset_of, sorted_names, spoken, words_of
 from alexrepro.data.sources.labels import without_training
 from alexrepro.data.sources.packed import archive_files
 from alexrepro.data.sources.source import Photo, Source, Split
@@ -58,7 +58,10 @@ def _folders(path: Path) -> dict[str, Path]:
 
 
 def _tars(folder: Path) -> list[str]:
-    return [name for name in sorted_names(folder) if CLASS_TAR.fullmatch(name)] if folder.is_dir() else []
+    """The names of the class tars in a folder; none where class folders lie beside them."""
+    names = sorted_names(folder) if folder.is_dir() else []
+    has_folders = any(WNID.fullmatch(name) and (folder / name).is_dir() for name in names)
+    return [] if has_folders else [name for name in names if CLASS_TAR.fullmatch(name)]
 
 
 def _by_class(folder: Path, found: Listing) -> dict[str, Found]:

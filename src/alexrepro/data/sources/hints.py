@@ -44,6 +44,15 @@ def unrecognised(path: Path, fits: Fits) -> Refusal:
     )
 
 
+def nested(path: Path, fits: Fits) -> Refusal | None:
+    """The refusal of class folders that lie deeper than they are looked for, if they do."""
+    folders = walk(path)
+    if refusal := _split_within_split(folders) or _split_in_pieces(folders):
+        return refusal
+    is_class = any(folder.photos for folder in folders if folder.path.parent == path)
+    return None if is_class or _has_splits(folders[0]) else _layout_below(folders, fits)
+
+
 def summary(path: Path) -> str:
     """What lies in a folder, in a few words."""
     return walk(path)[0].words()
@@ -79,7 +88,7 @@ def _split_within_split(folders: Sequence[Folder]) -> Refusal | None:
     for folder in folders:
         if folder.path.parent == top.path and folder.path.name.lower() in SPLITS and len(folder.folders) == 1:
             inner = folder.path / folder.folders[0]
-            if _class_folders(folders, inner):
+            if len(_class_folders(folders, inner)) > 1:
                 found[SPLITS[folder.path.name.lower()]] = [inner]
     if not found:
         return None
@@ -144,15 +153,6 @@ def _flat_photos(folders: Sequence[Folder]) -> Refusal | None:
     )
 
 
-def _deep_photos(folders: Sequence[Folder]) -> Refusal | None:
-    """Photos somewhere else."""
-    found = next((folder for folder in folders if folder.photos), None)
-    if found is None:
-        return None
-    return _refusal(f"The first photos in {folders[0].path} lie in {found.path}; they are looked for in class folders.",
-                    "Arrange them as PATH/<class>/photo.jpg or PATH/train/<class>/photo.jpg.")  # fmt: skip
-
-
 def _shards(folders: Sequence[Folder]) -> Refusal | None:
     for folder in folders:
         tars = [name for name in folder.files if NUMBERED_TAR.fullmatch(name)]
@@ -209,7 +209,7 @@ def _not_read(folders: Sequence[Folder]) -> Refusal | None:
 
 
 BEFORE_LAYOUTS: tuple[Hint, ...] = (_nothing, _own_store, _split_within_split, _split_in_pieces)
-AFTER_LAYOUTS: tuple[Hint, ...] = (_flat_photos, _deep_photos, _not_read, _shards, _archives)
+AFTER_LAYOUTS: tuple[Hint, ...] = (_flat_photos, _not_read, _shards, _archives)
 
 
 def _class_folders(folders: Sequence[Folder], path: Path) -> list[str]:
