@@ -115,8 +115,8 @@ def _layout_below(folders: Sequence[Folder], fits: Fits) -> Refusal | None:
     top, found = folders[0], dict[Path, str]()
     for folder in folders[1:]:
         layouts = fits(folder.path) if found.keys().isdisjoint(folder.path.parents) else []
-        is_one_class = len(_class_folders(folders, folder.path)) == 1 and not _has_splits(folder)
-        if layouts and not (layouts == ["folders"] and is_one_class):
+        has_classes = len(_class_folders(folders, folder.path)) > 1 or _has_splits(folder)
+        if layouts and (layouts != ["folders"] or has_classes):
             found[folder.path] = " or ".join(layouts)
     if not found:
         return None
