@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 PLAIN_EVERY_SECONDS = 15.0
+FIRST_COUNT_SECONDS = 5.0  # before the first plain line of a count; what is done sooner needs none
+BAR_EVERY_SECONDS = 0.1
 
 Advance = Callable[[int, str], None]  # how many more are done, and a note such as "loss 4.31"
 
@@ -26,6 +28,18 @@ def progress(title: str, *, total: int, done: int = 0, unit: str = "images") -> 
             yield lambda count, note: bar.update(task, advance=count, note=note)
     else:
         yield _plain_lines(title, total, done, unit)
+
+
+@contextmanager
+def counting(title: str, *, unit: str = "photos") -> Iterator[Callable[[], None]]:
+    """A function to call for each item found where the total is unknown; shows the count on stderr."""
+    if sys.stderr.isatty():
+        columns = (TextColumn("{task.description}: {task.completed:,}"), TextColumn(unit), TimeElapsedColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(title, total=None)
+            yield _every(BAR_EVERY_SECONDS, BAR_EVERY_SECONDS, lambda count: bar.update(task, completed=count))
+    else:
+        yield _every(FIRST_COUNT_SECONDS, PLAIN_EVERY_SECONDS, lambda count: say(f"{title}: {count:,} {unit}"))
 
 
 def say(line: str) -> None:
@@ -47,5 +61,20 @@ def _plain_lines(title: str, total: int, done: int, unit: str) -> Advance:
         last = now
         pace = (done - count_at_start) / max(now - started, 1e-9)
         say(f"{title}: {done:,}/{total:,} {unit}, {pace:,.1f}/s{', ' + note if note else ''}")
+
+    return advance
+
+
+def _every(first_seconds: float, seconds: float, show: Callable[[int], object]) -> Callable[[], None]:
+    """A function that counts its calls and shows the count now and then."""
+    count, due = 0, time.monotonic() + first_seconds
+
+    def advance() -> None:
+        nonlocal count, due
+        count += 1
+        now = time.monotonic()
+        if now >= due:
+            due = now + seconds
+            show(count)
 
     return advance

@@ -137,3 +137,20 @@ def test_a_zip_with_fewer_photos_than_the_release_is_not_complete(tmp_path: Path
     ) as found:
         prepare(tmp_path / "it.zip", out=tmp_path / "stores", processes=1)
     assert "--allow-partial" in found.value.fix
+
+
+@pytest.mark.parametrize(
+    ("packing", "again", "said"), [(zipfile.ZIP_BZIP2, 0, "method deflate"), (zipfile.ZIP_STORED, 1, "twice")]
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_whole_archive_is_to_be_unzipped_not_fetched_again(
+    tmp_path: Path, packing: int, again: int, said: str
+) -> None:
+    with zipfile.ZipFile(tmp_path / "it.zip", "w", packing) as archive:
+        for name, data in [*train(), *list(train())[:again]]:
+            archive.writestr(f"{TREE}/{name}", data)
+
+    with pytest.raises(Refusal, match=f"cannot be read in place: .*{said}") as refused:
+        recognise(tmp_path / "it.zip")
+
+    assert refused.value.fix.endswith(f"unzip {tmp_path / 'it.zip'} -d {tmp_path / 'it'}")

@@ -65,8 +65,8 @@ def prepare(
     """Prepare images for training and testing.
 
     Reads, where they lie: class folders; ILSVRC-2010 and 2012 as folders or tars with their devkit; Kaggle's tree or
-    zip; Tiny-ImageNet-200; CIFAR-10; image Parquet; WebDataset shards. `miniature` draws a small ILSVRC-2010 first;
-    `cifar10` fetches that one.
+    zip; Tiny-ImageNet-200; CIFAR-10; image Parquet and Arrow; WebDataset shards; class tars. `miniature` draws a small
+    ILSVRC-2010 first; `cifar10` fetches that one.
     Writes one store per split below OUT, with the mean image and the color axes of the training split and a list of
     odd and unreadable files. Continues after an interruption.
 

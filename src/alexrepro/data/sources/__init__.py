@@ -1,10 +1,22 @@
 """Where images are: one small file per layout, and one function that recognises which."""
 
-import re
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
-from alexrepro.data.sources import cifar, folders, ilsvrc, kaggle, parquet, tiny_imagenet, webdataset
+from alexrepro.data.sources import (
+    arrow,
+    cifar,
+    class_tars,
+    folders,
+    ilsvrc,
+    kaggle,
+    parquet,
+    tiny_imagenet,
+    webdataset,
+)
+from alexrepro.data.sources.hints import nested, unrecognised
+from alexrepro.data.sources.not_folders import is_there, missing, not_a_folder
 from alexrepro.data.sources.source import Source
 from alexrepro.errors import Exit, Refusal
 from alexrepro.progress import say
@@ -15,18 +27,12 @@ LAYOUTS: dict[str, ModuleType] = {
     "tiny-imagenet-200": tiny_imagenet,
     "cifar10": cifar,
     "parquet": parquet,
+    "arrow": arrow,
     "webdataset": webdataset,
+    "class-tars": class_tars,
     "folders": folders,
 }
 SPECIAL = ("ilsvrc", "tiny-imagenet-200")  # their class folders are part of them
-TFRECORD = re.compile(r"tfrecord|-\d{5}-of-\d{5}$")
-NOT_READ = {
-    ".rec": "MXNet RecordIO",
-    ".beton": "FFCV",
-    ".mdb": "LMDB",
-    ".hdf5": "HDF5",
-    ".zip": "zip archive",
-}
 
 
 def recognise(path: Path, *, layout: str | None = None) -> Source:
@@ -35,44 +41,43 @@ def recognise(path: Path, *, layout: str | None = None) -> Source:
     ILSVRC and Tiny-ImageNet-200 have class folders, too; what else they have decides. Raises Refusal if nothing or
     more than one layout fits, or the named one does not.
     """
-    if not path.exists():
-        raise Refusal(f"{path} is not there.", fix="Check the name.", exit_code=Exit.MISSING_INPUT)
-    if path.is_file() and path.suffix.lower() != ".zip":
-        raise Refusal(
-            f"{path} is not a folder.", fix="Name the folder that holds the images.", exit_code=Exit.MISSING_INPUT
-        )
+    if not is_there(path):
+        raise missing(path)
+    if not path.is_dir() and path.suffix.lower() != ".zip":
+        raise not_a_folder(path, fitting)
     if layout is not None and layout not in LAYOUTS:
         raise Refusal(f"There is no layout {layout}.", fix=f"Use {', '.join(LAYOUTS)}.", exit_code=Exit.USAGE)
     possible = [name for name in LAYOUTS if layout in (None, name) and (path.is_dir() or name == "kaggle")]
-    fitting = [name for name in possible if LAYOUTS[name].fits(path)]
-    if fitting[:1] and fitting[0] in SPECIAL:
-        fitting = fitting[:1]
-    if len(fitting) > 1:
+    found = fitting(path, possible)
+    if len(found) > 1:
         raise Refusal(
-            f"{path} could be read as {' or as '.join(fitting)}.",
-            fix=f"Choose one with: --layout {fitting[0]}.",
+            f"{path} could be read as {' or as '.join(found)}.",
+            fix=f"Choose one with: --layout {found[0]}.",
             exit_code=Exit.USAGE,
         )
-    if not fitting:
-        _refuse_what_is_not_read(path)
+    if not found and layout and (others := fitting(path)):
         raise Refusal(
-            f"Nothing in {path} is recognised as {layout or 'images'}.",
-            fix=f"The layouts are {', '.join(LAYOUTS)}; see docs/how-to/prepare-imagenet.md.",
-            exit_code=Exit.MISSING_INPUT,
+            f"{path} is not in the layout {layout}, but looks like {' or '.join(others)}.",
+            fix="Leave out --layout, or name that one.",
+            exit_code=Exit.USAGE,
         )
-    source: Source = cifar.named(LAYOUTS[fitting[0]].read(path))
+    if not found:
+        raise unrecognised(path, fitting)
+    try:
+        source: Source = cifar.named(LAYOUTS[found[0]].read(path))
+    except Refusal:
+        if found == ["folders"] and (refusal := nested(path, fitting)):
+            raise refusal from None
+        raise
     splits = ", ".join(f"{split.name} {len(split.photos):,}" for split in source.splits)
-    say(f"{path} is read as {fitting[0]}: {source.dataset}, {len(source.classes):,} classes, {splits}.")
+    say(f"{path} is read as {found[0]}: {source.dataset}, {len(source.classes):,} classes, {splits}.")
     return source
 
 
-def _refuse_what_is_not_read(path: Path) -> None:
-    """Name a known format that is not read, which is kinder than saying that nothing is there."""
-    for file in sorted(path.rglob("*")):
-        kind = "TFRecord" if TFRECORD.search(file.name) else NOT_READ.get(file.suffix.lower())
-        if kind:
-            raise Refusal(
-                f"{file} is of the kind {kind}, which is not read.",
-                fix=f"Use the files that it was made from: {', '.join(LAYOUTS)}.",
-                exit_code=Exit.MISSING_INPUT,
-            )
+def fitting(path: Path, layouts: Iterable[str] = LAYOUTS) -> list[str]:
+    """Which of the layouts fit a path; what cannot be listed fits none."""
+    try:
+        found = [name for name in layouts if LAYOUTS[name].fits(path)]
+    except OSError:
+        return []
+    return found[:1] if found[:1] and found[0] in SPECIAL else found

@@ -13,9 +13,11 @@ from alexrepro.data.sources.archives import archive, members
 from alexrepro.data.sources.devkit import META, ClassTable, Year, class_table, wrong
 from alexrepro.data.sources.folders import SPLITS, is_photo, spoken, words_of
 from alexrepro.data.sources.hierarchy import cost_matrix
+from alexrepro.data.sources.hints import flat_photos
 from alexrepro.data.sources.ilsvrc_files import numbered, rest, training
 from alexrepro.data.sources.ilsvrc_labels import CAFFE, DEVKIT, Truth
 from alexrepro.data.sources.kaggle import NAMES, TRUTH
+from alexrepro.data.sources.labels import without_training
 from alexrepro.data.sources.source import File, Photo, Place, Skipped, Source, Split
 from alexrepro.data.sources.splits import NUMBERED, Found, gaps_of_2012, numbered_split, train_split
 from alexrepro.data.sources.tables import names_in
@@ -42,6 +44,8 @@ def read(path: Path) -> Source:
     table = class_table(path, year)
     images = next(path / tree for tree in reversed(TREES) if (path / tree).is_dir())
     train = training(path, images, year)
+    if not train.photos and (refusal := flat_photos(images)):
+        raise refusal
     if not train.photos and table is None:
         rest(path, images, used=_companions(path), splits=("val", "test"))  # names what is there of it, if anything is
     wnids = _wnids(path, year, table, train.photos)
@@ -67,7 +71,10 @@ def read(path: Path) -> Source:
         wnids, tuple(words.get(wnid, wnid) for wnid in wnids),
         tuple(_patched(split, patches) for split in splits),
         ilsvrc_ids=tuple(ids[wnid] for wnid in wnids) if ids else None,
-        gaps=tuple(known.gaps(train.photos, splits) if table else gaps_of_2012(wnids, splits)),
+        gaps=tuple(
+            known.gaps(train.photos, splits)
+            if table else (*gaps_of_2012(wnids, splits), *without_training(wnids, splits))
+        ),
         known_bad=int(is_miniature),  # one of its files is cut on purpose
         skipped=tuple(skipped),
         costs=cost_matrix(path, classes=len(wnids)) if year == "2010" else None,

@@ -10,16 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alexrepro.data.decode import begins_like_image
-from alexrepro.data.sources.archives import Span, archive, members
 from alexrepro.data.sources.classes import class_folders
 from alexrepro.data.sources.devkit import Year, wrong
-from alexrepro.data.sources.folders import SPLITS, WNID, is_photo, spoken
+from alexrepro.data.sources.folders import SPLITS, WNID, spoken
+from alexrepro.data.sources.packed import archive_files
 from alexrepro.data.sources.source import File, Place, Skipped
 from alexrepro.data.sources.splits import NUMBERED, Found
+from alexrepro.data.sources.tar_photos import CLASS_TAR, Listing, listing
 from alexrepro.data.sources.walk import (
-    FIRST_BYTES,
-    NO_PICTURE,
     PACKED,
     below,
     contents,
@@ -36,7 +34,6 @@ ARCHIVE = re.compile(
     r"ILSVRC20\d\d_im\w*?_(?P<split>train|val|test)(?!_t3)[\w-]*(\.(tar|tgz|zip|7z|rar)(\.\w+)*)?", re.IGNORECASE
 )
 BESIDE_ARCHIVES = (".md5", ".sha1", ".sha256", ".txt", ".torrent", ".aria2")
-CLASS_TAR = re.compile(rf"({WNID.pattern})\.tar")
 NOT_IMAGES = ("Annotations", "ImageSets")  # of Kaggle's tree
 
 
@@ -61,19 +58,14 @@ def training(root: Path, images: Path, year: Year) -> Part:
         part = _classes_in(root, folder, is_whole=folder != images)
         if part.photos:
             return part
-    name = f"ILSVRC{year}_im*_train.tar"
-    whole = sorted(images.glob(name)) or sorted(images.glob(f"{name}.[0-9]*"))
+    whole = _archive(images, "train", rf"ILSVRC{year}_im\w*_train")
     if not whole:
         return Part({})
-    photos, skipped = dict[str, Found](), list[Skipped]()
-    for inner, span in members(archive(*whole)):
-        if tar := CLASS_TAR.fullmatch(inner):
-            photos[tar[1]] = _members(span, f"{whole[0].name}/{inner}", skipped)
-        else:
-            skipped.append(Skipped(f"{whole[0].name}/{spoken(Path(inner))}", "not a tar of a class", is_photo(inner)))
+    with listing(str(whole[0])) as found:
+        photos = found.by_class(*whole)
     if not photos:
-        raise wrong(whole[0], "holds no tar of a class, such as n01440764.tar")
-    return Part(dict(sorted(photos.items())), tuple(whole), tuple(skipped))
+        raise wrong(whole[0], "holds no training photos in class tars, such as n01440764.tar, or in class folders")
+    return Part(photos, _used(images, whole), _skipped(whole[0].name, found))
 
 
 def numbered(root: Path, images: Path, year: Year, split: str) -> Part | None:
@@ -97,14 +89,30 @@ def numbered(root: Path, images: Path, year: Year, split: str) -> Part | None:
             if _is_of(split, entry.name) and not is_folder(entry) and not why_skipped(entry)]  # fmt: skip
     if flat:
         return _numbered_part(((file.name, File(file)) for file in flat), flat, [])
-    tars = sorted(images.glob(f"ILSVRC{year}_im*_{split}*.tar"))
-    if not tars:
+    whole = _archive(images, split, rf"ILSVRC{year}_im\w*_{split}\w*")
+    if not whole:
         return None
-    skipped = []
-    found = _members(archive(tars[-1]), tars[-1].name, skipped)
-    skipped += [Skipped(f"{tars[-1].name}/{spoken(Path(name))}", "not named as a photo of this split", is_loss=True)
-                for name, _ in found if not _is_of(split, name)]  # fmt: skip
-    return _numbered_part((item for item in found if _is_of(split, item[0])), tars[-1:], skipped)
+    with listing(str(whole[0])) as listed:
+        found = listed.photos(*whole)
+    strangers = [Skipped(f"{whole[0].name}/{spoken(Path(name))}", "not named as a photo of this split", is_loss=True)
+                 for name, _ in found if not _is_of(split, name)]  # fmt: skip
+    numbers = (item for item in found if _is_of(split, item[0]))
+    return _numbered_part(numbers, _used(images, whole), (*strangers, *_skipped(whole[0].name, listed)))
+
+
+def _archive(images: Path, split: str, stem: str) -> tuple[Path, ...]:
+    """The archive of a split in its parts, beside the others or in a folder named after the split."""
+    folders = [folder for folder in (images, images / split) if folder.is_dir()]
+    return next((files for folder in folders if (files := archive_files(folder, stem))), ())
+
+
+def _used(images: Path, whole: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The files of an archive, or the folder among the images that they lie in."""
+    return tuple(images / file.relative_to(images).parts[0] for file in whole)
+
+
+def _skipped(name: str, found: Listing) -> tuple[Skipped, ...]:
+    return tuple(Skipped(f"{name}/{path}", why) for path, why in found.skipped)
 
 
 def rest(root: Path, images: Path, *, used: Iterable[Path], splits: Sequence[str]) -> list[Skipped]:
@@ -149,23 +157,12 @@ def _classes_in(root: Path, folder: Path, *, is_whole: bool) -> Part:
             if is_there:
                 skipped[path] = Skipped(path, f"the folder {wnid} is read in its place")
             else:
-                inside: list[Skipped] = []
-                photos[wnid] = _members(archive(place), path, inside)
+                with listing(path) as inside:
+                    photos[wnid] = inside.photos(place)
                 skipped.pop(below(root, folder / wnid), None)
-                skipped |= {item.path: item for item in inside}
+                skipped |= {item.path: item for item in _skipped(path, inside)}
                 read.append(place)
     return Part(dict(sorted(photos.items())), tuple(read), tuple(skipped.values()))
-
-
-def _members(span: Span, archive_name: str, skipped: list[Skipped]) -> Found:
-    """The photos in a tar in the order of their names; adds what else is in it to `skipped`."""
-    found: Found = []
-    for name, place in members(span):
-        if why_ignored(name) or not (is_photo(name) or begins_like_image(place.parts.read(place.offset, FIRST_BYTES))):
-            skipped.append(Skipped(f"{archive_name}/{spoken(Path(name))}", why_ignored(name) or NO_PICTURE))
-        else:
-            found.append((name, place))
-    return sorted(found, key=lambda item: item[0])
 
 
 def _is_of(split: str, name: str) -> bool:

@@ -4,6 +4,7 @@ Sizes and checksums are those that image-net.org and torchvision publish; no MD5
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,11 @@ from typing import Literal
 from alexrepro.data.sources.folders import WNID, sorted_names
 from alexrepro.data.sources.ilsvrc import TREES
 from alexrepro.data.sources.kaggle import TRUTH
+from alexrepro.data.sources.packed import archive_files
 from alexrepro.data.sources.walk import below
+from alexrepro.errors import Refusal
 
+MD5_BLOCK_BYTES = 2**20
 REGISTER = "https://image-net.org/download.php"
 
 Finding = Literal["as published", "differs", "not compared", "not published", "unpacked", "missing"]
@@ -81,8 +85,10 @@ def year_at(path: Path) -> str:
 
 
 def _check(path: Path, archive: Archive, md5: bool) -> Checked:
-    file = path / archive.file
-    files = [file] if file.is_file() else sorted(path.glob(f"{archive.file}.[0-9]*"))
+    try:
+        files = _files(path, archive.file)
+    except Refusal as refusal:
+        return Checked(archive, "missing", f"{refusal.what} {refusal.fix}")
     if files:
         return _compared(files, archive, md5)
     folder = next(filter(Path.is_dir, (path / tree / archive.folder for tree in TREES)), None)
@@ -105,18 +111,29 @@ def _of_kaggle(path: Path, archive: Archive) -> str | None:
     return f"{TRUTH} in its place, without ids" if has_labels else None
 
 
+def _files(path: Path, name: str) -> Sequence[Path]:
+    """The file of an archive, or its parts in order. Raises Refusal if it is compressed or a part is missing."""
+    if not name.endswith(".tar"):
+        return [path / name] if (path / name).is_file() else []
+    return archive_files(path, re.escape(name.removesuffix(".tar")))
+
+
 def _compared(files: Sequence[Path], archive: Archive, md5: bool) -> Checked:
-    """What an archive is, in one file or in parts."""
     size = sum(file.stat().st_size for file in files)
     parts = f"{len(files)} parts, " if len(files) > 1 else ""
     if archive.size is not None and size != archive.size:
         return Checked(archive, "differs", f"{parts}{size:,} bytes of {archive.size:,}")
     if md5 and archive.md5 is not None:
-        digest = hashlib.md5()
-        for file in files:
-            with file.open("rb") as stream:
-                hashlib.file_digest(stream, lambda: digest)
-        found = digest.hexdigest()
+        found = _md5(files)
         return Checked(archive, "as published" if found == archive.md5 else "differs", f"{parts}MD5 {found}")
     finding: Finding = "not published" if archive.size is None and archive.md5 is None else "not compared"
     return Checked(archive, finding if archive.size is None else "as published", f"{parts}{size:,} bytes")
+
+
+def _md5(files: Sequence[Path]) -> str:
+    found = hashlib.md5(usedforsecurity=False)
+    for file in files:
+        with file.open("rb") as stream:
+            while block := stream.read(MD5_BLOCK_BYTES):
+                found.update(block)
+    return found.hexdigest()

@@ -1,8 +1,8 @@
 """Tars of samples: WebDataset shards (timm/imagenet-1k-wds) and the older archives of imagenet-1k at Hugging Face.
 
-In a shard files of one stem are one sample, with a picture and `.cls`; shards are named by split, such as
-imagenet1k-train-0000.tar, and counted in _info.json. In the older train_images_0.tar, val_images.tar and
-test_images.tar each photo is a sample, and its name ends in its WNID. All are read where they lie.
+In a shard files of one stem are one sample, with a picture and `.cls`. Shards are named by split and number, such as
+imagenet1k-train-0000.tar, train-000000.tar or train/000000.tar, and may be counted in _info.json. In the older
+train_images_0.tar, val_images.tar and test_images.tar each photo is a sample, and its name ends in its WNID.
 """
 
 import json
@@ -10,13 +10,19 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from alexrepro.data.sources.archives import archive, members
 from alexrepro.data.sources.devkit import wrong
 from alexrepro.data.sources.folders import ENDS_IN_WNID, SPLITS, dataset_of, is_photo, sorted_names, spoken, words_of
+from alexrepro.data.sources.labels import refuse_missing, without_training
+from alexrepro.data.sources.packed import compressed
+from alexrepro.data.sources.sequences import missing_files
 from alexrepro.data.sources.source import MOST_CLASSES, UNLABELLED, Photo, Place, Source, Split
+from alexrepro.data.sources.tar_photos import Listing, listing
 from alexrepro.errors import Exit, Refusal
 
-SHARD = re.compile(r"(?P<dataset>.+?)[-_](?P<split>[a-z]+)[-_](?P<number>\d+)\.tar", re.IGNORECASE)
+SHARD = re.compile(
+    r"(?:(?P<dataset>.+?)[-_])?(?P<split>(?!of-)[a-z]+)[-_](?P<number>\d+)(?:-of-\d+)?\.tar", re.IGNORECASE
+)
+NUMBER_ONLY = re.compile(r"(?:.*[-_])?\d+(?:-of-\d+)?\.tar")  # of a shard in a folder named after a split
 PHOTOS = re.compile(r"(?P<split>train|val|test)_images(_\d+)?\.tar")
 INFO = "_info.json"
 MOST_LABEL_BYTES = 32  # a decimal number
@@ -24,8 +30,8 @@ Tars = dict[str, list[Path]]  # by split, in order
 
 
 def fits(path: Path) -> bool:
-    """Whether tars named after a split lie in the folder or in its folder `data`, also if they are compressed."""
-    return bool(_tars(path, SHARD) or _tars(path, PHOTOS) or _compressed(path))
+    """Whether tars named after a split lie where they are looked for, also if they are compressed."""
+    return bool(_tars(path, shards=True) or _tars(path, shards=False) or _compressed(path))
 
 
 def read(path: Path) -> Source:
@@ -33,61 +39,75 @@ def read(path: Path) -> Source:
 
     Raises Refusal for compressed tars, for a sample without label or picture, and for an _info.json that is none.
     """
-    if compressed := _compressed(path):
-        raise Refusal(
-            f"{compressed[0]} is compressed, so that no photo can be read without all before it.",
-            fix=f"Unpack it to a plain tar: gunzip {compressed[0].name}; so all {len(compressed)} of them.",
-            exit_code=Exit.BAD_DATA,
-        )
-    shards = _tars(path, SHARD)
-    return _read_shards(shards) if shards else _read_photos(path, _tars(path, PHOTOS))
+    if packed := _compressed(path):
+        raise compressed(packed[0], others=len(packed) - 1)
+    shards = _tars(path, shards=True)
+    with listing(str(path)) as found:
+        return _read_shards(path, shards, found) if shards else _read_photos(path, _tars(path, shards=False), found)
 
 
-def _places(path: Path) -> list[Path]:
-    return [folder / name for folder in (path, path / "data") if folder.is_dir() for name in sorted_names(folder)]
+def _places(path: Path) -> Iterator[Path]:
+    """The files in the folder, in its folder `data`, and in folders below them that are named after splits."""
+    for top in (path, path / "data"):
+        for name in sorted_names(top) if top.is_dir() else []:
+            yield top / name
+            if name.lower() in SPLITS and (top / name).is_dir():
+                yield from (top / name / inner for inner in sorted_names(top / name))
 
 
 def _compressed(path: Path) -> list[Path]:
     """The compressed tars that do not lie there unpacked, too."""
-    packed = [(file, file.name.removesuffix(".gz")) for file in _places(path) if file.suffix == ".gz"]
-    named = [(file, name) for file, name in packed if _split_of(name, SHARD) or _split_of(name, PHOTOS)]
-    return [file for file, name in named if not file.with_name(name).is_file()]
+    packed = [(file, file.with_name(file.name.removesuffix(".gz"))) for file in _places(path) if file.suffix == ".gz"]
+    named = [(file, tar) for file, tar in packed if _shard_split(tar) or PHOTOS.fullmatch(tar.name)]
+    return [file for file, tar in named if not tar.is_file()]
 
 
-def _tars(path: Path, pattern: re.Pattern[str]) -> Tars:
+def _tars(path: Path, *, shards: bool) -> Tars:
     found: Tars = {}
     for file in _places(path):
-        if split := _split_of(file.name, pattern):
+        named = PHOTOS.fullmatch(file.name)
+        if split := _shard_split(file) if shards else named and named["split"]:
             found.setdefault(split, []).append(file)
     return {split: found[split] for split in ("train", "val", "test") if split in found}
 
 
-def _split_of(name: str, pattern: re.Pattern[str]) -> str | None:
-    found = pattern.fullmatch(name)
-    return SPLITS.get(found["split"].lower()) if found else None
+def _shard_split(file: Path) -> str | None:
+    """The split of a shard by its name or else by its folder; None if it is not named like a shard."""
+    if (named := SHARD.fullmatch(file.name)) and named["split"].lower() in SPLITS:
+        return SPLITS[named["split"].lower()]
+    return SPLITS.get(file.parent.name.lower()) if NUMBER_ONLY.fullmatch(file.name) else None
 
 
-def _read_shards(shards: Tars) -> Source:
-    samples = {file.name: list(_samples(file)) for files in shards.values() for file in files}
-    splits = tuple(
-        Split(split, [photo for file in files for photo in samples[file.name]]) for split, files in shards.items()
-    )
-    largest = max((photo.label for split in splits for photo in split.photos), default=None)
-    if largest is None:
-        raise wrong(next(iter(shards.values()))[0], "and the other shards hold no sample")
+def _read_shards(path: Path, shards: Tars, found: Listing) -> Source:
+    files = [file for tars in shards.values() for file in tars]
+    named = {match["dataset"] for file in files if (match := SHARD.fullmatch(file.name))}
+    if len(named) > 1:
+        sets = ", ".join(sorted(name or "train, val" for name in named))
+        raise Refusal(f"{path} holds shards of several data sets: {sets}.",
+                      fix="Put each into a folder of its own.", exit_code=Exit.BAD_DATA)  # fmt: skip
+    samples = {file: list(_samples(file, found)) for file in files}
+    splits = []
+    for split, tars in shards.items():
+        photos = [photo for file in tars for photo in samples[file]]
+        missing = [photo.path for photo in photos if photo.label == UNLABELLED]
+        refuse_missing(
+            split, [f"sample {Path(name).stem} of {Path(name).parent}" for name in missing], photos=len(photos)
+        )
+        splits.append(Split(split, photos, labelled=not missing))
+    largest = max((photo.label for split in splits for photo in split.photos), default=UNLABELLED)
+    if largest == UNLABELLED:
+        raise wrong(files[0], "and the other shards hold no sample with a label")
     classes = tuple(f"class-{number:04d}" for number in range(largest + 1))
-    first = next(iter(shards.values()))[0]
-    named = SHARD.fullmatch(first.name)
-    assert named is not None
-    counts = {name: len(photos) for name, photos in samples.items()}
-    gaps = tuple(_gaps(first.with_name(INFO), counts))
-    return Source(named["dataset"].lower(), classes, classes, splits, gaps=gaps)
+    info = files[0].with_name(INFO)
+    counts = {file.name: len(photos) for file, photos in samples.items()}
+    gaps = (*(_gaps(info, counts) if info.is_file() else missing_files(files)), *without_training(classes, splits))
+    dataset = next(iter(named), None)
+    return Source(dataset.lower() if dataset else dataset_of(path, classes, splits), classes, classes,
+                  tuple(splits), gaps=gaps)  # fmt: skip
 
 
 def _gaps(info: Path, counts: dict[str, int]) -> Iterator[str]:
     """Shards with more or fewer samples than _info.json says, in every split of which there are any."""
-    if not info.is_file():
-        return
     try:
         splits = json.loads(info.read_text(encoding="utf-8"))["splits"].values()
         known = [dict(zip(split["filenames"], split["shard_lengths"], strict=True)) for split in splits]
@@ -100,37 +120,46 @@ def _gaps(info: Path, counts: dict[str, int]) -> Iterator[str]:
                     yield f"{name} has {counts.get(name, 0):,} of {length:,} samples"
 
 
-def _samples(shard: Path) -> Iterator[Photo]:
+def _samples(shard: Path, found: Listing) -> Iterator[Photo]:
     """The samples of a shard in its order; each is complete when another stem or the same suffix comes."""
     stem, parts = "", dict[str, Place]()
-    for name, place in members(archive(shard)):
+    for path, place in found.files(shard):
+        folder, _, name = path.rpartition("/")
         first, _, suffix = name.partition(".")
-        if parts and (first != stem or suffix.lower() in parts):
+        if not suffix:
+            found.skip(path, "not part of a sample, as it has no suffix")
+            continue
+        key = f"{folder}/{first}"
+        if parts and (key != stem or suffix.lower() in parts):
             yield _sample(shard, stem, parts)
+            found.count()
             parts = {}
-        stem = first
+        stem = key
         parts[suffix.lower()] = place
     if parts:
         yield _sample(shard, stem, parts)
 
 
-def _sample(shard: Path, stem: str, parts: dict[str, Place]) -> Photo:
+def _sample(shard: Path, key: str, parts: dict[str, Place]) -> Photo:
+    """A sample; its label is -1 where it has no `.cls` or a negative number there."""
     pictures = [suffix for suffix in parts if is_photo(f"x.{suffix}")]
     label = parts["cls"].read() if "cls" in parts and parts["cls"].size() <= MOST_LABEL_BYTES else b""
-    is_number = label.strip().isdigit() and int(label) < MOST_CLASSES
-    if len(pictures) != 1 or not is_number:
+    is_number = bool(re.fullmatch(rb"-?\d+", label.strip())) and int(label) < MOST_CLASSES
+    stem = key.rpartition("/")[2]
+    if len(pictures) != 1 or ("cls" in parts and not is_number):
         said = spoken(Path(f"{stem} has {', '.join(sorted(parts))}"))
         raise Refusal(
             f"{shard}: the sample {said}; it needs one picture and a number below {MOST_CLASSES:,} in .cls.",
             fix="Check that the shard is whole and meant for classification.",
             exit_code=Exit.BAD_DATA,
         )
-    return Photo(f"{shard.name}/{spoken(Path(stem))}.{pictures[0]}", int(label), parts[pictures[0]])
+    known = max(int(label), UNLABELLED) if is_number else UNLABELLED
+    return Photo(f"{shard.name}/{spoken(Path(stem))}.{pictures[0]}", known, parts[pictures[0]])
 
 
-def _read_photos(path: Path, tars: Tars) -> Source:
+def _read_photos(path: Path, tars: Tars, listed: Listing) -> Source:
     found = {
-        split: [(file, name, place) for file in files for name, place in members(archive(file)) if is_photo(name)]
+        split: [(file, name, place) for file in files for name, place in listed.photos(file)]
         for split, files in tars.items()
     }
     endings = {name: ENDS_IN_WNID.fullmatch(name) for photos in found.values() for _, name, _ in photos}
@@ -144,4 +173,5 @@ def _read_photos(path: Path, tars: Tars) -> Source:
               labelled=all(labels[name] >= 0 for _, name, _ in photos))
         for split, photos in found.items()
     )  # fmt: skip
-    return Source(dataset_of(path, wnids, splits), wnids, words_of(wnids), splits)
+    gaps = tuple(missing_files([file for files in tars.values() for file in files]))
+    return Source(dataset_of(path, wnids, splits), wnids, words_of(wnids), splits, gaps=gaps)

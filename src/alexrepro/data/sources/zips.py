@@ -1,12 +1,16 @@
 """Zip archives read where they lie: the directory is listed once, then every member is read by its offset alone."""
 
+import glob
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
+from alexrepro.data.sources.folders import spoken
+from alexrepro.data.sources.packed import content
 from alexrepro.data.sources.source import MOST_PHOTO_BYTES
 from alexrepro.errors import Exit, Refusal, Unreadable
 
@@ -57,17 +61,24 @@ class ZipMember:
 def zip_members(file: Path) -> Iterator[tuple[str, ZipMember]]:
     """The path and place of every member that can be read in place, in the archive's order.
 
-    Raises Refusal if the archive is damaged, cut short or encrypted.
+    Raises Refusal if the archive is damaged, cut short, encrypted or packed by another method than deflate, and if a
+    path comes twice.
     """
+    names = set[str]()
     try:
         with zipfile.ZipFile(file) as archive:
             for info in archive.infolist():
                 if info.is_dir():
                     continue
                 if info.flag_bits & ENCRYPTED:
-                    raise zipfile.BadZipFile(f"{info.filename} is encrypted")
+                    raise _not_in_place(file, f"{spoken(Path(info.filename))} in it is encrypted")
                 if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-                    raise zipfile.BadZipFile(f"{info.filename} is packed by a method that is not read here")
+                    raise _not_in_place(
+                        file, f"{spoken(Path(info.filename))} in it is not packed by the method deflate"
+                    )
+                if info.filename in names:
+                    raise _not_in_place(file, f"it holds {spoken(Path(info.filename))} twice")
+                names.add(info.filename)
                 yield (
                     info.filename,
                     ZipMember(
@@ -76,6 +87,26 @@ def zip_members(file: Path) -> Iterator[tuple[str, ZipMember]]:
                     ),
                 )  # fmt: skip
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, struct.error) as error:
-        raise Refusal(
-            f"{file} is no whole zip archive: {error}.", fix="Fetch it again.", exit_code=Exit.BAD_DATA
-        ) from None
+        raise _damaged(file, error) from None
+
+
+def _not_in_place(file: Path, why: str) -> Refusal:
+    folder = quote(str(file.with_suffix("")))
+    return Refusal(f"{file} cannot be read in place: {why}.",
+                   fix=f"Unzip it, and prepare the folder: unzip {quote(str(file))} -d {folder}",
+                   exit_code=Exit.BAD_DATA)  # fmt: skip
+
+
+def _damaged(file: Path, error: Exception) -> Refusal:
+    """The refusal of an archive whose directory, which is at its end, cannot be read."""
+    if list(file.parent.glob(f"{glob.escape(file.stem)}.z[0-9][0-9]")) or "multiple disks" in str(error):
+        return _not_in_place(file, "it is in several parts; join them first with zip -s 0 --out whole.zip")
+    seen = content(file)
+    if seen != "zip":
+        return Refusal(f"{file} is no zip archive: its first bytes are those of: {seen}.",
+                       fix="Download it again.", exit_code=Exit.BAD_DATA)  # fmt: skip
+    return Refusal(
+        f"{file} is no whole zip archive: {error}; it ends at byte {file.stat().st_size:,}.",
+        fix="Continue the download, for example with wget -c, or download it again.",
+        exit_code=Exit.BAD_DATA,
+    )
