@@ -1,5 +1,6 @@
 """A disk that is full, a real one of few megabytes: a message, exit code 74, and the same store once there is room."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +48,16 @@ def test_a_full_disk_is_named_and_the_work_goes_on_when_there_is_room(
     assert "No space left" in ended.said or "free" in ended.said
     assert resumed.code == Exit.OK
     assert contents(out) == contents(whole)
+
+
+def test_finished_stores_are_recognised_on_a_disk_that_is_read_only(source: Path, disk: Path) -> None:
+    assert prepare(source, disk / "stores").code == Exit.OK
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+
+    again = prepare(source, disk / "stores")
+
+    assert again.code == Exit.OK
+    assert "already prepared" in again.said
 
 
 def prepare(source: Path, out: Path) -> Ended:

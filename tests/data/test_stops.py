@@ -1,7 +1,6 @@
 """The command `prepare` ends soon after a signal or an error, in one process and in several, and keeps its shards."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -181,21 +180,6 @@ def test_a_killed_worker_ends_all_and_is_named(
 
     assert program.returncode == Exit.WORKER_FAILED
     assert f"Worker process {killed} was ended by SIGKILL" in refusal(out)[0]
-    assert_continues(source, out, whole, monkeypatch)
-
-
-@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="other systems set no limit of a running process")
-def test_an_error_of_a_worker_ends_all_soon(
-    source: Path, whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = tmp_path / "stores"
-    with preparing_in(out, source, processes=2) as program:
-        wait_until(lambda: notes(out))
-        for process in workers(program.pid):
-            resource.prlimit(process, resource.RLIMIT_FSIZE, (1_000, 1_000))
-
-    assert program.returncode == Exit.IO_ERROR
-    assert "File too large" in refusal(out)[0]
     assert_continues(source, out, whole, monkeypatch)
 
 
