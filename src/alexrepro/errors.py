@@ -8,7 +8,9 @@ import signal
 from enum import IntEnum
 from typing import NamedTuple
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)  # ask a run to stop; the last by its terminal
+STOPPING = tuple(  # ask a run to stop, SIGHUP by its terminal; Windows lacks the last two
+    signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP") if name in signal.Signals.__members__
+)
 
 
 class Exit(IntEnum):

@@ -19,6 +19,7 @@ from alexrepro.cli.predict import predict
 from alexrepro.cli.prepare import prepare
 from alexrepro.cli.recipes import recipes
 from alexrepro.cli.report import report
+from alexrepro.cli.terminal import close_streams, open_streams, with_home
 from alexrepro.cli.train import train
 from alexrepro.cli.watch import watch
 from alexrepro.errors import Exit, Refusal
@@ -35,7 +36,12 @@ DISK_ERRORS = {
     errno.EROFS: (Exit.CANNOT_CREATE, "Choose a folder on a disk that can be written."),
     errno.ENOTDIR: (Exit.CANNOT_CREATE, "Choose a folder; a file is in the way."),
     errno.EEXIST: (Exit.CANNOT_CREATE, "Choose a folder; a file is in the way."),
+    errno.ENOENT: (Exit.MISSING_INPUT, "Check the path, and whether another program removes files meanwhile."),
+    errno.ENAMETOOLONG: (Exit.CANNOT_CREATE, "Choose a shorter name."),
+    errno.EMFILE: (Exit.BAD_CONFIG, "Raise the limit on open files: ulimit -n 4096."),
+    errno.ENOMEM: (Exit.OUT_OF_MEMORY, "Free some memory, or allow the program more of it."),
 }
+OTHER_ERROR = (Exit.IO_ERROR, "See whether the disk is in order, then run the same command again.")
 
 app = typer.Typer(
     name="alexrepro",
@@ -78,15 +84,27 @@ def main() -> None:
     # Compiled loops bring a pool of threads of their own. Threads that spin while they wait take the processors from
     # the other pool and from the feed, which made training ten times slower; torch reads this when it is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")  # what fails is said in two lines, without stacks of C++
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's backend may not be installed here, and nothing is shown
+    open_streams()
     try:
-        app()
+        try:
+            app(args=with_home(sys.argv[1:]))
+        finally:
+            close_streams()
     except Refusal as refusal:
         _end(refusal)
     except OSError as error:
-        if error.errno not in DISK_ERRORS:
-            raise
-        exit_code, fix = DISK_ERRORS[error.errno]
-        _end(Refusal(f"{error.strerror}: {error.filename}.", fix=fix, exit_code=exit_code))
+        _end(_of_system(error))
+    except MemoryError:
+        _end(Refusal("There is not enough memory.", fix="Free some.", exit_code=Exit.OUT_OF_MEMORY))
+
+
+def _of_system(error: OSError) -> Refusal:
+    """The refusal of what the system refuses."""
+    exit_code, fix = DISK_ERRORS.get(error.errno or 0, OTHER_ERROR)
+    about = f": {error.filename}" if error.filename is not None else ""
+    return Refusal(f"{error.strerror or error}{about}.", fix=fix, exit_code=exit_code)
 
 
 def _end(refusal: Refusal) -> None:
