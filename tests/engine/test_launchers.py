@@ -124,4 +124,4 @@ def test_ranks_of_one_job_meet_at_one_port_and_those_of_another_elsewhere() -> N
     ports = [find_place(environment).port for environment in (first, second, other)]
 
     assert ports[0] == ports[1] != ports[2]
-    assert FIRST_PORT <= min(ports) and max(ports) < FIRST_PORT + PORTS
+    assert all(FIRST_PORT <= port < FIRST_PORT + PORTS for port in ports)
