@@ -78,7 +78,8 @@ def train(
     launch_if_asked(place, chosen.network, gpus=gpus, processes=processes, device=device, parallel=parallel)
     with place.quiet():
         is_long = is_worth_compiling(len(data) * chosen.training.epochs)
-        machine = find_machine(place.device(device), compiles=is_long if compile is None else compile)
+        compiles = is_long if compile is None else compile
+        machine = find_machine(place.device(device), compiles=compiles, processors=place.processors)
         with connect(place, machine, network=chosen.network, parallel=parallel) as cluster:
             run = core(
                 chosen, store=data, validation=validation, runs=runs, seed=seed, machine=machine, resume=resume,
