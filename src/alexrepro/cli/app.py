@@ -1,9 +1,12 @@
 """The program `alexrepro`: its commands in four panels, and errors as two lines with an exit code."""
 
+import atexit
 import errno
 import os
+import signal
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import typer
 
@@ -19,10 +22,10 @@ from alexrepro.cli.predict import predict
 from alexrepro.cli.prepare import prepare
 from alexrepro.cli.recipes import recipes
 from alexrepro.cli.report import report
-from alexrepro.cli.terminal import close_streams, open_streams, with_home
+from alexrepro.cli.terminal import close_streams, name_around, not_text, open_streams, read_arguments
 from alexrepro.cli.train import train
 from alexrepro.cli.watch import watch
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import STOPPING, Exit, Refusal
 from alexrepro.progress import say
 
 DISK_ERRORS = {
@@ -89,22 +92,55 @@ def main() -> None:
     open_streams()
     try:
         try:
-            app(args=with_home(sys.argv[1:]))
+            _refuse_deleted_folder()
+            app(args=read_arguments(sys.argv[1:]))
         finally:
             close_streams()
     except Refusal as refusal:
         _end(refusal)
-    except OSError as error:
-        _end(_of_system(error))
-    except MemoryError:
-        _end(Refusal("There is not enough memory.", fix="Free some.", exit_code=Exit.OUT_OF_MEMORY))
+    except (OSError, UnicodeEncodeError, ImportError, MemoryError) as error:
+        found = _of_system(error)
+        if found is None:
+            raise
+        _end(found)
+    finally:
+        atexit.register(_end_quietly)
 
 
-def _of_system(error: OSError) -> Refusal:
-    """The refusal of what the system refuses."""
-    exit_code, fix = DISK_ERRORS.get(error.errno or 0, OTHER_ERROR)
-    about = f": {error.filename}" if error.filename is not None else ""
-    return Refusal(f"{error.strerror or error}{about}.", fix=fix, exit_code=exit_code)
+def _end_quietly() -> None:
+    """Leave signals to nobody while the interpreter ends: what is to be said and saved has been."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _refuse_deleted_folder() -> None:
+    """Raise Refusal if the current folder was deleted: MKL, which torch loads, would end the program."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise Refusal(
+            "The current folder is not there any more.",
+            fix="Change to another folder, and run the same command again.",
+            exit_code=Exit.MISSING_INPUT,
+        ) from None
+
+
+def _of_system(error: Exception) -> Refusal | None:
+    """The refusal of what disk, memory or encoding do not allow; None for what is a fault of the program."""
+    if isinstance(error, OSError):
+        exit_code, fix = DISK_ERRORS.get(error.errno or 0, OTHER_ERROR)
+        if "temporary directory" in str(error):
+            exit_code, fix = Exit.CANNOT_CREATE, "Set TMPDIR to a folder that can be written."
+        about = f": {error.filename}" if error.filename is not None else ""
+        return Refusal(f"{error.strerror or error}{about}.", fix=fix, exit_code=exit_code)
+    if isinstance(error, UnicodeEncodeError):  # of a path below the current folder, which may have such a name too
+        return not_text(name_around(str(error.object), error.start))
+    if isinstance(error, MemoryError):
+        return Refusal("There is not enough memory.", fix="Free some memory.", exit_code=Exit.OUT_OF_MEMORY)
+    if ".so" in str(error):
+        what = f"A library cannot be loaded: {str(error).partition(chr(10))[0]}."
+        return Refusal(what, fix="Allow the program more memory (ulimit -v), or install it anew: make setup.")
+    return None
 
 
 def _end(refusal: Refusal) -> None:

@@ -13,6 +13,7 @@ import typer
 from alexrepro.cli.choose import choose_recipe, training_store
 from alexrepro.cli.options import STORES, Batch, Device, Json, Set, StorePath, Stores
 from alexrepro.cli.show import percent, print_json, print_table
+from alexrepro.engine.signals import ended_at_once
 from alexrepro.errors import Exit, Refusal
 from alexrepro.recipes.recipe import Recipe
 
@@ -26,6 +27,7 @@ Sharing = Annotated[
 ]
 
 
+@ended_at_once()
 def bench(
     parts: Annotated[
         list[str] | None,

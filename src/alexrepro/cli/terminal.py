@@ -27,19 +27,18 @@ PLAIN = {  # what stands for characters that a stream lacks; of others, their nu
     "§": "section ",
 }
 NOBODY_READS = (errno.EPIPE, errno.EIO)  # a pipe that is closed, a terminal that is gone
-STREAMS = {1: "standard output", 2: "standard error"}
 HOME = re.compile(r"(--[\w-]+=)?((~[^/]*).*)", re.DOTALL)
 
 
 class _Heard(io.FileIO):
-    """A stream of the program; what nobody reads any more is dropped, and the program goes on."""
+    """A stream of the program; what nobody reads any more is dropped, as is all of stderr that cannot be written."""
 
     def write(self, data: Any) -> int:
         try:
             return super().write(data)
         except OSError as error:
-            if error.errno not in NOBODY_READS:
-                error.filename = STREAMS[self.fileno()]
+            if error.errno not in NOBODY_READS and self.fileno() == 1:
+                error.filename = "standard output"
                 raise
             drop(self.fileno())
             return len(memoryview(data))
@@ -85,12 +84,32 @@ def drop(stream: int) -> None:
     os.close(nowhere)
 
 
-def with_home(arguments: Iterable[str]) -> list[str]:
+def read_arguments(arguments: Iterable[str]) -> list[str]:
     """The arguments with `~` and `~user` replaced where shells leave them: in quotes and in `--out=~/stores`.
 
-    Raises Refusal if the home folder is not known.
+    Raises Refusal if the home folder is not known, or for an argument that is not text: files record these.
     """
-    return [_with_home(argument) for argument in arguments]
+    read = list(arguments)
+    for argument in read:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise not_text(argument) from None
+    return [_with_home(argument) for argument in read]
+
+
+def not_text(name: str) -> Refusal:
+    """The refusal of a name with bytes that are no characters."""
+    return Refusal(
+        f"{name} has bytes that are not text in {sys.getfilesystemencoding()}, the encoding of file names here.",
+        fix="Rename the file or folder, or set LC_ALL=C.UTF-8 if its name is UTF-8.",
+        exit_code=Exit.USAGE,
+    )
+
+
+def name_around(text: str, place: int) -> str:
+    """The path or name in a text that has the character at a place; in JSON and CSV, quotes and lines end it."""
+    return re.split(r'["\n]', text[:place])[-1] + re.split(r'["\n]', text[place:])[0]
 
 
 def _with_home(argument: str) -> str:
