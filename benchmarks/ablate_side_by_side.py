@@ -16,6 +16,7 @@ from alexrepro.cli.choose import choose_recipe, testing_store, training_store, v
 from alexrepro.engine.ablate import ablate
 from alexrepro.engine.machine import find_machine
 from alexrepro.paper.results import Views
+from alexrepro.processors import usable_processors
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import find_variation, trials_of
 
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("--set", dest="changes", action="append", default=[])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--runs", type=Path, default=Path("runs"))
-    parser.add_argument("--side-by-side", type=int, default=os.cpu_count())
+    parser.add_argument("--side-by-side", type=int, default=usable_processors())
     asked = parser.parse_args()
     images = training_store(asked.store, stores=asked.store.parent)
     base = choose_recipe(

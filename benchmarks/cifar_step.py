@@ -8,7 +8,6 @@ connected and full layers count as outside.
 """
 
 import argparse
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -31,6 +30,7 @@ from alexrepro.engine.machine import find_machine
 from alexrepro.engine.run import run_of
 from alexrepro.engine.schedule import rates_at
 from alexrepro.engine.trainer import Trainer, start
+from alexrepro.processors import usable_processors
 from alexrepro.recipes.catalogue import find_recipe
 
 RECIPES = ["cifar-18pct", "figure-1-relu", "figure-1-tanh", "cifar-13pct", "figure-1-relu-b", "cifar-11pct"]
@@ -87,7 +87,7 @@ def convolutions(trainer: Trainer, batches: Iterator[Batch]) -> Callable[[], Non
 
 def measured(name: str, store: Store, *, number: int, rounds: int) -> str:
     """A row of the table."""
-    all_threads = os.cpu_count() or 1
+    all_threads = usable_processors()
     paces: dict[int, list[float]] = {1: [], all_threads: []}
     with TemporaryDirectory() as folder:
         trainer = trainer_of(name, store, Path(folder))
@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
-    print(f"| recipe | images/s, 1 thread | {os.cpu_count()} threads | time outside convolutions, 1 thread |")
+    print(f"| recipe | images/s, 1 thread | {usable_processors()} threads | time outside convolutions, 1 thread |")
     print("| --- | --- | --- | --- |", flush=True)
     for name in asked.recipes:
         print(measured(name, Store.open(asked.store), number=asked.updates, rounds=asked.rounds), flush=True)

@@ -26,6 +26,7 @@ import torch
 from feed_loaders import LOADERS, stored_files, write_ffcv
 
 from alexrepro.data.prepare import prepare
+from alexrepro.processors import usable_processors
 
 COPIES = 10
 WARMING = 25  # batches, more than an epoch: no checksum of ours is left to be compared
@@ -115,7 +116,7 @@ def main(photos: Path, rounds: int, workers: int, images: int) -> None:
         print(f"| {name} | {median(cpu):,.0f} | {ratios[0]:.2f} | {ratios[1]:.2f} | {median(wall):,.0f} |")
     have = {d.metadata["Name"]: d.version for d in metadata.distributions()}
     versions = ", ".join(f"{name} {have[name]}" for name in LIBRARIES if name in have)
-    print(f"\n{rounds} rounds, {workers} workers, {os.cpu_count()} processors; "
+    print(f"\n{rounds} rounds, {workers} workers, {usable_processors()} processors; "
           f"Python {platform.python_version()}, {versions}")  # fmt: skip
 
 

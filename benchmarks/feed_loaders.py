@@ -1,7 +1,7 @@
 """The loaders that feed.py compares: ours, and others that make the same batches of the same JPEG."""
 
 from collections.abc import Callable, Iterator
-from itertools import count, pairwise
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,10 @@ Batches = Iterator[int]  # images in each batch
 Loader = Callable[[Path, int], Batches]
 
 
-def stored_files(store: Store) -> Iterator[memoryview]:
-    """The bytes of each stored image, where they lie."""
-    for shard in range(len(store.manifest.shards)):
-        columns = store._columns(shard)
-        yield from (columns.images[a:b] for a, b in pairwise(columns.ends))
+def stored_files(store: Store) -> Iterator[bytes]:
+    """The bytes of each stored image."""
+    for shard, about in enumerate(store.manifest.shards):
+        yield from (store._files.read(store._places(shard), image) for image in range(about.images))
 
 
 def ours(encoding: str, kind: Kind) -> Loader:

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from alexrepro.engine.run import run_of
+from alexrepro.processors import usable_processors
 from alexrepro.recipes.catalogue import find_recipe
 from alexrepro.recipes.recipe import Recipe, parse_changes
 from alexrepro.reports.crossings import curves
@@ -57,7 +58,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--set", dest="changes", action="append", default=[])
     parser.add_argument("--runs", type=Path, default=Path("runs"))
-    parser.add_argument("--side-by-side", type=int, default=os.cpu_count())
+    parser.add_argument("--side-by-side", type=int, default=usable_processors())
     asked = parser.parse_args()
     recipe = find_recipe(asked.recipe)
     with ThreadPoolExecutor(asked.side_by_side) as pool:

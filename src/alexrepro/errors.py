@@ -9,7 +9,9 @@ from enum import IntEnum
 from functools import partial
 from typing import Any, NamedTuple
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)  # ask a run to stop; the last by its terminal
+STOPPING = tuple(  # ask a run to stop, SIGHUP by its terminal; Windows lacks the last two
+    signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP") if name in signal.Signals.__members__
+)
 
 
 class Exit(IntEnum):

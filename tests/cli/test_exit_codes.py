@@ -97,7 +97,7 @@ def test_a_command_ends_with_the_code(
 def test_what_the_system_refuses_is_said_in_two_lines(
     error: Exception, code: Exit, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail() -> None:
+    def fail(args: list[str]) -> None:
         raise error
 
     monkeypatch.setattr(program, "app", fail)

@@ -36,6 +36,16 @@ def test_a_part_that_there_is_not_is_refused(stores: dict[str, Store], recipe: R
     assert refused.value.exit_code == Exit.USAGE
 
 
+def test_the_feed_is_not_measured_on_images_of_another_size(
+    stores: dict[str, Store], recipe: Recipe, machine: Machine
+) -> None:
+    smaller = recipe.but({"augmentation.stored_px": 224, "network.input_px": 192})
+
+    with pytest.raises(Refusal, match="holds images of 256 px, cropped; toy wants 224 px") as refused:
+        bench(["feed"], recipe=smaller, store=stores["train"], machine=machine, rounds=1, updates=1)
+    assert refused.value.exit_code is Exit.BAD_CONFIG
+
+
 def test_the_slower_of_feed_and_step_decides_the_time(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_bench, "default_workers", lambda: 4)  # 3 epochs of 36,000 images
     fed = projection(recipe, [rate("feed", 10.0), rate("step", 25.0)], images=36_000)

@@ -1,17 +1,24 @@
 """The check-up says before the first update what a training would meet, and the guard's verdict of the first signal."""
 
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
 
+import numpy as np
 import pytest
 
-from alexrepro.data.store import Store
+from alexrepro.data.manifest import Shard, sha256_of
+from alexrepro.data.store import Store, shard_table, write_shard
 from alexrepro.engine import checkup, surroundings
 from alexrepro.engine.bench import Rate
 from alexrepro.engine.checkup import Case, of_case, of_stores
 from alexrepro.engine.machine import Machine
 from alexrepro.engine.surroundings import Finding
+from alexrepro.engine.train import train
 from alexrepro.errors import Exit
 from alexrepro.paper.training import Plateau
 from alexrepro.recipes.alexnet_2012 import TINY
@@ -66,6 +73,61 @@ def test_a_plateau_without_validation_is_to_be_looked_at(case: Case) -> None:
 
     assert found(replace(case, recipe=plateau), "recipe")["recipe"].verdict == "fine"
     assert found(replace(case, recipe=plateau, validation=None), "recipe")["recipe"].verdict == "look"
+
+
+def many_images(store: Store, folder: Path, count: int) -> Store:
+    """A store of the first image of another, so many times."""
+    image = store._files.read(store._places(0), 0)
+    folder.mkdir()
+    write_shard(shard_table([image] * count, [0] * count, ["0"] * count), folder / "shard-00000.arrow")
+    labels = sha256_of(np.zeros(count, dtype="<i8").tobytes())
+    shards = (Shard("shard-00000.arrow", count, "0" * 64),)
+    manifest = replace(store.manifest, images=count, shards=shards, labels_sha256=labels)
+    (folder / "manifest.json").write_text(manifest.text(), encoding="utf-8")
+    return Store.open(folder)
+
+
+@contextmanager
+def most_shared_memory() -> Iterator[list[int]]:
+    """The most bytes of shared memory that this program had more than before, as one number, once it has ended."""
+    status, ended, found = Path("/proc/self/status"), Event(), [0]
+
+    def now() -> int:
+        return 1024 * int(status.read_text(encoding="ascii").partition("RssShmem:")[2].split()[0])
+
+    before = now()
+
+    def watch() -> None:
+        while not ended.wait(0.002):
+            found[0] = max(found[0], now() - before)
+
+    thread = Thread(target=watch)
+    thread.start()
+    yield found
+    ended.set()
+    thread.join()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the memory of this program below /proc")
+def test_the_memory_for_batches_is_what_a_training_with_validation_takes(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)  # one worker a feed
+    validation = many_images(case.store, tmp_path / "many", 900)
+    cases = {"with": replace(case, validation=validation), "without": replace(case, validation=None)}
+    needed, taken = {}, {}
+    for name, each in cases.items():
+        needed[name] = found(each, "memory")["memory"].facts["need_bytes"]
+        with most_shared_memory() as most:
+            train(
+                each.recipe, store=each.store, validation=each.validation, runs=tmp_path / name, seed=0,
+                machine=each.machine,
+            )  # fmt: skip
+        taken[name] = most[0]
+
+    # Seven batches of 128 images of 256 px; the pages of the workers' rows and of a torn batch are not counted.
+    assert taken["with"] - taken["without"] == pytest.approx(7 * 128 * 3 * 256**2, rel=0.02)
+    assert needed["with"] - needed["without"] == pytest.approx(taken["with"] - taken["without"], rel=0.02)
 
 
 def test_memory_grows_with_network_and_batch(case: Case) -> None:

@@ -1,5 +1,7 @@
 """Testing on any number of ranks, in batches of any size: every image once, and the same whole numbers."""
 
+import os
+import threading
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -109,6 +111,26 @@ def test_counts_are_the_same_on_any_grid_of_ranks(tmp_path: Path, ranks: int, pa
     sizes = {1, ranks + 1, 65, 301}
 
     check([noise_store(tmp_path / f"{size}", size) for size in sizes], [1, 7, 64], ranks, parallel)
+
+
+def feed_threads_of_one_rank(place: Place, store: Path) -> int:
+    """The most threads that feed the validation of a rank on a host of 16 processors."""
+    os.sched_getaffinity = lambda _: set(range(16))
+    testing.BATCH, machine, seen = 1, find_machine("cpu"), [0]
+    with connect(place, machine, network=RECIPE.network, parallel="data") as cluster:
+        count(
+            seer()[0], Store.open(store), recipe=RECIPE, pixels=seer()[1], views="centre", machine=machine, title="",
+            cluster=cluster,
+            after_batch=lambda: seen.append(sum(thread.name.startswith("feed-") for thread in threading.enumerate())),
+        )  # fmt: skip
+    return max(seen)
+
+
+@pytest.mark.slow
+def test_the_ranks_of_a_host_share_its_processors_in_a_validation(tmp_path: Path) -> None:
+    found = run_ranks(feed_threads_of_one_rank, 2, noise_store(tmp_path / "noise", 65).path)
+
+    assert found == [7, 7]  # of the eight processors of each rank, one trains
 
 
 @pytest.mark.long

@@ -1,5 +1,6 @@
 """A run never takes images that were cut otherwise than its recipe says."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,14 @@ def test_images_of_another_side_or_rule_are_refused(
         train(other, store=stores["train"], validation=None, runs=tmp_path, seed=0, machine=cpu)
     assert "--side" in refused.value.fix
     check_images(recipe, stores["train"])
+
+
+def test_validation_images_of_another_side_are_refused_before_the_first_update(
+    recipe: Recipe, stores: dict[str, Store], tmp_path: Path
+) -> None:
+    smaller = Store(stores["val"].path, replace(stores["val"].manifest, side_px=64))
+
+    with pytest.raises(Refusal, match="of 64 px, cropped; toy wants 256 px"):
+        train(recipe, store=stores["train"], validation=smaller, runs=tmp_path, seed=0, machine=find_machine("cpu"))
+
+    assert list(tmp_path.iterdir()) == []

@@ -54,6 +54,15 @@ def test_a_device_that_is_not_there_is_refused() -> None:
     assert refused.value.exit_code is Exit.NO_DEVICE
 
 
+def test_torch_has_no_more_threads_than_the_program_has_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    torch.set_num_threads(4)
+
+    find_machine("cpu", processors=3)
+
+    assert torch.get_num_threads() == 3
+
+
 def run_of(recipe: Recipe, stores: dict[str, Store], machine: Machine, folder: Path) -> Run:
     return train(recipe, store=stores["train"], validation=None, runs=folder, seed=0, machine=machine)
 

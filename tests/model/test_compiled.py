@@ -20,3 +20,13 @@ def test_without_a_compiler_the_plain_function_does_the_work_and_this_is_said_on
 
     assert done.stdout == "[2.0, 2.0, 2.0] False False\n"
     assert done.stderr.count("Not compiled, so slower:") == 2  # once for each of the two functions
+
+
+def test_a_compiler_that_cannot_make_its_folder_counts_as_none(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    without = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "file" / "below")}
+
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=without, capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[2.0, 2.0, 2.0] False False\n"
+    assert f"Not a directory: '{tmp_path / 'file' / 'below'}'" in done.stderr

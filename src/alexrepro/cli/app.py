@@ -1,10 +1,12 @@
 """The program `alexrepro`: its commands in four panels, and errors as two lines with an exit code."""
 
+import atexit
 import errno
 import os
+import signal
 import sys
 from importlib.metadata import version
-from io import TextIOWrapper
+from pathlib import Path
 
 import typer
 
@@ -20,9 +22,10 @@ from alexrepro.cli.predict import predict
 from alexrepro.cli.prepare import prepare
 from alexrepro.cli.recipes import recipes
 from alexrepro.cli.report import report
+from alexrepro.cli.terminal import close_streams, name_around, not_text, open_streams, read_arguments
 from alexrepro.cli.train import train
 from alexrepro.cli.watch import watch
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import STOPPING, Exit, Refusal
 from alexrepro.progress import say
 
 NEEDS_A_FOLDER = (Exit.CANNOT_CREATE, "Choose a folder; a file is in the way.")
@@ -42,7 +45,8 @@ DISK_ERRORS = {
     errno.EISDIR: (Exit.CANNOT_CREATE, "Choose a file; a folder is in the way."),
     errno.ENAMETOOLONG: (Exit.CANNOT_CREATE, "Choose a shorter name."),
     errno.ENOENT: (Exit.MISSING_INPUT, "Check the path; the file may have been removed meanwhile."),
-    errno.EMFILE: (Exit.IO_ERROR, "Raise the limit on open files, for example with: ulimit -n 4096"),
+    errno.EMFILE: (Exit.BAD_CONFIG, "Raise the limit on open files, for example with: ulimit -n 4096"),
+    errno.ENOMEM: (Exit.OUT_OF_MEMORY, "Free some memory, or allow the program more of it."),
 }
 OTHER_ERROR = (Exit.IO_ERROR, "See whether the disk or the network fails, then run the same command again.")
 
@@ -87,21 +91,60 @@ def main() -> None:
     # Compiled loops bring a pool of threads of their own. Threads that spin while they wait take the processors from
     # the other pool and from the feed, which made training ten times slower; torch reads this when it is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # whatever a terminal cannot show is spelled out
-            stream.reconfigure(errors="backslashreplace")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")  # what fails is said in two lines, without stacks of C++
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's backend may not be installed here, and nothing is shown
+    open_streams()
     try:
-        app()
+        try:
+            _refuse_deleted_folder()
+            app(args=read_arguments(sys.argv[1:]))
+        finally:
+            close_streams()
     except Refusal as refusal:
         _end(refusal)
-    except MemoryError:
-        _end(Refusal("Memory ran out.", fix="Free some, or use fewer processes.", exit_code=Exit.OUT_OF_MEMORY))
-    except OSError as error:
-        if error.errno is None:
+    except (OSError, UnicodeEncodeError, ImportError, MemoryError) as error:
+        found = _of_system(error)
+        if found is None:
             raise
-        exit_code, fix = DISK_ERRORS.get(error.errno, OTHER_ERROR)
-        where = f": {error.filename}" if error.filename else ""
-        _end(Refusal(f"{error.strerror}{where}.", fix=fix, exit_code=exit_code))
+        _end(found)
+    finally:
+        atexit.register(_end_quietly)
+
+
+def _end_quietly() -> None:
+    """Leave signals to nobody while the interpreter ends: what is to be said and saved has been."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _refuse_deleted_folder() -> None:
+    """Raise Refusal if the current folder was deleted: MKL, which torch loads, would end the program."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise Refusal(
+            "The current folder is not there any more.",
+            fix="Change to another folder, and run the same command again.",
+            exit_code=Exit.MISSING_INPUT,
+        ) from None
+
+
+def _of_system(error: Exception) -> Refusal | None:
+    """The refusal of what disk, memory or encoding do not allow; None for what is a fault of the program."""
+    if isinstance(error, OSError):
+        exit_code, fix = DISK_ERRORS.get(error.errno or 0, OTHER_ERROR)
+        if "temporary directory" in str(error):
+            exit_code, fix = Exit.CANNOT_CREATE, "Set TMPDIR to a folder that can be written."
+        about = f": {error.filename}" if error.filename is not None else ""
+        return Refusal(f"{error.strerror or error}{about}.", fix=fix, exit_code=exit_code)
+    if isinstance(error, UnicodeEncodeError):  # of a path below the current folder, which may have such a name too
+        return not_text(name_around(str(error.object), error.start))
+    if isinstance(error, MemoryError):
+        return Refusal("Memory ran out.", fix="Free some, or use fewer processes.", exit_code=Exit.OUT_OF_MEMORY)
+    if ".so" in str(error):
+        what = f"A library cannot be loaded: {str(error).partition(chr(10))[0]}."
+        return Refusal(what, fix="Allow the program more memory (ulimit -v), or install it anew: make setup.")
+    return None
 
 
 def _end(refusal: Refusal) -> None:

@@ -13,6 +13,7 @@ import typer
 from alexrepro.cli.choose import choose_recipe, training_store
 from alexrepro.cli.options import STORES, Batch, Device, Json, Set, StorePath, Stores
 from alexrepro.cli.show import percent, print_json, print_table
+from alexrepro.engine.signals import ended_at_once
 from alexrepro.errors import Exit, Refusal
 from alexrepro.recipes.recipe import Recipe
 
@@ -26,6 +27,7 @@ Sharing = Annotated[
 ]
 
 
+@ended_at_once()
 def bench(
     parts: Annotated[
         list[str] | None,
@@ -64,8 +66,8 @@ def bench(
         _bench_towers(parts, chosen, device=device, rounds=rounds, updates=updates, json=json)
         return
     machine = find_machine(device, compiles=True)
-    found = training_store(store, stores=stores) if store or list(stores.glob("*-train-*")) else _drawn()
-    chosen = choose_recipe(recipe, dataset=found.manifest.dataset, changes=changes or (), epochs=None, batch=batch)
+    chosen = choose_recipe(recipe, dataset="", changes=changes or (), epochs=None, batch=batch)
+    found = training_store(store, stores=stores) if store or list(stores.glob("*-train-*")) else _drawn(chosen)
     rates = core(parts or ["feed", "step"], recipe=chosen, store=found, machine=machine, rounds=rounds, updates=updates)
     ahead = projection(chosen, rates, images=images or ILSVRC_2012_TRAIN)
     if json:
@@ -98,7 +100,7 @@ def _bench_towers(
     if place.size == 1:
         sys.exit(launch(sharing))
     with place.quiet():
-        machine = find_machine(place.device(device), compiles=True)
+        machine = find_machine(place.device(device), compiles=True, processors=place.processors)
         with connect(place, machine, network=recipe.network, parallel="tower") as cluster:
             rate, cost = bench_towers(recipe, cluster=cluster, machine=machine, rounds=rounds, updates=updates)
     if not cluster.is_first:
@@ -124,15 +126,16 @@ def _of_the_wire(cost: "WireCost") -> str:
     )
 
 
-def _drawn() -> "Store":
-    """A small training store of drawn pictures, which goes with the program."""
+def _drawn(recipe: Recipe) -> "Store":
+    """A small training store of drawn pictures, of the size that the recipe wants; it goes with the program."""
     from alexrepro.data.prepare import prepare
     from alexrepro.data.sources.miniature import write_miniature
 
     folder = Path(mkdtemp(prefix="alexrepro-bench-"))
     atexit.register(rmtree, folder, ignore_errors=True)
     write_miniature(folder / "source", train_per_class=8, val_per_class=1, test_per_class=1)
-    return prepare(folder / "source", out=folder)["train"]
+    wanted = recipe.augmentation
+    return prepare(folder / "source", out=folder, side_px=wanted.stored_px, square=wanted.square)["train"]
 
 
 def _show(title: str, rates: list["Rate"]) -> None:

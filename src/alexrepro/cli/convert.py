@@ -8,8 +8,10 @@ import typer
 
 from alexrepro.cli.options import STORES, Json, Stores
 from alexrepro.cli.show import print_json
+from alexrepro.engine.signals import ended_at_once
 
 
+@ended_at_once()
 def convert(
     weights: Annotated[
         Path, typer.Argument(help="Run, checkpoint, .safetensors, .pth of torchvision's alexnet, or .caffemodel.")

@@ -9,12 +9,14 @@ import typer
 from alexrepro.cli.choose import choose_recipe, training_store, validation_store
 from alexrepro.cli.options import RUNS, STORES, Batch, Device, Epochs, Json, Runs, Seed, Set, StorePath, Stores
 from alexrepro.cli.show import print_json, print_table
+from alexrepro.engine.signals import ended_at_once
 from alexrepro.errors import Exit, Refusal
 
 if TYPE_CHECKING:
     from alexrepro.engine.surroundings import Finding
 
 
+@ended_at_once()
 def doctor(
     paths: Annotated[
         list[Path] | None,

@@ -10,6 +10,7 @@ from alexrepro.cli.answers import print_comparison, print_scores
 from alexrepro.cli.choose import choose_run, is_folder, testing_store
 from alexrepro.cli.options import RUNS, STORES, Compile, Device, Json, Runs, StorePath, Stores
 from alexrepro.cli.show import percent, print_json, print_table
+from alexrepro.engine.signals import ended_at_once
 from alexrepro.errors import Exit, Refusal
 from alexrepro.paper.results import Views
 from alexrepro.progress import say
@@ -49,6 +50,7 @@ SaveProbabilities = Annotated[
 ]
 
 
+@ended_at_once()
 def evaluate(
     run: TestedRuns = None,
     store: StorePath = None,

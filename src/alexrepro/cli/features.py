@@ -8,8 +8,10 @@ import typer
 from alexrepro.cli.choose import choose_run, testing_store, training_store
 from alexrepro.cli.options import RUNS, STORES, Device, Json, Runs, Stores
 from alexrepro.cli.show import print_json
+from alexrepro.engine.signals import ended_at_once
 
 
+@ended_at_once()
 def features(
     run: Annotated[Path | None, typer.Argument(help="Run folder. Default: the newest run under --runs.")] = None,
     stores: Stores = STORES,

@@ -14,6 +14,7 @@ from rich.table import Table
 from alexrepro.cli.choose import choose_run
 from alexrepro.cli.options import RUNS, STORES, Device, Json, Runs, Stores
 from alexrepro.cli.show import PLAIN_WIDTH, percent, print_json
+from alexrepro.engine.signals import ended_at_once
 from alexrepro.errors import Exit, Refusal
 from alexrepro.paper.results import Views
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 BAR_WIDTH = 30
 
 
+@ended_at_once()
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files.", show_default=False)],
     weights: Annotated[

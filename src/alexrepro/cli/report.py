@@ -8,6 +8,7 @@ import typer
 
 from alexrepro.cli.options import REPORTS, RUNS, Json, Runs
 from alexrepro.cli.show import print_json, print_table
+from alexrepro.engine.signals import ended_at_once
 from alexrepro.progress import say
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 RIGHT = ("images", "top-1 error", "top-5 error", "printed", "val top-1", "val top-5", "test top-5")
 
 
+@ended_at_once()
 def report(
     name: Annotated[str, typer.Argument(help="Which report, such as table-1, or all of them.")] = "all",
     runs: Runs = RUNS,

@@ -14,7 +14,8 @@ PLAIN_WIDTH = 160  # columns of a table that goes to a file or a pipe
 
 def print_json(result: Mapping[str, Any]) -> None:
     """Print exactly one JSON object on stdout."""
-    print(json.dumps(result, indent=2, ensure_ascii=False))
+    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    print(json.dumps(result, indent=2, ensure_ascii=not is_unicode))
 
 
 def print_table(

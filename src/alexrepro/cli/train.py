@@ -33,7 +33,6 @@ from alexrepro.cli.show import percent, print_json
 from alexrepro.engine.signals import ended_at_once
 
 if TYPE_CHECKING:
-    from alexrepro.engine.machine import Machine
     from alexrepro.engine.run import Run
 
 
@@ -69,6 +68,7 @@ def train(
     """
     from alexrepro.engine.cluster import connect
     from alexrepro.engine.launch import launch_if_asked
+    from alexrepro.engine.machine import find_machine, is_worth_compiling
     from alexrepro.engine.place import find_place
     from alexrepro.engine.train import train as core
 
@@ -79,7 +79,9 @@ def train(
         validation = validation_store(data, stores=stores)
     launch_if_asked(place, chosen.network, gpus=gpus, processes=processes, device=device, parallel=parallel)
     with place.quiet():
-        machine = _machine(place.device(device), compile, shown=len(data) * chosen.training.epochs)
+        is_long = is_worth_compiling(len(data) * chosen.training.epochs)
+        compiles = is_long if compile is None else compile
+        machine = find_machine(place.device(device), compiles=compiles, processors=place.processors)
         with connect(place, machine, network=chosen.network, parallel=parallel) as cluster:
             run = core(
                 chosen, store=data, validation=validation, runs=runs, seed=seed, machine=machine, resume=resume,
@@ -87,13 +89,6 @@ def train(
             )  # fmt: skip
     if cluster.is_first:
         _print(run, json)
-
-
-def _machine(device: str, compiles: bool | None, *, shown: int) -> "Machine":
-    """The machine for a training that shows this many images."""
-    from alexrepro.engine.machine import find_machine, is_worth_compiling
-
-    return find_machine(device, compiles=is_worth_compiling(shown) if compiles is None else compiles)
 
 
 def _print(run: "Run", json: bool) -> None:

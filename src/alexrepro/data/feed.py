@@ -72,6 +72,12 @@ def default_workers() -> int:
     return min(max(usable_processors() - 1, 1), MOST_WORKERS)
 
 
+def workers_and_slots(images: int, *, batch: int, workers: int | None = None) -> tuple[int, int]:
+    """How many workers a feed of so many images has, and for how many batches it sets memory aside."""
+    number = min(workers or default_workers(), batch_count(images, batch))
+    return number, number + AHEAD + KEPT
+
+
 def default_kind(device: torch.device) -> Kind:
     """Processes for a GPU, whose many short launches threads would hold up; threads for the long steps of a CPU."""
     return "processes" if device.type == "cuda" and hasattr(os, "memfd_create") else "threads"
@@ -118,9 +124,8 @@ class Feed:
         kind: Kind | None = None,
     ) -> None:
         self._store, self._batch, self._share, self._device = store, batch, share, device
-        number = min(workers or default_workers(), batch_count(len(store), batch))
+        number, slots = workers_and_slots(len(store), batch=batch, workers=workers)
         kind = kind or default_kind(device)
-        slots = number + AHEAD + KEPT
         self._memory = Memory(
             slots=slots,
             batch=-(-min(batch, len(store)) // share[1]),

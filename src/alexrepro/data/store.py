@@ -4,11 +4,13 @@
 for training, mean.npy and color_axes.json. The manifest is written last: a folder without one is not a store.
 """
 
+import errno
 import io
 import json
 import zlib
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 
 from alexrepro.data.decode import Pixels, decode_square
 from alexrepro.data.manifest import COLOR_AXES, COSTS, MANIFEST, MEAN, Manifest, damaged, read_manifest, sha256_of
+from alexrepro.data.shard_reader import Files, Places, mapped_table, numbers, places
 from alexrepro.errors import Exit, Refusal
 from alexrepro.progress import say
 
@@ -40,19 +43,8 @@ class ColorAxes:
     eigenvectors: NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """The columns of one shard where they lie in the mapped file; image i is `images[ends[i] : ends[i + 1]]`."""
-
-    images: memoryview
-    ends: NDArray[np.int32]
-    labels: NDArray[np.int64]
-    names: pa.Array
-    sums: NDArray[np.uint32]
-
-
 class Store:
-    """A complete store, memory-mapped; safe to read from several threads and processes.
+    """A complete store; safe to read from several threads and processes.
 
     checked: bool (N,), the images whose checksum has been compared in this process.
     """
@@ -61,7 +53,9 @@ class Store:
         self.path = path
         self.manifest = manifest
         self._first_rows = [0, *accumulate(shard.images for shard in manifest.shards)]
-        self._shards: dict[int, _Columns] = {}
+        self._shards: dict[int, Places] = {}
+        self._files = Files()
+        self._names: tuple[int, list[str]] = (-1, [])  # of the shard that was asked last
         self.checked = np.zeros(manifest.images, dtype=np.bool_)
 
     @classmethod
@@ -84,8 +78,8 @@ class Store:
     @cached_property
     def labels(self) -> NDArray[np.int64]:
         """The class of each image as its place in `manifest.classes`, (N,); -1 where unlabelled."""
-        columns = [self._columns(shard).labels for shard in range(len(self.manifest.shards))]
-        labels = np.concatenate(columns).astype("<i8", copy=False)
+        labels = np.concatenate([self._labels(shard) for shard in range(len(self.manifest.shards))])
+        labels = labels.astype("<i8", copy=False)
         if sha256_of(labels.tobytes()) != self.manifest.labels_sha256:
             raise damaged(self.path, "the labels do not have their checksum")
         return labels.astype(np.int64, copy=False)
@@ -93,7 +87,12 @@ class Store:
     def name(self, row: int) -> str:
         """The file name of an image."""
         shard, place = self._where(row)
-        return str(self._columns(shard).names[place].as_py())
+        read, names = self._names
+        if read != shard:
+            with self._opened(shard) as table:
+                names = table.column("name").to_pylist()
+            self._names = shard, names
+        return str(names[place])
 
     def place(self, row: int) -> str:
         """Where an image lies, for messages: its shard and the row in it. Reads nothing."""
@@ -116,22 +115,24 @@ class Store:
             out[:] = found
 
     def image(self, row: int, scratch: Pixels, *, check: bool) -> Pixels:
-        """The pixels of an image, uint8 (256, 256, 3): `scratch` once it is decoded into it; raw, where they lie.
+        """The pixels of an image, uint8 (256, 256, 3): `scratch` once it is decoded into it; raw, as they were read.
 
         check: whether to compare the checksum. Raises Refusal naming file and row if the image is damaged.
         """
         shard, place = self._where(row)
-        columns = self._columns(shard)
-        data = columns.images[columns.ends[place] : columns.ends[place + 1]]
-        if check and zlib.crc32(data) != columns.sums[place]:
-            raise damaged(self.path, f"{self.place(row)} ({self.name(row)})")
+        places = self._places(shard)
         try:
+            data = self._files.read(places, place)
+            if check and zlib.crc32(data) != places.sums[place]:
+                raise ValueError(self.name(row))
             if self.manifest.encoding == "jpeg":
                 decode_square(data, scratch)
                 return scratch
             return np.frombuffer(data, dtype=np.uint8).reshape(self.side_px, self.side_px, 3)
         except ValueError as error:
             raise damaged(self.path, f"{self.place(row)} ({error})") from None
+        except OSError as error:
+            raise _unreadable(self.path, self.place(row), error) from None
 
     def mean_image(self) -> NDArray[np.float32]:
         """The mean of all training images, float32 (3, 256, 256), 0-255. Raises Refusal if this split has none."""
@@ -166,32 +167,41 @@ class Store:
         shard = bisect_right(self._first_rows, row) - 1
         return shard, row - self._first_rows[shard]
 
-    def _columns(self, shard: int) -> _Columns:
+    def _places(self, shard: int) -> Places:
         if shard not in self._shards:
-            file = self.path / self.manifest.shards[shard].file
-            try:
-                table = pa.ipc.open_file(pa.memory_map(str(file))).read_all().combine_chunks()
-                table.validate(full=True)
-                if table.schema != SCHEMA or len(table) != self.manifest.shards[shard].images:
-                    raise ValueError("other columns or rows than the manifest says")
-                self._shards[shard] = _columns_of(table)
-            except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are among these
-                raise damaged(self.path, f"{file.name} cannot be read ({error})") from None
+            with self._opening(shard) as (file, images):
+                self._shards[shard] = places(file, SCHEMA, images=images)
         return self._shards[shard]
 
+    def _labels(self, shard: int) -> NDArray[np.int64]:
+        with self._opened(shard) as table:
+            return numbers(table.column("label").chunk(0), np.int64).copy()
 
-def _columns_of(table: pa.Table) -> _Columns:
-    """The columns of a table of one chunk, not copied; ValueError if one has missing values."""
-    images, labels, names, sums = (column.chunk(0) for column in table.columns)
-    if any(column.null_count for column in table.columns):
-        raise ValueError("missing values")
-    # Views of Arrow's buffers, not to_numpy(): that loads pandas, 0.3 s and 28 MB in each worker.
-    return _Columns(
-        images=memoryview(images.buffers()[2]).cast("B"),
-        ends=np.frombuffer(images.buffers()[1], dtype=np.int32)[images.offset : images.offset + len(images) + 1],
-        labels=np.frombuffer(labels.buffers()[1], dtype=np.int64)[labels.offset : labels.offset + len(labels)],
-        names=names,
-        sums=np.frombuffer(sums.buffers()[1], dtype=np.uint32)[sums.offset : sums.offset + len(sums)],
+    @contextmanager
+    def _opened(self, shard: int) -> Iterator[pa.Table]:
+        with self._opening(shard) as (file, images), mapped_table(file, SCHEMA, images=images) as (table, _):
+            yield table
+
+    @contextmanager
+    def _opening(self, shard: int) -> Iterator[tuple[Path, int]]:
+        """The file of a shard and how many images it has; what goes wrong meanwhile is refused, naming it."""
+        about = self.manifest.shards[shard]
+        try:
+            yield self.path / about.file, about.images
+        except (ValueError, KeyError) as error:  # pyarrow's own errors are among these
+            raise damaged(self.path, f"{about.file} cannot be read ({error})") from None
+        except OSError as error:
+            raise _unreadable(self.path, about.file, error) from None
+
+
+def _unreadable(store: Path, what: str, error: OSError) -> Refusal:
+    """The refusal of a file that is not there any more, or that the system cannot read."""
+    if error.errno in (None, errno.ENOENT):
+        return damaged(store, f"{what} cannot be read ({error.strerror or error})")
+    return Refusal(
+        f"{what} of the store {store} cannot be read ({error.strerror}).",
+        fix="See whether the disk is in order and the limit on open files (ulimit -n) is high enough, and try again.",
+        exit_code=Exit.IO_ERROR,
     )
 
 

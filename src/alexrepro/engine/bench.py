@@ -14,6 +14,7 @@ import torch
 from alexrepro.data.feed import default_workers
 from alexrepro.data.store import Store
 from alexrepro.engine.cluster import Cluster, grid
+from alexrepro.engine.images import check_images
 from alexrepro.engine.machine import Machine
 from alexrepro.engine.place import Place
 from alexrepro.engine.workloads import Round, evaluate_work, feed_work, prepare_work, step_work, towers_work
@@ -73,7 +74,7 @@ def bench(
 ) -> list[Rate]:
     """Measure the named parts with a recipe on a store; each round makes so many updates or as many batches.
 
-    Raises Refusal for a part that there is not.
+    Raises Refusal for a part that there is not, or if the feed is to be measured on images of another size.
     """
     prepared = {
         "feed": lambda: feed_work(recipe, store, machine, updates),
@@ -86,6 +87,8 @@ def bench(
         raise Refusal(
             f"There is no part {unknown[0]} to measure.", fix=f"Name {', '.join(prepared)}.", exit_code=Exit.USAGE
         )
+    if "feed" in parts:
+        check_images(recipe, store)
     rates = []
     for part in parts:
         work, limit_name, limit = prepared[part]()

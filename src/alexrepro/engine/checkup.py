@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from alexrepro.data.feed import AHEAD, KEPT, batch_count, default_workers
+from alexrepro.data.feed import batch_count, workers_and_slots
 from alexrepro.data.store import Store
 from alexrepro.data.verify import verify
 from alexrepro.engine.bench import bench, projection
@@ -35,6 +35,7 @@ from alexrepro.engine.surroundings import (
     versions,
     writable,
 )
+from alexrepro.engine.testing import BATCH
 from alexrepro.errors import Exit, Refusal
 from alexrepro.model.alexnet import build
 from alexrepro.paper.training import Plateau
@@ -44,6 +45,7 @@ from alexrepro.recipes.recipe import Recipe
 # Measured at full width on a processor: weights count once each in network, velocities, gradients, the network as it is
 # built, and twice in a checkpoint on its way; responses with what is kept of them for the way back.
 FLOAT_BYTES, COPIES_OF_WEIGHTS, COPIES_OF_RESPONSES, PROGRAM_BYTES = 4, 6, 4, 6 * 10**8
+PIXEL_BYTES = 3
 FILES_AT_START, FILES_A_WORKER = 64, 4
 SHOWN_IMAGES = 32  # to the network, for its first signal
 TIMED_IMAGES = 32  # a batch on a processor; whole ones take a minute and train up to a quarter more images a second
@@ -131,7 +133,8 @@ def of_case(case: Case) -> Iterator[Finding]:
 
 def _recipe(case: Case) -> Finding:
     recipe, store = case.recipe, case.store
-    check_images(recipe, store)
+    for images in filter(None, (store, case.validation)):
+        check_images(recipe, images)
     found = (
         f"{recipe.name}-{recipe.digest}: {recipe.network.classes:,} classes, {len(store):,} images of "
         f"{store.side_px} px, batches of {recipe.training.batch}"
@@ -147,12 +150,21 @@ def _recipe(case: Case) -> Finding:
 def _memory(case: Case) -> Finding:
     training, network = case.recipe.training, case.recipe.network
     batch = min(training.batch, len(case.store))
-    slots = _workers(case) + AHEAD + KEPT
-    fed = slots * batch * network.channels * network.input_px**2
     held = PROGRAM_BYTES + COPIES_OF_WEIGHTS * FLOAT_BYTES * network.parameters
     if case.machine.device.type == "cpu":
         held += COPIES_OF_RESPONSES * (2 if training.precision == "bf16" else FLOAT_BYTES) * batch * network.neurons
-    return memory(fed + held)
+    return memory(fed_bytes(case) + held)
+
+
+def fed_bytes(case: Case) -> int:
+    """Memory for batches: of the training feed and, at the end of an epoch, of the validation feed beside it."""
+    feeds = [(case.store, case.recipe.training.batch, case.recipe.network.input_px)]
+    if case.validation is not None:
+        feeds.append((case.validation, BATCH, case.validation.side_px))
+    return sum(
+        workers_and_slots(len(store), batch=batch)[1] * min(batch, len(store)) * PIXEL_BYTES * side_px**2
+        for store, batch, side_px in feeds
+    )
 
 
 def _disk(case: Case) -> Finding:
@@ -169,7 +181,7 @@ def _open_files(case: Case) -> Finding:
 
 
 def _workers(case: Case) -> int:
-    return min(default_workers(), batch_count(len(case.store), case.recipe.training.batch))
+    return workers_and_slots(len(case.store), batch=case.recipe.training.batch)[0]
 
 
 def _first_signal(case: Case) -> Finding:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 
 from alexrepro.engine.machine import Machine
+from alexrepro.engine.meeting import first_line, not_met, open_store
 from alexrepro.engine.place import Place
 from alexrepro.engine.watch import Watch
 from alexrepro.errors import Exit, Refusal
@@ -27,8 +28,6 @@ from alexrepro.paper.network import Network
 Parallel = Literal["tower", "data"]
 T = TypeVar("T")
 
-JOIN = timedelta(minutes=5)  # until every rank has started
-LAUNCHER = timedelta(seconds=5)  # until a launcher answers, which is there before its ranks unless it has died
 ANSWER = timedelta(minutes=5)  # until every rank has come to the same point; the slowest writes a checkpoint meanwhile
 LAST_WORD_SECONDS = 1.0  # in which the first rank says why all end
 LAUNCHER_SECONDS = 5.0  # in which a launcher ends the ranks that lost another
@@ -181,21 +180,14 @@ def connect(place: Place, machine: Machine, *, network: Network, parallel: Paral
 
 def _join(place: Place, *, on_gpu: bool) -> None:
     """Wait for all ranks. Tensors in host memory travel by gloo, those on GPUs by NCCL."""
+    store = open_store(place)
     try:
-        first = JOIN if place.store_is_with_first else LAUNCHER
-        store = dist.TCPStore(place.host, place.port, is_master=place.hosts_store, timeout=first)  # type: ignore[attr-defined]
-        store.set_timeout(JOIN)
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if on_gpu else "gloo", rank=place.rank, world_size=place.size, timeout=ANSWER,
             store=dist.PrefixStore("groups", store),  # type: ignore[attr-defined]
         )  # fmt: skip
     except dist.DistError as error:
-        raise Refusal(
-            f"Rank {place.rank} did not meet all {place.size} at {place.host}:{place.port} "
-            f"({str(error).partition(chr(10))[0]}).",
-            fix="See whether every rank was started, and whether they can reach that host and port.",
-            exit_code=Exit.WORKER_FAILED,
-        ) from None
+        raise not_met(place, first_line(error)) from None
 
 
 def grid(processes: int, network: Network, parallel: Parallel | None) -> tuple[int, int]:

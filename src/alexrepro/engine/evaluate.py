@@ -53,7 +53,15 @@ def count(
     candidate = Candidate(model, recipe, pixels)
     mine: list[Counts] = []
     with closing(
-        tested_batches([candidate], store, views=(views,), machine=machine, title=title, share=cluster.share)
+        tested_batches(
+            [candidate],
+            store,
+            views=(views,),
+            machine=machine,
+            title=title,
+            share=cluster.share,
+            workers=cluster.feed_workers,
+        )
     ) as batches:
         for tested in batches:
             mine.append(tested.answers[views].counts())

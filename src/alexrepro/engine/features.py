@@ -17,6 +17,7 @@ from alexrepro.data.plan import generator, testing_plan
 from alexrepro.data.store import Store
 from alexrepro.data.views import Pixels, testing_views
 from alexrepro.engine.evaluate import load_network, load_pixels
+from alexrepro.engine.images import check_images
 from alexrepro.engine.machine import Machine
 from alexrepro.engine.run import Run
 from alexrepro.engine.saved import About, Neighbours, save_neighbours
@@ -132,6 +133,7 @@ def _images(store: Store, rows: list[int]) -> NDArray[np.uint8]:
 
 def _check(run: Run, *stores: Store) -> None:
     for store in stores:
+        check_images(run.recipe, store)
         if list(store.manifest.classes) != run.environment["classes"]:
             raise Refusal(
                 f"{store.path} has other classes than {run.folder}.",

@@ -19,6 +19,7 @@ from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.compiled import Compiled, can_compile
 from alexrepro.model.normalization import compile_norms
 from alexrepro.paper.training import Training
+from alexrepro.processors import usable_processors
 
 COMPILED_FROM_VIEWS = 20_000  # half a minute of compiling; 6 ms of a core saved per view of the full-width network
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -67,7 +68,7 @@ class Machine:
             "cuda": torch.version.cuda if on_gpu else None,
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",
-            "processors": os.cpu_count(),
+            "processors": usable_processors(),
             "compiled": self.compiles,
         }
 
@@ -77,12 +78,14 @@ def is_worth_compiling(views: int) -> bool:
     return views >= COMPILED_FROM_VIEWS
 
 
-def find_machine(device: str = "auto", *, compiles: bool = False) -> Machine:
+def find_machine(device: str = "auto", *, compiles: bool = False, processors: int | None = None) -> Machine:
     """The machine for `--device`: auto takes a GPU if there is one; `compiles` holds where there is a compiler.
 
-    On a processor, memory that is freed stays with the program from now on.
+    processors: of this process, by default all that the program may use; torch gets no more threads, unless
+    OMP_NUM_THREADS says otherwise. On a processor, memory that is freed stays with the program from now on.
     Raises Refusal when the device is not there.
     """
+    _limit_threads(processors or usable_processors())
     name = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         found = torch.device(name)
@@ -99,6 +102,12 @@ def find_machine(device: str = "auto", *, compiles: bool = False) -> Machine:
     if found.type == "cpu":
         _keep_freed_memory()
     return Machine(found, compiles=compiles and can_compile(found))
+
+
+def _limit_threads(most: int) -> None:
+    """Torch counts the processors of the host, where a control group or other ranks leave this process fewer."""
+    if not os.environ.get("OMP_NUM_THREADS") and torch.get_num_threads() > most:
+        torch.set_num_threads(most)
 
 
 def _keep_freed_memory() -> None:

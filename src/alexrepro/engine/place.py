@@ -1,4 +1,4 @@
-"""Where a process stands among those that were started with it, as torchrun or SLURM tells it in its environment."""
+"""Rank and world size of this process, and where the ranks meet, read from its launcher's environment."""
 
 import os
 import re
@@ -10,13 +10,15 @@ from pathlib import Path
 
 import torch
 
-from alexrepro.errors import Refusal
+from alexrepro.engine import launchers
+from alexrepro.engine.launchers import FIRST_PORT, PORTS
+from alexrepro.errors import Exit, Refusal
 from alexrepro.processors import usable_processors
 
-TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-SLURM = ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_NODELIST", "SLURM_JOB_ID")
+__all__ = ["FIRST_PORT", "OURS", "PORTS", "Place", "find_place", "first_host"]
+
 OURS = "alexrepro-"  # how the id of a run of our own launcher begins
-FIRST_PORT, PORTS = 20_000, 10_000
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 FIRST_SPEAKS_SECONDS = 1.0  # in which the first rank refuses, and a launcher ends the others
 
 
@@ -31,6 +33,7 @@ class Place:
     host: str = "localhost"
     port: int = 0
     store_is_with_first: bool = False  # and not with a launcher
+    job: str = ""  # tells these ranks from those of another job that meets at the same port
     is_launched: bool = False  # by `alexrepro train --gpus N`, which has already said what was chosen
 
     @property
@@ -67,26 +70,48 @@ class Place:
 
 
 def find_place(environment: Mapping[str, str] = os.environ) -> Place:
-    """The place that torchrun, or a step of several SLURM tasks, gave this process; alone if neither did."""
-    if all(name in environment for name in TORCHRUN):
-        rank, size, local_rank, local_size = (int(environment[name]) for name in TORCHRUN[:4])
-        return Place(
-            rank, size, local_rank, local_size, environment["MASTER_ADDR"], int(environment["MASTER_PORT"]),
-            store_is_with_first=environment.get("TORCHELASTIC_USE_AGENT_STORE") != "True",
-            is_launched=environment.get("TORCHELASTIC_RUN_ID", "").startswith(OURS),
-        )  # fmt: skip
-    size = int(environment.get("SLURM_STEP_NUM_TASKS", "1"))  # 1 in a batch script and in an interactive shell
-    if size == 1 or not all(name in environment for name in SLURM):
+    """The place that a launcher gave this process; alone where none started several.
+
+    Raises Refusal naming a variable that is missing, wrong or not understood.
+    """
+    given = {name: " ".join(value.split()) for name, value in environment.items() if value.strip()}
+    launched = launchers.find_launched(given)
+    if launched is None:
+        if launchers.TORCH.rank in given and "MASTER_PORT" in given:
+            launchers.number(given, "MASTER_PORT", least=1, most=launchers.LAST_PORT)
         return Place()
-    rank, hosts = int(environment["SLURM_PROCID"]), int(environment.get("SLURM_STEP_NUM_NODES", "1"))
-    port = environment.get("MASTER_PORT") or FIRST_PORT + int(environment["SLURM_JOB_ID"]) % PORTS
-    host = environment.get("MASTER_ADDR") or first_host(environment["SLURM_STEP_NODELIST"])
-    return Place(rank, size, int(environment["SLURM_LOCALID"]), -(-size // hosts), host, int(port), True)
+    local_rank, local_size = launchers.local_numbers(launched, given)
+    host = _meeting_host(launched, given, is_one_host=local_size == launched.size)
+    if local_size is None:  # with LOCAL_RANK, several ranks are on this host; without it, Lightning takes one
+        local_size = launched.size if host in LOOPBACK and local_rank is not None else 1
+    return Place(
+        launched.rank, launched.size, local_rank or 0, max(local_size, 1 + (local_rank or 0)), host,
+        launchers.port_of(launched, given),
+        store_is_with_first=given.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or launchers.TORCH not in launched.by,
+        is_launched=given.get("TORCHELASTIC_RUN_ID", "").startswith(OURS),
+        job=launchers.job_of(launched, given),
+    )  # fmt: skip
+
+
+def _meeting_host(launched: launchers.Launched, given: Mapping[str, str], *, is_one_host: bool) -> str:
+    """The host of rank 0: MASTER_ADDR, the first of SLURM's hosts, or this one where all ranks are on it."""
+    if "MASTER_ADDR" in given:
+        return given["MASTER_ADDR"]
+    if launched.is_of_slurm and "SLURM_STEP_NODELIST" in given:
+        return first_host(given["SLURM_STEP_NODELIST"])
+    if is_one_host:
+        return LOOPBACK[0]
+    raise Refusal(
+        f"{launched.by[0].rank} is {launched.rank} of {launched.size}, but MASTER_ADDR is not set, so the ranks cannot "
+        "find each other.",
+        fix="Set MASTER_ADDR to the host of rank 0 and MASTER_PORT to a free port there, the same for every rank.",
+        exit_code=Exit.USAGE,
+    )
 
 
 def first_host(nodes: str) -> str:
-    """The first of SLURM's hosts: gpu03 of `gpu[03-05,09],login1`."""
-    found = re.match(r"([^,\[]+)(?:\[(\w+)[^\]]*\]([^,]*))?", nodes)
-    if found is None:
-        raise ValueError(f"no host in {nodes!r}")
-    return "".join(part or "" for part in found.groups())
+    """The first of SLURM's hosts: gpu03 of `gpu[03-05,09],login1`. Raises Refusal for anything else."""
+    found = re.sub(r"\[(\w+)[^\]]*\]", r"\1", nodes).partition(",")[0]
+    if not re.fullmatch(r"[\w.-]+", found):
+        raise launchers.refused("SLURM_STEP_NODELIST", nodes, "which is not a list of hosts")
+    return found

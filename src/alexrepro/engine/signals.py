@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from alexrepro.engine.launchers import has_launcher
 from alexrepro.errors import STOPPING, Exit, Refusal
 
 ECHO_SECONDS = 1.0
-RANKS = ("RANK", "SLURM_PROCID")  # what torchrun and SLURM call a process among several
 PR_SET_PDEATHSIG = 1  # prctl.h
 SHOW_CURSOR = "\x1b[?25h"  # which a bar hides
 AGAIN = "Run the same command again to continue."
@@ -22,7 +22,7 @@ Handler = Callable[[int, FrameType | None], None]
 
 def asked() -> list[signal.Signals]:
     """The signals that ask a run to stop; not SIGHUP where it is ignored, as nohup has it."""
-    return [number for number in STOPPING if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+    return [number for number in STOPPING if number.name != "SIGHUP" or signal.getsignal(number) != signal.SIG_IGN]
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def ended_at_once() -> Iterator[None]:
     A rank keeps the usual way, which ends it even while it waits for the others; its launcher knows what that means,
     and when its launcher ends, it gets SIGTERM.
     """
-    if any(name in os.environ for name in RANKS):
+    if has_launcher(os.environ):
         _hear_of_parents_end()
         yield
         return

@@ -77,9 +77,11 @@ def tested_batches(
     machine: Machine,
     title: str,
     share: tuple[int, int] = (0, 1),  # noqa: PT028
+    workers: int | None = None,  # noqa: PT028
 ) -> Generator[Tested, None, None]:
     """Every image of a store once, in stored order, or of one share among several, shown to every candidate.
 
+    workers: of the feed; by default it takes all processors but one.
     Raises Refusal if the outputs of a network are not finite.
     """
     found = store.costs()
@@ -87,7 +89,7 @@ def tested_batches(
     correct = seen = 0
     with progress(title, total=len(store) // share[1]) as advance:
         plan = testing_plan(len(store), side_px=store.side_px)
-        for batch in feed(store, plan, batch=BATCH * share[1], share=share, device=machine.device):
+        for batch in feed(store, plan, batch=BATCH * share[1], share=share, device=machine.device, workers=workers):
             shares = (averages(candidate, batch.crops, views=views, machine=machine) for candidate in candidates)
             mean = reduce(lambda a, b: {asked: a[asked] + b[asked] for asked in views}, shares)
             tested = Tested(batch, mean, {asked: answers(mean[asked], batch.labels, costs) for asked in views})

@@ -7,7 +7,8 @@ import signal
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Generic, ParamSpec, TypeVar
+from functools import cache
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -37,31 +38,32 @@ class Compiled(Generic[P, T]):
         """What the function returns; within a larger function that is being compiled, it is compiled with that."""
         if torch.compiler.is_compiling() or not self.works:
             return self.plain(*args, **kwargs)
-        from torch import _dynamo as compiler
-
+        compiler = _loaded()
+        if isinstance(compiler, Exception):
+            return self._give_up(compiler)(*args, **kwargs)
         if self._compiled is None:
-            compiler.config.recompile_limit = SIZES
-            warnings.filterwarnings(
-                "ignore", "The .grad attribute of a Tensor that is not a leaf"
-            )  # the compiler looks
             self._compiled = torch.compile(self.plain, dynamic=False, mode=self._mode)
         try:
             with _kept_from_compilers(STOPPING):
                 return self._compiled(*args, **kwargs)
-        except compiler.exc.TorchDynamoException as error:
-            self.works = False
-            say(f"Not compiled, so slower: {_first_line(error)}.")
-            return self.plain(*args, **kwargs)
+        except (compiler.exc.TorchDynamoException, OSError) as error:  # OSError: of its folder for files
+            return self._give_up(error)(*args, **kwargs)
+
+    def _give_up(self, error: Exception) -> Callable[P, T]:
+        """The plain function, from now on; says why."""
+        self.works = False
+        say(f"Not compiled, so slower: {_first_line(error)}.")
+        return self.plain
 
 
 def any_length(*tensors: Tensor) -> None:
     """Let one compiled form serve whatever the first dimension of these tensors is."""
     if torch.compiler.is_compiling():
         return
-    from torch import _dynamo as compiler
-
-    for tensor in tensors:
-        compiler.maybe_mark_dynamic(tensor, 0)
+    compiler = _loaded()
+    if not isinstance(compiler, Exception):
+        for tensor in tensors:
+            compiler.maybe_mark_dynamic(tensor, 0)
 
 
 def can_compile(device: torch.device) -> bool:
@@ -69,6 +71,18 @@ def can_compile(device: torch.device) -> bool:
     small = Compiled(torch.square)
     small(torch.ones(2, device=device))
     return small.works
+
+
+@cache
+def _loaded() -> Any:
+    """Torch's compiler, or why it cannot be loaded: it makes a folder then, and does not load a second time."""
+    try:
+        from torch import _dynamo as compiler
+    except Exception as error:
+        return error
+    compiler.config.recompile_limit = SIZES
+    warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")  # the compiler looks
+    return compiler
 
 
 @contextmanager
