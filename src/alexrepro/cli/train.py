@@ -79,14 +79,11 @@ def train(
         validation = validation_store(data, stores=stores)
     launch_if_asked(place, chosen.network, gpus=gpus, processes=processes, device=device, parallel=parallel)
     with place.quiet():
-        is_long = is_worth_compiling(len(data) * chosen.training.epochs)
-        compiles = is_long if compile is None else compile
+        compiles = is_worth_compiling(len(data) * chosen.training.epochs) if compile is None else compile
         machine = find_machine(place.device(device), compiles=compiles, processors=place.processors)
         with connect(place, machine, network=chosen.network, parallel=parallel) as cluster:
-            run = core(
-                chosen, store=data, validation=validation, runs=runs, seed=seed, machine=machine, resume=resume,
-                source=source, cluster=cluster, allow_flat_loss=allow_flat_loss, keep=keep, log=log or (),
-            )  # fmt: skip
+            run = core(chosen, store=data, validation=validation, runs=runs, seed=seed, machine=machine, resume=resume,
+                       source=source, cluster=cluster, allow_flat_loss=allow_flat_loss, keep=keep, log=log or ())  # fmt: skip
     if cluster.is_first:
         _print(run, json)
 

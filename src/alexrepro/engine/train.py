@@ -78,9 +78,7 @@ def train(
             say(f"{run.folder} is complete: {recipe.training.epochs} epochs. Nothing to train.")
             return run
         validation = own_validation(run, recipe, store=store, found=validation, cluster=cluster)
-        if validation is not None:
-            check_images(recipe, validation)
-        elif isinstance(recipe.training.schedule, Plateau):
+        if validation is None and isinstance(recipe.training.schedule, Plateau):
             say("No validation images with labels, so the rate is never divided; prepare some, or choose as-run-2012.")
         trainer = start(
             run, recipe, store=store, validation=validation, seed=seed, machine=machine, cluster=cluster, source=source,
