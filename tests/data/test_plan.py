@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from scipy.stats import kstest
 
 from alexrepro.data.plan import Plan, testing_plan, training_plan
 from alexrepro.paper.training import Augmentation
@@ -40,6 +41,19 @@ def test_thirty_two_consecutive_images_share_crop_and_mirror_but_not_color() -> 
     assert len(np.unique(shared.mirrored[:32])) == 1
     assert len(np.unique(shared.offsets_px, axis=0)) > 16
     assert len(np.unique(shared.colors, axis=0)) == 1000
+
+
+def test_about_half_of_the_images_are_mirrored() -> None:
+    mirrored = plan(augmentation=Augmentation()).mirrored
+
+    assert abs(mirrored.mean() - 0.5) < 4 * 0.5 / 1000**0.5  # four standard errors
+
+
+def test_color_draws_are_standard_normal_and_new_in_each_epoch() -> None:
+    one, other = plan(epoch=1).colors, plan(epoch=2).colors
+
+    assert kstest(one.ravel(), "norm").pvalue > 0.01
+    assert not np.intersect1d(one, other).size
 
 
 def test_offsets_reach_from_0_to_32_in_both_axes() -> None:

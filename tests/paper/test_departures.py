@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import simplejpeg
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -13,14 +12,11 @@ from alexrepro.data.prepare import prepare
 from alexrepro.engine import checkpoint
 from alexrepro.engine.machine import find_machine
 from alexrepro.engine.train import train
-from alexrepro.paper.network import Network, Pool, Stage
+from alexrepro.model.layers import StageLayers
+from alexrepro.paper.network import Network, Stage
 from alexrepro.recipes.recipe import Recipe
 
-POOL = Pool()
-
-
-def pooled(x: Tensor) -> Tensor:
-    return F.max_pool2d(x, POOL.size_px, POOL.stride_px, ceil_mode=True)
+pooled = StageLayers(Network(), Network().stage("conv5"), (384, 13, 13)).operations["pool"]
 
 
 def draw(*shape: int) -> Tensor:

@@ -16,6 +16,10 @@ def test_the_defaults_are_the_numbers_of_section_5() -> None:
     assert (training.schedule, Plateau().factor, Plateau().drops) == (Plateau(), 10.0, 3)
 
 
+def test_no_weight_begins_with_that_of_an_earlier_training() -> None:
+    assert Training().begins_with == ()
+
+
 def test_weights_start_with_one_deviation_in_every_layer() -> None:
     assert {stage.weight_std for stage in Network().stages} == {0.01}
 
