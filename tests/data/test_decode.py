@@ -153,6 +153,14 @@ def test_a_stored_jpeg_has_the_tables_of_quality_95_and_halved_chroma() -> None:
         assert get_sampling(ours) == 2  # 4:2:0
 
 
+def test_the_long_side_is_rounded_half_up() -> None:
+    pixels = noise(300, 403)  # 403 · 256 / 300 = 343.9
+
+    by_pillow = Image.fromarray(pixels).resize((344, 256), Image.Resampling.BILINEAR).crop((44, 0, 300, 256))
+
+    assert np.abs(square(pixels) - np.asarray(by_pillow, dtype=np.int16)).max() <= 2  # as above
+
+
 def test_what_is_stored_is_read_back_into_the_given_array() -> None:
     smooth = square(noise(8, 8))
     out = np.empty((256, 256, 3), dtype=np.uint8)

@@ -106,7 +106,7 @@ def test_the_next_batches_are_made_while_one_is_used(store: Store) -> None:
 
     with Feed(watched, batch=1, side_px=224, workers=1, kind="threads") as opened:
         used = next(opened.batches(plan_of(1)))  # and no other is asked for
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 10
         while len(watched.rows) < 5 and time.monotonic() < deadline:
             time.sleep(0.01)
 

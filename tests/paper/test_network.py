@@ -23,6 +23,14 @@ TABLE = (
 )
 
 
+def test_the_defaults_are_the_text_of_section_3() -> None:
+    assert Network() == Network(
+        input_px=224, channels=3, input_std=None, towers=2, rounding="up", response="relu",
+        norm=Norm(k=2.0, n=5, alpha=1e-4, beta=0.75, divide_alpha_by_n=False, per_tower=False), same_map_norm=None,
+        side_input=None, pool=Pool(size_px=3, stride_px=2), dropout=0.5, dropout_scales="testing", initial="gaussian",
+    )  # fmt: skip
+
+
 def test_there_are_60_965_224_parameters_which_print_as_60_million() -> None:
     assert Network().parameters == 60_965_224
 

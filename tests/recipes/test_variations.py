@@ -32,6 +32,10 @@ CHANGES: dict[str, tuple[dict[str, object], set[str]]] = {
          "network.conv4.maps": 192}, set()
     ),
     "tanh": ({"network.response": "tanh"}, set()),
+    "no-cross-links": (
+        {"network.conv3.reads": "own", "network.fc6.reads": "own", "network.fc7.reads": "own"}, set()
+    ),
+    "without-conv2": ({"network.conv3.stride_px": 2, "network.conv3.pad_px": 0}, {"network.conv2"}),
     "without-conv3": ({"network.conv4.reads": "both"}, {"network.conv3"}),
     "without-conv4": ({}, {"network.conv4"}),
     "without-conv5": ({"network.conv4.order": ["pool", "response"]}, {"network.conv5"}),
