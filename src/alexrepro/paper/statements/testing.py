@@ -87,6 +87,7 @@ MORE_DATA = (
         "not run",
         (
             "tests/recipes/test_conformance.py::test_a_network_of_2012_is_what_its_files_say",
+            "tests/recipes/test_siblings.py::test_a_sixth_conv_layer_reads_the_pooled_maps_of_the_fifth",
             "recipe net-146-2012-2011",
         ),
         note="Its recipes can be trained on whatever data there are.",
