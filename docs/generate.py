@@ -144,7 +144,8 @@ def _statements(rows: list[Row]) -> list[str]:
         "what becomes of them: *as printed* is what `as-printed` does, *as run* what `as-run-2012` does; *not run*\n"
         "can be measured with this code and has not been. A field shows its value in\n"
         "`as-printed` and, where it differs, the one in `as-run-2012` in bold. The last column names the tests that\n"
-        "fail if this changes, or the recipe or experiment that measures it.",
+        "fail if this changes, and the recipe or experiment that measures it. `make test-pins` changes what each row\n"
+        "says, value by value, and expects one of its tests to fail.",
         ", ".join(f"{counts[status]} {status}" for status in get_args(Status) if counts[status]) + ".",
         markdown_table(
             ("", "source", "says", "in 2012", "here", "fields of a recipe", "pinned by"), map(_statement_row, rows)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, features
+from PIL.JpegImagePlugin import get_sampling
 
 from alexrepro.data.decode import decode, decode_square, encode
 from alexrepro.data.squares import square
@@ -116,8 +117,10 @@ def test_the_square_is_the_middle_of_the_resized_image(size: tuple[int, int]) ->
 
 def test_an_odd_margin_is_rounded_down() -> None:
     pixels = noise(256, 301)
+    upright = pixels.swapaxes(0, 1).copy()
 
     np.testing.assert_array_equal(square(pixels), pixels[:, 22:278])  # (301 - 256) // 2 = 22
+    np.testing.assert_array_equal(square(upright), upright[22:278])
 
 
 def test_a_stored_size_is_copied() -> None:
@@ -136,6 +139,26 @@ def test_shrinking_is_bilinear_and_enlarging_bicubic(side_px: int, pillow: Image
     assert (
         np.abs(square(pixels) - by_pillow).max() <= 2
     )  # the same filter; each rounds its integer weights once per axis
+
+
+def test_a_stored_jpeg_has_the_tables_of_quality_95_and_halved_chroma() -> None:
+    pixels = noise(256, 256)
+
+    with (
+        Image.open(io.BytesIO(encode(pixels))) as ours,
+        Image.open(io.BytesIO(saved(Image.fromarray(pixels), "JPEG", quality=95))) as theirs,
+    ):
+        assert ours.quantization == theirs.quantization  # type: ignore[attr-defined]
+        assert ours.size == (256, 256)
+        assert get_sampling(ours) == 2  # 4:2:0
+
+
+def test_the_long_side_is_rounded_half_up() -> None:
+    pixels = noise(300, 403)  # 403 · 256 / 300 = 343.9
+
+    by_pillow = Image.fromarray(pixels).resize((344, 256), Image.Resampling.BILINEAR).crop((44, 0, 300, 256))
+
+    assert np.abs(square(pixels) - np.asarray(by_pillow, dtype=np.int16)).max() <= 2  # as above
 
 
 def test_what_is_stored_is_read_back_into_the_given_array() -> None:

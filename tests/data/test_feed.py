@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from alexrepro.data import workers as workers_module
+from alexrepro.data.decode import Pixels
 from alexrepro.data.feed import Batch, Feed, batch_count, feed
 from alexrepro.data.plan import Plan, training_plan
 from alexrepro.data.prepare import prepare
@@ -90,6 +91,27 @@ def test_the_number_of_threads_changes_nothing(store: Store, threads: int, kind:
         assert torch.equal(one.crops, other.crops)
         assert torch.equal(one.colors, other.colors)
         assert one.number == other.number
+
+
+class Watched(Store):
+    """A store that notes the rows that are read."""
+
+    def image(self, row: int, scratch: Pixels, *, check: bool) -> Pixels:
+        self.rows = [*getattr(self, "rows", ()), row]
+        return super().image(row, scratch, check=check)
+
+
+def test_the_next_batches_are_made_while_one_is_used(store: Store) -> None:
+    watched = Watched(store.path, store.manifest)
+
+    with Feed(watched, batch=1, side_px=224, workers=1, kind="threads") as opened:
+        used = next(opened.batches(plan_of(1)))  # and no other is asked for
+        deadline = time.monotonic() + 10
+        while len(watched.rows) < 5 and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    assert used.number == 0
+    assert watched.rows == plan_of(1).order[:5].tolist()  # three wait beside the one that its worker makes
 
 
 def test_a_feed_can_begin_in_the_middle(store: Store) -> None:

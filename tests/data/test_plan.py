@@ -42,6 +42,21 @@ def test_thirty_two_consecutive_images_share_crop_and_mirror_but_not_color() -> 
     assert len(np.unique(shared.colors, axis=0)) == 1000
 
 
+def test_about_half_of_the_images_are_mirrored() -> None:
+    mirrored = plan(augmentation=Augmentation()).mirrored
+
+    assert abs(mirrored.mean() - 0.5) < 4 * 0.5 / 1000**0.5  # four standard errors
+
+
+def test_color_draws_are_standard_normal_and_new_in_each_epoch() -> None:
+    one, other = plan(epoch=1).colors, plan(epoch=2).colors
+
+    assert abs(one.mean()) < 4 / 3000**0.5  # four standard errors, here and below
+    assert abs(one.std() - 1) < 4 / 6000**0.5
+    assert abs((np.abs(one) < 1).mean() - 0.6827) < 4 * (0.68 * 0.32 / 3000) ** 0.5
+    assert not np.intersect1d(one, other).size
+
+
 def test_offsets_reach_from_0_to_32_in_both_axes() -> None:
     offsets = plan(augmentation=Augmentation()).offsets_px
 

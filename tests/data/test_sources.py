@@ -10,6 +10,8 @@ from PIL import Image
 from alexrepro.data.sources import recognise
 from alexrepro.data.sources.devkit import read_meta
 from alexrepro.data.sources.miniature import CLASSES, write_miniature
+from alexrepro.data.sources.source import File, Photo, Split
+from alexrepro.data.sources.splits import gaps_of_2012
 from alexrepro.errors import Refusal
 
 
@@ -96,6 +98,7 @@ def test_labels_of_ilsvrc2010_are_its_ids_less_one(miniature: Path) -> None:
     assert found.ilsvrc_ids == tuple(range(1, 21))
     truth = (miniature / "devkit-1.0/data/ILSVRC2010_validation_ground_truth.txt").read_text().split()
     assert [photo.label + 1 for photo in found.splits[1].photos] == [int(line) for line in truth]
+    assert [split.labelled for split in found.splits] == [True, True, True]
 
 
 def test_without_its_ground_truth_the_test_split_is_unlabelled(miniature: Path) -> None:
@@ -115,6 +118,20 @@ def test_patch_images_replace_by_name(miniature: Path) -> None:
 
     assert photos[1].read() == patch.read_bytes()
     assert photos[0].read() == (miniature / "val/ILSVRC2010_val_00000001.JPEG").read_bytes()
+
+
+def test_the_release_of_2012_is_known_by_its_1000_classes_and_the_photos_of_each_split() -> None:
+    photo = Photo("a.JPEG", 0, File(Path("a.JPEG")))
+    release = {"train": 1_281_167, "val": 50_000, "test": 100_000}
+    whole, short = ([Split(name, [photo] * (n - less)) for name, n in release.items()] for less in (0, 1))
+
+    assert list(gaps_of_2012(["a class"] * 1000, whole)) == []
+    assert list(gaps_of_2012(["a class"] * 999, short)) == [
+        "999 of 1,000 classes",
+        "1,281,166 of 1,281,167 train photos",
+        "49,999 of 50,000 val photos",
+        "99,999 of 100,000 test photos",
+    ]
 
 
 @pytest.mark.shared

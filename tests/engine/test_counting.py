@@ -8,6 +8,7 @@ import torch
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from alexrepro.engine.counting import Counts, answers, joined
+from alexrepro.engine.evaluation import Evaluation
 
 PROBABILITIES = torch.tensor(
     [
@@ -68,6 +69,12 @@ def test_costs_are_added_only_where_both_parts_have_them() -> None:
 
     assert (costly + costly).cost_sum == 6
     assert (costly + plain).cost_sum is None
+
+
+def test_an_error_is_the_share_of_images_that_were_not_right() -> None:
+    found = Evaluation("run", "r", "d", 0, 1, "set", "set-test", "ten", 10, top1_correct=4, top5_correct=7, loss=1.0)
+
+    assert (found.top1_error, found.top5_error) == (pytest.approx(0.6), pytest.approx(0.3))
 
 
 def test_fewer_than_five_classes_give_fewer_guesses() -> None:

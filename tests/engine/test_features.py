@@ -1,10 +1,14 @@
 """Figure 4's guesses and neighbours against a plain search over all training images."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import simplejpeg
 import torch
 from sklearn.neighbors import NearestNeighbors
 
+from alexrepro.data.prepare import prepare
 from alexrepro.data.store import Store
 from alexrepro.data.views import centre_view
 from alexrepro.engine import features
@@ -83,6 +87,20 @@ def test_what_was_found_is_kept_with_the_run(run: Run, stores: dict[str, Store],
     assert (kept.about.stage, kept.about.searched, len(kept.about.names)) == ("fc2", 40, 13)
     np.testing.assert_array_equal(kept.neighbours, found.neighbours)
     np.testing.assert_allclose(kept.chances.sum(1), 1, rtol=1e-6)  # float32; two classes
+
+
+def test_five_classes_are_guessed_for_each_of_eight_images(recipe: Recipe, machine: Machine, tmp_path: Path) -> None:
+    for number in range(14):  # seven classes
+        file = tmp_path / "photos" / "train" / f"class-{number % 7}" / f"{number}.JPEG"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(simplejpeg.encode_jpeg(np.full((60, 60, 3), 9 * number, dtype=np.uint8)))
+    store = prepare(tmp_path / "photos", out=tmp_path / "stores", processes=1)["train"]
+    short = recipe.but({"training.epochs": 1})
+    run = train(short, store=store, validation=None, runs=tmp_path / "runs", seed=0, machine=machine)
+
+    found = find_neighbours(run, train=store, test=store, machine=machine)
+
+    assert found.guesses.shape == found.chances.shape == (8, 5)
 
 
 def test_the_shown_images_are_no_queries_and_the_same_for_every_run(stores: dict[str, Store]) -> None:

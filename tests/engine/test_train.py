@@ -14,6 +14,7 @@ from alexrepro.engine.run import Run
 from alexrepro.engine.train import train
 from alexrepro.engine.trainer import Trainer
 from alexrepro.errors import Exit, Refusal
+from alexrepro.paper.training import At, Plateau, Script
 from alexrepro.recipes.recipe import Recipe
 
 Train = Callable[..., Run]
@@ -119,6 +120,40 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_saves_nothing_of_it(
 
     assert refused.value.exit_code is Exit.BAD_DATA
     assert not list(tmp_path.rglob("step-*"))
+
+
+def test_a_schedule_that_switches_the_color_shift_off_trains_as_if_there_were_none(
+    toy: Train, recipe: Recipe, tmp_path: Path
+) -> None:
+    once = recipe.but({"training.epochs": 1, "augmentation.color_shift.divide_by": 1.1, "training.schedule": Script()})
+    switched_off = once.but({"training.schedule": Script((At(1, color_shift=False),))})
+    without = once.but({"augmentation.color_shift": None})
+
+    on, off, never = (
+        state_of(toy(tmp_path, chosen=chosen))["w fc3.weight"] for chosen in (once, switched_off, without)
+    )
+
+    assert torch.equal(off, never)
+    assert not torch.equal(off, on)
+
+
+def test_a_validation_error_that_stalls_lowers_the_rate(toy: Train, recipe: Recipe, tmp_path: Path) -> None:
+    stuck = recipe.but(
+        {"training.rate": 1e-9, "training.bias_rate": 1e-9, "training.schedule": Plateau(patience_epochs=1)}
+    )
+
+    rates = [float(row["rate"]) for row in toy(tmp_path, chosen=stuck).metrics]
+
+    assert rates == pytest.approx([1e-9] * 6 + [1e-10] * 3)  # the error of the second epoch is that of the first
+
+
+def test_units_that_are_dropped_teach_the_next_stage_nothing(toy: Train, recipe: Recipe, tmp_path: Path) -> None:
+    changes = {"network.dropout": 1 - 1e-6, "training.weight_decay": 0.0, "training.epochs": 1}  # of 640 draws, all
+
+    state = state_of(toy(tmp_path, chosen=recipe.but(changes)))
+
+    assert not state["v fc3.weight"].any()
+    assert state["v fc3.bias"].any()
 
 
 def test_frozen_stages_stay_as_they_were(toy: Train, recipe: Recipe, tmp_path: Path) -> None:

@@ -59,7 +59,8 @@ def test_initial_weights_have_the_deviations_and_biases_of_the_recipe() -> None:
 
     for stage in AS_RUN_2012.network.stages:
         weight, bias = model.named_kernels()[f"{stage.name}.weight"], model.named_kernels()[f"{stage.name}.bias"]
-        # Four standard errors of a standard deviation over this many draws.
+        # Four standard errors of a mean and of a standard deviation over this many draws.
+        assert abs(weight.mean().item() / stage.weight_std) < 4 / weight.numel() ** 0.5
         assert abs(weight.std().item() / stage.weight_std - 1) < 4 / (2 * weight.numel()) ** 0.5
         assert torch.equal(bias, torch.full_like(bias, stage.bias))
 

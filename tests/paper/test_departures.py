@@ -1,26 +1,24 @@
 """Where torch, the text and the released code differ or agree: small facts that the ledger leans on."""
 
-from pathlib import Path
+from math import log
 
 import numpy as np
+import pytest
 import simplejpeg
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.testing import assert_close
 
 from alexrepro.data.prepare import prepare
 from alexrepro.engine import checkpoint
 from alexrepro.engine.machine import find_machine
+from alexrepro.engine.run import Run
 from alexrepro.engine.train import train
-from alexrepro.paper.network import Network, Pool, Stage
+from alexrepro.model.layers import StageLayers
+from alexrepro.paper.network import Network, Stage
 from alexrepro.recipes.recipe import Recipe
 
-POOL = Pool()
-
-
-def pooled(x: Tensor) -> Tensor:
-    return F.max_pool2d(x, POOL.size_px, POOL.stride_px, ceil_mode=True)
+pooled = StageLayers(Network(), Network().stage("conv5"), (384, 13, 13)).operations["pool"]
 
 
 def draw(*shape: int) -> Tensor:
@@ -59,19 +57,28 @@ def test_ties_at_zero_pass_nothing_back_through_the_relu() -> None:
     assert int(x.grad.count_nonzero()) == 0
 
 
-def test_the_gradient_is_the_mean_over_the_batch(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def first_update(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """One update of the biases of two classes; three of the four images, in a batch of up to 128, are of the first."""
+    folder = tmp_path_factory.mktemp("first-update")
     for name in ("one/0", "one/1", "one/2", "other/0"):
-        file = tmp_path / "photos" / "train" / f"{name}.JPEG"
+        file = folder / "photos" / "train" / f"{name}.JPEG"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(simplejpeg.encode_jpeg(np.full((60, 60, 3), 99, dtype=np.uint8)))
-    store = prepare(tmp_path / "photos", out=tmp_path / "stores", processes=1)["train"]
+    store = prepare(folder / "photos", out=folder / "stores", processes=1)["train"]
     stage = Stage("fc1", kind="full", maps=2, reads="both", weight_std=0.0, order=())
     recipe = Recipe(network=Network(stages=(stage,))).but({"training.epochs": 1, "training.bias_rate": 0.5})
+    return train(recipe, store=store, validation=None, runs=folder / "runs", seed=0, machine=find_machine("cpu"))
 
-    run = train(recipe, store=store, validation=None, runs=tmp_path / "runs", seed=0, machine=find_machine("cpu"))
 
-    saved = checkpoint.newest(run.checkpoints)
+def test_the_gradient_is_the_mean_over_the_batch(first_update: Run) -> None:
+    saved = checkpoint.newest(first_update.checkpoints)
+
     assert saved is not None
-    # Both classes begin with probability 1/2; three of the four images, in a batch that may hold 128, are of the first.
     assert saved.step == 1
+    # Both classes begin with probability 1/2.
     assert_close(saved.weights["fc1.bias"], 0.5 * torch.tensor([0.75 - 0.5, 0.25 - 0.5]), rtol=0, atol=1e-6)  # float32
+
+
+def test_the_loss_is_the_mean_negative_log_of_the_true_classes_probability(first_update: Run) -> None:
+    assert [float(row["loss"]) for row in first_update.metrics] == pytest.approx([log(2)], abs=1e-6)  # six digits

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from alexrepro.paper.network import Network, Norm, Pool, SameMapNorm
+from alexrepro.paper.pictures import CAPTION_NEURONS
 from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.variations import VARIATIONS
 
@@ -20,6 +21,14 @@ TABLE = (
     ("fc7", (4096, 1, 1), 16_777_216, 4_096, 16_777_216, 27.53),
     ("fc8", (1000, 1, 1), 4_096_000, 1_000, 4_096_000, 6.72),
 )
+
+
+def test_the_defaults_are_the_text_of_section_3() -> None:
+    assert Network() == Network(
+        input_px=224, channels=3, input_std=None, towers=2, rounding="up", response="relu",
+        norm=Norm(k=2.0, n=5, alpha=1e-4, beta=0.75, divide_alpha_by_n=False, per_tower=False), same_map_norm=None,
+        side_input=None, pool=Pool(size_px=3, stride_px=2), dropout=0.5, dropout_scales="testing", initial="gaussian",
+    )  # fmt: skip
 
 
 def test_there_are_60_965_224_parameters_which_print_as_60_million() -> None:
@@ -59,12 +68,12 @@ def test_neurons_of_a_layer_are_its_outputs_and_pooling_adds_none() -> None:
 
 
 def test_the_caption_of_figure_2_is_right_except_for_conv1() -> None:
-    caption = [253_440, 186_624, 64_896, 64_896, 43_264, 4096, 4096, 1000]
-    counted = [layer.neurons for layer in Network().layers() if layer.neurons]
+    counted = {layer.name: layer.neurons for layer in Network().layers() if layer.neurons}
 
-    wrong = [(printed, ours) for printed, ours in zip(caption, counted, strict=True) if printed != ours]
+    wrong = {name: (printed, counted[name]) for name, printed in CAPTION_NEURONS.items() if printed != counted[name]}
 
-    assert wrong == [(55 * 48 * 96, 55 * 55 * 96)]
+    assert list(CAPTION_NEURONS) == list(counted)
+    assert wrong == {"conv1": (55 * 48 * 96, 55 * 55 * 96)}
 
 
 def test_conv3_and_conv4_hold_more_than_the_printed_one_percent() -> None:

@@ -22,6 +22,55 @@ PRINTED_DELTAS = (
 )
 
 
+# As they stand on the page, in percent; a dash is a dash, or what the text does not say.
+PAGE = {
+    "sparse-coding": (results.TEST_2010, None, "47.1", "28.2"),
+    "sift-fvs": (results.TEST_2010, None, "45.7", "25.7"),
+    "cnn": (results.TEST_2010, "ten", "37.5", "17.0"),
+    "cnn-centre": (results.TEST_2010, "centre", "39.0", "18.3"),
+    "sift-fvs-2012": (results.TEST_2012, None, "-", "26.2"),
+    "1-cnn": (results.VAL_2012, "ten", "40.7", "18.2"),
+    "5-cnns": (results.VAL_2012, "ten", "38.1", "16.4"),
+    "1-cnn-pretrained": (results.VAL_2012, "ten", "39.0", "16.6"),
+    "7-cnns": (results.VAL_2012, "ten", "36.7", "15.4"),
+    "5-cnns-test": (results.TEST_2012, "ten", "-", "16.4"),
+    "7-cnns-test": (results.TEST_2012, "ten", "-", "15.3"),
+    "fall-2009": ("fall2009-half", None, "67.4", "40.9"),
+    "fall-2009-before": ("fall2009-half", None, "78.1", "60.9"),
+}
+IN_THE_TEXT = {
+    "one-tower": ("1.7", "1.2"),
+    "no-norm": ("1.4", "1.2"),
+    "non-overlapping-pooling": ("0.4", "0.3"),
+    "no-color-shift": ("1.0", "-"),
+    "without-middle-conv": ("2.0", "-"),
+}
+
+
+def percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.1f}"
+
+
+def test_every_printed_error_is_that_of_the_page() -> None:
+    found = {r.name: (r.split, r.views, percent(r.top1_error), percent(r.top5_error)) for r in ALL_REPORTED}
+
+    assert found == PAGE
+
+
+def test_the_printed_errors_of_fall_2009_name_its_classes() -> None:
+    assert results.FALL_2009.cites.says == "10,184 classes, half of them test"
+
+
+def test_every_printed_difference_is_that_of_the_text() -> None:
+    assert {d.name: (percent(d.top1_delta), percent(d.top5_delta)) for d in ALL_DELTAS} == IN_THE_TEXT
+
+
+def test_a_quoted_error_on_cifar_10_is_the_one_in_the_name() -> None:
+    named = {name: quoted for name, quoted in results.QUOTED.items() if name.endswith("pct")}
+
+    assert [f"cifar-{100 * (quoted.top1_error or 0):.0f}pct" for quoted in named.values()] == list(named)
+
+
 def printed(error: float) -> float:
     """A fraction at the precision of the paper: percent with one digit, halves upward."""
     return float(Decimal(str(error)).quantize(Decimal("0.001"), rounding=ROUND_HALF_UP))

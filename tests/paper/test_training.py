@@ -9,11 +9,11 @@ from alexrepro.paper.training import STORED_PX, Augmentation, ColorShift, Platea
 
 
 def test_the_defaults_are_the_numbers_of_section_5() -> None:
-    training = Training()
-
-    assert (training.batch, training.momentum, training.weight_decay) == (128, 0.9, 0.0005)
-    assert (training.rate, training.bias_rate, training.epochs) == (0.01, 0.01, 90)
-    assert (training.schedule, Plateau().factor, Plateau().drops) == (Plateau(), 10.0, 3)
+    assert Training() == Training(
+        batch=128, momentum=0.9, weight_decay=0.0005, bias_decay=0.0, rate=0.01, bias_rate=0.01, epochs=90,
+        schedule=Plateau(factor=10.0, drops=3, patience_epochs=5), begins_with=(), reshuffles=True,
+        precision="float32",
+    )  # fmt: skip
 
 
 def test_weights_start_with_one_deviation_in_every_layer() -> None:
@@ -32,8 +32,11 @@ def test_crops_and_mirrors_number_2178_where_2048_is_printed() -> None:
     assert 2 * (offsets - 1) ** 2 == 2048
 
 
-def test_the_color_shift_has_the_printed_deviation() -> None:
-    assert Augmentation().color_shift == ColorShift(std=0.1, divide_by=1.0)
+def test_the_defaults_are_the_text_of_sections_2_and_4() -> None:
+    assert Augmentation() == Augmentation(
+        crops=True, flips=True, last_offset_px=32, shared_by=1, stored_px=256, square="cropped", mean="aligned",
+        color_shift=ColorShift(std=0.1, reading="deviation", divide_by=1.0),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(("images", "updates"), [(1_281_167, 10_010), (1_261_406, 9_855)], ids=["2012", "2010"])

@@ -66,5 +66,28 @@ def test_the_clean_test_changes_the_norms_only() -> None:
     assert {path for path in changed if "conv" in path} == {"network.conv1.order", "network.conv2.order"}
 
 
+@pytest.mark.parametrize("reading", ["", "-b"])
+def test_relu_and_tanh_of_figure_1_differ_in_the_response_its_best_rates_and_the_length_only(reading: str) -> None:
+    relu, tanh = (CATALOGUE[f"figure-1-{response}{reading}"].recipe for response in ("relu", "tanh"))
+
+    changed = differences(relu, tanh)
+
+    assert changed.pop("training.epochs")
+    assert changed == {
+        "network.response": ("relu", "tanh"),
+        "training.rate": (2e-3, 8e-3),  # docs/results/figure-1.md
+        "training.bias_rate": (4e-3, 1.6e-2),
+    }
+
+
+@pytest.mark.parametrize("name", ["figure-1-relu", "figure-1-tanh", "figure-1-relu-b", "figure-1-tanh-b"])
+def test_the_networks_of_figure_1_are_trained_without_regularization(name: str) -> None:
+    recipe = CATALOGUE[name].recipe
+    shown = recipe.augmentation
+
+    assert (recipe.training.weight_decay, recipe.training.bias_decay, recipe.network.dropout) == (0.0, 0.0, 0.0)
+    assert (shown.crops, shown.flips, shown.color_shift) == (False, False, None)
+
+
 def test_cifar_10_has_a_recipe_of_its_own() -> None:
     assert default_recipe("cifar10").name == "cifar-18pct"

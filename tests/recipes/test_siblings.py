@@ -113,6 +113,32 @@ def test_145f_follows_145_where_its_notes_end() -> None:
     assert [line.epoch for line in theirs[2:]] == [67, 67, 72, 79]
 
 
+def test_145f_sees_whole_images_minus_one_number() -> None:
+    shown = of("net-145f").augmentation
+
+    assert (shown.square, shown.mean) == ("padded", "scalar")
+
+
+@pytest.mark.parametrize("name", ["146-2009", "146-2011", "146-2012-2011", "146-2012-2009", "141-2009-2012"])
+def test_a_sixth_conv_layer_reads_the_pooled_maps_of_the_fifth(name: str) -> None:
+    sizes = {stage.name: size for stage, size in of(f"net-{name}").network.inputs()}
+
+    assert list(sizes)[4:7] == ["conv5", "conv6", "fc6"]
+    assert sizes["conv6"] == sizes["fc6"] == (256, 6, 6)
+
+
+def test_a_network_of_the_chain_begins_with_all_of_the_one_before_but_its_last_stages() -> None:
+    convs = ("conv1", "conv2", "conv3", "conv4", "conv5")
+    begins = {name: of(f"net-146-{name}").training.begins_with for name in ("2009", "2011", "2012-2011", "2012-2009")}
+
+    assert begins == {
+        "2009": convs,  # of #145, which has no conv6
+        "2011": (*convs, "conv6"),
+        "2012-2011": (*convs, "conv6", "fc6", "fc7"),
+        "2012-2009": (*convs, "conv6", "fc6", "fc7"),
+    }
+
+
 def test_half_of_2009_was_trained_on_from_a_higher_rate_after_28_epochs() -> None:
     recipe = of("net-141-2009-half")
     rates = {

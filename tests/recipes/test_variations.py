@@ -21,6 +21,29 @@ WITH_A_PRINTED_NUMBER = {
     "without-conv5": "§7",
     "no-color-shift": "§4.1",
 }
+# Fields with their new values, and parts that are gone, of as-run-2012.
+CHANGES: dict[str, tuple[dict[str, object], set[str]]] = {
+    "no-norm": ({}, {"network.norm", "network.same_map_norm"}),
+    "non-overlapping-pooling": (
+        {"network.pool.size_px": 2, "network.conv2.pad_px": 1, "network.conv5.pad_px": 0}, set()  # layers-147.cfg
+    ),
+    "one-tower": (
+        {"network.towers": 1, "network.conv1.maps": 48, "network.conv2.maps": 128, "network.conv3.maps": 192,
+         "network.conv4.maps": 192}, set()
+    ),
+    "tanh": ({"network.response": "tanh"}, set()),
+    "no-cross-links": (
+        {"network.conv3.reads": "own", "network.fc6.reads": "own", "network.fc7.reads": "own"}, set()
+    ),
+    "without-conv2": ({"network.conv3.stride_px": 2, "network.conv3.pad_px": 0}, {"network.conv2"}),
+    "without-conv3": ({"network.conv4.reads": "both"}, {"network.conv3"}),
+    "without-conv4": ({}, {"network.conv4"}),
+    "without-conv5": ({"network.conv4.order": ["pool", "response"]}, {"network.conv5"}),
+    "no-color-shift": ({}, {"augmentation.color_shift"}),
+    "no-dropout": ({"network.dropout": 0.0}, set()),
+    "no-crops": ({"augmentation.crops": False, "augmentation.flips": False}, set()),
+    "no-weight-decay": ({"training.weight_decay": 0.0}, set()),
+}  # fmt: skip
 KEEPING_THE_NETWORK = ("tanh", "no-color-shift", "no-dropout", "no-crops", "no-weight-decay", "no-norm")
 
 every_base = pytest.mark.parametrize("base", BASES, ids=lambda base: base.name)
@@ -67,22 +90,13 @@ def test_a_variation_of_training_or_response_keeps_every_layer(name: str) -> Non
     assert VARIATIONS[name].of(AS_RUN_2012).network.layers() == AS_RUN_2012.network.layers()
 
 
-def test_without_norm_there_is_no_norm_of_either_kind() -> None:
-    network = VARIATIONS["no-norm"].of(AS_RUN_2012).network
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_variation_changes_what_its_claim_names_and_nothing_else(name: str) -> None:
+    changes = differences(AS_RUN_2012, VARIATIONS[name].of(AS_RUN_2012))
 
-    assert (network.norm, network.same_map_norm) == (None, None)
-
-
-def test_one_tower_halves_the_kernels_of_four_stages() -> None:
-    maps = [stage.maps for stage in VARIATIONS["one-tower"].of(AS_RUN_2012).network.stages]
-
-    assert maps == [48, 128, 192, 192, 256, 4096, 4096, 1000]
-
-
-def test_non_overlapping_pooling_shrinks_pads_as_147_does() -> None:
-    network = VARIATIONS["non-overlapping-pooling"].of(AS_RUN_2012).network
-
-    assert [network.stage(name).pad_px for name in ("conv2", "conv3", "conv4", "conv5")] == [1, 1, 1, 0]
+    values = {path: new for path, (_, new) in changes.items() if new is not None and path != "network.stages"}
+    gone = {path.rpartition(".")[0] for path, (_, new) in changes.items() if new is None}
+    assert (values, gone - {"network.stages"}) == CHANGES[name]
 
 
 @pytest.mark.parametrize("name", ["without-conv3", "without-conv4", "without-conv5"])

@@ -83,7 +83,8 @@ def train(
         machine = find_machine(place.device(device), compiles=compiles, processors=place.processors)
         with connect(place, machine, network=chosen.network, parallel=parallel) as cluster:
             run = core(chosen, store=data, validation=validation, runs=runs, seed=seed, machine=machine, resume=resume,
-                       source=source, cluster=cluster, allow_flat_loss=allow_flat_loss, keep=keep, log=log or ())  # fmt: skip
+                       source=source, cluster=cluster, allow_flat_loss=allow_flat_loss, keep=keep,
+                       log=log or ())  # fmt: skip
     if cluster.is_first:
         _print(run, json)
 

@@ -1,5 +1,6 @@
 """Table 2 as the paper prints it, and what may stand beside it."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -73,6 +74,13 @@ def test_an_average_of_shortened_members_is_labelled(averaged: Make) -> None:
 def test_the_submitted_averages_are_those_of_the_file_names() -> None:
     for average, submission in ((AVERAGES[1], SUPPLIED_DATA), (AVERAGES[3], EXTRA_DATA)):
         assert average.members == tuple(OF_FILES[name] for name in submission.members)
+
+
+def test_the_printed_averages_are_of_five_networks_and_of_the_same_five_with_two_more() -> None:
+    printed = {average.name: Counter(average.members) for average in AVERAGES if average.reading == "as printed"}
+
+    five = {"as-run-2012": 5}
+    assert printed == {"5 CNNs": five, "7 CNNs*": {**five, "net-146-2012-2011": 2}}
 
 
 def test_the_test_column_holds_printed_numbers_only(evaluation: Make) -> None:

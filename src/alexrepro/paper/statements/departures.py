@@ -5,6 +5,9 @@ from alexrepro.paper.statements.statement import Statement
 _ORDER = "tests/model/test_alexnet.py::test_the_stages_run_in_the_order_of_the_2012_configuration"
 _UPDATE = "tests/engine/test_optimizer.py::test_the_update_is_the_printed_rule_through_a_rate_drop"
 _TRAINING = "tests/recipes/test_catalogue.py::test_the_training_as_run_is_that_of_layer_params_145"
+_FILES = "tests/recipes/test_conformance.py::test_a_network_of_2012_is_what_its_files_say"
+_NORMS = "tests/recipes/test_conformance.py::test_norms_of_2012_divide_alpha_by_their_window_and_stop_at_the_tower"
+_REFERENCE = "tests/engine/test_reference.py::test_three_updates_equal_those_of_numpy"  # the network a second time
 
 SIZES = (
     Statement(
@@ -51,7 +54,7 @@ ORDER = (
         "layers-145.cfg",
         "conv1 is normalized and pooled before its ReLU, so that negative responses enlarge the divisor.",
         "as run",
-        (_ORDER,),
+        (_FILES, _ORDER, _REFERENCE),
         fields=("network.conv1.order",),
     ),
     Statement(
@@ -61,9 +64,10 @@ ORDER = (
         "map.",
         "as run",
         (
-            "tests/model/test_normalization.py::test_same_map_norm_equals_its_formula",
+            _FILES,
             "tests/paper/test_network.py::test_the_same_map_norm_divides_its_scale_by_25",
-            _ORDER,
+            "tests/model/test_normalization.py::test_same_map_norm_equals_its_formula",
+            _REFERENCE,
         ),
         in_2012="Networks 106 and 120 to 136 subtract the local mean inside its divisor as well.",
         fields=(
@@ -79,7 +83,7 @@ ORDER = (
         "layers-145.cfg",
         "conv5 is pooled before its ReLU.",
         "as run",
-        ("tests/paper/test_departures.py::test_max_pooling_and_relu_commute", _ORDER),
+        (_FILES, "tests/paper/test_departures.py::test_max_pooling_and_relu_commute"),
         fields=("network.conv5.order",),
         note="Both orders give the same numbers.",
     ),
@@ -89,6 +93,7 @@ ORDER = (
         "Windows of response normalization stop at the border of a tower.",
         "as run",
         (
+            _NORMS,
             "tests/model/test_normalization.py::test_the_2012_reading_is_torchs_local_response_norm_within_each_tower",
             "tests/model/test_normalization.py::test_the_printed_reading_crosses_the_seam_between_towers",
         ),
@@ -101,6 +106,7 @@ ORDER = (
         "The factor of the sum of squares is α divided by the n maps of a window.",
         "as run",
         (
+            _NORMS,
             "tests/paper/test_network.py::test_alpha_is_divided_only_when_asked",
             "tests/model/test_normalization.py::test_the_2012_reading_is_torchs_local_response_norm_within_each_tower",
         ),
@@ -111,7 +117,7 @@ ORDER = (
         "layer-params-145.cfg",
         "k is 2 from network 135 on; #134 tried 0.25, earlier networks, and the code by default, have 1.",
         "as run",
-        ("tests/recipes/test_catalogue.py::test_the_norms_as_run_are_those_of_layer_params_145",),
+        (_FILES,),
         fields=("network.norm.k",),
     ),
     Statement(
@@ -120,8 +126,8 @@ ORDER = (
         "Networks conv94 to 141 feed conv2 a blurred 56×56 copy of the image as well, and have 64 kernels in conv1.",
         "not run",
         (
+            _FILES,
             "tests/model/test_side_input.py::test_the_side_input_is_blurred_and_every_fourth_pixel",
-            "tests/recipes/test_siblings.py::test_parameters_are_those_of_the_layer_file",
             "recipe net-137",
         ),
         fields=("network.side_input",),
@@ -135,7 +141,7 @@ START_AND_UPDATE = (
         "layers-145.cfg",
         "Weights of conv3, conv4 and conv5 start with a deviation of 0.03.",
         "as run",
-        ("tests/recipes/test_catalogue.py::test_a_stage_as_run_is_that_of_layers_145",),
+        (_FILES,),
         fields=("network.<stage>.weight_std",),
         note="The printed 0.01 there leaves logits that hardly depend on the image.",
     ),
@@ -145,7 +151,9 @@ START_AND_UPDATE = (
         "Initial weights are drawn without a fixed seed, so no run can be repeated.",
         "departs",
         (
+            "tests/data/test_plan.py::test_the_same_seed_and_epoch_give_the_same_plan",
             "tests/model/test_alexnet.py::test_initial_weights_depend_on_the_seed_alone",
+            "tests/model/test_alexnet.py::test_masks_depend_on_the_key_and_the_stage_and_drop_about_half",
             "tests/engine/test_resumes.py::test_a_stopped_run_continues_to_the_same_bits",
         ),
         note="Every draw is keyed by seed and place, so that a run can be repeated and continued.",
@@ -167,7 +175,11 @@ START_AND_UPDATE = (
         "Momentum and gradient first, then decay from the weight before the step, then the step; all gradients are "
         "computed before any weight moves. The rate sits inside the velocity.",
         "as run",
-        (_UPDATE, "tests/engine/test_optimizer.py::test_it_equals_torch_sgd_until_the_rate_drops_and_not_after"),
+        (
+            _UPDATE,
+            "tests/engine/test_optimizer.py::test_it_equals_torch_sgd_until_the_rate_drops_and_not_after",
+            _REFERENCE,
+        ),
         note="The same as the printed rule.",
     ),
     Statement(
@@ -175,7 +187,7 @@ START_AND_UPDATE = (
         "layer.cu WeightLayer",
         "Biases follow the same rule with the same momentum and never decay.",
         "as run",
-        (_UPDATE,),
+        (_UPDATE, _REFERENCE),
         fields=("training.bias_decay", "training.momentum"),
         note="The text prints the rule for weights only; neither recipe decays biases.",
     ),
@@ -185,7 +197,7 @@ START_AND_UPDATE = (
         "Every weight matrix decays alike, conv1's and the last one's included; limits of the norm of weights are "
         "switched off.",
         "as run",
-        ("tests/recipes/test_catalogue.py::test_no_stage_as_run_has_a_rate_or_decay_of_its_own",),
+        (_FILES,),
         fields=("network.<stage>.decay_factor", "training.weight_decay"),
     ),
     Statement(

@@ -2,13 +2,15 @@
 
 from alexrepro.paper.statements.statement import Statement
 
+_CHANGES = "tests/recipes/test_variations.py::test_a_variation_changes_what_its_claim_names_and_nothing_else"
+
 FURTHER = (
     Statement(
         "P52",
         "§3.4",
         "Networks with overlapping windows are slightly more difficult to overfit.",
         "not run",
-        ("recipe non-overlapping-pooling",),
+        ("recipe non-overlapping-pooling", _CHANGES),
         note="Compare the training losses and the errors of both: alexrepro ablate. The notes hold no training loss.",
     ),
     Statement(
@@ -24,7 +26,7 @@ FURTHER = (
         "§4.2",
         "Without dropout the network overfits badly.",
         "not run",
-        ("recipe no-dropout",),
+        ("recipe no-dropout", _CHANGES),
         note="Six epochs on small photographs tell nothing of it: there dropout only costs "
         "(docs/results/small-scale-ablations.md).",
     ),
@@ -33,7 +35,7 @@ FURTHER = (
         "§4.2",
         "Dropout about doubles the number of updates until training converges.",
         "not run",
-        ("recipe no-dropout",),
+        ("recipe no-dropout", _CHANGES),
         note="It needs both networks trained to their ends.",
     ),
     Statement(

@@ -2,6 +2,11 @@
 
 from alexrepro.paper.statements.statement import Statement
 
+_CHANGES = "tests/recipes/test_variations.py::test_a_variation_changes_what_its_claim_names_and_nothing_else"
+_VIEWS = "tests/data/test_views.py::test_training_views_equal_the_reference"
+_DEFAULTS = "tests/paper/test_training.py::test_the_defaults_are_the_numbers_of_section_5"
+_INITIAL = "tests/model/test_alexnet.py::test_initial_weights_have_the_deviations_and_biases_of_the_recipe"
+
 REGULARIZATION = (
     Statement(
         "P21",
@@ -11,6 +16,8 @@ REGULARIZATION = (
         (
             "tests/paper/test_training.py::test_crops_and_mirrors_number_2178_where_2048_is_printed",
             "tests/data/test_plan.py::test_offsets_reach_from_0_to_32_in_both_axes",
+            "tests/data/test_plan.py::test_about_half_of_the_images_are_mirrored",
+            _VIEWS,
         ),
         in_2012="Offsets 0 to 32 in each axis, both included: convdata_jpeg.py.",
         fields=("augmentation.crops", "augmentation.flips", "augmentation.last_offset_px"),
@@ -21,7 +28,7 @@ REGULARIZATION = (
         "§4.1",
         "Without these crops and mirror images the network overfits badly.",
         "not run",
-        ("recipe no-crops",),
+        ("recipe no-crops", _CHANGES, "tests/data/test_plan.py::test_without_crops_and_flips_only_the_centre_is_seen"),
         note="Compare the training loss and the errors of both: alexrepro ablate.",
     ),
     Statement(
@@ -31,7 +38,8 @@ REGULARIZATION = (
         "as printed",
         (
             "tests/data/test_views.py::test_ten_views_come_in_the_order_of_the_2012_code",
-            "tests/engine/test_evaluate.py::test_counts_and_loss_equal_a_plain_loop_over_images",
+            "tests/data/test_views.py::test_mirrored_views_follow_the_originals",
+            "tests/engine/test_testing.py::test_one_pass_averages_ten_views_and_keeps_the_centre",
         ),
     ),
     Statement(
@@ -40,7 +48,13 @@ REGULARIZATION = (
         "Each image has multiples of the principal components of RGB added, each by its eigenvalue times a Gaussian "
         "draw of deviation 0.1, drawn once each time the image is used.",
         "departs",
-        ("tests/data/test_views.py::test_the_three_readings_of_lambda_differ_by_its_unit",),
+        (
+            "tests/data/test_views.py::test_the_three_readings_of_lambda_differ_by_its_unit",
+            _VIEWS,
+            "tests/data/test_plan.py::test_thirty_two_consecutive_images_share_crop_and_mirror_but_not_color",
+            "tests/data/test_plan.py::test_color_draws_are_standard_normal_and_new_in_each_epoch",
+            "tests/data/test_statistics.py::test_color_axes_equal_those_of_a_plain_covariance",
+        ),
         in_2012="The stored factors are the square roots of the eigenvalues: convdata_jpeg.py.",
         fields=("augmentation.color_shift.std", "augmentation.color_shift.reading"),
         note="With eigenvalues of pixels 0-255 it exceeds a thousand gray levels; both recipes read deviations.",
@@ -50,7 +64,11 @@ REGULARIZATION = (
         "§4.1",
         "The color shift lowers the top-1 error by more than 1 %.",
         "not run",
-        ("recipe no-color-shift",),
+        (
+            "recipe no-color-shift",
+            _CHANGES,
+            "tests/paper/test_results.py::test_every_printed_difference_is_that_of_the_text",
+        ),
         note="The notes hold no pair of runs for it.",
     ),
     Statement(
@@ -58,7 +76,7 @@ REGULARIZATION = (
         "§4.1",
         "The CPU makes the next batch while the GPU learns from this one.",
         "as printed",
-        ("tests/data/test_feed.py::test_the_number_of_threads_changes_nothing",),
+        ("tests/data/test_feed.py::test_the_next_batches_are_made_while_one_is_used",),
         in_2012="Python code of convdata_jpeg.py.",
         note="Threads or processes decode and cut ahead of the training; how many changes the time only.",
     ),
@@ -71,7 +89,8 @@ REGULARIZATION = (
         (
             "tests/model/test_layers.py::test_dropout_does_not_rescale_in_training_and_halves_in_testing",
             "tests/paper/test_network.py::test_what_follows_each_stage_is_what_the_paper_says",
-            "tests/recipes/test_catalogue.py::test_pooling_towers_and_dropout_as_run_are_the_printed_ones",
+            "tests/model/test_alexnet.py::test_masks_depend_on_the_key_and_the_stage_and_drop_about_half",
+            "tests/engine/test_train.py::test_units_that_are_dropped_teach_the_next_stage_nothing",
         ),
         fields=("network.dropout", "network.dropout_scales", "network.fc6.order", "network.fc7.order"),
         note="What it does to overfitting and to the number of updates: P54 and P55.",
@@ -86,7 +105,7 @@ LEARNING = (
         "as printed",
         (
             "tests/recipes/test_catalogue.py::test_the_training_as_run_is_that_of_layer_params_145",
-            "tests/paper/test_training.py::test_the_defaults_are_the_numbers_of_section_5",
+            _DEFAULTS,
         ),
         fields=("training.batch", "training.momentum", "training.weight_decay"),
     ),
@@ -99,6 +118,7 @@ LEARNING = (
         (
             "tests/engine/test_optimizer.py::test_the_update_is_the_printed_rule_through_a_rate_drop",
             "tests/engine/test_optimizer.py::test_it_equals_torch_sgd_until_the_rate_drops_and_not_after",
+            "tests/engine/test_reference.py::test_three_updates_equal_those_of_numpy",
         ),
     ),
     Statement(
@@ -106,7 +126,7 @@ LEARNING = (
         "§5",
         "Weight decay does more than regularize: without it the training error is higher, too.",
         "not run",
-        ("recipe no-weight-decay",),
+        ("recipe no-weight-decay", _CHANGES),
         note="Compare the training losses of both: alexrepro ablate.",
     ),
     Statement(
@@ -116,7 +136,7 @@ LEARNING = (
         "as printed",
         (
             "tests/paper/test_training.py::test_weights_start_with_one_deviation_in_every_layer",
-            "tests/model/test_alexnet.py::test_initial_weights_have_the_deviations_and_biases_of_the_recipe",
+            _INITIAL,
         ),
         in_2012="0.03 in conv3, conv4 and conv5: layers-145.cfg.",
         fields=("network.<stage>.weight_std", "network.initial"),
@@ -126,7 +146,7 @@ LEARNING = (
         "§5",
         "Biases start at 1 in conv2, conv4, conv5 and the hidden full layers, and at 0 elsewhere.",
         "as printed",
-        ("tests/paper/test_network.py::test_biases_start_at_one_where_the_paper_says",),
+        ("tests/paper/test_network.py::test_biases_start_at_one_where_the_paper_says", _INITIAL),
         fields=("network.<stage>.bias",),
     ),
     Statement(
@@ -136,8 +156,10 @@ LEARNING = (
         "times in about 90 epochs.",
         "as printed",
         (
+            _DEFAULTS,
+            "tests/paper/test_training.py::test_every_layer_learns_at_the_same_rate",
             "tests/engine/test_schedule.py::test_the_printed_recipe_divides_by_ten_when_the_error_stalls",
-            "tests/engine/test_schedule.py::test_the_plateau_drops_three_times_at_most",
+            "tests/engine/test_train.py::test_a_validation_error_that_stalls_lowers_the_rate",
         ),
         in_2012="Switched by hand at noted epochs; conv1 and the biases had rates of their own: layer-params-145.cfg.",
         fields=(
@@ -155,8 +177,8 @@ LEARNING = (
         "P34",
         "§5",
         "Training took five to six days on two GTX 580 GPUs of 3 GB.",
-        "not reproducible here",
-        ("tests/paper/test_statements.py::test_what_cannot_be_reproduced_says_why",),
+        "no test can pin it",
+        (),
         note="It needs the GPUs of 2012; a run notes its own machine and images a second.",
     ),
 )

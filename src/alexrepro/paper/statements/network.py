@@ -5,6 +5,9 @@ from alexrepro.paper.statements.statement import Statement
 _TABLE = "tests/paper/test_network.py::test_each_layer_holds_what_the_table_says"
 _OWN = "tests/paper/test_network.py::test_stages_that_read_their_own_tower_are_conv2_conv4_and_conv5"
 _ORDER = "tests/paper/test_network.py::test_what_follows_each_stage_is_what_the_paper_says"
+_TEXT = "tests/paper/test_network.py::test_the_defaults_are_the_text_of_section_3"
+_SHOWN = "tests/paper/test_training.py::test_the_defaults_are_the_text_of_sections_2_and_4"
+_REFERENCE = "tests/engine/test_reference.py::test_three_updates_equal_those_of_numpy"  # the network a second time
 
 
 def _conv(name: str) -> tuple[str, ...]:
@@ -16,8 +19,8 @@ DATA = (
         "P1",
         "§1, §2",
         "ImageNet as a whole: more than 15 million labelled images in about 22,000 categories.",
-        "not reproducible here",
-        ("tests/paper/test_statements.py::test_what_cannot_be_reproduced_says_why",),
+        "no test can pin it",
+        (),
         note="The collection of autumn 2011 is no longer handed out; no number of it enters the code.",
     ),
     Statement(
@@ -27,8 +30,9 @@ DATA = (
         "150,000 for testing.",
         "as printed",
         (
-            "tests/paper/test_training.py::test_an_epoch_of_2012_has_10_010_updates_and_one_of_2010_has_9_855",
+            "tests/paper/test_network.py::test_each_layer_holds_what_the_table_says",
             "tests/paper/test_results.py::test_notes_of_the_2010_test_split_are_whole_counts_of_150_000_images",
+            "tests/data/test_sources.py::test_the_release_of_2012_is_known_by_its_1000_classes_and_the_photos_of_each_split",
         ),
         in_2012="1,261,406 training images in 2010 and 1,281,167 in 2012, whose test split has 100,000.",
         note="A store holds what was found; defects are listed, and tables give the number of images.",
@@ -39,8 +43,9 @@ DATA = (
         "Only the edition of 2010 has public test labels, so most experiments were done on it.",
         "as printed",
         (
-            "tests/recipes/test_catalogue.py::test_the_data_set_chooses_the_recipe",
             "tests/paper/test_results.py::test_the_two_runs_of_a_difference_share_its_split",
+            "tests/data/test_sources.py::test_labels_of_ilsvrc2010_are_its_ids_less_one",
+            "tests/data/test_sources.py::test_without_its_ground_truth_the_test_split_is_unlabelled",
         ),
         in_2012="The differences for normalization and pooling were noted on the validation split of 2012: "
         "layer-params-147.cfg, layer-params-148.cfg.",
@@ -50,14 +55,21 @@ DATA = (
         "§2",
         "Two measures: how often the label is not the first guess, and how often not among the first five.",
         "as printed",
-        ("tests/engine/test_evaluate.py::test_ranks_count_the_classes_ahead_of_the_true_one",),
+        (
+            "tests/engine/test_counting.py::test_counts_are_those_made_by_hand",
+            "tests/engine/test_counting.py::test_an_error_is_the_share_of_images_that_were_not_right",
+        ),
     ),
     Statement(
         "P5",
         "§2",
         "Images are scaled so that the shorter side has 256 pixels, then cut to the middle 256×256.",
         "as printed",
-        ("tests/data/test_decode.py::test_the_square_is_the_middle_of_the_resized_image",),
+        (
+            _SHOWN,
+            "tests/data/test_decode.py::test_an_odd_margin_is_rounded_down",
+            "tests/data/test_decode.py::test_the_square_is_the_middle_of_the_resized_image",
+        ),
         fields=("augmentation.square",),
         note="The text names neither filter nor encoding; see the row on resizing.",
     ),
@@ -66,7 +78,13 @@ DATA = (
         "§2",
         "The only other preparation is to subtract the training set's mean at each pixel; values stay raw.",
         "as printed",
-        ("tests/data/test_views.py::test_training_views_equal_the_reference",),
+        (
+            "tests/data/test_views.py::test_training_views_equal_the_reference",
+            "tests/data/test_views.py::test_testing_views_are_the_ten_views_minus_the_mean",
+            "tests/data/test_statistics.py::test_mean_image_equals_the_plain_mean",
+            _SHOWN,
+            _TEXT,
+        ),
         in_2012="The middle of the mean image is subtracted from every crop: convdata_jpeg.py.",
         fields=("augmentation.mean", "network.input_std"),
     ),
@@ -81,7 +99,9 @@ ARCHITECTURE = (
         "as printed",
         (
             "tests/paper/test_network.py::test_layers_stand_in_the_order_of_the_table",
+            _TABLE,
             "tests/paper/test_departures.py::test_the_gradient_is_the_mean_over_the_batch",
+            "tests/paper/test_departures.py::test_the_loss_is_the_mean_negative_log_of_the_true_classes_probability",
         ),
         fields=("network.stages",),
     ),
@@ -90,7 +110,7 @@ ARCHITECTURE = (
         "§3.5",
         "conv1: 96 kernels of 11×11×3, 4 pixels apart, on an input of 224×224×3.",
         "as printed",
-        (_TABLE,),
+        (_TABLE, "tests/paper/test_network.py::test_the_input_has_150_528_values"),
         fields=("network.input_px", *_conv("conv1")),
     ),
     Statement(
@@ -98,7 +118,7 @@ ARCHITECTURE = (
         "§3.5",
         "conv2: 256 kernels of 5×5×48 on the normalized and pooled maps of their own GPU.",
         "as printed",
-        (_TABLE, _OWN),
+        (_TABLE, _OWN, _ORDER),
         fields=_conv("conv2"),
     ),
     Statement(
@@ -138,7 +158,7 @@ ARCHITECTURE = (
         "§3.5",
         "A ReLU follows every layer with weights; the last has the softmax instead.",
         "as printed",
-        (_ORDER,),
+        (_ORDER, "tests/model/test_layers.py::test_an_operation_that_the_network_lacks_is_skipped"),
         fields=("network.response", "network.<stage>.order"),
     ),
     Statement(
@@ -147,7 +167,7 @@ ARCHITECTURE = (
         "Response normalization follows conv1 and conv2; pooling follows both of them and conv5; nothing of either "
         "kind stands between conv3, conv4 and conv5.",
         "as printed",
-        (_ORDER,),
+        (_ORDER, _REFERENCE),
         fields=("network.<stage>.order",),
     ),
     Statement(
@@ -156,7 +176,12 @@ ARCHITECTURE = (
         "Each response is divided by (k + α · sum of squares over n neighboring maps)^β, with k = 2, n = 5, α = "
         "10⁻⁴, β = 0.75; it comes after the ReLU, and windows span all maps of the layer.",
         "as printed",
-        ("tests/model/test_normalization.py::test_response_norm_equals_the_printed_formula",),
+        (
+            _ORDER,
+            "tests/model/test_normalization.py::test_the_printed_reading_crosses_the_seam_between_towers",
+            "tests/model/test_normalization.py::test_response_norm_equals_the_printed_formula",
+            _REFERENCE,
+        ),
         fields=(
             "network.norm.k",
             "network.norm.n",
@@ -187,6 +212,7 @@ COUNTS = (
             "tests/paper/test_network.py::test_there_are_60_965_224_parameters_which_print_as_60_million",
             "tests/paper/test_network.py::test_there_are_659_272_neurons_which_round_to_660_000",
             "tests/paper/test_network.py::test_a_view_takes_724_406_816_multiply_adds",
+            "tests/reports/experiments/test_claims.py::test_the_printed_neurons_are_not_what_the_count_rounds_to",
             "experiment parameters",
         ),
         note="Counted: 60,965,224 weights and biases, which round to 60 million, and 659,272 outputs of learned "

@@ -4,6 +4,10 @@ from alexrepro.paper.statements.statement import Statement
 
 _PLAN = "tests/data/test_plan.py"
 _VIEWS = "tests/data/test_views.py"
+_SHOWN = "tests/recipes/test_catalogue.py::test_the_views_as_run_are_those_of_convdata_jpeg"
+_SWITCHED_OFF = (
+    "tests/engine/test_train.py::test_a_schedule_that_switches_the_color_shift_off_trains_as_if_there_were_none"
+)
 _SCRIPT = "tests/recipes/test_catalogue.py::test_the_schedule_of_2012_has_the_epochs_of_the_notebook"
 
 SCHEDULE = (
@@ -12,7 +16,11 @@ SCHEDULE = (
         "layer-params-145.cfg",
         "Rates were divided by hand at noted epochs, and training was stopped in epoch 91.",
         "as run",
-        (_SCRIPT, "tests/engine/test_schedule.py::test_rates_follow_the_notebook"),
+        (
+            _SCRIPT,
+            "tests/recipes/test_catalogue.py::test_the_training_as_run_is_that_of_layer_params_145",
+            "tests/engine/test_schedule.py::test_rates_follow_the_notebook",
+        ),
         fields=("training.schedule.kind", "training.schedule.at", "training.epochs"),
         note="The counter was read at the moment of the change, so an epoch may be off by one.",
     ),
@@ -30,7 +38,11 @@ SCHEDULE = (
         "layer-params-145.cfg",
         "Biases have a rate of their own, at first twice that of the weights, and it does not fall with theirs.",
         "as run",
-        (_SCRIPT, "tests/recipes/test_catalogue.py::test_the_schedule_of_2010_has_the_epochs_of_its_notebook"),
+        (
+            "tests/recipes/test_conformance.py::test_a_network_of_2012_is_what_its_files_say",
+            _SCRIPT,
+            "tests/recipes/test_catalogue.py::test_the_schedule_of_2010_has_the_epochs_of_its_notebook",
+        ),
         in_2012="145-2010 ends with a tenth of it. What held before the end is inferred from run4.sh.",
         fields=("training.bias_rate", "training.rate", "training.schedule.at"),
     ),
@@ -39,7 +51,7 @@ SCHEDULE = (
         "layer-params-145.cfg",
         "The color shift is switched off for the last part of the training.",
         "as run",
-        (_SCRIPT, "tests/engine/test_schedule.py::test_rates_follow_the_notebook"),
+        (_SCRIPT, "tests/engine/test_schedule.py::test_rates_follow_the_notebook", _SWITCHED_OFF),
         fields=("training.schedule.at",),
     ),
 )
@@ -50,7 +62,7 @@ DATA = (
         "convdata_jpeg.py",
         "Images were kept as JPEG files of the finished 256×256 square; names of folders suggest quality 85.",
         "departs",
-        ("tests/data/test_decode.py::test_what_is_stored_is_read_back_into_the_given_array",),
+        ("tests/data/test_decode.py::test_a_stored_jpeg_has_the_tables_of_quality_95_and_halved_chroma",),
         note="A store has quality 95 or raw pixels. The notes suggest that the second compression cost over half a "
         "point.",
     ),
@@ -63,6 +75,7 @@ DATA = (
         (
             "tests/data/test_decode.py::test_shrinking_is_bilinear_and_enlarging_bicubic",
             "tests/data/test_decode.py::test_an_odd_margin_is_rounded_down",
+            "tests/data/test_decode.py::test_the_long_side_is_rounded_half_up",
         ),
         note="Antialiased bilinear when shrinking, bicubic when enlarging, margins rounded down; the manifest says so.",
     ),
@@ -71,7 +84,10 @@ DATA = (
         "convdata_jpeg.py",
         "Batch files come in one cyclic order and are never shuffled again.",
         "as run",
-        (f"{_PLAN}::test_the_2012_order_is_the_same_in_every_epoch",),
+        (
+            "tests/recipes/test_catalogue.py::test_the_training_as_run_is_that_of_layer_params_145",
+            f"{_PLAN}::test_the_2012_order_is_the_same_in_every_epoch",
+        ),
         fields=("training.reshuffles",),
         note="The text is silent; as-printed draws a new order each epoch.",
     ),
@@ -89,7 +105,7 @@ DATA = (
         "convdata_jpeg.py",
         "32 consecutive images share one crop and one mirror draw, so a batch has four of them.",
         "as run",
-        (f"{_PLAN}::test_thirty_two_consecutive_images_share_crop_and_mirror_but_not_color",),
+        (_SHOWN, f"{_PLAN}::test_thirty_two_consecutive_images_share_crop_and_mirror_but_not_color"),
         fields=("augmentation.shared_by",),
         note="The text is silent; as-printed draws for each image.",
     ),
@@ -108,6 +124,7 @@ DATA = (
         "mirrored.",
         "as run",
         (
+            _SHOWN,
             f"{_VIEWS}::test_training_views_equal_the_reference",
             f"{_VIEWS}::test_testing_views_are_the_ten_views_minus_the_mean",
         ),
@@ -119,7 +136,11 @@ DATA = (
         "The color shift is a tenth of the deviation along each principal component, times a Gaussian draw for each "
         "image.",
         "as run",
-        (f"{_VIEWS}::test_the_three_readings_of_lambda_differ_by_its_unit",),
+        (
+            f"{_VIEWS}::test_the_three_readings_of_lambda_differ_by_its_unit",
+            f"{_VIEWS}::test_training_views_equal_the_reference",
+            f"{_PLAN}::test_thirty_two_consecutive_images_share_crop_and_mirror_but_not_color",
+        ),
         in_2012="The stored deviations are not released; the author's tool of 2014 has some for 0-255 pixels.",
         fields=("augmentation.color_shift.reading", "augmentation.color_shift.std"),
         note="The components are computed from the training store.",
@@ -129,7 +150,12 @@ DATA = (
         "convdata_jpeg.py",
         "With the color shift the whole input is divided by 1.1; in testing, and once the shift is off, it is not.",
         "as run",
-        (f"{_VIEWS}::test_training_views_equal_the_reference",),
+        (
+            _SHOWN,
+            f"{_VIEWS}::test_training_views_equal_the_reference",
+            f"{_VIEWS}::test_testing_views_are_the_ten_views_minus_the_mean",
+            _SWITCHED_OFF,
+        ),
         fields=("augmentation.color_shift.divide_by",),
     ),
     Statement(
@@ -141,6 +167,7 @@ DATA = (
         (
             "tests/data/test_squares.py::test_padding_shows_the_whole_image_in_the_middle_of_a_canvas",
             f"{_VIEWS}::test_training_views_equal_the_reference",
+            "tests/recipes/test_siblings.py::test_145f_sees_whole_images_minus_one_number",
             "recipe net-145f",
         ),
         fields=("augmentation.square", "augmentation.mean"),

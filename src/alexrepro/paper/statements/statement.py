@@ -11,6 +11,7 @@ Status = Literal[
     "measured",  # this code has measured it; the note says what came of it
     "not run",  # this code can measure it and has not
     "not reproducible here",  # it needs what cannot be had; the note says what
+    "no test can pin it",  # nothing in this code could show it to be right or wrong; the note says why
 ]
 
 
@@ -20,8 +21,8 @@ class Statement:
 
     source: section of the paper or file of the released code. in_2012: what was run, with its file, where the paper's
     statement does not say it all. fields: dotted paths of a recipe that hold the choice; their values stand in the
-    recipes only, and `network.<stage>` means every stage. pins: what fails when the treatment changes, or measures it:
-    `tests/<file>.py::<test>`, `experiment <name>`, or `recipe <name>` of a recipe or a variation.
+    recipes only, and `network.<stage>` means every stage. pins: what fails when something that is said changes, or
+    measures it: `tests/<file>.py::<test>`, `experiment <name>`, or `recipe <name>` of a recipe or a variation.
     """
 
     id: str

@@ -12,8 +12,9 @@ TESTING = (
         "Dropout multiplies by a 0/1 mask in training and by a half otherwise; nothing is scaled up in training.",
         "as run",
         (
+            "tests/recipes/test_conformance.py::test_a_network_of_2012_is_what_its_files_say",
             "tests/model/test_layers.py::test_dropout_does_not_rescale_in_training_and_halves_in_testing",
-            "tests/model/test_layers.py::test_dropout_equals_its_formula_in_float64",
+            "tests/engine/test_reference.py::test_three_updates_equal_those_of_numpy",
         ),
         fields=("network.dropout", "network.dropout_scales"),
     ),
@@ -39,7 +40,10 @@ TESTING = (
         "layer_kernels.cu",
         "Classes that tie for the first place, or for the fifth, share the credit.",
         "departs",
-        ("tests/engine/test_evaluate.py::test_a_network_that_says_the_same_of_every_class_earns_nothing",),
+        (
+            "tests/engine/test_evaluate.py::test_a_network_that_says_the_same_of_every_class_earns_nothing",
+            "tests/engine/test_counting.py::test_counts_are_those_of_numpy_with_the_lower_class_first",
+        ),
         note="Among equals the lower number comes first, so that answers can be counted exactly.",
     ),
     Statement(
@@ -81,7 +85,11 @@ MORE_DATA = (
         "The sixth layer: 128 kernels of 3×3 in each tower on the pooled maps of both, with a ReLU and neither norm "
         "nor pooling.",
         "not run",
-        ("tests/recipes/test_siblings.py::test_parameters_are_those_of_the_layer_file", "recipe net-146-2012-2011"),
+        (
+            "tests/recipes/test_conformance.py::test_a_network_of_2012_is_what_its_files_say",
+            "tests/recipes/test_siblings.py::test_a_sixth_conv_layer_reads_the_pooled_maps_of_the_fifth",
+            "recipe net-146-2012-2011",
+        ),
         note="Its recipes can be trained on whatever data there are.",
     ),
     Statement(
@@ -91,7 +99,8 @@ MORE_DATA = (
         "again with a new last layer.",
         "not reproducible here",
         (
-            _MEMBERS,
+            "tests/recipes/test_siblings.py"
+            "::test_a_network_of_the_chain_begins_with_all_of_the_one_before_but_its_last_stages",
             "tests/engine/test_inherit.py::test_the_named_stages_begin_where_the_earlier_run_ended",
             "recipe net-146-2012-2011",
         ),
