@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from alexrepro.engine.evaluation import Evaluation
+from alexrepro.errors import Refusal
 from alexrepro.paper.results import TEST_2010
 from alexrepro.recipes.alexnet_2012 import AS_RUN_2010, AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
@@ -51,8 +52,12 @@ def is_measured(variation: Variation, evidence: Evidence) -> bool:
 
 
 def _tested(variation: Variation, base: Recipe, evidence: Evidence) -> list[Evaluation]:
-    """The evaluations of a variation of this base."""
-    found = evaluated(variation.of(base), evidence)
+    """The evaluations of a variation of this base; none where it does not fit it."""
+    try:
+        varied = variation.of(base)
+    except Refusal:
+        return []
+    found = evaluated(varied, evidence)
     return [e for e in found if e.views == variation.views] if variation.is_of_testing else found
 
 
