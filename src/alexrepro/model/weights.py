@@ -68,21 +68,27 @@ def checked(weights: Weights, path: Path) -> Weights:
         raise damaged(path, f"the mean image has the shape {tuple(weights.mean_image.shape)}")
     if weights.classes is not None and len(weights.classes) != weights.recipe.network.classes:
         raise damaged(path, f"it names {len(weights.classes)} classes for {weights.recipe.network.classes} outputs")
-    means = {} if weights.mean_image is None else {"mean_image": weights.mean_image}
-    for name, tensor in {**weights.tensors, **means}.items():
-        if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
-            raise damaged(path, f"{name} holds values that are not finite numbers")
-    tensors = {name: weights.tensors[name].float().contiguous() for name in wanted}
-    return replace(weights, tensors=tensors)
-
-
-def damaged(path: Path, what: str) -> Refusal:
-    """The refusal of a file that does not hold the weights it should."""
-    return Refusal(
-        f"{path} cannot be used: {what}.",
-        fix="Fetch or write it anew; the formats are in docs/how-to/use-known-weights.md.",
-        exit_code=Exit.BAD_DATA,
+    mean = None if weights.mean_image is None else _as_float32(weights.mean_image, "mean_image", path)
+    return replace(
+        weights, tensors={name: _as_float32(weights.tensors[name], name, path) for name in wanted}, mean_image=mean
     )
+
+
+def _as_float32(tensor: Tensor, name: str, path: Path) -> Tensor:
+    kind = "no numbers" if tensor.is_meta else str(tensor.dtype).removeprefix("torch.")
+    if tensor.is_meta or tensor.layout is not torch.strided or not tensor.is_floating_point():
+        raise damaged(path, f"{name} holds {kind}, not plain fractions")
+    found = tensor.detach().float().contiguous()
+    if not bool(found.isfinite().all()):
+        raise damaged(path, f"{name} holds values that are not finite numbers")
+    return found
+
+
+def damaged(
+    path: Path, what: str, *, fix: str = "Fetch or write it anew; the formats are in docs/how-to/use-known-weights.md."
+) -> Refusal:
+    """The refusal of a file that does not hold the weights it should."""
+    return Refusal(f"{path} cannot be used: {what}.", fix=fix, exit_code=Exit.BAD_DATA)
 
 
 def constant_mean(rgb: tuple[float, float, float]) -> Tensor:

@@ -87,10 +87,13 @@ def _changed_stages(stages: tuple[Any, ...], name: str, rest: str, new: Any, *, 
 
 
 def _type_of(value: Any, name: str) -> Any:
-    return _hints(type(value))[name]
+    kind: Any = type(value)
+    return _hints(kind)[name]
 
 
-_hints = cache(get_type_hints)
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _options(declared: Any) -> tuple[Any, ...]:
@@ -152,7 +155,7 @@ def _fitting(new: Any, option: Any, path: str) -> Any:
     return new if type(new) is option else _MISFIT
 
 
-def _part(new: dict[str, Any], option: type[Any], path: str) -> Any:
+def _part(new: dict[str, Any], option: Any, path: str) -> Any:
     """A dataclass with these fields, such as one line of a schedule."""
     hints = _hints(option)
     for name in new:

@@ -93,7 +93,16 @@ def from_toml(path: Path) -> Recipe:
     `network.stages` lists the stages in order; one that the paper lacks needs its fields in the file.
     Raises Refusal if the file is missing, is not TOML, or names an unknown field.
     """
-    table = _table_in(path)
+    return from_text(_text_of(path), path)
+
+
+def from_text(text: str, path: Path) -> Recipe:
+    """The same of a text that was read from a path, which names the recipe where the text does not."""
+    try:
+        table = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = str(error).replace("\n", " ")
+        raise Refusal(f"{path} is not TOML: {reason}.", fix="Write one `path = value` a line.") from None
     name, says = table.pop("name", path.stem), table.pop("says", f"read from {path.name}")
     check_name(name, says)
     network, parts = Network(), table.get("network")
@@ -144,10 +153,9 @@ def _changed(changes: Mapping[str, Any], **parts: Any) -> dict[str, Any]:
     return parts
 
 
-def _table_in(path: Path) -> dict[str, Any]:
-    """What a TOML file holds. Raises Refusal if it is missing or no TOML."""
+def _text_of(path: Path) -> str:
     try:
-        return tomllib.loads(read_text(path))
+        return read_text(path)
     except FileNotFoundError:
         raise Refusal(
             f"There is no recipe file {path}.", fix="List the named recipes with: alexrepro recipes list.",
@@ -160,9 +168,6 @@ def _table_in(path: Path) -> dict[str, Any]:
             f"The recipe file {path} cannot be read: {error.strerror}.", fix="Check the path.",
             exit_code=Exit.MISSING_INPUT,
         ) from None  # fmt: skip
-    except (ValueError, RecursionError) as error:
-        reason = str(error).replace("\n", " ")
-        raise Refusal(f"{path} is not TOML: {reason}.", fix="Write one `path = value` a line.") from None
 
 
 def _with_stages(network: Network, names: Any) -> Network:

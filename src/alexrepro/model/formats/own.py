@@ -5,15 +5,16 @@ The recipe and the names of the classes are in its header.
 
 import json
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from alexrepro.errors import Refusal
+from alexrepro.model.formats import torchvision
+from alexrepro.model.formats.state_dict import alexnet_in
 from alexrepro.model.weights import Weights, checked, damaged
-from alexrepro.recipes.recipe import Recipe, from_toml
+from alexrepro.recipes.recipe import Recipe, from_text
 
 MEAN = "mean_image"
 
@@ -28,21 +29,33 @@ def write(weights: Weights, path: Path) -> None:
 
 
 def read(path: Path) -> Weights:
-    """The weights in a file that `write` made. Raises Refusal for any other."""
+    """The weights in a file that `write` made, or of torchvision's alexnet. Raises Refusal for any other."""
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        recipe = _recipe(header["recipe"], path)
-        classes = tuple(map(str, json.loads(header["classes"]))) if "classes" in header else None
-    except KeyError:
+    except PermissionError:
+        raise
+    except Exception as error:  # a header makes the reader raise anything from SafetensorError to AttributeError
+        raise damaged(path, f"it is damaged ({str(error).splitlines()[0][:80]})") from None
+    if "recipe" not in header:
+        if not tensors.keys() >= {"conv1.weight", "conv1.bias"}:
+            return torchvision.from_tensors(alexnet_in(tensors, path), path)
         raise Refusal(
             f"{path} does not say which recipe its network has.",
             fix="Name the run folder that it comes from, or a file that `alexrepro convert` wrote.",
-        ) from None
-    except (SafetensorError, ValueError, TypeError) as error:
-        raise damaged(path, str(error)) from None
-    return checked(Weights(recipe, tensors, tensors.pop(MEAN, None), classes), path)
+        )
+    recipe = _recipe(header["recipe"], path)
+    return checked(Weights(recipe, tensors, tensors.pop(MEAN, None), _classes(header, path)), path)
+
+
+def _classes(header: dict[str, str], path: Path) -> tuple[str, ...] | None:
+    if "classes" not in header:
+        return None
+    try:
+        return tuple(map(str, json.loads(header["classes"])))
+    except (ValueError, TypeError, RecursionError):
+        raise damaged(path, "the names of its classes are no list") from None
 
 
 def logits(path: Path, views: Tensor) -> Tensor:
@@ -52,10 +65,7 @@ def logits(path: Path, views: Tensor) -> Tensor:
 
 
 def _recipe(text: str, path: Path) -> Recipe:
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "recipe.toml"
-        file.write_text(text, encoding="utf-8")
-        try:
-            return from_toml(file)
-        except Refusal as refusal:
-            raise damaged(path, f"its recipe is not one ({refusal.what})") from None
+    try:
+        return from_text(text, path)
+    except Refusal as refusal:
+        raise damaged(path, f"its recipe is not one ({refusal.what.rstrip('.')})") from None
