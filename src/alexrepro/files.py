@@ -21,6 +21,7 @@ MARKS = (  # the longer first: a mark of UTF-16 begins that of UTF-32
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+NO_FILE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a disk says that has no room for a file
 
 
@@ -68,6 +69,19 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file."""
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+@contextmanager
+def reading(path: Path, *, kind: str = "file", fix: str = "Check the path.") -> Iterator[None]:
+    """Have a path that leads to no file refused in two lines; other errors, as of permission, stay as they are."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_FILE:
+            raise
+        missing = error.errno == errno.ENOENT
+        what = f"There is no {kind} {path}." if missing else f"The {kind} {path} cannot be read: {error.strerror}."
+        raise Refusal(what, fix=fix, exit_code=Exit.MISSING_INPUT) from None
 
 
 def read_text(path: Path) -> str:

@@ -12,7 +12,7 @@ from alexrepro.cli.show import print_json
 
 def convert(
     weights: Annotated[
-        Path, typer.Argument(help="Run, checkpoint, .safetensors, .pth of torchvision's alexnet, or .caffemodel.")
+        Path, typer.Argument(help="Run, checkpoint, .safetensors, checkpoint of torchvision's alexnet, or .caffemodel.")
     ],
     to: Annotated[Path, typer.Option("--to", help="File to write: .safetensors, .pth or .onnx.", show_default=False)],
     mean: Annotated[

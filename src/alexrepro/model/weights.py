@@ -24,13 +24,14 @@ class Weights:
     """Float32 tensors on the CPU by `<stage>.weight` and `<stage>.bias`, and what belongs to them.
 
     mean_image: float32 (3, 256, 256), RGB, 0-255, which views are shown without; None where it is not known.
-    classes: a name for each output, or None.
+    classes: a name for each output, or None. wnids: what the outputs are called where they were trained, or None.
     """
 
     recipe: Recipe
     tensors: Mapping[str, Tensor]
     mean_image: Tensor | None = None
     classes: tuple[str, ...] | None = None
+    wnids: tuple[str, ...] | None = None
 
     def network(self) -> AlexNet:
         """The network with these weights."""
@@ -66,8 +67,9 @@ def checked(weights: Weights, path: Path) -> Weights:
     side_px = weights.recipe.augmentation.stored_px
     if weights.mean_image is not None and weights.mean_image.shape != (3, side_px, side_px):
         raise damaged(path, f"the mean image has the shape {tuple(weights.mean_image.shape)}")
-    if weights.classes is not None and len(weights.classes) != weights.recipe.network.classes:
-        raise damaged(path, f"it names {len(weights.classes)} classes for {weights.recipe.network.classes} outputs")
+    for names in filter(None, (weights.classes, weights.wnids)):
+        if len(names) != weights.recipe.network.classes:
+            raise damaged(path, f"it names {len(names)} classes for {weights.recipe.network.classes} outputs")
     mean = None if weights.mean_image is None else _as_float32(weights.mean_image, "mean_image", path)
     return replace(
         weights, tensors={name: _as_float32(weights.tensors[name], name, path) for name in wanted}, mean_image=mean

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from alexrepro.errors import Exit, Refusal
-from alexrepro.files import read_text
+from alexrepro.files import read_text, reading
 from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import Augmentation, Training
 from alexrepro.recipes.checks import check, check_name
@@ -93,7 +93,9 @@ def from_toml(path: Path) -> Recipe:
     `network.stages` lists the stages in order; one that the paper lacks needs its fields in the file.
     Raises Refusal if the file is missing, is not TOML, or names an unknown field.
     """
-    return from_text(_text_of(path), path)
+    with reading(path, kind="recipe file", fix="List the named recipes with: alexrepro recipes list."):
+        text = read_text(path)
+    return from_text(text, path)
 
 
 def from_text(text: str, path: Path) -> Recipe:
@@ -151,23 +153,6 @@ def _changed(changes: Mapping[str, Any], **parts: Any) -> dict[str, Any]:
             )
         parts[part] = changed(parts[part], rest, value, below=part)
     return parts
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return read_text(path)
-    except FileNotFoundError:
-        raise Refusal(
-            f"There is no recipe file {path}.", fix="List the named recipes with: alexrepro recipes list.",
-            exit_code=Exit.MISSING_INPUT,
-        ) from None  # fmt: skip
-    except PermissionError:
-        raise
-    except OSError as error:  # a folder, a name that is too long
-        raise Refusal(
-            f"The recipe file {path} cannot be read: {error.strerror}.", fix="Check the path.",
-            exit_code=Exit.MISSING_INPUT,
-        ) from None  # fmt: skip
 
 
 def _with_stages(network: Network, names: Any) -> Network:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexrepro.errors import Refusal
+from alexrepro.errors import Exit, Refusal
 from alexrepro.model.normalization import ResponseNorm
 from alexrepro.model.weights import Weights, extra
 from alexrepro.paper.network import Network, Norm, Operation, SameMapNorm, Size, Stage
@@ -111,8 +111,16 @@ def _departures(part: Any) -> set[str]:
 
 def logits(path: Path, views: Tensor) -> Tensor:
     """What the network in the file says of the views, by onnxruntime."""
-    session = extra("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return torch.from_numpy(session.run([OUTPUT], {INPUT: views.numpy()})[0])
+    runtime = extra("onnxruntime")
+    try:
+        session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        return torch.from_numpy(session.run([OUTPUT], {INPUT: views.numpy()})[0])
+    except Exception as error:  # its errors have no base of their own
+        raise Refusal(
+            f"onnxruntime cannot run the written file: {str(error).splitlines()[0][:120]}",
+            fix="Nothing was kept. Write it as .safetensors.",
+            exit_code=Exit.BAD_DATA,
+        ) from None
 
 
 def _kernels(graph: _Graph, network: Network, stage: Stage, size: Size, weights: Weights) -> None:

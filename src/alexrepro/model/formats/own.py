@@ -1,6 +1,6 @@
 """Our own file: safetensors with `<stage>.weight`, `<stage>.bias` and `mean_image`.
 
-The recipe and the names of the classes are in its header.
+The recipe, the names of the classes and their WNIDs are in its header.
 """
 
 import json
@@ -23,8 +23,9 @@ def write(weights: Weights, path: Path) -> None:
     """Write everything into one file."""
     means = {} if weights.mean_image is None else {MEAN: weights.mean_image}
     header = {"recipe": weights.recipe.to_toml()}
-    if weights.classes is not None:
-        header["classes"] = json.dumps(weights.classes, ensure_ascii=False)
+    for name, names in (("classes", weights.classes), ("wnids", weights.wnids)):
+        if names is not None:
+            header[name] = json.dumps(names, ensure_ascii=False)
     save_file({**weights.tensors, **means}, path, metadata=header)
 
 
@@ -46,14 +47,15 @@ def read(path: Path) -> Weights:
             fix="Name the run folder that it comes from, or a file that `alexrepro convert` wrote.",
         )
     recipe = _recipe(header["recipe"], path)
-    return checked(Weights(recipe, tensors, tensors.pop(MEAN, None), _classes(header, path)), path)
+    classes, wnids = (_names(header, name, path) for name in ("classes", "wnids"))
+    return checked(Weights(recipe, tensors, tensors.pop(MEAN, None), classes, wnids), path)
 
 
-def _classes(header: dict[str, str], path: Path) -> tuple[str, ...] | None:
-    if "classes" not in header:
+def _names(header: dict[str, str], name: str, path: Path) -> tuple[str, ...] | None:
+    if name not in header:
         return None
     try:
-        return tuple(map(str, json.loads(header["classes"])))
+        return tuple(map(str, json.loads(header[name])))
     except (ValueError, TypeError, RecursionError):
         raise damaged(path, "the names of its classes are no list") from None
 
