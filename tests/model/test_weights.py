@@ -24,7 +24,10 @@ ODD = {
     "conv9.weight belongs to no stage": {"conv9.weight": torch.zeros(1)},
     "conv1.bias has the shape": {"conv1.bias": torch.zeros(13)},
     "fc8.bias holds values that are not finite": {"fc8.bias": torch.full((20,), torch.nan)},
-    "fc8.bias holds values that are not finite numbers": {"fc8.bias": torch.zeros(20, dtype=torch.int64)},
+    "fc8.bias holds int64 values": {"fc8.bias": torch.zeros(20, dtype=torch.int64)},
+    "fc8.bias holds sparse_coo values": {"fc8.bias": torch.zeros(20).to_sparse()},
+    "fc8.bias holds no values": {"fc8.bias": torch.zeros(20, device="meta")},
+    "conv1.bias holds values that are not finite": {"conv1.bias": torch.full((12,), 1e300, dtype=torch.float64)},
 }
 
 
@@ -34,6 +37,13 @@ def test_a_tensor_that_does_not_fit_is_named(tensors: dict[str, Tensor], what: s
         checked(Weights(TINY, {**tensors, **ODD[what]}), Path("odd.file"))
 
     assert caught.value.exit_code == Exit.BAD_DATA
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn])
+def test_floating_point_numbers_of_any_size_become_float32(tensors: dict[str, Tensor], dtype: torch.dtype) -> None:
+    found = checked(Weights(TINY, {**tensors, "fc8.bias": torch.ones(20).to(dtype)}), Path("odd.file"))
+
+    assert torch.equal(found.tensors["fc8.bias"], torch.ones(20))
 
 
 def test_a_missing_tensor_is_named(tensors: dict[str, Tensor]) -> None:

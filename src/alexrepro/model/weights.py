@@ -77,9 +77,9 @@ def checked(weights: Weights, path: Path) -> Weights:
 
 
 def _as_float32(tensor: Tensor, name: str, path: Path) -> Tensor:
-    kind = "no numbers" if tensor.is_meta else str(tensor.dtype).removeprefix("torch.")
     if tensor.is_meta or tensor.layout is not torch.strided or not tensor.is_floating_point():
-        raise damaged(path, f"{name} holds {kind}, not plain fractions")
+        kind = "no" if tensor.is_meta else str(tensor.dtype if tensor.layout is torch.strided else tensor.layout)
+        raise damaged(path, f"{name} holds {kind.removeprefix('torch.')} values, not floating-point numbers")
     found = tensor.detach().float().contiguous()
     if not bool(found.isfinite().all()):
         raise damaged(path, f"{name} holds values that are not finite numbers")

@@ -113,7 +113,9 @@ def logits(path: Path, views: Tensor) -> Tensor:
     """What the network in the file says of the views, by onnxruntime."""
     runtime = extra("onnxruntime")
     try:
-        session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        options = runtime.SessionOptions()
+        options.log_severity_level = 4  # its warnings would go to stderr in colors
+        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         return torch.from_numpy(session.run([OUTPUT], {INPUT: views.numpy()})[0])
     except Exception as error:  # its errors have no base of their own
         raise Refusal(
