@@ -171,6 +171,10 @@ HOSTILE_MANIFESTS = {
     "number for a file": shard(file=5),
     "a file elsewhere": shard(file="../../../../../../etc/passwd"),
     "an endless file": shard(file="/dev/zero"),
+    "a data set elsewhere": replace(SOUND, dataset="../../..").text(),
+    "a data set above": replace(SOUND, dataset="..").text(),
+    "a data set without a name": replace(SOUND, dataset="").text(),
+    "a split elsewhere": replace(SOUND, split="/elsewhere").text(),
     "statistics elsewhere": replace(SOUND, sha256={"/dev/zero": "0"}).text(),
 }  # fmt: skip
 

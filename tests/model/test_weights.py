@@ -1,5 +1,6 @@
 """Weights from anywhere are checked against their recipe before they are used."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from alexrepro.errors import Exit, Refusal
+from alexrepro.model import formats
 from alexrepro.model.alexnet import build
 from alexrepro.model.formats import own
 from alexrepro.model.weights import Weights, checked
 from alexrepro.recipes.catalogue import TINY
+
+from ..disks import small_disk
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +81,16 @@ def test_a_checkpoint_alone_does_not_say_its_recipe(tensors: dict[str, Tensor], 
 
     with pytest.raises(Refusal, match="which recipe"):
         own.read(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".onnx"])
+def test_a_full_disk_is_an_error_of_the_disk_and_leaves_nothing(
+    tensors: dict[str, Tensor], tmp_path: Path, ending: str
+) -> None:
+    pytest.importorskip("onnx")
+    with small_disk(tmp_path / "disk", 64 * 1024) as disk:
+        with pytest.raises(OSError, match="No space left") as caught:
+            formats.write(Weights(TINY, tensors), disk / f"net{ending}", lrn="op")
+
+        assert caught.value.errno == errno.ENOSPC
+        assert list(disk.iterdir()) == []

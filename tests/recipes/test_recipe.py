@@ -120,7 +120,7 @@ ODD_FILES = {
         'training.schedule.kind = "script"\ntraining.schedule.at = [{epoch = 1, rte = 0.1}]', "did you mean 'rate'"
     ),
     "a kind that is a list": ("training.schedule.kind = [1]", "is not one of decay, plateau, script"),
-    "another part": ("trainig.rate = 3", "did you mean training"),
+    "another part": ("train.rate = 3", "did you mean training"),
     "an escape code": ('"a\\u001b[31m".b = 3', r"no part 'a\\x1b"),
 }  # fmt: skip
 

@@ -80,8 +80,7 @@ def ablate(
         machine=_machine(device, shown=len(images) * recipe.training.epochs * len(trials) * seeds),
     )  # fmt: skip
     measured = measured_of(recipe, gather(runs), store=test.manifest.digest)
-    asked = {variation.name: e for variation, e in zip(chosen, found[1:], strict=True)}
-    table = delta_table(found[0], measured | asked, name=f"ablations-{recipe.name}-{recipe.digest}")
+    table = delta_table(found[0], measured, name=f"ablations-{recipe.name}-{recipe.digest}")
     _print(table, table.save(out), json)
 
 

@@ -135,7 +135,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _is_sound(manifest: Manifest) -> bool:
-    """Whether the values that are reckoned and opened with are of their kinds; no file lies outside the store."""
+    """Whether the values that are reckoned and opened with are of their kinds; no name leads to another folder."""
     shards, counts = manifest.shards, [shard.images for shard in manifest.shards]
     files = [*manifest.sha256, *(shard.file for shard in shards)]
     texts = [manifest.dataset, manifest.split, manifest.labels_sha256, *manifest.classes, *manifest.class_names]
@@ -148,6 +148,7 @@ def _is_sound(manifest: Manifest) -> bool:
         and 0 < manifest.side_px <= STORED_PX
         and manifest.square in get_args(Fit)
         and all(PLAIN_NAME.fullmatch(file) for file in files)
+        and all(name not in {"", ".."} and Path(name).name == name for name in (manifest.dataset, manifest.split))
     )
 
 

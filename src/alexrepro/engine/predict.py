@@ -53,6 +53,8 @@ def open_weights(path: Path, *, stores: Path, mean: Path | None = None) -> Weigh
     The classes of a run have the names that a store of its data set under `stores` gives them, or else its WNIDs.
     Raises Refusal if there are no weights at the path or they cannot be used.
     """
+    with reading(path):
+        path.stat()
     run = _run_around(path)
     if run is None:
         return formats.read(path, mean=mean)
@@ -97,9 +99,9 @@ def _most_probable(probabilities: Tensor, names: Sequence[str] | None) -> tuple[
 
 def _square(file: Path, augmentation: Augmentation) -> Tensor:
     """The photograph as the network's training images were stored: uint8 (1, 3, 256, 256)."""
-    if file.is_char_device() or file.is_block_device():  # /dev/zero never ends
-        raise Refusal(f"{file} is a device, not an image.", fix="Name image files.", exit_code=Exit.MISSING_INPUT)
     with reading(file, kind="image"):
+        if file.is_char_device() or file.is_block_device():  # /dev/zero never ends
+            raise Refusal(f"{file} is a device, not an image.", fix="Name image files.", exit_code=Exit.MISSING_INPUT)
         content = file.read_bytes()
     try:
         pixels = decode(content).pixels

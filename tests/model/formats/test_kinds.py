@@ -101,7 +101,10 @@ def test_a_file_of_no_kind_is_wrong_usage(tmp_path: Path) -> None:
     assert caught.value.exit_code == Exit.USAGE
 
 
-@pytest.mark.parametrize(("name", "what"), [("absent.pth", "There is no file"), (".", "is a folder, not a file")])
+ODD_PATHS = [("absent.pth", "There is no file"), (".", "is a folder or a device"), ("x" * 300, "cannot be read")]
+
+
+@pytest.mark.parametrize(("name", "what"), ODD_PATHS)
 def test_a_path_without_a_file_is_missing_input(tmp_path: Path, name: str, what: str) -> None:
     with pytest.raises(Refusal, match=what) as caught:
         formats.read(tmp_path / name)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from alexrepro.errors import Exit, Refusal
-from alexrepro.files import write_whole
+from alexrepro.files import reading, write_whole
 from alexrepro.model.formats import caffe, onnx, own, torchvision
 from alexrepro.model.formats.kinds import kind_of
 from alexrepro.model.weights import Weights
@@ -47,9 +47,11 @@ def read(path: Path, *, mean: Path | None = None) -> Weights:
     Raises Refusal if the file is missing, of no known kind, or does not hold a network that is known here.
     """
     for needed in filter(None, (path, mean)):
+        with reading(needed):
+            needed.stat()
         if not needed.is_file():
-            what = f"{needed} is a folder, not a file" if needed.is_dir() else f"There is no file {needed}"
-            raise Refusal(f"{what}.", fix="Check the path.", exit_code=Exit.MISSING_INPUT)
+            what = f"{needed} is a folder or a device, not a file."
+            raise Refusal(what, fix="Check the path.", exit_code=Exit.MISSING_INPUT)
     kind = kind_of(path)
     if mean is not None and kind != "caffe":
         raise Refusal(

@@ -94,12 +94,13 @@ def read_mean(path: Path) -> Tensor:
 def _numpy_mean(path: Path) -> Tensor:
     """The array in a file of NumPy; one that holds several arrays by name, as .npz does, must hold a single one."""
     try:
-        found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.lib.npyio.NpzFile):
-            names = found.files
-            if len(names) != 1:
-                raise damaged(path, f"it holds {len(names)} arrays ({', '.join(names)[:80]}), and a mean is one")
-            found = found[names[0]]
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+            if isinstance(found, np.lib.npyio.NpzFile):
+                names = found.files
+                if len(names) != 1:
+                    raise damaged(path, f"it holds {len(names)} arrays ({', '.join(names)[:80]}), and a mean is one")
+                found = found[names[0]]
         return torch.from_numpy(found.astype(np.float32))
     except (PermissionError, Refusal):
         raise

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from alexrepro.errors import Refusal
@@ -26,7 +26,7 @@ def write(weights: Weights, path: Path) -> None:
     for name, names in (("classes", weights.classes), ("wnids", weights.wnids)):
         if names is not None:
             header[name] = json.dumps(names, ensure_ascii=False)
-    save_file({**weights.tensors, **means}, path, metadata=header)
+    path.write_bytes(save({**weights.tensors, **means}, metadata=header))
 
 
 def read(path: Path) -> Weights:

@@ -2,6 +2,7 @@
 
 import argparse
 import codecs
+import io
 import pathlib
 import re
 import warnings
@@ -81,7 +82,9 @@ def imagenet_names(classes: int) -> tuple[str, ...] | None:
 def write(weights: Weights, path: Path) -> None:
     """Write a state dict that torchvision's alexnet loads. Raises Refusal if the network is another one."""
     _check(weights.recipe)
-    torch.save({theirs: weights.tensors[name].clone() for name, theirs in NAMES.items()}, path)
+    content = io.BytesIO()  # torch tells of a full disk by a RuntimeError
+    torch.save({theirs: weights.tensors[name].clone() for name, theirs in NAMES.items()}, content)
+    path.write_bytes(content.getbuffer())
 
 
 def logits(path: Path, views: Tensor) -> Tensor:
