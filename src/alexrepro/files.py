@@ -24,6 +24,7 @@ MARKS = (  # the longer first: a mark of UTF-16 begins that of UTF-32
 )
 NAME = re.compile(r"[^\s./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*")
 MOST_NAME_BYTES, SHOWN_CHARACTERS = 200, 60  # of the 255 of a file system, as digests and times are added
+NO_FILE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a disk says that has no room for a file
 
 
@@ -97,6 +98,19 @@ def plain_name(name: str, *, of: str, most_bytes: int = MOST_NAME_BYTES) -> str:
         fix=f"Use at most {most_bytes} bytes without slashes, backslashes or control characters, "
         "and no dot or space at the beginning.",
     )
+
+
+@contextmanager
+def reading(path: Path, *, kind: str = "file", fix: str = "Check the path.") -> Iterator[None]:
+    """Have a path that leads to no file refused in two lines; other errors, as of permission, stay as they are."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_FILE:
+            raise
+        missing = error.errno == errno.ENOENT
+        what = f"There is no {kind} {path}." if missing else f"The {kind} {path} cannot be read: {error.strerror}."
+        raise Refusal(what, fix=fix, exit_code=Exit.MISSING_INPUT) from None
 
 
 def read_text(path: Path) -> str:

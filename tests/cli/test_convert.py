@@ -2,6 +2,7 @@
 
 import io
 import json
+import pickle
 import struct
 import sys
 from collections.abc import Callable, Mapping
@@ -191,6 +192,47 @@ def test_a_mean_of_three_numbers_is_blue_green_red(tensors: Tensors, tmp_path: P
     assert mean[:, 0, 0].tolist() == [123, 117, 104] == mean[:, 255, 255].tolist()
 
 
+def npz(path: Path, **arrays: Array) -> None:
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def test_a_single_array_in_an_npz_is_a_mean_too(tensors: Tensors, tmp_path: Path) -> None:
+    (tmp_path / "net.caffemodel").write_bytes(caffemodel(tensors, ORDERS["CaffeNet"], "layer"))
+    npz(tmp_path / "mean.npy", mean=np.full((3, 256, 256), 110, np.float32))
+
+    done = alexrepro(
+        "convert", tmp_path / "net.caffemodel", "--mean", tmp_path / "mean.npy", "--to", tmp_path / "n.safetensors"
+    )
+
+    assert done[0] == 0
+
+
+ODD_MEANS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "two arrays": (lambda path: npz(path, a=np.ones(3), b=np.ones(3)), "it holds 2 arrays (a, b)"),
+    "objects": (lambda path: path.write_bytes(pickle.dumps([1])), "it is no array of numbers"),
+    "words": (lambda path: np.save(path, np.array(["a", "b"])), "it is no array of numbers"),
+    "a cut archive": (lambda path: path.write_bytes(b"PK\x03\x04 and no more"), "it is no array of numbers"),
+    "nothing": (lambda path: path.write_bytes(b""), "it is no array of numbers"),
+    "NaN": (lambda path: np.save(path, np.full(3, np.nan)), "not finite"),
+    "another shape": (lambda path: np.save(path, np.ones((3, 8, 8))), "a mean is (3, 256, 256) or (3,)"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_MEANS)
+def test_an_odd_mean_is_bad_data(tensors: Tensors, tmp_path: Path, kind: str) -> None:
+    write, what = ODD_MEANS[kind]
+    (tmp_path / "net.caffemodel").write_bytes(caffemodel(tensors, ORDERS["CaffeNet"], "layer"))
+    write(tmp_path / "mean.npy")
+
+    code, _, errors = alexrepro(
+        "convert", tmp_path / "net.caffemodel", "--mean", tmp_path / "mean.npy", "--to", tmp_path / "n.safetensors"
+    )
+
+    assert (code, len(errors.splitlines())) == (65, 2)
+    assert what in errors
+
+
 def test_without_a_mean_a_file_is_written_but_nothing_predicted(
     tensors: Tensors, photograph: Path, tmp_path: Path
 ) -> None:
@@ -208,12 +250,24 @@ def spoiled(tensors: Tensors, name: str, weight: Array) -> bytes:
     return caffemodel({**tensors, name: (weight, tensors[name][1])}, ORDERS["CaffeNet"], "layer")
 
 
+def even_window(tensors: Tensors) -> bytes:
+    odd, even = (plain(1, size) + single(2, 0.02) for size in (5, 4))
+    return caffemodel(tensors, ORDERS["CaffeNet"], "layer").replace(odd, even)
+
+
+def odd_maps(tensors: Tensors) -> bytes:
+    weight, bias = tensors["conv2"]
+    return caffemodel({**tensors, "conv2": (weight[:15], bias[:15])}, ORDERS["CaffeNet"], "layer")
+
+
 HOSTILE: dict[str, tuple[str, Callable[[Tensors], bytes]]] = {
     "truncated": (".caffemodel", lambda t: caffemodel(t, ORDERS["CaffeNet"], "layer")[:-100]),
     "text": (".caffemodel", lambda _: b"<html>not found</html>"),
     "empty": (".caffemodel", lambda _: b""),
     "another network": (".caffemodel", lambda _: layer("conv1", ("Convolution", 4), b"", "layer")),
     "wrong kernel": (".caffemodel", lambda t: spoiled(t, "conv2", np.zeros((16, 8, 3, 3), np.float32))),
+    "an even window": (".caffemodel", even_window),
+    "maps that do not divide": (".caffemodel", odd_maps),
     "wrong inputs": (".caffemodel", lambda t: spoiled(t, "fc7", np.zeros((32, 31), np.float32))),
     "not finite": (".caffemodel", lambda t: spoiled(t, "fc8", np.full((10, 32), np.nan, np.float32))),
     "safetensors of another length": (".safetensors", lambda _: struct.pack("<Q", 2**40) + b"{}"),

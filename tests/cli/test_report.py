@@ -91,6 +91,17 @@ def test_an_unknown_report_is_refused_before_anything_is_written(tmp_path: Path)
     assert not (tmp_path / "reports").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "what"), [("table-7", "There is no report table-7"), ("table-1", "--page writes a page of all reports")]
+)
+def test_a_name_beside_the_page_is_refused(tmp_path: Path, name: str, what: str) -> None:
+    result = CliRunner().invoke(app, [name, "--page", "--out", str(tmp_path / "reports")])
+
+    assert isinstance(result.exception, Refusal)
+    assert what in result.exception.what
+    assert not (tmp_path / "reports").exists()
+
+
 def test_help_needs_neither_torch_nor_pandas() -> None:
     code = "import sys, alexrepro.cli.report; print({'torch', 'pandas', 'scipy'} & set(sys.modules))"
 

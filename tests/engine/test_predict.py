@@ -1,5 +1,6 @@
 """What a run predicts of a photograph, and that it predicts the same once it is converted."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,6 +86,12 @@ def test_an_earlier_checkpoint_can_be_named(run: Path, tmp_path: Path) -> None:
     assert torch.equal(weights.tensors["fc6.weight"], build(TINY.network, seed=1).named_kernels()["fc6.weight"])
 
 
+def test_a_converted_run_still_has_the_wnids_of_its_classes(run: Path, tmp_path: Path) -> None:
+    formats.write(open_weights(run, stores=tmp_path), tmp_path / "run.safetensors", lrn="op")
+
+    assert open_weights(tmp_path / "run.safetensors", stores=tmp_path).wnids == CLASSES
+
+
 def test_guesses_are_in_order_and_bear_the_names_of_their_classes(
     run: Path, photograph: Path, tmp_path: Path, machine: Machine
 ) -> None:
@@ -130,11 +137,21 @@ def test_names_must_be_as_many_as_outputs(run: Path, tmp_path: Path) -> None:
         open_weights(run, stores=tmp_path).named(("a", "b", "c"))
 
 
-@pytest.mark.parametrize(("name", "code"), [("absent.jpg", Exit.MISSING_INPUT), ("text.jpg", Exit.BAD_DATA)])
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("absent.jpg", Exit.MISSING_INPUT), ("*.jpg", Exit.MISSING_INPUT), ("-", Exit.MISSING_INPUT),
+        ("folder", Exit.MISSING_INPUT), ("loop.jpg", Exit.MISSING_INPUT), ("x" * 300, Exit.MISSING_INPUT),
+        ("zeros", Exit.MISSING_INPUT), ("text.jpg", Exit.BAD_DATA),
+    ],
+)  # fmt: skip
 def test_a_file_that_is_no_image_is_named(run: Path, tmp_path: Path, machine: Machine, name: str, code: Exit) -> None:
     (tmp_path / "text.jpg").write_text("not a picture")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    (tmp_path / "zeros").symlink_to("/dev/zero")
 
-    with pytest.raises(Refusal, match=name.replace(".", r"\.")) as caught:
+    with pytest.raises(Refusal, match=re.escape(name)) as caught:
         predict(open_weights(run, stores=tmp_path), [tmp_path / name], views="centre", machine=machine)
 
     assert caught.value.exit_code == code

@@ -1,5 +1,6 @@
 """Weights from anywhere are checked against their recipe before they are used."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from alexrepro.errors import Exit, Refusal
+from alexrepro.model import formats
 from alexrepro.model.alexnet import build
 from alexrepro.model.formats import own
 from alexrepro.model.weights import Weights, checked
 from alexrepro.recipes.catalogue import TINY
+
+from ..disks import small_disk
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +28,10 @@ ODD = {
     "conv9.weight belongs to no stage": {"conv9.weight": torch.zeros(1)},
     "conv1.bias has the shape": {"conv1.bias": torch.zeros(13)},
     "fc8.bias holds values that are not finite": {"fc8.bias": torch.full((20,), torch.nan)},
-    "fc8.bias holds values that are not finite numbers": {"fc8.bias": torch.zeros(20, dtype=torch.int64)},
+    "fc8.bias holds int64 values": {"fc8.bias": torch.zeros(20, dtype=torch.int64)},
+    "fc8.bias holds sparse_coo values": {"fc8.bias": torch.zeros(20).to_sparse()},
+    "fc8.bias holds no values": {"fc8.bias": torch.zeros(20, device="meta")},
+    "conv1.bias holds values that are not finite": {"conv1.bias": torch.full((12,), 1e300, dtype=torch.float64)},
 }
 
 
@@ -34,6 +41,13 @@ def test_a_tensor_that_does_not_fit_is_named(tensors: dict[str, Tensor], what: s
         checked(Weights(TINY, {**tensors, **ODD[what]}), Path("odd.file"))
 
     assert caught.value.exit_code == Exit.BAD_DATA
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn])
+def test_floating_point_numbers_of_any_size_become_float32(tensors: dict[str, Tensor], dtype: torch.dtype) -> None:
+    found = checked(Weights(TINY, {**tensors, "fc8.bias": torch.ones(20).to(dtype)}), Path("odd.file"))
+
+    assert torch.equal(found.tensors["fc8.bias"], torch.ones(20))
 
 
 def test_a_missing_tensor_is_named(tensors: dict[str, Tensor]) -> None:
@@ -67,3 +81,16 @@ def test_a_checkpoint_alone_does_not_say_its_recipe(tensors: dict[str, Tensor], 
 
     with pytest.raises(Refusal, match="which recipe"):
         own.read(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".onnx"])
+def test_a_full_disk_is_an_error_of_the_disk_and_leaves_nothing(
+    tensors: dict[str, Tensor], tmp_path: Path, ending: str
+) -> None:
+    pytest.importorskip("onnx")
+    with small_disk(tmp_path / "disk", 64 * 1024) as disk:
+        with pytest.raises(OSError, match="No space left") as caught:
+            formats.write(Weights(TINY, tensors), disk / f"net{ending}", lrn="op")
+
+        assert caught.value.errno == errno.ENOSPC
+        assert list(disk.iterdir()) == []

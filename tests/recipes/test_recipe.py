@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from alexrepro.errors import Exit, Refusal
 from alexrepro.paper.network import Norm
 from alexrepro.paper.training import At, Plateau, Script
-from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2010, AS_RUN_2012
+from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.catalogue import CATALOGUE
 from alexrepro.recipes.recipe import Recipe, differences, from_toml, parse_changes
 
@@ -25,12 +25,13 @@ lines = st.builds(
     color_shift=st.none() | st.booleans(),
     stages=st.sampled_from([(), ("conv1",), ("conv1", "fc8")]),
 )
+scripts = st.lists(lines, max_size=3).map(lambda found: tuple(sorted(found, key=lambda line: line.epoch)))
 CHANGES = st.fixed_dictionaries(
     {},
     optional={
         "training.rate": rates,
         "training.batch": st.integers(1, 4096),
-        "training.schedule": st.builds(Plateau, drops=st.integers(0, 9)) | st.builds(Script, st.tuples(lines, lines)),
+        "training.schedule": st.builds(Plateau, drops=st.integers(0, 9)) | st.builds(Script, scripts),
         "network.norm": st.none() | st.builds(Norm, alpha=rates, per_tower=st.booleans()),
         "network.conv2.bias": rates,
         "network.conv4": st.none(),
@@ -99,6 +100,63 @@ def test_a_file_that_is_not_toml_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(Refusal, match="is not TOML"):
         from_toml(file)
+
+
+ODD_FILES = {
+    "a number for a part": ("network = 3", "network is a whole part"),
+    "a number for stages": ("network.stages = 3", "a list of names"),
+    "lists for stages": ('network.stages = [["x"]]', "a list of names"),
+    "no stages": ("network.stages = []", "have different names"),
+    "a path for a name": ('name = "../x"', "name must"),
+    "a number for a name": ("name = 3", "name must"),
+    "a date": ("training.rate = 1979-05-27", "it must be float"),
+    "digits": (f"training.rate = {'9' * 5000}", "is not TOML"),
+    "a long number": (f"training.batch = 0x{'f' * 5000}", "too long to print does not fit"),
+    "brackets": (f"training.batch = {'[' * 5000}", "is not TOML"),
+    "a line without its epoch": (
+        'training.schedule.kind = "script"\ntraining.schedule.at = [{rate = 0.1}]', "lacks 'epoch'"
+    ),
+    "a line with another field": (
+        'training.schedule.kind = "script"\ntraining.schedule.at = [{epoch = 1, rte = 0.1}]', "did you mean 'rate'"
+    ),
+    "a kind that is a list": ("training.schedule.kind = [1]", "is not one of decay, plateau, script"),
+    "another part": ("train.rate = 3", "did you mean training"),
+    "an escape code": ('"a\\u001b[31m".b = 3', r"no part 'a\\x1b"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ODD_FILES)
+def test_a_file_that_makes_no_recipe_is_refused_with_the_reason(tmp_path: Path, kind: str) -> None:
+    content, reason = ODD_FILES[kind]
+    (tmp_path / "odd.toml").write_text(content)
+
+    with pytest.raises(Refusal, match=reason):
+        from_toml(tmp_path / "odd.toml")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+def test_a_file_of_any_editor_is_read(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "mine.toml").write_bytes('says = "größer"\r\ntraining.rate = 0.5\r\n'.encode(encoding))
+
+    recipe = from_toml(tmp_path / "mine.toml")
+
+    assert (recipe.says, recipe.training.rate) == ("größer", 0.5)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 300])
+def test_a_folder_or_a_name_too_long_is_no_file(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Refusal, match="cannot be read") as caught:
+        from_toml(tmp_path / name)
+
+    assert caught.value.exit_code == Exit.MISSING_INPUT
+
+
+def test_the_advice_after_an_unknown_field_prints_that_field() -> None:
+    with pytest.raises(Refusal) as caught:
+        AS_RUN_2012.but({"network.dropot": 0.25})
+
+    assert caught.value.fix.endswith("alexrepro recipes show as-run-2012 --toml.")
+    assert "network.dropout = " in AS_RUN_2012.to_toml()
 
 
 def test_unknown_stages_in_a_file_are_refused(tmp_path: Path) -> None:
@@ -223,34 +281,6 @@ def test_recipes_of_the_catalogue_have_different_digests() -> None:
 
 def test_digests_are_the_same_in_every_python_process() -> None:
     assert digests(hash_seed="1") == digests(hash_seed="2")
-
-
-def test_a_shortened_schedule_keeps_each_lines_share_of_the_way() -> None:
-    short = AS_RUN_2012.shortened(9)
-    long_lines, short_lines = (AS_RUN_2012.training.schedule, short.training.schedule)
-    assert isinstance(long_lines, Script)
-    assert isinstance(short_lines, Script)
-
-    shares = [
-        (a.epoch - 1) / 90 - (b.epoch - 1) / 9 for a, b in zip(long_lines.at, short_lines.at, strict=True)
-    ]  # fmt: skip
-
-    assert short.training.epochs == 9
-    assert max(map(abs, shares)) <= 0.5 / 9  # an epoch is rounded to the nearest whole one
-
-
-def test_a_shortened_schedule_keeps_its_rates_and_stages() -> None:
-    short = AS_RUN_2010.shortened(10).training.schedule
-    assert isinstance(short, Script)
-    assert isinstance(AS_RUN_2010.training.schedule, Script)
-
-    kept = [(line.rate, line.bias_rate, line.color_shift, line.stages) for line in short.at]
-
-    assert kept == [(n.rate, n.bias_rate, n.color_shift, n.stages) for n in AS_RUN_2010.training.schedule.at]
-
-
-def test_shortening_a_plateau_changes_the_epochs_only() -> None:
-    assert list(differences(AS_PRINTED, AS_PRINTED.shortened(9))) == ["training.epochs"]
 
 
 def test_shortening_to_the_same_length_changes_nothing() -> None:

@@ -53,7 +53,8 @@ def ablate(
 
     Without arguments, lists what can be varied and the printed number each variation tests. With names, trains what
     is missing, tests base and variations over ten views on the test split (else the validation split) of the data
-    set, and writes OUT/ablations.{csv,parquet,md,tex,json}.
+    set, and writes OUT/ablations-<recipe>-<digest>.{csv,parquet,md,tex,json}, which also holds the variations of the
+    same recipe that were measured before.
 
     Example:  alexrepro ablate without-conv3 tanh --seeds 3
     """
@@ -63,7 +64,9 @@ def ablate(
     chosen = [find_variation(name) for name in dict.fromkeys(variations)]
 
     from alexrepro.engine.ablate import ablate as core
+    from alexrepro.reports.ablated import measured_of
     from alexrepro.reports.deltas import delta_table
+    from alexrepro.reports.evidence import gather
 
     images = training_store(store, stores=stores)
     manifest = images.manifest
@@ -76,7 +79,8 @@ def ablate(
         seeds=range(seeds), allow_flat_loss=allow_flat_loss,
         machine=_machine(device, shown=len(images) * recipe.training.epochs * len(trials) * seeds),
     )  # fmt: skip
-    table = delta_table(found[0], {variation.name: e for variation, e in zip(chosen, found[1:], strict=True)})
+    measured = measured_of(recipe, gather(runs), store=test.manifest.digest)
+    table = delta_table(found[0], measured, name=f"ablations-{recipe.name}-{recipe.digest}")
     _print(table, table.save(out), json)
 
 

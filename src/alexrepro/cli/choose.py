@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from alexrepro.engine.schedule import described
 from alexrepro.errors import Exit, Refusal
 from alexrepro.paper.training import Augmentation
 from alexrepro.progress import say
@@ -35,8 +36,10 @@ def choose_recipe(
     if batch is not None:
         recipe = recipe.but({"training.batch": batch})
     if epochs is not None and epochs != recipe.training.epochs:
-        say(f"The schedule of {recipe.training.epochs} epochs is squeezed into {epochs}.")
+        whole = recipe.training.epochs
         recipe = recipe.shortened(epochs)
+        how = "squeezed into" if epochs < whole else "stretched to"
+        say(f"The schedule of {whole} epochs is {how} {epochs}: {described(recipe.training, recipe.network.stages)}.")
     return recipe
 
 

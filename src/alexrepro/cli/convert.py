@@ -14,7 +14,7 @@ from alexrepro.engine.signals import ended_at_once
 @ended_at_once()
 def convert(
     weights: Annotated[
-        Path, typer.Argument(help="Run, checkpoint, .safetensors, .pth of torchvision's alexnet, or .caffemodel.")
+        Path, typer.Argument(help="Run, checkpoint, .safetensors, checkpoint of torchvision's alexnet, or .caffemodel.")
     ],
     to: Annotated[Path, typer.Option("--to", help="File to write: .safetensors, .pth or .onnx.", show_default=False)],
     mean: Annotated[

@@ -15,7 +15,6 @@ from alexrepro.cli.choose import choose_run
 from alexrepro.cli.options import RUNS, STORES, Device, Json, Runs, Stores
 from alexrepro.cli.show import PLAIN_WIDTH, percent, print_json
 from alexrepro.engine.signals import ended_at_once
-from alexrepro.errors import Exit, Refusal
 from alexrepro.paper.results import Views
 
 if TYPE_CHECKING:
@@ -32,7 +31,8 @@ def predict(
         typer.Option("--weights", help="Run, checkpoint or file of weights. Default: the newest run under --runs."),
     ] = None,
     names: Annotated[
-        Path | None, typer.Option("--names", help="Text file with the name of each class, one a line, in their order.")
+        Path | None,
+        typer.Option("--names", help="Names of the classes, one a line: after their WNIDs, or in their order."),
     ] = None,
     ten_crop: Annotated[
         bool, typer.Option("--ten-crop", help="Average the softmax over ten views instead of the centre view.")
@@ -49,6 +49,7 @@ def predict(
 
     Example:  alexrepro predict cat.jpg --weights caffe.safetensors --ten-crop
     """
+    from alexrepro.engine.class_names import named_by
     from alexrepro.engine.machine import find_machine
     from alexrepro.engine.predict import open_weights
     from alexrepro.engine.predict import predict as core
@@ -56,7 +57,7 @@ def predict(
     source = weights or choose_run(None, runs=runs).folder
     found = open_weights(source, stores=stores)
     if names is not None:
-        found = found.named(_lines(names))
+        found = named_by(names, found)
     views: Views = "ten" if ten_crop else "centre"
     predictions = core(found, images, views=views, machine=find_machine(device))
     if json:
@@ -74,12 +75,3 @@ def _table(prediction: "Prediction") -> Table:
         bar = Bar(1.0, 0.0, guess.probability, width=BAR_WIDTH)
         table.add_row(percent(guess.probability), bar, escape(guess.name))
     return table
-
-
-def _lines(file: Path) -> tuple[str, ...]:
-    try:
-        return tuple(file.read_text(encoding="utf-8").splitlines())
-    except FileNotFoundError:
-        raise Refusal(f"There is no file {file}.", fix="Check the path.", exit_code=Exit.MISSING_INPUT) from None
-    except UnicodeDecodeError:
-        raise Refusal(f"{file} is not text.", fix="Write one name a line.", exit_code=Exit.BAD_DATA) from None

@@ -9,17 +9,19 @@ import typer
 from alexrepro.cli.options import REPORTS, RUNS, Json, Runs
 from alexrepro.cli.show import print_json, print_table
 from alexrepro.engine.signals import ended_at_once
+from alexrepro.errors import Exit, Refusal
 from alexrepro.progress import say
 
 if TYPE_CHECKING:
     from alexrepro.reports.made import Made
 
+ALL = "all"
 RIGHT = ("images", "top-1 error", "top-5 error", "printed", "val top-1", "val top-5", "test top-5")
 
 
 @ended_at_once()
 def report(
-    name: Annotated[str, typer.Argument(help="Which report, such as table-1, or all of them.")] = "all",
+    name: Annotated[str, typer.Argument(help="Which report, such as table-1, or all of them.")] = ALL,
     runs: Runs = RUNS,
     out: Annotated[Path, typer.Option("--out", help="Folder to write to.", show_default=True)] = REPORTS,
     page: Annotated[
@@ -41,7 +43,13 @@ def report(
     from alexrepro.reports.page import page as page_of
     from alexrepro.reports.page import save_page
 
-    asked = list(experiments().values()) if page or name == "all" else [find(name)]
+    asked = list(experiments().values()) if name == ALL else [find(name)]
+    if page and name != ALL:
+        raise Refusal(
+            f"--page writes a page of all reports, and {name} is one of them.",
+            fix=f"Type: alexrepro report --page, or: alexrepro report {name}.",
+            exit_code=Exit.USAGE,
+        )
     evidence = gather(runs)
     reports, shown = [make(experiment, evidence) for experiment in asked], []
     for made in reports:

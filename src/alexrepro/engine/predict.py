@@ -20,6 +20,7 @@ from alexrepro.engine.evaluate import load_network, load_pixels
 from alexrepro.engine.machine import Machine, find_machine
 from alexrepro.engine.run import Run, open_run
 from alexrepro.errors import Exit, Refusal, Unreadable
+from alexrepro.files import reading
 from alexrepro.model import formats
 from alexrepro.model.weights import Weights, checked
 from alexrepro.paper.results import Views
@@ -52,13 +53,16 @@ def open_weights(path: Path, *, stores: Path, mean: Path | None = None) -> Weigh
     The classes of a run have the names that a store of its data set under `stores` gives them, or else its WNIDs.
     Raises Refusal if there are no weights at the path or they cannot be used.
     """
+    with reading(path):
+        path.stat()
     run = _run_around(path)
     if run is None:
         return formats.read(path, mean=mean)
     if mean is not None:
         raise Refusal("A run keeps its own mean image.", fix="Leave --mean out.", exit_code=Exit.USAGE)
     pixels = load_pixels(run, find_machine("cpu"))
-    return checked(Weights(run.recipe, _tensors(run, path), pixels.mean_image, _class_names(run, stores)), path)
+    names, wnids = _class_names(run, stores), tuple(run.environment["classes"])
+    return checked(Weights(run.recipe, _tensors(run, path), pixels.mean_image, names, wnids), path)
 
 
 @torch.no_grad()
@@ -95,10 +99,12 @@ def _most_probable(probabilities: Tensor, names: Sequence[str] | None) -> tuple[
 
 def _square(file: Path, augmentation: Augmentation) -> Tensor:
     """The photograph as the network's training images were stored: uint8 (1, 3, 256, 256)."""
+    with reading(file, kind="image"):
+        if file.is_char_device() or file.is_block_device():  # /dev/zero never ends
+            raise Refusal(f"{file} is a device, not an image.", fix="Name image files.", exit_code=Exit.MISSING_INPUT)
+        content = file.read_bytes()
     try:
-        pixels = decode(file.read_bytes()).pixels
-    except (FileNotFoundError, IsADirectoryError):
-        raise Refusal(f"There is no image {file}.", fix="Check the path.", exit_code=Exit.MISSING_INPUT) from None
+        pixels = decode(content).pixels
     except Unreadable as error:
         raise Refusal(
             f"{file} cannot be read: {error}.", fix="Save it anew as JPEG or PNG.", exit_code=Exit.BAD_DATA

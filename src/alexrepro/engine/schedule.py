@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from alexrepro.paper.network import Stage
 from alexrepro.paper.training import At, Decay, Plateau, Script, Training
 
+MOST_SHOWN = 8  # rates of a schedule in a message
+
 
 @dataclass(frozen=True)
 class Rates:
@@ -59,6 +61,19 @@ def drops_after(plateau: Plateau, errors: Sequence[float]) -> int:
         if waited == plateau.patience_epochs:
             drops, waited = drops + 1, 0
     return min(drops, plateau.drops)
+
+
+def described(training: Training, stages: Sequence[Stage]) -> str:
+    """The general rates of a training in words: `epoch 1: rate 0.01; epoch 4: rate 0.001`."""
+    schedule = training.schedule
+    rates = [rates_at(training, stages, epoch=n, errors=()).general for n in range(1, training.epochs + 1)]
+    if isinstance(schedule, Plateau):
+        patience = f"{schedule.patience_epochs} epoch{'s' if schedule.patience_epochs > 1 else ''}"
+        return f"epoch 1: rate {rates[0]:.3g}; divided by {schedule.factor:g} after {patience} without improvement"
+    steps = [n for n, rate in enumerate(rates) if n == 0 or rate != rates[n - 1]]
+    if len(steps) > MOST_SHOWN:
+        return f"epoch 1: rate {rates[0]:.3g}; falling to {rates[-1]:.3g} in epoch {len(rates)}"
+    return "; ".join(f"epoch {n + 1}: rate {rates[n]:.3g}" for n in steps)
 
 
 def _lines_until(script: Script | Decay, epoch: int) -> list[At]:

@@ -24,13 +24,14 @@ class Weights:
     """Float32 tensors on the CPU by `<stage>.weight` and `<stage>.bias`, and what belongs to them.
 
     mean_image: float32 (3, 256, 256), RGB, 0-255, which views are shown without; None where it is not known.
-    classes: a name for each output, or None.
+    classes: a name for each output, or None. wnids: what the outputs are called where they were trained, or None.
     """
 
     recipe: Recipe
     tensors: Mapping[str, Tensor]
     mean_image: Tensor | None = None
     classes: tuple[str, ...] | None = None
+    wnids: tuple[str, ...] | None = None
 
     def network(self) -> AlexNet:
         """The network with these weights."""
@@ -66,23 +67,30 @@ def checked(weights: Weights, path: Path) -> Weights:
     side_px = weights.recipe.augmentation.stored_px
     if weights.mean_image is not None and weights.mean_image.shape != (3, side_px, side_px):
         raise damaged(path, f"the mean image has the shape {tuple(weights.mean_image.shape)}")
-    if weights.classes is not None and len(weights.classes) != weights.recipe.network.classes:
-        raise damaged(path, f"it names {len(weights.classes)} classes for {weights.recipe.network.classes} outputs")
-    means = {} if weights.mean_image is None else {"mean_image": weights.mean_image}
-    for name, tensor in {**weights.tensors, **means}.items():
-        if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
-            raise damaged(path, f"{name} holds values that are not finite numbers")
-    tensors = {name: weights.tensors[name].float().contiguous() for name in wanted}
-    return replace(weights, tensors=tensors)
-
-
-def damaged(path: Path, what: str) -> Refusal:
-    """The refusal of a file that does not hold the weights it should."""
-    return Refusal(
-        f"{path} cannot be used: {what}.",
-        fix="Fetch or write it anew; the formats are in docs/how-to/use-known-weights.md.",
-        exit_code=Exit.BAD_DATA,
+    for names in filter(None, (weights.classes, weights.wnids)):
+        if len(names) != weights.recipe.network.classes:
+            raise damaged(path, f"it names {len(names)} classes for {weights.recipe.network.classes} outputs")
+    mean = None if weights.mean_image is None else _as_float32(weights.mean_image, "mean_image", path)
+    return replace(
+        weights, tensors={name: _as_float32(weights.tensors[name], name, path) for name in wanted}, mean_image=mean
     )
+
+
+def _as_float32(tensor: Tensor, name: str, path: Path) -> Tensor:
+    if tensor.is_meta or tensor.layout is not torch.strided or not tensor.is_floating_point():
+        kind = "no" if tensor.is_meta else str(tensor.dtype if tensor.layout is torch.strided else tensor.layout)
+        raise damaged(path, f"{name} holds {kind.removeprefix('torch.')} values, not floating-point numbers")
+    found = tensor.detach().float().contiguous()
+    if not bool(found.isfinite().all()):
+        raise damaged(path, f"{name} holds values that are not finite numbers")
+    return found
+
+
+def damaged(
+    path: Path, what: str, *, fix: str = "Fetch or write it anew; the formats are in docs/how-to/use-known-weights.md."
+) -> Refusal:
+    """The refusal of a file that does not hold the weights it should."""
+    return Refusal(f"{path} cannot be used: {what}.", fix=fix, exit_code=Exit.BAD_DATA)
 
 
 def constant_mean(rgb: tuple[float, float, float]) -> Tensor:

@@ -1,116 +1,144 @@
 """What must hold of a recipe as a whole, checked once after all its changes.
 
-A field's type is checked where it is set; here are the ranges, and what ties several fields together.
+A field's type is checked where it is set, the range of every number in limits.py; here is what ties fields together.
 """
 
-from collections.abc import Iterator
-from math import isfinite
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any
 
 from alexrepro.errors import Refusal
 from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import STORED_PX, Augmentation, Decay, Plateau, Training
+from alexrepro.recipes.limits import outside
 
 Check = tuple[str, bool, str]  # field, whether it holds, what it must
+
+STAGE_NAME = re.compile(r"(conv|local|fc)\w{0,20}", re.ASCII)
+AFTER_FULL = {"response", "dropout"}  # what may follow a full connection, which has no maps
+MOST_NAME_BYTES = 200  # of a file name's 255; a digest and the names of variations follow
+MOST_PARAMETERS = 10**10
 
 
 def check(network: Network, training: Training, augmentation: Augmentation) -> None:
     """Raise Refusal for the first field that cannot be computed with."""
-    names = {stage.name for stage in network.stages}
-    fields = (
-        *_of_network(network), *_of_training(training), *_of_augmentation(augmentation, network),
-        ("training.begins_with", set(training.begins_with) <= names, f"name stages: {', '.join(sorted(names))}"),
-    )  # fmt: skip
-    for field, holds, must in fields:
+    for part, name in ((network, "network"), (training, "training"), (augmentation, "augmentation")):
+        for field, value, limit in outside(part, name):
+            raise Refusal(f"{field} must {limit}, not {value}.", fix=_fix(field))
+    for field, holds, must in chain(
+        _of_network(network), _of_training(training, network), _of_augmentation(augmentation, network)
+    ):
         if not holds:
-            raise Refusal(f"{field} must {must}.", fix=f"Change it with: --set {field}=VALUE.")
+            raise Refusal(f"{field} must {must}.", fix=_fix(field))
+    _check_sizes(network)
+
+
+def check_name(name: Any, says: Any) -> None:
+    """Raise Refusal unless a recipe's name can be that of a folder, and its sentence is one line of text."""
+    if not isinstance(name, str) or not name.isprintable() or name != name.strip() or set("/\\") & set(name):
+        problem = "must be a word that can name a folder"
+    elif name.startswith((".", "-")) or not 1 <= len(name.encode()) <= MOST_NAME_BYTES:
+        problem = f"must have 1 to {MOST_NAME_BYTES} bytes and begin with a letter or digit"
+    elif not isinstance(says, str) or not says.isprintable():
+        raise Refusal("The recipe's `says` must be one line of text.", fix='Write it as: says = "one sentence".')
+    else:
+        return
+    raise Refusal(f"The recipe's name {problem}, not {str(name)[:80]!r}.", fix='Write it as: name = "mine".')
+
+
+def _check_sizes(network: Network) -> None:
     for stage, size in network.inputs():
         if stage.kind == "local" and network.towers > 1:
             raise Refusal(
                 f"{stage.name} is locally connected, and that is not shared between {network.towers} towers.",
                 fix="Use one tower: --set network.towers=1.",
             )
-        if stage.reads == "own" and (stage.maps % network.towers or size[0] % network.towers):
+        is_grouped = network.norm is not None and network.norm.per_tower and "norm" in stage.order
+        is_split = stage.maps % network.towers > 0
+        if (stage.reads == "own" and (is_split or size[0] % network.towers)) or (is_grouped and is_split):
             raise Refusal(
                 f"{stage.name} has {stage.maps} maps and reads {size[0]}, each tower its own, "
                 f"and they do not divide between {network.towers} towers.",
                 fix=f"Choose a multiple: --set network.{stage.name}.maps=N, or --set network.towers=1.",
             )
-    for layer in network.layers():
-        if min(layer.output) < 1:
+    sizes = {stage.name: size for stage, size in network.inputs()} | {x.name: x.output for x in network.layers()}
+    for name, size in sizes.items():
+        if min(size) < 1:
             raise Refusal(
-                f"{layer.name} would have the size {layer.output}: the input of {network.input_px} px is too small.",
+                f"{name} would have the size {size}: the input of {network.input_px} px is too small.",
                 fix="Raise network.input_px, or lower strides and kernels.",
             )
+    if network.parameters > MOST_PARAMETERS:
+        raise Refusal(
+            f"The network would have {network.parameters:,} parameters; at most {MOST_PARAMETERS:,} are allowed.",
+            fix="Lower the maps of its stages.",
+        )
 
 
 def _of_network(network: Network) -> Iterator[Check]:
-    yield "network.input_px", network.input_px >= 1, "be 1 or more"
-    yield "network.towers", network.towers >= 1, "be 1 or more"
-    yield "network.channels", network.channels >= 1, "be 1 or more"
-    yield "network.pool.size_px", network.pool.size_px >= 1, "be 1 or more"
-    yield "network.pool.stride_px", network.pool.stride_px >= 1, "be 1 or more"
+    yield "network.channels", network.channels == 3, "be 3, as images are RGB"
     if network.input_std is not None:
-        deviations, channels = network.input_std, network.channels
-        fits = len(deviations) == channels and all(isfinite(std) and std > 0 for std in deviations)
-        yield "network.input_std", fits, f"have a number above 0 for each of {channels} channels"
-    yield "network.dropout", 0 <= network.dropout < 1, "be 0 or more and below 1"
+        fits = len(network.input_std) == network.channels
+        yield "network.input_std", fits, f"have a number above 0 for each of {network.channels} channels"
     names = [stage.name for stage in network.stages]
+    strange = next((name for name in names if not STAGE_NAME.fullmatch(name)), None)
+    yield "network.stages", strange is None, f"be named conv, local or fc with a number, such as conv6, not {strange!r}"
     yield "network.stages", bool(names) and len(set(names)) == len(names), "have different names"
-    if network.norm:
-        yield "network.norm.n", network.norm.n >= 1 and network.norm.n % 2 == 1, "be odd"
-    if network.same_map_norm:
-        size_px = network.same_map_norm.size_px
-        yield "network.same_map_norm.size_px", size_px >= 1 and size_px % 2 == 1, "be odd"
+    are_full = [stage.kind == "full" for stage in network.stages]
+    yield "network.stages", are_full == sorted(are_full), "have full connections after all others"
+    yield "network.stages", are_full[-1], "end with a full connection, whose outputs are the classes"
+    stride_px, size_px = network.pool.stride_px, network.pool.size_px
+    yield "network.pool.stride_px", stride_px <= size_px, f"be at most {size_px}, the side of a window"
     for stage in network.stages:
         yield from _of_stage(stage, f"network.{stage.name}")
+    if network.side_input:
+        yield "network.side_input.stage", *_names_stages([network.side_input.stage], network, kinds=("conv",))
+        side_px = network.side_input.side_px(network.input_px)
+        yield "network.side_input.first_px", side_px >= 1, f"be below network.input_px, {network.input_px}"
 
 
 def _of_stage(stage: Stage, path: str) -> Iterator[Check]:
-    yield f"{path}.maps", stage.maps >= 1, "be 1 or more"
-    yield f"{path}.kernel_px", stage.kernel_px >= 1 or stage.kind == "full", "be 1 or more"
-    yield f"{path}.stride_px", stage.stride_px >= 1, "be 1 or more"
-    yield f"{path}.pad_px", stage.pad_px >= 0, "be 0 or more"
     yield f"{path}.order", len(set(stage.order)) == len(stage.order), "name each operation once"
-    yield f"{path}.weight_std", _is_rate(stage.weight_std), "be 0 or more"
-    yield f"{path}.dropout", stage.dropout is None or 0 <= stage.dropout < 1, "be 0 or more and below 1, or none"
+    yield f"{path}.order", not {"pool", "average_pool"} <= set(stage.order), "pool once"
+    if stage.kind == "full":
+        yield f"{path}.order", set(stage.order) <= AFTER_FULL, f"hold only {' and '.join(sorted(AFTER_FULL))}"
+        return
+    yield f"{path}.kernel_px", stage.kernel_px >= 1, "be 1 or more"
+    yield f"{path}.pad_px", stage.pad_px < stage.kernel_px, f"be below {stage.kernel_px}, the side of a kernel"
 
 
-def _of_training(training: Training) -> Iterator[Check]:
-    yield "training.batch", training.batch >= 1, "be 1 or more"
-    yield "training.epochs", training.epochs >= 1, "be 1 or more"
-    yield "training.momentum", 0 <= training.momentum < 1, "be 0 or more and below 1"
-    factor = training.rate_factor
-    yield "training.rate_factor", isfinite(factor) and factor > 0, "be above 0"
-    for name in ("rate", "bias_rate", "weight_decay", "bias_decay"):
-        yield f"training.{name}", _is_rate(getattr(training, name)), "be 0 or more"
+def _of_training(training: Training, network: Network) -> Iterator[Check]:
+    yield "training.begins_with", *_names_stages(training.begins_with, network)
     if isinstance(training.schedule, Plateau):
-        yield "training.schedule.factor", training.schedule.factor > 1, "be above 1"
-        yield "training.schedule.patience_epochs", training.schedule.patience_epochs >= 1, "be 1 or more"
         return
     if isinstance(training.schedule, Decay):
-        falling = {"": training.rate, "bias_": training.bias_rate}
-        for kind, first in falling.items():
-            end, levels = (getattr(training.schedule, f"{kind}{name}") for name in ("end", "levels"))
-            yield f"training.schedule.{kind}end", end > 0 and first > 0, f"be above 0, as training.{kind}rate"
-            yield f"training.schedule.{kind}levels", levels is None or levels >= 2, "be 2 or more, or none"
-    rates = [rate for line in training.schedule.at for rate in (line.rate, line.bias_rate) if rate is not None]
-    yield "training.schedule.at", all(map(_is_rate, rates)), "have rates of 0 or more"
+        for name in ("rate", "bias_rate"):
+            yield f"training.{name}", getattr(training, name) > 0, "be above 0, as it falls by equal factors"
+    epochs = [line.epoch for line in training.schedule.at]
+    yield "training.schedule.at", epochs == sorted(epochs), "be in the order of the epochs"
+    named = [name for line in training.schedule.at for name in line.stages]
+    yield "training.schedule.at", *_names_stages(named, network)
 
 
 def _of_augmentation(augmentation: Augmentation, network: Network) -> Iterator[Check]:
-    yield "augmentation.shared_by", augmentation.shared_by >= 1, "be 1 or more"
     stored = augmentation.stored_px
-    yield (
-        "augmentation.stored_px",
-        stored % 32 == 0 and 0 < stored <= STORED_PX,
-        f"be a multiple of 32 up to {STORED_PX}",
-    )
+    yield "augmentation.stored_px", stored % 32 == 0 and stored <= STORED_PX, f"be a multiple of 32 up to {STORED_PX}"
     yield "network.input_px", network.input_px <= stored, f"be at most {stored}, the side of the stored images"
     room_px, last = stored - network.input_px, augmentation.last_offset_px
-    yield "augmentation.last_offset_px", 0 <= last <= room_px, f"be from 0 to {room_px}, the room around a view"
-    if augmentation.color_shift:
-        yield "augmentation.color_shift.divide_by", augmentation.color_shift.divide_by > 0, "be above 0"
+    yield "augmentation.last_offset_px", last <= room_px, f"be from 0 to {room_px}, the room around a view"
 
 
-def _is_rate(value: float) -> bool:
-    return isfinite(value) and value >= 0
+def _names_stages(
+    found: Iterable[str], network: Network, *, kinds: tuple[str, ...] = ("conv", "local", "full")
+) -> tuple[bool, str]:
+    """Whether all names are those of stages of these kinds, and what they must be."""
+    names = [stage.name for stage in network.stages if stage.kind in kinds]
+    strange = next((name for name in found if name not in names), None)
+    return strange is None, f"name stages of the network ({', '.join(names)}), not {strange!r}"
+
+
+def _fix(field: str) -> str:
+    if ".schedule.at" in field:
+        return "Change that line of the schedule in a file that `alexrepro recipes show NAME --toml` writes."
+    return f"Change it with: --set {field}=VALUE."

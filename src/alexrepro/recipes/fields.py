@@ -5,12 +5,17 @@ The same paths serve `but`, `--set`, TOML files, digests and the printed differe
 """
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import MISSING, fields, is_dataclass, replace
 from difflib import get_close_matches
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from alexrepro.errors import Exit, Refusal
+
+MOST_INT = 2**63  # the range of TOML's whole numbers
+MOST_SHOWN = 80  # characters of a value in a message
+SEE_FIELDS = "See every field and its value with: alexrepro recipes show as-run-2012 --toml."
 
 
 def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -44,10 +49,15 @@ def changed(value: Any, path: str, new: Any, *, below: str) -> Any:
     """
     name, _, rest = path.partition(".")
     stages = getattr(value, "stages", ())
+    if not path:
+        raise Refusal(
+            f"{below} is a whole part.", fix=f"Set one field of it, such as {below}.{fields(value)[0].name}.",
+            exit_code=Exit.USAGE,
+        )  # fmt: skip
     if is_named_tuple_of_parts(stages) and name in {s.name for s in stages}:
         return replace(value, stages=_changed_stages(stages, name, rest, new, below=below))
     if name not in {f.name for f in fields(value)}:
-        raise _unknown(value, name, stages)
+        raise _unknown(type(value), name, stages)
     part, declared = getattr(value, name), _type_of(value, name)
     if not rest:
         return replace(value, **{name: _checked(new, declared, f"{below}.{name}")})
@@ -56,7 +66,7 @@ def changed(value: Any, path: str, new: Any, *, below: str) -> Any:
     if part is None and len(_dataclasses(declared)) == 1:
         part = _dataclasses(declared)[0]()  # `network.same_map_norm.alpha=…` switches the norm on
     if not is_dataclass(part):
-        raise _unknown(value, path, stages)
+        raise _unknown(type(value), path, stages)
     return replace(value, **{name: changed(part, rest, new, below=f"{below}.{name}")})
 
 
@@ -70,13 +80,20 @@ def _changed_stages(stages: tuple[Any, ...], name: str, rest: str, new: Any, *, 
         return tuple(s for s in stages if s.name != name)
     if not rest:
         raise Refusal(
-            f"{name} is a whole stage.", fix=f"Set one field, such as {below}.{name}.maps, or {below}.{name}=none."
-        )
+            f"{name} is a whole stage.", fix=f"Set one field, such as {below}.{name}.maps, or {below}.{name}=none.",
+            exit_code=Exit.USAGE,
+        )  # fmt: skip
     return tuple(changed(s, rest, new, below=f"{below}.{name}") if s.name == name else s for s in stages)
 
 
 def _type_of(value: Any, name: str) -> Any:
-    return get_type_hints(type(value))[name]
+    kind: Any = type(value)
+    return _hints(kind)[name]
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _options(declared: Any) -> tuple[Any, ...]:
@@ -89,8 +106,9 @@ def _dataclasses(declared: Any) -> list[Any]:
 
 def _kind_of(kind: Any, declared: Any) -> Any:
     named = {o.__name__.lower(): o for o in _dataclasses(declared)}
-    if kind not in named:
-        raise Refusal(f"{kind!r} is not one of {', '.join(sorted(named))}.", fix="Use one of those names.")
+    if not isinstance(kind, str) or kind not in named:
+        what = f"{shortened(kind)} is not one of {', '.join(sorted(named))}."
+        raise Refusal(what, fix="Use one of those names.", exit_code=Exit.USAGE)
     return named[kind]
 
 
@@ -107,8 +125,8 @@ def _checked(new: Any, declared: Any, path: str) -> Any:
             return fitting
     wanted = " or ".join(_spoken(o) for o in _options(declared))
     raise Refusal(
-        f"{path} = {new!r} does not fit: it must be {wanted}.",
-        fix=f"Example: --set {path}=VALUE; see alexrepro recipes show as-run-2012.",
+        f"{path} = {shortened(new)} does not fit: it must be {wanted}.",
+        fix=SEE_FIELDS,
         exit_code=Exit.USAGE,
     )
 
@@ -129,12 +147,33 @@ def _fitting(new: Any, option: Any, path: str) -> Any:
         inner = get_args(option)[0]
         return tuple(_checked(v, inner, path) for v in new)
     if is_dataclass(option) and isinstance(option, type):
-        if isinstance(new, dict) and set(new) <= {f.name for f in fields(option)}:
-            return option(**{k: _checked(v, get_type_hints(option)[k], f"{path}.{k}") for k, v in new.items()})
-        return new if isinstance(new, option) else _MISFIT
-    if option is float and isinstance(new, int) and not isinstance(new, bool):
+        return _part(new, option, path) if isinstance(new, dict) else new if isinstance(new, option) else _MISFIT
+    if type(new) is int and abs(new) >= MOST_INT:
+        return _MISFIT
+    if option is float and type(new) is int:
         return float(new)
     return new if type(new) is option else _MISFIT
+
+
+def _part(new: dict[str, Any], option: Any, path: str) -> Any:
+    """A dataclass with these fields, such as one line of a schedule."""
+    hints = _hints(option)
+    for name in new:
+        if name not in hints:
+            raise _unknown(option, name, ())
+    for item in fields(option):
+        if item.name not in new and item.default is MISSING and item.default_factory is MISSING:
+            raise Refusal(f"{path} = {shortened(new)} lacks {item.name!r}.", fix=SEE_FIELDS, exit_code=Exit.USAGE)
+    return option(**{name: _checked(value, hints[name], f"{path}.{name}") for name, value in new.items()})
+
+
+def shortened(value: Any) -> str:
+    """A value as Python writes it, cut off where it is long."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of more digits than Python writes, or lists in lists
+        return "a value too long to print"
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def _spoken(option: Any) -> str:
@@ -147,12 +186,8 @@ def _spoken(option: Any) -> str:
     return getattr(option, "__name__", str(option))
 
 
-def _unknown(value: Any, name: str, stages: tuple[Any, ...]) -> Refusal:
-    known = [f.name for f in fields(value)] + [s.name for s in stages if hasattr(s, "name")]
+def _unknown(kind: type[Any], name: str, stages: tuple[Any, ...]) -> Refusal:
+    known = [f.name for f in fields(kind)] + [s.name for s in stages if hasattr(s, "name")]
     near = get_close_matches(name, known, n=1)
     meant = f"; did you mean '{near[0]}'?" if near else f"; it has {', '.join(known)}."
-    return Refusal(
-        f"{type(value).__name__} has no field '{name}'{meant}",
-        fix="See the fields with: alexrepro recipes show as-run-2012.",
-        exit_code=Exit.USAGE,
-    )
+    return Refusal(f"{kind.__name__} has no field {shortened(name)}{meant}", fix=SEE_FIELDS, exit_code=Exit.USAGE)

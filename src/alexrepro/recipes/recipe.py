@@ -9,14 +9,17 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from alexrepro.errors import Exit, Refusal
+from alexrepro.files import read_text, reading
 from alexrepro.paper.network import Network, Stage
-from alexrepro.paper.training import Augmentation, Plateau, Training
-from alexrepro.recipes.checks import check
-from alexrepro.recipes.fields import changed, flatten
+from alexrepro.paper.training import Augmentation, Training
+from alexrepro.recipes.checks import check, check_name
+from alexrepro.recipes.fields import SEE_FIELDS, changed, flatten, shortened
+from alexrepro.recipes.squeeze import squeezed
 
 ADDED_TO_STAGES = {"dropout": None}  # since the first digests: left out of them where a stage has this value
 EDITION = 1  # raised when a default is corrected, so that a corrected recipe never reuses an old run folder
@@ -34,6 +37,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Raise Refusal for a recipe that cannot be computed with; `but` comes here once, after all its changes."""
+        check_name(self.name, self.says)
         check(self.network, self.training, self.augmentation)
 
     def fields(self) -> dict[str, Any]:
@@ -55,14 +59,8 @@ class Recipe:
         return self if classes == self.network.classes else self.but({f"network.{last}.maps": classes})
 
     def shortened(self, epochs: int) -> "Recipe":
-        """The same recipe squeezed into fewer epochs: each line of its schedule keeps its share of the way."""
-        share = epochs / self.training.epochs
-        changes: dict[str, Any] = {"training.epochs": epochs}
-        schedule = self.training.schedule
-        if not isinstance(schedule, Plateau):
-            lines = tuple(replace(line, epoch=1 + round((line.epoch - 1) * share)) for line in schedule.at)
-            changes["training.schedule"] = replace(schedule, at=lines)
-        return self.but(changes)
+        """The same recipe squeezed into fewer epochs; see `squeezed`."""
+        return self.but({"training.epochs": epochs, "training.schedule": squeezed(self.training, max(1, epochs))})
 
     @property
     def digest(self) -> str:
@@ -99,17 +97,23 @@ def from_toml(path: Path) -> Recipe:
     `network.stages` lists the stages in order; one that the paper lacks needs its fields in the file.
     Raises Refusal if the file is missing, is not TOML, or names an unknown field.
     """
+    with reading(path, kind="recipe file", fix="List the named recipes with: alexrepro recipes list."):
+        text = read_text(path)
+    return from_text(text, path)
+
+
+def from_text(text: str, path: Path) -> Recipe:
+    """The same of a text that was read from a path, which names the recipe where the text does not."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise Refusal(
-            f"There is no recipe file {path}.", fix="List the named recipes with: alexrepro recipes list.",
-            exit_code=Exit.MISSING_INPUT,
-        ) from None  # fmt: skip
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Refusal(f"{path} is not TOML: {error}", fix="Write one `path = value` a line.") from None
+        table = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = str(error).replace("\n", " ")
+        raise Refusal(f"{path} is not TOML: {reason}.", fix="Write one `path = value` a line.") from None
     name, says = table.pop("name", path.stem), table.pop("says", f"read from {path.name}")
-    network = _with_stages(Network(), table.get("network", {}).pop("stages", None))
+    check_name(name, says)
+    network, parts = Network(), table.get("network")
+    if isinstance(parts, dict) and "stages" in parts:
+        network = _with_stages(network, parts.pop("stages"))
     leaves = {path: None if value == "none" else value for path, value in _leaves(table)}
     kinds = {path: value for path, value in leaves.items() if path.endswith(".kind")}
     changes = {**kinds, **{path: value for path, value in leaves.items() if path not in kinds}}
@@ -135,7 +139,7 @@ def _value(text: str) -> Any:
         return None
     try:
         read = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
     return read["value"] if len(read) == 1 else text
 
@@ -145,19 +149,24 @@ def _changed(changes: Mapping[str, Any], **parts: Any) -> dict[str, Any]:
     for path, value in changes.items():
         part, _, rest = path.partition(".")
         if part not in parts:
+            near = get_close_matches(part, parts, n=1)
             raise Refusal(
-                f"A recipe has no part '{part}'.",
-                fix="Paths begin with network., training. or augmentation.; see: alexrepro recipes show as-printed.",
+                f"A recipe has no part {shortened(part)}{f'; did you mean {near[0]}?' if near else '.'}",
+                fix=f"Paths begin with network., training. or augmentation. {SEE_FIELDS}",
                 exit_code=Exit.USAGE,
             )
         parts[part] = changed(parts[part], rest, value, below=part)
     return parts
 
 
-def _with_stages(network: Network, names: list[str] | None) -> Network:
+def _with_stages(network: Network, names: Any) -> Network:
     """The network with the stages of these names in this order; one that it lacks begins with a stage's defaults."""
-    if names is None:
-        return network
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise Refusal(
+            f"network.stages = {shortened(names)} does not fit: it must be a list of names.",
+            fix='Write it as: network.stages = ["conv1", "fc8"].',
+            exit_code=Exit.USAGE,
+        )
     known = {stage.name: stage for stage in network.stages}
     return replace(network, stages=tuple(known.get(name) or Stage(name) for name in names))
 

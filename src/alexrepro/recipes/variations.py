@@ -15,6 +15,13 @@ from alexrepro.paper.network import Pool
 from alexrepro.recipes.recipe import Recipe
 
 BASE_VIEWS: results.Views = "ten"  # over which a base is tested
+USED_BY = {  # fields of the network that matter only where a stage has one of these operations
+    "network.response": {"response"},
+    "network.norm": {"norm"},
+    "network.same_map_norm": {"same_map_norm", "contrast_norm"},
+    "network.pool": {"pool", "average_pool"},
+    "network.dropout": {"dropout"},
+}
 
 
 @dataclass(frozen=True)
@@ -39,12 +46,36 @@ class Variation:
         return not (self.but or self.halves)
 
     def of(self, base: Recipe) -> Recipe:
-        """The base recipe with this change, named after both; the base itself where nothing is changed."""
+        """The base recipe with this change, named after both; the base itself if only the testing differs.
+
+        Raises Refusal if the base lacks one of the fields, cannot be computed with the change, or has it already.
+        """
         if self.is_of_testing:
             return base
         fields = base.fields()
-        changes = {**self.but, **{path: fields[path] // 2 for path in self.halves}}
-        return base.but(changes, name=f"{base.name}+{self.name}", says=f"like {base.name}, but {self.says}")
+        lacking = [
+            path for path in (*self.but, *self.halves) if not any(f"{n}.".startswith(f"{path}.") for n in fields)
+        ]
+        if lacking:
+            raise self._misfit(f"cannot be tried on {base.name}: it has no {lacking[0]}")
+        try:
+            changed = base.but(self.but)
+            varied = base.but(
+                {**self.but, **{path: fields[path] // 2 for path in self.halves}},
+                name=f"{base.name}+{self.name}", says=f"like {base.name}, but {self.says}",
+            )  # fmt: skip
+        except Refusal as refusal:
+            raise self._misfit(f"cannot be tried on {base.name}: {refusal.what.rstrip('.')}") from None
+        if _used(changed) == _used(base):
+            raise self._misfit(f"changes nothing in {base.name}; the same network would be trained twice")
+        return varied
+
+    def _misfit(self, why: str) -> Refusal:
+        return Refusal(
+            f"{self.name} ({self.says}) {why}.",
+            fix=f"Choose another recipe with --base, or leave {self.name} out.",
+            exit_code=Exit.USAGE,
+        )
 
 
 VARIATIONS = {
@@ -108,6 +139,16 @@ VARIATIONS = {
         Variation("no-weight-decay", "without weight decay", {"training.weight_decay": 0.0}, section="§5"),
     )
 }  # fmt: skip
+
+
+def _used(recipe: Recipe) -> dict[str, Any]:
+    """The fields of a recipe that its network uses, by dotted path."""
+    operations = {operation for stage in recipe.network.stages for operation in stage.order}
+    idle = tuple(path for path, needed in USED_BY.items() if not operations & needed)
+    fields = {path: value for path, value in recipe.fields().items() if not path.startswith(idle)}
+    if recipe.network.towers == 1:  # a stage then reads all maps in any case
+        fields = {path: value for path, value in fields.items() if not path.endswith((".reads", ".per_tower"))}
+    return fields
 
 
 def trials_of(base: Recipe, variations: Sequence[Variation]) -> list[tuple[Recipe, results.Views]]:

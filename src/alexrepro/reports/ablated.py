@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from alexrepro.engine.evaluation import Evaluation
+from alexrepro.errors import Refusal
 from alexrepro.paper.results import TEST_2010
 from alexrepro.recipes.alexnet_2012 import AS_RUN_2010, AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.recipes.variations import Variation
+from alexrepro.recipes.variations import VARIATIONS, Variation
 from alexrepro.reports.deltas import delta_rows
 from alexrepro.reports.difference import DeltaRow
 from alexrepro.reports.evidence import Evidence
@@ -50,9 +51,20 @@ def is_measured(variation: Variation, evidence: Evidence) -> bool:
     return bool(evaluated(base, evidence) and _tested(variation, base, evidence))
 
 
+def measured_of(base: Recipe, evidence: Evidence, *, store: str) -> dict[str, list[Evaluation]]:
+    """The evaluations of every variation of a base on the store with this digest, by the variation's name."""
+    tested = {variation.name: _tested(variation, base, evidence) for variation in VARIATIONS.values()}
+    on_store = {name: [e for e in found if e.store == store] for name, found in tested.items()}
+    return {name: found for name, found in on_store.items() if found}
+
+
 def _tested(variation: Variation, base: Recipe, evidence: Evidence) -> list[Evaluation]:
-    """The evaluations of a variation of this base."""
-    found = evaluated(variation.of(base), evidence)
+    """The evaluations of a variation of this base; none where it does not fit it."""
+    try:
+        varied = variation.of(base)
+    except Refusal:
+        return []
+    found = evaluated(varied, evidence)
     return [e for e in found if e.views == variation.views] if variation.is_of_testing else found
 
 

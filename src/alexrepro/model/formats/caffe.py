@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from alexrepro.errors import Exit, Refusal
 from alexrepro.model.formats.torchvision import imagenet_names
 from alexrepro.model.weights import Weights, checked, constant_mean, damaged, extra
 from alexrepro.paper.training import STORED_PX
@@ -60,7 +61,10 @@ def read(path: Path, *, mean: Path | None) -> Weights:
         f"network.{stage.name}.maps": weight.shape[0 if stage.kind == "conv" else -2]
         for stage, (weight, _) in zip(stages, blobs, strict=True)
     }
-    recipe = _recipe(layers, path).but(widths)
+    try:
+        recipe = _recipe(layers, path).but(widths)
+    except Refusal as refusal:
+        raise refusal if refusal.exit_code is Exit.BAD_DATA else damaged(path, refusal.what.rstrip(".")) from None
     tensors = {}
     for stage, (weight, bias) in zip(stages, blobs, strict=True):
         # The earlier files write a full connection as (1, 1, outputs, inputs) and biases as (1, 1, 1, outputs).
@@ -77,13 +81,7 @@ def read_mean(path: Path) -> Tensor:
 
     Raises Refusal if the file holds neither.
     """
-    if path.suffix == ".npy":
-        try:
-            found = torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32))
-        except (ValueError, EOFError, TypeError) as error:
-            raise damaged(path, str(error)) from None
-    else:
-        found = _array(_parsed("BlobProto", path), path)
+    found = _numpy_mean(path) if path.suffix.lower() in {".npy", ".npz"} else _array(_parsed("BlobProto", path), path)
     found = found.reshape(found.shape[-3:]) if found.dim() == 4 and len(found) == 1 else found
     if found.shape == (3,):
         blue, green, red = found.tolist()
@@ -91,6 +89,23 @@ def read_mean(path: Path) -> Tensor:
     if found.shape != (3, STORED_PX, STORED_PX):
         raise damaged(path, f"a mean is (3, {STORED_PX}, {STORED_PX}) or (3,), and this is {tuple(found.shape)}")
     return found.flip(0).contiguous()
+
+
+def _numpy_mean(path: Path) -> Tensor:
+    """The array in a file of NumPy; one that holds several arrays by name, as .npz does, must hold a single one."""
+    try:
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+            if isinstance(found, np.lib.npyio.NpzFile):
+                names = found.files
+                if len(names) != 1:
+                    raise damaged(path, f"it holds {len(names)} arrays ({', '.join(names)[:80]}), and a mean is one")
+                found = found[names[0]]
+        return torch.from_numpy(found.astype(np.float32))
+    except (PermissionError, Refusal):
+        raise
+    except Exception as error:  # hostile bytes make the reader raise anything from ValueError to MemoryError
+        raise damaged(path, f"it is no array of numbers ({str(error).splitlines()[0][:80]})") from None
 
 
 def _recipe(layers: list[Any], path: Path) -> Recipe:
@@ -119,7 +134,10 @@ def _array(blob: Any, path: Path) -> Tensor:
     shape = tuple(blob.shape.dim) or (blob.num, blob.channels, blob.height, blob.width)
     if min(shape) < 1 or prod(shape) != len(values):
         raise damaged(path, f"a tensor of the shape {shape} has {len(values):,} values")
-    return torch.from_numpy(np.fromiter(values, np.float32, count=len(values)).reshape(shape))
+    try:
+        return torch.from_numpy(np.fromiter(values, np.float32, count=len(values)).reshape(shape))
+    except ValueError as error:
+        raise damaged(path, f"a tensor has a shape that cannot be ({error})") from None
 
 
 def _parsed(message: str, path: Path) -> Any:
