@@ -11,7 +11,7 @@ from PIL import Image
 
 from alexrepro.data.prepare import prepare
 from alexrepro.data.store import Store
-from alexrepro.engine import run as runs
+from alexrepro.engine import row_files
 from alexrepro.engine.machine import Machine
 from alexrepro.engine.train import train
 from alexrepro.files import append
@@ -54,7 +54,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[Event]:
     monkeypatch.setattr(os, "fsync", sync)
     monkeypatch.setattr(os, "rename", naming(rename))
     monkeypatch.setattr(os, "replace", naming(replace))
-    monkeypatch.setattr(runs, "append", adding)
+    monkeypatch.setattr(row_files, "append", adding)
     return events
 
 

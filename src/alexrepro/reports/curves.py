@@ -9,15 +9,21 @@ from collections.abc import Iterator
 import pandas as pd
 
 from alexrepro.engine import row_files
-from alexrepro.engine.run import VALIDATION, Run
+from alexrepro.engine.run import METRICS, VALIDATION, Run
 
 BY_EPOCH = (
     "epoch", "updates", "images", "loss", "rate", "training_error", "top1_error", "top5_error", "validation_loss",
 )  # fmt: skip
 
 
-def metrics(run: Run) -> Iterator[pd.DataFrame]:
-    """One row per update, as in metrics.csv, in parts that fit into memory however long the run is."""
+def metrics(run: Run) -> pd.DataFrame:
+    """One row per update, as in metrics.csv."""
+    parts = list(metrics_in_parts(run))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(METRICS), dtype="float64")
+
+
+def metrics_in_parts(run: Run) -> Iterator[pd.DataFrame]:
+    """The same in parts that fit into memory however long the run is."""
     columns: list[str] | None = None
     for block in row_files.blocks(run.metrics_file):
         part = pd.read_csv(io.BytesIO(block), names=columns, header=None if columns else 0)
@@ -40,7 +46,7 @@ def by_epoch(run: Run) -> pd.DataFrame:
     Columns: epoch, updates and images (so far), loss, rate, training_error (where the run noted it), top1_error,
     top5_error, validation_loss.
     """
-    parts = [_sums(updates) for updates in metrics(run)]
+    parts = [_sums(updates) for updates in metrics_in_parts(run)]
     if not parts:
         return pd.DataFrame(columns=list(BY_EPOCH), dtype="float64")
     grouped = _grouped(pd.concat(parts))

@@ -8,7 +8,7 @@ from statistics import fmean
 import numpy as np
 
 from alexrepro.engine.run import Run
-from alexrepro.reports.curves import metrics, validations
+from alexrepro.reports.curves import metrics_in_parts, validations
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 WIDTH = 50  # characters of a line of blocks
@@ -79,7 +79,7 @@ def _mean_losses(run: Run, *, until: int) -> tuple[float, ...]:
     """Mean losses of equal parts of the run up to a step, as many as the line of blocks has characters."""
     width = min(WIDTH, until)
     sums, counts = np.zeros(width), np.zeros(width)
-    for part in metrics(run):
+    for part in metrics_in_parts(run):
         updates = part[part["step"] <= until]  # the run may have gone on meanwhile
         places = (updates["step"].to_numpy() - 1) * width // until
         sums += np.bincount(places, weights=updates["loss"], minlength=width)
