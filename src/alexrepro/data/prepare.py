@@ -63,7 +63,8 @@ def prepare(
     if str(source) in MADE_OR_FETCHED and not Path(source).exists():
         make, folder = MADE_OR_FETCHED[str(source)]
         source = out / folder
-        make(source)
+        with locked(out / f".{folder}.lock", busy=waiting_for(f"prepare {folder}")):
+            make(source)
     found = in_utf8(recognise(Path(source), layout=layout))
     if found.gaps and not allow_partial:
         raise _incomplete(Path(source), found.gaps)
