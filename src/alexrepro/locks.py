@@ -1,5 +1,6 @@
 """Locks of the kernel on files: a lock ends with its process, however that ends, and no disk has to have them."""
 
+import errno
 import os
 import socket
 import time
@@ -62,6 +63,8 @@ def _is_taken(lock: FileLock, file: Path) -> bool:
     except Timeout:
         return False
     except OSError as error:
+        if error.errno == errno.EROFS:  # where nothing can be written, nobody is in the way
+            return True
         if error.filename:  # the file cannot be opened
             raise
         _say_unlocked(file.parent, error.strerror or type(error).__name__)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from alexrepro.engine.lock import hold
 from alexrepro.errors import Exit
 
 from ..disks import small_disk
@@ -58,6 +59,16 @@ def test_finished_stores_are_recognised_on_a_disk_that_is_read_only(source: Path
 
     assert again.code == Exit.OK
     assert "already prepared" in again.said
+
+
+def test_nobody_is_in_the_way_on_a_disk_that_is_read_only(disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    done = []
+
+    with hold(disk / "run"):  # of a training that is complete, for example
+        done.append("looked")
+
+    assert done == ["looked"]
 
 
 def prepare(source: Path, out: Path) -> Ended:

@@ -111,6 +111,21 @@ def test_a_preparation_waits_for_another_one_by_name_and_finds_its_store(
     assert list(out.glob("*.lock")) == []
 
 
+def test_two_preparations_do_not_draw_the_same_images_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def draw(folder: Path) -> None:
+        (folder / "a").mkdir(parents=True, exist_ok=True)
+        (folder / "busy").touch(exist_ok=False)
+        time.sleep(0.5)
+        (folder / "a/1.jpg").write_bytes(picture())
+        (folder / "busy").unlink()
+
+    monkeypatch.setitem(preparing.MADE_OR_FETCHED, "miniature", (draw, "drawn"))
+
+    children = [in_child(lambda: prepare("miniature", out=tmp_path / "stores", processes=1)) for _ in range(2)]
+
+    assert [exit_of(child) for child in children] == [0, 0]
+
+
 def test_a_disk_without_locks_can_hold_stores(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

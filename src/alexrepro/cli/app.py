@@ -42,7 +42,7 @@ DISK_ERRORS = {
     errno.EROFS: (Exit.CANNOT_CREATE, "Choose a folder on a disk that can be written."),
     errno.ENOTDIR: NEEDS_A_FOLDER,
     errno.EEXIST: NEEDS_A_FOLDER,
-    errno.EISDIR: (Exit.CANNOT_CREATE, "Choose a file; a folder is in the way."),
+    errno.EISDIR: (Exit.CANNOT_CREATE, "Choose a file instead of a folder."),
     errno.ENAMETOOLONG: (Exit.CANNOT_CREATE, "Choose a shorter name."),
     errno.ENOENT: (Exit.MISSING_INPUT, "Check the path; the file may have been removed meanwhile."),
     errno.EMFILE: (Exit.BAD_CONFIG, "Raise the limit on open files, for example with: ulimit -n 4096"),

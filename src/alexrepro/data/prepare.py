@@ -64,7 +64,8 @@ def prepare(
     if str(source) in MADE_OR_FETCHED and not Path(source).exists():
         make, folder = MADE_OR_FETCHED[str(source)]
         source = out / folder
-        make(source)
+        with locked(out / f".{folder}.lock", busy=waiting_for(f"prepare {folder}")):
+            make(source)
     found = in_utf8(recognise(Path(source), layout=layout))
     account_for(found, Path(source), out=out, allow_partial=allow_partial)
     if found.gaps and not allow_partial:
