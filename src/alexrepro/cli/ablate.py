@@ -64,10 +64,12 @@ def ablate(
     chosen = [find_variation(name) for name in dict.fromkeys(variations)]
 
     from alexrepro.engine.ablate import ablate as core
+    from alexrepro.engine.place import check_alone
     from alexrepro.reports.ablated import measured_of
     from alexrepro.reports.deltas import delta_table
     from alexrepro.reports.evidence import gather
 
+    check_alone("ablate")
     images = training_store(store, stores=stores)
     manifest = images.manifest
     recipe = choose_recipe(base, dataset=manifest.dataset, changes=changes or (), epochs=epochs, batch=batch)

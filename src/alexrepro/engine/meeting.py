@@ -10,6 +10,7 @@ import torch.distributed as dist
 
 from alexrepro.engine.place import Place
 from alexrepro.errors import Exit, Refusal
+from alexrepro.progress import say
 
 Store: TypeAlias = Any  # torch's, which has no type to be checked
 
@@ -24,6 +25,8 @@ def open_store(place: Place) -> Store:
     """The store of all ranks. Raises Refusal if its port is taken, or if nothing answers there."""
     if place.hosts_store:
         store = _hosted(place)
+        minutes = JOIN.total_seconds() / 60
+        say(f"Waiting for all {place.size} ranks at {place.host}:{place.port}, for up to {minutes:g} minutes.")
         store.set("job", _job(place))
     else:
         store = _reached(place, patience=JOIN if place.store_is_with_first else LAUNCHER)

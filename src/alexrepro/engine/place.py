@@ -15,7 +15,7 @@ from alexrepro.engine.launchers import FIRST_PORT, PORTS
 from alexrepro.errors import Exit, Refusal
 from alexrepro.processors import usable_processors
 
-__all__ = ["FIRST_PORT", "OURS", "PORTS", "Place", "find_place", "first_host"]
+__all__ = ["FIRST_PORT", "OURS", "PORTS", "Place", "check_alone", "find_place", "first_host"]
 
 OURS = "alexrepro-"  # how the id of a run of our own launcher begins
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -91,6 +91,17 @@ def find_place(environment: Mapping[str, str] = os.environ) -> Place:
         is_launched=given.get("TORCHELASTIC_RUN_ID", "").startswith(OURS),
         job=launchers.job_of(launched, given),
     )  # fmt: skip
+
+
+def check_alone(command: str) -> None:
+    """Raise Refusal if this process was started as one of several for a command that works in one."""
+    place = find_place()
+    if place.size > 1:
+        raise Refusal(
+            f"This is rank {place.rank} of {place.size}, and {command} trains in one process.",
+            fix=f"Start {command} once, or train each recipe in several processes with: alexrepro train.",
+            exit_code=Exit.USAGE,
+        )
 
 
 def _meeting_host(launched: launchers.Launched, given: Mapping[str, str], *, is_one_host: bool) -> str:
