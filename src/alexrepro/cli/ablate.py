@@ -52,9 +52,8 @@ def ablate(
     """Train a base and its variations and print the differences.
 
     Without arguments, lists what can be varied and the printed number each variation tests. With names, trains what
-    is missing, tests base and variations over ten views on the test split (else the validation split) of the data
-    set, and writes OUT/ablations-<recipe>-<digest>.{csv,parquet,md,tex,json}, which also holds the variations of the
-    same recipe that were measured before.
+    is missing, tests all over ten views on the test split (else the validation split), and writes
+    OUT/ablations-<recipe>-<digest>.{csv,parquet,md,tex,json}, with the variations of the recipe measured before.
 
     Example:  alexrepro ablate without-conv3 tanh --seeds 3
     """
@@ -72,8 +71,8 @@ def ablate(
     check_alone("ablate")
     images = training_store(store, stores=stores)
     manifest = images.manifest
-    recipe = choose_recipe(base, dataset=manifest.dataset, changes=changes or (), epochs=epochs, batch=batch)
-    recipe = recipe.for_classes(len(manifest.classes))
+    named = choose_recipe(base, dataset=manifest.dataset, changes=changes or (), epochs=epochs, batch=batch)
+    recipe = named.for_classes(len(manifest.classes))
     test = testing_store(manifest.dataset, recipe, classes=manifest.classes, stores=(images.path.parent, stores))
     trials = trials_of(recipe, chosen)
     found = core(
@@ -82,11 +81,11 @@ def ablate(
         machine=_machine(device, shown=len(images) * recipe.training.epochs * len(trials) * seeds),
     )  # fmt: skip
     measured = measured_of(recipe, gather(runs), store=test.manifest.digest)
-    table = delta_table(found[0], measured, name=f"ablations-{recipe.name}-{recipe.digest}")
-    _print(table, table.save(out), json)
+    _print(delta_table(found[0], measured, name=f"ablations-{recipe.name}-{recipe.digest}"), out, json)
 
 
-def _print(table: "ResultTable", files: Sequence[Path], json: bool) -> None:
+def _print(table: "ResultTable", out: Path, json: bool) -> None:
+    files = table.save(out)
     if json:
         print_json({**table.as_dict(), "files": [str(path) for path in files]})
         return
