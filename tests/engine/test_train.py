@@ -164,3 +164,19 @@ def test_frozen_stages_stay_as_they_were(toy: Train, recipe: Recipe, tmp_path: P
     later = [state_of(run)["w fc3.weight"] for run in (two, three)]
     assert torch.equal(*weights)  # the third epoch's line freezes conv1
     assert not torch.equal(*later)
+
+
+def test_a_stage_that_was_frozen_goes_on_as_if_it_had_had_next_to_no_rate(
+    toy: Train, recipe: Recipe, tmp_path: Path
+) -> None:
+    def begun_with(rate: float) -> dict[str, torch.Tensor]:
+        lines = (
+            At(1, rate=rate, bias_rate=rate, stages=("conv1",)),
+            At(2, rate=1e-3, bias_rate=1e-3, stages=("conv1",)),
+        )
+        changes = {"training.epochs": 2, "training.schedule": Script(lines)}
+        return state_of(toy(tmp_path, chosen=recipe.but(changes)))
+
+    frozen, crawling = begun_with(0.0), begun_with(1e-30)  # which moves no float32
+
+    assert [name for name, found in frozen.items() if not torch.equal(found, crawling[name])] == []
