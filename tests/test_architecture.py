@@ -28,12 +28,13 @@ RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 ONLY = {
     "PIL": ("data/decode.py", "data/sources/miniature.py", "data/sources/drawing.py"),
     "simplejpeg": ("data/decode.py", "data/sources/miniature.py", "data/sources/drawing.py"),
-    "pyarrow": ("data/store.py", "data/sources/*", "engine/predictions.py", "reports/*"),
+    "pyarrow": ("data/store.py", "data/shard_reader.py", "data/sources/*", "engine/predictions.py", "reports/*"),
     "pandas": ("reports/*",),
     "torch.distributed": (
         "model/wire.py",
         "engine/cluster.py",
         "engine/collectives.py",
+        "engine/meeting.py",
         "engine/watch.py",
         "engine/launch.py",
     ),

@@ -77,8 +77,7 @@ def train(
         source = choose_run(init_from, runs=runs) if init_from else None
     launch_if_asked(place, chosen.network, gpus=gpus, processes=processes, device=device, parallel=parallel)
     with place.quiet():
-        is_long = is_worth_compiling(len(data) * chosen.training.epochs)
-        compiles = is_long if compile is None else compile
+        compiles = is_worth_compiling(len(data) * chosen.training.epochs) if compile is None else compile
         machine = find_machine(place.device(device), compiles=compiles, processors=place.processors)
         with connect(place, machine, network=chosen.network, parallel=parallel) as cluster:
             run = core(
