@@ -35,6 +35,7 @@ ONLY = {
         "model/wire.py",
         "engine/cluster.py",
         "engine/collectives.py",
+        "engine/meeting.py",
         "engine/watch.py",
         "engine/launch.py",
         "engine/meeting.py",

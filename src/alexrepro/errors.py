@@ -82,7 +82,7 @@ MEANINGS = {
     ),
     Exit.STOPPED: Meaning(
         "stopped",
-        "A training was asked to stop by SIGTERM, SIGUSR1 or SIGHUP and has saved a checkpoint, or a preparation was.",
+        "SIGTERM, SIGUSR1 or SIGHUP; a training has saved a checkpoint first.",
         "Requeue the same command: it continues.",
     ),
     Exit.NO_PERMISSION: Meaning("no permission", "A file or folder may not be read or written.", "Stop."),
