@@ -39,7 +39,7 @@ def choose_recipe(
         whole = recipe.training.epochs
         recipe = recipe.shortened(epochs)
         how = "squeezed into" if epochs < whole else "stretched to"
-        say(f"The schedule of {whole} epochs is {how} {epochs}: {described(recipe.training, recipe.network.stages)}.")
+        say(f"The schedule of {whole} epochs is {how} {epochs} ({described(recipe.training, recipe.network.stages)}).")
     return recipe
 
 

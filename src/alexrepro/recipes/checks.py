@@ -139,6 +139,6 @@ def _names_stages(
 
 
 def _fix(field: str) -> str:
-    if ".schedule.at" in field:
-        return "Change that line of the schedule in a file that `alexrepro recipes show NAME --toml` writes."
+    if ".schedule.at" in field or field == "network.stages":
+        return "Change it in a file that `alexrepro recipes show NAME --toml` writes."
     return f"Change it with: --set {field}=VALUE."

@@ -83,7 +83,7 @@ def _kind_of_zip(path: Path) -> Kind:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError):
-        raise damaged(path, "it has no end, as after a download that was cut off") from None
+        raise damaged(path, "it is incomplete, like a download that was cut off") from None
     last = {name.rpartition("/")[2] for name in names}
     if "constants.pkl" in last:
         raise damaged(path, "it is a TorchScript archive, which holds code", fix=AS_STATE_DICT)
@@ -108,7 +108,7 @@ def _refuse_text(path: Path, head: bytes) -> None:
     if start.startswith(("<!doctype html", "<html", "<?xml", "<head")):
         raise damaged(
             path,
-            "it is a web page or an answer of a web server",
+            "it is a web page",
             fix="Download the file itself; the page may say why it was not sent.",
         )
     if start.startswith("{") and path.name.endswith(".index.json"):
