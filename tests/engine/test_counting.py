@@ -5,7 +5,6 @@ from math import log
 import numpy as np
 import pytest
 import torch
-from torchmetrics.functional.classification import multiclass_accuracy
 
 from alexrepro.engine.counting import Counts, answers, joined
 from alexrepro.engine.evaluation import Evaluation
@@ -107,6 +106,8 @@ def test_counts_are_those_of_numpy_with_the_lower_class_first(scores: torch.Tens
 
 @pytest.mark.parametrize("scores", SCORES.values(), ids=SCORES)
 def test_counts_are_those_of_torchmetrics(scores: torch.Tensor) -> None:
+    from torchmetrics.functional.classification import multiclass_accuracy  # seconds to import
+
     # torchmetrics takes equals in no particular order, so the lower class is given a little more.
     told_apart = scores.double() - torch.arange(CLASSES) * 1e-9  # random ones lie 2^-24 = 6e-8 apart or are equal
 
