@@ -72,6 +72,12 @@ def prepare(
 
     Example:  alexrepro prepare /path/imagenet
     """
+    if not source.strip():
+        raise Refusal(
+            "The name of the source is empty; a variable in the command may not be set.",
+            fix="Name the folder of the images, or . for the current one.",
+            exit_code=Exit.USAGE,
+        )
     if md5 and not check:
         raise Refusal(
             "--md5 compares archives, and nothing is prepared then.",

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from alexrepro.data.sources.beside import beside
 from alexrepro.data.sources.folders import SPLITS, dataset_of, is_wnids, sorted_names, spoken, words_of
 from alexrepro.data.sources.labels import refuse_missing, without_training, wnid_in
 from alexrepro.data.sources.sequences import missing_files
@@ -133,7 +134,8 @@ def source_of(path: Path, tables: Sequence[Table]) -> Source:
     classes = tuple(classes[label] for label in order)
     class_names = tuple(words[label] for label in order) if words else words_of(classes)
     gaps = (*missing_files([table.file for table in tables]), *without_training(classes, splits))
-    return Source(dataset_of(path, classes, splits), classes, class_names, splits, gaps=gaps)
+    skipped = tuple(beside(path, {table.file for table in tables}))
+    return Source(dataset_of(path, classes, splits), classes, class_names, splits, gaps=gaps, skipped=skipped)
 
 
 def _split(name: str, photos: list[Photo], order: Sequence[int]) -> Split:

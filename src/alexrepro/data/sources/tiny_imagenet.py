@@ -16,6 +16,7 @@ from alexrepro.data.sources.walk import below, entries, walk, why_skipped
 from alexrepro.files import read_text
 
 WNIDS, WORDS, ANNOTATIONS = "wnids.txt", "words.txt", "val_annotations.txt"
+SORT = f"Move the photo to the folder of its class, or all of them back to val/images; {ANNOTATIONS} says the classes."
 ANNOTATION = re.compile(rf"\s*(\S+)[\s,;]+({WNID.pattern})\b")
 
 
@@ -30,7 +31,7 @@ def read(path: Path) -> Source:
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
     skipped: list[Skipped] = []
     splits = [_class_folders(path / "train", label_of, skipped)]
-    if (path / "val" / "images").is_dir():
+    if (path / "val" / ANNOTATIONS).is_file() or (path / "val" / "images").is_dir():
         splits.append(_validation(path / "val", label_of, skipped))
     elif (path / "val").is_dir():
         splits.append(_class_folders(path / "val", label_of, skipped))
@@ -71,6 +72,10 @@ def _validation(folder: Path, label_of: dict[str, int], skipped: list[Skipped]) 
     rows = {stem(row[1]): row[2] for line in lines if (row := ANNOTATION.match(line))}
     files = _photos(folder, folder.parent, skipped)
     labels = labels_in(rows, [file.name for file in files], label_of, table)
+    for file, label in zip(files, labels, strict=True):
+        above = file.relative_to(folder).parts[0]
+        if label_of.get(above, label) != label:
+            raise wrong(file, f"lies in the class folder {above}, but {ANNOTATIONS} gives it another class", fix=SORT)
     if len(files) < len(rows):
         raise wrong(folder, f"has {len(files):,} of the {len(rows):,} photos in {ANNOTATIONS}")
     photos = (Photo(below(folder.parent, file), label, File(file)) for file, label in zip(files, labels, strict=True))

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from alexrepro.data.sources.beside import beside
 from alexrepro.data.sources.devkit import wrong
 from alexrepro.data.sources.folders import ENDS_IN_WNID, SPLITS, dataset_of, is_photo, sorted_names, spoken, words_of
 from alexrepro.data.sources.labels import refuse_missing, without_training
@@ -102,8 +103,9 @@ def _read_shards(path: Path, shards: Tars, found: Listing) -> Source:
     counts = {file.name: len(photos) for file, photos in samples.items()}
     gaps = (*(_gaps(info, counts) if info.is_file() else missing_files(files)), *without_training(classes, splits))
     dataset = next(iter(named), None)
+    skipped = tuple(beside(path, {*files, info}))
     return Source(dataset.lower() if dataset else dataset_of(path, classes, splits), classes, classes,
-                  tuple(splits), gaps=gaps)  # fmt: skip
+                  tuple(splits), gaps=gaps, skipped=skipped)  # fmt: skip
 
 
 def _gaps(info: Path, counts: dict[str, int]) -> Iterator[str]:
@@ -173,5 +175,7 @@ def _read_photos(path: Path, tars: Tars, listed: Listing) -> Source:
               labelled=all(labels[name] >= 0 for _, name, _ in photos))
         for split, photos in found.items()
     )  # fmt: skip
-    gaps = tuple(missing_files([file for files in tars.values() for file in files]))
-    return Source(dataset_of(path, wnids, splits), wnids, words_of(wnids), splits, gaps=gaps)
+    read = [file for files in tars.values() for file in files]
+    skipped = tuple(beside(path, set(read)))
+    gaps = tuple(missing_files(read))
+    return Source(dataset_of(path, wnids, splits), wnids, words_of(wnids), splits, gaps=gaps, skipped=skipped)
