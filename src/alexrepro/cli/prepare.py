@@ -72,18 +72,7 @@ def prepare(
 
     Example:  alexrepro prepare /path/imagenet
     """
-    if not source.strip():
-        raise Refusal(
-            "The name of the source is empty; a variable in the command may not be set.",
-            fix="Name the folder of the images, or . for the current one.",
-            exit_code=Exit.USAGE,
-        )
-    if md5 and not check:
-        raise Refusal(
-            "--md5 compares archives, and nothing is prepared then.",
-            fix=f"Type: alexrepro prepare {shlex.quote(source)} --check --md5, or leave --md5 out.",
-            exit_code=Exit.USAGE,
-        )
+    _refuse_usage(source, check=check, md5=md5)
     if check:
         _check(Path(source), md5=md5, json=json)
         return
@@ -98,6 +87,22 @@ def prepare(
         print_json({"dataset": dataset, "splits": {name: _facts(store) for name, store in stores.items()}})
         return
     _show(dataset, stores)
+
+
+def _refuse_usage(source: str, *, check: bool, md5: bool) -> None:
+    """Raise Refusal for an empty source, which Path would take for the current folder, and for --md5 alone."""
+    if not source.strip():
+        raise Refusal(
+            "The name of the source is empty; a variable in the command may not be set.",
+            fix="Name the folder of the images, or . for the current one.",
+            exit_code=Exit.USAGE,
+        )
+    if md5 and not check:
+        raise Refusal(
+            "--md5 compares archives, and nothing is prepared then.",
+            fix=f"Type: alexrepro prepare {shlex.quote(source)} --check --md5, or leave --md5 out.",
+            exit_code=Exit.USAGE,
+        )
 
 
 def _show(dataset: str, stores: dict[str, "Store"]) -> None:
