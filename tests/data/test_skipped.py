@@ -260,7 +260,7 @@ def test_every_skipped_file_is_listed_beside_the_stores(root: Path, capsys: pyte
 
 
 def test_a_source_whose_names_are_no_utf8_is_prepared(tmp_path: Path) -> None:
-    source = Path(os.fsdecode(os.fsencode(tmp_path) + b"/work/\xfcber"))
+    source = tmp_path / "work" / "source"
     put(source, os.fsdecode(b"\xfcber/\xff.jpg"), os.fsdecode(b"\xfcber/\xff.txt"), "b/1.jpg")
 
     assert_done(prepared(source))
