@@ -79,6 +79,9 @@ def evaluate(
     beside = {"--breakdown": breakdown, "--save-probabilities": save_probabilities}
     _check({"--compare": compare, "--submission": submission, "--predictions": predictions}, beside)
     if compare:
+        _check(
+            {"--compare": True}, {"--store": store, "--ten-crop": ten_crop, "--weights": weights, "--devkit": devkit}
+        )
         print_comparison(run or [], json=json)
         return
     if predictions is not None or devkit is not None:
