@@ -181,3 +181,11 @@ def test_words_that_do_not_fit_are_refused(call: Call, words: tuple[str, ...], w
 
     assert isinstance(refusal, Refusal)
     assert what in refusal.what
+
+
+@pytest.mark.parametrize("option", ["--ten-crop", "--weights=1,2", "--store=stores", "--devkit=kit"])
+def test_a_comparison_refuses_options_it_would_ignore(option: str, call: Call) -> None:
+    refused = call("A", "B", "--compare", option).exception
+
+    assert isinstance(refused, Refusal)
+    assert refused.what == f"--compare and {option.partition('=')[0]} do not go together."

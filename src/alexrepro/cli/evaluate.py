@@ -76,13 +76,15 @@ def evaluate(
 
     Example:  alexrepro evaluate --ten-crop
     """
-    beside = {"--breakdown": breakdown, "--save-probabilities": save_probabilities}
+    tested = {"--store": store, "--ten-crop": ten_crop, "--weights": weights}
+    beside: dict[str, object] = {"--breakdown": breakdown, "--save-probabilities": save_probabilities}
+    beside |= tested | {"--devkit": devkit} if compare else {}
     _check({"--compare": compare, "--submission": submission, "--predictions": predictions}, beside)
     if compare:
         print_comparison(run or [], json=json)
         return
     if predictions is not None or devkit is not None:
-        _check({"--predictions": True}, {"RUN": run, "--store": store, "--ten-crop": ten_crop, "--weights": weights})
+        _check({"--predictions": True}, tested | {"RUN": run})
         print_scores(predictions, devkit, json=json)
         return
 

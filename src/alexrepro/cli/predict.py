@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.bar import Bar
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from alexrepro.cli.choose import choose_run
 from alexrepro.cli.options import RUNS, STORES, Device, Json, Runs, Stores
-from alexrepro.cli.show import PLAIN_WIDTH, percent, print_json
+from alexrepro.cli.show import PLAIN_WIDTH, percent, plain, print_json
 from alexrepro.engine.signals import ended_at_once
 from alexrepro.paper.results import Views
 
@@ -70,8 +69,8 @@ def predict(
 
 
 def _table(prediction: "Prediction") -> Table:
-    table = Table(title=escape(str(prediction.file)), title_justify="left", show_header=False, box=None)
+    table = Table(title=plain(str(prediction.file)), title_justify="left", show_header=False, box=None)
     for guess in prediction.guesses:
         bar = Bar(1.0, 0.0, guess.probability, width=BAR_WIDTH)
-        table.add_row(percent(guess.probability), bar, escape(guess.name))
+        table.add_row(percent(guess.probability), bar, plain(guess.name))
     return table

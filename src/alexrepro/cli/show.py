@@ -2,6 +2,7 @@
 
 import json
 import sys
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -22,12 +23,17 @@ def print_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()
 ) -> None:
     """Print a table on stdout; the columns named in `right` are right-aligned."""
-    table = Table(title=escape(title), title_justify="left")
+    table = Table(title=plain(title), title_justify="left")
     for column in columns:
         table.add_column(column, justify="right" if column in set(right) else "left", overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
+        table.add_row(*("" if cell is None else plain(str(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH).print(table)
+
+
+def plain(text: str) -> str:
+    """Text for a table of rich: no markup, and control characters spelled out, which would steer the terminal."""
+    return escape("".join(repr(c)[1:-1] if unicodedata.category(c) == "Cc" and c != "\n" else c for c in text))
 
 
 def percent(error: float | None, digits: int = 1) -> str:
