@@ -89,7 +89,9 @@ def test_what_was_found_is_kept_with_the_run(run: Run, stores: dict[str, Store],
     np.testing.assert_allclose(kept.chances.sum(1), 1, rtol=1e-6)  # float32; two classes
 
 
-def test_five_classes_are_guessed_for_each_of_eight_images(recipe: Recipe, machine: Machine, tmp_path: Path) -> None:
+def test_the_five_likeliest_classes_are_guessed_for_each_of_eight_images(
+    recipe: Recipe, machine: Machine, tmp_path: Path
+) -> None:
     for number in range(14):  # seven classes
         file = tmp_path / "photos" / "train" / f"class-{number % 7}" / f"{number}.JPEG"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -101,6 +103,9 @@ def test_five_classes_are_guessed_for_each_of_eight_images(recipe: Recipe, machi
     found = find_neighbours(run, train=store, test=store, machine=machine)
 
     assert found.guesses.shape == found.chances.shape == (8, 5)
+    rest = 1 - found.chances.sum(1)  # of the other two of seven classes
+    assert (np.diff(found.chances) <= 0).all()
+    assert (rest / 2 <= found.chances[:, -1] + 1e-6).all()  # float32
 
 
 def test_the_shown_images_are_no_queries_and_the_same_for_every_run(stores: dict[str, Store]) -> None:

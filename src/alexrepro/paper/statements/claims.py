@@ -197,7 +197,7 @@ PICTURES = (
         (
             "experiment figure-4",
             "tests/engine/test_features.py::test_the_shown_images_are_no_queries_and_the_same_for_every_run",
-            "tests/engine/test_features.py::test_five_classes_are_guessed_for_each_of_eight_images",
+            "tests/engine/test_features.py::test_the_five_likeliest_classes_are_guessed_for_each_of_eight_images",
         ),
         note="The test images are drawn by a key, not chosen.",
     ),
