@@ -3,7 +3,7 @@
 import pytest
 
 from alexrepro import progress
-from alexrepro.progress import counting
+from alexrepro.progress import counting, say
 
 
 def test_a_count_is_said_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -15,3 +15,9 @@ def test_a_count_is_said_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: p
             count()
 
     assert capsys.readouterr().err.splitlines() == ["reading a.tar: 3 photos", "reading a.tar: 6 photos"]
+
+
+def test_control_characters_of_a_name_do_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say("a\x1b[31mb.JPEG\nthe second line")
+
+    assert capsys.readouterr().err == "a\\x1b[31mb.JPEG\nthe second line\n"

@@ -2,6 +2,7 @@
 
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -45,7 +46,12 @@ def counting(title: str, *, unit: str = "photos") -> Iterator[Callable[[], None]
 def say(line: str) -> None:
     """One line for people, on stderr, so that stdout holds results only; nobody may be there to read it any more."""
     with suppress(OSError):
-        print(line, file=sys.stderr, flush=True)
+        print("\n".join(map(visible, line.split("\n"))), file=sys.stderr, flush=True)
+
+
+def visible(text: str) -> str:
+    """The text with control characters, as names of files may hold, spelled out: they would steer the terminal."""
+    return "".join(repr(c)[1:-1] if unicodedata.category(c) == "Cc" else c for c in text)
 
 
 def _plain_lines(title: str, total: int, done: int, unit: str) -> Advance:

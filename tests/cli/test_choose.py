@@ -2,8 +2,8 @@
 
 import pytest
 
+from alexrepro.cli.choose import choose_recipe, validation_store
 from alexrepro.cli.choose import testing_store as choose_testing_store
-from alexrepro.cli.choose import validation_store
 from alexrepro.data.prepare import prepare
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.store import Store
@@ -37,3 +37,9 @@ def test_testing_says_that_the_validation_store_has_no_labels(stores: dict[str, 
         choose_testing_store(train.manifest.dataset, TINY, classes=train.manifest.classes, stores=(train.path.parent,))
 
     assert ("LOC_val_solution.csv" in refused.value.fix, refused.value.exit_code) == (True, Exit.MISSING_INPUT)
+
+
+@pytest.mark.parametrize(("epochs", "batch", "field"), [(2, None, "epochs"), (None, 8, "batch")])
+def test_a_field_is_given_once(epochs: int | None, batch: int | None, field: str) -> None:
+    with pytest.raises(Refusal, match=f"--{field} and --set training.{field} do not go together"):
+        choose_recipe("tiny", dataset="x", changes=[f"training.{field}=4"], epochs=epochs, batch=batch)

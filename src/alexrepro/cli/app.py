@@ -26,7 +26,7 @@ from alexrepro.cli.terminal import close_streams, name_around, not_text, open_st
 from alexrepro.cli.train import train
 from alexrepro.cli.watch import watch
 from alexrepro.errors import STOPPING, Exit, Refusal
-from alexrepro.progress import say
+from alexrepro.progress import say, visible
 
 NEEDS_A_FOLDER = (Exit.CANNOT_CREATE, "Choose a folder; a file is in the way.")
 NO_PERMISSION = (Exit.NO_PERMISSION, "Choose another folder, or change its permissions.")
@@ -148,5 +148,5 @@ def _of_system(error: Exception) -> Refusal | None:
 
 
 def _end(refusal: Refusal) -> None:
-    say(f"alexrepro: {refusal.what}\n{refusal.fix}")
+    say(f"alexrepro: {visible(refusal.what)}\n{visible(refusal.fix)}")
     sys.exit(int(refusal.exit_code))

@@ -32,7 +32,12 @@ def choose_recipe(
     recipe = find_recipe(name) if name else default_recipe(dataset)
     if not name:
         say(f"Recipe: {recipe.name}, the one for {dataset}.")
-    recipe = recipe.but(parse_changes(changes))
+    changed = parse_changes(changes)
+    for option, value in (("batch", batch), ("epochs", epochs)):
+        if value is not None and f"training.{option}" in changed:
+            raise Refusal(f"--{option} and --set training.{option} do not go together.",
+                          fix="Leave out one of them.", exit_code=Exit.USAGE)  # fmt: skip
+    recipe = recipe.but(changed)
     if batch is not None:
         recipe = recipe.but({"training.batch": batch})
     if epochs is not None and epochs != recipe.training.epochs:

@@ -2,13 +2,14 @@
 
 import json
 import sys
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from alexrepro.progress import visible
 
 PLAIN_WIDTH = 160  # columns of a table that goes to a file or a pipe
 
@@ -33,7 +34,7 @@ def print_table(
 
 def plain(text: str) -> str:
     """Text for a table of rich: no markup, and control characters spelled out, which would steer the terminal."""
-    return escape("".join(repr(c)[1:-1] if unicodedata.category(c) == "Cc" and c != "\n" else c for c in text))
+    return escape("\n".join(map(visible, text.split("\n"))))
 
 
 def percent(error: float | None, digits: int = 1) -> str:
