@@ -136,7 +136,7 @@ def test_facts_of_one_statement_show_both_values_and_every_pin() -> None:
 
     assert "S11: layers-145.cfg" in text
     assert "0.01; 0.03 in conv3, conv4, conv5" in text
-    assert "tests/recipes/test_catalogue.py::test_a_stage_as_run_is_that_of_layers_145" in text
+    assert "tests/recipes/test_conformance.py::test_a_network_of_2012_is_what_its_files_say" in text
 
 
 @pytest.mark.parametrize("name", ["P16", "S44"])

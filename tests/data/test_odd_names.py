@@ -63,8 +63,10 @@ def test_unreadable_photos_are_listed_under_names_that_are_no_utf8(foreign: Path
 
 @pytest.mark.parametrize("options", [(), ("--json",)], ids=["table", "json"])
 def test_the_command_prints_names_that_are_no_utf8(foreign: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
+    source = foreign.rename(tmp_path / "source")
+
     ended = command(
-        "prepare", foreign, "--out", tmp_path / "stores", "--max-bad", 1, *options, "--processes", 1,
+        "prepare", source, "--out", tmp_path / "stores", "--max-bad", 1, *options, "--processes", 1,
         said=tmp_path / "said",
     )  # fmt: skip
 

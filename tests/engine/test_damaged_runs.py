@@ -168,7 +168,7 @@ def test_checkpoints_that_are_removed_while_runs_are_listed_do_no_harm(
 
 @pytest.mark.parametrize("name", ["/elsewhere/x", "../../x", "..", ".hidden", "a\\b", "a\nb", "", "x" * 201, "ü" * 101])
 def test_a_name_that_leaves_its_folder_is_refused(tmp_path: Path, recipe: Recipe, name: str) -> None:
-    with pytest.raises(Refusal, match="A recipe cannot be named"):
+    with pytest.raises(Refusal, match="The recipe's name must"):
         run_of(tmp_path, recipe.but({}, name=name) if name else Recipe(name=""), dataset="photos", seed=0)
     with pytest.raises(Refusal, match="A data set cannot be named"):
         run_of(tmp_path, recipe, dataset=name, seed=0)

@@ -136,5 +136,5 @@ def test_a_run_that_does_not_fit_is_refused(
     for chosen, source, said in cases:
         with pytest.raises(Refusal, match=said):
             train(chosen, store=stores["train"], validation=None, runs=tmp_path, seed=0, machine=machine, source=source)
-    with pytest.raises(Refusal, match="name stages: conv1, fc2, fc3"):
+    with pytest.raises(Refusal, match=r"name stages of the network \(conv1, fc2, fc3\), not 'conv9'"):
         recipe.but({"training.begins_with": ("conv9",)})

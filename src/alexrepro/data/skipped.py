@@ -23,12 +23,14 @@ def account_for(found: Source, path: Path, *, out: Path, allow_partial: bool) ->
     refuse_wrong_labels(path, found)
     table = out / f"{found.dataset}-skipped.csv"
     if not found.skipped:
-        table.unlink(missing_ok=True)
+        if table.exists():  # on a read-only disk no file can be removed, not even one that is missing
+            table.unlink()
     else:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerows([("path", "reason"), *((item.path, item.reason) for item in found.skipped)])
-        write_text(table, text.getvalue())
+        if not table.exists() or table.read_text(encoding="utf-8") != text.getvalue():  # the disk may be read-only
+            write_text(table, text.getvalue())
         reasons = Counter(item.reason for item in found.skipped).most_common()
         counts = _some([f"{count:,} {reason}" for reason, count in reasons])
         say(f"Skipped files and folders: {len(found.skipped):,} ({counts}). All are listed in {table}.")

@@ -206,10 +206,10 @@ class Run:
 def run_of(runs: Path, recipe: Recipe, *, dataset: str, seed: int) -> Run:
     """The run of a recipe on a data set with a seed, whether or not it exists yet.
 
-    Raises Refusal for names that cannot name a folder.
+    Raises Refusal for a data set whose name cannot be that of a folder; a recipe has checked its own.
     """
-    named, on = plain_name(recipe.name, of="A recipe"), plain_name(dataset, of="A data set")
-    return Run(runs / f"{named}-{recipe.digest}" / f"{on}-seed-{seed}")
+    on = plain_name(dataset, of="A data set")
+    return Run(runs / f"{recipe.name}-{recipe.digest}" / f"{on}-seed-{seed}")
 
 
 def find_runs(runs: Path) -> list[Run]:

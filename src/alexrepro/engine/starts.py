@@ -13,7 +13,6 @@ from typing import Any
 
 from alexrepro.data.store import Store
 from alexrepro.engine.cluster import Cluster
-from alexrepro.engine.images import check_images
 from alexrepro.engine.inherit import check_same_source, check_source, continue_run, origin
 from alexrepro.engine.run import Run
 from alexrepro.errors import Exit, Refusal
@@ -60,8 +59,7 @@ def own_validation(run: Run, recipe: Recipe, *, store: Store, found: Store | Non
     """The store that a run validates on: always the one that it began with, whatever else has appeared.
 
     store: of training. found: the newest one of validation. A run that began without validation goes on without, unless
-    its rate follows the errors. Raises Refusal if that rate has lost its store, if the ranks differ, or if the images
-    of the store do not fit the recipe.
+    its rate follows the errors. Raises Refusal if that rate has lost its store, or if the ranks differ.
     """
     follows_errors = isinstance(recipe.training.schedule, Plateau)
     name, folders = cluster.first(_recorded(run) if cluster.is_first else (None, []))
@@ -88,8 +86,6 @@ def own_validation(run: Run, recipe: Recipe, *, store: Store, found: Store | Non
                 )
             )
         say(f"{lost}; the run goes on without validation.")
-    if own is not None:
-        check_images(recipe, own)
     return own
 
 

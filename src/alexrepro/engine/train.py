@@ -65,7 +65,8 @@ def train(
     chance, when a batch does not fit into memory, or when the run is not this one's.
     """
     cluster = cluster or Cluster()
-    check_images(recipe, store)
+    for images in filter(None, (store, validation)):
+        check_images(recipe, images)
     recipe = recipe.for_classes(len(store.manifest.classes))
     run = run_of(runs, recipe, dataset=store.manifest.dataset, seed=seed)
     with _held(run, cluster), stop_requests() as stop, cluster.ended_by_launcher(stop):
