@@ -146,7 +146,7 @@ def refused(name: str, value: str, why: str) -> Refusal:
     """The refusal of a variable with a wrong value."""
     return Refusal(
         f"{name} is {value[:MOST_SHOWN]}, {why}.",
-        fix=f"Set {name} as the launcher documents it, or unset it to train in one process.",
+        fix=f"Correct {name}, or start every rank with torchrun or srun, which set what the ranks need.",
         exit_code=Exit.USAGE,
     )
 
