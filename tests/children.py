@@ -3,12 +3,14 @@
 import os
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 CHANGES = ("os.mkdir", "os.rename", "os.rmdir", "os.remove", "os.truncate")  # os.replace is a rename, too
+PATIENCE_SECONDS = 120.0  # for processes to load torch on a busy machine
 WRITING = os.O_WRONLY | os.O_RDWR
 
 
@@ -24,6 +26,14 @@ def in_child(work: Callable[[], object]) -> int:
             os._exit(1)
         os._exit(0)
     return child
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    """Wait until it is true; fails when that takes too long."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not true():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.01)
 
 
 def exit_of(child: int) -> int:

@@ -12,7 +12,7 @@ import pytest
 
 from alexrepro.data.prepare import prepare
 from alexrepro.data.sources import recognise
-from alexrepro.errors import Refusal
+from alexrepro.errors import Refusal, Unreached
 
 from .hostile import picture
 
@@ -269,3 +269,15 @@ def test_an_arrow_file_with_false_offsets_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(Refusal, match="cannot be read as Arrow"):
         recognise(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_a_file_that_is_gone_is_no_damage_of_its_rows(suffix: str, tmp_path: Path) -> None:
+    files = [tmp_path / f"set-train-{number:05d}-of-00003.{suffix}" for number in range(3)]
+    for file in files:  # three, as two may still be open
+        (write if suffix == "parquet" else write_stream)(file, [0, 1])
+    photo = recognise(tmp_path).splits[0].photos[0]
+    files[0].unlink()
+
+    with pytest.raises(Unreached, match="cannot be read: No such file"):
+        photo.read()

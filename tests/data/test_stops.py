@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -18,11 +18,12 @@ from alexrepro.data import prepare as preparing
 from alexrepro.data.prepare import prepare
 from alexrepro.errors import Exit
 
+from ..children import PATIENCE_SECONDS, wait_until
+
 pytestmark = pytest.mark.slow  # each command loads torch, once more in each worker
 
 PHOTOS, SHARD = 24, 2
 SIDE_PX = 4_000  # decoding takes so long that no preparation ends before it is stopped
-PATIENCE_SECONDS = 120.0  # on a busy machine
 PROGRAM = f"""
 import alexrepro.data.prepare as preparing
 from alexrepro.cli.app import main
@@ -60,13 +61,6 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def notes(out: Path) -> int:
     return len(list(out.rglob("shard-*.note.json")))
-
-
-def wait_until(true: Callable[[], object]) -> None:
-    until = time.monotonic() + PATIENCE_SECONDS
-    while not true():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.01)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,8 @@ from pathlib import Path
 from alexrepro.data.store import Store
 from alexrepro.recipes.recipe import Recipe
 
-PATIENCE_SECONDS = 120.0  # for ranks to load torch on a busy machine
+from ..children import PATIENCE_SECONDS, wait_until
+
 PATCHING = """
 import importlib.util, os, sys
 
@@ -82,14 +83,6 @@ def is_running(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
-
-
-def wait_until(true: Callable[[], object]) -> None:
-    """Wait until it is true; fails when that takes too long."""
-    until = time.monotonic() + PATIENCE_SECONDS
-    while not true():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.02)
 
 
 @contextmanager

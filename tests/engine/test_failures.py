@@ -17,7 +17,8 @@ import pytest
 from alexrepro.data.store import Store
 from alexrepro.recipes.recipe import Recipe
 
-from .launched import Launched, launched, wait_until
+from ..children import wait_until
+from .launched import Launched, launched
 
 pytestmark = [
     pytest.mark.long,

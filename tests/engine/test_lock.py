@@ -18,21 +18,13 @@ from alexrepro.engine.train import train
 from alexrepro.errors import Exit, Refusal
 from alexrepro.recipes.recipe import Recipe
 
-from ..children import exit_of, in_child
+from ..children import exit_of, in_child, wait_until
 
 AT_ONCE_SECONDS = 5.0  # 2 is the aim; other programs may hold the processor
-PATIENCE_SECONDS = 60.0  # for a process to begin on a busy machine
 
 
 def forever() -> None:
     time.sleep(600)
-
-
-def wait_until(true: Callable[[], object]) -> None:
-    until = time.monotonic() + PATIENCE_SECONDS
-    while not true():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.01)
 
 
 @contextmanager

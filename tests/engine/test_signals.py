@@ -20,7 +20,8 @@ from alexrepro.errors import STOPPING, Exit, Refusal
 from alexrepro.model import compiled
 from alexrepro.progress import say
 
-from .launched import is_running, wait_until
+from ..children import wait_until
+from .launched import is_running
 from .test_train import assert_same
 
 Train = Callable[..., Run]

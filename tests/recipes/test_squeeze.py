@@ -73,6 +73,20 @@ def test_a_rate_that_falls_every_epoch_is_that_of_the_moment_where_the_epoch_beg
         assert found == pytest.approx([first * (second / first) ** share for share in passed])
 
 
+@pytest.mark.parametrize("recipe", [*BY_LEVELS, *DECAYING], ids=lambda recipe: recipe.name)
+def test_biases_whose_rate_falls_every_epoch_have_that_of_the_moment_where_the_epoch_begins(recipe: Recipe) -> None:
+    falling = recipe.but({"training.schedule.bias_levels": None, "training.schedule.at": ()})
+    start, end = falling.training.bias_rate, falling.training.schedule.bias_end  # type: ignore[union-attr]
+    whole = recipe.training.epochs
+    for epochs in lengths(recipe):
+        short = falling.shortened(epochs)
+        passed = [epoch * whole / epochs for epoch in range(epochs)]  # epochs of the whole schedule
+
+        found = [next(iter(rates(short, epoch).biases.values())) for epoch in lengths(short)]
+
+        assert found == pytest.approx([start * (end / start) ** (share / (whole - 1)) for share in passed])
+
+
 @pytest.mark.parametrize(("epochs", "patience"), [(1, 1), (9, 1), (18, 1), (19, 2), (90, 5)])
 def test_the_patience_of_a_plateau_is_squeezed_and_rounded_up(epochs: int, patience: int) -> None:
     short = AS_PRINTED.shortened(epochs)

@@ -61,12 +61,11 @@ def bench(
     from alexrepro.engine.bench import projection
     from alexrepro.engine.machine import find_machine
 
+    chosen = choose_recipe(recipe, dataset="", changes=changes or (), epochs=None, batch=batch)
     if parallel:
-        chosen = choose_recipe(recipe, dataset="", changes=changes or (), epochs=None, batch=batch)
         _bench_towers(parts, chosen, device=device, rounds=rounds, updates=updates, json=json)
         return
     machine = find_machine(device, compiles=True)
-    chosen = choose_recipe(recipe, dataset="", changes=changes or (), epochs=None, batch=batch)
     found = training_store(store, stores=stores) if store or list(stores.glob("*-train-*")) else _drawn(chosen)
     rates = core(parts or ["feed", "step"], recipe=chosen, store=found, machine=machine, rounds=rounds, updates=updates)
     ahead = projection(chosen, rates, images=images or ILSVRC_2012_TRAIN)

@@ -136,9 +136,8 @@ def labelled_splits(
 
     found: dict[str, Store] = {}
     for folder in dict.fromkeys(stores):
-        for store in sorted(
-            find_stores(folder), key=lambda store: form is not None and form_of(store) != form
-        ):  # newest first
+        newest_first = find_stores(folder)
+        for store in sorted(newest_first, key=lambda store: form is not None and form_of(store) != form):
             manifest = store.manifest
             is_of = manifest.dataset == dataset and list(manifest.classes) == list(classes)
             if is_of and manifest.labelled == labelled:

@@ -14,7 +14,7 @@ from typing import Any
 from alexrepro.errors import Exit, Refusal
 
 PLAIN = {  # what stands for characters that a stream lacks; of others, their number
-    **dict(zip("×–—·…→←²³√±εαβλ∂", "x--.;><23V+eabld", strict=True)),
+    **dict(zip("×–—·²³εαβλ∂", "x--.23eabld", strict=True)),
     **dict(zip("▁▂▃▄▅▆▇█▏▎▍▌▋▊▉", "_.,-=+*########", strict=True)),
     "…": "...",
     "→": "->",

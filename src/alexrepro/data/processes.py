@@ -39,14 +39,19 @@ def stop_signals_deferred() -> Iterator[None]:
             signal.raise_signal(number)
 
 
+def hear_of_parents_end(sent: signal.Signals) -> None:
+    """On Linux, have the system send this process a signal when the one that started it ends, however it ends."""
+    if platform.system() == "Linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(sent))
+
+
 def end_with_parent() -> None:
     """End this process at once when the one that started it ends, however it ends.
 
     On Linux the system sees to it, also in the middle of a write; the thread is for other systems, and for a parent
     that has ended already.
     """
-    if platform.system() == "Linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    hear_of_parents_end(signal.SIGKILL)
     parent = multiprocessing.parent_process()
     assert parent is not None
 

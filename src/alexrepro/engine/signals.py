@@ -1,8 +1,6 @@
 """Signals that ask a run to stop: they set a flag, and the loop saves and ends at its next step."""
 
-import ctypes
 import os
-import platform
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +11,6 @@ from alexrepro.engine.launchers import has_launcher
 from alexrepro.errors import STOPPING, Exit, Refusal
 
 ECHO_SECONDS = 1.0
-PR_SET_PDEATHSIG = 1  # prctl.h
 SHOW_CURSOR = "\x1b[?25h"  # which a bar hides
 AGAIN = "Run the same command again to continue."
 
@@ -69,7 +66,9 @@ def ended_at_once() -> Iterator[None]:
     and when its launcher ends, it gets SIGTERM.
     """
     if has_launcher(os.environ):
-        _hear_of_parents_end()
+        from alexrepro.data.processes import hear_of_parents_end
+
+        hear_of_parents_end(signal.SIGTERM)
         yield
         return
     with ended_by_signal():
@@ -88,12 +87,6 @@ def stopped(by: signal.Signals, *, step: int) -> Refusal:
 def code_of(asked: signal.Signals) -> Exit:
     """The exit code of a run that a signal has stopped."""
     return Exit.INTERRUPTED if asked == signal.SIGINT else Exit.STOPPED
-
-
-def _hear_of_parents_end() -> None:
-    """Have the system send SIGTERM to this process when the one that started it ends, however it ends."""
-    if platform.system() == "Linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Any
 
 from alexrepro.errors import Refusal
+from alexrepro.files import MOST_NAME_BYTES
 from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import STORED_PX, Augmentation, Decay, Plateau, Training
 from alexrepro.recipes.limits import outside
@@ -17,7 +18,6 @@ Check = tuple[str, bool, str]  # field, whether it holds, what it must
 
 STAGE_NAME = re.compile(r"(conv|local|fc)\w{0,20}", re.ASCII)
 AFTER_FULL = {"response", "dropout"}  # what may follow a full connection, which has no maps
-MOST_NAME_BYTES = 200  # of a file name's 255; a digest and the names of variations follow
 MOST_PARAMETERS = 10**10
 
 

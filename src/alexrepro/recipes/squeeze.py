@@ -20,15 +20,20 @@ def squeezed(training: Training, epochs: int) -> Schedule:
     schedule = replace(
         schedule, at=tuple(replace(n, epoch=1 + _up((n.epoch - 1) * epochs, whole)) for n in schedule.at)
     )
-    if isinstance(schedule, Decay) and schedule.levels is None:
-        return replace(schedule, end=_end(schedule, training, epochs))
-    return schedule
+    if not isinstance(schedule, Decay):
+        return schedule
+    passed = (epochs - 1) * whole / epochs  # epochs of the whole schedule, as the last one of these begins
+    share = passed / max(1, whole - 1)
+    return replace(
+        schedule,
+        end=schedule.end if schedule.levels else _fallen(training.rate, schedule.end, share),
+        bias_end=schedule.bias_end if schedule.bias_levels else _fallen(training.bias_rate, schedule.bias_end, share),
+    )
 
 
-def _end(decay: Decay, training: Training, epochs: int) -> float:
-    """The last epoch's rate where the rate falls a little every epoch: that of the moment where the epoch begins."""
-    per_epoch = (decay.end / training.rate) ** (1 / max(1, training.epochs - 1))
-    return float(training.rate * per_epoch ** ((epochs - 1) * training.epochs / epochs))
+def _fallen(start: float, end: float, share: float) -> float:
+    """A rate that falls by the same factor every epoch, after this share of its way from start to end."""
+    return float(start * (end / start) ** share)
 
 
 def _up(share: int, whole: int) -> int:

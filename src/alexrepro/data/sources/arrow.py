@@ -14,24 +14,26 @@ import pyarrow as pa
 
 from alexrepro.data.sources.folders import SPLITS
 from alexrepro.data.sources.photo_tables import (
+    DAMAGE,
+    HARMLESS_BYTES,
     LABEL,
+    MOST_TIMES_UNPACKED,
     Table,
     image_column,
     label_names,
     photos_of,
+    picture,
     source_of,
     split_of,
     table_files,
 )
 from alexrepro.data.sources.source import Row, Source
-from alexrepro.errors import Exit, Refusal, Unreadable
+from alexrepro.errors import Exit, Refusal
 from alexrepro.progress import counting
 
 STATE = "state.json"  # of save_to_disk: the split, and a selection of rows if there is one
 STORE = "manifest.json"  # of our own stores, whose shards are Arrow files, too
 MADE_BY_MAP = re.compile(r"(cache|tmp).*")  # results of functions over a data set, which its cache also holds
-MOST_TIMES_UNPACKED, HARMLESS_BYTES = 20, 128_000_000
-DAMAGE = (OSError, pa.lib.ArrowException)
 
 
 def fits(path: Path) -> bool:
@@ -47,14 +49,7 @@ def read(path: Path) -> Source:
 
 def read_row(file: Path, _: int, row: int) -> bytes:
     """The bytes of one picture."""
-    try:
-        table = _mapped(file)
-        found: bytes | None = table[image_column(table.schema, file)][row]["bytes"].as_py()
-    except DAMAGE as error:
-        raise Unreadable(f"damaged Arrow file: {str(error).splitlines()[0]}") from None
-    if not found:
-        raise Unreadable("no bytes in its row")
-    return found
+    return picture("Arrow file", lambda: _pictures(file), row)
 
 
 def _files(path: Path) -> list[Path]:
@@ -87,6 +82,11 @@ def _table(file: Path, count: Callable[[], None]) -> Table:
     for _ in photos:
         count()
     return Table(file, named or split_of(file), label_names(table.schema, file), photos)
+
+
+def _pictures(file: Path) -> pa.ChunkedArray:
+    table = _mapped(file)
+    return table[image_column(table.schema, file)]
 
 
 @lru_cache(maxsize=2)

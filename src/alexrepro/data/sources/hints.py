@@ -38,7 +38,7 @@ def unrecognised(path: Path, fits: Fits) -> Refusal:
     for hint in hints:
         if refusal := hint(folders):
             return refusal
-    return _refusal(
+    return no_input(
         f"Nothing in {path} is recognised as images; it holds {folders[0].words()}.",
         "Class folders are PATH/train/<class>/photo.jpg; the other layouts are in docs/how-to/prepare-imagenet.md.",
     )
@@ -71,13 +71,13 @@ def _nothing(folders: Sequence[Folder]) -> Refusal | None:
     if top.folders or top.files:
         return None
     what = f"holds only {top.hidden:,} hidden files" if top.hidden else "is empty"
-    return _refusal(f"{top.path} {what}.", "Check that the disk is mounted and that this is the folder of the images.")
+    return no_input(f"{top.path} {what}.", "Check that the disk is mounted and that this is the folder of the images.")
 
 
 def _own_store(folders: Sequence[Folder]) -> Refusal | None:
     for folder in folders[: 1 + len(folders[0].folders)]:
         if "manifest.json" in folder.files and any(name.startswith("shard-") for name in folder.files):
-            return _refusal(f"{folder.path} is a store that `alexrepro prepare` wrote.",
+            return no_input(f"{folder.path} is a store that `alexrepro prepare` wrote.",
                             f"Train on it: alexrepro train --stores {quote(str(folder.path.parent))}")  # fmt: skip
     return None
 
@@ -93,7 +93,7 @@ def _split_within_split(folders: Sequence[Folder]) -> Refusal | None:
     if not found:
         return None
     deeper = ", ".join(str(inner) for inners in found.values() for inner in inners)
-    return _refusal(f"The class folders lie one folder deeper than they are looked for: in {deeper}.",
+    return no_input(f"The class folders lie one folder deeper than they are looked for: in {deeper}.",
                     _linking(top.path, found))  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def _split_in_pieces(folders: Sequence[Folder]) -> Refusal | None:
     if not found:
         return None
     names = ", ".join(piece.name for pieces in found.values() for piece in pieces)
-    return _refusal(f"The folders {names} in {top.path} are not named train, val or test.", _linking(top.path, found))
+    return no_input(f"The folders {names} in {top.path} are not named train, val or test.", _linking(top.path, found))
 
 
 def _layout_below(folders: Sequence[Folder], fits: Fits) -> Refusal | None:
@@ -126,7 +126,7 @@ def _layout_below(folders: Sequence[Folder], fits: Fits) -> Refusal | None:
     else:
         shown = ", ".join(f"{path} ({layout})" for path, layout in list(found.items())[:SHOWN])
         what = f"{top.path} is not a layout itself, but {len(found):,} folders in it are: {shown}{_more(found)}."
-    return _refusal(what, f"Type: alexrepro prepare {quote(str(first))}")
+    return no_input(what, f"Type: alexrepro prepare {quote(str(first))}")
 
 
 def _flat_photos(folders: Sequence[Folder]) -> Refusal | None:
@@ -143,11 +143,11 @@ def _flat_photos(folders: Sequence[Folder]) -> Refusal | None:
         if all(pattern.fullmatch(name) for name in first.photos):
             same = [f for f in splits or flat if all(pattern.fullmatch(name) for name in f.photos)]
             places = " ".join(quote(str(folder.path)) for folder in same)
-            return _refusal(
+            return no_input(
                 f"{first.path} holds {count} and no class folders; their names {word} with WNIDs.",
                 f'Sort them into class folders: for d in {places}; do (cd "$d" && {command}); done',
             )
-    return _refusal(
+    return no_input(
         f"{first.path} holds {count} and no class folders, and their names, such as {first.photos[0]}, name no class.",
         f"Sort them into class folders: {first.path}/<class>/{first.photos[0]}",
     )
@@ -158,7 +158,7 @@ def _shards(folders: Sequence[Folder]) -> Refusal | None:
         tars = [name for name in folder.files if NUMBERED_TAR.fullmatch(name)]
         if tars:
             place = quote(str(folder.path))
-            return _refusal(
+            return no_input(
                 f"{folder.path} holds numbered tars, such as {tars[0]}, that do not say which split they are.",
                 f"If they are WebDataset shards for training: mkdir {place}/train && mv {place}/*.tar {place}/train/",
             )
@@ -170,7 +170,7 @@ def _archives(folders: Sequence[Folder]) -> Refusal | None:
         packed = [name for name in folder.files if unpacking(Path(name)) or name.endswith(".tar")]
         if parts := [match[1] for name in folder.files if (match := PART_OF_ANY.fullmatch(name))]:
             joined = quote(str(folder.path / parts[0]))
-            return _refusal(f"{folder.path} holds {parts[0]} in {len(parts):,} parts.",
+            return no_input(f"{folder.path} holds {parts[0]} in {len(parts):,} parts.",
                             f"Join them, then run this again: cat {joined}?* > {joined}")  # fmt: skip
         if packed:
             return packed_file(folder.path / packed[0], target=folders[0].path, others=packed[1:])
@@ -191,19 +191,19 @@ def packed_file(file: Path, *, target: Path, others: Sequence[str] = ()) -> Refu
         typed = f"cd {quote(str(file.parent))} && {unpacking(Path(quote(file.name)))}"
     more = f" (and {', '.join(others[:SHOWN])}{_more(others)})" if others else ""
     fix = f"Unpack it, then prepare the folder: {typed} && alexrepro prepare {quote(str(target))}"
-    return _refusal(f"{file}{more} is an archive that is not read in place.", fix)
+    return no_input(f"{file}{more} is an archive that is not read in place.", fix)
 
 
 def _not_read(folders: Sequence[Folder]) -> Refusal | None:
     """A known format that is not read."""
     for folder in folders:
         if {"train", "test", "meta"} <= set(folder.files):
-            return _refusal(f"{folder.path} looks like CIFAR-100, which is not read.",
+            return no_input(f"{folder.path} looks like CIFAR-100, which is not read.",
                             "Write its pictures to class folders, or type: alexrepro prepare cifar10")  # fmt: skip
         for name in folder.files:
             kind = "TFRecord" if TFRECORD.search(name) else NOT_READ.get(Path(name).suffix.lower())
             if kind:
-                return _refusal(f"{folder.path / name} is of the kind {kind}, which is not read.",
+                return no_input(f"{folder.path / name} is of the kind {kind}, which is not read.",
                                 "Use the photos, Parquet or archives that it was made from.")  # fmt: skip
     return None
 
@@ -235,5 +235,6 @@ def _more(found: Sequence[object] | dict[Path, str]) -> str:
     return f" and {len(found) - SHOWN:,} more" if len(found) > SHOWN else ""
 
 
-def _refusal(what: str, fix: str) -> Refusal:
+def no_input(what: str, fix: str) -> Refusal:
+    """The refusal of a path at which nothing can be read, with what to type."""
     return Refusal(what, fix=fix, exit_code=Exit.MISSING_INPUT)

@@ -60,7 +60,7 @@ def read(path: Path) -> Source:
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
     splits = [train_split({wnid: _in_order(photos) for wnid, photos in training.items()}, label_of)]
     splits += [_numbered(split, found[split][""], tables, label_of) for split in ("val", "test") if found[split]]
-    names = class_names(_text(tables, NAMES)) if NAMES in tables else dict(zip(wnids, words_of(wnids), strict=True))
+    names = names_in(_text(tables, NAMES)) if NAMES in tables else dict(zip(wnids, words_of(wnids), strict=True))
     return Source(
         "ilsvrc2012", wnids, tuple(names.get(wnid, wnid) for wnid in wnids), tuple(splits),
         gaps=tuple(gaps_of_2012(wnids, splits)),
@@ -79,11 +79,6 @@ def _numbered(split: str, found: Found, tables: dict[str, ZipMember], label_of: 
     elif split == "val":
         say(f"The {len(photos):,} photos of val have no labels, since the archive has no {TRUTH}.")
     return numbered_split(split, photos, labels)
-
-
-def class_names(text: str) -> dict[str, str]:
-    """The names of LOC_synset_mapping.txt by WNID."""
-    return names_in(text)
 
 
 def val_labels(text: str, names: Sequence[str], label_of: dict[str, int], file: Path = Path(TRUTH)) -> list[int]:

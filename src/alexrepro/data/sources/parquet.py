@@ -15,22 +15,25 @@ import pyarrow.parquet as pq
 
 from alexrepro.data.sources.packed import content
 from alexrepro.data.sources.photo_tables import (
+    DAMAGE,
+    HARMLESS_BYTES,
     LABEL,
+    MOST_TIMES_UNPACKED,
     Table,
     image_column,
     label_names,
     photos_of,
+    picture,
     source_of,
     split_of,
     table_files,
 )
 from alexrepro.data.sources.source import Photo, Row, Source
-from alexrepro.errors import Exit, Refusal, Unreadable
+from alexrepro.errors import Exit, Refusal
 from alexrepro.progress import counting
 
-MOST_TIMES_UNPACKED, HARMLESS_BYTES, BYTES_OF_A_ROW = 20, 128_000_000, 64
+BYTES_OF_A_ROW = 64
 LONGEST_PATH_BYTES = 4_000
-DAMAGE = (OSError, pa.lib.ArrowException)
 
 
 def fits(path: Path) -> bool:
@@ -50,15 +53,7 @@ def read(path: Path) -> Source:
 
 def read_row(file: Path, group: int, row: int) -> bytes:
     """The bytes of one picture."""
-    try:
-        found: bytes | None = _images(file, group)[row]["bytes"].as_py()
-    except DAMAGE as error:
-        if getattr(error, "errno", None):  # the system's error, not one of the content
-            raise
-        raise Unreadable(f"damaged Parquet: {str(error).splitlines()[0]}") from None
-    if not found:
-        raise Unreadable("no bytes in its row")
-    return found
+    return picture("Parquet", lambda: _images(file, group), row)
 
 
 @contextmanager

@@ -6,10 +6,11 @@ WNIDs are brought into the order of the sorted WNIDs.
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -18,10 +19,12 @@ from alexrepro.data.sources.folders import SPLITS, dataset_of, is_wnids, sorted_
 from alexrepro.data.sources.labels import refuse_missing, without_training, wnid_in
 from alexrepro.data.sources.sequences import missing_files
 from alexrepro.data.sources.source import MOST_CLASSES, UNLABELLED, Photo, Row, Source, Split
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, Refusal, Unreadable
 from alexrepro.progress import say
 
 COLUMNS, LABEL = ("image", "img"), "label"
+MOST_TIMES_UNPACKED, HARMLESS_BYTES = 20, 128_000_000  # photos can hardly be compressed
+DAMAGE = (OSError, pa.lib.ArrowException)
 FOLDERS = ("", "data", "default", "plain_text")
 
 
@@ -102,6 +105,22 @@ def photos_of(first: int, paths: Iterable[str | None], labels: Iterable[int | No
         row = Row(place.file, place.group, place.row + number, place.reader)
         name = spoken(Path(f"{place.file.name}/{path or f'{first + number}'}"))
         found.append(Photo(name, known, row))
+    return found
+
+
+def picture(kind: str, column: Callable[[], Any], row: int) -> bytes:
+    """The bytes of the picture in a row of a column, which is read here.
+
+    Raises Unreadable if the file, of this kind, is damaged or the row is empty, and OSError where the disk fails.
+    """
+    try:
+        found: bytes | None = column()[row]["bytes"].as_py()
+    except DAMAGE as error:
+        if getattr(error, "errno", None):  # the system's error, not one of the content
+            raise
+        raise Unreadable(f"damaged {kind}: {str(error).splitlines()[0]}") from None
+    if not found:
+        raise Unreadable("no bytes in its row")
     return found
 
 

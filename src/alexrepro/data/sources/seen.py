@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alexrepro.data.sources.folders import is_photo
+from alexrepro.data.sources.walk import is_folder
 
 MOST_FOLDERS, MOST_BELOW, MOST_NAMES, MOST_DEPTH = 500, 20, 2000, 7  # folders in all and of one, names of one
 
@@ -62,7 +63,7 @@ def _listed(path: Path) -> Folder:
         for entry in _first(path):
             if entry.name.startswith("."):
                 hidden += 1
-            elif _is_folder(entry):
+            elif is_folder(entry):
                 folders.append(entry.name)
             else:
                 files.append(entry.name)
@@ -77,13 +78,6 @@ def _first(path: Path) -> Iterator[os.DirEntry[str]]:
             if number == MOST_NAMES:
                 return
             yield entry
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
 
 
 def _count(names: tuple[str, ...], unit: str) -> str:
