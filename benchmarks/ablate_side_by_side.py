@@ -13,12 +13,12 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
 from alexrepro.cli.choose import choose_recipe, testing_store, training_store, validation_store
-from alexrepro.engine.ablate import ablate
-from alexrepro.engine.machine import find_machine
+from alexrepro.device import find_machine
 from alexrepro.paper.results import Views
 from alexrepro.processors import usable_processors
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import find_variation, trials_of
+from alexrepro.training.ablate import ablate
 
 
 def ablated(recipe: Recipe, views: Views, seed: int, store: Path, runs: Path) -> str:

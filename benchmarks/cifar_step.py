@@ -22,16 +22,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from alexrepro.data.feed import Batch, feed
-from alexrepro.data.store import Store
-from alexrepro.engine import train
-from alexrepro.engine.cluster import Cluster
-from alexrepro.engine.machine import find_machine
-from alexrepro.engine.run import run_of
-from alexrepro.engine.schedule import rates_at
-from alexrepro.engine.trainer import Trainer, start
+from alexrepro.data.loading.loader import Batch, feed
+from alexrepro.data.store.store import Store
+from alexrepro.device import find_machine
+from alexrepro.distributed.process_group import Cluster
 from alexrepro.processors import usable_processors
 from alexrepro.recipes.catalogue import find_recipe
+from alexrepro.runs.run import run_of
+from alexrepro.training import train
+from alexrepro.training.schedule import rates_at
+from alexrepro.training.state import Trainer, start
 
 RECIPES = ["cifar-18pct", "figure-1-relu", "figure-1-tanh", "cifar-13pct", "figure-1-relu-b", "cifar-11pct"]
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from alexrepro.reports.statistics import sample_of, sample_of_counts, seeds_interval, unpaired_interval
+from alexrepro.reports.statistics.intervals import sample_of, sample_of_counts, seeds_interval, unpaired_interval
 
 SEEDS, SPREADS = (1, 2, 3, 5), (0.0, 0.005, 0.02)
 MARGIN = 0.08  # four standard deviations of the largest spread

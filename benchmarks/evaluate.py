@@ -15,10 +15,10 @@ from statistics import median
 
 import torch
 
-from alexrepro.data.store import Store
-from alexrepro.data.views import Pixels
-from alexrepro.engine.machine import Machine, find_machine
-from alexrepro.engine.testing import Candidate, tested_batches
+from alexrepro.data.loading.crops import Pixels
+from alexrepro.data.store.store import Store
+from alexrepro.device import Machine, find_machine
+from alexrepro.evaluation.inference import Candidate, tested_batches
 from alexrepro.model.alexnet import build
 from alexrepro.paper.results import Views
 from alexrepro.recipes.catalogue import CATALOGUE

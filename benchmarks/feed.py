@@ -25,7 +25,7 @@ from tempfile import TemporaryDirectory
 import torch
 from feed_loaders import LOADERS, stored_files, write_ffcv
 
-from alexrepro.data.prepare import prepare
+from alexrepro.data.store.prepare import prepare
 from alexrepro.processors import usable_processors
 
 COPIES = 10

@@ -16,10 +16,10 @@ from statistics import median
 
 import torch
 
-from alexrepro.data.feed import Batch, Feed
-from alexrepro.data.plan import training_plan
-from alexrepro.data.store import Store
-from alexrepro.data.workers import Kind
+from alexrepro.data.loading.loader import Batch, Feed
+from alexrepro.data.loading.sampling import training_plan
+from alexrepro.data.loading.workers import Kind
+from alexrepro.data.store.store import Store
 from alexrepro.paper.training import Augmentation
 
 SECONDS = 1.5

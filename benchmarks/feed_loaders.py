@@ -10,11 +10,11 @@ import torch
 from torchvision import datasets, io, transforms
 from torchvision.transforms import v2
 
-from alexrepro.data.decode import decode_square
-from alexrepro.data.feed import Feed
-from alexrepro.data.plan import training_plan
-from alexrepro.data.store import Store, newest_store
-from alexrepro.data.workers import Kind
+from alexrepro.data.loading.loader import Feed
+from alexrepro.data.loading.sampling import training_plan
+from alexrepro.data.loading.workers import Kind
+from alexrepro.data.store.decode import decode_square
+from alexrepro.data.store.store import Store, newest_store
 from alexrepro.paper.training import Augmentation
 
 BATCH, SIDE, STORED = 128, 224, 256

@@ -20,11 +20,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pyarrow as pa
 
-from alexrepro.data.feed import Feed
-from alexrepro.data.manifest import MANIFEST, Manifest, Shard, sha256_of
-from alexrepro.data.plan import Plan, training_plan
-from alexrepro.data.store import SCHEMA, Store, write_shard
-from alexrepro.data.workers import Kind
+from alexrepro.data.loading.loader import Feed
+from alexrepro.data.loading.sampling import Plan, training_plan
+from alexrepro.data.loading.workers import Kind
+from alexrepro.data.store.manifest import MANIFEST, Manifest, Shard, sha256_of
+from alexrepro.data.store.store import SCHEMA, Store, write_shard
 from alexrepro.paper.training import Augmentation
 
 IMAGES, CLASSES, SHARD = 1_281_167, 1000, 1024
@@ -79,7 +79,7 @@ def index() -> None:
     with TemporaryDirectory() as folder:
         store_without_pixels(Path(folder))
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([__name__, "alexrepro.data.feed"])
+        context.set_forkserver_preload([__name__, "alexrepro.data.loading.loader"])
         for part in (parent_of_all, worker_of_all):
             process = context.Process(target=part, args=(Path(folder),))
             process.start()

@@ -13,18 +13,18 @@ import torch.nn.functional as F
 from signals import SEEDS, first_views
 from torch import Tensor, nn
 
-from alexrepro.data.feed import feed
-from alexrepro.data.plan import testing_plan
-from alexrepro.data.store import Store
-from alexrepro.data.views import Pixels, centre_view, color_shift
-from alexrepro.engine.evaluate import load_network, load_pixels, pixels_of
-from alexrepro.engine.machine import find_machine
-from alexrepro.engine.run import open_run
+from alexrepro.data.loading.crops import Pixels, centre_view, color_shift
+from alexrepro.data.loading.loader import feed
+from alexrepro.data.loading.sampling import testing_plan
+from alexrepro.data.store.store import Store
+from alexrepro.device import find_machine
+from alexrepro.evaluation.evaluate import load_network, load_pixels, pixels_of
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.model.normalization import ResponseNorm
 from alexrepro.paper.network import Network
 from alexrepro.paper.training import STORED_PX, ColorShift
-from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2012
+from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
+from alexrepro.runs.run import open_run
 
 PHOTOGRAPHS = 128
 DRAWS = 12  # of the crops of one batch

@@ -12,8 +12,8 @@ from math import log
 from pathlib import Path
 from statistics import fmean, stdev
 
-from alexrepro.engine.run import Run, open_run
-from alexrepro.reports.plot import INK, LINES, axes, house_style, new_figure, save
+from alexrepro.reports.figures.plot import INK, LINES, axes, house_style, new_figure, save
+from alexrepro.runs.run import Run, open_run
 
 LEARNED = 0.1
 Means = dict[str, list[dict[int, float]]]  # by label, of each seed: mean losses of windows by their last updates

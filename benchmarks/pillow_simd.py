@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image
 
-from alexrepro.data.store import Store, newest_store
+from alexrepro.data.store.store import Store, newest_store
 
 FORMATS = {  # class: mode, format
     "jpeg-cmyk": ("CMYK", "JPEG"), "png-rgb": ("RGB", "PNG"), "png-rgba": ("RGBA", "PNG"), "png-gray": ("L", "PNG"),

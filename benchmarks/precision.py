@@ -21,18 +21,18 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import t
 
-from alexrepro.data.feed import Batch, feed
-from alexrepro.data.plan import training_plan
-from alexrepro.data.store import Store
-from alexrepro.data.views import training_view
-from alexrepro.engine.evaluate import pixels_of
-from alexrepro.engine.machine import Machine, find_machine
-from alexrepro.engine.optimizer import Momentum
-from alexrepro.engine.schedule import rates_at
+from alexrepro.data.loading.crops import training_view
+from alexrepro.data.loading.loader import Batch, feed
+from alexrepro.data.loading.sampling import training_plan
+from alexrepro.data.store.store import Store
+from alexrepro.device import Machine, find_machine
+from alexrepro.evaluation.evaluate import pixels_of
 from alexrepro.keys import key
 from alexrepro.model.alexnet import build
 from alexrepro.recipes.catalogue import CATALOGUE
 from alexrepro.recipes.recipe import Recipe
+from alexrepro.training.optimizer import Momentum
+from alexrepro.training.schedule import rates_at
 
 FORMATS = ("float32", "bf16")
 WINDOWS = 6

@@ -27,9 +27,9 @@ import torchvision
 from PIL import Image
 from torchvision.transforms import v2
 
-from alexrepro.data.decode import decode, decode_square, encode
-from alexrepro.data.squares import square
-from alexrepro.data.statistics import Moments
+from alexrepro.data.store.decode import decode, decode_square, encode
+from alexrepro.data.store.resize import square
+from alexrepro.data.store.statistics import Moments
 
 SIDE = 256
 Pipeline = Callable[[bytes], object]

@@ -12,12 +12,12 @@ import torch
 from loss_curve import labelled
 from signals import first_views
 
-from alexrepro.data.store import Store
-from alexrepro.engine.evaluate import load_network
-from alexrepro.engine.machine import find_machine
-from alexrepro.engine.probe import Signals, signals
-from alexrepro.engine.run import Run
+from alexrepro.data.store.store import Store
+from alexrepro.device import find_machine
+from alexrepro.evaluation.evaluate import load_network
 from alexrepro.model.alexnet import AlexNet, build
+from alexrepro.runs.run import Run
+from alexrepro.training.activation_stats import Signals, signals
 
 SHOWN = (("fc7", "response_mean"), ("fc7", "response_std"), ("fc8", "response_std"))
 HEADING = "| run | update | fc7: mean | fc7: deviation | logits: deviation | conv1: next update |"

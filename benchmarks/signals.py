@@ -19,16 +19,16 @@ import matplotlib as mpl
 import torch
 import torch.nn.functional as F
 
-from alexrepro.data.feed import feed
-from alexrepro.data.plan import training_plan
-from alexrepro.data.store import Store
-from alexrepro.data.views import training_view
-from alexrepro.engine.evaluate import pixels_of
-from alexrepro.engine.probe import Signals, signals
+from alexrepro.data.loading.crops import training_view
+from alexrepro.data.loading.loader import feed
+from alexrepro.data.loading.sampling import training_plan
+from alexrepro.data.store.store import Store
+from alexrepro.evaluation.evaluate import pixels_of
 from alexrepro.keys import key
 from alexrepro.model.alexnet import build
-from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2012
+from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
+from alexrepro.training.activation_stats import Signals, signals
 
 mpl.use("svg")
 mpl.rcParams["svg.hashsalt"] = "alexrepro"  # the same numbers are the same bytes

@@ -18,15 +18,15 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from alexrepro.engine.machine import Machine, find_machine
-from alexrepro.engine.optimizer import Momentum
-from alexrepro.engine.schedule import rates_at
+from alexrepro.device import Machine, find_machine
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.model.compiled import Compiled
 from alexrepro.model.normalization import ResponseNorm, SameMap
 from alexrepro.paper.network import Norm, SameMapNorm
 from alexrepro.recipes.catalogue import CATALOGUE
 from alexrepro.recipes.recipe import Recipe
+from alexrepro.training.optimizer import Momentum
+from alexrepro.training.schedule import rates_at
 
 WITHOUT_NORMS = {"network.norm": None, "network.same_map_norm": None}
 TEN_VIEWS = 10

@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from alexrepro.engine.run import run_of
 from alexrepro.processors import usable_processors
 from alexrepro.recipes.catalogue import find_recipe
 from alexrepro.recipes.recipe import Recipe, parse_changes
-from alexrepro.reports.crossings import curves
+from alexrepro.reports.figures.epochs_to_error import curves
+from alexrepro.runs.run import run_of
 
 LOOK_EVERY_SECONDS = 2.0
 DATASET = "cifar10"

@@ -11,7 +11,7 @@ from alexrepro.cli.reference import cli_reference, markdown_table
 from alexrepro.cli.show import percent
 from alexrepro.errors import MEANINGS
 from alexrepro.paper.statements.statement import Status
-from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2012
+from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.catalogue import CATALOGUE, Entry
 from alexrepro.recipes.fields import flatten
 from alexrepro.recipes.ledger import Row, ledger, shown

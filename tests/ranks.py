@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from alexrepro.engine.place import Place
+from alexrepro.distributed.rank import Place
 
 T = TypeVar("T")
 ROOT = str(Path(__file__).parents[1])  # where `tests` is found by the ranks
@@ -17,7 +17,7 @@ ROOT = str(Path(__file__).parents[1])  # where `tests` is found by the ranks
 def run_ranks(work: Callable[..., T], size: int, *arguments: Any) -> list[T]:
     """What every rank returns from `work(place, *arguments)`, in the order of the ranks."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["alexrepro.engine.train"])
+    context.set_forkserver_preload(["alexrepro.training.train"])
     with socket.socket() as found:
         found.bind(("localhost", 0))
         port = found.getsockname()[1]

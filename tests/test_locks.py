@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from alexrepro import locks
-from alexrepro.engine.lock import hold
 from alexrepro.locks import locked, waiting_for
+from alexrepro.runs.lock import hold
 
 from .children import exit_of, in_child
 

@@ -14,7 +14,7 @@ P
 ar prepare ds --out st --allow-partial --side 32
 "$PY" - <<'P'
 from pathlib import Path
-from alexrepro.data.store import find_stores
+from alexrepro.data.store.store import find_stores
 for s in find_stores(Path("st")):
     if s.manifest.split == "val": print("label of val_00000001 in the store:", s.labels[0], s.manifest.classes[s.labels[0]], "; true: 65 n01751748")
 P

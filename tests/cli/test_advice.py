@@ -11,12 +11,12 @@ import torch
 import typer
 
 from alexrepro.cli.app import app
-from alexrepro.engine.advice import changes_that_show_images
-from alexrepro.engine.guards import WEAK, Diagnosis, diagnose, flat_refusal
 from alexrepro.model.alexnet import build
-from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2012, TINY
+from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012, TINY
 from alexrepro.recipes.recipe import Recipe, parse_changes
 from alexrepro.recipes.variations import find_variation
+from alexrepro.training.advice import changes_that_show_images
+from alexrepro.training.divergence import WEAK, Diagnosis, diagnose, flat_refusal
 
 SOURCE = Path(__file__).parents[2] / "src" / "alexrepro"
 ADVICE, SPEAKING = ("fix", "advice", "how"), ("say", "print")  # values that hold what to type; functions that print it

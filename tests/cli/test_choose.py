@@ -4,11 +4,11 @@ import pytest
 
 from alexrepro.cli.choose import choose_recipe, validation_store
 from alexrepro.cli.choose import testing_store as choose_testing_store
-from alexrepro.data.prepare import prepare
 from alexrepro.data.sources.miniature import write_miniature
-from alexrepro.data.store import Store
+from alexrepro.data.store.prepare import prepare
+from alexrepro.data.store.store import Store
 from alexrepro.errors import Exit, Refusal
-from alexrepro.recipes.alexnet_2012 import TINY
+from alexrepro.recipes.as_printed_and_run import TINY
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from alexrepro.cli.app import app
-from alexrepro.data.prepare import prepare
 from alexrepro.data.sources.miniature import write_miniature
+from alexrepro.data.store.prepare import prepare
 
 SMALL = ("--set", "network.fc6.maps=16", "--set", "network.fc7.maps=16")
 
@@ -16,7 +16,7 @@ SMALL = ("--set", "network.fc6.maps=16", "--set", "network.fc7.maps=16")
 @pytest.fixture(autouse=True)
 def _nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where there is no compiler, which saves most of the time."""
-    monkeypatch.setattr("alexrepro.engine.machine.can_compile", lambda _: False)
+    monkeypatch.setattr("alexrepro.device.can_compile", lambda _: False)
 
 
 @pytest.fixture(scope="module")

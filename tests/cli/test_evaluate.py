@@ -10,15 +10,16 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from alexrepro import device
 from alexrepro.cli.evaluate import evaluate
-from alexrepro.data.prepare import prepare
-from alexrepro.data.sources.hierarchy import cost_matrix
+from alexrepro.data.sources.cost_matrix import cost_matrix
 from alexrepro.data.sources.miniature import write_miniature
-from alexrepro.engine import machine, testing
-from alexrepro.engine.machine import Machine, find_machine
-from alexrepro.engine.train import train
+from alexrepro.data.store.prepare import prepare
+from alexrepro.device import Machine, find_machine
 from alexrepro.errors import Refusal
-from alexrepro.recipes.alexnet_2012 import TINY
+from alexrepro.evaluation import inference
+from alexrepro.recipes.as_printed_and_run import TINY
+from alexrepro.training.train import train
 
 app = typer.Typer()
 app.command()(evaluate)
@@ -153,8 +154,8 @@ def test_loops_are_compiled_where_it_pays_or_is_asked_for(
         asked.append(compiles)
         return find_machine(device)
 
-    monkeypatch.setattr(machine, "find_machine", noted)
-    monkeypatch.setattr(testing, "COMPILED_FROM_VIEWS", least)  # the split has 20 images
+    monkeypatch.setattr(device, "find_machine", noted)
+    monkeypatch.setattr(inference, "COMPILED_FROM_VIEWS", least)  # the split has 20 images
 
     for option in ((), ("--compile",), ("--no-compile",)):
         told(call("A", "--json", *option))

@@ -41,11 +41,11 @@ CHEAP: dict[Exit, Callable[[Path], list[str]]] = {
 }
 # What takes several processes, signals, a small disk or too little memory, and the tests that provoke it.
 ELSEWHERE = {
-    Exit.WORKER_FAILED: "engine/test_launch.py::test_a_killed_rank_ends_all_in_seconds_and_is_named",
-    Exit.OUT_OF_MEMORY: "engine/test_guards.py::test_too_little_memory_names_a_batch",
-    Exit.IO_ERROR: "data/test_disk_full.py::test_a_full_disk_is_named_and_the_work_goes_on_when_there_is_room",
-    Exit.STOPPED: "engine/test_launch.py::test_a_signal_to_the_launcher_saves_and_ends_all",
-    Exit.INTERRUPTED: "engine/test_launch.py::test_a_signal_to_the_launcher_saves_and_ends_all",
+    Exit.WORKER_FAILED: "distributed/test_launch.py::test_a_killed_rank_ends_all_in_seconds_and_is_named",
+    Exit.OUT_OF_MEMORY: "training/test_guards.py::test_too_little_memory_names_a_batch",
+    Exit.IO_ERROR: "data/store/test_disk_full.py::test_a_full_disk_is_named_and_the_work_goes_on_when_there_is_room",
+    Exit.STOPPED: "distributed/test_launch.py::test_a_signal_to_the_launcher_saves_and_ends_all",
+    Exit.INTERRUPTED: "distributed/test_launch.py::test_a_signal_to_the_launcher_saves_and_ends_all",
 }
 
 

@@ -10,9 +10,9 @@ import typer
 from typer.testing import CliRunner
 
 from alexrepro.cli.report import report
-from alexrepro.engine.run import Evaluation, run_of
 from alexrepro.errors import Refusal
-from alexrepro.recipes.alexnet_2012 import TINY
+from alexrepro.recipes.as_printed_and_run import TINY
+from alexrepro.runs.run import Evaluation, run_of
 
 app = typer.Typer()
 app.command()(report)
@@ -110,7 +110,7 @@ def test_help_needs_neither_torch_nor_pandas() -> None:
 
 def test_reading_finished_runs_needs_no_torch() -> None:
     code = (
-        "import sys, alexrepro.reports.page, alexrepro.reports.snapshot, alexrepro.reports.experiment as reports; "
+        "import sys, alexrepro.reports.page, alexrepro.reports.run_status, alexrepro.reports.experiment as reports; "
         "reports.experiments(); print({'torch'} & set(sys.modules))"
     )
 

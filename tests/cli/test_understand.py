@@ -13,7 +13,7 @@ from alexrepro.cli.app import app
 from alexrepro.paper.logbook import LOGGED
 from alexrepro.paper.results import ALL_DELTAS, ALL_REPORTED
 from alexrepro.paper.statements import STATEMENTS
-from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2012, TINY
+from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012, TINY
 from alexrepro.recipes.catalogue import CATALOGUE
 from alexrepro.recipes.recipe import differences, from_toml
 

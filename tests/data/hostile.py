@@ -40,7 +40,7 @@ def command(*arguments: object, said: Path, seconds: float = 60, first: Callable
 
     It is killed if it takes longer than so many seconds.
     """
-    import_module("alexrepro.data.prepare")  # once here, so that no child spends seconds on torch
+    import_module("alexrepro.data.store.prepare")  # once here, so that no child spends seconds on torch
     at_start = said.with_suffix(".memory")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # forking beside torch's sleeping threads is harmless here

@@ -18,7 +18,7 @@ import numpy as np
 import webdataset
 from scipy.io import savemat
 
-from alexrepro.data.store import Store
+from alexrepro.data.store.store import Store
 
 # Australian terrier, English springer and sea snake have the ids 4, 5 and 490 of ILSVRC-2012; here 1, 2 and 3.
 # As among all thousand, no class has the same place by its id as by its WNID.

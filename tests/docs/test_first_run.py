@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from alexrepro.engine.run import Run, find_runs
+from alexrepro.runs.run import Run, find_runs
 
 from ..cli.test_reproduce import FIRST_RUN, commands_of
 

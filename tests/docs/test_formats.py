@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.data import manifest as store_files
-from alexrepro.data.manifest import FORMAT, Manifest
-from alexrepro.data.store import SCHEMA as STORE_SCHEMA
-from alexrepro.engine.checkpoint import MODEL, MOMENTUM, STATE
-from alexrepro.engine.evaluation import Evaluation, Findings
-from alexrepro.engine.predictions import SCHEMA as PREDICTIONS_SCHEMA
-from alexrepro.engine.run import METRICS, VALIDATION, Run
-from alexrepro.engine.saved import neighbours_file
+from alexrepro.data.store.manifest import FORMAT, Manifest
+from alexrepro.data.store.store import SCHEMA as STORE_SCHEMA
+from alexrepro.data.store.store import manifest as store_files
+from alexrepro.runs.checkpoint import MODEL, MOMENTUM, STATE
+from alexrepro.runs.evaluation import Evaluation, Findings
+from alexrepro.runs.neighbors import neighbours_file
+from alexrepro.runs.predictions import SCHEMA as PREDICTIONS_SCHEMA
+from alexrepro.runs.run import METRICS, VALIDATION, Run
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 STORE, RUN = (REFERENCE / name for name in ("store-format.md", "run-folder.md"))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.engine.run import run_of
-from alexrepro.recipes.alexnet_2012 import TINY
+from alexrepro.recipes.as_printed_and_run import TINY
+from alexrepro.runs.run import run_of
 
 ROOT = Path(__file__).parents[2]
 HOW_TO = ROOT / "docs" / "how-to"

@@ -11,8 +11,8 @@ import pytest
 from alexrepro.paper.logbook import LOGGED
 from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.results import TEST_2010, VAL_2012
-from alexrepro.recipes.alexnet_2012 import AS_RUN_2012
-from alexrepro.recipes.siblings import NET_145_HALF
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
+from alexrepro.recipes.cuda_convnet2 import NET_145_HALF
 
 DOCS = Path(__file__).parents[2] / "docs"
 TOWERS = (DOCS / "explanation" / "two-towers.md").read_text(encoding="utf-8")

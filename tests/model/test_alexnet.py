@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch.testing import assert_close
 
 from alexrepro.model.alexnet import build
-from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2012, TINY
+from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012, TINY
 
 
 def test_the_network_in_torch_has_the_parameters_that_the_recipe_counts() -> None:

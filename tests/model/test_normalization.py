@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.testing import assert_close
 
-from alexrepro.model import closed_form
+from alexrepro.model import fused_lrn
 from alexrepro.model.compiled import Compiled
 from alexrepro.model.normalization import ResponseNorm, SameMap, compile_norms
 from alexrepro.paper.network import Norm, SameMapNorm
@@ -25,7 +25,7 @@ EXACT = {"atol": 1e-12, "rtol": 1e-12}
 @pytest.fixture(params=["plain", "loops, not compiled"])
 def has_loops(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[bool]:
     """Both forms of a norm; the loops as they run where there is no compiler, so that float64 shows the formula."""
-    for value in vars(closed_form).values():
+    for value in vars(fused_lrn).values():
         if isinstance(value, Compiled):
             monkeypatch.setattr(value, "works", False)
     return request.param != "plain"
@@ -168,7 +168,7 @@ def test_compiled_loops_give_the_exact_numbers_rounded_once(
     compile_norms(module)
     found = passes(module, x, gradient)
 
-    assert all(loop.works for loop in vars(closed_form).values() if isinstance(loop, Compiled))
+    assert all(loop.works for loop in vars(fused_lrn).values() if isinstance(loop, Compiled))
     # Rounding to the nearest is off by half a unit, 2^-8 of a bf16 value; float32 adds 10 roundings of 2^-24 before,
     # some of them to terms that cancel, hence the absolute part, beside values of up to 100 and gradients of about 1.
     half_a_unit = 2**-8 if dtype is torch.bfloat16 else 0

@@ -9,8 +9,8 @@ from alexrepro.model.alexnet import build
 from alexrepro.model.layers import SideKernels, StageLayers
 from alexrepro.model.normalization import ContrastNorm
 from alexrepro.paper.network import SameMapNorm, SideInput
-from alexrepro.recipes.alexnet_2012 import AS_RUN_2012
-from alexrepro.recipes.siblings import NET_131
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
+from alexrepro.recipes.cuda_convnet2 import NET_131
 
 SMALL = {f"network.conv{i}.maps": 8 for i in range(1, 6)} | {f"network.fc{i}.maps": 8 for i in (6, 7, 8)}
 

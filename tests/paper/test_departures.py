@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from alexrepro.data.prepare import prepare
-from alexrepro.engine import checkpoint
-from alexrepro.engine.machine import find_machine
-from alexrepro.engine.run import Run
-from alexrepro.engine.train import train
+from alexrepro.data.store.prepare import prepare
+from alexrepro.device import find_machine
 from alexrepro.model.layers import StageLayers
 from alexrepro.paper.network import Network, Stage
 from alexrepro.recipes.recipe import Recipe
+from alexrepro.runs import checkpoint
+from alexrepro.runs.run import Run
+from alexrepro.training.train import train
 
 pooled = StageLayers(Network(), Network().stage("conv5"), (384, 13, 13)).operations["pool"]
 

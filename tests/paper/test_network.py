@@ -6,7 +6,7 @@ import pytest
 
 from alexrepro.paper.network import Network, Norm, Pool, SameMapNorm
 from alexrepro.paper.pictures import CAPTION_NEURONS
-from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2012
+from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.variations import VARIATIONS
 
 # name, output, weights, biases, multiply-adds, share of the parameters in percent

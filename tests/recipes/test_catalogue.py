@@ -10,7 +10,7 @@ from alexrepro.paper.citation import citations
 from alexrepro.paper.logbook import logged
 from alexrepro.paper.network import Network, Norm, Pool, SameMapNorm, SideInput, Stage
 from alexrepro.paper.training import At, Augmentation, ColorShift, Decay, Plateau, Script, Training
-from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2010, AS_RUN_2012, TINY
+from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, AS_RUN_2012, TINY
 from alexrepro.recipes.catalogue import CATALOGUE, default_recipe, find_recipe
 from alexrepro.recipes.ledger import ledger, shown
 from alexrepro.recipes.recipe import Recipe, differences

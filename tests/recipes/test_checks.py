@@ -12,7 +12,7 @@ from alexrepro.errors import Refusal
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import At, Decay, Plateau, Script
-from alexrepro.recipes.alexnet_2012 import AS_RUN_2012
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
 from alexrepro.recipes.catalogue import CATALOGUE, find_recipe
 from alexrepro.recipes.recipe import Recipe, from_toml
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from alexrepro.engine.schedule import rates_at
 from alexrepro.recipes.catalogue import CATALOGUE, default_recipe
 from alexrepro.recipes.recipe import differences
+from alexrepro.training.schedule import rates_at
 
 
 # By hand: kernels times what each sees, and for local layers 36 places, each with kernels and biases of its own.

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.engine.schedule import rates_at
 from alexrepro.paper.network import Network, Operation, Stage
 from alexrepro.paper.training import Decay
 from alexrepro.recipes.catalogue import CATALOGUE
 from alexrepro.recipes.recipe import Recipe
+from alexrepro.training.schedule import rates_at
 
 from .facts_2012 import FILES, facts_of, from_table, read_settings
 

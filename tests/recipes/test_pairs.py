@@ -10,7 +10,7 @@ import torch
 from alexrepro.errors import Exit, Refusal
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.network import Network
-from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2012
+from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.catalogue import CATALOGUE
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS, Variation, trials_of

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from alexrepro.errors import Exit, Refusal
 from alexrepro.paper.network import Norm
 from alexrepro.paper.training import At, Plateau, Script
-from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2012
+from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.catalogue import CATALOGUE
 from alexrepro.recipes.recipe import Recipe, differences, from_toml, parse_changes
 

@@ -4,11 +4,11 @@ from itertools import pairwise
 
 import pytest
 
-from alexrepro.engine.schedule import Rates, described, drops_after, rates_at
 from alexrepro.paper.training import Decay, Plateau, Script
-from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2012
+from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.catalogue import CATALOGUE
 from alexrepro.recipes.recipe import Recipe, differences
+from alexrepro.training.schedule import Rates, described, drops_after, rates_at
 
 RECIPES = [entry.recipe for entry in CATALOGUE.values()]
 SCRIPTED = [recipe for recipe in RECIPES if isinstance(recipe.training.schedule, Script)]

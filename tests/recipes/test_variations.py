@@ -3,7 +3,7 @@
 import pytest
 
 from alexrepro.errors import Exit, Refusal
-from alexrepro.recipes.alexnet_2012 import AS_RUN_2010, AS_RUN_2012, TINY
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, AS_RUN_2012, TINY
 from alexrepro.recipes.catalogue import find_recipe
 from alexrepro.recipes.recipe import Recipe, differences
 from alexrepro.recipes.variations import VARIATIONS, find_variation

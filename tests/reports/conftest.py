@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from alexrepro.engine.evaluation import Evaluation, Member
-from alexrepro.engine.run import Run, run_of
 from alexrepro.recipes.recipe import Recipe
+from alexrepro.runs.evaluation import Evaluation, Member
+from alexrepro.runs.run import Run, run_of
 
 MakeRun = Callable[..., Run]
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from alexrepro.engine.evaluation import Evaluation
-from alexrepro.recipes.alexnet_2012 import TINY
+from alexrepro.recipes.as_printed_and_run import TINY
 from alexrepro.recipes.catalogue import CATALOGUE
 from alexrepro.recipes.variations import VARIATIONS
-from alexrepro.reports.ablated import measured_of
-from alexrepro.reports.evidence import Evidence
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.tables.ablated import measured_of
+from alexrepro.runs.evaluation import Evaluation
 
 
 def test_variations_that_were_measured_before_stay_in_the_table(evaluation: Callable[..., Evaluation]) -> None:

@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from alexrepro.engine.evaluation import Evaluation
-from alexrepro.engine.run import Run
 from alexrepro.paper.results import TEST_2010
-from alexrepro.recipes.alexnet_2012 import AS_RUN_2010, TINY
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, TINY
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import experiments
+from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.reports.made import make
 from alexrepro.reports.page import page, save_page
+from alexrepro.runs.evaluation import Evaluation
+from alexrepro.runs.run import Run
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)

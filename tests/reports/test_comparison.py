@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexrepro.engine.evaluation import Findings
-from alexrepro.engine.predictions import About, Predictions, write_predictions
 from alexrepro.errors import Refusal
-from alexrepro.reports.breakdown import breakdown
-from alexrepro.reports.comparison import compare
+from alexrepro.reports.statistics.comparison import compare
+from alexrepro.reports.tables.breakdown import breakdown
+from alexrepro.runs.evaluation import Findings
+from alexrepro.runs.predictions import About, Predictions, write_predictions
 
 ABOUT = About(
     "run", 1, "set-test", "ten", "5704e", "9e0ce55", tuple("abcdef"), ("ant", "bee", "cow", "dog", "eel", "fox")

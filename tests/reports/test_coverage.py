@@ -8,7 +8,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from alexrepro.reports.statistics import Interval, sample_of, sample_of_counts, seeds_interval, unpaired_interval
+from alexrepro.reports.statistics.intervals import (
+    Interval,
+    sample_of,
+    sample_of_counts,
+    seeds_interval,
+    unpaired_interval,
+)
 
 IMAGES, SEEDS, TRIALS = 1000, 3, 1200
 MEAN = 0.3 / (0.3 + 0.6)  # of the hardness Beta(0.3, 0.6), which puts most images near never and always wrong

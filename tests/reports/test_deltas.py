@@ -8,15 +8,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from alexrepro.engine.run import Evaluation
 from alexrepro.errors import Refusal
 from alexrepro.paper import results
 from alexrepro.paper.logbook import logged
-from alexrepro.recipes.alexnet_2012 import AS_RUN_2012, TINY
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2012, TINY
 from alexrepro.recipes.variations import find_variation
-from alexrepro.reports.deltas import delta_table, reported_delta
-from alexrepro.reports.difference import DeltaRow, LoggedDelta
-from alexrepro.reports.statistics import difference_interval
+from alexrepro.reports.statistics.difference import DeltaRow, LoggedDelta
+from alexrepro.reports.statistics.intervals import difference_interval
+from alexrepro.reports.tables.delta_rows import delta_table, reported_delta
+from alexrepro.runs.run import Evaluation
 
 BASE = Evaluation(
     run="runs/as-run-2012-713385/ilsvrc2012-seed-0", recipe="as-run-2012", digest=AS_RUN_2012.digest, seed=0,

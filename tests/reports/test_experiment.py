@@ -11,15 +11,15 @@ import pytest
 import typer
 
 from alexrepro.cli.app import app
-from alexrepro.engine.run import Evaluation, run_of
 from alexrepro.errors import Refusal
 from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
-from alexrepro.recipes.alexnet_2012 import AS_RUN_2010, AS_RUN_2012, TINY
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, AS_RUN_2012, TINY
 from alexrepro.recipes.catalogue import find_recipe
 from alexrepro.recipes.variations import find_variation
-from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import Experiment, Needs, answer, experiments, find, missing
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.runs.run import Evaluation, run_of
 
 NEEDS = Needs("as-run-2010", results.TEST_2010, "ten", printed=results.CNN_2010)
 QUESTION = Experiment("question", "A question", Citation("§6"), needs=(NEEDS,), reported=(results.CNN_2010,))

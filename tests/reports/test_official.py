@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from alexrepro.engine.evaluation import Evaluation
-from alexrepro.engine.run import Run
 from alexrepro.paper import results
-from alexrepro.recipes.alexnet_2012 import AS_RUN_2010, AS_RUN_2012
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, AS_RUN_2012
 from alexrepro.recipes.catalogue import find_recipe
 from alexrepro.recipes.variations import VARIATIONS
-from alexrepro.reports.deltas import delta_table
-from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import answer, departure, find, missing
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.tables.delta_rows import delta_table
+from alexrepro.runs.evaluation import Evaluation
+from alexrepro.runs.run import Run
 
 Make = Callable[..., Evaluation]
 FIFTY = AS_RUN_2012.for_classes(50)

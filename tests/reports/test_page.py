@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexrepro.engine.evaluation import Evaluation
-from alexrepro.engine.run import Run
-from alexrepro.engine.saved import About, Neighbours, save_neighbours
 from alexrepro.paper.results import TEST_2010
-from alexrepro.recipes.alexnet_2012 import AS_RUN_2010, TINY
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, TINY
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.reports.evidence import Evidence, gather
 from alexrepro.reports.experiment import answer, experiments
+from alexrepro.reports.loaded_runs import Evidence, gather
 from alexrepro.reports.made import Made, make
 from alexrepro.reports.page import MOST_ROWS, inline_svg, judged, page
 from alexrepro.reports.provenance import provenance, sentence
-from alexrepro.reports.table import FRACTION
+from alexrepro.reports.tables.table import FRACTION
+from alexrepro.runs.evaluation import Evaluation
+from alexrepro.runs.neighbors import About, Neighbours, save_neighbours
+from alexrepro.runs.run import Run
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 MADE_AT = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)

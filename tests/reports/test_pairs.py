@@ -6,19 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexrepro.engine.evaluation import Evaluation, Findings
-from alexrepro.engine.predictions import About, Predictions, write_predictions
-from alexrepro.reports.answers import wrong_by_image
-from alexrepro.reports.deltas import delta_table
-from alexrepro.reports.gap import measured_gap
-from alexrepro.reports.pairs import Pairs, image_differences
-from alexrepro.reports.rows import measured_row
-from alexrepro.reports.statistics import (
+from alexrepro.reports.statistics.gap import measured_gap
+from alexrepro.reports.statistics.intervals import (
     difference_interval,
     paired_interval,
     sample_of,
     seeds_interval,
 )
+from alexrepro.reports.statistics.pairs import Pairs, image_differences
+from alexrepro.reports.tables.answers import wrong_by_image
+from alexrepro.reports.tables.delta_rows import delta_table
+from alexrepro.reports.tables.error_rows import measured_row
+from alexrepro.runs.evaluation import Evaluation, Findings
+from alexrepro.runs.predictions import About, Predictions, write_predictions
 
 IMAGES = 60
 ABOUT = About("run", 2, "set-test", "ten", "5704e", "9e0ce55", tuple("abcdefg"), tuple("abcdefg"))

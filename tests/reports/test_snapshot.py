@@ -7,9 +7,9 @@ import typer
 from typer.testing import CliRunner
 
 from alexrepro.cli.watch import watch
-from alexrepro.engine.run import Run
-from alexrepro.recipes.alexnet_2012 import TINY
-from alexrepro.reports.snapshot import duration, snapshot, sparkline
+from alexrepro.recipes.as_printed_and_run import TINY
+from alexrepro.reports.run_status import duration, snapshot, sparkline
+from alexrepro.runs.run import Run
 
 MakeRun = Callable[..., Run]
 

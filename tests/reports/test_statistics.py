@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import permutation_test
 
-from alexrepro.reports.statistics import (
+from alexrepro.reports.statistics.intervals import (
     difference_interval,
     mcnemar,
     mean_and_std,

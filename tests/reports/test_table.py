@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from alexrepro.engine.run import Evaluation
 from alexrepro.paper import results
-from alexrepro.reports.rows import Row, measured_row, reported_row
-from alexrepro.reports.statistics import wilson_interval
-from alexrepro.reports.table import COUNT, FRACTION, NUMBER, TEXT, Record, ResultTable
+from alexrepro.reports.statistics.intervals import wilson_interval
+from alexrepro.reports.tables.error_rows import Row, measured_row, reported_row
+from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Record, ResultTable
+from alexrepro.runs.run import Evaluation
 
 T_ONE = 12.706204736432095  # the 97.5 % point of Student's t with one degree of freedom
 FULL = Evaluation(

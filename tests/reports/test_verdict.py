@@ -2,7 +2,7 @@
 
 import pytest
 
-from alexrepro.reports.verdict import judged, strongest
+from alexrepro.reports.statistics.verdict import judged, strongest
 
 GOOD = (0.17, 0.17, 0.16, 0.18)
 

@@ -22,13 +22,13 @@ from alexrepro.cli.options import (
     Stores,
 )
 from alexrepro.cli.show import print_json, print_table
-from alexrepro.engine.signals import ended_at_once
+from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.progress import say
 from alexrepro.recipes.variations import VARIATIONS, Variation, find_variation, trials_of
 
 if TYPE_CHECKING:
-    from alexrepro.engine.machine import Machine
-    from alexrepro.reports.table import ResultTable
+    from alexrepro.device import Machine
+    from alexrepro.reports.tables.table import ResultTable
 
 
 @ended_at_once()
@@ -62,11 +62,11 @@ def ablate(
         return
     chosen = [find_variation(name) for name in dict.fromkeys(variations)]
 
-    from alexrepro.engine.ablate import ablate as core
-    from alexrepro.engine.place import check_alone
-    from alexrepro.reports.ablated import measured_of
-    from alexrepro.reports.deltas import delta_table
-    from alexrepro.reports.evidence import gather
+    from alexrepro.distributed.rank import check_alone
+    from alexrepro.reports.loaded_runs import gather
+    from alexrepro.reports.tables.ablated import measured_of
+    from alexrepro.reports.tables.delta_rows import delta_table
+    from alexrepro.training.ablate import ablate as core
 
     check_alone("ablate")
     images = training_store(store, stores=stores)
@@ -95,7 +95,7 @@ def _print(table: "ResultTable", out: Path, json: bool) -> None:
 
 def _machine(device: str, *, shown: int) -> "Machine":
     """The machine for trainings that show so many images in all."""
-    from alexrepro.engine.machine import find_machine, is_worth_compiling
+    from alexrepro.device import find_machine, is_worth_compiling
 
     return find_machine(device, compiles=is_worth_compiling(shown))
 

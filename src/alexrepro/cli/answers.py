@@ -9,9 +9,9 @@ from alexrepro.progress import say
 
 def print_comparison(paths: list[Path], *, json: bool) -> None:
     """Compare two folders of runs or ensembles; raises Refusal for more or fewer."""
-    from alexrepro.engine.evaluation import Findings
-    from alexrepro.engine.run import open_run
-    from alexrepro.reports.comparison import compare
+    from alexrepro.reports.statistics.comparison import compare
+    from alexrepro.runs.evaluation import Findings
+    from alexrepro.runs.run import open_run
 
     if len(paths) != 2:
         raise Refusal(
@@ -38,7 +38,7 @@ def print_comparison(paths: list[Path], *, json: bool) -> None:
 
 def print_scores(predictions: Path | None, devkit: Path | None, *, json: bool) -> None:
     """Score a file of answers; raises Refusal unless both the file and the devkit are named."""
-    from alexrepro.engine.contest import score
+    from alexrepro.evaluation.score_submission import score
 
     if predictions is None or devkit is None:
         raise Refusal(

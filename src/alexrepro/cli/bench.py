@@ -13,13 +13,13 @@ import typer
 from alexrepro.cli.choose import choose_recipe, training_store
 from alexrepro.cli.options import STORES, Batch, Device, Json, Set, StorePath, Stores
 from alexrepro.cli.show import percent, print_json, print_table
-from alexrepro.engine.signals import ended_at_once
+from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.errors import Exit, Refusal
 from alexrepro.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
-    from alexrepro.data.store import Store
-    from alexrepro.engine.bench import Projection, Rate, WireCost
+    from alexrepro.data.store.store import Store
+    from alexrepro.diagnostics.bench import Projection, Rate, WireCost
 
 Sharing = Annotated[
     Literal["tower"] | None,
@@ -57,9 +57,9 @@ def bench(
     Example:  alexrepro bench feed step --set training.precision=bf16
     """
     from alexrepro.data.sources.folders import ILSVRC_2012_TRAIN
-    from alexrepro.engine.bench import bench as core
-    from alexrepro.engine.bench import projection
-    from alexrepro.engine.machine import find_machine
+    from alexrepro.device import find_machine
+    from alexrepro.diagnostics.bench import bench as core
+    from alexrepro.diagnostics.bench import projection
 
     chosen = choose_recipe(recipe, dataset="", changes=changes or (), epochs=None, batch=batch)
     if parallel:
@@ -83,11 +83,11 @@ def _bench_towers(
     parts: list[str] | None, recipe: Recipe, *, device: str, rounds: int, updates: int, json: bool
 ) -> None:
     """The step of a network whose towers are shared by processes; starts them where that was not done."""
-    from alexrepro.engine.bench import bench_towers, sharing_processes
-    from alexrepro.engine.cluster import connect
-    from alexrepro.engine.launch import launch
-    from alexrepro.engine.machine import find_machine
-    from alexrepro.engine.place import find_place
+    from alexrepro.device import find_machine
+    from alexrepro.diagnostics.bench import bench_towers, sharing_processes
+    from alexrepro.distributed.launch import launch
+    from alexrepro.distributed.process_group import connect
+    from alexrepro.distributed.rank import find_place
 
     if (parts or ["step"]) != ["step"]:
         raise Refusal(
@@ -127,8 +127,8 @@ def _of_the_wire(cost: "WireCost") -> str:
 
 def _drawn(recipe: Recipe) -> "Store":
     """A small training store of drawn pictures, of the size that the recipe wants; it goes with the program."""
-    from alexrepro.data.prepare import prepare
     from alexrepro.data.sources.miniature import write_miniature
+    from alexrepro.data.store.prepare import prepare
 
     folder = Path(mkdtemp(prefix="alexrepro-bench-"))
     atexit.register(rmtree, folder, ignore_errors=True)

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alexrepro.engine.schedule import described
 from alexrepro.errors import Exit, Refusal
 from alexrepro.paper.training import Augmentation
 from alexrepro.progress import say
 from alexrepro.recipes.catalogue import default_recipe, find_recipe
 from alexrepro.recipes.recipe import Recipe, parse_changes
+from alexrepro.training.schedule import described
 
 if TYPE_CHECKING:
-    from alexrepro.data.store import Store
-    from alexrepro.engine.run import Run
+    from alexrepro.data.store.store import Store
+    from alexrepro.runs.run import Run
 
 # Files that give labels to the validation photos of ILSVRC, and where.
 LABELS = "Put the devkit, LOC_val_solution.csv or val.txt beside the photos, and prepare them again."
@@ -50,7 +50,7 @@ def choose_recipe(
 
 def training_store(path: Path | None, *, stores: Path) -> "Store":
     """The store at the path, or the newest training store of the data set of that name, or of any."""
-    from alexrepro.data.store import Store, newest_store
+    from alexrepro.data.store.store import Store, newest_store
 
     if path is not None and is_folder(path):
         return Store.open(path)
@@ -132,7 +132,7 @@ def labelled_splits(
 
     Among those of a folder, stores with squares of this form come first. labelled: False for the stores without labels.
     """
-    from alexrepro.data.store import find_stores
+    from alexrepro.data.store.store import find_stores
 
     found: dict[str, Store] = {}
     for folder in dict.fromkeys(stores):
@@ -147,7 +147,7 @@ def labelled_splits(
 
 def source_run(init_from: Path | None, continue_from: Path | None) -> "Run | None":
     """The run that another one begins with, if there is one. It may be gone: only a new run needs it."""
-    from alexrepro.engine.run import Run, open_run
+    from alexrepro.runs.run import Run, open_run
 
     if init_from and continue_from:
         raise Refusal(
@@ -166,7 +166,7 @@ def source_run(init_from: Path | None, continue_from: Path | None) -> "Run | Non
 
 def choose_run(path: Path | None, *, runs: Path) -> "Run":
     """The run in the folder, or the one with the newest checkpoint."""
-    from alexrepro.engine.run import find_runs, open_run
+    from alexrepro.runs.run import find_runs, open_run
 
     if path is not None:
         return open_run(path)

@@ -8,7 +8,7 @@ import typer
 
 from alexrepro.cli.options import STORES, Json, Stores
 from alexrepro.cli.show import print_json
-from alexrepro.engine.signals import ended_at_once
+from alexrepro.distributed.launchers import ended_at_once
 
 
 @ended_at_once()
@@ -35,7 +35,7 @@ def convert(
 
     Example:  alexrepro convert bvlc_alexnet.caffemodel --mean imagenet_mean.binaryproto --to caffe.safetensors
     """
-    from alexrepro.engine.predict import open_weights
+    from alexrepro.evaluation.predict import open_weights
     from alexrepro.model import formats
 
     found = open_weights(weights, stores=stores, mean=mean)

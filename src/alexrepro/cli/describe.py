@@ -48,8 +48,8 @@ def describe(
 
 def _draw(recipe: Recipe, file: Path) -> None:
     from alexrepro.files import write_text
-    from alexrepro.reports import plot
-    from alexrepro.reports.diagram import draw
+    from alexrepro.reports.figures import plot
+    from alexrepro.reports.figures.diagram import draw
 
     write_text(file, plot.svg(draw(recipe.network, title=f"{recipe.name}: {recipe.says}"), name=recipe.name))
     say(f"Wrote {file}.")

@@ -9,11 +9,11 @@ import typer
 from alexrepro.cli.choose import choose_recipe, training_store, validation_store
 from alexrepro.cli.options import RUNS, STORES, Batch, Device, Epochs, Json, Runs, Seed, Set, StorePath, Stores
 from alexrepro.cli.show import print_json, print_table
-from alexrepro.engine.signals import ended_at_once
+from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.errors import Exit, Refusal
 
 if TYPE_CHECKING:
-    from alexrepro.engine.surroundings import Finding
+    from alexrepro.diagnostics.system_checks import Finding
 
 
 @ended_at_once()
@@ -49,9 +49,9 @@ def doctor(
         _verify(paths, json)
         return
 
-    from alexrepro.data.manifest import MANIFEST
-    from alexrepro.engine.checkup import Case, of_case, of_machine, of_stores
-    from alexrepro.engine.surroundings import refused
+    from alexrepro.data.store.manifest import MANIFEST
+    from alexrepro.diagnostics.preflight import Case, of_case, of_machine, of_stores
+    from alexrepro.diagnostics.system_checks import refused
 
     findings, machine = of_machine(device)
     folders = sorted(p.parent for p in stores.rglob(MANIFEST) if not p.parent.name.startswith("."))
@@ -92,8 +92,8 @@ def _row(finding: "Finding") -> dict[str, object]:
 
 
 def _verify(folders: Sequence[Path], json: bool) -> None:
-    from alexrepro.data.decode import pillow_at_work
-    from alexrepro.data.verify import verify
+    from alexrepro.data.store.decode import pillow_at_work
+    from alexrepro.data.store.verify import verify
 
     found = {str(folder): verify(folder) for folder in folders}
     if json:

@@ -10,16 +10,16 @@ from alexrepro.cli.answers import print_comparison, print_scores
 from alexrepro.cli.choose import choose_run, is_folder, testing_store
 from alexrepro.cli.options import RUNS, STORES, Compile, Device, Json, Runs, StorePath, Stores
 from alexrepro.cli.show import percent, print_json, print_table
-from alexrepro.engine.signals import ended_at_once
+from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.errors import Exit, Refusal
 from alexrepro.paper.results import Views
 from alexrepro.progress import say
 
 if TYPE_CHECKING:
-    from alexrepro.data.store import Store
-    from alexrepro.engine.evaluation import Evaluation
-    from alexrepro.engine.machine import Machine
-    from alexrepro.engine.run import Run
+    from alexrepro.data.store.store import Store
+    from alexrepro.device import Machine
+    from alexrepro.runs.evaluation import Evaluation
+    from alexrepro.runs.run import Run
 
 DIGITS = 12  # of the digest of the preprocessing, whose 64 are in --json
 
@@ -88,7 +88,7 @@ def evaluate(
         print_scores(predictions, devkit, json=json)
         return
 
-    from alexrepro.engine.ensembles import evaluate_runs
+    from alexrepro.evaluation.ensemble import evaluate_runs
 
     chosen = [choose_run(path, runs=runs) for path in run] if run else [choose_run(None, runs=runs)]
     images = _store(store, chosen[0], stores=stores, is_submission=submission is not None)
@@ -105,8 +105,8 @@ def evaluate(
 
 def _machine(device: str, compiles: bool | None, *, views: Views, images: int) -> "Machine":
     """The machine for testing so many images, each counted once for every network."""
-    from alexrepro.engine.machine import find_machine
-    from alexrepro.engine.testing import is_worth_compiling
+    from alexrepro.device import find_machine
+    from alexrepro.evaluation.inference import is_worth_compiling
 
     return find_machine(device, compiles=is_worth_compiling(images, views) if compiles is None else compiles)
 
@@ -123,7 +123,7 @@ def _check(alone: Mapping[str, object], beside: Mapping[str, object]) -> None:
 
 def _store(store: Path | None, run: "Run", *, stores: Path, is_submission: bool) -> "Store":
     """The store at the path, or else the newest of that data set or of the run's, labelled or for a submission."""
-    from alexrepro.data.store import Store, newest_store
+    from alexrepro.data.store.store import Store, newest_store
 
     if store is not None and is_folder(store):
         return Store.open(store)
@@ -145,7 +145,7 @@ def _numbers(weights: str | None) -> list[float]:
 
 def _print(evaluations: "list[Evaluation]", *, with_breakdown: bool, json: bool) -> None:
     """The evaluations, of which the last was asked for, and its breakdown if wanted."""
-    from alexrepro.reports.breakdown import SHOWN, save_breakdown
+    from alexrepro.reports.tables.breakdown import SHOWN, save_breakdown
 
     *others, asked = evaluations
     tables, files = save_breakdown(asked) if with_breakdown else ({}, [])
@@ -172,7 +172,7 @@ def _print(evaluations: "list[Evaluation]", *, with_breakdown: bool, json: bool)
 
 
 def _row(e: "Evaluation") -> list[str]:
-    from alexrepro.reports.statistics import wilson_interval
+    from alexrepro.reports.statistics.intervals import wilson_interval
 
     row = [e.views, f"{e.images:,}"]
     for correct, error in ((e.top1_correct, e.top1_error), (e.top5_correct, e.top5_error)):
@@ -186,7 +186,7 @@ def _facts(e: "Evaluation") -> dict[str, Any]:
     """Everything that is saved, the errors, and their 95 % Wilson intervals."""
     from dataclasses import asdict
 
-    from alexrepro.reports.statistics import wilson_interval
+    from alexrepro.reports.statistics.intervals import wilson_interval
 
     facts = asdict(e) | {"top1_error": e.top1_error, "top5_error": e.top5_error}
     for top, correct in (("top1", e.top1_correct), ("top5", e.top5_correct)):
@@ -205,7 +205,7 @@ def _submit(
     weights: list[float],
     json: bool,
 ) -> None:
-    from alexrepro.engine.submission import submit
+    from alexrepro.evaluation.submission import submit
 
     lines = submit(runs_tested, images, file, views=views, machine=machine, folder=runs, weights=weights)
     if json:

@@ -8,7 +8,7 @@ import typer
 from alexrepro.cli.choose import choose_run, testing_store, training_store
 from alexrepro.cli.options import RUNS, STORES, Device, Json, Runs, Stores
 from alexrepro.cli.show import print_json
-from alexrepro.engine.signals import ended_at_once
+from alexrepro.distributed.launchers import ended_at_once
 
 
 @ended_at_once()
@@ -26,9 +26,9 @@ def features(
 
     Example:  alexrepro features
     """
-    from alexrepro.engine.features import find_neighbours
-    from alexrepro.engine.machine import find_machine
-    from alexrepro.engine.saved import neighbours_file
+    from alexrepro.device import find_machine
+    from alexrepro.evaluation.nearest_neighbors import find_neighbours
+    from alexrepro.runs.neighbors import neighbours_file
 
     machine = find_machine(device)
     chosen = choose_run(run, runs=runs)

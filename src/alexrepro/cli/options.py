@@ -9,7 +9,7 @@ import typer
 def check_installed(loggers: list[str] | None) -> list[str] | None:
     """Refuse a logger without its package before anything begins."""
     if loggers:
-        from alexrepro.engine.loggers import check_loggers
+        from alexrepro.training.loggers import check_loggers
 
         check_loggers(loggers)
     return loggers

@@ -13,11 +13,11 @@ from rich.table import Table
 from alexrepro.cli.choose import choose_run
 from alexrepro.cli.options import RUNS, STORES, Device, Json, Runs, Stores
 from alexrepro.cli.show import PLAIN_WIDTH, percent, plain, print_json
-from alexrepro.engine.signals import ended_at_once
+from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.paper.results import Views
 
 if TYPE_CHECKING:
-    from alexrepro.engine.predict import Prediction
+    from alexrepro.evaluation.predict import Prediction
 
 BAR_WIDTH = 30
 
@@ -48,10 +48,10 @@ def predict(
 
     Example:  alexrepro predict cat.jpg --weights caffe.safetensors --ten-crop
     """
-    from alexrepro.engine.class_names import named_by
-    from alexrepro.engine.machine import find_machine
-    from alexrepro.engine.predict import open_weights
-    from alexrepro.engine.predict import predict as core
+    from alexrepro.device import find_machine
+    from alexrepro.evaluation.class_names import named_by
+    from alexrepro.evaluation.predict import open_weights
+    from alexrepro.evaluation.predict import predict as core
 
     source = weights or choose_run(None, runs=runs).folder
     found = open_weights(source, stores=stores)

@@ -8,11 +8,11 @@ import typer
 
 from alexrepro.cli.options import STORES, Json
 from alexrepro.cli.show import print_json, print_table
-from alexrepro.engine.signals import ended_by_signal
 from alexrepro.errors import Exit, Refusal
+from alexrepro.stop_signals import ended_by_signal
 
 if TYPE_CHECKING:
-    from alexrepro.data.store import Store
+    from alexrepro.data.store.store import Store
 
 SHOWN_DEFECTS = 20
 
@@ -76,7 +76,7 @@ def prepare(
     if check:
         _check(Path(source), md5=md5, json=json)
         return
-    from alexrepro.data.prepare import prepare as core
+    from alexrepro.data.store.prepare import prepare as core
 
     stores = core(
         source, out=out, encoding=encoding, side_px=side, square=square, processes=processes, max_bad=max_bad,
@@ -117,7 +117,7 @@ def _show(dataset: str, stores: dict[str, "Store"]) -> None:
 
 
 def _check(source: Path, *, md5: bool, json: bool) -> None:
-    from alexrepro.data.sources.published import check, year_at
+    from alexrepro.data.sources.official_archives import check, year_at
 
     if not source.is_dir():
         raise Refusal(

@@ -6,7 +6,7 @@ import typer
 
 from alexrepro.cli.options import Json
 from alexrepro.cli.show import percent, print_json, print_table
-from alexrepro.recipes.alexnet_2012 import AS_PRINTED
+from alexrepro.recipes.as_printed_and_run import AS_PRINTED
 from alexrepro.recipes.catalogue import CATALOGUE, TOLERANCE, Entry, find_recipe
 from alexrepro.recipes.ledger import shown
 from alexrepro.recipes.recipe import Recipe, differences

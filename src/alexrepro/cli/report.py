@@ -8,7 +8,7 @@ import typer
 
 from alexrepro.cli.options import REPORTS, RUNS, Json, Runs
 from alexrepro.cli.show import print_json, print_table
-from alexrepro.engine.signals import ended_at_once
+from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.errors import Exit, Refusal
 from alexrepro.progress import say
 
@@ -37,8 +37,8 @@ def report(
 
     Example:  alexrepro report table-1
     """
-    from alexrepro.reports.evidence import gather
     from alexrepro.reports.experiment import experiments, find
+    from alexrepro.reports.loaded_runs import gather
     from alexrepro.reports.made import make
     from alexrepro.reports.page import page as page_of
     from alexrepro.reports.page import save_page

@@ -30,10 +30,10 @@ from alexrepro.cli.options import (
     Stores,
 )
 from alexrepro.cli.show import percent, print_json
-from alexrepro.engine.signals import ended_at_once
+from alexrepro.distributed.launchers import ended_at_once
 
 if TYPE_CHECKING:
-    from alexrepro.engine.run import Run
+    from alexrepro.runs.run import Run
 
 
 @ended_at_once()
@@ -66,11 +66,11 @@ def train(
 
     Example:  alexrepro train as-run-2012 --gpus 2
     """
-    from alexrepro.engine.cluster import connect
-    from alexrepro.engine.launch import launch_if_asked
-    from alexrepro.engine.machine import find_machine, is_worth_compiling
-    from alexrepro.engine.place import find_place
-    from alexrepro.engine.train import train as core
+    from alexrepro.device import find_machine, is_worth_compiling
+    from alexrepro.distributed.launch import launch_if_asked
+    from alexrepro.distributed.process_group import connect
+    from alexrepro.distributed.rank import find_place
+    from alexrepro.training.train import train as core
 
     with (place := find_place()).quiet(launched_too=True):
         data, source = training_store(store, stores=stores), source_run(init_from, continue_from)

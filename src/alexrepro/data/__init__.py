@@ -1,1 +1,1 @@
-"""From image files to batches: sources, decoding, the store, views, the feed."""
+"""From image files to batches: sources, the store, the loader."""

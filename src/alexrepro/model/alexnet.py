@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from alexrepro.errors import Refusal
 from alexrepro.keys import key
 from alexrepro.model.layers import StageLayers
-from alexrepro.model.wire import Alone, Wire
+from alexrepro.model.tower_parallel import Alone, Wire
 from alexrepro.paper.network import Network
 
 

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alexrepro.model.local import LocalKernels
+from alexrepro.model.locally_connected import LocalKernels
 from alexrepro.model.normalization import ContrastNorm, ResponseNorm, SameMap
-from alexrepro.model.wire import Alone, Wire
+from alexrepro.model.tower_parallel import Alone, Wire
 from alexrepro.paper.network import Network, Norm, Operation, SideInput, Size, Stage
 
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alexrepro.model import closed_form
+from alexrepro.model import fused_lrn
 from alexrepro.paper.network import Norm, SameMapNorm
 
 Window = Callable[[Tensor], Tensor]
@@ -50,7 +50,7 @@ class _Across(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, reach: Tensor, constants: Tensor, beta: float) -> Tensor:
-        y, root = closed_form.across(x, reach, constants, beta)
+        y, root = fused_lrn.across(x, reach, constants, beta)
         ctx.save_for_backward(x, root, reach, constants)
         ctx.beta = beta
         return y
@@ -58,7 +58,7 @@ class _Across(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         x, root, reach, constants = ctx.saved_tensors
-        return closed_form.across_gradient(gradients[0], x, root, reach, constants, ctx.beta), None, None, None
+        return fused_lrn.across_gradient(gradients[0], x, root, reach, constants, ctx.beta), None, None, None
 
 
 class _Within(torch.autograd.Function):
@@ -66,7 +66,7 @@ class _Within(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, size_px: int, constants: Tensor, beta: float) -> Tensor:
-        y, root = closed_form.within(x, size_px, constants, beta)
+        y, root = fused_lrn.within(x, size_px, constants, beta)
         ctx.save_for_backward(x, root, constants)
         ctx.size_px, ctx.beta = size_px, beta
         return y
@@ -74,7 +74,7 @@ class _Within(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         x, root, constants = ctx.saved_tensors
-        return closed_form.within_gradient(gradients[0], x, root, ctx.size_px, constants, ctx.beta), None, None, None
+        return fused_lrn.within_gradient(gradients[0], x, root, ctx.size_px, constants, ctx.beta), None, None, None
 
 
 class _Norm(nn.Module):
@@ -113,7 +113,7 @@ class ResponseNorm(_Norm):
         index = torch.arange(per_group)
         near = (index[:, None] - index[None, :]).abs() <= norm.n // 2  # i - n/2 .. i + n/2, clipped at the ends
         self.register_buffer("band", near.float().repeat(self.groups, 1)[:, :, None, None], persistent=False)
-        self.register_buffer("reach", closed_form.reaches(maps, self.groups, norm.n), persistent=False)
+        self.register_buffer("reach", fused_lrn.reaches(maps, self.groups, norm.n), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """The normalized maps."""

@@ -1,7 +1,7 @@
 """Results noted in the released 2012 code, by the run whose parameter file holds the note, and what was submitted.
 
 Errors are fractions, with five or six digits where the paper prints the result itself and four elsewhere. The
-epochs of the schedules are in `recipes/alexnet_2012.py` and its siblings.
+epochs of the schedules are in `recipes/as_printed_and_run.py` and its siblings.
 """
 
 from dataclasses import dataclass

@@ -10,12 +10,11 @@ from pathlib import Path
 from alexrepro.errors import Exit, Refusal
 from alexrepro.paper.logbook import LOGGED, Logged, logged
 from alexrepro.paper.results import QUOTED, Reported
-from alexrepro.recipes import pretrained, siblings
-from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2010, AS_RUN_2012, TINY
+from alexrepro.recipes import cuda_convnet2, fall2009_chain
+from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, AS_RUN_2012, TINY
 from alexrepro.recipes.cifar import CIFAR, FIGURE_1
 from alexrepro.recipes.later import LATER
-from alexrepro.recipes.recipe import Recipe, from_toml
-from alexrepro.recipes.successors import (
+from alexrepro.recipes.ports import (
     CAFFE_2013,
     CAFFE_RESULT,
     CAFFENET_2013,
@@ -23,6 +22,7 @@ from alexrepro.recipes.successors import (
     ONE_WEIRD_TRICK,
     ONE_WEIRD_TRICK_RESULT,
 )
+from alexrepro.recipes.recipe import Recipe, from_toml
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,19 @@ CATALOGUE = {
         Entry(AS_RUN_2012, like="as-printed", expected=(logged("145"),)),
         Entry(AS_RUN_2010, like="as-run-2012", expected=(logged("145-2010"), logged("145-2010", views="centre"))),
         Entry(TINY, like="as-run-2012"),
-        _noted(siblings.NET_145_HALF, "as-run-2010"),
-        *(_noted(recipe, "as-run-2012") for recipe in (siblings.NET_147, siblings.NET_148, siblings.NET_150)),
-        *(_noted(recipe, "as-run-2012") for recipe in (siblings.NET_131, siblings.NET_135, siblings.NET_137)),
-        _noted(siblings.NET_137_2010, "net-137"),
-        _noted(siblings.NET_145F, "as-run-2012"),
-        *(_noted(recipe, "as-run-2012") for recipe in pretrained.LIKE_145),
-        *(_noted(recipe, "net-137") for recipe in pretrained.LIKE_137),
+        _noted(cuda_convnet2.NET_145_HALF, "as-run-2010"),
+        *(
+            _noted(recipe, "as-run-2012")
+            for recipe in (cuda_convnet2.NET_147, cuda_convnet2.NET_148, cuda_convnet2.NET_150)
+        ),
+        *(
+            _noted(recipe, "as-run-2012")
+            for recipe in (cuda_convnet2.NET_131, cuda_convnet2.NET_135, cuda_convnet2.NET_137)
+        ),
+        _noted(cuda_convnet2.NET_137_2010, "net-137"),
+        _noted(cuda_convnet2.NET_145F, "as-run-2012"),
+        *(_noted(recipe, "as-run-2012") for recipe in fall2009_chain.LIKE_145),
+        *(_noted(recipe, "net-137") for recipe in fall2009_chain.LIKE_137),
         *(_noted(recipe, "as-run-2012") for recipe in LATER),
         *(Entry(net, like=None, expected=(QUOTED[net.name],) if net.name in QUOTED else ()) for net in CIFAR),
         *(Entry(net, like="cifar-19pct") for net in FIGURE_1[:2]),

@@ -7,7 +7,7 @@ A file holds the first rates and the factors by which they fall, of the weights 
 from typing import Any
 
 from alexrepro.paper.training import At, Decay
-from alexrepro.recipes.alexnet_2012 import AS_RUN_2012
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 
 

@@ -15,7 +15,7 @@ from alexrepro.paper.results import ALL_DELTAS, ALL_REPORTED, Reported, Reported
 from alexrepro.paper.statements import STATEMENTS
 from alexrepro.paper.statements.statement import Statement
 from alexrepro.paper.training import Script
-from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2012
+from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 
 Row = dict[str, Any]

@@ -15,19 +15,19 @@ from types import ModuleType
 
 from matplotlib.figure import Figure
 
-from alexrepro.engine.evaluation import Evaluation
-from alexrepro.engine.run import run_of
 from alexrepro.errors import Exit, Refusal
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import VAL_2010, Reported, Views
 from alexrepro.recipes.catalogue import CATALOGUE, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports import experiments as package_of_experiments
-from alexrepro.reports.evidence import Evidence
-from alexrepro.reports.official import shortfall
-from alexrepro.reports.plot import house_style
-from alexrepro.reports.rows import Row, claim_of, judged_row, measured_row, reported_row
-from alexrepro.reports.table import ResultTable
+from alexrepro.reports.figures.plot import house_style
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.statistics.official import shortfall
+from alexrepro.reports.tables.error_rows import Row, claim_of, judged_row, measured_row, reported_row
+from alexrepro.reports.tables.table import ResultTable
+from alexrepro.runs.evaluation import Evaluation
+from alexrepro.runs.run import run_of
 
 CHALLENGES = ("ilsvrc2010", "ilsvrc2012")  # the data sets of the paper; everything else is other data
 NETWORKS = ("tiny", "as-printed", "as-run-2010", "as-run-2012")  # shown beside every experiment on other data

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from alexrepro.reports import plot
-from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import Experiment, answer, drawn, missing
-from alexrepro.reports.table import ResultTable
+from alexrepro.reports.figures import plot
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.tables.table import ResultTable
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from markupsafe import Markup
 
 from alexrepro import __version__
 from alexrepro.files import write_text
-from alexrepro.reports import plot
-from alexrepro.reports.evidence import Evidence
+from alexrepro.reports.figures import plot
+from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.reports.made import Made
 from alexrepro.reports.provenance import provenance
-from alexrepro.reports.rows import beyond_verdict
-from alexrepro.reports.table import TableRow
-from alexrepro.reports.verdict import ORDER, Verdict
+from alexrepro.reports.statistics.verdict import ORDER, Verdict
+from alexrepro.reports.tables.error_rows import beyond_verdict
+from alexrepro.reports.tables.table import TableRow
 
 FILE, TEMPLATE = "index.html", "page.html"
 SHORT = 24  # letters of a cell that stay on one line

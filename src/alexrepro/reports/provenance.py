@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alexrepro.engine.run import Run
 from alexrepro.recipes.catalogue import CATALOGUE
 from alexrepro.recipes.ledger import shown
 from alexrepro.recipes.recipe import Recipe, differences
+from alexrepro.runs.run import Run
 
 MOST_CHANGES, MOST_LETTERS = 6, 80  # in a sentence, and of one change in it
 

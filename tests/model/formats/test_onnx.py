@@ -14,8 +14,8 @@ from alexrepro.model.formats.onnx import Form
 from alexrepro.model.weights import Weights
 from alexrepro.paper.network import Network, Stage
 from alexrepro.recipes.catalogue import AS_PRINTED, CATALOGUE, TINY
+from alexrepro.recipes.ports import CAFFENET_2013, ONE_WEIRD_TRICK
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.recipes.successors import CAFFENET_2013, ONE_WEIRD_TRICK
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

@@ -16,7 +16,7 @@ from alexrepro.model.alexnet import build
 from alexrepro.model.formats import torchvision
 from alexrepro.model.weights import Weights
 from alexrepro.recipes.catalogue import TINY
-from alexrepro.recipes.successors import ONE_WEIRD_TRICK
+from alexrepro.recipes.ports import ONE_WEIRD_TRICK
 
 CLASSES = 7
 

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from alexrepro.engine.run import Evaluation
 from alexrepro.paper.results import CIFAR_TEST
 from alexrepro.recipes.catalogue import find_recipe
 from alexrepro.recipes.cifar import CIFAR
-from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import answer, find, missing
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.runs.run import Evaluation
 
 QUICK = find_recipe("cifar-18pct")
 MEASURED = Evaluation(

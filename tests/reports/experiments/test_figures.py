@@ -11,18 +11,18 @@ import typer
 from typer.testing import CliRunner
 
 from alexrepro.cli.describe import describe
-from alexrepro.engine.run import Run
-from alexrepro.engine.saved import About, Neighbours, save_neighbours
-from alexrepro.recipes.alexnet_2012 import AS_PRINTED, AS_RUN_2010, TINY
+from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, TINY
 from alexrepro.recipes.catalogue import CATALOGUE, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS
-from alexrepro.reports import plot
-from alexrepro.reports.crossings import crossing
-from alexrepro.reports.diagram import draw
-from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import answer, drawn, find, missing
-from alexrepro.reports.kernels import colorfulness, sheets
+from alexrepro.reports.figures import plot
+from alexrepro.reports.figures.diagram import draw
+from alexrepro.reports.figures.epochs_to_error import crossing
+from alexrepro.reports.figures.filter_grid import colorfulness, sheets
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.runs.neighbors import About, Neighbours, save_neighbours
+from alexrepro.runs.run import Run
 
 MakeRun = Callable[..., Run]
 

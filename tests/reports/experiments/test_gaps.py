@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from alexrepro.engine.evaluation import Evaluation
 from alexrepro.paper.results import TEST_2010, VAL_2010
-from alexrepro.recipes.alexnet_2012 import AS_RUN_2010, TINY
-from alexrepro.reports.evidence import Evidence
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, TINY
 from alexrepro.reports.experiment import answer, find, missing
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.runs.evaluation import Evaluation
 
 Make = Callable[..., Evaluation]
 

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
-from alexrepro.engine.run import Evaluation
-from alexrepro.recipes.alexnet_2012 import AS_RUN_2010, TINY
-from alexrepro.reports.evidence import Evidence
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, TINY
 from alexrepro.reports.experiment import answer, find, missing
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.runs.run import Evaluation
 
 TABLE = find("table-1")
 FOLDER = f"runs/as-run-2010-{AS_RUN_2010.digest}/ilsvrc2010-seed-0"

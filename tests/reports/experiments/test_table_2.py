@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from alexrepro.engine.evaluation import Evaluation
 from alexrepro.paper import results
 from alexrepro.paper.logbook import EXTRA_DATA, SUPPLIED_DATA
-from alexrepro.recipes.alexnet_2012 import AS_RUN_2012, TINY
-from alexrepro.reports.ensembles import AVERAGES, OF_FILES
-from alexrepro.reports.evidence import Evidence
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2012, TINY
 from alexrepro.reports.experiment import answer, find, missing
 from alexrepro.reports.experiments.table_2 import Line
-from alexrepro.reports.rows import measured_row, reported_row
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.tables.ensembles import AVERAGES, OF_FILES
+from alexrepro.reports.tables.error_rows import measured_row, reported_row
+from alexrepro.runs.evaluation import Evaluation
 
 TABLE = find("table-2")
 Make = Callable[..., Evaluation]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from alexrepro.data.sources.folders import SPLITS
-from alexrepro.data.sources.photo_tables import (
+from alexrepro.data.sources.image_tables import (
     DAMAGE,
     HARMLESS_BYTES,
     LABEL,

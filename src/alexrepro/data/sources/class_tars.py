@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 
 from alexrepro.data.sources.folders import SPLITS, WNID, dataset_of, sorted_names, spoken, words_of
+from alexrepro.data.sources.ilsvrc_splits import Found
 from alexrepro.data.sources.labels import without_training
 from alexrepro.data.sources.packed import archive_files
 from alexrepro.data.sources.source import Photo, Source, Split
-from alexrepro.data.sources.splits import Found
-from alexrepro.data.sources.tar_photos import CLASS_TAR, Listing, listing
+from alexrepro.data.sources.tar_images import CLASS_TAR, Listing, listing
 from alexrepro.errors import Exit, Refusal
 
 WHOLE = r"\w+_whole"  # fall11_whole, winter21_whole

@@ -10,16 +10,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from alexrepro.data.sources.archives import archive, members
+from alexrepro.data.sources.cost_matrix import cost_matrix
 from alexrepro.data.sources.devkit import META, ClassTable, Year, class_table, wrong
 from alexrepro.data.sources.folders import SPLITS, is_photo, spoken, words_of
-from alexrepro.data.sources.hierarchy import cost_matrix
 from alexrepro.data.sources.hints import flat_photos
 from alexrepro.data.sources.ilsvrc_files import numbered, rest, training
 from alexrepro.data.sources.ilsvrc_labels import CAFFE, DEVKIT, Truth
+from alexrepro.data.sources.ilsvrc_splits import NUMBERED, Found, gaps_of_2012, numbered_split, train_split
 from alexrepro.data.sources.kaggle import NAMES, TRUTH
 from alexrepro.data.sources.labels import without_training
 from alexrepro.data.sources.source import File, Photo, Place, Skipped, Source, Split
-from alexrepro.data.sources.splits import NUMBERED, Found, gaps_of_2012, numbered_split, train_split
 from alexrepro.data.sources.tables import names_in
 from alexrepro.errors import Exit, Refusal
 from alexrepro.files import read_text

@@ -13,10 +13,10 @@ from pathlib import Path
 from alexrepro.data.sources.classes import class_folders
 from alexrepro.data.sources.devkit import Year, wrong
 from alexrepro.data.sources.folders import SPLITS, WNID, spoken
+from alexrepro.data.sources.ilsvrc_splits import NUMBERED, Found
 from alexrepro.data.sources.packed import archive_files
 from alexrepro.data.sources.source import File, Place, Skipped
-from alexrepro.data.sources.splits import NUMBERED, Found
-from alexrepro.data.sources.tar_photos import CLASS_TAR, Listing, listing
+from alexrepro.data.sources.tar_images import CLASS_TAR, Listing, listing
 from alexrepro.data.sources.walk import (
     PACKED,
     below,

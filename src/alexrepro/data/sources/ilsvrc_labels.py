@@ -10,9 +10,9 @@ from pathlib import Path
 from alexrepro.data.sources.devkit import ClassTable, Year, truth, truth_file, wrong
 from alexrepro.data.sources.folders import ILSVRC_CLASSES
 from alexrepro.data.sources.ilsvrc_files import Part, class_above
+from alexrepro.data.sources.ilsvrc_splits import COUNTS_2012, NUMBERED, Found
 from alexrepro.data.sources.kaggle import TRUTH, val_labels
 from alexrepro.data.sources.source import File, Split
-from alexrepro.data.sources.splits import COUNTS_2012, NUMBERED, Found
 from alexrepro.data.sources.tables import labels_in, text_rows
 from alexrepro.files import read_text
 from alexrepro.progress import say

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from alexrepro.data.sources.devkit import wrong
 from alexrepro.data.sources.folders import WNID, is_photo, spoken, words_of
+from alexrepro.data.sources.ilsvrc_splits import NUMBERED, Found, gaps_of_2012, numbered_split, train_split
 from alexrepro.data.sources.source import Skipped, Source, Split
-from alexrepro.data.sources.splits import NUMBERED, Found, gaps_of_2012, numbered_split, train_split
 from alexrepro.data.sources.tables import labels_in, names_in, solution_rows
 from alexrepro.data.sources.walk import NO_PICTURE, why_ignored
 from alexrepro.data.sources.zips import ZipMember, zip_members

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.io import savemat
 
-from alexrepro.data.sources.drawing import draw
+from alexrepro.data.sources.synthetic import draw
 from alexrepro.errors import Exit, Refusal
 from alexrepro.keys import key
 from alexrepro.progress import progress

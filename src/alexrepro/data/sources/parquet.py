@@ -13,8 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from alexrepro.data.sources.packed import content
-from alexrepro.data.sources.photo_tables import (
+from alexrepro.data.sources.image_tables import (
     DAMAGE,
     HARMLESS_BYTES,
     LABEL,
@@ -28,6 +27,7 @@ from alexrepro.data.sources.photo_tables import (
     split_of,
     table_files,
 )
+from alexrepro.data.sources.packed import content
 from alexrepro.data.sources.source import Photo, Row, Source
 from alexrepro.errors import Exit, Refusal
 from alexrepro.progress import counting

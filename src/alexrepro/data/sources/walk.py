@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from alexrepro.data.decode import begins_like_image
+from alexrepro.data.store.decode import begins_like_image
 from alexrepro.errors import Exit, Refusal
 
 # The last line is of formats that are not read: a photo in one of them is named as unreadable, not passed over.

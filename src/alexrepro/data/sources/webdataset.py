@@ -17,7 +17,7 @@ from alexrepro.data.sources.labels import refuse_missing, without_training
 from alexrepro.data.sources.packed import compressed
 from alexrepro.data.sources.sequences import missing_files
 from alexrepro.data.sources.source import MOST_CLASSES, UNLABELLED, Photo, Place, Source, Split
-from alexrepro.data.sources.tar_photos import Listing, listing
+from alexrepro.data.sources.tar_images import Listing, listing
 from alexrepro.errors import Exit, Refusal
 
 SHARD = re.compile(

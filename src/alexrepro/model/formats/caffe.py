@@ -17,8 +17,8 @@ from alexrepro.errors import Exit, Refusal
 from alexrepro.model.formats.torchvision import imagenet_names
 from alexrepro.model.weights import Weights, checked, constant_mean, damaged, extra
 from alexrepro.paper.training import STORED_PX
+from alexrepro.recipes.ports import CAFFE_2013, CAFFENET_2013
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.recipes.successors import CAFFE_2013, CAFFENET_2013
 
 # Of Caffe's messages, the fields that matter here: name -> (number, type); `*` is repeated, a capital is a message.
 # Files from before 2014's end have `layers`, whose type is a number; later ones have `layer`, whose type is a word.

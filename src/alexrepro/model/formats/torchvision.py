@@ -19,8 +19,8 @@ from alexrepro.errors import Refusal
 from alexrepro.model.formats.kinds import AS_STATE_DICT
 from alexrepro.model.formats.state_dict import NAMES, alexnet_in
 from alexrepro.model.weights import Weights, checked, constant_mean, damaged
+from alexrepro.recipes.ports import ONE_WEIRD_TRICK
 from alexrepro.recipes.recipe import Recipe, differences
-from alexrepro.recipes.successors import ONE_WEIRD_TRICK
 
 # Plain values that training programs save beside the weights; making one runs nothing else.
 PLAIN: list[Any] = [

@@ -11,9 +11,7 @@ _AVERAGES = (
     "tests/reports/experiments/test_table_2.py"
     "::test_the_printed_averages_are_of_five_networks_and_of_the_same_five_with_two_more"
 )
-_CHAIN = (
-    "tests/recipes/test_siblings.py::test_a_network_of_the_chain_begins_with_all_of_the_one_before_but_its_last_stages"
-)
+_CHAIN = "tests/recipes/test_cuda_convnet2.py::test_a_network_of_the_chain_begins_with_all_of_the_one_before_but_its_last_stages"  # noqa: E501
 
 DIFFERENCES = (
     Statement(
@@ -144,7 +142,7 @@ RESULTS = (
         "not reproducible here",
         (
             "tests/paper/test_logbook.py::test_the_winning_average_has_three_pretrained_members_and_four_others",
-            "tests/recipes/test_siblings.py::test_a_sixth_conv_layer_reads_the_pooled_maps_of_the_fifth",
+            "tests/recipes/test_cuda_convnet2.py::test_a_sixth_conv_layer_reads_the_pooled_maps_of_the_fifth",
             _CHAIN,
             _AVERAGES,
         ),
@@ -196,8 +194,8 @@ PICTURES = (
         "not run",
         (
             "experiment figure-4",
-            "tests/engine/test_features.py::test_the_shown_images_are_no_queries_and_the_same_for_every_run",
-            "tests/engine/test_features.py::test_the_five_likeliest_classes_are_guessed_for_each_of_eight_images",
+            "tests/evaluation/test_nearest_neighbors.py::test_the_shown_images_are_no_queries_and_the_same_for_every_run",
+            "tests/evaluation/test_nearest_neighbors.py::test_the_five_likeliest_classes_are_guessed_for_each_of_eight_images",
         ),
         note="The test images are drawn by a key, not chosen.",
     ),
@@ -208,8 +206,8 @@ PICTURES = (
         "not run",
         (
             "experiment figure-4",
-            "tests/engine/test_features.py::test_the_last_hidden_stage_is_fc7_whatever_follows_it",
-            "tests/engine/test_features.py::test_the_neighbours_are_those_of_a_plain_search",
+            "tests/evaluation/test_nearest_neighbors.py::test_the_last_hidden_stage_is_fc7_whatever_follows_it",
+            "tests/evaluation/test_nearest_neighbors.py::test_the_neighbours_are_those_of_a_plain_search",
         ),
         note="All training images are searched.",
     ),

@@ -3,11 +3,11 @@
 from alexrepro.paper.statements.statement import Statement
 
 _ORDER = "tests/model/test_alexnet.py::test_the_stages_run_in_the_order_of_the_2012_configuration"
-_UPDATE = "tests/engine/test_optimizer.py::test_the_update_is_the_printed_rule_through_a_rate_drop"
+_UPDATE = "tests/training/test_optimizer.py::test_the_update_is_the_printed_rule_through_a_rate_drop"
 _TRAINING = "tests/recipes/test_catalogue.py::test_the_training_as_run_is_that_of_layer_params_145"
 _FILES = "tests/recipes/test_conformance.py::test_a_network_of_2012_is_what_its_files_say"
 _NORMS = "tests/recipes/test_conformance.py::test_norms_of_2012_divide_alpha_by_their_window_and_stop_at_the_tower"
-_REFERENCE = "tests/engine/test_reference.py::test_three_updates_equal_those_of_numpy"  # the network a second time
+_REFERENCE = "tests/training/test_reference.py::test_three_updates_equal_those_of_numpy"  # the network a second time
 
 SIZES = (
     Statement(
@@ -151,10 +151,10 @@ START_AND_UPDATE = (
         "Initial weights are drawn without a fixed seed, so no run can be repeated.",
         "departs",
         (
-            "tests/data/test_plan.py::test_the_same_seed_and_epoch_give_the_same_plan",
+            "tests/data/loading/test_sampling.py::test_the_same_seed_and_epoch_give_the_same_plan",
             "tests/model/test_alexnet.py::test_initial_weights_depend_on_the_seed_alone",
             "tests/model/test_alexnet.py::test_masks_depend_on_the_key_and_the_stage_and_drop_about_half",
-            "tests/engine/test_resumes.py::test_a_stopped_run_continues_to_the_same_bits",
+            "tests/training/test_resumes.py::test_a_stopped_run_continues_to_the_same_bits",
         ),
         note="Every draw is keyed by seed and place, so that a run can be repeated and continued.",
     ),
@@ -165,7 +165,7 @@ START_AND_UPDATE = (
         "as run",
         (
             "tests/paper/test_departures.py::test_the_gradient_is_the_mean_over_the_batch",
-            "tests/data/test_feed.py::test_each_image_comes_once_and_the_last_batch_is_smaller",
+            "tests/data/loading/test_loader.py::test_each_image_comes_once_and_the_last_batch_is_smaller",
         ),
         fields=("training.rate", "training.batch"),
     ),
@@ -177,7 +177,7 @@ START_AND_UPDATE = (
         "as run",
         (
             _UPDATE,
-            "tests/engine/test_optimizer.py::test_it_equals_torch_sgd_until_the_rate_drops_and_not_after",
+            "tests/training/test_optimizer.py::test_it_equals_torch_sgd_until_the_rate_drops_and_not_after",
             _REFERENCE,
         ),
         note="The same as the printed rule.",
@@ -207,9 +207,9 @@ START_AND_UPDATE = (
         "below it.",
         "as run",
         (
-            "tests/engine/test_optimizer.py::test_a_rate_of_zero_freezes_a_stage_altogether",
-            "tests/engine/test_train.py::test_frozen_stages_stay_as_they_were",
-            "tests/engine/test_train.py::test_a_stage_that_was_frozen_goes_on_as_if_it_had_had_next_to_no_rate",
+            "tests/training/test_optimizer.py::test_a_rate_of_zero_freezes_a_stage_altogether",
+            "tests/training/test_train.py::test_frozen_stages_stay_as_they_were",
+            "tests/training/test_train.py::test_a_stage_that_was_frozen_goes_on_as_if_it_had_had_next_to_no_rate",
         ),
     ),
     Statement(

@@ -3,7 +3,7 @@
 from alexrepro.paper.statements.statement import Statement
 
 _CHANGES = "tests/recipes/test_variations.py::test_a_variation_changes_what_its_claim_names_and_nothing_else"
-_VIEWS = "tests/data/test_views.py::test_training_views_equal_the_reference"
+_VIEWS = "tests/data/loading/test_crops.py::test_training_views_equal_the_reference"
 _DEFAULTS = "tests/paper/test_training.py::test_the_defaults_are_the_numbers_of_section_5"
 _INITIAL = "tests/model/test_alexnet.py::test_initial_weights_have_the_deviations_and_biases_of_the_recipe"
 
@@ -15,8 +15,8 @@ REGULARIZATION = (
         "departs",
         (
             "tests/paper/test_training.py::test_crops_and_mirrors_number_2178_where_2048_is_printed",
-            "tests/data/test_plan.py::test_offsets_reach_from_0_to_32_in_both_axes",
-            "tests/data/test_plan.py::test_about_half_of_the_images_are_mirrored",
+            "tests/data/loading/test_sampling.py::test_offsets_reach_from_0_to_32_in_both_axes",
+            "tests/data/loading/test_sampling.py::test_about_half_of_the_images_are_mirrored",
             _VIEWS,
         ),
         in_2012="Offsets 0 to 32 in each axis, both included: convdata_jpeg.py.",
@@ -28,7 +28,11 @@ REGULARIZATION = (
         "§4.1",
         "Without these crops and mirror images the network overfits badly.",
         "not run",
-        ("recipe no-crops", _CHANGES, "tests/data/test_plan.py::test_without_crops_and_flips_only_the_centre_is_seen"),
+        (
+            "recipe no-crops",
+            _CHANGES,
+            "tests/data/loading/test_sampling.py::test_without_crops_and_flips_only_the_centre_is_seen",
+        ),
         note="Compare the training loss and the errors of both: alexrepro ablate.",
     ),
     Statement(
@@ -37,9 +41,9 @@ REGULARIZATION = (
         "Testing shows the four corners, the centre and their mirror images, and averages the ten softmax outputs.",
         "as printed",
         (
-            "tests/data/test_views.py::test_ten_views_come_in_the_order_of_the_2012_code",
-            "tests/data/test_views.py::test_mirrored_views_follow_the_originals",
-            "tests/engine/test_testing.py::test_one_pass_averages_ten_views_and_keeps_the_centre",
+            "tests/data/loading/test_crops.py::test_ten_views_come_in_the_order_of_the_2012_code",
+            "tests/data/loading/test_crops.py::test_mirrored_views_follow_the_originals",
+            "tests/evaluation/test_inference.py::test_one_pass_averages_ten_views_and_keeps_the_centre",
         ),
     ),
     Statement(
@@ -49,11 +53,11 @@ REGULARIZATION = (
         "draw of deviation 0.1, drawn once each time the image is used.",
         "departs",
         (
-            "tests/data/test_views.py::test_the_three_readings_of_lambda_differ_by_its_unit",
+            "tests/data/loading/test_crops.py::test_the_three_readings_of_lambda_differ_by_its_unit",
             _VIEWS,
-            "tests/data/test_plan.py::test_thirty_two_consecutive_images_share_crop_and_mirror_but_not_color",
-            "tests/data/test_plan.py::test_color_draws_are_standard_normal_and_new_in_each_epoch",
-            "tests/data/test_statistics.py::test_color_axes_equal_those_of_a_plain_covariance",
+            "tests/data/loading/test_sampling.py::test_thirty_two_consecutive_images_share_crop_and_mirror_but_not_color",
+            "tests/data/loading/test_sampling.py::test_color_draws_are_standard_normal_and_new_in_each_epoch",
+            "tests/data/store/test_statistics.py::test_color_axes_equal_those_of_a_plain_covariance",
         ),
         in_2012="The stored factors are the square roots of the eigenvalues: convdata_jpeg.py.",
         fields=("augmentation.color_shift.std", "augmentation.color_shift.reading"),
@@ -76,7 +80,7 @@ REGULARIZATION = (
         "§4.1",
         "The CPU makes the next batch while the GPU learns from this one.",
         "as printed",
-        ("tests/data/test_feed.py::test_the_next_batches_are_made_while_one_is_used",),
+        ("tests/data/loading/test_loader.py::test_the_next_batches_are_made_while_one_is_used",),
         in_2012="Python code of convdata_jpeg.py.",
         note="Threads or processes decode and cut ahead of the training; how many changes the time only.",
     ),
@@ -90,7 +94,7 @@ REGULARIZATION = (
             "tests/model/test_layers.py::test_dropout_does_not_rescale_in_training_and_halves_in_testing",
             "tests/paper/test_network.py::test_what_follows_each_stage_is_what_the_paper_says",
             "tests/model/test_alexnet.py::test_masks_depend_on_the_key_and_the_stage_and_drop_about_half",
-            "tests/engine/test_train.py::test_units_that_are_dropped_teach_the_next_stage_nothing",
+            "tests/training/test_train.py::test_units_that_are_dropped_teach_the_next_stage_nothing",
         ),
         fields=("network.dropout", "network.dropout_scales", "network.fc6.order", "network.fc7.order"),
         note="What it does to overfitting and to the number of updates: P54 and P55.",
@@ -116,9 +120,9 @@ LEARNING = (
         "of the batch; the weight moves by the velocity.",
         "as printed",
         (
-            "tests/engine/test_optimizer.py::test_the_update_is_the_printed_rule_through_a_rate_drop",
-            "tests/engine/test_optimizer.py::test_it_equals_torch_sgd_until_the_rate_drops_and_not_after",
-            "tests/engine/test_reference.py::test_three_updates_equal_those_of_numpy",
+            "tests/training/test_optimizer.py::test_the_update_is_the_printed_rule_through_a_rate_drop",
+            "tests/training/test_optimizer.py::test_it_equals_torch_sgd_until_the_rate_drops_and_not_after",
+            "tests/training/test_reference.py::test_three_updates_equal_those_of_numpy",
         ),
     ),
     Statement(
@@ -158,8 +162,8 @@ LEARNING = (
         (
             _DEFAULTS,
             "tests/paper/test_training.py::test_every_layer_learns_at_the_same_rate",
-            "tests/engine/test_schedule.py::test_the_printed_recipe_divides_by_ten_when_the_error_stalls",
-            "tests/engine/test_train.py::test_a_validation_error_that_stalls_lowers_the_rate",
+            "tests/training/test_schedule.py::test_the_printed_recipe_divides_by_ten_when_the_error_stalls",
+            "tests/training/test_train.py::test_a_validation_error_that_stalls_lowers_the_rate",
         ),
         in_2012="Switched by hand at noted epochs; conv1 and the biases had rates of their own: layer-params-145.cfg.",
         fields=(

@@ -7,7 +7,7 @@ _OWN = "tests/paper/test_network.py::test_stages_that_read_their_own_tower_are_c
 _ORDER = "tests/paper/test_network.py::test_what_follows_each_stage_is_what_the_paper_says"
 _TEXT = "tests/paper/test_network.py::test_the_defaults_are_the_text_of_section_3"
 _SHOWN = "tests/paper/test_training.py::test_the_defaults_are_the_text_of_sections_2_and_4"
-_REFERENCE = "tests/engine/test_reference.py::test_three_updates_equal_those_of_numpy"  # the network a second time
+_REFERENCE = "tests/training/test_reference.py::test_three_updates_equal_those_of_numpy"  # the network a second time
 
 
 def _conv(name: str) -> tuple[str, ...]:
@@ -32,7 +32,7 @@ DATA = (
         (
             "tests/paper/test_network.py::test_each_layer_holds_what_the_table_says",
             "tests/paper/test_results.py::test_notes_of_the_2010_test_split_are_whole_counts_of_150_000_images",
-            "tests/data/test_sources.py::test_the_release_of_2012_is_known_by_its_1000_classes_and_the_photos_of_each_split",
+            "tests/data/sources/test_sources.py::test_the_release_of_2012_is_known_by_its_1000_classes_and_the_photos_of_each_split",
         ),
         in_2012="1,261,406 training images in 2010 and 1,281,167 in 2012, whose test split has 100,000.",
         note="A store holds what was found; defects are listed, and tables give the number of images.",
@@ -44,8 +44,8 @@ DATA = (
         "as printed",
         (
             "tests/paper/test_results.py::test_the_two_runs_of_a_difference_share_its_split",
-            "tests/data/test_sources.py::test_labels_of_ilsvrc2010_are_its_ids_less_one",
-            "tests/data/test_sources.py::test_without_its_ground_truth_the_test_split_is_unlabelled",
+            "tests/data/sources/test_sources.py::test_labels_of_ilsvrc2010_are_its_ids_less_one",
+            "tests/data/sources/test_sources.py::test_without_its_ground_truth_the_test_split_is_unlabelled",
         ),
         in_2012="The differences for normalization and pooling were noted on the validation split of 2012: "
         "layer-params-147.cfg, layer-params-148.cfg.",
@@ -56,8 +56,8 @@ DATA = (
         "Two measures: how often the label is not the first guess, and how often not among the first five.",
         "as printed",
         (
-            "tests/engine/test_counting.py::test_counts_are_those_made_by_hand",
-            "tests/engine/test_counting.py::test_an_error_is_the_share_of_images_that_were_not_right",
+            "tests/evaluation/test_metrics.py::test_counts_are_those_made_by_hand",
+            "tests/evaluation/test_metrics.py::test_an_error_is_the_share_of_images_that_were_not_right",
         ),
     ),
     Statement(
@@ -67,8 +67,8 @@ DATA = (
         "as printed",
         (
             _SHOWN,
-            "tests/data/test_decode.py::test_an_odd_margin_is_rounded_down",
-            "tests/data/test_decode.py::test_the_square_is_the_middle_of_the_resized_image",
+            "tests/data/store/test_decode.py::test_an_odd_margin_is_rounded_down",
+            "tests/data/store/test_decode.py::test_the_square_is_the_middle_of_the_resized_image",
         ),
         fields=("augmentation.square",),
         note="The text names neither filter nor encoding; see the row on resizing.",
@@ -79,9 +79,9 @@ DATA = (
         "The only other preparation is to subtract the training set's mean at each pixel; values stay raw.",
         "as printed",
         (
-            "tests/data/test_views.py::test_training_views_equal_the_reference",
-            "tests/data/test_views.py::test_testing_views_are_the_ten_views_minus_the_mean",
-            "tests/data/test_statistics.py::test_mean_image_equals_the_plain_mean",
+            "tests/data/loading/test_crops.py::test_training_views_equal_the_reference",
+            "tests/data/loading/test_crops.py::test_testing_views_are_the_ten_views_minus_the_mean",
+            "tests/data/store/test_statistics.py::test_mean_image_equals_the_plain_mean",
             _SHOWN,
             _TEXT,
         ),

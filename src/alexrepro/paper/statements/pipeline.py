@@ -2,11 +2,11 @@
 
 from alexrepro.paper.statements.statement import Statement
 
-_PLAN = "tests/data/test_plan.py"
-_VIEWS = "tests/data/test_views.py"
+_PLAN = "tests/data/loading/test_sampling.py"
+_VIEWS = "tests/data/loading/test_crops.py"
 _SHOWN = "tests/recipes/test_catalogue.py::test_the_views_as_run_are_those_of_convdata_jpeg"
 _SWITCHED_OFF = (
-    "tests/engine/test_train.py::test_a_schedule_that_switches_the_color_shift_off_trains_as_if_there_were_none"
+    "tests/training/test_train.py::test_a_schedule_that_switches_the_color_shift_off_trains_as_if_there_were_none"
 )
 _SCRIPT = "tests/recipes/test_catalogue.py::test_the_schedule_of_2012_has_the_epochs_of_the_notebook"
 
@@ -19,7 +19,7 @@ SCHEDULE = (
         (
             _SCRIPT,
             "tests/recipes/test_catalogue.py::test_the_training_as_run_is_that_of_layer_params_145",
-            "tests/engine/test_schedule.py::test_rates_follow_the_notebook",
+            "tests/training/test_schedule.py::test_rates_follow_the_notebook",
         ),
         fields=("training.schedule.kind", "training.schedule.at", "training.epochs"),
         note="The counter was read at the moment of the change, so an epoch may be off by one.",
@@ -29,7 +29,7 @@ SCHEDULE = (
         "layer-params-145.cfg",
         "conv1's rate is divided by 10 earlier than the others', and then set to 0 for the rest of the training.",
         "as run",
-        (_SCRIPT, "tests/engine/test_schedule.py::test_rates_follow_the_notebook"),
+        (_SCRIPT, "tests/training/test_schedule.py::test_rates_follow_the_notebook"),
         fields=("training.schedule.at",),
         note="The text says that all layers have one rate.",
     ),
@@ -51,7 +51,7 @@ SCHEDULE = (
         "layer-params-145.cfg",
         "The color shift is switched off for the last part of the training.",
         "as run",
-        (_SCRIPT, "tests/engine/test_schedule.py::test_rates_follow_the_notebook", _SWITCHED_OFF),
+        (_SCRIPT, "tests/training/test_schedule.py::test_rates_follow_the_notebook", _SWITCHED_OFF),
         fields=("training.schedule.at",),
     ),
 )
@@ -62,7 +62,7 @@ DATA = (
         "convdata_jpeg.py",
         "Images were kept as JPEG files of the finished 256×256 square; names of folders suggest quality 85.",
         "departs",
-        ("tests/data/test_decode.py::test_a_stored_jpeg_has_the_tables_of_quality_95_and_halved_chroma",),
+        ("tests/data/store/test_decode.py::test_a_stored_jpeg_has_the_tables_of_quality_95_and_halved_chroma",),
         note="A store has quality 95 or raw pixels. The notes suggest that the second compression cost over half a "
         "point.",
     ),
@@ -73,9 +73,9 @@ DATA = (
         "when enlarging.",
         "silent, chosen",
         (
-            "tests/data/test_decode.py::test_shrinking_is_bilinear_and_enlarging_bicubic",
-            "tests/data/test_decode.py::test_an_odd_margin_is_rounded_down",
-            "tests/data/test_decode.py::test_the_long_side_is_rounded_half_up",
+            "tests/data/store/test_decode.py::test_shrinking_is_bilinear_and_enlarging_bicubic",
+            "tests/data/store/test_decode.py::test_an_odd_margin_is_rounded_down",
+            "tests/data/store/test_decode.py::test_the_long_side_is_rounded_half_up",
         ),
         note="Antialiased bilinear when shrinking, bicubic when enlarging, margins rounded down; the manifest says so.",
     ),
@@ -96,7 +96,7 @@ DATA = (
         "data.cu",
         "A batch never reaches into the next file, so the last of each file can be smaller than 128.",
         "departs",
-        ("tests/data/test_feed.py::test_each_image_comes_once_and_the_last_batch_is_smaller",),
+        ("tests/data/loading/test_loader.py::test_each_image_comes_once_and_the_last_batch_is_smaller",),
         fields=("training.batch",),
         note="A file of 1024 images makes eight full batches, so only the end of an epoch is short, here too.",
     ),
@@ -165,9 +165,9 @@ DATA = (
         "one number subtracted.",
         "not run",
         (
-            "tests/data/test_squares.py::test_padding_shows_the_whole_image_in_the_middle_of_a_canvas",
+            "tests/data/store/test_resize.py::test_padding_shows_the_whole_image_in_the_middle_of_a_canvas",
             f"{_VIEWS}::test_training_views_equal_the_reference",
-            "tests/recipes/test_siblings.py::test_145f_sees_whole_images_minus_one_number",
+            "tests/recipes/test_cuda_convnet2.py::test_145f_sees_whole_images_minus_one_number",
             "recipe net-145f",
         ),
         fields=("augmentation.square", "augmentation.mean"),
@@ -178,7 +178,7 @@ DATA = (
         "layer-params-106.cfg",
         "Images that could not be read were silently left out: 149,998 of 150,000 were tested in July 2012.",
         "departs",
-        ("tests/data/test_prepare.py::test_defects_are_listed_and_never_filled_in",),
+        ("tests/data/store/test_prepare.py::test_defects_are_listed_and_never_filled_in",),
         note="They are left out here, too, but listed with the reason, and a table gives the number tested.",
     ),
     Statement(
@@ -188,8 +188,8 @@ DATA = (
         "names.",
         "as run",
         (
-            "tests/data/test_sources.py::test_labels_of_ilsvrc2010_are_its_ids_less_one",
-            "tests/data/test_layouts.py::test_the_ids_of_2012_are_kept_beside_the_sorted_classes",
+            "tests/data/sources/test_sources.py::test_labels_of_ilsvrc2010_are_its_ids_less_one",
+            "tests/data/sources/test_layouts.py::test_the_ids_of_2012_are_kept_beside_the_sorted_classes",
         ),
         note="For 2012 a store sorts the names and keeps the kit's numbers beside them; the errors do not depend on "
         "it.",

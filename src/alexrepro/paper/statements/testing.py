@@ -2,7 +2,7 @@
 
 from alexrepro.paper.statements.statement import Statement
 
-_VIEWS = "tests/data/test_views.py"
+_VIEWS = "tests/data/loading/test_crops.py"
 _MEMBERS = "tests/paper/test_logbook.py::test_the_winning_average_has_three_pretrained_members_and_four_others"
 
 TESTING = (
@@ -14,7 +14,7 @@ TESTING = (
         (
             "tests/recipes/test_conformance.py::test_a_network_of_2012_is_what_its_files_say",
             "tests/model/test_layers.py::test_dropout_does_not_rescale_in_training_and_halves_in_testing",
-            "tests/engine/test_reference.py::test_three_updates_equal_those_of_numpy",
+            "tests/training/test_reference.py::test_three_updates_equal_those_of_numpy",
         ),
         fields=("network.dropout", "network.dropout_scales"),
     ),
@@ -33,7 +33,7 @@ TESTING = (
         "layer.cu LogregCostLayer",
         "Probabilities of the views are averaged, not logits; loss and both errors come from the average.",
         "as run",
-        ("tests/engine/test_evaluate.py::test_counts_and_loss_equal_a_plain_loop_over_images",),
+        ("tests/evaluation/test_evaluate.py::test_counts_and_loss_equal_a_plain_loop_over_images",),
     ),
     Statement(
         "S38",
@@ -41,8 +41,8 @@ TESTING = (
         "Classes that tie for the first place, or for the fifth, share the credit.",
         "departs",
         (
-            "tests/engine/test_evaluate.py::test_a_network_that_says_the_same_of_every_class_earns_nothing",
-            "tests/engine/test_counting.py::test_counts_are_those_of_numpy_with_the_lower_class_first",
+            "tests/evaluation/test_evaluate.py::test_a_network_that_says_the_same_of_every_class_earns_nothing",
+            "tests/evaluation/test_metrics.py::test_counts_are_those_of_numpy_with_the_lower_class_first",
         ),
         note="Among equals the lower number comes first, so that answers can be counted exactly.",
     ),
@@ -53,7 +53,7 @@ TESTING = (
         "on the validation split, and whether it was used is unknown.",
         "not run",
         (
-            "tests/engine/test_ensembles.py::test_an_average_equals_a_plain_loop_over_its_members",
+            "tests/evaluation/test_ensemble.py::test_an_average_equals_a_plain_loop_over_its_members",
             "tests/paper/test_logbook.py::test_the_average_of_five_gains_over_its_members",
         ),
         note="Equal weights, or those that are given; none are tuned.",
@@ -73,7 +73,7 @@ TESTING = (
         "findsimilar.py",
         "Neighbors are the nearest image of each training batch, so two of one batch never appear together.",
         "departs",
-        ("tests/engine/test_features.py::test_the_neighbours_are_those_of_a_plain_search",),
+        ("tests/evaluation/test_nearest_neighbors.py::test_the_neighbours_are_those_of_a_plain_search",),
         note="Here the search is over all training images, as the paper says.",
     ),
 )
@@ -87,7 +87,7 @@ MORE_DATA = (
         "not run",
         (
             "tests/recipes/test_conformance.py::test_a_network_of_2012_is_what_its_files_say",
-            "tests/recipes/test_siblings.py::test_a_sixth_conv_layer_reads_the_pooled_maps_of_the_fifth",
+            "tests/recipes/test_cuda_convnet2.py::test_a_sixth_conv_layer_reads_the_pooled_maps_of_the_fifth",
             "recipe net-146-2012-2011",
         ),
         note="Its recipes can be trained on whatever data there are.",
@@ -99,9 +99,9 @@ MORE_DATA = (
         "again with a new last layer.",
         "not reproducible here",
         (
-            "tests/recipes/test_siblings.py"
+            "tests/recipes/test_cuda_convnet2.py"
             "::test_a_network_of_the_chain_begins_with_all_of_the_one_before_but_its_last_stages",
-            "tests/engine/test_inherit.py::test_the_named_stages_begin_where_the_earlier_run_ended",
+            "tests/training/test_fine_tune.py::test_the_named_stages_begin_where_the_earlier_run_ended",
             "recipe net-146-2012-2011",
         ),
         fields=("training.begins_with",),
@@ -116,7 +116,7 @@ MORE_DATA = (
         (
             _MEMBERS,
             "tests/paper/test_logbook.py::test_the_five_of_the_average_are_not_five_runs_of_one_network",
-            "tests/engine/test_ensembles.py::test_an_average_equals_a_plain_loop_over_its_members",
+            "tests/evaluation/test_ensemble.py::test_an_average_equals_a_plain_loop_over_its_members",
         ),
         note="All members have recipes, but 145f sees images of another store, which an average cannot mix in.",
     ),

@@ -2,10 +2,10 @@
 
 from alexrepro.paper.citation import Citation
 from alexrepro.recipes.variations import VARIATIONS
-from alexrepro.reports.ablated import how_to_ablate, is_measured, rows_of
-from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import Experiment
-from alexrepro.reports.table import ResultTable
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.tables.ablated import how_to_ablate, is_measured, rows_of
+from alexrepro.reports.tables.table import ResultTable
 
 TITLE = "Ablations: error of the variation minus error of the base"
 

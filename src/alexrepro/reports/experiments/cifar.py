@@ -3,10 +3,10 @@
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import CIFAR_TEST, QUOTED
 from alexrepro.recipes.cifar import CIFAR
-from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import Experiment, Needs, measured_rows
-from alexrepro.reports.rows import reported_row
-from alexrepro.reports.table import ResultTable
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.tables.error_rows import reported_row
+from alexrepro.reports.tables.table import ResultTable
 
 NAME, TITLE = "cifar", "CIFAR-10: test errors of the networks before ImageNet"
 NEEDS = tuple(

@@ -7,14 +7,14 @@ names and nothing else, and of the network that the notes say was run, which has
 from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.logbook import logged
-from alexrepro.recipes import siblings
+from alexrepro.recipes import cuda_convnet2
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS, Variation
-from alexrepro.reports.ablated import base_of, evaluated, how_to_ablate, is_measured, rows_of
-from alexrepro.reports.deltas import delta_rows, reported_delta
-from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import Experiment, Needs, commands_for
-from alexrepro.reports.table import ResultTable
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.tables.ablated import base_of, evaluated, how_to_ablate, is_measured, rows_of
+from alexrepro.reports.tables.delta_rows import delta_rows, reported_delta
+from alexrepro.reports.tables.table import ResultTable
 
 TITLE = "Claims of the text: printed, noted and measured differences in error"
 CLAIMED = tuple(
@@ -34,9 +34,9 @@ def _as_noted(recipe: Recipe, printed: results.ReportedDelta, section: str) -> V
 NOTED = {
     recipe.name: (recipe, _as_noted(recipe, printed, section))
     for recipe, printed, section in (
-        (siblings.NET_145_HALF, results.ONE_TOWER, "§3.2"),
-        (siblings.NET_148, results.NO_NORM, "§3.3"),
-        (siblings.NET_147, results.NO_OVERLAP, "§3.4"),
+        (cuda_convnet2.NET_145_HALF, results.ONE_TOWER, "§3.2"),
+        (cuda_convnet2.NET_148, results.NO_NORM, "§3.3"),
+        (cuda_convnet2.NET_147, results.NO_OVERLAP, "§3.4"),
     )
 }
 

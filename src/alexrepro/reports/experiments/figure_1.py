@@ -18,13 +18,13 @@ from alexrepro.paper.pictures import FIGURE_1_HIGHEST_ERROR, FIGURE_1_TIMES_SOON
 from alexrepro.recipes.catalogue import find_recipe
 from alexrepro.recipes.recipe import differences
 from alexrepro.recipes.variations import VARIATIONS
-from alexrepro.reports.crossings import Curve, curves, times_sooner
-from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import Experiment
-from alexrepro.reports.official import trained_on
-from alexrepro.reports.plot import INK, LINES, axes, new_figure
-from alexrepro.reports.statistics import mean_and_std
-from alexrepro.reports.table import COUNT, FRACTION, NUMBER, TEXT, Cell, Record, ResultTable
+from alexrepro.reports.figures.epochs_to_error import Curve, curves, times_sooner
+from alexrepro.reports.figures.plot import INK, LINES, axes, new_figure
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.statistics.intervals import mean_and_std
+from alexrepro.reports.statistics.official import trained_on
+from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Cell, Record, ResultTable
 
 TITLE = "Figure 1: epochs to a training error, ReLU against tanh"
 READINGS = {"A": ("figure-1-relu", "figure-1-tanh"), "B": ("figure-1-relu-b", "figure-1-tanh-b")}

@@ -3,11 +3,11 @@
 from matplotlib.figure import Figure
 
 from alexrepro.paper.citation import Citation
-from alexrepro.recipes.alexnet_2012 import AS_PRINTED
-from alexrepro.reports.diagram import draw
-from alexrepro.reports.evidence import Evidence
+from alexrepro.recipes.as_printed_and_run import AS_PRINTED
 from alexrepro.reports.experiment import Experiment
-from alexrepro.reports.table import COUNT, TEXT, Record, ResultTable
+from alexrepro.reports.figures.diagram import draw
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.tables.table import COUNT, TEXT, Record, ResultTable
 
 TITLE = "Figure 2: the network, drawn from its fields"
 COLUMNS = {

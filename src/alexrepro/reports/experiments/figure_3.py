@@ -4,15 +4,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from alexrepro.engine.run import Run
-from alexrepro.engine.saved import kernels
 from alexrepro.paper.citation import Citation
-from alexrepro.recipes.alexnet_2012 import AS_RUN_2010
-from alexrepro.reports.evidence import Evidence
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2010
 from alexrepro.reports.experiment import Experiment, prepare_command, train_command
-from alexrepro.reports.kernels import colorfulness, sheets
-from alexrepro.reports.plot import new_figure, picture
-from alexrepro.reports.table import COUNT, FRACTION, TEXT, Record, ResultTable
+from alexrepro.reports.figures.filter_grid import colorfulness, sheets
+from alexrepro.reports.figures.plot import new_figure, picture
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.tables.table import COUNT, FRACTION, TEXT, Record, ResultTable
+from alexrepro.runs.neighbors import kernels
+from alexrepro.runs.run import Run
 
 TITLE = "Figure 3: the kernels of conv1"
 COLUMNS = {

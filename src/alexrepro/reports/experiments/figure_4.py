@@ -11,14 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from alexrepro.engine.run import Run
-from alexrepro.engine.saved import Neighbours, load_neighbours
 from alexrepro.paper.citation import Citation
-from alexrepro.recipes.alexnet_2012 import AS_RUN_2010
-from alexrepro.reports.evidence import Evidence
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2010
 from alexrepro.reports.experiment import Experiment, folder_of, prepare_command, train_command
-from alexrepro.reports.plot import INK, LINES, new_figure
-from alexrepro.reports.table import COUNT, FRACTION, NUMBER, TEXT, Record, ResultTable
+from alexrepro.reports.figures.plot import INK, LINES, new_figure
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Record, ResultTable
+from alexrepro.runs.neighbors import Neighbours, load_neighbours
+from alexrepro.runs.run import Run
 
 TITLE = "Figure 4: guesses for test images, and nearest training images"
 COLUMNS = {

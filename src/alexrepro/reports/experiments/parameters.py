@@ -3,10 +3,10 @@
 from alexrepro.paper import pictures
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.network import Layer, Network
-from alexrepro.recipes.alexnet_2012 import AS_PRINTED
-from alexrepro.reports.evidence import Evidence
+from alexrepro.recipes.as_printed_and_run import AS_PRINTED
 from alexrepro.reports.experiment import Experiment
-from alexrepro.reports.table import COUNT, FRACTION, TEXT, Cell, Record, ResultTable
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.tables.table import COUNT, FRACTION, TEXT, Cell, Record, ResultTable
 
 TITLE = "Parameters and neurons, counted from the recipe"
 COLUMNS = {

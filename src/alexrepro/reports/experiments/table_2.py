@@ -8,12 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from alexrepro.engine.evaluation import Evaluation
 from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import TEST_2012, Reported, Views
-from alexrepro.reports.ensembles import AVERAGES, ONE, STARRED, Average, counted, departure_of, shortfall_of
-from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import (
     Experiment,
     Needs,
@@ -23,8 +20,11 @@ from alexrepro.reports.experiment import (
     other_data,
     rows_on_other_data,
 )
-from alexrepro.reports.rows import Row, claim_of, judged_row, measured_row, reported_row
-from alexrepro.reports.table import FRACTION, TEXT, Cell, ResultTable
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.tables.ensembles import AVERAGES, ONE, STARRED, Average, counted, departure_of, shortfall_of
+from alexrepro.reports.tables.error_rows import Row, claim_of, judged_row, measured_row, reported_row
+from alexrepro.reports.tables.table import FRACTION, TEXT, Cell, ResultTable
+from alexrepro.runs.evaluation import Evaluation
 
 TITLE = "Table 2: error rates on ILSVRC-2012, validation and test"
 NEEDS = (

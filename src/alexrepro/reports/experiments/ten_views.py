@@ -5,15 +5,15 @@ A gain is the centre view's error minus that of ten views, of the same network o
 
 from collections.abc import Sequence
 
-from alexrepro.engine.evaluation import Evaluation
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.logbook import LOGGED, Logged
 from alexrepro.paper.results import CNN_2010, CNN_2010_CENTRE, TEST_2010
-from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import Experiment, Needs, departure, grouped
-from alexrepro.reports.gap import COLUMNS, GapRow, measured_gap, printed_gap, same_seeds
-from alexrepro.reports.table import ResultTable
-from alexrepro.reports.verdict import judged
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.statistics.gap import COLUMNS, GapRow, measured_gap, printed_gap, same_seeds
+from alexrepro.reports.statistics.verdict import judged
+from alexrepro.reports.tables.table import ResultTable
+from alexrepro.runs.evaluation import Evaluation
 
 TITLE = "Ten views: what their average gains over the centre view"
 PRINTED = printed_gap(

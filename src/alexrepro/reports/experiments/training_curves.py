@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from alexrepro.engine.run import Run
 from alexrepro.paper.citation import Citation
-from alexrepro.reports.curves import by_epoch
-from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import Experiment
-from alexrepro.reports.plot import LINES, axes, new_figure
-from alexrepro.reports.table import COUNT, FRACTION, NUMBER, TEXT, Cell, Record, ResultTable
+from alexrepro.reports.figures.curves import by_epoch
+from alexrepro.reports.figures.plot import LINES, axes, new_figure
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Cell, Record, ResultTable
+from alexrepro.runs.run import Run
 
 TITLE = "Training curves: loss and validation error of every run"
 COLUMNS = {

@@ -6,16 +6,16 @@ error of the same network, over ten views.
 
 from collections.abc import Sequence
 
-from alexrepro.engine.evaluation import Evaluation
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.logbook import logged
 from alexrepro.paper.pictures import VALIDATION_TEST_GAP
 from alexrepro.paper.results import TEST_2010, VAL_2010, Views
-from alexrepro.reports.evidence import Evidence
 from alexrepro.reports.experiment import Experiment, Needs, departure, grouped
-from alexrepro.reports.gap import COLUMNS, Gap, GapRow, measured_gap, printed_gap, same_seeds
-from alexrepro.reports.table import ResultTable
-from alexrepro.reports.verdict import Verdict, strongest
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.statistics.gap import COLUMNS, Gap, GapRow, measured_gap, printed_gap, same_seeds
+from alexrepro.reports.statistics.verdict import Verdict, strongest
+from alexrepro.reports.tables.table import ResultTable
+from alexrepro.runs.evaluation import Evaluation
 
 TITLE = "Validation and test: how far their errors are apart"
 CLAIM = f"§6: validation and test errors differ by no more than {100 * VALIDATION_TEST_GAP:.1f} points"

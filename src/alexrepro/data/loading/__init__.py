@@ -1,0 +1,1 @@
+"""What an epoch shows, and the batches that show it."""

@@ -1,0 +1,1 @@
+"""A store on disk: decode, resize, write, read, verify."""

@@ -1,0 +1,74 @@
+"""An image of any shape -> the square that is stored (§2), by one of three rules that a store names.
+
+Bilinear when shrinking and bicubic when enlarging, both antialiased: nearest to area and cubic in the author's later
+tool (cuda-convnet2 make-data.py), whose sizes are rounded and offsets rounded down.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alexrepro.data.store.decode import Pixels
+from alexrepro.paper.training import STORED_PX, Fit
+
+MOST_ELONGATED = 16  # long side over short side; 3.4 is the greatest in a sample of 1000 photos
+CANVAS_GRAY = 114  # the mean of ImageNet over all channels, rounded; the number of 2012 is not released (chosen)
+FILTER = "torch uint8 antialias, bilinear to shrink and bicubic to enlarge"
+
+
+def rule(side_px: int = STORED_PX, fit: Fit = "cropped") -> str:
+    """The rule in words, as a manifest holds it."""
+    if fit == "warped":
+        return f"both sides {side_px} px, whatever the shape; {FILTER}"
+    if fit == "padded":
+        return f"long side {side_px} px, short side rounded half up; {FILTER}; in the middle of gray {CANVAS_GRAY}"
+    return (
+        f"short side {side_px} px, long side rounded half up; {FILTER}; central {side_px}x{side_px}, "
+        "offsets rounded down"
+    )
+
+
+def square(pixels: Pixels, side_px: int = STORED_PX, fit: Fit = "cropped") -> Pixels:
+    """The square of an image: uint8 (H, W, 3) -> uint8 (S, S, 3), a new array.
+
+    cropped: the central square after the short side is brought to side_px (§2). warped: both sides, whatever the shape
+    (Caffe's examples). padded: the whole image, its long side brought to side_px, on a gray canvas
+    (convdata_jpeg.py, networks on "full" images).
+    """
+    pixels = _without_far_ends(pixels)
+    height, width = pixels.shape[:2]
+    unit = max(height, width) if fit == "padded" else min(height, width)
+    size = tuple((2 * side * side_px + unit) // (2 * unit) for side in (height, width))
+    if fit == "warped":
+        size = (side_px, side_px)
+    if fit == "padded":
+        return _on_canvas(_resized(pixels, (max(1, size[0]), max(1, size[1]))), side_px)
+    top, left = (size[0] - side_px) // 2, (size[1] - side_px) // 2
+    image = _resized(pixels, (size[0], size[1]))
+    return image[0, :, top : top + side_px, left : left + side_px].permute(1, 2, 0).numpy().copy()
+
+
+def _resized(pixels: Pixels, size: tuple[int, int]) -> Tensor:
+    """The image with these sides, uint8 (1, 3, H, W) in channels-last memory."""
+    # With all four strides those of "channels last", torch resizes interleaved colors without parting them.
+    image = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)  # (H, W, 3) -> (1, H, W, 3) -> (1, 3, H, W)
+    if size == pixels.shape[:2]:
+        return image
+    mode = "bicubic" if min(pixels.shape[:2]) < min(size) else "bilinear"
+    return torch.nn.functional.interpolate(image, size, mode=mode, antialias=True, align_corners=False)
+
+
+def _on_canvas(image: Tensor, side_px: int) -> Pixels:
+    canvas = np.full((side_px, side_px, 3), CANVAS_GRAY, dtype=np.uint8)
+    height, width = image.shape[2:]
+    top, left = (side_px - height) // 2, (side_px - width) // 2
+    canvas[top : top + height, left : left + width] = image[0].permute(1, 2, 0).numpy()
+    return canvas
+
+
+def _without_far_ends(pixels: Pixels) -> Pixels:
+    """At most 16 times as long as wide, so that enlarging a line of pixels does not fill the memory."""
+    height, width = pixels.shape[:2]
+    longest = MOST_ELONGATED * min(height, width)
+    top, left = max(0, height - longest) // 2, max(0, width - longest) // 2
+    return pixels[top : top + longest, left : left + longest]

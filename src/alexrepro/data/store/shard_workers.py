@@ -1,0 +1,145 @@
+"""Processes that make shards, each one at a time. All are killed at the first error: a shard without a note is no loss.
+
+This module loads nothing large, so that a process that starts ends at once if its parent has ended.
+"""
+
+import multiprocessing
+import signal
+from collections.abc import Generator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from alexrepro.data.store.processes import end_with_parent, stop_signals_deferred
+from alexrepro.errors import Exit, Refusal
+
+if TYPE_CHECKING:
+    from alexrepro.data.store.shard_writer import Job
+
+CLOSING_SECONDS = 5.0  # for all together; a process in a read from a dead disk cannot be ended
+
+
+@dataclass
+class _Worker:
+    """A process, our end of the pipe to it, and the shard that it makes."""
+
+    process: BaseProcess
+    pipe: Connection
+    job: "Job | None" = None
+
+
+def make_in_processes(jobs: Sequence["Job"], *, processes: int) -> Generator["Job"]:
+    """Make shards in several processes and yield each when it is done.
+
+    Raises what a worker raised at once, and Refusal if one was killed. All workers are ended then, and also if the
+    caller stops.
+    """
+    workers: list[_Worker] = []
+    waiting = iter(jobs)
+    try:
+        for _ in range(processes):
+            workers.append(_start())
+        busy = {worker.pipe: worker for worker in workers}
+        while busy:
+            for pipe in wait(list(busy)):
+                assert isinstance(pipe, Connection)
+                worker = busy[pipe]
+                _receive(worker)
+                if worker.job is not None:
+                    yield worker.job
+                worker.job = next(waiting, None)
+                if worker.job is None:
+                    del busy[pipe]
+                else:
+                    _send(worker, worker.job)
+    finally:
+        _end(workers)
+
+
+def _start() -> _Worker:
+    context = multiprocessing.get_context("spawn")
+    try:
+        with stop_signals_deferred():
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_work, args=(theirs,), name="prepare", daemon=True)
+            process.start()
+            theirs.close()
+    except OSError as error:
+        raise Refusal(
+            f"A worker process cannot be started: {error.strerror}.",
+            fix="Use fewer --processes.",
+            exit_code=Exit.WORKER_FAILED,
+        ) from None
+    return _Worker(process, ours)
+
+
+def _receive(worker: _Worker) -> None:
+    """Wait until a worker is ready for a shard; raises what it raised."""
+    try:
+        error = worker.pipe.recv()
+    except (EOFError, ConnectionResetError):
+        raise _lost(worker) from None
+    if isinstance(error, Exception):
+        raise error
+    if error:
+        raise _failed(worker, f"failed ({error})")
+
+
+def _send(worker: _Worker, job: "Job") -> None:
+    try:
+        worker.pipe.send(job)
+    except (BrokenPipeError, ConnectionResetError):
+        raise _lost(worker) from None
+
+
+def _lost(worker: _Worker) -> Refusal:
+    worker.process.join(timeout=CLOSING_SECONDS)
+    code = worker.process.exitcode or 0
+    return _failed(worker, f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}")
+
+
+def _failed(worker: _Worker, how: str) -> Refusal:
+    where = f"while it made {worker.job.file}" if worker.job else "before its first shard"
+    return Refusal(
+        f"Worker process {worker.process.pid} {how} {where}.",
+        fix="See whether memory ran out; if so, use fewer --processes. The same command continues: finished shards "
+        "are kept.",
+        exit_code=Exit.WORKER_FAILED,
+    )
+
+
+def _end(workers: Sequence[_Worker]) -> None:
+    with stop_signals_deferred():
+        for worker in workers:
+            worker.process.kill()
+            worker.pipe.close()
+    until = monotonic() + CLOSING_SECONDS
+    for worker in workers:
+        worker.process.join(timeout=max(0.0, until - monotonic()))
+
+
+def _work(pipe: Connection) -> None:
+    """Make one shard after another; answer None when ready, or an error: itself, or its text if it is a fault here."""
+    end_with_parent()
+    import torch
+
+    from alexrepro.data.store.shard_writer import make_shard
+
+    torch.set_num_threads(1)
+    answer: Exception | str | None = None
+    with suppress(EOFError, ConnectionResetError, BrokenPipeError):
+        while True:
+            pipe.send(answer)
+            job = pipe.recv()
+            answer = None
+            try:
+                make_shard(job)
+            except (Refusal, MemoryError) as error:
+                answer = error
+            except OSError as error:  # a new one: pickling loses what was added to its text
+                answer = OSError(error.errno, error.strerror, error.filename)
+            except Exception as error:
+                answer = f"{type(error).__name__}: {error}"

@@ -1,0 +1,65 @@
+"""Exact mean image and RGB covariance over the stored pixels that training will read (§2, §4.1).
+
+All sums are sums of integers that their types hold exactly (products: 1.28 M images × 65,536 pixels × 255² < 2⁵³ of
+float64; a pixel: 1.28 M × 255 < 2³² of uint32), so partial sums merge in any order to the same bits.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alexrepro.data.store.decode import Pixels
+from alexrepro.data.store.store import ColorAxes
+from alexrepro.paper.training import STORED_PX
+
+# Blocks of 256 rows of 4 pixels: 256 · 255² < 2²⁴, so that float32 matrix products are exact, too, and fast.
+ROWS, PIXELS_A_ROW = 256, 4
+
+
+@dataclass
+class Moments:
+    """Sums over images: how many, of each pixel (S, S, 3), and of the products of channels (3, 3).
+
+    The side S is a multiple of 32.
+    """
+
+    images: int
+    sums: NDArray[np.uint32]
+    products: NDArray[np.float64]
+
+    @classmethod
+    def none(cls, side_px: int = STORED_PX) -> "Moments":
+        """The sums over no image of this side."""
+        return cls(0, np.zeros((side_px, side_px, 3), dtype=np.uint32), np.zeros((3, 3)))
+
+    def add(self, pixels: Pixels) -> None:
+        """Count one image, uint8 (S, S, 3)."""
+        rows = pixels.reshape(-1, ROWS, PIXELS_A_ROW * 3).astype(np.float32)
+        products = np.matmul(rows.transpose(0, 2, 1), rows).sum(0, dtype=np.float64)
+        for first in range(0, PIXELS_A_ROW * 3, 3):
+            self.products += products[first : first + 3, first : first + 3]
+        self.sums += pixels
+        self.images += 1
+
+    def merge(self, other: "Moments") -> None:
+        """Add the sums of other images."""
+        self.images += other.images
+        self.sums = self.sums + other.sums
+        self.products += other.products
+
+    def mean_image(self) -> NDArray[np.float32]:
+        """The mean of each pixel, float32 (3, S, S), 0-255."""
+        return np.ascontiguousarray((self.sums / self.images).transpose(2, 0, 1), dtype=np.float32)
+
+    def color_axes(self) -> ColorAxes:
+        """Eigenvalues (0-1 scale, descending) and eigenvectors of the covariance of RGB over all pixels (§4.1).
+
+        Of the two directions of an eigenvector, the one in which red grows.
+        """
+        pixels = self.images * self.sums.shape[0] * self.sums.shape[1]
+        mean = self.sums.sum((0, 1)) / pixels
+        covariance = self.products / pixels - np.outer(mean, mean)
+        values, vectors = np.linalg.eigh(covariance / 255**2)
+        values, vectors = values[::-1], vectors[:, ::-1]
+        return ColorAxes(mean, np.maximum(values, 0.0), vectors * np.where(vectors[0] < 0, -1.0, 1.0))

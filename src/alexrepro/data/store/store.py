@@ -1,0 +1,244 @@
+"""The store: one folder per split, Arrow shards of square images that anything that reads Arrow can read (D3).
+
+<dataset>-<split>-<digest>/ holds manifest.json, shard-00000.arrow ... with the columns image, label, name, crc32 and,
+for training, mean.npy and color_axes.json. The manifest is written last: a folder without one is not a store.
+"""
+
+import errno
+import io
+import json
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from alexrepro.data.store.decode import Pixels, decode_square
+from alexrepro.data.store.manifest import COLOR_AXES, COSTS, MANIFEST, MEAN, Manifest, damaged, read_manifest, sha256_of
+from alexrepro.data.store.shard_reader import Files, Places, mapped_table, numbers, places
+from alexrepro.errors import Exit, Refusal
+from alexrepro.progress import say
+
+SCHEMA = pa.schema([("image", pa.binary()), ("label", pa.int64()), ("name", pa.string()), ("crc32", pa.uint32())])
+
+
+@dataclass(frozen=True)
+class ColorAxes:
+    """Principal components of RGB over all training pixels (§4.1).
+
+    mean_rgb: (3,), 0-255. eigenvalues: (3,), variances of pixels on the 0-1 scale, descending. eigenvectors: (3, 3),
+    one per column.
+    """
+
+    mean_rgb: NDArray[np.float64]
+    eigenvalues: NDArray[np.float64]
+    eigenvectors: NDArray[np.float64]
+
+
+class Store:
+    """A complete store; safe to read from several threads and processes.
+
+    checked: bool (N,), the images whose checksum has been compared in this process.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+        self._first_rows = [0, *accumulate(shard.images for shard in manifest.shards)]
+        self._shards: dict[int, Places] = {}
+        self._files = Files()
+        self._names: tuple[int, list[str]] = (-1, [])  # of the shard that was asked last
+        self.checked = np.zeros(manifest.images, dtype=np.bool_)
+
+    @classmethod
+    def open(cls, path: Path) -> "Store":
+        """The store in a folder. Raises Refusal if it is none, is of another format, or lacks a shard."""
+        manifest = read_manifest(path)
+        for shard in manifest.shards:
+            if not (path / shard.file).exists():
+                raise damaged(path, f"{shard.file} is missing")
+        return cls(path, manifest)
+
+    def __len__(self) -> int:
+        """Images in the store."""
+        return self.manifest.images
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process maps the files itself, and is sent nothing that grows with the number of images."""
+        return Store, (self.path, self.manifest)
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """The class of each image as its place in `manifest.classes`, (N,); -1 where unlabelled."""
+        labels = np.concatenate([self._labels(shard) for shard in range(len(self.manifest.shards))])
+        labels = labels.astype("<i8", copy=False)
+        if sha256_of(labels.tobytes()) != self.manifest.labels_sha256:
+            raise damaged(self.path, "the labels do not have their checksum")
+        return labels.astype(np.int64, copy=False)
+
+    def name(self, row: int) -> str:
+        """The file name of an image."""
+        shard, place = self._where(row)
+        read, names = self._names
+        if read != shard:
+            with self._opened(shard) as table:
+                names = table.column("name").to_pylist()
+            self._names = shard, names
+        return str(names[place])
+
+    def place(self, row: int) -> str:
+        """Where an image lies, for messages: its shard and the row in it. Reads nothing."""
+        shard, place = self._where(row)
+        return f"{self.manifest.shards[shard].file}, row {place}"
+
+    @property
+    def side_px(self) -> int:
+        """Side of the stored squares."""
+        return self.manifest.side_px
+
+    def pixels(self, row: int, out: Pixels) -> None:
+        """Put an image into `out`, uint8 (256, 256, 3).
+
+        Its checksum is compared the first time; raises Refusal naming file and row if it is damaged.
+        """
+        found = self.image(row, out, check=not self.checked[row])
+        self.checked[row] = True
+        if found is not out:
+            out[:] = found
+
+    def image(self, row: int, scratch: Pixels, *, check: bool) -> Pixels:
+        """The pixels of an image, uint8 (256, 256, 3): `scratch` once it is decoded into it; raw, as they were read.
+
+        check: whether to compare the checksum. Raises Refusal naming file and row if the image is damaged.
+        """
+        shard, place = self._where(row)
+        places = self._places(shard)
+        try:
+            data = self._files.read(places, place)
+            if check and zlib.crc32(data) != places.sums[place]:
+                raise ValueError(self.name(row))
+            if self.manifest.encoding == "jpeg":
+                decode_square(data, scratch)
+                return scratch
+            return np.frombuffer(data, dtype=np.uint8).reshape(self.side_px, self.side_px, 3)
+        except ValueError as error:
+            raise damaged(self.path, f"{self.place(row)} ({error})") from None
+        except OSError as error:
+            raise _unreadable(self.path, self.place(row), error) from None
+
+    def mean_image(self) -> NDArray[np.float32]:
+        """The mean of all training images, float32 (3, 256, 256), 0-255. Raises Refusal if this split has none."""
+        found: NDArray[np.float32] = np.load(io.BytesIO(self._beside(MEAN)), allow_pickle=False)
+        return found
+
+    def color_axes(self) -> ColorAxes:
+        """The principal components of RGB. Raises Refusal if this split has none."""
+        read = json.loads(self._beside(COLOR_AXES))
+        return ColorAxes(*(np.array(read[name]) for name in ("mean_rgb", "eigenvalues", "eigenvectors")))
+
+    def costs(self) -> NDArray[np.uint8] | None:
+        """The hierarchical cost of each guess for each true class, uint8 (K, K), where the source has them."""
+        if COSTS not in self.manifest.sha256:
+            return None
+        found: NDArray[np.uint8] = np.load(io.BytesIO(self._beside(COSTS)), allow_pickle=False)
+        return found
+
+    def _beside(self, file: str) -> bytes:
+        """A file of statistics, once its checksum has been compared."""
+        if file not in self.manifest.sha256:
+            raise Refusal(
+                f"{self.path} is a {self.manifest.split} store and has no {file}.",
+                fix="Train on the training split: alexrepro train --store STORE.",
+            )
+        data = (self.path / file).read_bytes()
+        if sha256_of(data) != self.manifest.sha256[file]:
+            raise damaged(self.path, f"{file} does not have its checksum")
+        return data
+
+    def _where(self, row: int) -> tuple[int, int]:
+        shard = bisect_right(self._first_rows, row) - 1
+        return shard, row - self._first_rows[shard]
+
+    def _places(self, shard: int) -> Places:
+        if shard not in self._shards:
+            with self._opening(shard) as (file, images):
+                self._shards[shard] = places(file, SCHEMA, images=images)
+        return self._shards[shard]
+
+    def _labels(self, shard: int) -> NDArray[np.int64]:
+        with self._opened(shard) as table:
+            return numbers(table.column("label").chunk(0), np.int64).copy()
+
+    @contextmanager
+    def _opened(self, shard: int) -> Iterator[pa.Table]:
+        with self._opening(shard) as (file, images), mapped_table(file, SCHEMA, images=images) as (table, _):
+            yield table
+
+    @contextmanager
+    def _opening(self, shard: int) -> Iterator[tuple[Path, int]]:
+        """The file of a shard and how many images it has; what goes wrong meanwhile is refused, naming it."""
+        about = self.manifest.shards[shard]
+        try:
+            yield self.path / about.file, about.images
+        except (ValueError, KeyError) as error:  # pyarrow's own errors are among these
+            raise damaged(self.path, f"{about.file} cannot be read ({error})") from None
+        except OSError as error:
+            raise _unreadable(self.path, about.file, error) from None
+
+
+def _unreadable(store: Path, what: str, error: OSError) -> Refusal:
+    """The refusal of a file that is not there any more, or that the system cannot read."""
+    if error.errno in (None, errno.ENOENT):
+        return damaged(store, f"{what} cannot be read ({error.strerror or error})")
+    return Refusal(
+        f"{what} of the store {store} cannot be read ({error.strerror}).",
+        fix="See whether the disk is in order and the limit on open files (ulimit -n) is high enough, and try again.",
+        exit_code=Exit.IO_ERROR,
+    )
+
+
+def shard_table(images: Sequence[bytes], labels: Sequence[int], names: Sequence[str]) -> pa.Table:
+    """The rows of one shard, with the checksum of each image."""
+    sums = [zlib.crc32(image) for image in images]
+    return pa.table([images, labels, names, sums], schema=SCHEMA)
+
+
+def write_shard(table: pa.Table, path: Path) -> None:
+    """Write the rows as one Arrow file with one record batch."""
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as writer:
+        writer.write_table(table.combine_chunks())
+
+
+def find_stores(folder: Path) -> list[Store]:
+    """Every complete store below a folder, the newest first; one that cannot be opened is passed over, saying so."""
+    manifests = [path for path in folder.rglob(MANIFEST) if not path.parent.name.startswith(".")]
+    found = []
+    for path in sorted(manifests, key=lambda path: (-path.stat().st_mtime, str(path))):
+        try:
+            found.append(Store.open(path.parent))
+        except Refusal as refusal:
+            say(f"Passed over: {refusal.what}")
+    return found
+
+
+def newest_store(folder: Path, *, split: str | None = None, dataset: str | None = None) -> Store:
+    """The newest store of this split and data set below a folder; raises Refusal saying what is there instead."""
+    found = find_stores(folder)
+    for store in found:
+        if split in (None, store.manifest.split) and dataset in (None, store.manifest.dataset):
+            return store
+    wanted = " ".join(filter(None, (dataset, split, "store")))
+    there = f"it holds {', '.join(store.path.name for store in found)}" if found else "it holds no store"
+    raise Refusal(
+        f"There is no {wanted} under {folder}; {there}.",
+        fix="Make one with: alexrepro prepare SOURCE (or the word miniature), or name one with --store.",
+        exit_code=Exit.MISSING_INPUT,
+    )

@@ -1,0 +1,1 @@
+"""Checks before a training, and benchmarks of this machine."""

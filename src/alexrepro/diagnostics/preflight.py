@@ -1,0 +1,224 @@
+"""The check-up before update 1: will this recipe train on this store, on this machine, and how long will it take?
+
+Each question gives a row, and nothing is changed. What would end a training is said in the words that would end it.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from alexrepro.data.loading.loader import batch_count, workers_and_slots
+from alexrepro.data.store.store import Store
+from alexrepro.data.store.verify import verify
+from alexrepro.device import Machine, find_machine
+from alexrepro.diagnostics.bench import bench, projection
+from alexrepro.diagnostics.system_checks import (
+    Finding,
+    compiler,
+    gpus,
+    memory,
+    open_files,
+    processors,
+    refused,
+    shared_memory,
+    size,
+    versions,
+    writable,
+)
+from alexrepro.errors import Exit, Refusal
+from alexrepro.evaluation.compatible import centre_views, check_images
+from alexrepro.evaluation.evaluate import pixels_of
+from alexrepro.evaluation.inference import BATCH
+from alexrepro.model.alexnet import build
+from alexrepro.paper.training import Plateau
+from alexrepro.progress import say
+from alexrepro.recipes.recipe import Recipe
+from alexrepro.runs.checkpoint import KEPT as KEPT_CHECKPOINTS
+from alexrepro.runs.disk_space import check_room
+from alexrepro.runs.run import run_of
+from alexrepro.training.divergence import diagnose, enough_memory
+from alexrepro.training.schedule import rates_at
+
+# Measured at full width on a processor: weights count once each in network, velocities, gradients, the network as it is
+# built, and twice in a checkpoint on its way; responses with what is kept of them for the way back.
+FLOAT_BYTES, COPIES_OF_WEIGHTS, COPIES_OF_RESPONSES, PROGRAM_BYTES = 4, 6, 4, 6 * 10**8
+PIXEL_BYTES = 3
+FILES_AT_START, FILES_A_WORKER = 64, 4
+SHOWN_IMAGES = 32  # to the network, for its first signal
+TIMED_IMAGES = 32  # a batch on a processor; whole ones take a minute and train up to a quarter more images a second
+PATIENCE_FLOP, FLOP_A_MAC = 2e12, 6  # of a timed update: some 20 seconds of a processor; a product forth and two back
+LONG_HOURS = 6 * 24.0  # the training of 2012 took "between five and six days" (§1)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is to be trained, on what, and where to."""
+
+    recipe: Recipe
+    store: Store
+    validation: Store | None
+    runs: Path
+    machine: Machine
+    seed: int = 0
+
+
+def of_machine(device: str) -> tuple[list[Finding], Machine | None]:
+    """What the machine is, and the machine itself unless the device cannot be used."""
+    say("Looking at: machine.")
+    found = [*versions(), *gpus(device)]
+    try:
+        machine = find_machine(device, compiles=True)
+    except Refusal as refusal:
+        return [*found, refused("device", refusal)], None
+    on_gpu = machine.device.type == "cuda"
+    joined = torch.cuda.device_count() if on_gpu else 0
+    return [*found, compiler(machine), processors(), shared_memory(joined)], machine
+
+
+def of_stores(folders: Sequence[Path], *, every_byte: bool) -> Iterator[Finding]:
+    """Whether stores are as they were written: by their lists, labels and statistics, or by every byte."""
+    say("Looking at: stores.")
+    for folder in folders:
+        problems = verify(folder) if every_byte else _at_a_glance(folder)
+        if problems:
+            advice = "Prepare it anew from its source."
+            yield Finding(f"store {folder.name}", "; ".join(problems), "wrong", advice, Exit.BAD_DATA)
+        else:
+            how = "every byte is as it was written" if every_byte else "sound at a glance; --full compares every byte"
+            yield Finding(f"store {folder.name}", f"{_size(Store.open(folder))}, {how}")
+
+
+def _at_a_glance(folder: Path) -> list[str]:
+    """What is wrong with a store as far as a training looks before its first image."""
+    try:
+        store = Store.open(folder)
+        len(store.labels)  # opens every shard, and compares the checksum of all labels
+        if store.manifest.split == "train":
+            pixels_of(store)
+    except Refusal as refusal:
+        return [refusal.what]
+    except OSError as error:
+        return [f"{error.filename} cannot be read ({error.strerror})"]
+    return []
+
+
+def _size(store: Store) -> str:
+    files = [store.path / shard.file for shard in store.manifest.shards]
+    return f"{len(store):,} images, {size(sum(file.stat().st_size for file in files))}"
+
+
+def of_case(case: Case) -> Iterator[Finding]:
+    """What a training would meet, the slow questions last; those after a recipe that does not fit are not asked."""
+    checks: dict[str, Callable[[Case], Finding]] = {
+        "recipe": _recipe,
+        "memory": _memory,
+        "disk": _disk,
+        "open files": _open_files,
+        "first signal": _first_signal,
+        "time": _time,
+    }
+    case = replace(case, recipe=case.recipe.for_classes(len(case.store.manifest.classes)))
+    for what, check in checks.items():
+        say(f"Looking at: {what}.")
+        try:
+            yield check(case)
+        except Refusal as refusal:
+            yield refused(what, refusal)
+            if what == "recipe":
+                return
+
+
+def _recipe(case: Case) -> Finding:
+    recipe, store = case.recipe, case.store
+    for images in filter(None, (store, case.validation)):
+        check_images(recipe, images)
+    found = (
+        f"{recipe.name}-{recipe.digest}: {recipe.network.classes:,} classes, {len(store):,} images of "
+        f"{store.side_px} px, batches of {recipe.training.batch}"
+    )
+    if len(store) < recipe.training.batch:
+        return Finding("recipe", f"{found}, which are not filled", "look", f"Give at most --batch {len(store)}.")
+    if case.validation is None and isinstance(recipe.training.schedule, Plateau):
+        advice = "Prepare validation images, or choose as-run-2012."
+        return Finding("recipe", f"{found}; without validation its rate is never divided", "look", advice)
+    return Finding("recipe", found)
+
+
+def _memory(case: Case) -> Finding:
+    training, network = case.recipe.training, case.recipe.network
+    batch = min(training.batch, len(case.store))
+    held = PROGRAM_BYTES + COPIES_OF_WEIGHTS * FLOAT_BYTES * network.parameters
+    if case.machine.device.type == "cpu":
+        held += COPIES_OF_RESPONSES * (2 if training.precision == "bf16" else FLOAT_BYTES) * batch * network.neurons
+    return memory(fed_bytes(case) + held)
+
+
+def fed_bytes(case: Case) -> int:
+    """Memory for batches: of the training feed and, at the end of an epoch, of the validation feed beside it."""
+    feeds = [(case.store, case.recipe.training.batch, case.recipe.network.input_px)]
+    if case.validation is not None:
+        feeds.append((case.validation, BATCH, case.validation.side_px))
+    return sum(
+        workers_and_slots(len(store), batch=batch)[1] * min(batch, len(store)) * PIXEL_BYTES * side_px**2
+        for store, batch, side_px in feeds
+    )
+
+
+def _disk(case: Case) -> Finding:
+    recipe, store = case.recipe, case.store
+    run = run_of(case.runs, recipe, dataset=store.manifest.dataset, seed=case.seed)
+    there = writable(run.folder)
+    updates = recipe.training.epochs * batch_count(len(store), recipe.training.batch)
+    check_room(run, recipe, updates=updates, keep=KEPT_CHECKPOINTS)
+    return Finding("disk", f"{size(shutil.disk_usage(there).free)} free, room for checkpoints and metrics")
+
+
+def _open_files(case: Case) -> Finding:
+    return open_files(FILES_AT_START + FILES_A_WORKER * _workers(case))
+
+
+def _workers(case: Case) -> int:
+    return workers_and_slots(len(case.store), batch=case.recipe.training.batch)[0]
+
+
+def _first_signal(case: Case) -> Finding:
+    """Whether the images reach the last hidden stage of the untrained network, as the guard of a training asks."""
+    recipe, device = case.recipe, case.machine.device
+    views, labels = centre_views(case.store, recipe=recipe, pixels=pixels_of(case.store).to(device), most=SHOWN_IMAGES)
+    model = build(recipe.network, seed=case.seed).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    rate = rates_at(recipe.training, recipe.network.stages, epoch=1, errors=()).general
+    found = diagnose(model, views, labels, rate=rate)
+    advice = found.fix(recipe.network)
+    if found.is_hidden:
+        return Finding("first signal", found.facts, "wrong", advice, Exit.BAD_CONFIG, asdict(found))
+    return Finding("first signal", found.facts, "look" if advice else "fine", advice, facts=asdict(found))
+
+
+def _time(case: Case) -> Finding:
+    """An estimate of the whole training, from one round of the bench; on a processor with small batches."""
+    recipe, store, machine = case.recipe, case.store, case.machine
+    images = recipe.training.batch
+    if machine.device.type == "cpu":
+        images = min(images, TIMED_IMAGES)
+        if FLOP_A_MAC * recipe.network.macs * images > PATIENCE_FLOP:
+            how = f"alexrepro bench --recipe {recipe.name} --rounds 1 --images {len(store)}"
+            return Finding("time", "not measured, since an update would take minutes", "look", f"Measure with: {how}.")
+    with enough_memory(machine.device, batch=images):
+        timed = recipe.but({"training.batch": images})
+        rates = bench(("feed", "step"), recipe=timed, store=store, machine=machine, rounds=1, updates=1)
+    ahead = projection(recipe, rates, images=len(store))
+    assert ahead is not None
+    fed, trained = (rate.images_per_second for rate in rates)
+    found = (
+        f"about {ahead.hours:,.1f} hours for {ahead.epochs} epochs, a rough estimate from one round of {images} images:"
+        f" {fed:,.0f} images/s fed, {trained:,.0f} trained"
+    )
+    advice = ""
+    if ahead.bound == "feed":
+        advice = f"The feed is the slower: {ahead.workers_that_would_do} processors would do."
+    elif ahead.hours > LONG_HOURS:
+        advice = "Train on a GPU, or squeeze the schedule: --epochs N."
+    return Finding("time", found, "look" if advice else "fine", advice, facts=asdict(ahead))

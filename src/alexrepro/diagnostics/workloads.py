@@ -1,0 +1,202 @@
+"""What `bench` runs: a round of each part of the work, and of the limit that it runs against."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, count, cycle, islice
+from time import perf_counter
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from alexrepro.data.loading.crops import Pixels, testing_views
+from alexrepro.data.loading.loader import Feed, default_workers
+from alexrepro.data.loading.sampling import training_plan
+from alexrepro.data.store.decode import decode, encode
+from alexrepro.data.store.resize import square
+from alexrepro.data.store.store import Store
+from alexrepro.device import Machine
+from alexrepro.distributed.collectives import Gradients
+from alexrepro.distributed.process_group import Cluster
+from alexrepro.model.alexnet import AlexNet, build
+from alexrepro.model.tower_parallel import Cut, Traffic
+from alexrepro.recipes.recipe import Recipe
+from alexrepro.training.optimizer import Momentum
+from alexrepro.training.schedule import rates_at
+
+PHOTO_PX = (375, 500)  # the most frequent size of ImageNet's photographs
+PHOTOS = 64
+FED, PRODUCTS = 16, 8  # batches for each update, matrix products in a round
+TEN_VIEWS, FORWARD_AND_BACK = 10, 3  # a step computes every product once forward and twice back
+Round = Callable[[], tuple[float, float]]  # work done and the seconds it took
+Work = tuple[Round, str, Round]  # the work, what limits it, and the limit
+
+
+def feed_work(recipe: Recipe, store: Store, machine: Machine, batches: int) -> Work:
+    """Batches as training reads them, beside the bare decoding of as many images in as many threads as workers."""
+    batch = recipe.training.batch
+    plan = training_plan(
+        len(store), seed=0, epoch=1, augmentation=recipe.augmentation, side_px=recipe.network.input_px,
+        reshuffles=recipe.training.reshuffles,
+    )  # fmt: skip
+
+    def work() -> tuple[float, float]:
+        with Feed(store, batch=batch, side_px=recipe.network.input_px, device=machine.device) as opened:
+            epochs = chain.from_iterable(opened.batches(plan) for _ in count())
+            next(epochs)  # the workers have begun
+            started = perf_counter()
+            images = sum(len(found) for found in islice(epochs, FED * batches))
+            return images, perf_counter() - started
+
+    rows = list(islice(cycle(range(len(store))), FED * batches * batch))
+    name = "libjpeg-turbo's decoding" if store.manifest.encoding == "jpeg" else "copying the stored bytes"
+
+    def limit() -> tuple[float, float]:
+        return _in_threads(rows, store.side_px, store.pixels)
+
+    return work, name, limit
+
+
+def _in_threads(items: Sequence[int], side_px: int, work: Callable[[int, np.ndarray], object]) -> tuple[float, float]:
+    """Every item once, in as many threads as a feed has workers, each with a buffer of its own."""
+    threads = default_workers()
+
+    def share(mine: Sequence[int]) -> None:
+        out = np.empty((side_px, side_px, 3), dtype=np.uint8)
+        for item in mine:
+            work(item, out)
+
+    started = perf_counter()
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(share, [items[i::threads] for i in range(threads)]))
+    return len(items), perf_counter() - started
+
+
+def step_work(recipe: Recipe, machine: Machine, updates: int) -> Work:
+    """Whole updates on one batch that is on the device: views, forward, backward, and the rule of §5."""
+    work = _updates(build(recipe.network, seed=0), recipe, machine, updates, Cluster())
+    return work, "the processor's matrix products", _products(recipe, machine, FORWARD_AND_BACK)
+
+
+def towers_work(recipe: Recipe, machine: Machine, updates: int, cluster: Cluster) -> tuple[Work, Traffic]:
+    """The same updates in processes that share the towers, beside the same without any word between them."""
+    wire = Cut(cluster.wire.index, cluster.wire.processes)
+    model, cut = (build(recipe.network, seed=0).held_by(held) for held in (cluster.wire, wire))
+    work = _updates(model, recipe, machine, updates, cluster)
+    limit = _updates(cut, recipe, machine, updates, Cluster())
+    with torch.no_grad(), machine.arithmetic(recipe.training):
+        cut(_views(recipe, machine, 1), cut.draw_masks(1, key_of_step=0))
+    traffic, wire.traffic = wire.traffic, Traffic()
+    return (_together(work, cluster), "the same without communication", _together(limit, cluster)), traffic
+
+
+def _together(work: Round, cluster: Cluster) -> Round:
+    """The work of all processes, which is done when the slowest has done it."""
+
+    def all_work() -> tuple[float, float]:
+        cluster.meet()
+        started = perf_counter()
+        amount, _ = work()
+        cluster.meet()
+        return amount, perf_counter() - started
+
+    return all_work
+
+
+def _updates(model: AlexNet, recipe: Recipe, machine: Machine, updates: int, cluster: Cluster) -> Round:
+    """So many updates of a network on one batch that is on the device."""
+    network, training = recipe.network, recipe.training
+    model = model.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    forward, gradients = machine.ready(model), Gradients(model, cluster)
+    momentum = Momentum(model, training, compiles=machine.compiles)
+    rates = rates_at(training, network.stages, epoch=1, errors=())
+    views = _views(recipe, machine, training.batch)
+    labels = torch.arange(training.batch, device=machine.device) % network.classes
+
+    def work() -> tuple[float, float]:
+        started = perf_counter()
+        for step in range(updates):
+            masks = model.draw_masks(training.batch, key_of_step=step)
+            with machine.arithmetic(training):
+                logits = forward(views, masks)
+            F.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
+            gradients.wait()
+            momentum.step(rates)
+        machine.wait()
+        return updates * training.batch, perf_counter() - started
+
+    return work
+
+
+def evaluate_work(recipe: Recipe, machine: Machine, batches: int) -> Work:
+    """Ten views of every image of a batch, averaged."""
+    model = build(recipe.network, seed=0).to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    stored_px = recipe.augmentation.stored_px
+    forward = machine.ready(model)
+    side = (recipe.training.batch, 3, stored_px, stored_px)
+    crops = torch.randint(0, 256, side, dtype=torch.uint8, device=machine.device)
+    pixels = Pixels(torch.full(side[1:], 120.0), torch.ones(3), torch.eye(3)).to(machine.device)
+
+    @torch.no_grad()
+    def work() -> tuple[float, float]:
+        started = perf_counter()
+        for _ in range(batches):
+            for view in testing_views(
+                crops, views="ten", side_px=recipe.network.input_px, pixels=pixels, augmentation=recipe.augmentation
+            ):
+                with machine.arithmetic(recipe.training):
+                    forward(view).float().softmax(1)
+        machine.wait()
+        return batches * len(crops), perf_counter() - started
+
+    return work, "the processor's matrix products", _products(recipe, machine, TEN_VIEWS)
+
+
+def _views(recipe: Recipe, machine: Machine, batch: int) -> torch.Tensor:
+    side_px = recipe.network.input_px
+    views = torch.randn(batch, 3, side_px, side_px, device=machine.device).mul_(60)
+    return views.contiguous(memory_format=torch.channels_last)
+
+
+def _products(recipe: Recipe, machine: Machine, passes: int) -> Round:
+    """Images a second if a machine did nothing but one great matrix product in the recipe's number format."""
+    dtype = torch.bfloat16 if recipe.training.precision == "bf16" else torch.float32
+    side = 8192 if machine.device.type == "cuda" else 2048
+    left = torch.randn(side, side, device=machine.device).to(dtype)
+    flop_an_image = 2 * passes * recipe.network.macs
+
+    def limit() -> tuple[float, float]:
+        started = perf_counter()
+        for _ in range(PRODUCTS):
+            left @ left
+        machine.wait()
+        return PRODUCTS * 2 * side**3 / flop_an_image, perf_counter() - started
+
+    return limit
+
+
+def prepare_work(store: Store) -> Work:
+    """Photographs of an ordinary size, made of the store's images, to stored squares, one after the other."""
+    photos = [_photo(store, row) for row in islice(cycle(range(len(store))), PHOTOS)]
+
+    def work() -> tuple[float, float]:
+        started = perf_counter()
+        for photo in photos:
+            encode(square(decode(photo).pixels))
+        return len(photos), perf_counter() - started
+
+    def limit() -> tuple[float, float]:
+        started = perf_counter()
+        for photo in photos:
+            decode(photo)
+        return len(photos), perf_counter() - started
+
+    return work, "decoding alone, in one thread", limit
+
+
+def _photo(store: Store, row: int) -> bytes:
+    out = np.empty((store.side_px, store.side_px, 3), dtype=np.uint8)
+    store.pixels(row, out)
+    planes = torch.from_numpy(out).permute(2, 0, 1)[None].float()
+    large = F.interpolate(planes, PHOTO_PX, mode="bicubic", antialias=True).clamp(0, 255).byte()
+    return encode(np.ascontiguousarray(large[0].permute(1, 2, 0).numpy()))

@@ -1,0 +1,1 @@
+"""Ranks, their process group, collectives and launch."""

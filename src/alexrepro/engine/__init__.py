@@ -1,1 +1,0 @@
-"""Recipe, store and machine in; a run folder out."""

@@ -1,0 +1,1 @@
+"""Inference on a split of a store, exact counts, ensembles, predictions, nearest neighbors."""

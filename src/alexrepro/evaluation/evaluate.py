@@ -1,0 +1,196 @@
+"""Evaluation: exact counts of a run or of an ensemble on a split, saved with the answer for every image (§4.1, §2)."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import reduce
+from operator import add
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from alexrepro.data.loading.crops import Pixels
+from alexrepro.data.store.store import Store
+from alexrepro.device import Machine
+from alexrepro.distributed.process_group import Cluster
+from alexrepro.errors import Exit, Refusal
+from alexrepro.evaluation.compatible import check_images
+from alexrepro.evaluation.inference import Candidate, answer_all, tested_batches
+from alexrepro.evaluation.metrics import Counts
+from alexrepro.files import write_bytes
+from alexrepro.model.alexnet import AlexNet
+from alexrepro.paper.results import Views
+from alexrepro.recipes.recipe import Recipe
+from alexrepro.runs import checkpoint
+from alexrepro.runs.evaluation import Evaluation, Findings, Member
+from alexrepro.runs.run import Run
+
+__all__ = [
+    "candidate_of", "count", "evaluate", "load_network", "load_pixels", "load_weights", "measure",
+    "pixels_of", "save_pixels",
+]  # fmt: skip
+
+
+def count(
+    model: AlexNet,
+    store: Store,
+    *,
+    recipe: Recipe,
+    pixels: Pixels,
+    views: Views,
+    machine: Machine,
+    title: str,
+    cluster: Cluster | None = None,
+    after_batch: Callable[[], None] = lambda: None,
+) -> Counts:
+    """Exact counts of a network on every image of a labelled store, each image once; replicas share the images.
+
+    after_batch: called after every batch; what it raises ends the count. Raises Refusal if the network's outputs are
+    not finite.
+    """
+    cluster = cluster or Cluster()
+    candidate = Candidate(model, recipe, pixels)
+    mine: list[Counts] = []
+    with closing(
+        tested_batches(
+            [candidate],
+            store,
+            views=(views,),
+            machine=machine,
+            title=title,
+            share=cluster.share,
+            workers=cluster.feed_workers,
+        )
+    ) as batches:
+        for tested in batches:
+            mine.append(tested.answers[views].counts())
+            after_batch()
+    return _complete(reduce(add, cluster.gather(reduce(add, mine))), store)
+
+
+def evaluate(run: Run, store: Store, *, views: Views, machine: Machine, save_probabilities: bool = False) -> Evaluation:
+    """Test the newest checkpoint of a run on a store; saves counts and predictions in its folder.
+
+    Ten views save the centre view's results, too. Raises Refusal if the run has no checkpoint, the store has no
+    labels, or the classes differ.
+    """
+    candidate, who = candidate_of(run, store, machine=machine)
+    return measure(who, [candidate], store, views=views, machine=machine, save_probabilities=save_probabilities)[-1]
+
+
+def measure(
+    who: Member,
+    candidates: Sequence[Candidate],
+    store: Store,
+    *,
+    views: Views,
+    machine: Machine,
+    members: Sequence[Member] = (),
+    save_probabilities: bool = False,
+) -> list[Evaluation]:
+    """Counts of a network or of an average of networks on a labelled store, saved with predictions.
+
+    who: the run or the ensemble, with its folder. Returns the evaluation of the centre view, then of the ten if they
+    were asked for.
+    """
+    if not store.manifest.labelled:
+        raise Refusal(
+            f"{store.path} has no labels, so errors cannot be counted.",
+            fix="Choose a labelled split with --store, or write the contest's file with --submission FILE.",
+        )
+    found = answer_all(
+        who, candidates, store, views=views, machine=machine, members=members, save_probabilities=save_probabilities
+    )
+    evaluations = [
+        Evaluation(
+            run=who.run, recipe=who.recipe, digest=who.digest, seed=who.seed, epochs=who.epochs,
+            dataset=store.manifest.dataset, split=about.split, views=about.views,
+            images=counts.images, top1_correct=counts.top1_correct, top5_correct=counts.top5_correct,
+            loss=counts.loss_sum / counts.images,
+            hierarchical_cost=None if counts.cost_sum is None else counts.cost_sum / counts.images,
+            tied_images=counts.tied, store=about.store, preprocessing=about.preprocessing, classes=len(about.classes),
+            members=tuple(members),
+        )
+        for about, counts in ((predictions.about, _complete(counts, store)) for predictions, counts in found)
+    ]  # fmt: skip
+    for evaluation in evaluations:
+        Findings(Path(who.run)).save(evaluation)
+    return evaluations
+
+
+def candidate_of(run: Run, store: Store, *, machine: Machine, weight: float = 1.0) -> tuple[Candidate, Member]:
+    """The network of a run's newest checkpoint, ready to be tested on a store, and what is told of it.
+
+    Classes are matched by their names, in ILSVRC WNIDs. Raises Refusal if there is no checkpoint or the classes differ.
+    """
+    check_images(run.recipe, store)
+    environment, wanted = run.environment, list(store.manifest.classes)
+    classes = environment["classes"]
+    if sorted(wanted) != sorted(classes):
+        raise Refusal(
+            f"{store.path} has {len(wanted)} classes that are not the {len(classes)} of {run.folder}.",
+            fix="Choose a store of the same data set with --store, or another run.",
+        )
+    places = {name: place for place, name in enumerate(classes)}
+    order = torch.tensor([places[name] for name in wanted], device=machine.device) if wanted != classes else None
+    model, step = load_network(run, machine)
+    recipe, epochs = run.recipe, step // environment["updates_per_epoch"]
+    who = Member(str(run.folder), recipe.name, recipe.digest, environment["seed"], epochs, weight)
+    return Candidate(machine.ready(model), recipe, load_pixels(run, machine), weight, order), who
+
+
+def load_network(run: Run, machine: Machine) -> tuple[AlexNet, int]:
+    """The network of a run's newest checkpoint and its number of updates; raises Refusal if there is none."""
+    saved = checkpoint.newest(run.checkpoints)
+    if saved is None:
+        raise Refusal(
+            f"{run.folder} has no checkpoint.", fix="Train it first: alexrepro train.", exit_code=Exit.MISSING_INPUT
+        )
+    model = AlexNet(run.recipe.network)
+    load_weights(model, saved)
+    return model.to(machine.device, memory_format=torch.channels_last), saved.step  # type: ignore[call-overload]
+
+
+def load_weights(model: AlexNet, saved: checkpoint.Checkpoint) -> None:
+    """Put the weights of a checkpoint into a network of the same recipe."""
+    with torch.no_grad():
+        for name, parameter in model.named_kernels().items():
+            parameter.copy_(saved.weights[name])
+
+
+def pixels_of(store: Store) -> Pixels:
+    """Mean image and color axes of a training store."""
+    axes = store.color_axes()
+    return Pixels(
+        torch.from_numpy(store.mean_image()),
+        torch.tensor(axes.eigenvalues, dtype=torch.float32),
+        torch.tensor(axes.eigenvectors, dtype=torch.float32),
+    )
+
+
+def save_pixels(run: Run, store: Store) -> Pixels:
+    """Keep the training store's mean image and color axes with the run, which testing needs too."""
+    pixels = pixels_of(store)
+    content = save({name: getattr(pixels, name).contiguous() for name in Pixels.__dataclass_fields__})
+    write_bytes(run.pixels_file, content)
+    return pixels
+
+
+def load_pixels(run: Run, machine: Machine) -> Pixels:
+    """The mean image and color axes that the run was trained with. Raises Refusal if the file is missing or damaged."""
+    try:
+        return Pixels(**load_file(run.pixels_file)).to(machine.device)
+    except (FileNotFoundError, SafetensorError, TypeError):
+        raise Refusal(
+            f"{run.pixels_file} is missing or damaged: it holds the mean image and color axes that {run.folder} needs.",
+            fix="Bring back a copy of it: other runs on the same training store have the same file.",
+            exit_code=Exit.BAD_DATA,
+        ) from None
+
+
+def _complete(counts: Counts, store: Store) -> Counts:
+    """The counts, once they are known to be those of every image."""
+    if counts.images != len(store):
+        raise ValueError(f"{store.path}: {counts.images:,} images were counted of {len(store):,}")
+    return counts

@@ -1,0 +1,1 @@
+"""Curves, diagrams and filter grids."""

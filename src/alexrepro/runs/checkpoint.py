@@ -1,0 +1,207 @@
+"""Checkpoints: weights and velocities as safetensors, the step as JSON, with checksums, written whole or not at all.
+
+Every random draw is keyed by the step, so these three files are all that an exact continuation needs. What is begun or
+half removed is called .step-<step>.partial, and what is no longer as it was written, damaged-step-<step>.
+"""
+
+import errno
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alexrepro.errors import Exit, Refusal
+from alexrepro.files import free_name, json_text, make_folder, sync, write_bytes, write_json
+from alexrepro.progress import say
+
+if TYPE_CHECKING:  # reports look for checkpoints without loading torch
+    from torch import Tensor
+
+KEPT = 2  # a damaged newest checkpoint still leaves one to continue from
+
+MODEL, MOMENTUM, STATE = "model.safetensors", "momentum.safetensors", "state.json"
+STEP_DIGITS = 9
+LOST = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO)  # what damage causes; other errors may pass
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All state after a number of updates: weights and velocities by `<stage>.weight` and `<stage>.bias`."""
+
+    step: int
+    weights: Mapping[str, "Tensor"]
+    velocities: Mapping[str, "Tensor"]
+
+
+def save(folder: Path, checkpoint: Checkpoint, *, keep: int = KEPT) -> Path:
+    """Write a checkpoint below the folder and remove all but the newest so many; one that is there already stays.
+
+    It is on the disk when this returns. Only the process that trains may call this.
+    """
+    _clear(folder)
+    final = folder / f"step-{checkpoint.step:0{STEP_DIGITS}d}"
+    try:
+        _read(final)
+    except _Damaged as reason:
+        if final.exists():
+            say(f"Checkpoint {final} is damaged ({reason}) and is now {_set_aside(final).name}; it is written again.")
+        _write(final, checkpoint)
+    _prune(folder, keep)
+    return final
+
+
+def newest(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint that is as it was written, for those who only read; None if there is no checkpoint.
+
+    Raises Refusal if all are damaged.
+    """
+    found, damaged = _search(folder)
+    for path, reason in damaged.items():
+        say(f"Checkpoint {path} is damaged ({reason}); the one before it is used.")
+    return found
+
+
+def recover(folder: Path, *, keep: int = KEPT) -> Checkpoint | None:
+    """The same for the process that trains: what a crash has left is removed, and what is damaged set aside.
+
+    keep: so many stay.
+    """
+    _clear(folder)
+    found, damaged = _search(folder)
+    for path, reason in damaged.items():
+        lost = _step(path) - (found.step if found else 0)
+        say(
+            f"Checkpoint {path} is damaged ({reason}) and is now {_set_aside(path).name}; the one before it is used: "
+            f"{lost:,} updates are lost and made again."
+        )
+    _prune(folder, keep)
+    return found
+
+
+def read(path: Path) -> Checkpoint:
+    """The checkpoint at the path. Raises Refusal if it is not as it was written."""
+    try:
+        return _read(path)
+    except _Damaged as reason:
+        raise Refusal(
+            f"Checkpoint {path} is damaged ({reason}).",
+            fix="Name another one, or the run: its newest whole checkpoint is used.",
+            exit_code=Exit.BAD_DATA,
+        ) from None
+
+
+class _Damaged(Exception):
+    """A checkpoint is missing or not as it was written; the message is the reason."""
+
+
+def _write(final: Path, checkpoint: Checkpoint) -> None:
+    from safetensors.torch import save as as_bytes
+
+    partial = _partial(final)
+    make_folder(final.parent)
+    try:
+        partial.mkdir()
+        digests = {}
+        for name, tensors in ((MODEL, checkpoint.weights), (MOMENTUM, checkpoint.velocities)):
+            content = as_bytes({key: value.detach().cpu().contiguous() for key, value in tensors.items()})
+            digests[name] = hashlib.sha256(content).hexdigest()
+            write_bytes(partial / name, content)
+        write_json(partial / STATE, {"step": checkpoint.step, "sha256": digests})
+        partial.rename(final)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    sync(final.parent)
+
+
+def _search(folder: Path) -> tuple[Checkpoint | None, dict[Path, str]]:
+    """The newest whole checkpoint and, with the reasons, the damaged ones after it. Raises Refusal if all are."""
+    damaged: dict[Path, str] = {}
+    for path in _saved(folder):
+        try:
+            return _read(path), damaged
+        except _Damaged as reason:
+            if not path.exists():  # the process that trains has just removed it
+                return _search(folder)
+            damaged[path] = str(reason)
+    if damaged:
+        path, why = next(iter(damaged.items()))
+        raise Refusal(
+            f"All checkpoints of {folder.parent} are damaged; the newest is {path.name} ({why}).",
+            fix="Bring back a copy of them, or train anew with --resume never, which keeps this run aside.",
+            exit_code=Exit.BAD_DATA,
+        )
+    return None, {}
+
+
+def _read(path: Path) -> Checkpoint:
+    """The checkpoint at the path; raises _Damaged with the reason if it is not as it was written."""
+    try:
+        digests = _digests(path)
+        return Checkpoint(_step(path), *(_tensors(path / name, digests[name]) for name in (MODEL, MOMENTUM)))
+    except OSError as error:
+        if error.errno not in LOST:
+            raise
+        raise _Damaged(f"{Path(error.filename or path).name}: {error.strerror}") from None
+
+
+def _digests(path: Path) -> dict[str, str]:
+    """The checksums of the tensor files."""
+    content = (path / STATE).read_bytes()
+    try:
+        state = json.loads(content)
+        digests = {name: state["sha256"][name] for name in (MODEL, MOMENTUM)}
+        is_as_written = content == json_text(state).encode() and state["step"] == _step(path)
+    except (ValueError, KeyError, TypeError):
+        is_as_written = False
+    if not is_as_written:
+        raise _Damaged(f"{STATE} is not as it was written")
+    return digests
+
+
+def _tensors(file: Path, digest: str) -> dict[str, "Tensor"]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    content = file.read_bytes()
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise _Damaged(f"{file.name} does not have its checksum")
+    try:
+        return load(content)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise _Damaged(f"{file.name}: {error}") from None
+
+
+def _saved(folder: Path) -> list[Path]:
+    """Checkpoints, the newest first."""
+    return sorted(folder.glob("step-" + STEP_DIGITS * "[0-9]"), reverse=True)
+
+
+def _step(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
+def _prune(folder: Path, keep: int) -> None:
+    for old in reversed(_saved(folder)[keep:]):
+        removed = old.rename(_partial(old))
+        sync(folder)
+        shutil.rmtree(removed)
+
+
+def _set_aside(path: Path) -> Path:
+    aside = path.rename(free_name(path.with_name(f"damaged-{path.name}")))
+    sync(aside.parent)
+    return aside
+
+
+def _clear(folder: Path) -> None:
+    """Remove what is only partly written or partly removed."""
+    for left in folder.glob(".step-*.partial"):
+        shutil.rmtree(left)

@@ -1,0 +1,103 @@
+"""What figures read of a run: its curves, its kernels, and the neighbours that `features` found. Needs no torch.
+
+The neighbours are kept as <run>/neighbours.safetensors, whose metadata holds what is not a number.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file, save_file
+
+from alexrepro.files import write_whole
+from alexrepro.progress import say
+from alexrepro.runs.run import Run
+
+ABOUT = "about"
+
+
+@dataclass(frozen=True)
+class About:
+    """Where the pictures of Figure 4 come from; rows are those of the stores.
+
+    class_names: by label. names: of the shown test images, then of the queries. neighbour_names: of each query's
+    neighbours, the nearest first.
+    """
+
+    epochs: int
+    stage: str
+    test_store: str
+    train_store: str
+    searched: int
+    class_names: tuple[str, ...]
+    names: tuple[str, ...]
+    neighbour_names: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """What Figure 4 shows. G guesses, N neighbours; images are uint8 (..., 256, 256, 3).
+
+    images, labels: of the shown test images. guesses: (8, G) classes, the most probable first; chances: their
+    probabilities. queries: the five test images. neighbours: (5, N, ...) training images; distances: (5, N).
+    """
+
+    about: About
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    guesses: NDArray[np.int64]
+    chances: NDArray[np.float32]
+    queries: NDArray[np.uint8]
+    query_labels: NDArray[np.int64]
+    neighbours: NDArray[np.uint8]
+    neighbour_labels: NDArray[np.int64]
+    distances: NDArray[np.float32]
+
+
+TENSORS = tuple(name for name in Neighbours.__dataclass_fields__ if name != ABOUT)
+
+
+def neighbours_file(run: Run) -> Path:
+    """What `features` leaves."""
+    return run.folder / "neighbours.safetensors"
+
+
+def kernels(run: Run, stage: str) -> NDArray[np.float32] | None:
+    """The weights of a stage in the newest checkpoint that can be read, (maps, C, H, W); None where there is none."""
+    for file in sorted(run.checkpoints.glob("step-*/model.safetensors"), reverse=True):
+        try:
+            with safe_open(file, framework="numpy") as tensors:
+                found: NDArray[np.float32] = tensors.get_tensor(f"{stage}.weight")
+            return found
+        except (OSError, SafetensorError):  # a run in progress removes old checkpoints; a damaged one is passed over
+            continue
+    return None
+
+
+def save_neighbours(run: Run, found: Neighbours) -> Path:
+    """Write what Figure 4 shows, whole or not at all."""
+    path = neighbours_file(run)
+    tensors = {name: np.ascontiguousarray(getattr(found, name)) for name in TENSORS}
+    about = {ABOUT: json.dumps(asdict(found.about))}
+    write_whole(path, lambda partial: save_file(tensors, partial, metadata=about))
+    return path
+
+
+def load_neighbours(run: Run) -> Neighbours | None:
+    """What Figure 4 shows of a run; None where `features` was not run, or its file is damaged, saying so."""
+    path = neighbours_file(run)
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="numpy") as file:
+            facts = json.loads(file.metadata()[ABOUT])
+        for name in ("class_names", "names"):
+            facts[name] = tuple(facts[name])
+        facts["neighbour_names"] = tuple(tuple(names) for names in facts["neighbour_names"])
+        return Neighbours(About(**facts), **load_file(path))
+    except (SafetensorError, ValueError, KeyError, TypeError):
+        say(f"Passed over: {path} is damaged; write it again with: alexrepro features {run.folder}")
+        return None

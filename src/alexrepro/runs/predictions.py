@@ -1,0 +1,126 @@
+"""Predictions: what a network answered for every image of a split, one row an image, as a Parquet file.
+
+Columns and metadata are described in docs/reference/run-folder.md. G guesses: five, or all classes if there are fewer.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from alexrepro.errors import Exit, Refusal
+from alexrepro.files import write_whole
+from alexrepro.paper.results import Views
+from alexrepro.runs.evaluation import GUESSES, LOWER_FIRST, Member
+
+ABOUT = b"alexrepro"  # the key of the metadata
+
+SCHEMA = pa.schema(
+    [("image", pa.string()), ("row", pa.int32()), ("label", pa.int32())]
+    + [(f"top{place}", pa.int32()) for place in range(1, GUESSES + 1)]
+    + [(f"prob{place}", pa.float32()) for place in range(1, GUESSES + 1)]
+    + [("log_prob", pa.float64()), ("rank", pa.int32())]
+)
+
+
+@dataclass(frozen=True)
+class About:
+    """Whose answers these are and to what: `classes` and `class_names` in the order of the labels.
+
+    store: its digest. preprocessing: as in the evaluation. members: those of an ensemble.
+    """
+
+    run: str
+    epochs: int
+    split: str
+    views: Views
+    store: str
+    preprocessing: str
+    classes: tuple[str, ...]
+    class_names: tuple[str, ...]
+    ties: str = LOWER_FIRST
+    members: tuple[Member, ...] = ()
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One row for each image of a store, in stored order.
+
+    names: (N,) file names. labels: (N,), -1 where unlabelled. guesses: (N, G) classes, the most probable first.
+    chances: (N, G) their probabilities, float32. log_chances: (N,) log p of the true class. ranks: (N,) how many
+    classes come before the true one. The last two say nothing where there is no label.
+    """
+
+    about: About
+    names: tuple[str, ...]
+    labels: NDArray[np.int64]
+    guesses: NDArray[np.int64]
+    chances: NDArray[np.float32]
+    log_chances: NDArray[np.float64]
+    ranks: NDArray[np.int64]
+
+    def wrong(self, top: int) -> NDArray[np.bool_]:
+        """Whether the true class of each image is not among the `top` most probable, (N,)."""
+        return self.ranks >= top
+
+
+def write_predictions(predictions: Predictions, path: Path) -> None:
+    """Write predictions as Parquet, whole or not at all."""
+    unknown = predictions.labels < 0
+    guesses, chances = (_columns(table) for table in (predictions.guesses, predictions.chances))
+    columns = [
+        predictions.names,
+        np.arange(len(predictions.names)),
+        np.ma.masked_array(predictions.labels, unknown),
+        *guesses,
+        *chances,
+        np.ma.masked_array(predictions.log_chances, unknown),
+        np.ma.masked_array(predictions.ranks, unknown),
+    ]
+    arrays = [pa.array(column, type=field.type) for column, field in zip(columns, SCHEMA, strict=True)]
+    about = json.dumps(asdict(predictions.about), ensure_ascii=False).encode()
+    table = pa.Table.from_arrays(arrays, schema=SCHEMA.with_metadata({ABOUT: about}))
+    write_whole(path, lambda temporary: pq.write_table(table, temporary))
+
+
+def read_predictions(path: Path) -> Predictions:
+    """The predictions in a Parquet file. Raises Refusal if it is not one that `write_predictions` wrote."""
+    try:
+        table = pq.read_table(path)
+        if not table.schema.equals(SCHEMA):
+            raise ValueError("it has other columns")
+        fields = json.loads(table.schema.metadata[ABOUT])
+        members = tuple(Member(**member) for member in fields.pop("members"))
+        classes, class_names = tuple(fields.pop("classes")), tuple(fields.pop("class_names"))
+        about = About(**fields, classes=classes, class_names=class_names, members=members)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Refusal(
+            f"{path} cannot be read as predictions: {error}.",
+            fix="Make it anew with: alexrepro evaluate RUN.",
+            exit_code=Exit.BAD_DATA,
+        ) from None
+    return Predictions(
+        about,
+        names=tuple(table["image"].to_pylist()),
+        labels=table["label"].fill_null(-1).to_numpy().astype(np.int64),
+        guesses=_stacked(table, "top").astype(np.int64),
+        chances=_stacked(table, "prob").astype(np.float32),
+        log_chances=table["log_prob"].fill_null(np.nan).to_numpy(),
+        ranks=table["rank"].fill_null(-1).to_numpy().astype(np.int64),
+    )
+
+
+def _columns(table: NDArray[np.generic]) -> list[NDArray[np.generic] | list[None]]:
+    """The columns of (N, G), then empty ones up to five."""
+    images, guesses = table.shape
+    return [*table.T, *([[None] * images] * (GUESSES - guesses))]
+
+
+def _stacked(table: pa.Table, name: str) -> NDArray[np.generic]:
+    """The filled columns of five, side by side: (N, G)."""
+    columns = [table[f"{name}{place}"] for place in range(1, GUESSES + 1)]
+    return np.stack([column.to_numpy() for column in columns if column.null_count == 0], axis=1)

@@ -1,0 +1,1 @@
+"""The loop of §5, its state, optimizer, schedule and checks."""

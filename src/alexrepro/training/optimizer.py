@@ -1,0 +1,111 @@
+"""The paper's update rule, with the learning rate inside the velocity (§5).
+
+v ← 0.9 · v - 0.0005 · ε · w - ε · ⟨∂L/∂w⟩;  w ← w + v. After a drop of ε the velocity still holds the old, larger
+steps for about ten updates; torch's SGD, which multiplies the whole buffer by ε, shrinks at once.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from alexrepro.model.alexnet import AlexNet
+from alexrepro.model.compiled import Compiled
+from alexrepro.paper.training import Training
+from alexrepro.training.schedule import Rates
+
+Tensors = list[Tensor]
+Factors = list[tuple[float, float]]  # of each parameter: ε, and 0.0005 · ε
+
+
+class Momentum:
+    """Velocities of every weight and bias, and the update of §5.
+
+    If it `compiles`, all of it is one loop over memory, which rounds each velocity once more than the plain update.
+    """
+
+    def __init__(self, model: AlexNet, training: Training, *, compiles: bool = False) -> None:
+        self.training = training
+        self.compiles = compiles
+        self.kernels = model.named_kernels()
+        self.decay_factors = {stage.name: stage.decay_factor for stage in model.network.stages}
+        self.velocities = {name: torch.zeros_like(p) for name, p in self.kernels.items()}
+        self._factors: tuple[Factors, Tensor] | None = None  # the last ones, and the same beside the weights
+
+    def freeze(self, rates: Rates) -> None:
+        """Stages whose rates are 0 stop learning: no gradient, no decay, no motion (weights.cu)."""
+        for name, parameter in self.kernels.items():
+            parameter.requires_grad_(_rate(rates, name) > 0)
+
+    @torch.no_grad()
+    def step(self, rates: Rates) -> None:
+        """Update every parameter from its gradient, then clear the gradients.
+
+        Gradients are means over the batch, as the cross entropy gives them (layer.cu bpropWeights divides by cases).
+        """
+        moving = [name for name in self.kernels if _rate(rates, name) > 0]
+        factors = [self._rate_and_shrink(rates, name) for name in moving]
+        parameters: Tensors = [self.kernels[name] for name in moving]
+        velocities = [self.velocities[name] for name in moving]
+        gradients = [_gradient(name, self.kernels[name]) for name in moving]
+        if self.compiles:
+            _move_at_once(parameters, velocities, gradients, self._on_device(factors), self.training.momentum)
+        else:
+            for rate, shrink in dict.fromkeys(factors):
+                same = [i for i, pair in enumerate(factors) if pair == (rate, shrink)]
+                _move(
+                    [parameters[i] for i in same], [velocities[i] for i in same], [gradients[i] for i in same],
+                    rate, shrink, self.training.momentum,
+                )  # fmt: skip
+        for parameter in parameters:
+            parameter.grad = None
+
+    def load(self, velocities: Mapping[str, Tensor]) -> None:
+        """Take over saved velocities."""
+        for name, velocity in self.velocities.items():
+            velocity.copy_(velocities[name])
+
+    def _rate_and_shrink(self, rates: Rates, name: str) -> tuple[float, float]:
+        stage, _, part = name.partition(".")
+        rate = _rate(rates, name)
+        decay = self.training.bias_decay if part == "bias" else self.training.weight_decay * self.decay_factors[stage]
+        return rate, rate * decay
+
+    def _on_device(self, factors: Factors) -> Tensor:
+        """Rates and shrinks beside the weights, (parameters, 2); sent there only when they change."""
+        if self._factors is None or self._factors[0] != factors:
+            self._factors = factors, next(iter(self.velocities.values())).new_tensor(factors)
+        return self._factors[1]
+
+
+def _move(  # noqa: PLR0917
+    parameters: Tensors, velocities: Tensors, gradients: Tensors, rate: float, shrink: float, momentum: float
+) -> None:
+    """The update of parameters with the same rate and shrink: v ← momentum · v - rate · g - shrink · w;  w ← w + v."""
+    torch._foreach_mul_(velocities, momentum)
+    torch._foreach_add_(velocities, gradients, alpha=-rate)
+    if shrink:
+        torch._foreach_add_(velocities, parameters, alpha=-shrink)
+    torch._foreach_add_(parameters, velocities)
+
+
+@Compiled
+def _move_at_once(
+    parameters: Tensors, velocities: Tensors, gradients: Tensors, factors: Tensor, momentum: float
+) -> None:
+    """The same for all parameters, each with its own rate and shrink; numbers in memory need no compiling anew."""
+    for i, (w, v, g) in enumerate(zip(parameters, velocities, gradients, strict=True)):
+        moved = momentum * v - factors[i, 0] * g - factors[i, 1] * w
+        v.copy_(moved)
+        w.copy_(w + moved)
+
+
+def _gradient(name: str, parameter: nn.Parameter) -> Tensor:
+    assert parameter.grad is not None, f"{name} has no gradient"
+    return parameter.grad
+
+
+def _rate(rates: Rates, name: str) -> float:
+    """The rate of a stage's bias, or of whatever else it learns."""
+    stage, _, part = name.partition(".")
+    return rates.biases[stage] if part == "bias" else rates.weights[stage]

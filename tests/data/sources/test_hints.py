@@ -1,0 +1,220 @@
+"""What a folder holds that no layout fits, and the command that then prepares it."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from alexrepro.data.sources import recognise, seen
+from alexrepro.errors import Exit, Refusal
+
+from ..hostile import END_OF_TAR, member
+
+WNIDS = ("n00000001", "n00000002")
+
+
+def touch(folder: Path, *names: str, content: bytes = b"x") -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def tree(folder: Path) -> None:
+    touch(folder, *(f"{wnid}/{wnid}_1.JPEG" for wnid in WNIDS))
+
+
+def refused(path: Path, **options: str) -> Refusal:
+    with pytest.raises(Refusal) as found:
+        recognise(path, **options)
+    return found.value
+
+
+def typed(fix: str) -> None:
+    """Runs the command of a fix, up to the preparation."""
+    command = fix.partition(": ")[2].partition(" && alexrepro prepare ")[0]
+    subprocess.run(["bash", "-ec", command], check=True)
+
+
+def test_class_folders_two_folders_down_are_linked(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        tree(tmp_path / "in" / split / split)
+
+    refusal = refused(tmp_path / "in")
+    typed(refusal.fix)
+
+    assert f"in {tmp_path}/in/train/train, {tmp_path}/in/val/val" in refusal.what
+    assert [len(split.photos) for split in recognise(tmp_path / "in-linked").splits] == [2, 2]
+
+
+def test_a_split_in_several_folders_is_linked_into_one(tmp_path: Path) -> None:
+    touch(tmp_path / "in", "train.X1/a/1.jpg", "train.X2/b c/2.jpg", "val.X/a/3.jpg", "val.X/b c/4.jpg")
+
+    refusal = refused(tmp_path / "in")
+    typed(refusal.fix)
+
+    assert "train.X1, train.X2, val.X" in refusal.what
+    found = recognise(tmp_path / "in-linked")
+    assert (found.classes, [len(split.photos) for split in found.splits]) == (("a", "b c"), [2, 2])
+
+
+@pytest.mark.parametrize(
+    ("word", "names"),
+    [
+        ("begin", {"train": "{0}_1.JPEG"}),
+        ("end", {"train": "{0}_1_{0}.JPEG", "val": "ILSVRC2012_val_0000000{1}_{0}.JPEG"}),
+    ],
+)
+def test_flat_photos_are_sorted_by_the_wnids_in_their_names(word: str, names: dict[str, str], tmp_path: Path) -> None:
+    for split, name in names.items():
+        touch(tmp_path / split, *(name.format(wnid, number) for number, wnid in enumerate(WNIDS)))
+
+    refusal = refused(tmp_path)
+    typed(refusal.fix)
+
+    assert f"{tmp_path}/train holds 2 photos and no class folders; their names {word} with WNIDs" in refusal.what
+    found = recognise(tmp_path)
+    assert (found.classes, [split.name for split in found.splits]) == (WNIDS, list(names))
+
+
+def test_flat_training_photos_beside_a_devkit_are_not_left_out(tmp_path: Path) -> None:
+    touch(tmp_path, "train/n00000001_1.JPEG", "val/ILSVRC2012_val_00000001.JPEG", "ILSVRC2012_devkit_t12/readme.txt")
+
+    assert "train holds 1 photos and no class folders" in refused(tmp_path).what
+
+
+BELOW: dict[str, tuple[str, Callable[[Path], None]]] = {
+    "class folders": ("imagenet", lambda top: tree(top / "imagenet/train")),
+    "one folder deeper": ("a/b", lambda top: tree(top / "a/b")),
+    "a snapshot of the hub": ("snapshots/49e2", lambda top: touch(top / "snapshots/49e2", "data/train-0.parquet")),
+    "a cache": ("x/1.0.0/49e2", lambda top: touch(top / "x/1.0.0/49e2", "x-train.arrow")),
+    "batches": ("d/cifar", lambda top: touch(top / "d/cifar", "batches.meta")),
+}
+
+
+@pytest.mark.parametrize(("place", "make"), BELOW.values(), ids=BELOW)
+def test_the_folder_below_that_looks_like_a_layout_is_to_be_typed(
+    place: str, make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    make(tmp_path)
+
+    assert refused(tmp_path).fix == f"Type: alexrepro prepare {tmp_path / place}"
+
+
+def test_several_folders_that_look_like_layouts_are_named(tmp_path: Path) -> None:
+    for name in "abcd":
+        tree(tmp_path / name / "train")
+
+    assert f"4 folders in it are: {tmp_path / 'a'} (folders), " in refused(tmp_path).what
+
+
+SOUND = {"c.tar.gz": b"\x1f\x8b", "c.tgz": b"\x1f\x8b", "c.tar.xz": b"\xfd7zXZ\0", "c.zip": b"PK\x03\x04",
+         "c.7z": b"7z\xbc\xaf\x27\x1c", "c.rar": b"Rar!\x1a\x07\x01", "c.tar.zst": b"\x28\xb5\x2f\xfd",
+         "c.tar": member("a", b"x") + END_OF_TAR}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_an_archive_is_to_be_unpacked_unless_it_is_damaged(name: str, tmp_path: Path) -> None:
+    touch(tmp_path, name, content=SOUND[name])
+    refusal = refused(tmp_path)
+    assert (refusal.exit_code, refusal.fix.endswith(f"&& alexrepro prepare {tmp_path}")) == (Exit.MISSING_INPUT, True)
+
+    touch(tmp_path, name, content=b"damaged")
+    assert "is damaged" in refused(tmp_path).what
+
+
+def missing(path: str, *, at: Path) -> Refusal:
+    before = Path.cwd()
+    os.chdir(at)
+    try:
+        return refused(Path(path))
+    finally:
+        os.chdir(before)
+
+
+@pytest.mark.parametrize(
+    ("path", "what", "fix"),
+    [
+        ("s3://bucket/a", "s3://bucket/a is a URL", "aws s3 sync s3://bucket/a FOLDER"),
+        ("hf://datasets/a/b", "is a URL", "hf download a/b --repo-type dataset --local-dir b"),
+        ("x" * 300, "is not there", "Check the name"),
+        ("https://x.org/a.tar", "https://x.org/a.tar is a URL", "wget -r https://x.org/a.tar"),
+        ("imagnet", "imagnet is not there", "alexrepro prepare ImageNet"),
+        ("ImageNet/trayn", "ImageNet/trayn is not there", "alexrepro prepare ImageNet/train"),
+        ("CIFAR-10", "CIFAR-10 is not there", "alexrepro prepare cifar10"),
+        ("ILSVRC/imagenet-1k", "is not there", "hf download ILSVRC/imagenet-1k --repo-type dataset"),
+        ("gone", "gone is a link to nowhere", "link anew"),
+    ],
+)
+def test_a_path_that_is_not_there_is_answered(path: str, what: str, fix: str, tmp_path: Path) -> None:
+    touch(tmp_path, "ImageNet/train/a/1.jpg")
+    (tmp_path / "gone").symlink_to("nowhere")
+
+    refusal = missing(path, at=tmp_path)
+
+    assert what in refusal.what
+    assert fix in refusal.fix
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("ILSVRC2012_img_train.tar", "Name its folder: alexrepro prepare {}"),
+        ("train-0.parquet", "Name its folder: alexrepro prepare {}"),
+        ("photo.jpg", "Name the folder of the class folders: alexrepro prepare {}"),
+    ],
+)
+def test_a_file_is_answered_with_its_folder(name: str, fix: str, tmp_path: Path) -> None:
+    touch(tmp_path, name)
+
+    assert refused(tmp_path / name).fix == fix.format(tmp_path)
+
+
+OTHERS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "nothing": (lambda _: None, "is empty"),
+    "hidden files": (lambda top: touch(top, ".DS_Store"), "holds only 1 hidden files"),
+    "tables": (lambda top: touch(top, "a/x.csv", "b.txt"), "it holds 1 folder (a) and 1 file (1 .txt)"),
+    "numbered tars": (lambda top: touch(top, "000000.tar", "000001.tar"), "do not say which split they are"),
+    "photos of no class": (lambda top: touch(top, "IMG_1.jpg"), "such as IMG_1.jpg, name no class"),
+    "a store": (lambda top: touch(top, "manifest.json", "shard-00000.arrow"), "is a store that `alexrepro prepare`"),
+    "arrays": (lambda top: touch(top, "train.npz"), "of the kind NumPy array, which is not read"),
+    "CIFAR-100": (lambda top: touch(top, "train", "test", "meta"), "looks like CIFAR-100"),
+    "an archive in parts": (lambda top: touch(top, "x.7z.001", "x.7z.002"), "holds x.7z in 2 parts"),
+    "a link to itself": (lambda top: (top / "loop").symlink_to("loop"), "Nothing in"),
+    "a link around": (lambda top: (touch(top, "a/x.csv"), (top / "a/up").symlink_to(top)), "Nothing in"),
+}
+
+
+@pytest.mark.parametrize(("make", "what"), OTHERS.values(), ids=OTHERS)
+def test_whatever_else_is_there_is_said(make: Callable[[Path], object], what: str, tmp_path: Path) -> None:
+    make(tmp_path)
+
+    assert what in refused(tmp_path).what
+
+
+def test_another_layout_than_the_named_one_is_said(tmp_path: Path) -> None:
+    tree(tmp_path)
+
+    assert "is not in the layout cifar10, but looks like folders" in refused(tmp_path, layout="cifar10").what
+
+
+def test_a_large_tree_is_walked_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seen, "MOST_FOLDERS", 10)
+    for number in range(40):
+        touch(tmp_path, f"{number}/{number}/x.csv")
+
+    assert len(seen.walk(tmp_path)) == 10
+    assert "40 folders (0, 1, 10, 11, ...)" in refused(tmp_path).what
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
+def test_a_folder_that_may_not_be_listed_is_named(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a/1.jpg")
+    (tmp_path / "in").chmod(0)
+    try:
+        assert refused(tmp_path / "in").exit_code is Exit.NO_PERMISSION
+    finally:
+        (tmp_path / "in").chmod(0o700)
+        shutil.rmtree(tmp_path / "in")

@@ -1,0 +1,256 @@
+"""Imagenette, Imagewoof, Tiny-ImageNet-200 and CIFAR-10 from real pictures, in every layout in which they come."""
+
+import csv
+import hashlib
+import io
+import pickle
+import struct
+import tarfile
+from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from torchvision.datasets import CIFAR10
+
+from alexrepro.data.store.prepare import prepare
+from alexrepro.data.store.store import Store
+from alexrepro.errors import Refusal
+
+from .. import layouts
+from ..layouts import PICTURES, WNIDS, Pictures, by_class, in_name_order
+from . import parquets
+
+pytestmark = pytest.mark.shared
+
+BATCH = 2  # pictures in a batch file of CIFAR-10
+
+
+@pytest.fixture(scope="module")
+def photos(shared_data: Path) -> list[bytes]:
+    return [photo.read_bytes() for photo in sorted((shared_data / "photos").iterdir())[:PICTURES]]
+
+
+@pytest.fixture(scope="module")
+def small(photos: list[bytes]) -> Pictures:
+    """Pictures of 64×64, as Tiny-ImageNet-200 has them."""
+    return layouts.deal(saved(opened(photo).resize((64, 64)), "JPEG") for photo in photos)
+
+
+@pytest.fixture(scope="module")
+def expected(small: Pictures, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Store]:
+    root = tmp_path_factory.mktemp("folders")
+    layouts.class_folders(root, small)
+    return prepare(root, out=tmp_path_factory.mktemp("expected"), processes=1)
+
+
+def opened(data: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(data)) as image:
+        return image.convert("RGB")
+
+
+def saved(image: Image.Image, kind: str) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, quality=95)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("name", ["imagenette2-160", "imagewoof2-160"])
+def test_photos_of_short_side_160_are_enlarged_as_pillow_enlarges_them(
+    name: str, photos: list[bytes], tmp_path: Path
+) -> None:
+    photo = opened(photos[0])
+    scale = 160 / min(photo.size)
+    small = saved(photo.resize((round(photo.width * scale), round(photo.height * scale))), "JPEG")
+    layouts.class_folders(tmp_path / name, layouts.deal([small] * PICTURES))
+    with (tmp_path / name / f"noisy_{name.partition('2')[0]}.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("path", "noisy_labels_0"), (f"train/{WNIDS[0]}/{WNIDS[0]}_7.JPEG", WNIDS[1])])
+
+    train = prepare(tmp_path / name, out=tmp_path / "stores", processes=1)["train"]
+
+    assert (train.manifest.full_name, train.manifest.classes) == (f"{name}-train", tuple(sorted(WNIDS)))
+    stored = np.empty((256, 256, 3), dtype=np.uint8)
+    train.pixels(0, stored)
+    source = opened(small)
+    scale = 256 / min(source.size)
+    size = (round(source.width * scale), round(source.height * scale))
+    left, top = (size[0] - 256) // 2, (size[1] - 256) // 2
+    enlarged = source.resize(size, Image.Resampling.BICUBIC).crop((left, top, left + 256, top + 256))
+    assert np.abs(stored - np.asarray(enlarged, dtype=np.float64)).mean() < 2  # levels; what JPEG of quality 95 loses
+
+
+def tiny_as_unpacked(root: Path, pictures: Pictures) -> None:
+    tiny_training(root, pictures)
+    layouts.flat(root / "val/images", pictures["val"])
+    layouts.flat(root / "test/images", pictures["test"])
+    with (root / "val/val_annotations.txt").open("w", newline="") as file:
+        rows = [(name, wnid, 0, 0, 63, 63) for name, wnid, _ in in_name_order(pictures["val"])]
+        csv.writer(file, delimiter="\t", lineterminator="\n").writerows(rows)
+
+
+def tiny_with_sorted_val(root: Path, pictures: Pictures) -> None:
+    tiny_training(root, pictures)
+    for wnid, items in pictures["val"].items():
+        for name, data in items:
+            layouts.write(root / "val" / wnid / name, data)
+    layouts.flat(root / "test/images", pictures["test"])
+
+
+def tiny_training(root: Path, pictures: Pictures) -> None:
+    for wnid, items in pictures["train"].items():
+        layouts.write(root / "train" / wnid / f"{wnid}_boxes.txt", b"")
+        for name, data in items:
+            layouts.write(root / "train" / wnid / "images" / name, data)
+    layouts.write(root / "wnids.txt", "\n".join(WNIDS).encode())
+    layouts.write(root / "words.txt", b"n01751748\tsea snake\n")
+
+
+@pytest.mark.parametrize("write", [tiny_as_unpacked, tiny_with_sorted_val])
+def test_tiny_imagenet_200_gives_the_images_and_classes_of_class_folders(
+    write: Callable[[Path, Pictures], None], small: Pictures, expected: dict[str, Store], tmp_path: Path
+) -> None:
+    write(tmp_path / "source", small)
+
+    found = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
+
+    assert by_class(found["train"]) == by_class(expected["train"])
+    assert by_class(found["val"]) == by_class(expected["val"])
+    assert not found["test"].manifest.labelled
+    assert found["train"].manifest.class_names[0] == "sea snake"
+
+
+def test_tiny_imagenet_in_parquet_gives_the_images_and_classes_of_class_folders(
+    small: Pictures, expected: dict[str, Store], tmp_path: Path
+) -> None:
+    parquets.tiny_imagenet(tmp_path / "source", small)
+
+    found = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
+
+    assert {split: by_class(store) for split, store in found.items()} == {
+        split: by_class(store) for split, store in expected.items()
+    }
+
+
+def test_validation_photos_without_their_annotations_are_refused(small: Pictures, tmp_path: Path) -> None:
+    tiny_as_unpacked(tmp_path / "source", small)
+    (tmp_path / "source/val/val_annotations.txt").unlink()
+
+    with pytest.raises(Refusal, match=r"no val_annotations\.txt"):
+        prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
+
+
+CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+@pytest.fixture(scope="module")
+def cifar(shared_data: Path) -> dict[str, list[tuple[bytes, int]]]:
+    """Real pictures of CIFAR-10 as PNG with their labels, one of each class in each split."""
+    table = pd.read_parquet(shared_data / "cifar10/test-00000-of-00001.parquet")
+    rows = [table[table["label"] == label].iloc[:2] for label in range(len(CIFAR_CLASSES))]
+    both = [[(found["img"].iloc[place]["bytes"], label) for label, found in enumerate(rows)] for place in range(2)]
+    return dict(zip(("train", "test"), both, strict=True))
+
+
+def cifar_folders(root: Path, cifar: dict[str, list[tuple[bytes, int]]]) -> None:
+    for split, rows in cifar.items():
+        for number, (data, label) in enumerate(rows):
+            layouts.write(root / split / CIFAR_CLASSES[label] / f"{number:04d}.png", data)
+
+
+class Python2(pickle._Pickler):
+    """Writes text and bytes as the one kind of string that Python 2 had, as in the batches of 2009."""
+
+    def save_string(self, text: str | bytes) -> None:
+        data = text.encode("latin1") if isinstance(text, str) else text
+        self.write(pickle.BINSTRING + struct.pack("<i", len(data)) + data)
+        self.memoize(text)
+
+    dispatch: ClassVar = {**pickle._Pickler.dispatch, str: save_string, bytes: save_string}
+
+
+def as_python_2_pickled(value: object) -> bytes:
+    stream = io.BytesIO()
+    Python2(stream, protocol=2).dump(value)
+    return stream.getvalue().replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")  # its name before 2024
+
+
+def cifar_batches(root: Path, cifar: dict[str, list[tuple[bytes, int]]]) -> None:
+    parts = {f"data_batch_{n + 1}": cifar["train"][n * BATCH : (n + 1) * BATCH] for n in range(5)}
+    for name, rows in {**parts, "test_batch": cifar["test"]}.items():
+        data = np.stack([np.asarray(opened(picture)).transpose(2, 0, 1).ravel() for picture, _ in rows])
+        batch = {"batch_label": name, "data": data, "labels": [label for _, label in rows]}
+        layouts.write(root / "cifar-10-batches-py" / name, as_python_2_pickled(batch))
+    meta = {"label_names": list(CIFAR_CLASSES), "num_vis": 3072}
+    layouts.write(root / "cifar-10-batches-py/batches.meta", as_python_2_pickled(meta))
+
+
+def cifar_parquet(root: Path, cifar: dict[str, list[tuple[bytes, int]]]) -> None:
+    for split, rows in cifar.items():
+        examples = [parquets.Example(None, data, label) for data, label in rows]
+        parquets.to_parquet(root / "plain_text", split, examples, names=CIFAR_CLASSES, column="img")
+
+
+@pytest.mark.parametrize("write", [cifar_batches, cifar_parquet])
+def test_cifar_10_gives_the_images_and_classes_of_class_folders(
+    write: Callable[..., None], cifar: dict[str, list[tuple[bytes, int]]], tmp_path: Path
+) -> None:
+    write(tmp_path / "source", cifar)
+    cifar_folders(tmp_path / "folders", cifar)
+
+    found = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
+    expected = prepare(tmp_path / "folders", out=tmp_path / "stores", processes=1)
+
+    assert {split: layouts.by_label(store) for split, store in found.items()} == {
+        split: layouts.by_label(store) for split, store in expected.items()
+    }
+    assert found["test"].manifest.classes == expected["test"].manifest.classes == CIFAR_CLASSES
+
+
+@pytest.fixture
+def published(
+    cifar: dict[str, list[tuple[bytes, int]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], None]:
+    """Puts an archive of a small CIFAR-10 where torchvision fetches it from, under the MD5 of this content."""
+    cifar_batches(tmp_path / "site", cifar)
+    archive = tmp_path / "site/cifar-10-python.tar.gz"
+    with tarfile.open(archive, "w:gz") as packed:
+        packed.add(tmp_path / "site" / CIFAR10.base_folder, arcname=CIFAR10.base_folder)
+
+    def md5(name: str) -> str:
+        return hashlib.md5((tmp_path / "site" / CIFAR10.base_folder / name).read_bytes()).hexdigest()
+
+    def publish(site: str) -> None:
+        monkeypatch.setattr(CIFAR10, "url", f"{site}/{archive.name}")
+        monkeypatch.setattr(CIFAR10, "tgz_md5", hashlib.md5(archive.read_bytes()).hexdigest())
+        monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": md5("batches.meta")})
+        for files in ("train_list", "test_list"):
+            monkeypatch.setattr(CIFAR10, files, [[name, md5(name)] for name, _ in getattr(CIFAR10, files)])
+
+    return publish
+
+
+def test_cifar_10_is_fetched_where_there_is_a_network(published: Callable[[str], None], tmp_path: Path) -> None:
+    pages = partial(SimpleHTTPRequestHandler, directory=tmp_path / "site")
+    with ThreadingHTTPServer(("127.0.0.1", 0), pages) as site:
+        Thread(target=site.serve_forever, daemon=True).start()
+        published(f"http://127.0.0.1:{site.server_port}")
+        found = prepare("cifar10", out=tmp_path / "stores", processes=1)
+        site.shutdown()
+
+    assert {split: len(store) for split, store in found.items()} == {"train": 10, "test": 10}
+    assert prepare("cifar10", out=tmp_path / "stores", processes=1).keys() == found.keys()  # without fetching it again
+
+
+def test_without_a_network_it_is_said_where_cifar_10_lies(published: Callable[[str], None], tmp_path: Path) -> None:
+    published((tmp_path / "gone").as_uri())
+
+    with pytest.raises(Refusal, match="CIFAR-10 cannot be fetched") as refused:
+        prepare("cifar10", out=tmp_path / "stores", processes=1)
+
+    assert "gone/cifar-10-python.tar.gz elsewhere" in refused.value.fix

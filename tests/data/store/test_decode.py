@@ -1,0 +1,196 @@
+import gzip
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, features
+from PIL.JpegImagePlugin import get_sampling
+
+from alexrepro.data.store.decode import decode, decode_square, encode
+from alexrepro.data.store.resize import square
+from alexrepro.errors import Unreadable
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, which JPEG and Pillow use for grey
+READABLE = {
+    "rgb": None, "s444": None, "progressive": None, "exif0": None, "exif6": None, "extraneous_before_eoi": None,
+    "bad_exif": "broken EXIF", "trailing": "bytes after the end", "gz": "gzip-wrapped JPEG",
+    "cmyk_adobe_inverted": "CMYK JPEG", "cmyk_noadobe": "CMYK JPEG",
+    "png_named": "PNG", "png_rgba_named": "PNG, alpha dropped",
+}  # fmt: skip
+UNREADABLE = {
+    "corrupt_entropy": "corrupt JPEG", "empty": "empty file", "html": "HTML", "trunc_half": "truncated JPEG",
+    "trunc_header": "corrupt JPEG", "trunc_noEOI": "truncated JPEG",
+}  # fmt: skip
+NEEDS_WEBP = pytest.mark.skipif(not features.check("webp"), reason="this Pillow was built without WebP")
+
+
+def file(shared_data: Path, name: str) -> bytes:
+    return (shared_data / "defects" / f"{name}.JPEG").read_bytes()
+
+
+def truth(shared_data: Path) -> NDArray[np.float64]:
+    with Image.open(shared_data / "defects" / "truth.png") as image:
+        return np.asarray(image.convert("RGB"), dtype=np.float64)
+
+
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def noise(height: int, width: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("name", "oddity"), [*READABLE.items(), pytest.param("webp_named", "WEBP", marks=NEEDS_WEBP)])
+def test_odd_files_are_decoded_to_the_true_pixels(shared_data: Path, name: str, oddity: str | None) -> None:
+    found = decode(file(shared_data, name))
+
+    assert found.oddity == oddity
+    assert (
+        np.abs(found.pixels - truth(shared_data)).mean() <= 2.0
+    )  # loss of the files' own JPEG: 1.0 to 1.9 grey levels
+
+
+@pytest.mark.shared
+def test_grey_files_are_ordinary(shared_data: Path) -> None:
+    found = decode(file(shared_data, "grey"))
+
+    assert found.oddity is None
+    luma = (truth(shared_data) @ LUMA)[..., None]
+    assert np.abs(found.pixels - luma).mean() <= 2.0  # loss of the file's own JPEG: 1.0 grey level
+
+
+@pytest.mark.shared
+def test_a_gif_has_the_colors_of_its_palette(shared_data: Path) -> None:
+    found = decode(file(shared_data, "gif_named"))
+
+    assert found.oddity == "GIF"
+    assert np.abs(found.pixels - truth(shared_data)).mean() <= 20.0  # 256 dithered colors are 16 grey levels off
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("name", "reason"), UNREADABLE.items())
+def test_broken_files_are_refused_with_the_reason(shared_data: Path, name: str, reason: str) -> None:
+    data = file(shared_data, name)
+
+    with pytest.raises(Unreadable, match=reason):
+        decode(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (saved(Image.new("I;16", (8, 8)), "PNG"), "16 bits"),
+        (
+            saved(Image.new("RGB", (8, 8)), "GIF", save_all=True, append_images=[Image.new("RGB", (8, 8), "red")]),
+            "animated",
+        ),
+        (saved(Image.new("1", (20_000, 5_001)), "PNG"), "14,000,000"),
+        (gzip.compress(bytes(65 * 2**20)), "more than 64 MiB"),
+        (gzip.compress(gzip.compress(b"x")), "gzip within gzip"),
+    ],
+    ids=["16-bit", "animated", "too large", "gzip bomb", "gzip twice"],
+)
+def test_what_would_cost_memory_or_bits_is_refused(data: bytes, reason: str) -> None:
+    with pytest.raises(Unreadable, match=reason):
+        decode(data)
+
+
+def test_a_file_that_pillow_does_not_recognize_is_refused_in_the_same_words_every_time() -> None:
+    with pytest.raises(Unreadable, match=r"^corrupt PNG: Pillow does not recognize it$"):
+        decode(b"\x89PNG\r\n\x1a\n" + bytes(64))
+
+
+def test_the_square_lies_in_memory_as_the_encoder_needs_it() -> None:
+    assert square(noise(300, 400)).flags.c_contiguous
+
+
+@pytest.mark.parametrize("size", [(300, 400), (400, 300), (256, 300), (64, 64), (75, 56), (3, 1), (1, 4000)])
+def test_the_square_is_the_middle_of_the_resized_image(size: tuple[int, int]) -> None:
+    assert square(noise(*size)).shape == (256, 256, 3)
+
+
+def test_an_odd_margin_is_rounded_down() -> None:
+    pixels = noise(256, 301)
+    upright = pixels.swapaxes(0, 1).copy()
+
+    np.testing.assert_array_equal(square(pixels), pixels[:, 22:278])  # (301 - 256) // 2 = 22
+    np.testing.assert_array_equal(square(upright), upright[22:278])
+
+
+def test_a_stored_size_is_copied() -> None:
+    pixels = noise(256, 256)
+    copy = square(pixels)
+
+    np.testing.assert_array_equal(copy, pixels)
+    assert not np.shares_memory(copy, pixels)
+
+
+@pytest.mark.parametrize(("side_px", "pillow"), [(400, Image.Resampling.BILINEAR), (100, Image.Resampling.BICUBIC)])
+def test_shrinking_is_bilinear_and_enlarging_bicubic(side_px: int, pillow: Image.Resampling) -> None:
+    pixels = noise(side_px, side_px)
+
+    by_pillow = np.asarray(Image.fromarray(pixels).resize((256, 256), pillow), dtype=np.int16)
+    assert (
+        np.abs(square(pixels) - by_pillow).max() <= 2
+    )  # the same filter; each rounds its integer weights once per axis
+
+
+def test_a_stored_jpeg_has_the_tables_of_quality_95_and_halved_chroma() -> None:
+    pixels = noise(256, 256)
+
+    with (
+        Image.open(io.BytesIO(encode(pixels))) as ours,
+        Image.open(io.BytesIO(saved(Image.fromarray(pixels), "JPEG", quality=95))) as theirs,
+    ):
+        assert ours.quantization == theirs.quantization  # type: ignore[attr-defined]
+        assert ours.size == (256, 256)
+        assert get_sampling(ours) == 2  # 4:2:0
+
+
+def test_the_long_side_is_rounded_half_up() -> None:
+    pixels = noise(300, 403)  # 403 · 256 / 300 = 343.9
+
+    by_pillow = Image.fromarray(pixels).resize((344, 256), Image.Resampling.BILINEAR).crop((44, 0, 300, 256))
+
+    assert np.abs(square(pixels) - np.asarray(by_pillow, dtype=np.int16)).max() <= 2  # as above
+
+
+def test_what_is_stored_is_read_back_into_the_given_array() -> None:
+    smooth = square(noise(8, 8))
+    out = np.empty((256, 256, 3), dtype=np.uint8)
+
+    decode_square(encode(smooth), out)
+
+    assert np.abs(out.astype(int) - smooth).mean() < 3.0  # quality 95 with halved chroma
+    np.testing.assert_array_equal(out, decode(encode(smooth)).pixels)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "PPM"])
+def test_tiff_and_ppm_keep_every_pixel(kind: str) -> None:
+    pixels = noise(20, 30)
+
+    found = decode(saved(Image.fromarray(pixels), kind))
+
+    assert (found.oddity, np.array_equal(found.pixels, pixels)) == (kind, True)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (saved(Image.fromarray(noise(4, 4)[..., 0].astype(np.uint16)), "TIFF"), "TIFF of 16 bits"),
+        (saved(Image.fromarray(noise(4, 4)[..., 0].astype(np.float32)), "TIFF"), "TIFF of 32 bits"),
+        (saved(Image.fromarray(noise(4, 4)[..., 0].astype(np.uint16)), "PPM"), "PPM of 16 bits"),
+        (saved(Image.new("L", (4, 4)), "TIFF", save_all=True, append_images=[Image.new("L", (4, 4))]), "one page"),
+        (saved(Image.fromarray(noise(20, 30)), "TIFF")[:200], "corrupt TIFF"),
+    ],
+    ids=["16 bits", "floats", "16 bits of grey", "two pages", "cut"],
+)
+def test_tiff_and_ppm_whose_pixels_would_be_guessed_are_unreadable(data: bytes, reason: str) -> None:
+    with pytest.raises(Unreadable, match=reason):
+        decode(data)

@@ -1,0 +1,173 @@
+import hashlib
+import json
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alexrepro.data.store.prepare import prepare
+from alexrepro.data.store.store import Store, find_stores, newest_store, shard_table, write_shard
+from alexrepro.errors import Refusal
+
+
+def source(folder: Path, *, splits: tuple[str, ...] = ("train", "val")) -> Path:
+    """Two classes of three pictures in each split, whose size makes the stored image a plain copy."""
+    draws = np.random.default_rng(3)
+    for split in splits:
+        for kind in ("a", "b"):
+            for number in range(3):
+                path = folder / split / kind / f"{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(draws.integers(0, 256, (256, 256, 3), dtype=np.uint8)).save(path)
+    return folder
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> Path:
+    prepare(source(tmp_path / "shapes"), out=tmp_path / "stores", encoding="raw", processes=1)
+    return tmp_path / "stores"
+
+
+def picture(store: Store, image: int) -> bytes:
+    out = np.empty((256, 256, 3), dtype=np.uint8)
+    store.pixels(image, out)
+    return out.tobytes()
+
+
+def original(folder: Path, split: str, number: int) -> bytes:
+    with Image.open(folder / "shapes" / split / "ab"[number // 3] / f"{number % 3}.png") as image:
+        return image.tobytes()
+
+
+def test_raw_images_labels_and_names_come_back(stores: Path) -> None:
+    store = newest_store(stores, split="train", dataset="shapes")
+
+    assert [picture(store, k) for k in range(6)] == [original(stores.parent, "train", k) for k in range(6)]
+    assert store.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert store.name(4).endswith("1.png")
+    assert (len(store), store.manifest.classes, store.path.parent) == (6, ("a", "b"), stores)
+
+
+def test_jpeg_images_come_back_into_the_given_array(tmp_path: Path) -> None:
+    store = prepare(source(tmp_path / "shapes"), out=tmp_path / "stores", processes=1)["val"]
+
+    assert len({picture(store, k) for k in range(6)}) == 6
+
+
+def test_a_flipped_bit_in_an_image_is_named(stores: Path) -> None:
+    path = newest_store(stores, split="val").path
+    shard = path / "shard-00000.arrow"
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1  # the images are nearly all of the file
+    shard.write_bytes(bytes(data))
+    store = Store.open(path)
+
+    with pytest.raises(Refusal, match=r"shard-00000\.arrow"):
+        [picture(store, k) for k in range(6)]
+
+
+@pytest.mark.parametrize("file", ["mean.npy", "color_axes.json"])
+def test_a_flipped_bit_in_the_statistics_is_named(stores: Path, file: str) -> None:
+    path = newest_store(stores, split="train").path / file
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    store = Store.open(path.parent)
+
+    with pytest.raises(Refusal, match=file):
+        store.mean_image(), store.color_axes()
+
+
+def test_a_flipped_bit_in_a_label_is_noticed(stores: Path) -> None:
+    store = newest_store(stores, split="train")
+    path = store.path / "shard-00000.arrow"
+    data = path.read_bytes()
+    labels = store.labels.astype("<i8").tobytes()
+    place = data.index(labels)
+    path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+
+    with pytest.raises(Refusal, match="labels"):
+        _ = Store.open(store.path).labels
+
+
+@pytest.mark.parametrize("file", ["manifest.json", "shard-00000.arrow"])
+def test_a_store_that_lacks_a_file_is_refused(stores: Path, file: str) -> None:
+    path = newest_store(stores, split="val").path
+    (path / file).unlink()
+
+    with pytest.raises(Refusal, match=file):
+        Store.open(path)
+
+
+def test_another_format_is_refused(stores: Path) -> None:
+    path = newest_store(stores, split="val").path
+    manifest = (path / "manifest.json").read_text()
+    (path / "manifest.json").write_text(manifest.replace('"format": 2', '"format": 3'))
+
+    with pytest.raises(Refusal, match="has the format 3; this version reads up to 2") as refused:
+        Store.open(path)
+    assert "newer alexrepro" in refused.value.fix
+
+
+def test_a_store_of_the_earlier_format_opens_with_what_it_left_unsaid(stores: Path) -> None:
+    store = newest_store(stores, split="val")
+    fields = json.loads((store.path / "manifest.json").read_text())
+    for name in ("side_px", "square", "checksum"):
+        fields.pop(name)
+    fields["format"] = 1
+    fields["checksum"] = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+    (store.path / "manifest.json").write_text(json.dumps(fields, indent=1) + "\n")
+
+    earlier = Store.open(store.path)
+
+    assert (earlier.manifest.format, earlier.side_px, earlier.manifest.square) == (1, 256, "cropped")
+    assert earlier.manifest.digest == store.manifest.digest
+    (store.path / "manifest.json").write_text(json.dumps({**fields, "images": 10_000}, indent=1) + "\n")
+    with pytest.raises(Refusal, match="does not have its checksum"):
+        Store.open(store.path)
+
+
+def test_only_a_training_store_has_statistics(stores: Path) -> None:
+    assert newest_store(stores, split="train").mean_image().shape == (3, 256, 256)
+    with pytest.raises(Refusal):
+        newest_store(stores, split="val").color_axes()
+
+
+def test_the_newest_fitting_store_is_found(stores: Path) -> None:
+    assert [store.manifest.split for store in find_stores(stores)] == ["val", "train"]
+    with pytest.raises(Refusal, match="shapes-val"):
+        newest_store(stores, split="test")
+    with pytest.raises(Refusal):
+        newest_store(stores / "nowhere")
+
+
+def test_threads_and_processes_read_the_same(stores: Path) -> None:
+    store = newest_store(stores, split="train")
+    alone = [picture(store, k) for k in range(6)]
+    fresh = pickle.loads(pickle.dumps(store))
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(picture, [fresh] * 6, range(6))) == alone
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as processes:
+        assert processes.submit(picture, store, 5).result() == alone[5]
+
+
+def test_what_another_process_is_sent_does_not_grow_with_what_was_read(stores: Path) -> None:
+    store = newest_store(stores, split="train")
+    unread = pickle.dumps(store)
+    picture(store, 0)
+    assert len(store.labels) == len(store)
+
+    assert pickle.dumps(store) == unread
+
+
+def test_a_stored_file_that_is_no_jpeg_is_named(tmp_path: Path) -> None:
+    store = prepare(source(tmp_path / "shapes"), out=tmp_path / "stores", processes=1)["val"]
+    write_shard(shard_table([b"no picture"] * 6, [0] * 6, ["name"] * 6), store.path / "shard-00000.arrow")
+
+    with pytest.raises(Refusal, match=r"shard-00000\.arrow, row 4"):
+        picture(Store.open(store.path), 4)

@@ -1,0 +1,152 @@
+"""What a machine offers is read as it stands there, and judged."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import PIL
+import pytest
+import torch
+
+from alexrepro.diagnostics import system_checks
+from alexrepro.diagnostics.system_checks import (
+    free_memory,
+    gpus,
+    has_code_for,
+    memory,
+    open_files,
+    shared_memory,
+    versions,
+    writable,
+)
+from alexrepro.errors import Exit, Refusal
+
+
+@pytest.mark.parametrize(
+    ("version", "verdict"), [("2.10.0", "wrong"), ("2.11.0", "fine"), ("2.15.0+cpu", "fine"), ("2.16.0", "wrong")]
+)
+def test_a_torch_that_is_not_supported_is_wrong(version: str, verdict: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "__version__", version)
+
+    (found,) = (finding for finding in versions() if finding.what == "torch")
+
+    assert (found.verdict, found.found.startswith(version)) == (verdict, True)
+    assert found.exit_code == (Exit.BAD_CONFIG if verdict == "wrong" else Exit.OK)
+
+
+def test_pillow_simd_is_named_and_fine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PIL, "__version__", "12.1.1.post0")
+
+    (found,) = (finding for finding in versions() if finding.what == "Pillow")
+
+    assert (found.found, found.verdict) == ("pillow-simd 12.1.1.post0 in its place", "fine")
+
+
+@pytest.mark.parametrize(
+    ("capability", "built_for", "runs"),
+    [
+        ((8, 6), ["sm_80"], True),  # a later one of the same generation
+        ((8, 0), ["sm_86"], False),
+        ((9, 0), ["sm_80", "sm_86"], False),
+        ((9, 0), ["sm_80", "compute_80"], True),  # translated by the driver
+        ((10, 0), ["sm_100a"], True),
+        ((12, 0), ["sm_120", "gfx1100"], True),
+    ],
+)
+def test_a_gpu_runs_code_of_its_generation(capability: tuple[int, int], built_for: list[str], runs: bool) -> None:
+    assert has_code_for(*capability, built_for) is runs
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = (
+        SimpleNamespace(name=n, total_memory=m, major=c, minor=0) for n, m, c in (("Old", 8e9, 3), ("New", 80e9, 9))
+    )
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", [old, new].__getitem__)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_80", "sm_90"])
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_gpus_are_named_and_one_that_torch_cannot_use_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = tmp_path / "version"
+    driver.write_text(
+        "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build\nGCC version: 12\n"
+    )
+    monkeypatch.setattr(system_checks, "DRIVER", driver)
+    monkeypatch.setattr(torch.cuda.nccl, "version", lambda: (2, 27, 5))
+
+    old, new, nccl = gpus("auto")
+
+    assert (old.verdict, old.exit_code) == ("wrong", Exit.NO_DEVICE)
+    assert (new.what, new.found) == ("GPU 1", "New, 80.0 GB, compute capability 9.0, driver 580.65.06")
+    assert (nccl.found, nccl.verdict) == ("2.27.5", "fine")
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_several_gpus_without_nccl_are_to_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch._C, "_nccl_version", raising=False)
+
+    *_, nccl = gpus("auto")
+
+    assert (nccl.what, nccl.verdict) == ("NCCL", "look")
+
+
+def test_a_driver_without_a_gpu_for_torch_is_to_be_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(system_checks, "DRIVER", tmp_path / "absent")
+    (none,) = gpus("auto")
+    (tmp_path / "version").write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  470.57.02  2021\n")
+    monkeypatch.setattr(system_checks, "DRIVER", tmp_path / "version")
+    (old,) = gpus("auto")
+
+    assert (none.found, none.verdict) == ("none: the processor trains", "fine")
+    assert ("470.57.02" in old.found, old.verdict) == (True, "look")
+
+
+def test_free_memory_is_the_least_of_system_and_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = tmp_path / "slurm" / "job"
+    (job / "task").mkdir(parents=True)
+    (job / "memory.max").write_text("4000000\n")
+    (job / "memory.current").write_text("3000000\n")
+    (job / "memory.stat").write_text("anon 1\ninactive_file 500000\nactive_file 7\n")
+    (tmp_path / "slurm" / "memory.max").write_text("max\n")
+    (tmp_path / "own").write_text("0::/slurm/job/task\n")
+    (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:    2000 kB\n")
+    for name, path in (("GROUPS", tmp_path), ("OWN_GROUP", tmp_path / "own"), ("MEMORY", tmp_path / "meminfo")):
+        monkeypatch.setattr(system_checks, name, path)
+
+    in_group = free_memory()
+    (job / "memory.max").write_text("max\n")
+
+    assert (in_group, free_memory()) == (1_500_000, 2_048_000)
+
+
+def test_too_little_memory_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system_checks, "free_memory", lambda: 2_000_000_000)
+
+    assert memory(1_900_000_000).verdict == "fine"
+    assert (memory(2_100_000_000).verdict, memory(2_100_000_000).exit_code) == ("wrong", Exit.OUT_OF_MEMORY)
+    assert memory(2_100_000_000).found == "2.0 GB free, about 2.1 GB needed"
+
+
+def test_little_shared_memory_matters_to_several_gpus_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system_checks, "SHARED", tmp_path)
+    monkeypatch.setattr(system_checks, "NCCL_BYTES", 10**18)
+
+    assert [shared_memory(gpus).verdict for gpus in (0, 1, 2)] == ["fine", "fine", "look"]
+
+
+def test_a_limit_on_open_files_is_wrong_where_more_are_needed() -> None:
+    assert open_files(10).verdict == "fine"
+    assert open_files(10**12).verdict == "wrong"
+    assert "ulimit -n 1000000000000" in open_files(10**12).advice
+
+
+def test_a_folder_is_judged_by_the_nearest_one_above_it_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    assert writable(tmp_path / "runs" / "one") == tmp_path
+    with pytest.raises(Refusal, match="is a file") as refused:
+        writable(tmp_path / "file" / "one")
+    assert refused.value.exit_code is Exit.CANNOT_CREATE

@@ -1,0 +1,106 @@
+"""Any grid of processes computes what one does: outputs, gradients and twenty updates, with dropout and color shift."""
+
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from alexrepro.data.store.store import Store
+from alexrepro.device import find_machine
+from alexrepro.distributed.process_group import Cluster, Parallel, connect
+from alexrepro.distributed.rank import Place
+from alexrepro.model.alexnet import build
+from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
+from alexrepro.recipes.recipe import Recipe
+
+from ..ranks import run_ranks
+from ..together import CHANGES, NARROW, Found, updates
+
+GRIDS = [(2, "tower"), (2, "data"), (4, "tower"), pytest.param(3, "data", marks=pytest.mark.long)]
+CASES = {  # recipe, number format, updates; of batches of 13, 13, 13 and 1 image, so that some replicas have none
+    "as-run-2012, float32": (NARROW, torch.float32, 20),
+    "as-run-2012, float64": (NARROW, torch.float64, 20),
+    "as-printed, float64": (AS_PRINTED.but({**CHANGES, "network.fc8.maps": 3}), torch.float64, 4),  # fc8 held whole
+}
+SLOWER = {"training.batch": 13, "training.rate": 1e-4, "training.bias_rate": 1e-4}  # a batch of 128 bears more
+# In float32 a single ReLU or maximum, of millions, that rounding decides otherwise would move a gradient by 1e-3.
+FULL = "as-run-2012 at full width, float64"
+FULL_WIDTH = {FULL: (AS_RUN_2012.but(SLOWER), torch.float64, 20)}  # the 40 images are of two of its thousand classes
+EXACT = 1e-12  # float64; only sums over maps or images go in another order
+OUTPUT, GRADIENT, UPDATE = 1e-6, 1e-5, 1e-3  # float32; what rounding leaves, and what twenty updates make of it
+
+
+def of_one_rank(place: Place, parallel: Parallel, store: Path, names: list[str]) -> dict[str, tuple[str, Found]]:
+    """A digest of all numbers by case, and from the first rank the numbers themselves: they are large."""
+    opened, machine = Store.open(store), find_machine("cpu")
+    told: dict[str, tuple[str, Found]] = {}
+    with connect(place, machine, network=NARROW.network, parallel=parallel) as cluster:
+        for name in names:
+            found = of_case(cluster, opened, name)
+            digest = sha256()
+            for tensor in found.values():
+                digest.update(np.ascontiguousarray(tensor))
+            told[name] = digest.hexdigest(), found if cluster.is_first else {}
+    return told
+
+
+def of_case(cluster: Cluster, store: Store, name: str) -> Found:
+    recipe, dtype, count = (CASES | FULL_WIDTH)[name]
+    return updates(cluster, recipe, store, dtype=dtype, count=count)
+
+
+@cache
+def alone(store: Path, name: str) -> Found:
+    return of_case(Cluster(), Store.open(store), name)
+
+
+def distances(found: Found, expected: Found, recipe: Recipe) -> dict[str, float]:
+    """The largest relative distance, in the root of summed squares, of each kind of tensor; of weights, to the way."""
+    first = build(recipe.network, seed=1).named_kernels()
+    kinds: dict[str, float] = dict.fromkeys(("output", "gradient", "velocity", "loss", "update"), 0.0)
+    for name, wanted in expected.items():
+        kind = {"logits": "output", "losses": "loss"}.get(name) or (name.split()[0] if " of " in name else "update")
+        way = wanted - first[name].detach().numpy() if kind == "update" else wanted
+        apart = float(np.linalg.norm(found[name].astype(np.float64) - wanted) / np.linalg.norm(way))
+        kinds[kind] = max(kinds[kind], apart if np.isfinite(apart) else np.inf)
+    return kinds
+
+
+def check(ranks: list[dict[str, tuple[str, Found]]], store: Path, name: str) -> None:
+    recipe, dtype, _ = (CASES | FULL_WIDTH)[name]
+    expected = alone(store, name)
+    limits: dict[str, Any] = dict.fromkeys(("output", "gradient", "velocity", "loss", "update"), EXACT)
+    if dtype == torch.float32:
+        limits = {"output": OUTPUT, "gradient": GRADIENT, "velocity": UPDATE, "loss": GRADIENT, "update": UPDATE}
+    found = distances(ranks[0][name][1], expected, recipe)
+    print(f"{len(ranks)} ranks, {name}:", *(f"{kind} {apart:.1e}" for kind, apart in found.items()))
+    assert {kind: apart for kind, apart in found.items() if apart > limits[kind]} == {}
+    assert {rank[name][0] for rank in ranks} == {ranks[0][name][0]}  # every rank ends with the same bits
+    assert expected["losses"][-1] != pytest.approx(expected["losses"][0], rel=1e-3)  # something was learned
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "parallel"), GRIDS)
+def test_any_grid_of_processes_makes_the_updates_of_one(
+    stores: dict[str, Store], size: int, parallel: Parallel
+) -> None:
+    store = stores["train"].path
+
+    ranks = run_ranks(of_one_rank, size, parallel, store, list(CASES))
+
+    for name in CASES:
+        check(ranks, store, name)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("size", "parallel"), [(2, "tower"), (2, "data")])  # more would take over 10 GB of memory
+def test_any_grid_makes_the_updates_of_one_at_full_width(
+    stores: dict[str, Store], size: int, parallel: Parallel
+) -> None:
+    ranks = run_ranks(of_one_rank, size, parallel, stores["train"].path, [FULL])
+
+    check(ranks, stores["train"].path, FULL)

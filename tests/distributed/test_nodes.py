@@ -1,0 +1,190 @@
+"""Several hosts, here on one: two agents of torchrun, or the tasks of a SLURM step, train what one process trains."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from alexrepro import __version__
+from alexrepro.cli import app
+from alexrepro.data.store.store import Store
+from alexrepro.device import find_machine
+from alexrepro.distributed.rank import FIRST_PORT, PORTS, Place
+from alexrepro.recipes.recipe import Recipe
+from alexrepro.runs.run import Run, find_runs
+from alexrepro.training import state
+from alexrepro.training import train as training
+
+from ..ranks import run_ranks
+
+PATIENCE_SECONDS = 120.0  # for four processes to load torch on a busy machine
+LAST_DIGITS = 2e-6  # metrics.csv has six of them, and towers add in another order
+Ended = list[tuple[int, str]]  # exit code and what was said, by host
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        return int(found.getsockname()[1])
+
+
+def run_together(
+    commands: list[list[str]], environments: list[dict[str, str]], folder: Path,
+    meanwhile: Callable[[list[subprocess.Popen[str]]], None] = lambda processes: None,
+) -> Ended:  # fmt: skip
+    """The ends of commands that run at the same time in one folder."""
+    with ExitStack() as running:
+        started = [
+            subprocess.Popen(command, cwd=folder, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True)
+            for command, environment in zip(commands, environments, strict=True)
+        ]
+        for process in started:
+            running.callback(process.communicate)
+            running.callback(process.kill)
+        meanwhile(started)
+        said = [process.communicate(timeout=PATIENCE_SECONDS)[1] for process in started]
+        return [(process.returncode, text) for process, text in zip(started, said, strict=True)]
+
+
+@pytest.fixture
+def arguments(stores: dict[str, Store], recipe: Recipe, tmp_path: Path) -> list[str]:
+    (tmp_path / "toy.toml").write_text(recipe.to_toml())
+    store = str(stores["train"].path)
+    return ["train", "toy.toml", "--store", store, "--device", "cpu", "--no-compile"]
+
+
+@pytest.fixture(scope="module")
+def alone(stores: dict[str, Store], recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("alone")
+    machine = find_machine("cpu")
+    return training.train(recipe, store=stores["train"], validation=stores["val"], runs=folder, seed=0, machine=machine)
+
+
+def agents(arguments: list[str], *, ranks_a_host: int) -> list[list[str]]:
+    """Two agents of torchrun, as they would be started on two hosts."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--rdzv-backend", "c10d"]
+    meeting = ["--rdzv-endpoint", f"localhost:{free_port()}", "--rdzv-id", "7", "--local-addr", "localhost"]
+    return [[*torchrun, *meeting, "--nproc-per-node", str(ranks_a_host), "-m", "alexrepro", *arguments]] * 2
+
+
+def losses(run: Run) -> list[float]:
+    return [float(row["loss"]) for row in run.metrics]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks_a_host", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_two_agents_of_torchrun_train_what_one_process_trains(
+    arguments: list[str], alone: Run, tmp_path: Path, ranks_a_host: int
+) -> None:
+    commands = agents([*arguments, "--parallel", "tower"], ranks_a_host=ranks_a_host)
+
+    ended = run_together(commands, [{}, {}], tmp_path)
+
+    (run,) = find_runs(tmp_path / "runs")
+    assert [code for code, _ in ended] == [0, 0], ended
+    assert losses(run) == pytest.approx(losses(alone), abs=LAST_DIGITS)
+    print(losses(run), losses(alone), sep="\n")
+    assert run.environment["machine"]["processes"] == 2 * ranks_a_host
+    assert run.environment["machine"]["sharing_towers"] == 2
+    said = "".join(text for _, text in ended)
+    assert said.count("Training toy on") == 1
+
+
+def slurm(rank: int, *, size: int, port: int) -> dict[str, str]:
+    """What SLURM tells a task of a step on this host; the ranks meet at a port that follows from the job."""
+    return {
+        "SLURM_JOB_ID": str(port - FIRST_PORT), "SLURM_STEP_NUM_TASKS": str(size), "SLURM_STEP_NUM_NODES": "1",
+        "SLURM_STEP_NODELIST": "localhost", "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank),
+    }  # fmt: skip
+
+
+def job_port() -> int:
+    """A free port of those that follow from jobs."""
+    for port in range(FIRST_PORT, FIRST_PORT + PORTS):
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("localhost", port))
+            return port
+    raise AssertionError("no port is free")
+
+
+def task(place: Place, port: int, folder: Path, commands: list[list[str]], version: str) -> tuple[int, str]:
+    """Exit code and words of the command line in a task of a SLURM step; the version is that of the last rank."""
+    os.environ.update(slurm(place.rank, size=place.size, port=port))
+    os.chdir(folder)
+    sys.argv = ["alexrepro", *commands[place.rank]]
+    if place.rank == place.size - 1:
+        state.__version__ = version
+    said = StringIO()
+    with redirect_stderr(said), redirect_stdout(StringIO()):
+        try:
+            app.main()
+        except SystemExit as end:
+            return int(end.code or 0), said.getvalue()
+    return 0, said.getvalue()
+
+
+@pytest.mark.slow
+def test_the_tasks_of_a_slurm_step_train_what_one_process_trains(
+    arguments: list[str], alone: Run, tmp_path: Path
+) -> None:
+    ended = run_ranks(task, 2, job_port(), tmp_path, [arguments] * 2, __version__)
+
+    (run,) = find_runs(tmp_path / "runs")
+    assert [code for code, _ in ended] == [0, 0], ended
+    assert losses(run) == pytest.approx(losses(alone), abs=LAST_DIGITS)
+    assert run.environment["machine"]["sharing_towers"] == 2
+
+
+DIFFERENCES = {  # options and version of the second rank, and what is said
+    "recipe": (["--set", "training.rate=0.002"], __version__, "the recipe is toy "),
+    "store": (["--store", "val"], __version__, "the store is "),
+    "version": ([], "0.0.0", f"alexrepro is {__version__} on rank 0 and 0.0.0 on rank 1"),
+    "grid": (["--parallel", "data"], __version__, "the grid of replicas by towers is 1 × 2 on rank 0 and 2 × 1 on"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("difference", DIFFERENCES)
+def test_ranks_that_are_not_alike_all_end_before_the_first_update(
+    stores: dict[str, Store], arguments: list[str], tmp_path: Path, difference: str
+) -> None:
+    other, version, says = DIFFERENCES[difference]
+    options = [str(stores[option].path) if option in stores else option for option in other]
+
+    ended = run_ranks(task, 2, job_port(), tmp_path, [arguments, arguments + options], version)
+
+    assert [code for code, _ in ended] == [78, 78]
+    assert f"The ranks differ: {says}" in ended[0][1]
+    assert "Start every rank with the same program" in ended[0][1]
+    assert ended[1][1] == ""
+    assert [path for name in ("metrics.csv", "step-*", "environment.json") for path in tmp_path.rglob(name)] == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("attempt", range(5))
+def test_a_signal_to_one_task_ends_all_with_the_code_to_be_requeued(
+    recipe: Recipe, arguments: list[str], tmp_path: Path, attempt: int
+) -> None:
+    (tmp_path / "toy.toml").write_text(recipe.but({"training.epochs": 100_000}).to_toml())
+    port = job_port()
+
+    def stop(processes: list[subprocess.Popen[str]]) -> None:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not list(tmp_path.glob("runs/*/*/checkpoints/step-*")) and time.monotonic() < until:
+            time.sleep(0.1)
+        processes[1].send_signal(signal.SIGTERM)
+
+    program = [sys.executable, "-m", "alexrepro", *arguments]
+    ended = run_together([program] * 2, [slurm(rank, size=2, port=port) for rank in (0, 1)], tmp_path, meanwhile=stop)
+
+    assert [code for code, _ in ended] == [75, 75], ended
+    assert "Stopped by SIGTERM" in ended[0][1]
+    assert ended[1][1] == ""  # not even that the first rank, which holds the store where all met, is gone

@@ -1,0 +1,149 @@
+"""Testing on any number of ranks, in batches of any size: every image once, and the same whole numbers."""
+
+import os
+import threading
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from alexrepro.data.loading.crops import Pixels
+from alexrepro.data.loading.loader import part
+from alexrepro.data.store.manifest import Manifest, Shard, sha256_of
+from alexrepro.data.store.store import Store, shard_table, write_shard
+from alexrepro.device import find_machine
+from alexrepro.distributed.process_group import Cluster, Parallel, connect
+from alexrepro.distributed.rank import Place
+from alexrepro.evaluation import inference
+from alexrepro.evaluation.evaluate import count
+from alexrepro.evaluation.inference import Candidate, tested_batches
+from alexrepro.evaluation.metrics import Counts
+from alexrepro.files import sha256_of_file
+from alexrepro.model.alexnet import AlexNet, build
+from alexrepro.paper.network import Network, Stage
+from alexrepro.recipes.recipe import Recipe
+
+from ..ranks import run_ranks
+
+SIDE_PX, CLASSES = 6, 12  # so small that 50,000 images are tested in a second
+GRIDS: list[tuple[int, Parallel]] = [(1, "data"), (2, "data"), (3, "data"), (4, "data"), (4, "tower")]
+REPLICAS = [(ranks, parallel) for ranks, parallel in GRIDS if parallel == "data"]
+STAGES = (Stage("fc1", kind="full", maps=CLASSES, reads="both", weight_std=0.01, order=()),)
+RECIPE = Recipe(name="seer", network=Network(stages=STAGES)).but({"network.input_px": SIDE_PX})
+Tried = tuple[tuple[int, int], list[int], Counts]
+
+
+def noise_store(folder: Path, images: int) -> Store:
+    """A labelled store of so many small squares of noise."""
+    generator = np.random.default_rng(images)
+    pixels = generator.integers(0, 256, (images, SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
+    labels = generator.integers(0, CLASSES, images)
+    folder.mkdir()
+    write_shard(
+        shard_table([square.tobytes() for square in pixels], labels.tolist(), [f"{i}" for i in range(images)]),
+        folder / "shard-00000.arrow",
+    )
+    names = tuple(f"class {number}" for number in range(CLASSES))
+    shard = Shard("shard-00000.arrow", images, sha256_of_file(folder / "shard-00000.arrow"))
+    manifest = Manifest(
+        "noise", "val", images, names, names, None, True, "raw", "none", "drawn", "drawn", {}, (shard,), (),
+        sha256_of(labels.astype("<i8").tobytes()), {}, SIDE_PX,
+    )  # fmt: skip
+    (folder / "manifest.json").write_text(manifest.text())
+    return Store.open(folder)
+
+
+@cache
+def seer() -> tuple[AlexNet, Pixels]:
+    return build(RECIPE.network, seed=0), Pixels(torch.full((3, SIDE_PX, SIDE_PX), 128.0), torch.ones(3), torch.eye(3))
+
+
+def tried(cluster: Cluster, store: Store, batch: int) -> Tried:
+    """Which replica this rank belongs to, the rows that it tested in batches of so many, and what all ranks count."""
+    inference.BATCH, before = batch, inference.BATCH
+    machine, (whole, pixels) = find_machine("cpu"), seer()
+    model = whole.held_by(cluster.wire)
+    try:
+        batches = tested_batches(
+            [Candidate(model, RECIPE, pixels)], store, views=("centre",), machine=machine, title="", share=cluster.share
+        )
+        rows = [int(row) for tested in batches for row in tested.batch.images]
+        found = count(
+            model, store, recipe=RECIPE, pixels=pixels, views="centre", machine=machine, title="", cluster=cluster
+        )
+    finally:
+        inference.BATCH = before
+    found = replace(found, loss_sum=round(found.loss_sum, 3))  # the one sum that is not of whole numbers
+    return cluster.share, rows, found
+
+
+def tried_by_one_rank(place: Place, parallel: Parallel, work: list[tuple[Path, int]]) -> list[Tried]:
+    with connect(place, find_machine("cpu"), network=RECIPE.network, parallel=parallel) as cluster:
+        return [tried(cluster, Store.open(store), batch) for store, batch in work]
+
+
+def check(stores: list[Store], batches: list[int], ranks: int, parallel: Parallel) -> None:
+    work = [(store.path, batch) for store in stores for batch in batches]
+    asked = (parallel, work)
+
+    found = run_ranks(tried_by_one_rank, ranks, *asked) if ranks > 1 else [tried_by_one_rank(Place(), *asked)]
+
+    expected = {store.path: tried(Cluster(), store, len(store))[2] for store in stores}
+    for number, (path, batch) in enumerate(work):
+        rows = dict(rank[number][:2] for rank in found)  # by replica
+        assert sorted(row for each in rows.values() for row in each) == list(range(expected[path].images)), (
+            path,
+            batch,
+        )
+        assert {rank[number][2] for rank in found} == {expected[path]}, (path, batch)
+    for counts in expected.values():
+        assert counts.images < 300 or 0 < counts.top1_correct < counts.top5_correct < counts.images
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("ranks", "parallel"), [g if g != (4, "data") else pytest.param(*g, marks=pytest.mark.long) for g in GRIDS]
+)
+def test_counts_are_the_same_on_any_grid_of_ranks(tmp_path: Path, ranks: int, parallel: Parallel) -> None:
+    sizes = {1, ranks + 1, 65, 301}
+
+    check([noise_store(tmp_path / f"{size}", size) for size in sizes], [1, 7, 64], ranks, parallel)
+
+
+def feed_threads_of_one_rank(place: Place, store: Path) -> int:
+    """The most threads that feed the validation of a rank on a host of 16 processors."""
+    os.sched_getaffinity = lambda _: set(range(16))
+    inference.BATCH, machine, seen = 1, find_machine("cpu"), [0]
+    with connect(place, machine, network=RECIPE.network, parallel="data") as cluster:
+        count(
+            seer()[0], Store.open(store), recipe=RECIPE, pixels=seer()[1], views="centre", machine=machine, title="",
+            cluster=cluster,
+            after_batch=lambda: seen.append(sum(thread.name.startswith("feed-") for thread in threading.enumerate())),
+        )  # fmt: skip
+    return max(seen)
+
+
+@pytest.mark.slow
+def test_the_ranks_of_a_host_share_its_processors_in_a_validation(tmp_path: Path) -> None:
+    found = run_ranks(feed_threads_of_one_rank, 2, noise_store(tmp_path / "noise", 65).path)
+
+    assert found == [7, 7]  # of the eight processors of each rank, one trains
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("images", [50_000, 49_999])
+@pytest.mark.parametrize(("ranks", "parallel"), REPLICAS)
+def test_a_validation_set_is_counted_exactly(tmp_path: Path, ranks: int, parallel: Parallel, images: int) -> None:
+    check([noise_store(tmp_path / "many", images)], [5, 50, 63, 64], ranks, parallel)
+    check([noise_store(tmp_path / "few", 65 + ranks)], list(range(1, 65)), ranks, parallel)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+def test_shares_of_a_batch_are_all_its_images_once(ranks: int) -> None:
+    for images in range(64 * ranks + 1):  # batches of up to 64 a rank, and what is left for the last one
+        shares = [range(images)[part(images, (rank, ranks))] for rank in range(ranks)]
+        assert [place for share in shares for place in share] == list(range(images))
+        assert max(len(share) for share in shares) == -(-images // ranks)

@@ -1,0 +1,186 @@
+"""Averages over views and networks, by a network whose answers are written into the image."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import ceil
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from alexrepro.data.loading.crops import Pixels
+from alexrepro.data.store.store import Store
+from alexrepro.device import Machine
+from alexrepro.errors import Refusal
+from alexrepro.evaluation.inference import (
+    COMPILED_FROM_VIEWS,
+    Candidate,
+    averages,
+    is_worth_compiling,
+    preprocessing,
+    tested_batches,
+)
+from alexrepro.evaluation.metrics import Answers, answers, joined
+from alexrepro.model.alexnet import build
+from alexrepro.paper.results import Views
+from alexrepro.recipes.as_printed_and_run import TINY
+from alexrepro.recipes.recipe import Recipe
+
+CORNERS = {  # y, x of the pixel that stands first in each view: as it is, then mirrored
+    (0, 0): 10, (0, 32): 20, (16, 16): 30, (32, 0): 40, (32, 32): 50,
+    (0, 223): 60, (0, 255): 70, (16, 239): 80, (32, 223): 90, (32, 255): 100,
+}  # fmt: skip
+
+
+class ReadsTheFirstPixel(nn.Module):
+    """Says that class 1 has the chance of the view's first pixel in 256."""
+
+    def forward(self, views: Tensor) -> Tensor:
+        chance = views[:, 0, 0, 0] / 256
+        return torch.stack([1 - chance, chance], dim=1).log()
+
+
+@pytest.fixture
+def candidate(recipe: Recipe) -> Candidate:
+    pixels = Pixels(torch.zeros(3, 256, 256), torch.zeros(3), torch.zeros(3, 3))
+    return Candidate(ReadsTheFirstPixel(), recipe, pixels)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def image() -> Tensor:
+    found = torch.zeros(1, 3, 256, 256, dtype=torch.uint8)
+    for (y, x), value in CORNERS.items():
+        found[:, :, y, x] = value
+    return found
+
+
+def test_one_pass_averages_ten_views_and_keeps_the_centre(
+    candidate: Candidate, image: Tensor, machine: Machine
+) -> None:
+    found = averages(candidate, image, views=("centre", "ten"), machine=machine)
+
+    assert found["centre"][0].tolist() == pytest.approx([226 / 256, 30 / 256])
+    assert found["ten"][0].tolist() == pytest.approx([201 / 256, 55 / 256])  # the mean of the ten
+
+
+def test_averaged_logits_are_the_geometric_mean_of_the_ten(
+    candidate: Candidate, image: Tensor, machine: Machine
+) -> None:
+    found = averages(candidate, image, views=("ten-logits",), machine=machine)
+
+    chances = torch.tensor(list(CORNERS.values()), dtype=torch.float64) / 256
+    means = torch.stack([1 - chances, chances]).log().mean(1).exp()
+    assert found["ten-logits"][0].tolist() == pytest.approx((means / means.sum()).tolist(), abs=1e-6)
+
+
+def test_the_centre_view_is_bit_for_bit_that_of_its_own_pass(
+    candidate: Candidate, image: Tensor, machine: Machine
+) -> None:
+    both = averages(candidate, image, views=("centre", "ten"), machine=machine)
+    alone = averages(candidate, image, views=("centre",), machine=machine)
+
+    assert list(alone) == ["centre"]
+    assert torch.equal(both["centre"], alone["centre"])
+
+
+def test_classes_that_stand_in_another_order_are_put_in_theirs(
+    candidate: Candidate, image: Tensor, machine: Machine
+) -> None:
+    turned = replace(candidate, order=torch.tensor([1, 0]), weight=0.5)
+
+    found = averages(turned, image, views=("centre",), machine=machine)
+
+    assert found["centre"][0].tolist() == pytest.approx([15 / 256, 113 / 256])
+
+
+def test_outputs_that_are_not_finite_are_refused(candidate: Candidate, image: Tensor, machine: Machine) -> None:
+    broken = replace(candidate, pixels=replace(candidate.pixels, mean_image=torch.full((3, 256, 256), torch.nan)))
+
+    with pytest.raises(Refusal, match="not finite"):
+        averages(broken, image, views=("centre",), machine=machine)
+
+
+def test_batches_show_every_image_once_in_stored_order(
+    candidate: Candidate, stores: dict[str, Store], machine: Machine
+) -> None:
+    batches = tested_batches([candidate], stores["test"], views=("centre",), machine=machine, title="")
+
+    assert [row for tested in batches for row in tested.batch.images.tolist()] == list(range(18))
+
+
+@torch.no_grad()
+def counted(
+    model: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, *, batch: int, machine: Machine
+) -> dict[Views, Answers]:
+    """The answers over both views of images that are shown so many at once."""
+    pixels = Pixels(torch.full((3, 256, 256), 127.5), torch.zeros(3), torch.zeros(3, 3))
+    candidate = Candidate(model, TINY, pixels)
+    parts = [
+        (averages(candidate, some, views=("centre", "ten"), machine=machine), truth)
+        for some, truth in zip(images.split(batch), labels.split(batch), strict=True)
+    ]
+    return {views: joined([answers(found[views], truth) for found, truth in parts]) for views in ("centre", "ten")}
+
+
+@pytest.fixture(scope="module")
+def shown() -> tuple[Tensor, Tensor]:
+    """Squares of noise at several scales, and classes for them."""
+    draws = torch.Generator().manual_seed(0)
+    coarse = torch.rand(20, 3, 16, 16, generator=draws).repeat_interleave(16, 2).repeat_interleave(16, 3)
+    fine = torch.rand(20, 3, 256, 256, generator=draws)
+    return (255 * (0.7 * coarse + 0.3 * fine)).byte(), torch.randint(0, 20, (20,), generator=draws)
+
+
+def assert_same_counts(one: dict[Views, Answers], other: dict[Views, Answers]) -> None:
+    for views, found in one.items():
+        expected = other[views]
+        assert torch.equal(found.ranks, expected.ranks)
+        assert torch.equal(found.guesses, expected.guesses)
+        assert torch.allclose(found.log_chances, expected.log_chances, atol=1e-5)  # float32, sums in another order
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8, 13])
+def test_the_shape_of_a_batch_changes_no_count(shown: tuple[Tensor, Tensor], machine: Machine, batch: int) -> None:
+    model = build(TINY.network, seed=0).to(memory_format=torch.channels_last)
+
+    found = counted(model, *shown, batch=batch, machine=machine)
+
+    assert_same_counts(found, counted(model, *shown, batch=20, machine=machine))
+
+
+@pytest.mark.slow
+def test_compiled_loops_change_no_count(shown: tuple[Tensor, Tensor], machine: Machine) -> None:
+    plain, same = (build(TINY.network, seed=0).to(memory_format=torch.channels_last) for _ in range(2))
+    compiled = Machine(torch.device("cpu"), compiles=True).ready(same)
+
+    found = counted(compiled, *shown, batch=13, machine=machine)
+
+    assert all(module.is_compiled for module in same.modules() if hasattr(module, "is_compiled"))
+    assert_same_counts(found, counted(plain, *shown, batch=20, machine=machine))
+
+
+@pytest.mark.parametrize(("views", "enough"), [("centre", COMPILED_FROM_VIEWS), ("ten", COMPILED_FROM_VIEWS / 10)])
+def test_loops_are_compiled_where_many_views_are_shown(views: Views, enough: float) -> None:
+    assert is_worth_compiling(ceil(enough), views)
+    assert not is_worth_compiling(ceil(enough) - 1, views)
+
+
+def test_the_digest_of_preprocessing_changes_with_each_of_its_parts(
+    candidate: Candidate, stores: dict[str, Store]
+) -> None:
+    def changed(field: str, value: object) -> Candidate:
+        return replace(candidate, recipe=candidate.recipe.but({field: value}))
+
+    brighter = replace(candidate.pixels, mean_image=candidate.pixels.mean_image + 1)
+    digests = [
+        preprocessing([candidate], stores["test"], "ten"),
+        preprocessing([candidate], stores["test"], "centre"),
+        preprocessing([candidate], stores["val"], "ten"),
+        preprocessing([candidate, candidate], stores["test"], "ten"),
+        preprocessing([changed("augmentation.mean", "central")], stores["test"], "ten"),
+        preprocessing([changed("network.input_px", 220)], stores["test"], "ten"),
+        preprocessing([replace(candidate, pixels=brighter)], stores["test"], "ten"),
+    ]
+
+    assert len(set(digests)) == len(digests)
+    assert preprocessing([changed("training.rate", 0.1)], stores["test"], "ten") == digests[0]

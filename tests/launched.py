@@ -1,0 +1,113 @@
+"""A launcher of several ranks in the middle of a training, to be disturbed, and what is seen when all have ended."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from alexrepro.data.store.store import Store
+from alexrepro.recipes.recipe import Recipe
+
+from .children import PATIENCE_SECONDS, wait_until
+
+PATCHING = """
+import importlib.util, os, sys
+
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name != "alexrepro.training.train":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        load = spec.loader.exec_module
+
+        def load_and_patch(module):
+            load(module)
+            patch(module, int(os.environ.get("RANK", "0")))
+
+        spec.loader.exec_module = load_and_patch
+        return spec
+
+
+sys.meta_path.insert(0, Finder())
+
+
+def patch(training, rank):
+"""
+
+
+@dataclass
+class Launched:
+    """A program that trains in a folder and, where it is a launcher, the process ids of its ranks."""
+
+    program: subprocess.Popen[str]
+    folder: Path
+    ranks: list[int]
+    disturbed: float = 0.0  # seconds on the monotonic clock
+
+    def send(self, sent: signal.Signals, *processes: int) -> None:
+        """Send a signal to each of these processes, or to the program."""
+        self.disturbed = time.monotonic()
+        for process in processes or (self.program.pid,):
+            os.kill(process, sent)
+
+    def ends(self) -> tuple[int, str, float]:
+        """Exit code, what was said, and the seconds from the last signal until no process of it was left."""
+        said = self.program.communicate(timeout=PATIENCE_SECONDS)[1]
+        wait_until(lambda: not processes_in(self.folder))
+        return self.program.returncode, said, time.monotonic() - self.disturbed
+
+
+def processes_in(folder: Path) -> list[int]:
+    """The processes that work in a folder, zombies left out; a program's own processes inherit it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if process.joinpath("cwd").readlink() == folder and is_running(int(process.name)):
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+def is_running(process: int) -> bool:
+    """Whether a process is there and not a zombie; one that is stopped is there."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+@contextmanager
+def launched(
+    folder: Path, store: Store, recipe: Recipe, *, processes: int = 2, patch: str = "", begins: bool = True
+) -> Iterator[Launched]:
+    """Ranks that train a recipe in a folder, given back after their first checkpoint if it begins at all.
+
+    patch: the body of a function of the module `training` and the rank, which changes that module in every process.
+    """
+    (folder / "toy.toml").write_text(recipe.to_toml())
+    (folder / "sitecustomize.py").write_text(PATCHING + textwrap.indent(textwrap.dedent(patch) or "pass", "    "))
+    command = [sys.executable, "-m", "alexrepro", "train", "toy.toml", "--store", str(store.path)]
+    command += ["--no-compile", "--device", "cpu", "--processes", str(processes)]
+    program = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+    )  # fmt: skip
+    try:
+        wait_until(lambda: not begins or list(folder.glob("runs/*/*/checkpoints/step-*")))
+        children = Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
+        yield Launched(program, folder, [int(child) for child in children] if processes > 1 else [])
+    finally:
+        for process in processes_in(folder):
+            os.kill(process, signal.SIGKILL)
+        program.wait()
+        if program.stderr is not None:
+            program.stderr.close()

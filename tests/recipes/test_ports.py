@@ -1,0 +1,71 @@
+"""Networks of later years as recipes: their sizes, and that their fields leave the recipes of 2012 as they were."""
+
+from pathlib import Path
+
+import pytest
+
+from alexrepro.errors import Refusal
+from alexrepro.recipes.catalogue import CATALOGUE
+from alexrepro.recipes.ports import CAFFE_2013, CAFFENET_2013, ONE_WEIRD_TRICK
+from alexrepro.recipes.recipe import differences, from_toml
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("caffe-2013", 60_965_224), ("caffenet-2013", 60_965_224), ("one-weird-trick", 61_100_840)],
+)
+def test_a_successor_has_the_parameters_of_its_published_weights(name: str, parameters: int) -> None:
+    assert CATALOGUE[name].recipe.network.parameters == parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("as-printed", "7674a7"), ("as-run-2012", "713385"), ("as-run-2010", "ca8da4"), ("tiny", "037c30"),
+        ("cifar-18pct", "55ce91"), ("cifar-13pct", "70d11f"), ("cifar-13pct-norm", "2463a9"), ("cifar-11pct", "c8b37b"),
+        ("figure-1-relu", "af7e02"), ("figure-1-tanh", "a64586"), ("figure-1-relu-b", "8f1fd9"),
+        ("figure-1-tanh-b", "b6b8cf"),
+    ],
+)  # fmt: skip
+def test_run_folders_of_2012_keep_their_names(name: str, digest: str) -> None:
+    assert CATALOGUE[name].recipe.digest == digest
+
+
+def test_caffenet_is_bvlc_alexnet_with_another_order_and_other_biases() -> None:
+    fields = {path.rpartition(".")[2] for path in differences(CAFFE_2013, CAFFENET_2013)}
+
+    assert fields == {"order", "bias"}
+
+
+def test_caffe_reads_227_pixels_and_its_first_map_has_55() -> None:
+    network = CAFFE_2013.network
+
+    assert (network.input_px, network.layers()[0].output[1]) == (227, 55)
+    assert network.pad_after_px(network.stage("conv1"), 227) == 0
+
+
+def test_rounding_down_adds_no_zeros_where_rounding_up_would() -> None:
+    network = ONE_WEIRD_TRICK.network
+    conv1 = network.stage("conv1")
+
+    assert (network.conv_output_px(conv1, 224), network.pad_after_px(conv1, 224)) == (55, 0)
+    assert ONE_WEIRD_TRICK.but({"network.rounding": "up"}).network.conv_output_px(conv1, 224) == 56
+
+
+def test_torchs_default_deviation_is_that_of_a_uniform_draw_within_one_over_the_root_of_the_inputs() -> None:
+    conv2 = ONE_WEIRD_TRICK.network.stage("conv2")
+
+    assert conv2.weight_std == pytest.approx(1 / (3 * 64 * 25) ** 0.5, abs=5e-7)  # six decimals
+
+
+@pytest.mark.parametrize("deviations", [(58.0, 57.0), (58.0, 57.0, 0.0)])
+def test_deviations_of_the_input_are_one_a_channel_and_above_0(deviations: tuple[float, ...]) -> None:
+    with pytest.raises(Refusal, match=r"network\.input_std must (have a number above 0 for each|be above 0)"):
+        ONE_WEIRD_TRICK.but({"network.input_std": deviations})
+
+
+@pytest.mark.parametrize("name", ["caffe-2013", "caffenet-2013", "one-weird-trick"])
+def test_a_successor_written_as_toml_reads_back_the_same(tmp_path: Path, name: str) -> None:
+    (tmp_path / "copy.toml").write_text(CATALOGUE[name].recipe.to_toml(), encoding="utf-8")
+
+    assert from_toml(tmp_path / "copy.toml") == CATALOGUE[name].recipe

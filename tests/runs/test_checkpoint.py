@@ -1,0 +1,218 @@
+"""Checkpoints: exact, checksummed, never half written, and never believed when they are not as they were written."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from alexrepro.errors import Exit, Refusal
+from alexrepro.runs import checkpoint
+from alexrepro.runs.checkpoint import Checkpoint
+
+FILES = ("model.safetensors", "momentum.safetensors", "state.json")
+
+
+def at_step(step: int) -> Checkpoint:
+    generator = torch.Generator().manual_seed(step)
+    weights = {"conv1.weight": torch.randn(4, 3, generator=generator)}
+    return Checkpoint(step, weights, {"conv1.weight": torch.randn(4, 3, generator=generator)})
+
+
+def is_at_step(found: Checkpoint | None, step: int) -> bool:
+    """Whether a checkpoint is that of the step, bit for bit."""
+    saved = at_step(step)
+    return (
+        found is not None
+        and found.step == step
+        and torch.equal(found.weights["conv1.weight"], saved.weights["conv1.weight"])
+        and torch.equal(found.velocities["conv1.weight"], saved.velocities["conv1.weight"])
+    )
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def damage(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
+def test_what_was_saved_is_read_back_bit_for_bit(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, at_step(7))
+
+    assert is_at_step(checkpoint.newest(tmp_path), 7)
+    assert is_at_step(checkpoint.recover(tmp_path), 7)
+    assert is_at_step(checkpoint.read(tmp_path / "step-000000007"), 7)
+
+
+@pytest.mark.parametrize("keep", [1, 2, 3])
+def test_the_newest_are_kept(tmp_path: Path, keep: int) -> None:
+    for step in (1, 2, 9, 30):
+        checkpoint.save(tmp_path, at_step(step), keep=keep)
+
+    assert names(tmp_path) == [f"step-{step:09d}" for step in (1, 2, 9, 30)[-keep:]]
+
+
+def test_what_is_there_already_is_not_written_again(tmp_path: Path) -> None:
+    saved = checkpoint.save(tmp_path, at_step(1))
+    before = {path: path.stat().st_mtime_ns for path in (saved, *saved.iterdir())}
+
+    checkpoint.save(tmp_path, at_step(1))
+
+    assert {path: path.stat().st_mtime_ns for path in (saved, *saved.iterdir())} == before
+
+
+def test_what_is_there_already_but_damaged_is_written_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damage(checkpoint.save(tmp_path, at_step(1)) / "model.safetensors")
+
+    checkpoint.save(tmp_path, at_step(1))
+
+    assert is_at_step(checkpoint.newest(tmp_path), 1)
+    assert names(tmp_path) == ["damaged-step-000000001", "step-000000001"]
+    assert "model.safetensors does not have its checksum" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint.save(tmp_path, at_step(1))
+    damage(checkpoint.save(tmp_path, at_step(30)) / name)
+
+    found = checkpoint.recover(tmp_path)
+
+    assert is_at_step(found, 1)
+    assert names(tmp_path) == ["damaged-step-000000030", "step-000000001"]
+    assert sorted(names(tmp_path / "damaged-step-000000030")) == sorted(FILES)
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'step-000000030'} is damaged ({name}" in said
+    assert "29 updates are lost" in said
+
+
+def test_those_set_aside_at_the_same_step_are_all_kept(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, at_step(1))
+    for _ in range(3):
+        damage(checkpoint.save(tmp_path, at_step(2)) / "model.safetensors")
+        checkpoint.recover(tmp_path)
+
+    damaged = [f"damaged-step-000000002{number}" for number in ("", "-2", "-3")]
+    assert names(tmp_path) == [*damaged, "step-000000001"]
+
+
+def test_those_who_only_read_change_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint.save(tmp_path, at_step(1))
+    damage(checkpoint.save(tmp_path, at_step(2)) / "model.safetensors")
+    (tmp_path / ".step-000000003.partial").mkdir()  # another process is writing it
+    before = names(tmp_path)
+
+    found = checkpoint.newest(tmp_path)
+
+    assert is_at_step(found, 1)
+    assert names(tmp_path) == before
+    assert "is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("find", [checkpoint.newest, checkpoint.recover], ids=["newest", "recover"])
+def test_a_run_whose_checkpoints_are_all_damaged_is_refused(
+    tmp_path: Path, find: Callable[[Path], Checkpoint | None]
+) -> None:
+    for step in (1, 2):
+        damage(checkpoint.save(tmp_path, at_step(step)) / "state.json")
+
+    with pytest.raises(Refusal, match="All checkpoints") as refused:
+        find(tmp_path)
+
+    assert refused.value.exit_code is Exit.BAD_DATA
+    assert names(tmp_path) == ["step-000000001", "step-000000002"]
+
+
+def test_without_any_checkpoint_there_is_none(tmp_path: Path) -> None:
+    assert checkpoint.newest(tmp_path / "absent") is None
+    assert checkpoint.recover(tmp_path / "absent") is None
+
+
+def test_a_disk_that_answers_for_a_moment_only_sets_nothing_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint.save(tmp_path, at_step(1))
+
+    def too_many(path: Path) -> bytes:
+        raise OSError(24, "Too many open files", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", too_many)
+    with pytest.raises(OSError, match="Too many open files"):
+        checkpoint.recover(tmp_path)
+
+    assert names(tmp_path) == ["step-000000001"]
+
+
+def test_what_a_crash_has_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, at_step(1))
+    left = tmp_path / ".step-000000002.partial"
+    left.mkdir()
+    (left / "model.safetensors").write_bytes(b"half")
+
+    found = checkpoint.recover(tmp_path)
+
+    assert is_at_step(found, 1)
+    assert names(tmp_path) == ["step-000000001"]
+
+
+def spoilt(folder: Path, *, every: int) -> Iterator[tuple[str, Path, bytes]]:
+    """What could become of each file: a bit changed, cut short, continued, or that of another step."""
+    other = checkpoint.save(folder.parent / "other", at_step(5))
+    for name in FILES:
+        whole = (folder / name).read_bytes()
+        for place in range(0, 8 * len(whole), every):
+            content = bytearray(whole)
+            content[place // 8] ^= 1 << place % 8
+            yield f"bit {place} of {name}", folder / name, bytes(content)
+        for length in range(len(whole) - 1, -1, -every):
+            yield f"{length} bytes of {name}", folder / name, whole[:length]
+        for more in (b"\0", b"\n", whole):
+            yield f"{name} and {len(more)} bytes", folder / name, whole + more
+        yield f"{name} of another", folder / name, (other / name).read_bytes()
+
+
+@pytest.mark.parametrize("every", [11, pytest.param(1, marks=pytest.mark.long)])
+def test_no_change_of_a_file_goes_unseen(tmp_path: Path, every: int) -> None:
+    saved = checkpoint.save(tmp_path / "checkpoints", at_step(2))
+    contents = {file: file.read_bytes() for file in saved.iterdir()}
+    unseen, tried = [], 0
+
+    for what, file, content in spoilt(saved, every=every):
+        tried += 1
+        file.write_bytes(content)
+        try:
+            checkpoint.read(saved)
+            unseen.append(what)
+        except Refusal:
+            pass
+        file.write_bytes(contents[file])
+
+    assert unseen == []
+    assert tried > 4_000 / every
+    assert is_at_step(checkpoint.read(saved), 2)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_or_a_folder_in_its_place_is_damage(tmp_path: Path, name: str) -> None:
+    saved = checkpoint.save(tmp_path, at_step(2))
+    (saved / name).unlink()
+    with pytest.raises(Refusal, match=name):
+        checkpoint.read(saved)
+    (saved / name).mkdir()
+
+    with pytest.raises(Refusal, match="is damaged"):
+        checkpoint.read(saved)
+
+
+def test_a_checkpoint_under_the_name_of_another_step_is_damage(tmp_path: Path) -> None:
+    saved = checkpoint.save(tmp_path, at_step(2))
+    shutil.copytree(saved, tmp_path / "step-000000009")
+
+    assert is_at_step(checkpoint.recover(tmp_path), 2)

@@ -1,0 +1,202 @@
+"""A run folder after a power cut, a newer version or somebody's editor: no command ends with a traceback."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from alexrepro.data.store.store import Store
+from alexrepro.device import Machine
+from alexrepro.errors import Exit, Refusal
+from alexrepro.evaluation.evaluate import evaluate, load_pixels
+from alexrepro.recipes.recipe import Recipe
+from alexrepro.reports.loaded_runs import gather
+from alexrepro.runs.disk_space import check_room
+from alexrepro.runs.neighbors import load_neighbours, neighbours_file
+from alexrepro.runs.run import Run, find_evaluations, find_runs, run_of
+from alexrepro.training.loggers import open_log
+
+from ..data.hostile import assert_refused, command
+
+Train = Callable[..., Run]
+
+
+@pytest.fixture(scope="module")
+def evaluated(toy: Train, stores: dict[str, Store], machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A complete run with one evaluation."""
+    run = toy(tmp_path_factory.mktemp("evaluated") / "runs")
+    evaluate(run, stores["test"], views="centre", machine=machine)
+    return run
+
+
+@pytest.fixture
+def run(evaluated: Run, tmp_path: Path) -> Run:
+    """A copy to damage."""
+    shutil.copytree(evaluated.folder.parent, tmp_path / "runs" / evaluated.folder.parent.name)
+    return Run(tmp_path / "runs" / Path(*evaluated.folder.parts[-2:]))
+
+
+HALF = {
+    "empty": b"",
+    "zeros": bytes(200),
+    "half": b'{"seed": 0, "dataset": "ph',
+    "a list": b"[1, 2]",
+    "no text": b"\xff",
+}
+
+
+@pytest.mark.parametrize("content", HALF.values(), ids=HALF)
+def test_a_damaged_environment_is_named_and_passed_over_by_reports(
+    run: Run, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run.folder / "environment.json").write_bytes(content)
+
+    with pytest.raises(Refusal, match=r"environment\.json is damaged") as refused:
+        _ = run.environment["seed"]
+
+    assert refused.value.exit_code is Exit.BAD_DATA
+    assert gather(run.folder.parents[1]).runs == ()
+    assert "Passed over" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [({"classes": "ab"}, "its classes"), ({"updates_per_epoch": 0}, "its updates_per_epoch"), ({}, "it has no seed")],
+)
+def test_an_environment_that_lacks_something_is_named(run: Run, changes: dict[str, object], why: str) -> None:
+    (run.folder / "environment.json").write_text(json.dumps(changes))
+
+    with pytest.raises(Refusal, match=why):
+        _ = run.environment["seed"]
+
+
+def test_a_recipe_that_was_cut_off_is_not_taken_for_another(run: Run) -> None:
+    whole = run.recipe_file.read_text()
+    endings = {"augmentation.shared_by": "its digest is", "network.fc3.maps": "maps must be 1 or more"}
+
+    for cut, why in endings.items():
+        run.recipe_file.write_text(whole.partition(cut)[0])
+        with pytest.raises(Refusal, match=rf"recipe\.toml is damaged: .*{why}"):
+            _ = Run(run.folder).recipe
+
+
+@pytest.mark.parametrize("file", ["environment.json", "result.json", "../recipe.toml"])
+def test_the_commands_end_with_two_lines_for_a_damaged_file(run: Run, tmp_path: Path, file: str) -> None:
+    (run.folder / file).write_text("")
+
+    ended = command("watch", "--once", run.folder, said=tmp_path / "said")
+
+    assert_refused(ended)
+    assert Path(file).name in ended.said
+
+
+def test_a_run_whose_environment_is_damaged_can_be_begun_anew(toy: Train, run: Run) -> None:
+    (run.folder / "environment.json").write_text("")
+
+    assert toy(run.folder.parents[1], resume="never").result is not None
+    assert [path.name for path in run.folder.parent.glob("aside-*")] == [f"aside-unknown-{run.folder.name}"]
+
+
+def test_a_run_whose_result_is_damaged_continues_once_that_is_removed(toy: Train, run: Run) -> None:
+    (run.folder / "result.json").write_text("")
+    with pytest.raises(Refusal, match=r"result\.json is damaged: it is empty") as refused:
+        toy(run.folder.parents[1])
+    assert refused.value.fix.startswith("Remove it and run the same training again")
+
+    (run.folder / "result.json").unlink()
+
+    assert toy(run.folder.parents[1]).result is not None
+
+
+EVALUATIONS = {
+    "empty": (lambda _: "", "is damaged: it is empty"),
+    "of a newer version": (lambda e: json.dumps(e | {"calibration": 0.1}), "does not know its calibration"),
+    "without a field": (lambda e: json.dumps({k: v for k, v in e.items() if k != "images"}), "not what evaluation"),
+    "with impossible counts": (lambda e: json.dumps(e | {"images": 0}), "not what evaluation writes"),
+    "with text for numbers": (lambda e: json.dumps(e | {"top1_correct": "9"}), "not what evaluation writes"),
+}
+
+
+@pytest.mark.parametrize(("damage", "why"), EVALUATIONS.values(), ids=EVALUATIONS)
+def test_an_evaluation_that_cannot_be_used_is_passed_over(
+    run: Run, damage: Callable[[dict[str, object]], str], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file,) = (run.folder / "evaluations").iterdir()
+    file.write_text(damage(json.loads(file.read_text())))
+
+    assert find_evaluations(run.folder.parents[1]) == []
+    said = capsys.readouterr().err
+    assert said.startswith("Passed over")
+    assert why in said
+
+
+def test_other_damaged_files_of_a_run_are_named(run: Run, machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    run.pixels_file.write_bytes(b"")
+    neighbours_file(run).write_bytes(b"\0" * 50)
+    (run.folder / "loggers.json").write_text("{")
+
+    with pytest.raises(Refusal, match=r"pixels\.safetensors is missing or damaged"):
+        load_pixels(run, machine)
+    assert load_neighbours(run) is None
+    open_log(run, [])
+
+    said = capsys.readouterr().err
+    assert "alexrepro features" in said
+    assert "loggers.json is damaged" in said
+
+
+def test_checkpoints_that_are_removed_while_runs_are_listed_do_no_harm(
+    run: Run, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = Path.glob
+
+    def glob_and_remove(folder: Path, pattern: str) -> list[Path]:
+        found = list(listed(folder, pattern))
+        for path in found if folder == run.checkpoints else ():
+            shutil.rmtree(path, ignore_errors=True)
+        return found
+
+    monkeypatch.setattr(Path, "glob", glob_and_remove)
+
+    assert find_runs(run.folder.parents[1]) == [run]
+    check_room(run, recipe, updates=1, keep=1)
+
+
+@pytest.mark.parametrize("name", ["/elsewhere/x", "../../x", "..", ".hidden", "a\\b", "a\nb", "", "x" * 201, "ü" * 101])
+def test_a_name_that_leaves_its_folder_is_refused(tmp_path: Path, recipe: Recipe, name: str) -> None:
+    with pytest.raises(Refusal, match="The recipe's name must"):
+        run_of(tmp_path, recipe.but({}, name=name) if name else Recipe(name=""), dataset="photos", seed=0)
+    with pytest.raises(Refusal, match="A data set cannot be named"):
+        run_of(tmp_path, recipe, dataset=name, seed=0)
+
+
+@pytest.mark.parametrize("name", ["as-run-2012+no-norm", "mine, 2nd try", "café 写真", "x" * 200])
+def test_a_name_that_is_merely_odd_is_kept(tmp_path: Path, recipe: Recipe, name: str) -> None:
+    run = run_of(tmp_path, recipe.but({}, name=name), dataset=name, seed=12)
+
+    run.begin(run.recipe if run.recipe_file.exists() else recipe, {"started": "2026-11-21T09:00:00+00:00"})
+    run.set_aside()
+
+    assert [path.parent.name.startswith(name[:5]) for path in tmp_path.rglob("aside-*")] == [True]
+
+
+def test_a_split_that_leaves_its_folder_is_refused(run: Run) -> None:
+    (evaluation,) = run.evaluations
+
+    with pytest.raises(Refusal, match="A split cannot be named"):
+        run.save_evaluation(type(evaluation)(**{**vars(evaluation), "split": "../../../x-test"}))
+
+
+def test_a_damaged_run_is_passed_over_without_assertions_too(run: Run) -> None:
+    run.recipe_file.write_text("")
+    program = f"from pathlib import Path; from alexrepro.reports.loaded_runs import gather\n" \
+              f"print(len(gather(Path({str(run.folder.parents[1])!r})).runs))"  # fmt: skip
+
+    done = subprocess.run([sys.executable, "-O", "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "0"
+    assert "Passed over" in done.stderr

@@ -1,0 +1,80 @@
+"""The answers for every image agree with the counts, and come back from their file as they were."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from alexrepro.data.store.store import Store
+from alexrepro.device import Machine
+from alexrepro.errors import Refusal
+from alexrepro.evaluation.evaluate import evaluate
+from alexrepro.recipes.recipe import Recipe
+from alexrepro.runs.evaluation import Evaluation, Findings
+from alexrepro.runs.predictions import About, Predictions, read_predictions, write_predictions
+from alexrepro.runs.run import Run
+from alexrepro.training.train import train
+
+ABOUT = About("run", 1, "set-test", "ten", "5704e", "9e0ce55", ("a", "b"), ("apple", "bee"))
+UNLABELLED = Predictions(
+    ABOUT, ("x.JPEG", "y.JPEG"), labels=np.array([-1, -1]), guesses=np.array([[0, 1], [1, 0]]),
+    chances=np.array([[0.75, 0.25], [1.0, 0.0]], dtype=np.float32), log_chances=np.zeros(2), ranks=np.zeros(2, int),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("runs")
+    return train(recipe, store=stores["train"], validation=None, runs=folder, seed=0, machine=machine)
+
+
+@pytest.fixture(scope="module")
+def evaluation(run: Run, stores: dict[str, Store], machine: Machine) -> Evaluation:
+    return evaluate(run, stores["test"], views="ten", machine=machine)
+
+
+@pytest.mark.parametrize("views", ["centre", "ten"])
+def test_predictions_have_the_counts_of_their_evaluation(
+    evaluation: Evaluation, run: Run, stores: dict[str, Store], views: str
+) -> None:
+    (saved,) = (e for e in run.evaluations if (e.split, e.views) == (evaluation.split, views))
+
+    table = pq.read_table(Findings(run.folder).predictions(saved.split, saved.views)).to_pandas()
+
+    assert table["image"].tolist() == [stores["test"].name(row) for row in range(18)]
+    assert table["row"].tolist() == list(range(18))
+    assert table["label"].tolist() == stores["test"].labels.tolist()
+    assert (table["rank"] < 1).sum() == saved.top1_correct == (table["top1"] == table["label"]).sum()
+    assert (table["rank"] < 5).sum() == saved.top5_correct
+    assert -table["log_prob"].mean() == pytest.approx(saved.loss, rel=1e-12)  # only the order of the sum differs
+    assert (table["prob1"] + table["prob2"]).to_numpy() == pytest.approx(np.ones(18), abs=1e-6)  # two classes
+    assert table[["top3", "prob5"]].isna().all(axis=None)
+
+
+def test_predictions_say_whose_they_are(evaluation: Evaluation, run: Run, stores: dict[str, Store]) -> None:
+    about = read_predictions(Findings(run.folder).predictions(evaluation.split, "ten")).about
+
+    assert (about.run, about.split, about.views) == (str(run.folder), evaluation.split, "ten")
+    assert (about.store, about.preprocessing) == (stores["test"].manifest.digest, evaluation.preprocessing)
+    assert about.classes == stores["test"].manifest.classes
+
+
+def test_predictions_without_labels_come_back_with_gaps(tmp_path: Path) -> None:
+    write_predictions(UNLABELLED, tmp_path / "p.parquet")
+
+    table, found = pq.read_table(tmp_path / "p.parquet"), read_predictions(tmp_path / "p.parquet")
+
+    assert [table[name].null_count for name in ("label", "log_prob", "rank")] == [2, 2, 2]
+    same = ("about", "names", "labels", "guesses", "chances")
+    assert all(np.array_equal(getattr(found, name), getattr(UNLABELLED, name)) for name in same)
+    assert {field.name for field in fields(Predictions)} - set(same) == {"log_chances", "ranks"}
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 nothing PAR1"], ids=["empty", "broken"])
+def test_a_file_of_something_else_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "p.parquet").write_bytes(content)
+
+    with pytest.raises(Refusal, match="cannot be read as predictions"):
+        read_predictions(tmp_path / "p.parquet")

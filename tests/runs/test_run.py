@@ -1,0 +1,144 @@
+"""The rows of a run: added whole, read whole, and dropped where a continued run will write them again."""
+
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from alexrepro.recipes.as_printed_and_run import TINY
+from alexrepro.reports.figures.curves import by_epoch
+from alexrepro.reports.provenance import provenance
+from alexrepro.reports.run_status import snapshot
+from alexrepro.runs import row_files
+from alexrepro.runs.run import METRICS, Run
+
+FIRST = ",".join(METRICS)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path)
+
+
+def row(step: int) -> tuple[object, ...]:
+    return (step, 1, 16, "0.693147", "0.01", 100.0, "0.500000")
+
+
+def line(step: int) -> str:
+    return ",".join(map(str, row(step)))
+
+
+def test_rows_are_added_below_the_names_of_their_columns(run: Run) -> None:
+    run.add_metrics([row(1), row(2)])
+    run.add_metrics([row(3)])
+
+    assert run.metrics_file.read_text().splitlines() == [FIRST, line(1), line(2), line(3)]
+
+
+def test_rows_after_the_checkpoint_are_dropped(run: Run) -> None:
+    run.add_metrics(map(row, range(1, 31)))
+    for epoch in (1, 2, 3):
+        run.add_validation((epoch, "val", "centre", 14, "0.5", "0.1", "0.6"))
+
+    run.forget_after(step=20, epoch=2)
+
+    assert [int(found["step"]) for found in run.metrics] == list(range(1, 21))
+    assert [found["epoch"] for found in run.validations] == ["1", "2"]
+    assert run.metrics_file.read_text().splitlines() == [FIRST, *map(line, range(1, 21))]
+
+
+# What a power cut may leave of the row after the last one that was synced.
+CUT = {
+    "in its number": line(13)[:1], "in its middle": line(13)[:9], "before its end": line(13),
+    "zeros": "\0" * 40, "zeros and a line": "\0" * 40 + "\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("cut", CUT.values(), ids=CUT)
+def test_a_row_that_was_cut_off_is_dropped(run: Run, cut: str) -> None:
+    run.add_metrics([row(11), row(12)])
+    with run.metrics_file.open("a") as file:
+        file.write(cut)
+
+    run.forget_after(step=12, epoch=1)
+    run.add_metrics([row(13)])
+
+    assert run.metrics_file.read_text().splitlines() == [FIRST, line(11), line(12), line(13)]
+
+
+def test_a_row_that_is_being_written_is_not_read(run: Run) -> None:
+    run.add_metrics([row(11)])
+    with run.metrics_file.open("a") as file:
+        file.write(line(12)[:20])
+
+    assert [found["step"] for found in run.metrics] == ["11"]
+
+
+@pytest.mark.parametrize("left", ["", FIRST[:8], FIRST])
+def test_a_file_whose_first_line_was_cut_off_gets_it_back(run: Run, left: str) -> None:
+    run.metrics_file.write_text(left)
+
+    run.forget_after(step=0, epoch=0)
+    run.add_metrics([row(1)])
+
+    assert run.metrics_file.read_text().splitlines() == [FIRST, line(1)]
+
+
+def test_rows_of_a_release_without_a_column_are_kept(run: Run) -> None:
+    run.metrics_file.write_text("step,loss\n1,0.5\n2,0.4\n")
+
+    run.forget_after(step=1, epoch=0)
+
+    assert run.metrics_file.read_text().splitlines() == [FIRST, "1,,,0.5,,,"]
+
+
+def test_rows_are_read_from_the_end_across_the_blocks_of_a_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_files, "BLOCK_BYTES", 50)  # a line has some 40 bytes
+    run.add_metrics(map(row, range(1, 31)))
+    with run.metrics_file.open("a") as file:
+        file.write(line(31)[:-1])
+
+    assert list(run.newest_metrics) == run.metrics[::-1]
+    assert len(run.metrics) == 30
+    assert b"".join(row_files.blocks(run.metrics_file)).decode().splitlines() == [FIRST, *map(line, range(1, 31))]
+
+
+def test_dropping_rows_leaves_the_bytes_before_them_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_files, "BLOCK_BYTES", 50)
+    run.add_metrics(map(row, range(1, 31)))
+    before, inode = run.metrics_file.read_bytes(), run.metrics_file.stat().st_ino
+
+    run.forget_after(step=7, epoch=1)
+
+    assert run.metrics_file.read_bytes() == before[: before.index(line(8).encode())]
+    assert run.metrics_file.stat().st_ino == inode  # cut off where it lies, not written again
+
+
+def test_the_loss_of_the_last_epoch_is_that_of_the_curves_and_counts_images(run: Run) -> None:
+    run.add_metrics([(1, 1, 16, "9.0", "0.01", 1.0, "0.5"), (2, 2, 16, "2.0", "0.01", 1.0, "0.5"),
+                     (3, 2, 16, "3.0", "0.01", 1.0, "0.5"), (4, 2, 8, "5.0", "0.01", 1.0, "0.5")])  # fmt: skip
+
+    assert run.last_epoch_loss == (16 * 2 + 16 * 3 + 8 * 5) / 40 == by_epoch(run)["loss"].iloc[-1]
+
+
+def test_a_long_run_is_read_in_little_memory(run: Run) -> None:
+    """100,000 rows; as a list of dicts they were some 90 MB."""
+    with run.metrics_file.open("w") as file:
+        file.write(f"{FIRST}\n")
+        file.writelines(f"{step},{1 + step // 1000},128,6.9,0.01,100.0,0.9\n" for step in range(1, 100_001))
+    run.add_validation((1, "val", "centre", 14, "0.5", "0.1", "0.6"))
+    run.begin(TINY, {"updates_per_epoch": 1000})
+    by_epoch(run)  # once, so that what is imported is not counted
+    tracemalloc.start()
+
+    next(run.newest_metrics)
+    _ = run.last_epoch_loss
+    by_epoch(run)
+    snapshot(run)
+    provenance(run)
+    run.forget_after(step=50_000, epoch=50)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 15e6
+    assert run.metrics_file.read_text().endswith("\n50000,51,128,6.9,0.01,100.0,0.9\n")

@@ -1,0 +1,137 @@
+"""What a rank of the tests does: updates whose every number is kept, or a whole training that is asked to stop."""
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from alexrepro.data.loading.crops import Pixels
+from alexrepro.data.loading.loader import Feed
+from alexrepro.data.store.store import Store
+from alexrepro.device import find_machine
+from alexrepro.distributed.collectives import Gradients, Votes
+from alexrepro.distributed.process_group import Cluster, Parallel, connect
+from alexrepro.distributed.rank import Place
+from alexrepro.errors import Refusal
+from alexrepro.model.alexnet import build
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
+from alexrepro.recipes.recipe import Recipe
+from alexrepro.runs.run import Run
+from alexrepro.training import train as training
+from alexrepro.training.optimizer import Momentum
+from alexrepro.training.schedule import Rates, rates_at
+from alexrepro.training.state import Trainer
+
+MAPS = {"conv1": 8, "conv2": 12, "conv3": 16, "conv4": 16, "conv5": 12, "fc6": 24, "fc7": 20, "fc8": 2}
+CHANGES: dict[str, Any] = {f"network.{name}.maps": maps for name, maps in MAPS.items()}
+CHANGES |= {f"network.{name}.weight_std": 0.05 for name in MAPS}  # a signal reaches the end of so narrow a network
+CHANGES |= {"network.input_px": 98, "training.batch": 13, "training.rate": 1e-3, "training.bias_rate": 1e-3}
+NARROW = AS_RUN_2012.but(CHANGES)  # dropout, color shift, three norms, two towers
+Found = dict[str, np.ndarray]
+
+
+class Remembering(Momentum):
+    """The update rule, which keeps the gradients of its first update."""
+
+    first: Mapping[str, torch.Tensor] | None = None
+
+    def step(self, rates: Rates) -> None:
+        if self.first is None:
+            self.first = {name: kernel.grad.clone() for name, kernel in self.kernels.items()}  # type: ignore[union-attr]
+        super().step(rates)
+
+
+def updates(cluster: Cluster, recipe: Recipe, store: Store, *, dtype: torch.dtype, count: int) -> Found:
+    """Logits and gradients of the first update, the losses of all, then whole weights and velocities."""
+    axes, machine, batch = store.color_axes(), find_machine("cpu"), recipe.training.batch
+    arrays = (store.mean_image(), axes.eigenvalues, axes.eigenvectors)
+    pixels = Pixels(*(torch.from_numpy(np.asarray(array)).to(dtype) for array in arrays))
+    model = build(recipe.network, seed=1).to(dtype).held_by(cluster.wire)
+    momentum, logits = Remembering(model, recipe.training), list[torch.Tensor]()
+
+    def forward(views: torch.Tensor, masks: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        logits.append(model(views, masks))
+        return logits[-1]
+
+    trainer = Trainer(
+        Run(Path()), recipe, store, None, 1, machine, pixels, model, momentum, cluster, Gradients(model, cluster),
+        Votes(cluster), forward,
+    )  # fmt: skip
+    rates = rates_at(recipe.training, recipe.network.stages, epoch=1, errors=())
+    losses = []
+    with Feed(store, batch=batch, side_px=recipe.network.input_px, share=cluster.share, workers=1) as images:
+        while trainer.step < count:
+            for shown in images.batches(trainer.plan(1 + trainer.step // trainer.updates_per_epoch)):
+                exact = replace(shown, colors=shown.colors.to(dtype))
+                whole = min(batch, len(store) - batch * shown.number)
+                losses.append(training._update(trainer, exact, rates, recipe.augmentation, whole))
+                trainer.step += 1
+    assert momentum.first is not None
+    found = {"logits": torch.cat(cluster.gather(logits[0].detach())), "losses": cluster.add(torch.stack(losses))}
+    found |= {f"gradient of {name}": model.whole(name, gradient) for name, gradient in momentum.first.items()}
+    found |= {name: model.whole(name, kernel.detach()) for name, kernel in model.named_kernels().items()}
+    found |= {f"velocity of {name}": model.whole(name, v) for name, v in momentum.velocities.items()}
+    return {name: tensor.numpy() for name, tensor in found.items()}
+
+
+@dataclass(frozen=True)
+class Leg:
+    """A part of a training: processes, what they share, and updates before they are asked to stop; 0 for no stop."""
+
+    size: int
+    parallel: Parallel
+    stop_after: int = 0
+
+
+@dataclass
+class Trained:
+    """How a rank's training ended, its share of every batch, and the rows it was shown by update."""
+
+    code: int = 0
+    share: tuple[int, int] = (0, 1)
+    shown: dict[int, list[int]] = field(default_factory=dict)
+
+
+def train_of_one_rank(place: Place, leg: Leg, stores: dict[str, Path], recipe: Recipe, runs: Path) -> Trained:
+    """A training, to its end or until the last rank is sent a signal in the update of this number."""
+    opened, machine = {split: Store.open(path) for split, path in stores.items()}, find_machine("cpu")
+    trained = Trained()
+    try:
+        with (
+            place.quiet(),
+            _noted(trained, leg.stop_after if place.rank == place.size - 1 else 0),
+            connect(place, machine, network=recipe.network, parallel=leg.parallel) as cluster,
+        ):
+            trained.share = cluster.share
+            training.train(
+                recipe, store=opened["train"], validation=opened["val"], runs=runs, seed=0, machine=machine,
+                cluster=cluster,
+            )  # fmt: skip
+    except Refusal as refusal:
+        trained.code = int(refusal.exit_code)
+    except SystemExit as end:
+        trained.code = int(str(end.code))
+    return trained
+
+
+@contextmanager
+def _noted(trained: Trained, stop_after: int) -> Iterator[None]:
+    update = training._update
+
+    def update_and_note(trainer: Trainer, batch: Any, *more: Any) -> torch.Tensor:
+        trained.shown[trainer.step] = batch.images.tolist()
+        if len(trained.shown) == stop_after:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return update(trainer, batch, *more)
+
+    training._update = update_and_note
+    try:
+        yield
+    finally:
+        training._update = update

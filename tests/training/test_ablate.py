@@ -1,0 +1,140 @@
+"""Ablations as a whole: interrupted and repeated, nothing is made twice, and no other store's numbers are taken."""
+
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from alexrepro.data.store.store import Store
+from alexrepro.device import Machine
+from alexrepro.errors import Exit, Refusal
+from alexrepro.evaluation import inference
+from alexrepro.paper.results import Views
+from alexrepro.recipes.recipe import Recipe
+from alexrepro.recipes.variations import find_variation
+from alexrepro.reports.tables.delta_rows import delta_table
+from alexrepro.runs.evaluation import Evaluation, Findings
+from alexrepro.runs.predictions import Predictions
+from alexrepro.runs.run import Run
+from alexrepro.training import ablate as ablation
+from alexrepro.training import train as training
+from alexrepro.training.ablate import ablate
+
+UPDATES = 9  # of a run: 40 images in batches of 16, three epochs
+
+
+class Ablation:
+    """The toy recipe and its variation with tanh, with what was done noted."""
+
+    def __init__(
+        self, recipe: Recipe, stores: dict[str, Store], machine: Machine, *, seeds: tuple[int, ...] = (0, 1)
+    ) -> None:
+        tanh = recipe.but({"network.response": "tanh"}, name="toy+tanh")
+        self.trials: list[tuple[Recipe, Views]] = [(recipe, "ten"), (tanh, "ten")]
+        self.stores, self.machine, self.seeds = stores, machine, seeds
+        self.updates, self.written, self.tested = 0, 0, list[str]()
+
+    def __call__(self, runs: Path) -> list[Evaluation]:
+        found = ablate(
+            self.trials, store=self.stores["train"], validation=None, test=self.stores["test"], runs=runs,
+            seeds=self.seeds, machine=self.machine,
+        )  # fmt: skip
+        return [evaluation for evaluations in found for evaluation in evaluations]
+
+
+@pytest.fixture
+def toy(recipe: Recipe, stores: dict[str, Store], machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Ablation:
+    """Stopped by a signal in its 13th update, which is in the second run, and killed while it tests the third."""
+    found = Ablation(recipe, stores, machine)
+    update, write, test = training._update, inference.write_predictions, ablation.evaluate
+
+    def noted_update(*arguments: object) -> torch.Tensor:
+        found.updates += 1
+        if found.updates == UPDATES + 4:
+            signal.raise_signal(signal.SIGTERM)
+        return update(*arguments)  # type: ignore[arg-type]
+
+    def noted_write(predictions: Predictions, path: Path) -> None:
+        found.written += 1
+        if found.written == 6:  # centre and ten views of two runs are written, and the centre view of the third
+            raise KeyboardInterrupt
+        write(predictions, path)
+
+    def noted_test(run: Run, *arguments: object, **settings: object) -> Evaluation:
+        evaluation = test(run, *arguments, **settings)  # type: ignore[arg-type]
+        found.tested.append(str(run.folder))
+        return evaluation
+
+    monkeypatch.setattr(training, "_update", noted_update)
+    monkeypatch.setattr(inference, "write_predictions", noted_write)
+    monkeypatch.setattr(ablation, "evaluate", noted_test)
+    return found
+
+
+def wherever(evaluations: list[Evaluation]) -> list[Evaluation]:
+    return [replace(evaluation, run="") for evaluation in evaluations]
+
+
+def test_an_ablation_that_is_interrupted_twice_makes_nothing_twice(toy: Ablation, tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="Stopped by SIGTERM") as stopped:
+        toy(tmp_path / "runs")
+    with pytest.raises(KeyboardInterrupt):
+        toy(tmp_path / "runs")
+
+    continued = toy(tmp_path / "runs")
+
+    assert stopped.value.exit_code is Exit.STOPPED
+    assert toy.updates == 4 * UPDATES
+    assert len(set(toy.tested)) == len(toy.tested) == 4
+    assert wherever(continued) == wherever(toy(tmp_path / "never interrupted"))
+    assert [(e.recipe, e.seed) for e in continued] == [("toy", 0), ("toy", 1), ("toy+tanh", 0), ("toy+tanh", 1)]
+    assert toy(tmp_path / "runs") == continued
+    assert toy.updates == 8 * UPDATES  # of the second folder only
+
+
+@pytest.fixture(scope="module")
+def finished(
+    recipe: Recipe, stores: dict[str, Store], machine: Machine, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Ablation, Path, list[Evaluation]]:
+    """An ablation of one seed, its folder of runs and what it found."""
+    toy, runs = Ablation(recipe, stores, machine, seeds=(0,)), tmp_path_factory.mktemp("runs")
+    return toy, runs, toy(runs)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"store": "of other images"}, {"epochs": 1}, {"store": None}], ids=["other store", "shorter", "old"]
+)
+def test_only_evaluations_of_this_store_and_of_the_last_epoch_are_taken(
+    finished: tuple[Ablation, Path, list[Evaluation]], changes: dict[str, Any]
+) -> None:
+    toy, runs, made = finished
+    Findings(Path(made[0].run)).save(replace(made[0], top1_correct=0, **changes))
+
+    assert toy(runs) == made
+
+
+def test_an_evaluation_without_its_predictions_is_made_again(
+    finished: tuple[Ablation, Path, list[Evaluation]],
+) -> None:
+    toy, runs, made = finished
+    predictions = Findings(Path(made[0].run)).predictions(made[0].split, "ten")
+    predictions.unlink()
+
+    assert toy(runs) == made
+    assert predictions.exists()
+
+
+def test_averaging_logits_tests_the_networks_of_the_base_once_more(toy: Ablation, tmp_path: Path) -> None:
+    variation, (base, views) = find_variation("average-logits"), toy.trials[0]
+    toy.trials, toy.seeds = [(base, views), (variation.of(base), variation.views)], (0,)
+
+    one, other = toy(tmp_path)
+
+    (row,) = delta_table([one], {variation.name: [other]}).as_dict()["rows"]
+    assert toy.updates == UPDATES
+    assert (one.run, one.views, one.epochs) == (other.run, "ten", other.epochs)
+    assert (row["views"], row["top1_delta"]) == ("ten-logits", other.top1_error - one.top1_error)
+    assert row["interval"].startswith("95 %, paired")

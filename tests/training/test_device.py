@@ -1,0 +1,122 @@
+"""Machines: number formats, compiled loops, and that neither changes what a run learns or how it continues."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from alexrepro.data.store.store import Store
+from alexrepro.device import Machine, find_machine
+from alexrepro.errors import Exit, Refusal
+from alexrepro.paper.training import Training
+from alexrepro.recipes.recipe import Recipe
+from alexrepro.runs import checkpoint
+from alexrepro.runs.run import Run
+from alexrepro.training import train as training
+from alexrepro.training.train import train
+
+PLAIN, COMPILED = Machine(torch.device("cpu")), Machine(torch.device("cpu"), compiles=True)
+
+
+def test_products_are_in_the_format_of_the_recipe() -> None:
+    one = torch.ones(2, 2)
+    found = {}
+
+    for precision in ("float32", "bf16"):
+        with PLAIN.arithmetic(Training(precision=precision)):  # type: ignore[arg-type]
+            found[precision] = (one @ one).dtype
+
+    assert found == {"float32": torch.float32, "bf16": torch.bfloat16}
+
+
+def test_tf32_is_allowed_to_a_recipe_that_asks_for_it_and_to_no_later_one() -> None:
+    found = []
+
+    for precision in ("tf32", "float32", "tf32", "bf16"):
+        PLAIN.arithmetic(Training(precision=precision))  # type: ignore[arg-type]
+        found.append((torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32))
+
+    assert found == [(True, True), (False, False)] * 2
+
+
+def test_a_machine_says_whether_it_compiles() -> None:
+    assert find_machine("cpu").facts()["compiled"] is False
+    assert COMPILED.facts()["compiled"] is True
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(Refusal, match="cannot be used") as refused:
+        find_machine("cuda:99")
+
+    assert refused.value.exit_code is Exit.NO_DEVICE
+
+
+def test_torch_has_no_more_threads_than_the_program_has_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    torch.set_num_threads(4)
+
+    find_machine("cpu", processors=3)
+
+    assert torch.get_num_threads() == 3
+
+
+def run_of(recipe: Recipe, stores: dict[str, Store], machine: Machine, folder: Path) -> Run:
+    return train(recipe, store=stores["train"], validation=None, runs=folder, seed=0, machine=machine)
+
+
+def losses(run: Run) -> torch.Tensor:
+    return torch.tensor([float(row["loss"]) for row in run.metrics])
+
+
+def with_both_norms(recipe: Recipe) -> Recipe:
+    return recipe.but({"network.conv1.order": ("norm", "same_map_norm", "pool", "response")})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("precision", "machine", "tolerance"),
+    [
+        ("float32", COMPILED, 1e-5),  # sums in another order: 2^-24 of a loss of about 1, grown over nine updates
+        ("tf32", PLAIN, 0.0),  # a processor computes float32
+        ("bf16", PLAIN, 0.05),  # 2^-8 of logits of up to 10, which differ more as nine updates move apart
+        ("bf16", COMPILED, 0.05),
+    ],
+)
+def test_formats_and_compiled_loops_train_as_float32_does(  # noqa: PLR0917
+    precision: str, machine: Machine, tolerance: float, recipe: Recipe, stores: dict[str, Store], tmp_path: Path
+) -> None:
+    chosen = with_both_norms(recipe)
+    expected = losses(run_of(chosen, stores, PLAIN, tmp_path / "plain"))
+
+    found = losses(run_of(chosen.but({"training.precision": precision}), stores, machine, tmp_path / "other"))
+
+    assert_close(found, expected, atol=tolerance, rtol=0)
+
+
+@pytest.mark.slow
+def test_a_stopped_run_with_compiled_loops_continues_to_the_same_bits(
+    recipe: Recipe, stores: dict[str, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = with_both_norms(recipe).but({"training.precision": "bf16"})
+    whole = run_of(chosen, stores, COMPILED, tmp_path / "whole")
+    update, done = training._update, []
+
+    def update_then_signal(*arguments: object) -> torch.Tensor:
+        done.append(1)
+        if len(done) == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return update(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "_update", update_then_signal)
+    with pytest.raises(Refusal, match="Stopped by SIGTERM"):
+        run_of(chosen, stores, COMPILED, tmp_path / "stopped")
+    continued = run_of(chosen, stores, COMPILED, tmp_path / "stopped")
+
+    expected, found = (checkpoint.newest(run.checkpoints) for run in (whole, continued))
+    assert expected is not None
+    assert found is not None
+    assert all(torch.equal(expected.weights[name], found.weights[name]) for name in expected.weights)
+    assert all(torch.equal(expected.velocities[name], found.velocities[name]) for name in expected.velocities)

@@ -1,0 +1,160 @@
+"""The update rule of §5 against plain arithmetic, and where it differs from torch's SGD."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from alexrepro.model.alexnet import AlexNet, build
+from alexrepro.paper.network import Network, Stage
+from alexrepro.paper.training import Training
+from alexrepro.training.optimizer import Momentum
+from alexrepro.training.schedule import Rates, rates_at
+
+NETWORK = Network(
+    input_px=4, channels=1, towers=1, norm=None,
+    stages=(Stage("conv1", maps=2, kernel_px=3, reads="both"), Stage("fc8", kind="full", maps=3, reads="both")),
+)  # fmt: skip
+TRAINING = Training()
+EXACT = {"atol": 1e-15, "rtol": 1e-13}  # float64; only the order of additions differs
+
+
+def rates(rate: float, bias_rate: float = 0.02) -> Rates:
+    names = ("conv1", "fc8")
+    return Rates(dict.fromkeys(names, rate), dict.fromkeys(names, bias_rate), has_color_shift=True)
+
+
+def with_gradients(model: AlexNet, step: int) -> dict[str, np.ndarray]:
+    gradients = {}
+    for name, parameter in model.named_kernels().items():
+        generator = torch.Generator().manual_seed(step)
+        parameter.grad = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        gradients[name] = parameter.grad.numpy().copy()
+    return gradients
+
+
+def test_the_update_is_the_printed_rule_through_a_rate_drop() -> None:
+    model = build(NETWORK, seed=0).double()
+    momentum = Momentum(model, TRAINING)
+    expected = {name: p.detach().numpy().copy() for name, p in model.named_kernels().items()}
+    velocity = {name: np.zeros_like(value) for name, value in expected.items()}
+
+    for step, rate in enumerate([0.01, 0.01, 0.01, 0.001, 0.001]):
+        gradients = with_gradients(model, step)
+        momentum.step(rates(rate))
+        for name, w in expected.items():
+            eps, decay = (rate, 0.0005) if name.endswith("weight") else (0.02, 0.0)
+            velocity[name] = 0.9 * velocity[name] - decay * eps * w - eps * gradients[name]
+            expected[name] = w + velocity[name]
+
+    for name, parameter in model.named_kernels().items():
+        assert_close(parameter.detach().numpy(), expected[name], **EXACT)
+
+
+def test_it_equals_torch_sgd_until_the_rate_drops_and_not_after() -> None:
+    ours, theirs = build(NETWORK, seed=0).double(), build(NETWORK, seed=0).double()
+    momentum = Momentum(ours, Training(bias_decay=0.0005))
+    sgd = torch.optim.SGD(theirs.parameters(), lr=0.01, momentum=0.9, weight_decay=0.0005)
+    differences = []
+
+    for step, rate in enumerate([0.01, 0.01, 0.001]):
+        with_gradients(ours, step), with_gradients(theirs, step)
+        before = ours.named_kernels()["fc8.weight"].detach().clone()
+        momentum.step(rates(rate, rate))
+        sgd.param_groups[0]["lr"] = rate
+        sgd.step()
+        difference = (ours.named_kernels()["fc8.weight"] - theirs.named_kernels()["fc8.weight"]).abs().max().item()
+        differences.append(difference)
+        moved = (ours.named_kernels()["fc8.weight"] - before).abs().max().item()
+
+    assert max(differences[:2]) < 1e-15  # float64; only the order of additions differs
+    assert differences[2] > 0.5 * moved  # ours still takes nine tenths of the old, ten times larger step
+
+
+def test_a_stage_may_have_a_decay_and_a_rate_of_its_own() -> None:
+    stage = replace(NETWORK.stages[0], decay_factor=3.0, rate_factor=2.0)
+    network = replace(NETWORK, stages=(stage, NETWORK.stages[1]))
+    model = build(network, seed=0).double()
+    momentum = Momentum(model, TRAINING)
+    rates = {"conv1.weight": 0.02, "conv1.bias": 0.01, "fc8.weight": 0.01, "fc8.bias": 0.01}
+    decays = {"conv1.weight": 0.0015, "conv1.bias": 0.0, "fc8.weight": 0.0005, "fc8.bias": 0.0}
+    expected = {name: p.detach().numpy().copy() for name, p in model.named_kernels().items()}
+    velocity = {name: np.zeros_like(value) for name, value in expected.items()}
+
+    found = rates_at(TRAINING, network.stages, epoch=1, errors=())
+    assert found.weights == {"conv1": 0.02, "fc8": 0.01}
+    for step in range(5):
+        gradients = with_gradients(model, step)
+        momentum.step(found)
+        for name, w in expected.items():
+            for i in np.ndindex(w.shape):
+                pull = gradients[name][i] + decays[name] * w[i]
+                velocity[name][i] = 0.9 * velocity[name][i] - rates[name] * pull
+                w[i] += velocity[name][i]
+
+    for name, parameter in model.named_kernels().items():
+        assert_close(parameter.detach().numpy(), expected[name], **EXACT)
+
+
+def test_a_rate_of_zero_freezes_a_stage_altogether() -> None:
+    model = build(NETWORK, seed=0).double()
+    momentum = Momentum(model, TRAINING)
+    frozen = Rates({"conv1": 0.0, "fc8": 0.01}, {"conv1": 0.0, "fc8": 0.02}, has_color_shift=True)
+    with_gradients(model, 0)
+    momentum.step(rates(0.01))
+    before = model.named_kernels()["conv1.weight"].detach().clone()
+
+    momentum.freeze(frozen)
+    model(torch.ones(1, 1, 4, 4, dtype=torch.float64)).sum().backward()
+    momentum.step(frozen)
+
+    assert torch.equal(model.named_kernels()["conv1.weight"], before)
+    assert not model.named_kernels()["conv1.weight"].requires_grad
+
+
+def two_rates(step: int) -> Rates:
+    rate = 0.01 if step < 3 else 0.001
+    return Rates({"conv1": rate, "fc8": rate / 2}, {"conv1": 2 * rate, "fc8": 2 * rate}, has_color_shift=True)
+
+
+def after_five_updates(*, compiles: bool) -> dict[str, torch.Tensor]:
+    """Weights and velocities in float32."""
+    model = build(NETWORK, seed=0)
+    momentum = Momentum(model, TRAINING, compiles=compiles)
+    for step in range(5):
+        for parameter in model.named_kernels().values():
+            generator = torch.Generator().manual_seed(step)
+            parameter.grad = torch.randn(parameter.shape, generator=generator)
+        momentum.step(two_rates(step))
+    weights = {name: parameter.detach() for name, parameter in model.named_kernels().items()}
+    return weights | {f"velocity of {name}": velocity for name, velocity in momentum.velocities.items()}
+
+
+def test_updating_all_stages_at_once_gives_the_bits_of_one_after_the_other() -> None:
+    model = build(NETWORK, seed=0)
+    weights = {name: parameter.detach() for name, parameter in model.named_kernels().items()}
+    expected = weights | {f"velocity of {name}": torch.zeros_like(w) for name, w in weights.items()}
+    for step in range(5):
+        rates = two_rates(step)
+        for name, w in weights.items():
+            stage, _, part = name.partition(".")
+            rate, decay = (rates.weights[stage], 0.0005) if part == "weight" else (rates.biases[stage], 0.0)
+            gradient = torch.randn(w.shape, generator=torch.Generator().manual_seed(step))
+            velocity = expected[f"velocity of {name}"]
+            velocity.mul_(0.9).sub_(gradient, alpha=rate).sub_(w, alpha=rate * decay)
+            w.add_(velocity)
+
+    found = after_five_updates(compiles=False)
+
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.slow
+def test_the_compiled_update_differs_by_rounding_only() -> None:
+    plain, compiled = (after_five_updates(compiles=compiles) for compiles in (False, True))
+
+    # Products are rounded before they are added: half a unit, 2^-25, of terms below 0.1, three times in five updates.
+    for name, expected in plain.items():
+        assert_close(compiled[name], expected, atol=15 * 0.1 * 2**-24, rtol=2**-23)

@@ -1,0 +1,177 @@
+"""A run that stops, loses a checkpoint or begins anew: the same bits as if nothing had happened, and nothing lost."""
+
+import signal
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta, tzinfo
+from itertools import count
+from pathlib import Path
+
+import pytest
+import torch
+
+from alexrepro.cli import options
+from alexrepro.data.store.store import Store
+from alexrepro.errors import Exit, Refusal
+from alexrepro.recipes.recipe import Recipe
+from alexrepro.runs import checkpoint
+from alexrepro.runs.run import Run, find_runs
+from alexrepro.training import state
+from alexrepro.training import train as training
+from alexrepro.training.state import Trainer
+
+from ..data.hostile import command, tree
+from .test_train import assert_same, state_of
+
+Train = Callable[..., Run]
+
+
+def stops_after(monkeypatch: pytest.MonkeyPatch, updates: tuple[int, ...]) -> None:
+    """Have a signal arrive in these updates, counted from 1 over all parts of a run; 0 is before the first."""
+    update, begin, done = training._update, training.start, []
+
+    def start_then_signal(*arguments: object, **named: object) -> Trainer:
+        started = begin(*arguments, **named)  # type: ignore[arg-type]
+        if not done and 0 in updates:
+            done.append(0)
+            signal.raise_signal(signal.SIGTERM)
+        return started
+
+    def update_then_signal(*arguments: object) -> torch.Tensor:
+        done.append(1)
+        if sum(done) in updates:
+            signal.raise_signal(signal.SIGTERM)
+        return update(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "start", start_then_signal)
+    monkeypatch.setattr(training, "_update", update_then_signal)
+
+
+def in_parts(toy: Train, folder: Path, chosen: Recipe) -> tuple[Run, list[Exit]]:
+    """A run that is started again whenever it is stopped, and the exit codes of its parts but the last."""
+    stopped: list[Exit] = []
+    while True:
+        try:
+            return toy(folder, chosen=chosen), stopped
+        except Refusal as refusal:
+            stopped.append(refusal.exit_code)
+
+
+@pytest.fixture(scope="module")
+def whole(toy: Train, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Ten updates in two epochs, never stopped."""
+    torch.set_num_threads(1)
+    chosen = recipe.but({"training.batch": 8, "training.epochs": 2})
+    return toy(tmp_path_factory.mktemp("whole"), chosen=chosen)
+
+
+STOPS = {
+    "before the first update": (0,), "before the last update of an epoch": (4,), "at the end of an epoch": (5,),
+    "after the first update of an epoch": (6,), "in the last update": (10,), "twice in an epoch": (1, 2),
+    "three times in an epoch": (6, 7, 9), "before and after the end of an epoch": (4, 5, 6),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stops", STOPS.values(), ids=STOPS)
+def test_a_stopped_run_continues_to_the_same_bits(
+    toy: Train, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: tuple[int, ...]
+) -> None:
+    stops_after(monkeypatch, stops)
+
+    continued, stopped = in_parts(toy, tmp_path, whole.recipe)
+
+    assert_same(continued, whole)
+    assert stopped == [Exit.STOPPED] * len(stops)
+
+
+def test_a_run_whose_newest_checkpoint_is_damaged_goes_back_one_and_ends_in_the_same_bits(
+    toy: Train, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stops_after(monkeypatch, (8,))
+    with pytest.raises(Refusal, match="Stopped by SIGTERM after update 8"):
+        toy(tmp_path, chosen=whole.recipe)
+    (newest,) = tmp_path.rglob("step-000000008")
+    content = bytearray((newest / checkpoint.MOMENTUM).read_bytes())
+    content[len(content) // 2] ^= 1
+    (newest / checkpoint.MOMENTUM).write_bytes(content)
+
+    continued = toy(tmp_path, chosen=whole.recipe)
+
+    assert_same(continued, whole)
+    said = capsys.readouterr().err
+    assert "momentum.safetensors does not have its checksum" in said
+    assert "3 updates are lost" in said
+    assert (newest.parent / "damaged-step-000000008").is_dir()
+
+
+def test_a_run_with_no_good_checkpoint_left_is_refused_until_it_is_begun_anew(toy: Train, tmp_path: Path) -> None:
+    run = toy(tmp_path)
+    (run.folder / "result.json").unlink()
+    for file in run.checkpoints.glob("*/state.json"):
+        file.write_text("{}")
+
+    with pytest.raises(Refusal, match="All checkpoints") as refused:
+        toy(tmp_path)
+
+    assert refused.value.exit_code is Exit.BAD_DATA
+    assert toy(tmp_path, resume="never").result is not None
+
+
+def test_the_same_seed_makes_the_same_run_and_another_one_another(toy: Train, tmp_path: Path) -> None:
+    one, same, other = (toy(tmp_path / name, seed=seed) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
+
+    assert_same(same, one)
+    assert [name for name, value in state_of(one).items() if torch.equal(value, state_of(other)[name])] == []
+    assert [row["loss"] for row in one.metrics] != [row["loss"] for row in other.metrics]
+
+
+def test_a_clock_that_jumps_back_changes_nothing(toy: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = toy(tmp_path / "expected")
+    jumps = count(start=10_000, step=-1)
+
+    class Backwards(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime(2026, 11, 21, tzinfo=tz) + timedelta(hours=next(jumps))
+
+    monkeypatch.setattr(state, "datetime", Backwards)
+    monkeypatch.setattr(time, "time", lambda: 3_600.0 * next(jumps))
+
+    found = toy(tmp_path / "found")
+
+    assert_same(found, expected)
+    assert all(float(row["images_per_second"]) > 0 for row in found.metrics)
+
+
+def test_runs_that_started_in_the_same_second_are_all_kept(tmp_path: Path, recipe: Recipe) -> None:
+    run = Run(tmp_path / "toy" / "data-seed-0")
+    for _ in range(3):
+        run.begin(recipe, {"started": "2026-11-21T09:00:00+00:00"})
+        run.set_aside()
+
+    names = sorted(path.name for path in run.folder.parent.iterdir() if path.is_dir())
+    stamp = "aside-20261121T0900000000-data-seed-0"
+    assert names == [stamp, f"{stamp}-2", f"{stamp}-3", "data-seed-0"]
+
+
+def test_the_command_keeps_what_is_asked_for_and_changes_nothing_of_a_complete_run(
+    stores: dict[str, Store], recipe: Recipe, tmp_path: Path
+) -> None:
+    (tmp_path / "toy.toml").write_text(recipe.to_toml())
+    train = ("train", tmp_path / "toy.toml", "--store", stores["train"].path, "--runs", tmp_path / "runs",
+             "--device", "cpu", "--no-compile", "--keep", 3)  # fmt: skip
+    first = command(*train, said=tmp_path / "said")
+    (run,) = find_runs(tmp_path / "runs")
+    lock = run.folder.with_name(f".{run.folder.name}.lock")
+    before = tree(run.folder.parent, without=lock)
+
+    again = command(*train, said=tmp_path / "said")
+
+    assert (first.code, again.code) == (0, 0)
+    assert sorted(path.name for path in run.checkpoints.iterdir()) == [f"step-{step:09d}" for step in (3, 6, 9)]
+    assert "Nothing to train" in again.said
+    assert tree(run.folder.parent, without=lock) == before
+
+
+def test_the_command_keeps_as_many_as_training_does_unless_told() -> None:
+    assert options.KEPT == checkpoint.KEPT

@@ -1,0 +1,82 @@
+"""Rates by epoch: the notebook of #145 line by line, and the plateau of the text."""
+
+import pytest
+
+from alexrepro.paper.training import Plateau
+from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, AS_RUN_2012
+from alexrepro.recipes.recipe import Recipe
+from alexrepro.training.schedule import Rates, drops_after, rates_at
+
+
+def at(recipe: Recipe, epoch: int, errors: tuple[float, ...] = ()) -> Rates:
+    return rates_at(recipe.training, recipe.network.stages, epoch=epoch, errors=errors)
+
+
+# fidelity of the 2012 notebook: epoch, weights general, weights conv1, biases general, biases conv1, color shift
+TABLE_2012 = [
+    (1, 0.01, 0.01, 0.02, 0.02, True),
+    (24, 0.01, 0.01, 0.02, 0.02, True),
+    (25, 0.001, 0.001, 0.02, 0.02, True),
+    (51, 0.0001, 0.0001, 0.02, 0.02, True),
+    (66, 0.0001, 0.0001, 0.02, 0.02, True),
+    (67, 0.0001, 0.00001, 0.02, 0.02, False),
+    (72, 0.0001, 0.0, 0.02, 0.0, False),
+    (78, 0.0001, 0.0, 0.02, 0.0, False),
+    (79, 0.00001, 0.0, 0.02, 0.0, False),
+    (90, 0.00001, 0.0, 0.02, 0.0, False),
+]
+TABLE_2010 = [
+    (22, 0.01, 0.01, 0.02, 0.02, True),
+    (23, 0.001, 0.001, 0.002, 0.002, True),
+    (51, 0.0001, 0.0001, 0.002, 0.002, True),
+    (68, 0.0001, 0.00001, 0.002, 0.002, False),
+    (72, 0.0001, 0.0, 0.002, 0.0, False),
+    (78, 0.00001, 0.0, 0.002, 0.0, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "row"),
+    [(AS_RUN_2012, row) for row in TABLE_2012] + [(AS_RUN_2010, row) for row in TABLE_2010],
+    ids=lambda value: getattr(value, "name", None) or str(value[0]),
+)
+def test_rates_follow_the_notebook(recipe: Recipe, row: tuple[int, float, float, float, float, bool]) -> None:
+    epoch, weights, conv1, biases, conv1_biases, has_color_shift = row
+
+    rates = at(recipe, epoch)
+
+    assert rates.weights == {s.name: conv1 if s.name == "conv1" else weights for s in recipe.network.stages}
+    assert rates.biases == {s.name: conv1_biases if s.name == "conv1" else biases for s in recipe.network.stages}
+    assert rates.has_color_shift is has_color_shift
+
+
+def test_the_printed_recipe_divides_by_ten_when_the_error_stalls() -> None:
+    stalled = (0.9, 0.8, *[0.8] * 5)
+
+    assert at(AS_PRINTED, 8, stalled).general == pytest.approx(0.001)
+    assert at(AS_PRINTED, 7, stalled[:-1]).general == pytest.approx(0.01)
+
+
+def test_the_plateau_drops_three_times_at_most() -> None:
+    assert drops_after(Plateau(), [0.5] * 100) == 3
+
+
+def test_an_improving_error_never_drops_the_rate() -> None:
+    assert drops_after(Plateau(), [1 / n for n in range(1, 90)]) == 0
+
+
+DECAY = AS_RUN_2012.but({"training.schedule.kind": "decay"})
+
+
+@pytest.mark.parametrize(
+    "recipe", [AS_PRINTED, AS_RUN_2012, AS_RUN_2010, DECAY], ids=["plateau", "2012", "2010", "decay"]
+)
+@pytest.mark.parametrize("epoch", [1, 25, 51, 70, 90])
+def test_a_factor_scales_every_rate_at_every_point_of_a_schedule(recipe: Recipe, epoch: int) -> None:
+    errors = (0.5,) * (epoch - 1)
+
+    whole, half = (at(recipe.but({"training.rate_factor": factor}), epoch, errors) for factor in (1.0, 0.5))
+
+    assert half.weights == {name: rate / 2 for name, rate in whole.weights.items()}
+    assert half.biases == {name: rate / 2 for name, rate in whole.biases.items()}
+    assert half.general > 0

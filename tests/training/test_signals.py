@@ -1,0 +1,226 @@
+"""Signals: whenever one arrives, the run is saved once, ends at once and continues to the same bits."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from alexrepro import stop_signals
+from alexrepro.data.loading.loader import Feed
+from alexrepro.errors import STOPPING, Exit, Refusal
+from alexrepro.evaluation import inference
+from alexrepro.model import compiled
+from alexrepro.progress import say
+from alexrepro.runs import checkpoint
+from alexrepro.runs.run import Run, find_runs
+from alexrepro.training import train as training
+
+from ..children import wait_until
+from ..launched import is_running
+from .test_train import assert_same
+
+Train = Callable[..., Run]
+VALIDATED = 4  # images in a batch of a validation
+BEGINS = "from alexrepro.distributed.launchers import ended_at_once\nimport sys, time\n"
+
+
+def stopped_run(toy: Train, folder: Path) -> Run:
+    """The run below a folder, once its training has been stopped by SIGTERM."""
+    with pytest.raises(Refusal, match="Stopped by SIGTERM") as refused:
+        toy(folder)
+    assert refused.value.exit_code is Exit.STOPPED
+    (run,) = find_runs(folder)
+    return run
+
+
+def saved_step(run: Run) -> int:
+    saved = checkpoint.newest(run.checkpoints)
+    assert saved is not None
+    return saved.step
+
+
+@pytest.fixture(scope="module")
+def whole(toy: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that nobody stopped."""
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(inference, "BATCH", VALIDATED)
+        return toy(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture(autouse=True)
+def four_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each validation of the 14 images takes four batches."""
+    monkeypatch.setattr(inference, "BATCH", VALIDATED)
+
+
+@pytest.mark.parametrize("place", [(1, 1), (2, 3), (3, 4)], ids="epoch {0[0]}, batch {0[1]}".format)
+def test_a_stop_in_a_validation_saves_at_once_and_the_validation_is_made_again(
+    toy: Train, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: tuple[int, int]
+) -> None:
+    epoch, batch = place
+    averages, seen = inference.averages, []
+
+    def signal_then_average(*arguments: Any, **named: Any) -> Any:
+        seen.append(1)
+        if len(seen) == 4 * (epoch - 1) + batch:
+            signal.raise_signal(signal.SIGTERM)
+        return averages(*arguments, **named)
+
+    monkeypatch.setattr(inference, "averages", signal_then_average)
+    run = stopped_run(toy, tmp_path)
+
+    assert len(seen) == 4 * (epoch - 1) + batch  # no batch more
+    assert saved_step(run) == 3 * epoch
+    assert [int(row["epoch"]) for row in run.validations] == list(range(1, epoch))
+    assert_same(toy(tmp_path), whole)
+    assert len(seen) == 4 * (epoch - 1) + batch + 4 * (4 - epoch)
+
+
+def test_a_stop_while_the_data_are_opened_comes_before_the_first_update(
+    toy: Train, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def signal_then_open(*arguments: Any, **named: Any) -> Feed:
+        signal.raise_signal(signal.SIGTERM)
+        return Feed(*arguments, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "Feed", signal_then_open)
+        run = stopped_run(toy, tmp_path)
+
+    assert (saved_step(run), run.metrics) == (0, [])
+    assert_same(toy(tmp_path), whole)
+
+
+def test_a_stop_in_a_save_leaves_it_to_be_completed_once(
+    toy: Train, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, written = checkpoint.write_bytes, []
+
+    def write_then_signal(path: Path, content: bytes) -> None:
+        written.append(path)
+        write(path, content)
+        signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint, "write_bytes", write_then_signal)
+        run = stopped_run(toy, tmp_path)
+
+    assert len(written) == len(set(written))
+    assert {path.parent.name for path in written} == {".step-000000003.partial"}
+    assert saved_step(run) == 3
+    assert_same(toy(tmp_path), whole)
+
+
+def test_a_run_whose_terminal_is_gone_still_saves(toy: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone:
+        def write(self, _: str) -> None:
+            raise OSError(5, "Input/output error")
+
+        def isatty(self) -> bool:
+            return False
+
+    update = training._update
+
+    def signal_then_update(*arguments: Any) -> torch.Tensor:
+        signal.raise_signal(signal.SIGHUP)
+        return update(*arguments)
+
+    monkeypatch.setattr(training, "_update", signal_then_update)
+    monkeypatch.setattr(sys, "stderr", Gone())
+    say("Nobody hears this.")
+    with pytest.raises(Refusal, match="Stopped by SIGHUP after update 1"):
+        toy(tmp_path)
+
+    (run,) = find_runs(tmp_path)
+    assert saved_step(run) == 1
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM], ids=lambda sent: sent.name)
+def test_a_second_signal_is_left_to_what_heard_them_before(
+    monkeypatch: pytest.MonkeyPatch, second: signal.Signals
+) -> None:
+    monkeypatch.setattr(stop_signals, "ECHO_SECONDS", 0.0)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with stop_signals.stop_requests() as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert stop() == signal.SIGINT
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(second)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_an_echo_of_a_signal_is_not_a_second_one() -> None:
+    with stop_signals.stop_requests() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+
+        assert stop() == signal.SIGTERM
+
+
+def test_a_program_under_nohup_goes_on_when_its_terminal_is_closed() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_signals.stop_requests() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert stop() is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGHUP, 75), (signal.SIGINT, 130)]
+)
+def test_a_signal_before_the_training_ends_the_program_with_the_same_code(sent: signal.Signals, code: int) -> None:
+    waits = (
+        "with ended_at_once():\n    print('ready', flush=True)\n    while True:\n"
+        "        try:\n            time.sleep(60)\n        except Exception:\n            pass\n"  # as torch's import
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", BEGINS + waits], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        program.stdout.readline()
+        program.send_signal(sent)
+        said = program.communicate(timeout=60)[1]
+
+    assert program.returncode == code
+    assert said == f"alexrepro: Stopped by {sent.name} at once; what was saved before is kept.\n{stop_signals.AGAIN}\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell a process of its parent's end")
+def test_a_rank_that_waits_for_others_ends_with_its_launcher() -> None:
+    rank = BEGINS + "with ended_at_once():\n    print('ready', flush=True)\n    time.sleep(60)\n"
+    launcher = (
+        "import subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdout=-1)\n"
+        "child.stdout.readline()\nprint(child.pid, flush=True)\nchild.wait()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", launcher, rank], stdout=subprocess.PIPE, text=True, env={**os.environ, "RANK": "1"}
+    ) as program:
+        assert program.stdout is not None
+        waiting = int(program.stdout.readline())
+        started = time.monotonic()
+        program.kill()
+    wait_until(lambda: not is_running(waiting))
+
+    assert time.monotonic() - started < 30  # 0.1 where nothing else runs
+
+
+def test_compilers_do_not_hear_what_the_terminal_sends_to_all() -> None:
+    shows = "import signal; print(*sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
+    with compiled._kept_from_compilers(STOPPING):
+        found = subprocess.run([sys.executable, "-c", shows], capture_output=True, text=True, check=True)
+
+    assert found.stdout.split() == [str(int(number)) for number in sorted(STOPPING)]
+    assert set(STOPPING).isdisjoint(signal.pthread_sigmask(signal.SIG_BLOCK, []))
