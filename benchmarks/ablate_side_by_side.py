@@ -14,21 +14,21 @@ from pathlib import Path
 
 from alexrepro.cli.choose import choose_recipe, testing_store, training_store, validation_store
 from alexrepro.device import find_machine
-from alexrepro.paper.results import Views
+from alexrepro.paper.results import Crops
 from alexrepro.processors import usable_processors
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import find_variation, trials_of
 from alexrepro.training.ablate import ablate
 
 
-def ablated(recipe: Recipe, views: Views, seed: int, store: Path, runs: Path) -> str:
+def ablated(recipe: Recipe, crops: Crops, seed: int, store: Path, runs: Path) -> str:
     """Train and test one network of one seed, also where it stays at chance; a line with its errors."""
     images = training_store(store, stores=store.parent)
     validation = validation_store(images, stores=store.parent)
     test = testing_store(images.manifest.dataset, classes=images.manifest.classes, stores=(store.parent,))
     machine = find_machine("cpu", compiles=True)
     [[e]] = ablate(
-        [(recipe, views)], store=images, validation=validation, test=test, runs=runs, seeds=[seed], machine=machine,
+        [(recipe, crops)], store=images, validation=validation, test=test, runs=runs, seeds=[seed], machine=machine,
         allow_flat_loss=True,
     )  # fmt: skip
     return f"{recipe.name} seed {seed}: top-1 {100 * e.top1_error:.2f} %, top-5 {100 * e.top5_error:.2f} %"
@@ -56,9 +56,9 @@ def main() -> None:
     )
     with pool:
         waiting: list[Future[str]] = [
-            pool.submit(ablated, recipe, views, seed, asked.store, asked.runs)
+            pool.submit(ablated, recipe, crops, seed, asked.store, asked.runs)
             for seed in asked.seeds
-            for recipe, views in trials
+            for recipe, crops in trials
         ]
         for line in waiting:
             print(line.result(), flush=True)

@@ -27,7 +27,7 @@ from alexrepro.data.store.store import Store
 from alexrepro.device import find_machine
 from alexrepro.distributed.process_group import Cluster
 from alexrepro.processors import usable_processors
-from alexrepro.recipes.catalogue import find_recipe
+from alexrepro.recipes.catalog import find_recipe
 from alexrepro.runs.run import run_of
 from alexrepro.training import train
 from alexrepro.training.schedule import rates_at

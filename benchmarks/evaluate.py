@@ -1,4 +1,4 @@
-"""What ten views cost beside one: seconds an image of the whole way from a store to counts, in turns.
+"""What ten crops cost beside one: seconds an image of the whole way from a store to counts, in turns.
 
 python benchmarks/evaluate.py STORE [--recipe as-run-2012] [--images 256] [--rounds 5] [--no-compile]
 
@@ -20,10 +20,10 @@ from alexrepro.data.store.store import Store
 from alexrepro.device import Machine, find_machine
 from alexrepro.evaluation.inference import Candidate, tested_batches
 from alexrepro.model.alexnet import build
-from alexrepro.paper.results import Views
-from alexrepro.recipes.catalogue import CATALOGUE
+from alexrepro.paper.results import Crops
+from alexrepro.recipes.catalog import CATALOG
 
-KINDS: tuple[Views, ...] = ("centre", "ten")
+KINDS: tuple[Crops, ...] = ("center", "ten")
 
 
 class Part(Store):
@@ -37,12 +37,12 @@ class Part(Store):
         return self.images
 
 
-def spent(candidate: Candidate, store: Store, views: Views, machine: Machine) -> tuple[float, float]:
+def spent(candidate: Candidate, store: Store, crops: Crops, machine: Machine) -> tuple[float, float]:
     """Seconds, and CPU-seconds of all threads."""
-    asked: tuple[Views, ...] = ("centre", "ten") if views == "ten" else ("centre",)
+    asked: tuple[Crops, ...] = ("center", "ten") if crops == "ten" else ("center",)
     usage, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
     tested = sum(
-        len(found.batch) for found in tested_batches([candidate], store, views=asked, machine=machine, title=views)
+        len(found.batch) for found in tested_batches([candidate], store, crops=asked, machine=machine, title=crops)
     )
     assert tested == len(store)
     now = resource.getrusage(resource.RUSAGE_SELF)
@@ -51,27 +51,27 @@ def spent(candidate: Candidate, store: Store, views: Views, machine: Machine) ->
 
 def rounds(
     candidate: Candidate, store: Store, machine: Machine, count: int
-) -> Iterator[dict[Views, tuple[float, float]]]:
-    for views in KINDS:
-        spent(candidate, store, views, machine)  # warms caches, threads and compilers up
+) -> Iterator[dict[Crops, tuple[float, float]]]:
+    for crops in KINDS:
+        spent(candidate, store, crops, machine)  # warms caches, threads and compilers up
     for _ in range(count):
-        yield {views: spent(candidate, store, views, machine) for views in KINDS}
+        yield {crops: spent(candidate, store, crops, machine) for crops in KINDS}
 
 
 def main(asked: argparse.Namespace) -> None:
     store = Part(Store.open(asked.store), asked.images)
-    recipe = CATALOGUE[asked.recipe].recipe.for_classes(len(store.manifest.classes))
+    recipe = CATALOG[asked.recipe].recipe.for_classes(len(store.manifest.classes))
     recipe = recipe.but({"training.precision": asked.precision})
     machine = find_machine(asked.device, compiles=not asked.no_compile)
     model = build(recipe.network, seed=0).to(machine.device, memory_format=torch.channels_last)
-    grey = torch.full((3, store.side_px, store.side_px), 120.0)
-    pixels = Pixels(grey, torch.ones(3), torch.eye(3)).to(machine.device)
+    gray = torch.full((3, store.side_px, store.side_px), 120.0)
+    pixels = Pixels(gray, torch.ones(3), torch.eye(3)).to(machine.device)
     candidate = Candidate(machine.ready(model), recipe, pixels)
     found = list(rounds(candidate, store, machine, asked.rounds))
-    print("| | centre | ten views | ten / centre |\n| --- | --- | --- | --- |")
+    print("| | center | ten crops | ten / center |\n| --- | --- | --- | --- |")
     for number, name in enumerate(("seconds", "CPU-seconds")):
-        one, ten = (median(one[views][number] for one in found) / len(store) for views in KINDS)
-        ratio = median(one["ten"][number] / one["centre"][number] for one in found)
+        one, ten = (median(one[crops][number] for one in found) / len(store) for crops in KINDS)
+        ratio = median(one["ten"][number] / one["center"][number] for one in found)
         print(f"| {name}, a thousandth an image | {1000 * one:.2f} | {1000 * ten:.2f} | {ratio:.2f} |")
     print(
         f"\n{recipe.name}, {recipe.training.precision}, {len(store)} images of {store.path.name}, {asked.rounds} "

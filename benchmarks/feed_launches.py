@@ -29,7 +29,9 @@ CASES: tuple[tuple[Kind, int], ...] = (("threads", 1), ("processes", 1), ("threa
 def batches(store: Store, feed: Feed) -> Iterator[Batch]:
     for epoch in count():
         yield from feed.batches(
-            training_plan(len(store), seed=0, epoch=epoch, augmentation=Augmentation(), side_px=224, reshuffles=True)
+            training_plan(
+                len(store), seed=0, epoch=epoch, augmentation=Augmentation(), side_px=224, shuffle_every_epoch=True
+            )
         )
 
 

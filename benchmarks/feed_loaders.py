@@ -35,7 +35,7 @@ def ours(encoding: str, kind: Kind) -> Loader:
         with Feed(store, batch=BATCH, side_px=SIDE, workers=workers, kind=kind) as feed:
             for epoch in count():
                 plan = training_plan(
-                    len(store), seed=0, epoch=epoch, augmentation=Augmentation(), side_px=SIDE, reshuffles=True
+                    len(store), seed=0, epoch=epoch, augmentation=Augmentation(), side_px=SIDE, shuffle_every_epoch=True
                 )
                 yield from map(len, feed.batches(plan))
 

@@ -36,7 +36,9 @@ def megabytes(process: int) -> float:
 
 
 def plan_of(images: int, epoch: int) -> Plan:
-    return training_plan(images, seed=0, epoch=epoch, augmentation=Augmentation(), side_px=224, reshuffles=True)
+    return training_plan(
+        images, seed=0, epoch=epoch, augmentation=Augmentation(), side_px=224, shuffle_every_epoch=True
+    )
 
 
 def over_many_batches(store: Store, kind: Kind, batches: int) -> None:
@@ -67,7 +69,7 @@ def store_without_pixels(folder: Path) -> Store:
         shards.append(Shard(file, len(rows), "0" * 64))
     manifest = Manifest(
         dataset="empty", split="train", images=IMAGES, classes=tuple(f"n{k:08d}" for k in range(CLASSES)),
-        class_names=tuple(str(k) for k in range(CLASSES)), ilsvrc_ids=None, labelled=True, encoding="raw", rule="",
+        class_names=tuple(str(k) for k in range(CLASSES)), ilsvrc_ids=None, labeled=True, encoding="raw", rule="",
         source="", listing="", libraries={}, shards=tuple(shards), defects=(),
         labels_sha256=sha256_of(labels.astype("<i8").tobytes()), sha256={},
     )  # fmt: skip

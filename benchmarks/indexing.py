@@ -42,11 +42,11 @@ def tar_of_tars(root: Path, images: int) -> None:
 
 def measure(root: Path) -> None:
     """In a process of its own: list the source and print seconds, peak memory and photos."""
-    from alexrepro.data.sources import recognise
+    from alexrepro.data.sources import recognize
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.perf_counter()
-    photos = len(recognise(root).splits[0].photos)
+    photos = len(recognize(root).splits[0].photos)
     seconds = time.perf_counter() - started
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     print(f"{photos:,} photos | {seconds:.1f} s | {grown:.0f} MB")

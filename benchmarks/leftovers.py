@@ -10,10 +10,10 @@ from statistics import fmean, stdev
 
 import torch
 import torch.nn.functional as F
-from signals import SEEDS, first_views
+from signals import SEEDS, first_crops
 from torch import Tensor, nn
 
-from alexrepro.data.loading.crops import Pixels, centre_view, color_shift
+from alexrepro.data.loading.crops import Pixels, center_crop, color_shift
 from alexrepro.data.loading.loader import feed
 from alexrepro.data.loading.sampling import testing_plan
 from alexrepro.data.store.store import Store
@@ -32,11 +32,11 @@ DRAWS = 12  # of the crops of one batch
 
 @dataclass(frozen=True)
 class Subject:
-    """A network and the centre views of some photographs, minus the mean that belongs to it."""
+    """A network and the center crops of some photographs, minus the mean that belongs to it."""
 
     name: str
     model: AlexNet
-    views: Tensor
+    crops: Tensor
 
 
 def photographs(store: Store) -> Tensor:
@@ -55,11 +55,11 @@ def rms(values: Tensor) -> float:
 
 
 def during_pass(module: nn.Module, subject: Subject) -> tuple[Tensor, Tensor, Tensor]:
-    """What goes into a module and what comes out while the network sees its views, and the logits."""
+    """What goes into a module and what comes out while the network sees its crops, and the logits."""
     found: list[tuple[Tensor, Tensor]] = []
     handle = module.register_forward_hook(lambda _module, inputs, output: found.append((inputs[0], output)))
     with torch.no_grad():
-        logits = subject.model(subject.views)
+        logits = subject.model(subject.crops)
     handle.remove()
     return *found[0], logits
 
@@ -72,7 +72,7 @@ def seen_by(subject: Subject, stage: str, operation: str) -> Tensor:
 def padding(store: Store) -> None:
     """conv1's responses and the logits for three ways to get 55 positions, beside those of 2012."""
     mean = pixels_of(store).mean_image
-    wide = centre_view(photographs(store) - mean, 227)
+    wide = center_crop(photographs(store) - mean, 227)
     narrow = wide[..., :224, :224]
     wider = AS_RUN_2012.but({"network.input_px": 227, "augmentation.last_offset_px": 29}).network
     heading("Padding", "input | conv1: positions that differ | conv1: rms difference | logits: rms difference")
@@ -81,8 +81,8 @@ def padding(store: Store) -> None:
         conv, logits = _conv1_and_logits(AS_RUN_2012.network, narrow, seed=seed)
         # Two zeros on each side and 55 positions: the last zero on the right and below is never read.
         others = {"a real crop of 227": wide, "two zeros on every side": F.pad(narrow, (2, 1, 2, 1))}
-        for name, views in others.items():
-            other, other_logits = _conv1_and_logits(wider, views, seed=seed)
+        for name, crops in others.items():
+            other, other_logits = _conv1_and_logits(wider, crops, seed=seed)
             row = (
                 ((other - conv).abs() > 1e-3).float().mean().item(),
                 rms(other - conv) / rms(conv),
@@ -94,9 +94,9 @@ def padding(store: Store) -> None:
     print("\nShares of conv1's rms response, and of the logits' deviation over the photographs; mean of three seeds.")
 
 
-def _conv1_and_logits(network: Network, views: Tensor, *, seed: int) -> tuple[Tensor, Tensor]:
+def _conv1_and_logits(network: Network, crops: Tensor, *, seed: int) -> tuple[Tensor, Tensor]:
     model = build(network, seed=seed)
-    return during_pass(model.stages["conv1"].kernels, Subject("", model, views))[1:]
+    return during_pass(model.stages["conv1"].kernels, Subject("", model, crops))[1:]
 
 
 def norm_factors(subjects: list[Subject]) -> None:
@@ -131,7 +131,7 @@ def color_shifts(store: Store) -> None:
         cells = [*along.norm(dim=1).tolist(), *along.norm(dim=0).tolist()]
         print(f"| {reading} | {' | '.join(f'{cell:.2f}' for cell in cells)} |")
     print("\nWhat training sees: " + ", ".join(
-        f"{name} {first_views(store, AS_RUN_2012.but(but), seed=0)[0].std():.1f}"
+        f"{name} {first_crops(store, AS_RUN_2012.but(but), seed=0)[0].std():.1f}"
         for name, but in (("as run", {}), ("shift off", {"augmentation.color_shift": None}))
     ) + " gray levels (deviation of all values of a batch).")  # fmt: skip
 
@@ -150,12 +150,12 @@ def shared_crops(store: Store) -> None:
         print(f"| {name.partition('.')[0]} | {alone:.3f} | {shared:.3f} | {ratio:.2f} |")
 
 
-def _spread(store: Store, model: AlexNet, weights: list[nn.Parameter], shared_by: int) -> list[float]:
+def _spread(store: Store, model: AlexNet, weights: list[nn.Parameter], images_per_crop: int) -> list[float]:
     drawn: list[tuple[Tensor, ...]] = []
-    recipe = AS_RUN_2012.but({"augmentation.shared_by": shared_by, "augmentation.color_shift": None})
+    recipe = AS_RUN_2012.but({"augmentation.images_per_crop": images_per_crop, "augmentation.color_shift": None})
     for epoch in range(1, DRAWS + 1):
-        views, labels = first_views(store, recipe, seed=0, epoch=epoch)
-        loss = F.cross_entropy(model(views.contiguous(memory_format=torch.channels_last)), labels)
+        crops, labels = first_crops(store, recipe, seed=0, epoch=epoch)
+        loss = F.cross_entropy(model(crops.contiguous(memory_format=torch.channels_last)), labels)
         drawn.append(torch.autograd.grad(loss, weights))
     stacked = [torch.stack(gradients) for gradients in zip(*drawn, strict=True)]
     return [(g.var(0).sum().sqrt() / g.mean(0).norm()).item() for g in stacked]
@@ -169,14 +169,14 @@ def means(pixels: dict[str, Pixels]) -> None:
 
 
 def _central_and_aligned(name: str, mean: Tensor) -> None:
-    centre, last = centre_view(mean, 224), STORED_PX - 224
+    center, last = center_crop(mean, 224), STORED_PX - 224
     squares, largest = [], 0.0
     for y in range(last + 1):
         for x in range(last + 1):
             here = mean[:, y : y + 224, x : x + 224]
             for aligned in (here, here.flip(2)):
-                squares.append((aligned - centre).square().mean().item())
-                largest = max(largest, (aligned - centre).abs().max().item())
+                squares.append((aligned - center).square().mean().item())
+                largest = max(largest, (aligned - center).abs().max().item())
     print(f"| {name} | {mean.std():.1f} | {fmean(squares) ** 0.5:.2f} | {max(squares) ** 0.5:.2f} | {largest:.1f} |")
 
 
@@ -190,7 +190,7 @@ def ties(subjects: list[Subject]) -> None:
         zero = (windows == 0).all(1).float().mean()
         several = (((windows == top).sum(1) > 1) & (top[:, 0] > 0)).float().mean()
         with torch.no_grad():
-            best = subject.model(subject.views).softmax(1).topk(6).values
+            best = subject.model(subject.crops).softmax(1).topk(6).values
         equal = int((best[:, 4] == best[:, 5]).sum())
         print(f"| {subject.name} | {zero:.2%} | {several:.3%} | {equal} of {len(best)} |")
 
@@ -203,11 +203,11 @@ def arithmetic(network: Network) -> None:
     print(f"all stages: {network.neurons:,}; with the caption's number {network.neurons - first.neurons + slip:,}")
 
 
-def before_pooling(views: Tensor) -> None:
+def before_pooling(crops: Tensor) -> None:
     """conv5's response before its pooling: its mean, and its deviation over the photographs."""
     heading("conv5 before its pooling", "recipe | mean | deviation over the photographs")
     for recipe in (AS_PRINTED, AS_RUN_2012):
-        into = [seen_by(Subject("", build(recipe.network, seed=s), views), "conv5", "pool").relu() for s in SEEDS]
+        into = [seen_by(Subject("", build(recipe.network, seed=s), crops), "conv5", "pool").relu() for s in SEEDS]
         cells = [[x.mean().item() for x in into], [x.std(0).mean().item() for x in into]]
         print(f"| {recipe.name} | {' | '.join(f'{fmean(c):.2g} ± {stdev(c):.1g}' for c in cells)} |")
 
@@ -222,19 +222,19 @@ def main() -> None:
     store = Store.open(asked.store)
     pixels: dict[str, Pixels] = {store.manifest.dataset: pixels_of(store)}
     whole = photographs(store)
-    views = centre_view(whole - pixels[store.manifest.dataset].mean_image, 224)
-    subjects = [Subject(f"{r.name}, untrained", build(r.network, seed=0), views) for r in (AS_PRINTED, AS_RUN_2012)]
+    crops = center_crop(whole - pixels[store.manifest.dataset].mean_image, 224)
+    subjects = [Subject(f"{r.name}, untrained", build(r.network, seed=0), crops) for r in (AS_PRINTED, AS_RUN_2012)]
     if asked.run:
         run, machine = open_run(asked.run), find_machine("cpu")
         model, step = load_network(run, machine)
         pixels[run.environment["dataset"]] = own = load_pixels(run, machine)
-        own_views = centre_view(whole - own.mean_image, 224)
-        subjects.append(Subject(f"{run.recipe.name}, {step:,} updates", model, own_views))
+        own_crops = center_crop(whole - own.mean_image, 224)
+        subjects.append(Subject(f"{run.recipe.name}, {step:,} updates", model, own_crops))
     arithmetic(AS_PRINTED.network)
     color_shifts(store)
     means(pixels)
     ties(subjects)
-    before_pooling(views)
+    before_pooling(crops)
     norm_factors(subjects)
     padding(store)
     shared_crops(store)

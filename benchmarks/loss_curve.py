@@ -19,7 +19,7 @@ LEARNED = 0.1
 Means = dict[str, list[dict[int, float]]]  # by label, of each seed: mean losses of windows by their last updates
 
 
-def labelled(text: str) -> tuple[str, Run]:
+def labeled(text: str) -> tuple[str, Run]:
     """The run of [LABEL=]RUN and its label, which is its recipe's name if none is given."""
     label, _, path = text.rpartition("=")
     run = open_run(Path(path))
@@ -91,7 +91,7 @@ def main() -> None:
     asked = parser.parse_args()
     runs: dict[str, list[Run]] = {}
     for text in asked.runs:
-        label, run = labelled(text)
+        label, run = labeled(text)
         runs.setdefault(label, []).append(run)
     chance = log(len(next(iter(runs.values()))[0].environment["classes"]))
     write(runs, asked.target.with_suffix(".csv"))

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import t
 
-from alexrepro.data.loading.crops import training_view
+from alexrepro.data.loading.crops import training_crops
 from alexrepro.data.loading.loader import Batch, feed
 from alexrepro.data.loading.sampling import training_plan
 from alexrepro.data.store.store import Store
@@ -29,7 +29,7 @@ from alexrepro.device import Machine, find_machine
 from alexrepro.evaluation.evaluate import pixels_of
 from alexrepro.keys import key
 from alexrepro.model.alexnet import build
-from alexrepro.recipes.catalogue import CATALOGUE
+from alexrepro.recipes.catalog import CATALOG
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.optimizer import Momentum
 from alexrepro.training.schedule import rates_at
@@ -43,7 +43,7 @@ def batches(recipe: Recipe, store: Store, seed: int) -> Iterator[Batch]:
     for epoch in count(1):
         plan = training_plan(
             len(store), seed=seed, epoch=epoch, augmentation=recipe.augmentation, side_px=recipe.network.input_px,
-            reshuffles=recipe.training.reshuffles,
+            shuffle_every_epoch=recipe.training.shuffle_every_epoch,
         )  # fmt: skip
         yield from feed(store, plan, batch=recipe.training.batch)
 
@@ -57,13 +57,13 @@ def losses(recipe: Recipe, store: Store, *, seed: int, machine: Machine) -> Iter
     pixels = pixels_of(store).to(machine.device)
     for step, found in enumerate(batches(recipe, store, seed)):
         batch = found.to(machine.device)
-        views = training_view(
+        crops = training_crops(
             batch.crops, offsets_px=batch.offsets_px, mirrored=batch.mirrored, colors=batch.colors, pixels=pixels,
             augmentation=recipe.augmentation,
         )  # fmt: skip
         masks = model.draw_masks(len(batch), key_of_step=key(seed, "dropout", step))
         with machine.arithmetic(training):
-            logits = forward(views, masks)
+            logits = forward(crops, masks)
         loss = F.cross_entropy(logits.float(), batch.labels)
         loss.backward()
         momentum.step(rates)
@@ -92,7 +92,7 @@ def table(found: Losses, updates: int, seeds: int) -> str:
 
 def main(asked: argparse.Namespace) -> None:
     store = Store.open(asked.store)
-    recipe = CATALOGUE[asked.recipe].recipe.for_classes(len(store.manifest.classes))
+    recipe = CATALOG[asked.recipe].recipe.for_classes(len(store.manifest.classes))
     machine = find_machine(asked.device, compiles=True)
     found: Losses = {}
     with asked.out.with_suffix(".csv").open("w", newline="", encoding="utf-8") if asked.out else nullcontext() as file:

@@ -9,8 +9,8 @@ import argparse
 from pathlib import Path
 
 import torch
-from loss_curve import labelled
-from signals import first_views
+from loss_curve import labeled
+from signals import first_crops
 
 from alexrepro.data.store.store import Store
 from alexrepro.device import find_machine
@@ -29,11 +29,11 @@ def networks(run: Run) -> dict[int, AlexNet]:
     return {0: build(run.recipe.network, seed=run.environment["seed"]), updates: trained}
 
 
-def cells(found: Signals, rate: float) -> str:
+def cells(found: Signals, learning_rate: float) -> str:
     """The shown figures as cells of a table."""
     stages = {stage.stage: stage for stage in found.stages}
     figures = [f"{getattr(stages[stage], quantity):.2g}" for stage, quantity in SHOWN]
-    return " | ".join([*figures, f"{100 * stages['conv1'].update_ratio(rate):.2g} %"])
+    return " | ".join([*figures, f"{100 * stages['conv1'].update_ratio(learning_rate):.2g} %"])
 
 
 def main() -> None:
@@ -46,11 +46,11 @@ def main() -> None:
     store = Store.open(asked.store)
     print(f"{HEADING}\n|{' --- |' * (HEADING.count('|') - 1)}")
     for text in asked.runs:
-        label, run = labelled(text)
-        views, labels = first_views(store, run.recipe, seed=run.environment["seed"])
+        label, run = labeled(text)
+        crops, labels = first_crops(store, run.recipe, seed=run.environment["seed"])
         for update, model in networks(run).items():
-            found = signals(model, views, labels)
-            print(f"| {label} | {update:,} | {cells(found, run.recipe.training.rate)} |", flush=True)
+            found = signals(model, crops, labels)
+            print(f"| {label} | {update:,} | {cells(found, run.recipe.training.learning_rate)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import matplotlib as mpl
 import torch
 import torch.nn.functional as F
 
-from alexrepro.data.loading.crops import training_view
+from alexrepro.data.loading.crops import training_crops
 from alexrepro.data.loading.loader import feed
 from alexrepro.data.loading.sampling import training_plan
 from alexrepro.data.store.store import Store
@@ -73,16 +73,19 @@ VARIANTS = (
     Variant("as-printed"),
     Variant("as-run-2012", AS_RUN_2012),
     Variant("printed, 0.03 in conv3-5", but=every(MIDDLE, "weight_std", 0.03)),
-    Variant("printed, conv1 norm before ReLU", but={"network.conv1.order": ("norm", "pool", "response")}),
+    Variant("printed, conv1 norm before ReLU", but={"network.conv1.order": ("norm", "pool", "activation")}),
     Variant("printed, alpha / n", but={"network.norm.divide_alpha_by_n": True}),
     Variant("printed, norm per tower", but={"network.norm.per_tower": True}),
     Variant(
         "printed, same-map norm",
-        but={"network.same_map_norm.alpha": 1e-3, "network.conv2.order": ("response", "norm", "same_map_norm", "pool")},
+        but={
+            "network.same_map_norm.alpha": 1e-3,
+            "network.conv2.order": ("activation", "norm", "same_map_norm", "pool"),
+        },
     ),
     Variant("printed, no norm", but={"network.norm": None}),
     Variant("printed, central mean", but={"augmentation.mean": "central"}),
-    Variant("printed, crops shared by 32", but={"augmentation.shared_by": 32}),
+    Variant("printed, crops shared by 32", but={"augmentation.images_per_crop": 32}),
     Variant("printed, color shift off", but={"augmentation.color_shift": None}),
     Variant("printed, color shift / 1.1", but={"augmentation.color_shift.divide_by": 1.1}),
     Variant("printed, color shift by variances", but={"augmentation.color_shift.reading": "variance"}),
@@ -106,29 +109,29 @@ VARIANTS = (
 )  # fmt: skip
 
 
-def first_views(store: Store, recipe: Recipe, *, seed: int, epoch: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
-    """Views and labels of an epoch's first batch; the same photographs whatever the recipe and the epoch."""
+def first_crops(store: Store, recipe: Recipe, *, seed: int, epoch: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+    """Crops and labels of an epoch's first batch; the same photographs whatever the recipe and the epoch."""
     plan = training_plan(
         len(store), seed=seed, epoch=epoch, augmentation=recipe.augmentation, side_px=recipe.network.input_px,
-        reshuffles=False,
+        shuffle_every_epoch=False,
     )  # fmt: skip
     batch = next(feed(store, plan, batch=recipe.training.batch, workers=1))
-    views = training_view(
+    crops = training_crops(
         batch.crops, offsets_px=batch.offsets_px, mirrored=batch.mirrored, colors=batch.colors,
         pixels=pixels_of(store), augmentation=recipe.augmentation,
     )  # fmt: skip
-    return views, batch.labels
+    return crops, batch.labels
 
 
 def measure(variant: Variant, store: Store, *, seed: int) -> tuple[Signals, float, Recipe]:
     """Signals in the testing pass, and the loss with the first update's dropout masks."""
     recipe = variant.base.but(variant.but)
-    views, labels = first_views(store, recipe, seed=seed)
-    views = views.contiguous(memory_format=torch.channels_last)
+    crops, labels = first_crops(store, recipe, seed=seed)
+    crops = crops.contiguous(memory_format=torch.channels_last)
     model = build(recipe.network, seed=seed).to(memory_format=torch.channels_last)
     with torch.no_grad():
-        logits = model(views, model.draw_masks(len(views), key_of_step=key(seed, "dropout", 0)))
-    return signals(model, views, labels), F.cross_entropy(logits, labels).item(), recipe
+        logits = model(crops, model.draw_masks(len(crops), key_of_step=key(seed, "dropout", 0)))
+    return signals(model, crops, labels), F.cross_entropy(logits, labels).item(), recipe
 
 
 def rows_of(store: Store) -> Iterator[Row]:
@@ -140,7 +143,7 @@ def rows_of(store: Store) -> Iterator[Row]:
                 yield {
                     "recipe": variant.name, "seed": seed, "stage": stage.stage,
                     **{name: getattr(stage, name) for name in stage.__dataclass_fields__ if name != "stage"},
-                    "update_ratio": stage.update_ratio(recipe.training.rate),
+                    "update_ratio": stage.update_ratio(recipe.training.learning_rate),
                     "loss": found.loss, "loss_with_dropout": dropped_loss,
                 }  # fmt: skip
             print(f"{variant.name}, seed {seed}: {time.monotonic() - since:.1f} s", file=sys.stderr, flush=True)
@@ -158,7 +161,7 @@ def draw(rows: list[Row], path: Path) -> None:
         width = 5 if name == "as-run-2012" else 1.5  # it lies below the line of 0.03
         for axes, quantity in zip(sides, ("response_std", "update_ratio"), strict=True):
             axes.plot(stages, [mean(rows, name, stage, quantity) for stage in stages], lw=width, label=name)
-    decay = AS_PRINTED.training.weight_decay * AS_PRINTED.training.rate
+    decay = AS_PRINTED.training.weight_decay * AS_PRINTED.training.learning_rate
     sides[1].axhline(decay, color="gray", linestyle="--", label="weight decay")
     sides[0].set(yscale="log", title="response: deviation over the images")
     sides[1].set(yscale="log", title="first update as a share of the weights")

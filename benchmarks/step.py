@@ -1,4 +1,4 @@
-"""One update and one ten-view batch of the full-width network, beside the same network with other norms, in turns.
+"""One update and one ten-crop batch of the full-width network, beside the same network with other norms, in turns.
 
 python benchmarks/step.py [--recipe as-run-2012] [--precision bf16] [--batch 128] [--rounds 9] [--device cpu]
 
@@ -23,13 +23,13 @@ from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.model.compiled import Compiled
 from alexrepro.model.normalization import ResponseNorm, SameMap
 from alexrepro.paper.network import Norm, SameMapNorm
-from alexrepro.recipes.catalogue import CATALOGUE
+from alexrepro.recipes.catalog import CATALOG
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.optimizer import Momentum
 from alexrepro.training.schedule import rates_at
 
 WITHOUT_NORMS = {"network.norm": None, "network.same_map_norm": None}
-TEN_VIEWS = 10
+TEN_CROPS = 10
 Step = Callable[[], None]
 
 
@@ -80,10 +80,10 @@ def network_of(recipe: Recipe, machine: Machine, *, torch_norms: bool = False) -
     return model.to(machine.device, memory_format=torch.channels_last)
 
 
-def views_of(recipe: Recipe, machine: Machine) -> Tensor:
+def crops_of(recipe: Recipe, machine: Machine) -> Tensor:
     side = recipe.network.input_px
-    views = torch.randn(recipe.training.batch, 3, side, side, device=machine.device) * 60
-    return views.contiguous(memory_format=torch.channels_last)
+    crops = torch.randn(recipe.training.batch, 3, side, side, device=machine.device) * 60
+    return crops.contiguous(memory_format=torch.channels_last)
 
 
 def ours(recipe: Recipe, machine: Machine, *, torch_norms: bool = False, whole: bool = False) -> Step:
@@ -91,7 +91,7 @@ def ours(recipe: Recipe, machine: Machine, *, torch_norms: bool = False, whole: 
     model, training = network_of(recipe, machine, torch_norms=torch_norms), recipe.training
     momentum = Momentum(model, training, compiles=machine.compiles)
     rates = rates_at(training, recipe.network.stages, epoch=1, errors=())
-    views, forward = views_of(recipe, machine), machine.ready(model)
+    crops, forward = crops_of(recipe, machine), machine.ready(model)
     if whole:
         forward = Compiled(model)
     labels = torch.arange(training.batch, device=machine.device) % recipe.network.classes
@@ -99,7 +99,7 @@ def ours(recipe: Recipe, machine: Machine, *, torch_norms: bool = False, whole: 
     def step() -> None:
         masks = model.draw_masks(training.batch, key_of_step=0)
         with machine.arithmetic(training):
-            logits = forward(views, masks)
+            logits = forward(crops, masks)
         F.cross_entropy(logits.float(), labels).backward()
         momentum.step(rates)
 
@@ -110,12 +110,12 @@ def torchvisions(recipe: Recipe, machine: Machine) -> Step:
     """An update of torchvision's AlexNet, which has neither towers nor norms and fewer maps, with torch's SGD."""
     model = torchvision.models.alexnet().to(machine.device, memory_format=torch.channels_last)
     sgd = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9, weight_decay=0.0005)
-    views = views_of(recipe, machine)
-    labels = torch.arange(len(views), device=machine.device) % recipe.network.classes
+    crops = crops_of(recipe, machine)
+    labels = torch.arange(len(crops), device=machine.device) % recipe.network.classes
 
     def step() -> None:
         with machine.arithmetic(recipe.training):
-            logits = model(views)
+            logits = model(crops)
         F.cross_entropy(logits.float(), labels).backward()
         sgd.step()
         sgd.zero_grad(set_to_none=True)
@@ -123,17 +123,17 @@ def torchvisions(recipe: Recipe, machine: Machine) -> Step:
     return step
 
 
-def ten_views(recipe: Recipe, machine: Machine, *, torch_norms: bool = False) -> Step:
-    """Ten views of every image of a batch, one view after the other, as testing runs them."""
+def ten_crops(recipe: Recipe, machine: Machine, *, torch_norms: bool = False) -> Step:
+    """Ten crops of every image of a batch, one crop after the other, as testing runs them."""
     model = network_of(recipe, machine, torch_norms=torch_norms)
     machine.ready(model)
-    views = views_of(recipe, machine)
+    crops = crops_of(recipe, machine)
 
     @torch.no_grad()
     def step() -> None:
-        for _ in range(TEN_VIEWS):
+        for _ in range(TEN_CROPS):
             with machine.arithmetic(recipe.training):
-                model(views).float().softmax(1)
+                model(crops).float().softmax(1)
 
     return step
 
@@ -155,10 +155,10 @@ def steps_of(recipe: Recipe, device: str, *, whole: bool) -> dict[str, Step]:
 def tests_of(recipe: Recipe, device: str) -> dict[str, Step]:
     compiled, plain = find_machine(device, compiles=True), find_machine(device)
     return {
-        "ours": ten_views(recipe, compiled),
-        "ours, without norms": ten_views(recipe.but(WITHOUT_NORMS), compiled),
-        "ours, --no-compile": ten_views(recipe, plain),
-        "torch's norms, --no-compile": ten_views(recipe, plain, torch_norms=True),
+        "ours": ten_crops(recipe, compiled),
+        "ours, without norms": ten_crops(recipe.but(WITHOUT_NORMS), compiled),
+        "ours, --no-compile": ten_crops(recipe, plain),
+        "torch's norms, --no-compile": ten_crops(recipe, plain, torch_norms=True),
     }
 
 
@@ -193,12 +193,12 @@ def table(found: dict[str, list[float]], images: int) -> str:
 
 
 def main(asked: argparse.Namespace) -> None:
-    recipe = CATALOGUE[asked.recipe].recipe.but({"training.precision": asked.precision, "training.batch": asked.batch})
+    recipe = CATALOG[asked.recipe].recipe.but({"training.precision": asked.precision, "training.batch": asked.batch})
     torch.set_num_threads(1)
     machine = find_machine(asked.device)
     parts = {
         "update": (partial(steps_of, whole=asked.whole), asked.batch),
-        "ten views": (tests_of, asked.batch),
+        "ten crops": (tests_of, asked.batch),
     }
     for part in asked.parts:
         steps_for, images = parts[part]
@@ -216,6 +216,6 @@ if __name__ == "__main__":
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--parts", nargs="+", default=["update", "ten views"], choices=("update", "ten views"))
+    parser.add_argument("--parts", nargs="+", default=["update", "ten crops"], choices=("update", "ten crops"))
     parser.add_argument("--whole", action="store_true", help="also compile the network as a whole")
     main(parser.parse_args())

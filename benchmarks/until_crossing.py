@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from alexrepro.processors import usable_processors
-from alexrepro.recipes.catalogue import find_recipe
+from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe, parse_changes
 from alexrepro.reports.figures.epochs_to_error import curves
 from alexrepro.runs.run import run_of
@@ -64,8 +64,12 @@ def main() -> None:
     with ThreadPoolExecutor(asked.side_by_side) as pool:
         waiting = []
         for seed in asked.seeds:
-            for rate in asked.rates or [recipe.training.rate]:
-                changes = [f"training.rate={rate!r}", f"training.bias_rate={2 * rate!r}", *asked.changes]
+            for rate in asked.rates or [recipe.training.learning_rate]:
+                changes = [
+                    f"training.learning_rate={rate!r}",
+                    f"training.bias_learning_rate={2 * rate!r}",
+                    *asked.changes,
+                ]
                 varied = recipe.but(parse_changes(changes))
                 waiting.append(pool.submit(train, varied, changes, seed=seed, runs=asked.runs))
         for line in waiting:

@@ -12,7 +12,7 @@ from alexrepro.cli.show import percent
 from alexrepro.errors import MEANINGS
 from alexrepro.paper.statements.statement import Status
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
-from alexrepro.recipes.catalogue import CATALOGUE, Entry
+from alexrepro.recipes.catalog import CATALOG, Entry
 from alexrepro.recipes.fields import flatten
 from alexrepro.recipes.ledger import Row, ledger, shown
 from alexrepro.recipes.recipe import Recipe, differences
@@ -46,7 +46,7 @@ def _exit_codes() -> str:
 
 
 def _recipes() -> str:
-    catalogue = [_catalogue_row(entry) for entry in CATALOGUE.values()]
+    catalog = [_catalog_row(entry) for entry in CATALOG.values()]
     variations = [_variation_row(variation) for variation in VARIATIONS.values()]
     parts = [
         NOTE,
@@ -54,8 +54,8 @@ def _recipes() -> str:
         "A recipe holds every field that can change a number. `alexrepro train NAME` trains one; without a name, the\n"
         "recipe is chosen by the data set. The expected results are those noted in the released 2012 code, or\n"
         "published with the weights of later networks.",
-        markdown_table(("recipe", "like", "says", "epochs", "expected"), catalogue),
-        *(_departures(entry) for entry in CATALOGUE.values() if entry.like),
+        markdown_table(("recipe", "like", "says", "epochs", "expected"), catalog),
+        *(_departures(entry) for entry in CATALOG.values() if entry.like),
         "## Variations",
         "A variation is a change of fields that `alexrepro ablate NAME` trains beside its base. Differences are in\n"
         "points of top-1 / top-5 error, as the paper prints them.",
@@ -64,9 +64,9 @@ def _recipes() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _catalogue_row(entry: Entry) -> list[str]:
+def _catalog_row(entry: Entry) -> list[str]:
     expected = "; ".join(
-        f"{' / '.join(filter(None, (percent(e.top1_error), percent(e.top5_error))))} on {e.split} ({e.views})"
+        f"{' / '.join(filter(None, (percent(e.top1_error), percent(e.top5_error))))} on {e.split} ({e.crops})"
         for e in entry.expected
     )
     recipe = entry.recipe
@@ -74,7 +74,7 @@ def _catalogue_row(entry: Entry) -> list[str]:
 
 
 def _departures(entry: Entry) -> str:
-    base = CATALOGUE[entry.like or ""].recipe
+    base = CATALOG[entry.like or ""].recipe
     return f"## {entry.recipe.name}\n\nLike `{base.name}`, but:\n\n{_difference_table(base, entry.recipe)}"
 
 
@@ -119,14 +119,14 @@ def _fidelity() -> str:
         markdown_table(("field", "as printed", "as run in 2012", "source", "says"), map(_field_row, rows["fields"])),
         "## Errors that the authors printed",
         markdown_table(
-            ("method", "section", "split", "views", "top-1", "top-5", "says"), map(_reported_row, rows["reported"])
+            ("method", "section", "split", "crops", "top-1", "top-5", "says"), map(_reported_row, rows["reported"])
         ),
         "## Differences that the authors printed",
         "In points, the variation minus the paper's network. The split is the one of the notes; the text names none.",
         markdown_table(("change", "section", "split", "top-1 / top-5", "says"), map(_delta_row, rows["deltas"])),
         "## Results noted in the released code",
         markdown_table(
-            ("config", "file", "says", "split", "views", "epochs", "top-1", "top-5", "loss"),
+            ("config", "file", "says", "split", "crops", "epochs", "top-1", "top-5", "loss"),
             map(_logged_row, rows["logged"]),
         ),
         "## Entries of the challenge of 2012",
@@ -173,7 +173,7 @@ def _field_row(row: Row) -> list[str]:
 
 def _reported_row(row: Row) -> list[str]:
     errors = [percent(row["top1_error"]) or "–", percent(row["top5_error"]) or "–"]
-    return [row["label"], row["section"], row["split"], row["views"] or "not said", *errors, row["says"]]
+    return [row["label"], row["section"], row["split"], row["crops"] or "not said", *errors, row["says"]]
 
 
 def _delta_row(row: Row) -> list[str]:
@@ -183,7 +183,7 @@ def _delta_row(row: Row) -> list[str]:
 
 def _logged_row(row: Row) -> list[str]:
     errors = [percent(row["top1_error"], 2), percent(row["top5_error"], 2)]
-    where = [row["split"], row["views"] or "not said", row["epochs"]]
+    where = [row["split"], row["crops"] or "not said", row["epochs"]]
     return [row["config"], row["source"], row["says"], *where, *errors, str(row["loss"] or "–")]
 
 

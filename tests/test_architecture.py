@@ -40,7 +40,7 @@ ONLY = {
         "data/sources/*",
         "runs/predictions.py",
         "reports/*",
-    ),  # fmt: skip
+    ),
     "pandas": ("reports/*",),
     "torch.distributed": ("model/tower_parallel.py", "distributed/*"),
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.files import append, decoded, free_name, make_folder, write_bytes, write_whole
 
 from .children import exit_of, in_child
@@ -124,5 +124,5 @@ def test_a_table_reads_the_same_in_every_encoding_people_have(content: bytes) ->
 
 @pytest.mark.parametrize("content", [TABLE.encode("utf-16-le"), b"\x89PNG\r\n\x1a\n\0\0"], ids=["no mark", "png"])
 def test_what_is_no_text_is_refused_by_name(content: bytes) -> None:
-    with pytest.raises(Refusal, match=r"names\.txt is not text"):
+    with pytest.raises(UserError, match=r"names\.txt is not text"):
         decoded(content, name="names.txt")

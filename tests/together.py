@@ -18,7 +18,7 @@ from alexrepro.device import find_machine
 from alexrepro.distributed.collectives import Gradients, Votes
 from alexrepro.distributed.process_group import Cluster, Parallel, connect
 from alexrepro.distributed.rank import Place
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.model.alexnet import build
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
@@ -31,7 +31,12 @@ from alexrepro.training.state import Trainer
 MAPS = {"conv1": 8, "conv2": 12, "conv3": 16, "conv4": 16, "conv5": 12, "fc6": 24, "fc7": 20, "fc8": 2}
 CHANGES: dict[str, Any] = {f"network.{name}.maps": maps for name, maps in MAPS.items()}
 CHANGES |= {f"network.{name}.weight_std": 0.05 for name in MAPS}  # a signal reaches the end of so narrow a network
-CHANGES |= {"network.input_px": 98, "training.batch": 13, "training.rate": 1e-3, "training.bias_rate": 1e-3}
+CHANGES |= {
+    "network.input_px": 98,
+    "training.batch": 13,
+    "training.learning_rate": 1e-3,
+    "training.bias_learning_rate": 1e-3,
+}
 NARROW = AS_RUN_2012.but(CHANGES)  # dropout, color shift, three norms, two towers
 Found = dict[str, np.ndarray]
 
@@ -55,8 +60,8 @@ def updates(cluster: Cluster, recipe: Recipe, store: Store, *, dtype: torch.dtyp
     model = build(recipe.network, seed=1).to(dtype).held_by(cluster.wire)
     momentum, logits = Remembering(model, recipe.training), list[torch.Tensor]()
 
-    def forward(views: torch.Tensor, masks: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        logits.append(model(views, masks))
+    def forward(crops: torch.Tensor, masks: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        logits.append(model(crops, masks))
         return logits[-1]
 
     trainer = Trainer(
@@ -113,7 +118,7 @@ def train_of_one_rank(place: Place, leg: Leg, stores: dict[str, Path], recipe: R
                 recipe, store=opened["train"], validation=opened["val"], runs=runs, seed=0, machine=machine,
                 cluster=cluster,
             )  # fmt: skip
-    except Refusal as refusal:
+    except UserError as refusal:
         trained.code = int(refusal.exit_code)
     except SystemExit as end:
         trained.code = int(str(end.code))

@@ -57,15 +57,21 @@ def recipe() -> Recipe:
     stages = (
         Stage(
             "conv1", maps=8, kernel_px=11, stride_px=8, reads="both", weight_std=0.02,
-            order=("norm", "pool", "response"),
+            order=("norm", "pool", "activation"),
         ),
-        Stage("fc2", kind="full", maps=16, reads="both", weight_std=0.02, bias=1.0, order=("response", "dropout")),
+        Stage("fc2", kind="full", maps=16, reads="both", weight_std=0.02, bias=1.0, order=("activation", "dropout")),
         Stage("fc3", kind="full", maps=2, reads="both", weight_std=0.1, order=()),
     )  # fmt: skip
-    script = Script((At(2, rate=2e-4), At(2, color_shift=False), At(3, rate=0.0, bias_rate=0.0, stages=("conv1",))))
+    script = Script(
+        (
+            At(2, learning_rate=2e-4),
+            At(2, color_shift=False),
+            At(3, learning_rate=0.0, bias_learning_rate=0.0, stages=("conv1",)),
+        )
+    )
     return Recipe(name="toy", network=Network(stages=stages)).but(
-        {"training.schedule": script, "training.batch": 16, "training.epochs": 3, "training.rate": 1e-3,
-         "training.bias_rate": 1e-3, "augmentation.shared_by": 4}
+        {"training.schedule": script, "training.batch": 16, "training.epochs": 3, "training.learning_rate": 1e-3,
+         "training.bias_learning_rate": 1e-3, "augmentation.images_per_crop": 4}
     )  # fmt: skip
 
 

@@ -14,14 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.compiled import Compiled, can_compile
 from alexrepro.model.normalization import compile_norms
 from alexrepro.paper.training import Training
 from alexrepro.processors import usable_processors
 
-COMPILED_FROM_VIEWS = 20_000  # half a minute of compiling; 6 ms of a core saved per view of the full-width network
+COMPILED_FROM_CROPS = 20_000  # half a minute of compiling; 6 ms of a core saved per crop of the full-width network
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
@@ -73,9 +73,9 @@ class Machine:
         }
 
 
-def is_worth_compiling(views: int) -> bool:
-    """Whether training on so many views, those of all epochs, takes longer than the compiler does."""
-    return views >= COMPILED_FROM_VIEWS
+def is_worth_compiling(crops: int) -> bool:
+    """Whether training on so many crops, those of all epochs, takes longer than the compiler does."""
+    return crops >= COMPILED_FROM_CROPS
 
 
 def find_machine(device: str = "auto", *, compiles: bool = False, processors: int | None = None) -> Machine:
@@ -83,7 +83,7 @@ def find_machine(device: str = "auto", *, compiles: bool = False, processors: in
 
     processors: of this process, by default all that the program may use; torch gets no more threads, unless
     OMP_NUM_THREADS says otherwise. On a processor, memory that is freed stays with the program from now on.
-    Raises Refusal when the device is not there.
+    Raises UserError when the device is not there.
     """
     _limit_threads(processors or usable_processors())
     name = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
@@ -96,7 +96,7 @@ def find_machine(device: str = "auto", *, compiles: bool = False, processors: in
         torch.empty(1, device=found)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
-        raise Refusal(
+        raise UserError(
             f"The device {name} cannot be used: {reason}.", fix="Use --device cpu.", exit_code=Exit.NO_DEVICE
         ) from None
     if found.type == "cpu":

@@ -1,4 +1,4 @@
-"""Refusal: the one exception that users see.
+"""UserError: the one exception that users see.
 
 It says what went wrong, what to type next, and which exit code the program ends with
 (the numbers of sysexits.h, so that schedulers and scripts can tell the cases apart).
@@ -99,7 +99,7 @@ MEANINGS = {
 }
 
 
-class Refusal(Exception):
+class UserError(Exception):
     """An error the user can fix; printed as two lines without a traceback."""
 
     def __init__(self, what: str, *, fix: str, exit_code: Exit = Exit.BAD_CONFIG) -> None:
@@ -110,7 +110,7 @@ class Refusal(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process may raise it, too: by default, an exception is rebuilt without arguments that are named."""
-        return partial(Refusal, fix=self.fix, exit_code=self.exit_code), (self.what,)
+        return partial(UserError, fix=self.fix, exit_code=self.exit_code), (self.what,)
 
 
 class Unreadable(Exception):

@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 MARKS = (  # the longer first: a mark of UTF-16 begins that of UTF-32
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -74,26 +74,26 @@ def json_text(value: dict[str, Any]) -> str:
 
 
 def read_json(path: Path, *, fix: str = "Bring back a copy of it.") -> dict[str, Any]:
-    """The object in a JSON file. Raises Refusal if the file is missing or holds anything else; fix: what to do then."""
+    """The object in a JSON file. Raises UserError if missing or anything else; fix: what to do then."""
     try:
         content = path.read_bytes()
         found = json.loads(content)
     except FileNotFoundError:
-        raise Refusal(f"There is no file {path}.", fix=fix, exit_code=Exit.MISSING_INPUT) from None
+        raise UserError(f"There is no file {path}.", fix=fix, exit_code=Exit.MISSING_INPUT) from None
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         why = "it is not a JSON object" if content.strip(b"\0") else "it is empty"
-        raise Refusal(f"{path} is damaged: {why}.", fix=fix, exit_code=Exit.BAD_DATA)
+        raise UserError(f"{path} is damaged: {why}.", fix=fix, exit_code=Exit.BAD_DATA)
     return found
 
 
 def plain_name(name: str, *, of: str, most_bytes: int = MOST_NAME_BYTES) -> str:
-    """The name, once it is known to name one file or folder. Raises Refusal if it cannot; of: whose name it is."""
+    """The name, once it is known to name one file or folder. Raises UserError if it cannot; of: whose name it is."""
     if NAME.fullmatch(name) and len(os.fsencode(name)) <= most_bytes:
         return name
     shown = name if len(name) <= SHOWN_CHARACTERS else f"{name[:SHOWN_CHARACTERS]}..."
-    raise Refusal(
+    raise UserError(
         f"{of} cannot be named {shown!r}: its name becomes that of a folder.",
         fix=f"Use at most {most_bytes} bytes without slashes, backslashes or control characters, "
         "and no dot or space at the beginning.",
@@ -110,7 +110,7 @@ def reading(path: Path, *, kind: str = "file", fix: str = "Check the path.") -> 
             raise
         missing = error.errno == errno.ENOENT
         what = f"There is no {kind} {path}." if missing else f"The {kind} {path} cannot be read: {error.strerror}."
-        raise Refusal(what, fix=fix, exit_code=Exit.MISSING_INPUT) from None
+        raise UserError(what, fix=fix, exit_code=Exit.MISSING_INPUT) from None
 
 
 def read_text(path: Path) -> str:
@@ -121,7 +121,7 @@ def read_text(path: Path) -> str:
 def decoded(content: bytes, *, name: str) -> str:
     """The text in some bytes, in UTF-8, or UTF-16 or UTF-32 with a byte-order mark, or Latin-1; lines end with LF.
 
-    Every byte is a character of Latin-1, which is what old tables of names are in. Raises Refusal, naming `name`, for
+    Every byte is a character of Latin-1, which is what old tables of names are in. Raises UserError, naming `name`, for
     bytes that are no text: a NUL, as in binary files and in UTF-16 without its mark.
     """
     encoding = next((encoding for mark, encoding in MARKS if content.startswith(mark)), "utf-8")
@@ -130,7 +130,7 @@ def decoded(content: bytes, *, name: str) -> str:
     except UnicodeDecodeError:
         text = content.decode("latin-1")
     if "\0" in text:
-        raise Refusal(
+        raise UserError(
             f"{name} is not text in UTF-8, Latin-1 or UTF-16 with a byte-order mark.",
             fix=f"Save it as UTF-8, for example with: iconv -f UTF-16LE -t UTF-8 {name}",
             exit_code=Exit.BAD_DATA,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from alexrepro.errors import STOPPING, Exit, Refusal
+from alexrepro.errors import STOPPING, Exit, UserError
 
 ECHO_SECONDS = 1.0
 PR_SET_PDEATHSIG = 1  # prctl.h
@@ -60,9 +60,9 @@ def ended_by_signal() -> Iterator[None]:
         yield
 
 
-def stopped(by: signal.Signals, *, step: int) -> Refusal:
+def stopped(by: signal.Signals, *, step: int) -> UserError:
     """The refusal with which a stopped run ends, once its checkpoint is written."""
-    return Refusal(
+    return UserError(
         f"Stopped by {by.name} after update {step:,}; a checkpoint is saved.",
         fix=AGAIN,
         exit_code=code_of(by),

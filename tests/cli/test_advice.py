@@ -129,8 +129,8 @@ STUCK = {
 
 
 def diagnosis(recipe: Recipe) -> Diagnosis:
-    views = 60 * torch.randn(4, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    return diagnose(build(recipe.network, seed=0), views, torch.tensor([0, 1, 2, 3]), rate=0.01)
+    crops = 60 * torch.randn(4, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    return diagnose(build(recipe.network, seed=0), crops, torch.tensor([0, 1, 2, 3]), learning_rate=0.01)
 
 
 @pytest.mark.parametrize("stuck", STUCK.values(), ids=STUCK)

@@ -7,7 +7,7 @@ from alexrepro.cli.choose import testing_store as choose_testing_store
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.as_printed_and_run import TINY
 
 
@@ -33,7 +33,7 @@ def test_training_says_that_the_validation_store_has_no_labels(
 def test_testing_says_that_the_validation_store_has_no_labels(stores: dict[str, Store]) -> None:
     train = stores["train"]
 
-    with pytest.raises(Refusal, match=r"The validation store .* has no labels") as refused:
+    with pytest.raises(UserError, match=r"The validation store .* has no labels") as refused:
         choose_testing_store(train.manifest.dataset, TINY, classes=train.manifest.classes, stores=(train.path.parent,))
 
     assert ("LOC_val_solution.csv" in refused.value.fix, refused.value.exit_code) == (True, Exit.MISSING_INPUT)
@@ -41,5 +41,5 @@ def test_testing_says_that_the_validation_store_has_no_labels(stores: dict[str, 
 
 @pytest.mark.parametrize(("epochs", "batch", "field"), [(2, None, "epochs"), (None, 8, "batch")])
 def test_a_field_is_given_once(epochs: int | None, batch: int | None, field: str) -> None:
-    with pytest.raises(Refusal, match=f"--{field} and --set training.{field} do not go together"):
+    with pytest.raises(UserError, match=f"--{field} and --set training.{field} do not go together"):
         choose_recipe("tiny", dataset="x", changes=[f"training.{field}=4"], epochs=epochs, batch=batch)

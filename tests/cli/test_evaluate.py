@@ -16,7 +16,7 @@ from alexrepro.data.sources.cost_matrix import cost_matrix
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.store.prepare import prepare
 from alexrepro.device import Machine, find_machine
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.evaluation import inference
 from alexrepro.recipes.as_printed_and_run import TINY
 from alexrepro.training.train import train
@@ -59,20 +59,20 @@ def told(result: Result) -> dict[str, Any]:
     return found
 
 
-def test_ten_views_tell_of_the_centre_view_with_intervals(call: Call) -> None:
+def test_ten_crops_tell_of_the_center_crop_with_intervals(call: Call) -> None:
     found = told(call("A", "--ten-crop", "--json"))
 
-    assert (found["views"], found["centre"]["views"]) == ("ten", "centre")
+    assert (found["crops"], found["center"]["crops"]) == ("ten", "center")
     assert 0 <= found["top1_low"] < found["top1_error"] <= found["top1_high"] <= 1
-    assert found["centre"]["preprocessing"] != found["preprocessing"]
+    assert found["center"]["preprocessing"] != found["preprocessing"]
     assert found["members"] == []
 
 
-def test_the_table_shows_both_views_with_intervals(call: Call) -> None:
+def test_the_table_shows_both_crops_with_intervals(call: Call) -> None:
     lines = call("A", "--ten-crop").stdout.splitlines()
 
-    centre, ten = (line for line in lines if "│ centre" in line or "│ ten" in line)
-    assert all("–" in line and "%" in line for line in (centre, ten))
+    center, ten = (line for line in lines if "│ center" in line or "│ ten" in line)
+    assert all("–" in line and "%" in line for line in (center, ten))
 
 
 def test_two_runs_are_one_average(call: Call, folder: Path) -> None:
@@ -81,7 +81,7 @@ def test_two_runs_are_one_average(call: Call, folder: Path) -> None:
     assert found["run"].startswith("runs/ensembles/")
     assert sorted(member["weight"] for member in found["members"]) == [0.25, 0.75]
     assert {path.name for path in (folder / found["run"] / "evaluations").iterdir()} == {
-        "ilsvrc2010-miniature-test.centre.json", "ilsvrc2010-miniature-test.ten.json"
+        "ilsvrc2010-miniature-test.center.json", "ilsvrc2010-miniature-test.ten.json"
     }  # fmt: skip
 
 
@@ -91,9 +91,9 @@ def test_an_average_can_be_compared_with_a_member(call: Call) -> None:
 
     found = told(call("--compare", "A", average, "--json"))["comparisons"]
 
-    centre = [row for row in found if row["views"] == "centre"]
-    assert [row["top"] for row in centre] == [1, 5]
-    assert all(row["difference_low"] <= row["difference"] <= row["difference_high"] for row in centre)
+    center = [row for row in found if row["crops"] == "center"]
+    assert [row["top"] for row in center] == [1, 5]
+    assert all(row["difference_low"] <= row["difference"] <= row["difference_high"] for row in center)
     assert "mid-p" in call("--compare", "A", average).stdout
 
 
@@ -155,7 +155,7 @@ def test_loops_are_compiled_where_it_pays_or_is_asked_for(
         return find_machine(device)
 
     monkeypatch.setattr(device, "find_machine", noted)
-    monkeypatch.setattr(inference, "COMPILED_FROM_VIEWS", least)  # the split has 20 images
+    monkeypatch.setattr(inference, "COMPILED_FROM_CROPS", least)  # the split has 20 images
 
     for option in ((), ("--compile",), ("--no-compile",)):
         told(call("A", "--json", *option))
@@ -180,7 +180,7 @@ def test_loops_are_compiled_where_it_pays_or_is_asked_for(
 def test_words_that_do_not_fit_are_refused(call: Call, words: tuple[str, ...], what: str) -> None:
     refusal = call(*words).exception
 
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, UserError)
     assert what in refusal.what
 
 
@@ -188,5 +188,5 @@ def test_words_that_do_not_fit_are_refused(call: Call, words: tuple[str, ...], w
 def test_a_comparison_refuses_options_it_would_ignore(option: str, call: Call) -> None:
     refused = call("A", "B", "--compare", option).exception
 
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, UserError)
     assert refused.what == f"--compare and {option.partition('=')[0]} do not go together."

@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from alexrepro.cli.report import report
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.recipes.as_printed_and_run import TINY
 from alexrepro.runs.run import Evaluation, run_of
 
@@ -25,7 +25,7 @@ def folders(tmp_path: Path) -> list[str]:
     run.begin(TINY, {"stores": {}})
     evaluation = Evaluation(
         run=str(run.folder), recipe=TINY.name, digest=TINY.digest, seed=0, epochs=30,
-        dataset="ilsvrc2010-miniature", split="ilsvrc2010-miniature-test", views="ten",
+        dataset="ilsvrc2010-miniature", split="ilsvrc2010-miniature-test", crops="ten",
         images=500, top1_correct=350, top5_correct=480, loss=1.0,
     )  # fmt: skip
     run.save_evaluation(evaluation)
@@ -87,7 +87,7 @@ def test_without_runs_there_is_a_table_and_no_error(tmp_path: Path) -> None:
 def test_an_unknown_report_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["table-7", "--out", str(tmp_path / "reports")])
 
-    assert isinstance(result.exception, Refusal)
+    assert isinstance(result.exception, UserError)
     assert not (tmp_path / "reports").exists()
 
 
@@ -97,7 +97,7 @@ def test_an_unknown_report_is_refused_before_anything_is_written(tmp_path: Path)
 def test_a_name_beside_the_page_is_refused(tmp_path: Path, name: str, what: str) -> None:
     result = CliRunner().invoke(app, [name, "--page", "--out", str(tmp_path / "reports")])
 
-    assert isinstance(result.exception, Refusal)
+    assert isinstance(result.exception, UserError)
     assert what in result.exception.what
     assert not (tmp_path / "reports").exists()
 

@@ -100,14 +100,14 @@ def test_the_same_command_does_not_train_again(alexrepro: Program, trained: dict
     assert "Nothing to train" in again.stderr
 
 
-@pytest.mark.parametrize(("option", "views"), [((), "centre"), (("--ten-crop",), "ten")], ids=["centre", "ten"])
+@pytest.mark.parametrize(("option", "crops"), [((), "center"), (("--ten-crop",), "ten")], ids=["center", "ten"])
 def test_evaluate_keeps_its_contract(
-    alexrepro: Program, trained: dict[str, Any], option: tuple[str, ...], views: str
+    alexrepro: Program, trained: dict[str, Any], option: tuple[str, ...], crops: str
 ) -> None:
     found = alexrepro.json("evaluate", *option)
 
     assert (found["run"], found["split"]) == (trained["run"], "ilsvrc2010-miniature-test")
-    assert (found["views"], found["images"]) == (views, 40)
+    assert (found["crops"], found["images"]) == (crops, 40)
     assert found["top1_error"] == pytest.approx(1 - found["top1_correct"] / 40)
     assert found["top5_error"] == pytest.approx(1 - found["top5_correct"] / 40)
 
@@ -134,7 +134,7 @@ def test_report_puts_the_measurement_beside_the_printed_rows_as_other_data(
     assert [row["top1_error"] for row in rows if row["source"] == "reported"] == [0.471, 0.457, 0.375]
     measured = [row for row in rows if row["dataset"] == "ilsvrc2010-miniature"]
     assert all(row["reported_top1_error"] is None and "other data" in row["note"] for row in measured)
-    assert {row["views"] for row in measured} >= {"ten"}
+    assert {row["crops"] for row in measured} >= {"ten"}
 
 
 def test_the_commands_of_the_first_run_work_in_their_order(alexrepro: Program, trained: dict[str, Any]) -> None:

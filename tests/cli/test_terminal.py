@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from alexrepro.cli.terminal import read_arguments
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 
 PROGRAM = [sys.executable, "-m", "alexrepro"]
 ASCII = {"PYTHONIOENCODING": "ascii"}
@@ -105,7 +105,7 @@ def test_a_tilde_is_the_home_folder_where_a_shell_would_say_so(
     [("~nobody-here/x", "~nobody-here/x cannot be found: the home folder of nobody-here"), ("a\udce9", "are not text")],
 )
 def test_an_argument_that_is_no_path_is_refused(argument: str, said: str) -> None:
-    with pytest.raises(Refusal, match=said):
+    with pytest.raises(UserError, match=said):
         read_arguments(["--out", argument])
 
 

@@ -14,7 +14,7 @@ from alexrepro.paper.logbook import LOGGED
 from alexrepro.paper.results import ALL_DELTAS, ALL_REPORTED
 from alexrepro.paper.statements import STATEMENTS
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012, TINY
-from alexrepro.recipes.catalogue import CATALOGUE
+from alexrepro.recipes.catalog import CATALOG
 from alexrepro.recipes.recipe import differences, from_toml
 
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7", "fc8"]
@@ -108,17 +108,17 @@ def test_facts_in_json_hold_every_printed_and_noted_number() -> None:
 def test_facts_in_json_give_each_field_both_values_and_a_source() -> None:
     rows = {row["path"]: row for row in answered("facts")["fields"]}
 
-    assert rows["training.bias_rate"] == {
-        "path": "training.bias_rate", "printed": 0.01, "as_run": 0.02, "source": "§5",
+    assert rows["training.bias_learning_rate"] == {
+        "path": "training.bias_learning_rate", "printed": 0.01, "as_run": 0.02, "source": "§5",
         "says": "an equal learning rate for all layers",
     }  # fmt: skip
 
 
-def test_facts_in_json_give_each_number_its_section_split_and_views() -> None:
+def test_facts_in_json_give_each_number_its_section_split_and_crops() -> None:
     rows = {row["name"]: row for row in answered("facts")["reported"]}
 
-    assert {key: rows["cnn"][key] for key in ("section", "split", "views", "top1_error", "top5_error")} == {
-        "section": "§6", "split": "ilsvrc2010-test", "views": "ten", "top1_error": 0.375, "top5_error": 0.17
+    assert {key: rows["cnn"][key] for key in ("section", "split", "crops", "top1_error", "top5_error")} == {
+        "section": "§6", "split": "ilsvrc2010-test", "crops": "ten", "top1_error": 0.375, "top5_error": 0.17
     }  # fmt: skip
 
 
@@ -153,12 +153,12 @@ def test_facts_show_sections_of_files_as_they_are() -> None:
 def test_recipes_list_in_json_names_every_recipe() -> None:
     rows = {row["name"]: row for row in answered("recipes", "list")["recipes"]}
 
-    assert list(rows) == list(CATALOGUE)
+    assert list(rows) == list(CATALOG)
     assert rows["as-run-2012"] == {
         "name": "as-run-2012", "digest": AS_RUN_2012.digest, "says": AS_RUN_2012.says, "like": "as-printed",
         "epochs": 90,
         "expected": [
-            {"split": "ilsvrc2012-val", "views": "ten", "top1_error": 0.40664, "top5_error": 0.1821,
+            {"split": "ilsvrc2012-val", "crops": "ten", "top1_error": 0.40664, "top5_error": 0.1821,
              "top1_tolerance": 0.005, "top5_tolerance": 0.004},
         ],
     }  # fmt: skip
@@ -180,7 +180,7 @@ def test_recipes_show_as_toml_is_a_recipe_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(shown("recipes", "show", "as-run-2010", "--toml"), encoding="utf-8")
 
-    assert from_toml(file) == CATALOGUE["as-run-2010"].recipe
+    assert from_toml(file) == CATALOG["as-run-2010"].recipe
 
 
 def test_recipes_show_as_toml_in_json_is_one_object_with_the_file() -> None:
@@ -195,7 +195,7 @@ def test_recipes_diff_in_json_holds_both_recipes_and_each_field() -> None:
     found = answered("recipes", "diff", "as-printed", "as-run-2012")
 
     assert (found["one"]["name"], found["other"]["name"]) == ("as-printed", "as-run-2012")
-    assert {"path": "training.bias_rate", "one": 0.01, "other": 0.02} in found["differences"]
+    assert {"path": "training.bias_learning_rate", "one": 0.01, "other": 0.02} in found["differences"]
     assert len(found["differences"]) == len(differences(AS_PRINTED, AS_RUN_2012))
 
 

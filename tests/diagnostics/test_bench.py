@@ -8,7 +8,7 @@ from alexrepro.diagnostics import bench as engine_bench
 from alexrepro.diagnostics.bench import Rate, WireCost, bench, bench_towers, projection, sharing_processes
 from alexrepro.distributed.process_group import connect
 from alexrepro.distributed.rank import Place
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 
@@ -31,7 +31,7 @@ def test_every_part_is_measured_beside_a_limit(stores: dict[str, Store], recipe:
 
 
 def test_a_part_that_there_is_not_is_refused(stores: dict[str, Store], recipe: Recipe, machine: Machine) -> None:
-    with pytest.raises(Refusal, match="no part stride") as refused:
+    with pytest.raises(UserError, match="no part stride") as refused:
         bench(["stride"], recipe=recipe, store=stores["train"], machine=machine, rounds=1, updates=1)
     assert refused.value.exit_code == Exit.USAGE
 
@@ -41,7 +41,7 @@ def test_the_feed_is_not_measured_on_images_of_another_size(
 ) -> None:
     smaller = recipe.but({"augmentation.stored_px": 224, "network.input_px": 192})
 
-    with pytest.raises(Refusal, match="holds images of 256 px, cropped; toy wants 224 px") as refused:
+    with pytest.raises(UserError, match="holds images of 256 px, cropped; toy wants 224 px") as refused:
         bench(["feed"], recipe=smaller, store=stores["train"], machine=machine, rounds=1, updates=1)
     assert refused.value.exit_code is Exit.BAD_CONFIG
 
@@ -88,7 +88,7 @@ def test_towers_are_measured_beside_the_same_work_without_a_word_between_them() 
     ],
 )
 def test_towers_that_cannot_be_measured_are_refused(recipe: Recipe, started: int, says: str) -> None:
-    with pytest.raises(Refusal, match=says) as refused:
+    with pytest.raises(UserError, match=says) as refused:
         sharing_processes(Place(0, started), recipe.network, device="cpu")
     assert refused.value.exit_code == Exit.USAGE
 
@@ -96,7 +96,7 @@ def test_towers_that_cannot_be_measured_are_refused(recipe: Recipe, started: int
 def test_a_single_gpu_cannot_hold_two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
 
-    with pytest.raises(Refusal, match="2 processes need a GPU each, and torch can use 1 here") as refused:
+    with pytest.raises(UserError, match="2 processes need a GPU each, and torch can use 1 here") as refused:
         sharing_processes(Place(), AS_RUN_2012.network, device="auto")
 
     assert refused.value.exit_code == Exit.NO_DEVICE

@@ -18,7 +18,7 @@ from alexrepro.diagnostics.system_checks import (
     versions,
     writable,
 )
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 
 @pytest.mark.parametrize(
@@ -147,6 +147,6 @@ def test_a_folder_is_judged_by_the_nearest_one_above_it_that_is_there(tmp_path: 
     (tmp_path / "file").touch()
 
     assert writable(tmp_path / "runs" / "one") == tmp_path
-    with pytest.raises(Refusal, match="is a file") as refused:
+    with pytest.raises(UserError, match="is a file") as refused:
         writable(tmp_path / "file" / "one")
     assert refused.value.exit_code is Exit.CANNOT_CREATE

@@ -26,7 +26,11 @@ CASES = {  # recipe, number format, updates; of batches of 13, 13, 13 and 1 imag
     "as-run-2012, float64": (NARROW, torch.float64, 20),
     "as-printed, float64": (AS_PRINTED.but({**CHANGES, "network.fc8.maps": 3}), torch.float64, 4),  # fc8 held whole
 }
-SLOWER = {"training.batch": 13, "training.rate": 1e-4, "training.bias_rate": 1e-4}  # a batch of 128 bears more
+SLOWER = {
+    "training.batch": 13,
+    "training.learning_rate": 1e-4,
+    "training.bias_learning_rate": 1e-4,
+}  # a batch of 128 bears more
 # In float32 a single ReLU or maximum, of millions, that rounding decides otherwise would move a gradient by 1e-3.
 FULL = "as-run-2012 at full width, float64"
 FULL_WIDTH = {FULL: (AS_RUN_2012.but(SLOWER), torch.float64, 20)}  # the 40 images are of two of its thousand classes

@@ -4,7 +4,7 @@ import pytest
 
 from alexrepro.distributed.launchers import FIRST_PORT, PORTS
 from alexrepro.distributed.rank import find_place
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 MEETING = {"MASTER_ADDR": "host1", "MASTER_PORT": "29500"}
 PODS = {"RANK": "1", "WORLD_SIZE": "2", **MEETING}  # Kubeflow
@@ -108,7 +108,7 @@ REFUSED = {  # what is set, and what is named
 def test_what_is_not_understood_is_refused_by_name(case: str) -> None:
     environment, named = REFUSED[case]
 
-    with pytest.raises(Refusal, match=named) as refused:
+    with pytest.raises(UserError, match=named) as refused:
         find_place(environment)
 
     assert refused.value.exit_code is Exit.USAGE

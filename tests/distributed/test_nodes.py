@@ -144,7 +144,7 @@ def test_the_tasks_of_a_slurm_step_train_what_one_process_trains(
 
 
 DIFFERENCES = {  # options and version of the second rank, and what is said
-    "recipe": (["--set", "training.rate=0.002"], __version__, "the recipe is toy "),
+    "recipe": (["--set", "training.learning_rate=0.002"], __version__, "the recipe is toy "),
     "store": (["--store", "val"], __version__, "the store is "),
     "version": ([], "0.0.0", f"alexrepro is {__version__} on rank 0 and 0.0.0 on rank 1"),
     "grid": (["--parallel", "data"], __version__, "the grid of replicas by towers is 1 × 2 on rank 0 and 2 × 1 on"),

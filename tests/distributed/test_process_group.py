@@ -7,7 +7,7 @@ from alexrepro.distributed import process_group
 from alexrepro.distributed.launch import processes_asked
 from alexrepro.distributed.process_group import Cluster, grid
 from alexrepro.distributed.rank import Place, find_place, first_host
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
 
 
@@ -21,7 +21,7 @@ def test_two_processes_share_the_towers_unless_told_otherwise() -> None:
 
 
 def test_three_processes_cannot_share_two_towers() -> None:
-    with pytest.raises(Refusal, match="3 processes cannot share networks of 2 towers") as refused:
+    with pytest.raises(UserError, match="3 processes cannot share networks of 2 towers") as refused:
         grid(3, AS_RUN_2012.network, "tower")
 
     assert refused.value.exit_code is Exit.USAGE
@@ -32,7 +32,7 @@ def test_a_rank_that_ends_with_the_others_watches_no_longer(monkeypatch: pytest.
     done: list[str] = []
     monkeypatch.setattr(process_group.time, "sleep", lambda seconds: done.append("waits for the first to say why"))
 
-    end = Cluster(Place(1, 2), unwatch=lambda: done.append("unwatches")).all_end(Refusal("", fix=""))
+    end = Cluster(Place(1, 2), unwatch=lambda: done.append("unwatches")).all_end(UserError("", fix=""))
 
     assert isinstance(end, SystemExit)
     assert done == ["unwatches", "waits for the first to say why"]  # meanwhile the first may be gone
@@ -41,7 +41,7 @@ def test_a_rank_that_ends_with_the_others_watches_no_longer(monkeypatch: pytest.
 def test_missing_gpus_are_refused_with_the_way_to_do_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
 
-    with pytest.raises(Refusal, match="--gpus 2 asks for more than torch can use here: 1 GPU") as refused:
+    with pytest.raises(UserError, match="--gpus 2 asks for more than torch can use here: 1 GPU") as refused:
         processes_asked(gpus=2, processes=None, device="auto")
 
     assert refused.value.exit_code is Exit.NO_DEVICE
@@ -50,7 +50,7 @@ def test_missing_gpus_are_refused_with_the_way_to_do_without(monkeypatch: pytest
 
 @pytest.mark.parametrize(("gpus", "processes", "device"), [(2, 2, "cpu"), (2, None, "cpu"), (None, 2, "auto")])
 def test_contradicting_options_are_refused(gpus: int | None, processes: int | None, device: str) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(UserError) as refused:
         processes_asked(gpus=gpus, processes=processes, device=device)
 
     assert refused.value.exit_code is Exit.USAGE

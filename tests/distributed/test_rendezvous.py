@@ -12,7 +12,7 @@ import pytest
 from alexrepro.distributed import rendezvous
 from alexrepro.distributed.rank import Place
 from alexrepro.distributed.rendezvous import open_store
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def rank(number: int, port: int, job: str = "4711") -> Place:
 
 
 def test_the_first_rank_says_that_its_port_is_taken(silent: int) -> None:
-    with pytest.raises(Refusal, match=rf"Port {silent}, at which the ranks are to meet, is taken") as refused:
+    with pytest.raises(UserError, match=rf"Port {silent}, at which the ranks are to meet, is taken") as refused:
         open_store(rank(0, silent))
 
     assert "Set MASTER_PORT" in refused.value.fix
@@ -39,7 +39,7 @@ def test_the_first_rank_says_that_its_port_is_taken(silent: int) -> None:
 def test_another_rank_gives_up_where_nothing_answers(silent: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendezvous, "ANSWER", timedelta(seconds=1))
 
-    with pytest.raises(Refusal, match="another program has that port, or rank 0 did not answer within 1 seconds"):
+    with pytest.raises(UserError, match="another program has that port, or rank 0 did not answer within 1 seconds"):
         open_store(rank(1, silent))
 
 
@@ -49,7 +49,7 @@ def test_a_rank_without_a_first_one_says_how_long_it_tried(monkeypatch: pytest.M
         closed.bind(("127.0.0.1", 0))  # not listening
         port = closed.getsockname()[1]
 
-        with pytest.raises(Refusal, match=rf"did not meet all 2 at 127\.0\.0\.1:{port} .*tried for 0\.5 seconds"):
+        with pytest.raises(UserError, match=rf"did not meet all 2 at 127\.0\.0\.1:{port} .*tried for 0\.5 seconds"):
             open_store(rank(1, port))
 
 
@@ -59,7 +59,7 @@ def test_ranks_of_another_job_do_not_join() -> None:
         port = found.getsockname()[1]
     first = open_store(rank(0, port))
 
-    with pytest.raises(Refusal, match="another program has that port"):
+    with pytest.raises(UserError, match="another program has that port"):
         open_store(rank(1, port, job="4712"))
 
     assert open_store(rank(1, port)).get("job") == first.get("job")

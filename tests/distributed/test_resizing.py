@@ -68,7 +68,7 @@ def test_a_run_goes_on_in_any_number_of_processes(
     plans = [
         training_plan(
             IMAGES, seed=0, epoch=epoch, augmentation=RECIPE.augmentation, side_px=RECIPE.network.input_px,
-            reshuffles=RECIPE.training.reshuffles,
+            shuffle_every_epoch=RECIPE.training.shuffle_every_epoch,
         )
         for epoch in range(1, EPOCHS + 1)
     ]  # fmt: skip
@@ -80,7 +80,7 @@ def test_a_run_goes_on_in_any_number_of_processes(
     print(f"{journey}: update {max(apart[name] / ways[name] for name in ways):.1e}")
     assert [name for name in ways if apart[name] > UPDATE * ways[name]] == []
     assert hypot(*apart.values()) < WEIGHTS * hypot(*(float(tensor.norm()) for tensor in expected.weights.values()))
-    for column in ("step", "epoch", "images", "rate", "top1_error"):
+    for column in ("step", "epoch", "images", "learning_rate", "top1_error"):
         assert [row[column] for row in run.metrics] == [row[column] for row in whole.metrics]
     losses = [[float(row["loss"]) for row in each.metrics] for each in (run, whole)]
     np.testing.assert_allclose(*losses, rtol=0, atol=LAST_DIGITS)

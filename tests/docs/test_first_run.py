@@ -41,9 +41,9 @@ def test_the_loss_leaves_chance_within_the_first_epochs(run: Run) -> None:
 
 
 @pytest.mark.long
-def test_the_table_holds_both_kinds_of_views_as_other_data(folder: Path) -> None:
+def test_the_table_holds_both_kinds_of_crops_as_other_data(folder: Path) -> None:
     rows = json.loads((folder / "reports" / "table-1.json").read_text(encoding="utf-8"))["rows"]
 
-    measured = {row["views"]: row for row in rows if row["dataset"] == "ilsvrc2010-miniature"}
-    assert set(measured) == {"centre", "ten"}
+    measured = {row["crops"]: row for row in rows if row["dataset"] == "ilsvrc2010-miniature"}
+    assert set(measured) == {"center", "ten"}
     assert all(row["top1_error"] < 0.3 and "other data" in row["note"] for row in measured.values())

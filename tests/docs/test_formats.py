@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from alexrepro.data.store import manifest as store_files
 from alexrepro.data.store.manifest import FORMAT, Manifest
 from alexrepro.data.store.store import SCHEMA as STORE_SCHEMA
-from alexrepro.data.store.store import manifest as store_files
 from alexrepro.runs.checkpoint import MODEL, MOMENTUM, STATE
 from alexrepro.runs.evaluation import Evaluation, Findings
-from alexrepro.runs.neighbors import neighbours_file
+from alexrepro.runs.neighbors import neighbors_file
 from alexrepro.runs.predictions import SCHEMA as PREDICTIONS_SCHEMA
 from alexrepro.runs.run import METRICS, VALIDATION, Run
 
@@ -27,7 +27,7 @@ TESTED = (FOUND.predictions("x", "ten"), FOUND.probabilities("x", "ten"), FOUND.
 IN_RUN = [
     *METRICS, *VALIDATION, *(field.name for field in fields(Evaluation)), MODEL, MOMENTUM, STATE,
     *(name for name in PREDICTIONS_SCHEMA.names if name[-1] not in "234"),  # the page writes `top1` … `top5`
-    *(path.name for path in (Run(FOLDER).recipe_file, Run(FOLDER).pixels_file, neighbours_file(Run(FOLDER)))),
+    *(path.name for path in (Run(FOLDER).recipe_file, Run(FOLDER).pixels_file, neighbors_file(Run(FOLDER)))),
     *(path.parent.name for path in TESTED),
 ]  # fmt: skip
 PAIRS = [(page, name) for page, names in ((STORE, IN_STORE), (RUN, IN_RUN)) for name in dict.fromkeys(names)]

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from alexrepro.paper.results import Views
+from alexrepro.paper.results import Crops
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -63,7 +63,7 @@ def test_no_two_pages_give_two_numbers_for_one_thing(patterns: list[str]) -> Non
     ("words", "definitions"),
     [
         ("the text and the notebook, field by field", ["AS_PRINTED = "]),
-        ("averaging views, counting errors", ["def averages(", "class Counts:"]),
+        ("averaging crops, counting errors", ["def averages(", "class Counts:"]),
     ],
 )
 def test_the_reading_list_names_the_files_that_define_what_it_says(words: str, definitions: list[str]) -> None:
@@ -81,9 +81,9 @@ def test_the_rule_on_ties_is_where_the_page_says() -> None:
     assert "lower" in (ROOT / "src/alexrepro" / named).read_text(encoding="utf-8").split('"""')[1]
 
 
-@pytest.mark.parametrize("views", get_args(Views))
-def test_the_run_folder_names_all_kinds_of_views(views: str) -> None:
+@pytest.mark.parametrize("crops", get_args(Crops))
+def test_the_run_folder_names_all_kinds_of_crops(crops: str) -> None:
     lines = (ROOT / "docs/reference/run-folder.md").read_text(encoding="utf-8").splitlines()
 
-    (told,) = (line for line in lines if line.startswith("| `dataset`, `split`, `views`"))
-    assert f"`{views}`" in told
+    (told,) = (line for line in lines if line.startswith("| `dataset`, `split`, `crops`"))
+    assert f"`{crops}`" in told

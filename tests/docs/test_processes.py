@@ -32,7 +32,7 @@ def gathered(stage: Stage, size: tuple[int, int, int]) -> int:
 @pytest.mark.parametrize(("stage", "size"), list(NETWORK.inputs()), ids=lambda part: getattr(part, "name", ""))
 def test_the_table_of_the_towers_is_that_of_the_network(stage: Stage, size: tuple[int, int, int]) -> None:
     (row,) = re.findall(rf"^\| {stage.name} \| .*$", TOWERS, re.MULTILINE)
-    reads = {"own": "its own tower", "both": "both towers"}[stage.reads] if stage.name != "conv1" else "the view"
+    reads = {"own": "its own tower", "both": "both towers"}[stage.reads] if stage.name != "conv1" else "the crop"
     half, whole = weights(NETWORK)[stage.name], weights(ONE_TOWER)[stage.name]
 
     assert row == f"| {stage.name} | {reads} | {half:,} | {whole:,} | {gathered(stage, size):,} |"
@@ -61,7 +61,7 @@ def test_the_sums_that_the_page_speaks_of_are_those_of_the_network() -> None:
     ],
 )
 def test_the_noted_errors_are_those_of_the_logbook(recipe: str, config: str, split: str, named: str) -> None:
-    noted = next(e for e in LOGGED if (e.config, e.split, e.views, e.part) == (config, split, "ten", ""))
+    noted = next(e for e in LOGGED if (e.config, e.split, e.crops, e.part) == (config, split, "ten", ""))
     (row,) = re.findall(rf"^\| `{recipe}` \| .*$", TOWERS, re.MULTILINE)
 
     assert f"| {100 * noted.top1_error:.2f} %, {100 * noted.top5_error:.2f} % ({named}) |" in row

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.class_names import named_by
 from alexrepro.model.formats.torchvision import imagenet_names
 from alexrepro.model.weights import Weights
@@ -102,13 +102,13 @@ REFUSED = {
 def test_a_table_that_does_not_fit_is_refused_with_the_reason(tmp_path: Path, kind: str) -> None:
     content, reason = REFUSED[kind]
 
-    with pytest.raises(Refusal, match=reason):
+    with pytest.raises(UserError, match=reason):
         names(tmp_path, content)
 
 
 @pytest.mark.parametrize("name", [".", "absent.txt", "x" * 300])
 def test_a_path_that_leads_to_no_file_is_missing_input(tmp_path: Path, name: str) -> None:
-    with pytest.raises(Refusal, match=r"cannot be read|There is no file") as caught:
+    with pytest.raises(UserError, match=r"cannot be read|There is no file") as caught:
         named_by(tmp_path / name, OF_UNKNOWN_CLASSES)
 
     assert caught.value.exit_code == Exit.MISSING_INPUT

@@ -37,7 +37,7 @@ Tried = tuple[tuple[int, int], list[int], Counts]
 
 
 def noise_store(folder: Path, images: int) -> Store:
-    """A labelled store of so many small squares of noise."""
+    """A labeled store of so many small squares of noise."""
     generator = np.random.default_rng(images)
     pixels = generator.integers(0, 256, (images, SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
     labels = generator.integers(0, CLASSES, images)
@@ -68,11 +68,11 @@ def tried(cluster: Cluster, store: Store, batch: int) -> Tried:
     model = whole.held_by(cluster.wire)
     try:
         batches = tested_batches(
-            [Candidate(model, RECIPE, pixels)], store, views=("centre",), machine=machine, title="", share=cluster.share
+            [Candidate(model, RECIPE, pixels)], store, crops=("center",), machine=machine, title="", share=cluster.share
         )
         rows = [int(row) for tested in batches for row in tested.batch.images]
         found = count(
-            model, store, recipe=RECIPE, pixels=pixels, views="centre", machine=machine, title="", cluster=cluster
+            model, store, recipe=RECIPE, pixels=pixels, crops="center", machine=machine, title="", cluster=cluster
         )
     finally:
         inference.BATCH = before
@@ -119,7 +119,7 @@ def feed_threads_of_one_rank(place: Place, store: Path) -> int:
     inference.BATCH, machine, seen = 1, find_machine("cpu"), [0]
     with connect(place, machine, network=RECIPE.network, parallel="data") as cluster:
         count(
-            seer()[0], Store.open(store), recipe=RECIPE, pixels=seer()[1], views="centre", machine=machine, title="",
+            seer()[0], Store.open(store), recipe=RECIPE, pixels=seer()[1], crops="center", machine=machine, title="",
             cluster=cluster,
             after_batch=lambda: seen.append(sum(thread.name.startswith("feed-") for thread in threading.enumerate())),
         )  # fmt: skip

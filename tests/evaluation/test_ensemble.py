@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.evaluation.ensemble import evaluate_runs
 from alexrepro.files import read_json, write_json
 from alexrepro.recipes.recipe import Recipe
@@ -36,9 +36,9 @@ def probabilities(folder: Path, store: Store) -> np.ndarray:
 
 
 def tested(runs: list[Run], store: Store, machine: Machine, **settings: Any) -> Path:
-    """The folder that testing over ten views writes to."""
+    """The folder that testing over ten crops writes to."""
     folder = runs[0].folder.parent.parent
-    found = evaluate_runs(runs, store, views="ten", machine=machine, folder=folder, save_probabilities=True, **settings)
+    found = evaluate_runs(runs, store, crops="ten", machine=machine, folder=folder, save_probabilities=True, **settings)
     return Path(found[-1].run)
 
 
@@ -53,7 +53,7 @@ def test_an_average_equals_a_plain_loop_over_its_members(
     folder = tested(pair, store, machine, weights=weights)
 
     np.testing.assert_allclose(probabilities(folder, store), expected, atol=1e-7)  # float32
-    (ten,) = (e for e in Findings(folder).evaluations if e.views == "ten")
+    (ten,) = (e for e in Findings(folder).evaluations if e.crops == "ten")
     assert ten.top1_correct == int((expected.argmax(1) == store.labels).sum())
     assert ten.loss == pytest.approx(-np.log(expected[np.arange(18), store.labels]).mean(), rel=1e-5)
     assert sorted(member.weight for member in ten.members) == sorted(shares)
@@ -64,7 +64,7 @@ def test_an_average_is_found_again_with_its_members(
 ) -> None:
     runs = pair[0].folder.parent.parent
 
-    made = evaluate_runs(pair, stores["val"], views="ten", machine=machine, folder=runs)
+    made = evaluate_runs(pair, stores["val"], crops="ten", machine=machine, folder=runs)
 
     assert [e for e in find_ensembles(runs) if e.split == made[0].split] == made
     assert {member.run for member in made[0].members} == {str(run.folder) for run in pair}
@@ -73,7 +73,7 @@ def test_an_average_is_found_again_with_its_members(
 def test_the_order_in_which_runs_are_named_changes_nothing(
     pair: list[Run], stores: dict[str, Store], machine: Machine
 ) -> None:
-    settings: dict[str, Any] = {"views": "ten", "machine": machine, "folder": pair[0].folder.parent.parent}
+    settings: dict[str, Any] = {"crops": "ten", "machine": machine, "folder": pair[0].folder.parent.parent}
 
     one = evaluate_runs(pair, stores["val"], weights=(1, 2), **settings)
     other = evaluate_runs(pair[::-1], stores["val"], weights=(2, 1), **settings)
@@ -103,12 +103,12 @@ def test_a_member_whose_classes_stand_in_another_order_is_mapped(
 def test_weights_that_do_not_fit_are_refused(
     pair: list[Run], stores: dict[str, Store], machine: Machine, weights: tuple[float, ...]
 ) -> None:
-    with pytest.raises(Refusal, match="do not fit 2 runs"):
+    with pytest.raises(UserError, match="do not fit 2 runs"):
         tested(pair, stores["val"], machine, weights=weights)
 
 
 def test_a_run_is_not_averaged_with_itself(pair: list[Run], stores: dict[str, Store], machine: Machine) -> None:
-    with pytest.raises(Refusal, match="named twice"):
+    with pytest.raises(UserError, match="named twice"):
         tested([pair[0], pair[0]], stores["val"], machine)
 
 
@@ -119,5 +119,5 @@ def test_runs_of_other_data_are_not_averaged(
     other.mkdir(parents=True)
     write_json(other / "environment.json", {**pair[1].environment, "dataset": "other"})
 
-    with pytest.raises(Refusal, match=r"different data sets: other, "):
+    with pytest.raises(UserError, match=r"different data sets: other, "):
         tested([pair[0], Run(other)], stores["val"], machine)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from alexrepro.data.loading.crops import centre_view, ten_views
+from alexrepro.data.loading.crops import center_crop, ten_crops
 from alexrepro.data.loading.sampling import testing_plan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.evaluation import inference
 from alexrepro.evaluation.evaluate import candidate_of, evaluate, load_network
 from alexrepro.evaluation.metrics import answers
@@ -31,7 +31,7 @@ def run(stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path_fac
     return train(recipe, store=stores["train"], validation=stores["val"], runs=folder, seed=0, machine=machine)
 
 
-def probabilities_one_image_at_a_time(run: Run, store: Store, machine: Machine, views: str) -> np.ndarray:
+def probabilities_one_image_at_a_time(run: Run, store: Store, machine: Machine, crops: str) -> np.ndarray:
     model, _ = load_network(run, machine)
     mean = torch.from_numpy(store_mean(run))
     rows = []
@@ -39,7 +39,7 @@ def probabilities_one_image_at_a_time(run: Run, store: Store, machine: Machine, 
         whole = np.empty((256, 256, 3), dtype=np.uint8)
         store.pixels(i, whole)
         image = torch.from_numpy(whole).permute(2, 0, 1).float() - mean  # the toy recipe aligns the mean
-        shown = ten_views(image[None], 224)[0] if views == "ten" else centre_view(image, 224)[None]
+        shown = ten_crops(image[None], 224)[0] if crops == "ten" else center_crop(image, 224)[None]
         with torch.no_grad():
             rows.append(model(shown).double().softmax(1).mean(0).numpy())
     return np.stack(rows)
@@ -51,15 +51,15 @@ def store_mean(run: Run) -> np.ndarray:
     return load_file(run.pixels_file)["mean_image"]
 
 
-@pytest.mark.parametrize("views", ["centre", "ten"])
+@pytest.mark.parametrize("crops", ["center", "ten"])
 def test_counts_and_loss_equal_a_plain_loop_over_images(
-    run: Run, stores: dict[str, Store], machine: Machine, views: str
+    run: Run, stores: dict[str, Store], machine: Machine, crops: str
 ) -> None:
     store = stores["test"]
 
-    found = evaluate(run, store, views=views, machine=machine)  # type: ignore[arg-type]
+    found = evaluate(run, store, crops=crops, machine=machine)  # type: ignore[arg-type]
 
-    expected = probabilities_one_image_at_a_time(run, store, machine, views)
+    expected = probabilities_one_image_at_a_time(run, store, machine, crops)
     true = expected[np.arange(len(store)), store.labels]
     assert found.images == len(store) == 18
     assert found.top1_correct == int((expected.argmax(1) == store.labels).sum())
@@ -67,18 +67,18 @@ def test_counts_and_loss_equal_a_plain_loop_over_images(
     assert found.loss == pytest.approx(-np.log(true).mean(), rel=1e-5)  # float32 against float64
 
 
-def test_ten_views_count_the_centre_view_exactly_as_it_is_counted_alone(
+def test_ten_crops_count_the_center_crop_exactly_as_it_is_counted_alone(
     run: Run, stores: dict[str, Store], machine: Machine
 ) -> None:
-    alone = evaluate(run, stores["test"], views="centre", machine=machine)
+    alone = evaluate(run, stores["test"], crops="center", machine=machine)
 
-    evaluate(run, stores["test"], views="ten", machine=machine)
+    evaluate(run, stores["test"], crops="ten", machine=machine)
 
-    assert [e for e in run.evaluations if (e.split, e.views) == (alone.split, "centre")] == [alone]
+    assert [e for e in run.evaluations if (e.split, e.crops) == (alone.split, "center")] == [alone]
 
 
 def test_an_evaluation_says_what_it_was_made_of(run: Run, stores: dict[str, Store], machine: Machine) -> None:
-    found = evaluate(run, stores["val"], views="centre", machine=machine)
+    found = evaluate(run, stores["val"], crops="center", machine=machine)
 
     assert found.store == stores["val"].manifest.digest
     assert (found.ties, found.tied_images) == ("lower class first", 0)
@@ -89,7 +89,7 @@ def test_an_evaluation_says_what_it_was_made_of(run: Run, stores: dict[str, Stor
 def test_an_evaluation_from_before_these_facts_is_read(run: Run, tmp_path: Path) -> None:
     fields = {
         "run": "r", "recipe": "tiny", "digest": "0a0fed", "seed": 0, "epochs": 1, "dataset": "d", "split": "d-test",
-        "views": "ten", "images": 10, "top1_correct": 4, "top5_correct": 7, "loss": 1.5,
+        "crops": "ten", "images": 10, "top1_correct": 4, "top5_correct": 7, "loss": 1.5,
     }  # fmt: skip
     write_json(tmp_path / "evaluations" / "d-test.ten.json", fields)
 
@@ -105,14 +105,14 @@ def test_a_count_of_other_images_than_the_stores_is_an_error(
     monkeypatch.setattr(inference, "testing_plan", lambda images, side_px: testing_plan(images - 1, side_px=side_px))
 
     with pytest.raises(ValueError, match="not every image was tested once"):
-        evaluate(run, stores["test"], views="centre", machine=machine)
+        evaluate(run, stores["test"], crops="center", machine=machine)
 
 
 def test_a_store_without_labels_is_refused(run: Run, stores: dict[str, Store], machine: Machine) -> None:
-    store = Store(stores["test"].path, replace(stores["test"].manifest, labelled=False))
+    store = Store(stores["test"].path, replace(stores["test"].manifest, labeled=False))
 
-    with pytest.raises(Refusal, match="has no labels") as refused:
-        evaluate(run, store, views="centre", machine=machine)
+    with pytest.raises(UserError, match="has no labels") as refused:
+        evaluate(run, store, crops="center", machine=machine)
 
     assert "--submission" in refused.value.fix
 
@@ -122,7 +122,7 @@ def test_the_batch_size_changes_no_answer(
     run: Run, stores: dict[str, Store], machine: Machine, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
     def tested() -> tuple[Evaluation, Predictions]:
-        found = evaluate(run, stores["test"], views="ten", machine=machine)
+        found = evaluate(run, stores["test"], crops="ten", machine=machine)
         return found, read_predictions(Findings(run.folder).predictions(found.split, "ten"))
 
     whole, answers = tested()
@@ -145,7 +145,7 @@ def test_a_machine_that_compiles_tests_with_compiled_norms(run: Run, stores: dic
 
 
 def test_an_evaluation_is_found_again(run: Run, stores: dict[str, Store], machine: Machine) -> None:
-    made = evaluate(run, stores["val"], views="ten", machine=machine)
+    made = evaluate(run, stores["val"], crops="ten", machine=machine)
 
     assert made in find_evaluations(run.folder.parent.parent)
 
@@ -171,5 +171,5 @@ def test_a_store_of_other_classes_is_refused(
 ) -> None:
     monkeypatch.setattr(Run, "environment", {**run.environment, "classes": ["spots", "plaid"]})
 
-    with pytest.raises(Refusal, match="not the 2"):
-        evaluate(run, stores["test"], views="centre", machine=machine)
+    with pytest.raises(UserError, match="not the 2"):
+        evaluate(run, stores["test"], crops="center", machine=machine)

@@ -1,4 +1,4 @@
-"""Averages over views and networks, by a network whose answers are written into the image."""
+"""Averages over crops and networks, by a network whose answers are written into the image."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.evaluation.inference import (
-    COMPILED_FROM_VIEWS,
+    COMPILED_FROM_CROPS,
     Candidate,
     averages,
     is_worth_compiling,
@@ -22,21 +22,21 @@ from alexrepro.evaluation.inference import (
 )
 from alexrepro.evaluation.metrics import Answers, answers, joined
 from alexrepro.model.alexnet import build
-from alexrepro.paper.results import Views
+from alexrepro.paper.results import Crops
 from alexrepro.recipes.as_printed_and_run import TINY
 from alexrepro.recipes.recipe import Recipe
 
-CORNERS = {  # y, x of the pixel that stands first in each view: as it is, then mirrored
+CORNERS = {  # y, x of the pixel that stands first in each crop: as it is, then mirrored
     (0, 0): 10, (0, 32): 20, (16, 16): 30, (32, 0): 40, (32, 32): 50,
     (0, 223): 60, (0, 255): 70, (16, 239): 80, (32, 223): 90, (32, 255): 100,
 }  # fmt: skip
 
 
 class ReadsTheFirstPixel(nn.Module):
-    """Says that class 1 has the chance of the view's first pixel in 256."""
+    """Says that class 1 has the chance of the crop's first pixel in 256."""
 
-    def forward(self, views: Tensor) -> Tensor:
-        chance = views[:, 0, 0, 0] / 256
+    def forward(self, crops: Tensor) -> Tensor:
+        chance = crops[:, 0, 0, 0] / 256
         return torch.stack([1 - chance, chance], dim=1).log()
 
 
@@ -54,33 +54,33 @@ def image() -> Tensor:
     return found
 
 
-def test_one_pass_averages_ten_views_and_keeps_the_centre(
+def test_one_pass_averages_ten_crops_and_keeps_the_center(
     candidate: Candidate, image: Tensor, machine: Machine
 ) -> None:
-    found = averages(candidate, image, views=("centre", "ten"), machine=machine)
+    found = averages(candidate, image, crops=("center", "ten"), machine=machine)
 
-    assert found["centre"][0].tolist() == pytest.approx([226 / 256, 30 / 256])
+    assert found["center"][0].tolist() == pytest.approx([226 / 256, 30 / 256])
     assert found["ten"][0].tolist() == pytest.approx([201 / 256, 55 / 256])  # the mean of the ten
 
 
 def test_averaged_logits_are_the_geometric_mean_of_the_ten(
     candidate: Candidate, image: Tensor, machine: Machine
 ) -> None:
-    found = averages(candidate, image, views=("ten-logits",), machine=machine)
+    found = averages(candidate, image, crops=("ten-logits",), machine=machine)
 
     chances = torch.tensor(list(CORNERS.values()), dtype=torch.float64) / 256
     means = torch.stack([1 - chances, chances]).log().mean(1).exp()
     assert found["ten-logits"][0].tolist() == pytest.approx((means / means.sum()).tolist(), abs=1e-6)
 
 
-def test_the_centre_view_is_bit_for_bit_that_of_its_own_pass(
+def test_the_center_crop_is_bit_for_bit_that_of_its_own_pass(
     candidate: Candidate, image: Tensor, machine: Machine
 ) -> None:
-    both = averages(candidate, image, views=("centre", "ten"), machine=machine)
-    alone = averages(candidate, image, views=("centre",), machine=machine)
+    both = averages(candidate, image, crops=("center", "ten"), machine=machine)
+    alone = averages(candidate, image, crops=("center",), machine=machine)
 
-    assert list(alone) == ["centre"]
-    assert torch.equal(both["centre"], alone["centre"])
+    assert list(alone) == ["center"]
+    assert torch.equal(both["center"], alone["center"])
 
 
 def test_classes_that_stand_in_another_order_are_put_in_theirs(
@@ -88,22 +88,22 @@ def test_classes_that_stand_in_another_order_are_put_in_theirs(
 ) -> None:
     turned = replace(candidate, order=torch.tensor([1, 0]), weight=0.5)
 
-    found = averages(turned, image, views=("centre",), machine=machine)
+    found = averages(turned, image, crops=("center",), machine=machine)
 
-    assert found["centre"][0].tolist() == pytest.approx([15 / 256, 113 / 256])
+    assert found["center"][0].tolist() == pytest.approx([15 / 256, 113 / 256])
 
 
 def test_outputs_that_are_not_finite_are_refused(candidate: Candidate, image: Tensor, machine: Machine) -> None:
     broken = replace(candidate, pixels=replace(candidate.pixels, mean_image=torch.full((3, 256, 256), torch.nan)))
 
-    with pytest.raises(Refusal, match="not finite"):
-        averages(broken, image, views=("centre",), machine=machine)
+    with pytest.raises(UserError, match="not finite"):
+        averages(broken, image, crops=("center",), machine=machine)
 
 
 def test_batches_show_every_image_once_in_stored_order(
     candidate: Candidate, stores: dict[str, Store], machine: Machine
 ) -> None:
-    batches = tested_batches([candidate], stores["test"], views=("centre",), machine=machine, title="")
+    batches = tested_batches([candidate], stores["test"], crops=("center",), machine=machine, title="")
 
     assert [row for tested in batches for row in tested.batch.images.tolist()] == list(range(18))
 
@@ -111,15 +111,15 @@ def test_batches_show_every_image_once_in_stored_order(
 @torch.no_grad()
 def counted(
     model: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, *, batch: int, machine: Machine
-) -> dict[Views, Answers]:
-    """The answers over both views of images that are shown so many at once."""
+) -> dict[Crops, Answers]:
+    """The answers over both crops of images that are shown so many at once."""
     pixels = Pixels(torch.full((3, 256, 256), 127.5), torch.zeros(3), torch.zeros(3, 3))
     candidate = Candidate(model, TINY, pixels)
     parts = [
-        (averages(candidate, some, views=("centre", "ten"), machine=machine), truth)
+        (averages(candidate, some, crops=("center", "ten"), machine=machine), truth)
         for some, truth in zip(images.split(batch), labels.split(batch), strict=True)
     ]
-    return {views: joined([answers(found[views], truth) for found, truth in parts]) for views in ("centre", "ten")}
+    return {crops: joined([answers(found[crops], truth) for found, truth in parts]) for crops in ("center", "ten")}
 
 
 @pytest.fixture(scope="module")
@@ -131,9 +131,9 @@ def shown() -> tuple[Tensor, Tensor]:
     return (255 * (0.7 * coarse + 0.3 * fine)).byte(), torch.randint(0, 20, (20,), generator=draws)
 
 
-def assert_same_counts(one: dict[Views, Answers], other: dict[Views, Answers]) -> None:
-    for views, found in one.items():
-        expected = other[views]
+def assert_same_counts(one: dict[Crops, Answers], other: dict[Crops, Answers]) -> None:
+    for crops, found in one.items():
+        expected = other[crops]
         assert torch.equal(found.ranks, expected.ranks)
         assert torch.equal(found.guesses, expected.guesses)
         assert torch.allclose(found.log_chances, expected.log_chances, atol=1e-5)  # float32, sums in another order
@@ -159,10 +159,10 @@ def test_compiled_loops_change_no_count(shown: tuple[Tensor, Tensor], machine: M
     assert_same_counts(found, counted(plain, *shown, batch=20, machine=machine))
 
 
-@pytest.mark.parametrize(("views", "enough"), [("centre", COMPILED_FROM_VIEWS), ("ten", COMPILED_FROM_VIEWS / 10)])
-def test_loops_are_compiled_where_many_views_are_shown(views: Views, enough: float) -> None:
-    assert is_worth_compiling(ceil(enough), views)
-    assert not is_worth_compiling(ceil(enough) - 1, views)
+@pytest.mark.parametrize(("crops", "enough"), [("center", COMPILED_FROM_CROPS), ("ten", COMPILED_FROM_CROPS / 10)])
+def test_loops_are_compiled_where_many_crops_are_shown(crops: Crops, enough: float) -> None:
+    assert is_worth_compiling(ceil(enough), crops)
+    assert not is_worth_compiling(ceil(enough) - 1, crops)
 
 
 def test_the_digest_of_preprocessing_changes_with_each_of_its_parts(
@@ -174,7 +174,7 @@ def test_the_digest_of_preprocessing_changes_with_each_of_its_parts(
     brighter = replace(candidate.pixels, mean_image=candidate.pixels.mean_image + 1)
     digests = [
         preprocessing([candidate], stores["test"], "ten"),
-        preprocessing([candidate], stores["test"], "centre"),
+        preprocessing([candidate], stores["test"], "center"),
         preprocessing([candidate], stores["val"], "ten"),
         preprocessing([candidate, candidate], stores["test"], "ten"),
         preprocessing([changed("augmentation.mean", "central")], stores["test"], "ten"),
@@ -183,4 +183,4 @@ def test_the_digest_of_preprocessing_changes_with_each_of_its_parts(
     ]
 
     assert len(set(digests)) == len(digests)
-    assert preprocessing([changed("training.rate", 0.1)], stores["test"], "ten") == digests[0]
+    assert preprocessing([changed("training.learning_rate", 0.1)], stores["test"], "ten") == digests[0]

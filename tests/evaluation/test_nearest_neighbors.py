@@ -1,4 +1,4 @@
-"""Figure 4's guesses and neighbours against a plain search over all training images."""
+"""Figure 4's guesses and neighbors against a plain search over all training images."""
 
 from pathlib import Path
 
@@ -8,18 +8,18 @@ import simplejpeg
 import torch
 from sklearn.neighbors import NearestNeighbors
 
-from alexrepro.data.loading.crops import centre_view
+from alexrepro.data.loading.crops import center_crop
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.evaluation import nearest_neighbors
 from alexrepro.evaluation.evaluate import load_network, load_pixels
-from alexrepro.evaluation.nearest_neighbors import find_neighbours, last_hidden
+from alexrepro.evaluation.nearest_neighbors import find_neighbors, last_hidden
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED
-from alexrepro.recipes.catalogue import CATALOGUE
+from alexrepro.recipes.catalog import CATALOG
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs.neighbors import Neighbours, load_neighbours
+from alexrepro.runs.neighbors import Neighbors, load_neighbors
 from alexrepro.runs.run import Run
 from alexrepro.training.train import train
 
@@ -30,8 +30,8 @@ def run(stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path_fac
     return train(recipe, store=stores["train"], validation=None, runs=folder, seed=0, machine=machine)
 
 
-def search(run: Run, stores: dict[str, Store], machine: Machine) -> Neighbours:
-    return find_neighbours(run, train=stores["train"], test=stores["test"], machine=machine)
+def search(run: Run, stores: dict[str, Store], machine: Machine) -> Neighbors:
+    return find_neighbors(run, train=stores["train"], test=stores["test"], machine=machine)
 
 
 @torch.no_grad()
@@ -39,9 +39,9 @@ def features_of(run: Run, images: np.ndarray, machine: Machine) -> np.ndarray:
     """What fc2 answers after its response, computed with plain matrix products."""
     model, _ = load_network(run, machine)
     mean = load_pixels(run, machine).mean_image
-    view = centre_view(torch.from_numpy(images).permute(0, 3, 1, 2).float() - mean, 224)
+    crop = center_crop(torch.from_numpy(images).permute(0, 3, 1, 2).float() - mean, 224)
     kernels = model.stages["fc2"].kernels
-    before = model.stages["conv1"](view, None).flatten(1)
+    before = model.stages["conv1"](crop, None).flatten(1)
     return (before @ kernels.weight.T + kernels.bias).relu().double().numpy()
 
 
@@ -52,7 +52,7 @@ def all_images(store: Store) -> np.ndarray:
     return images
 
 
-def test_the_neighbours_are_those_of_a_plain_search(
+def test_the_neighbors_are_those_of_a_plain_search(
     run: Run, stores: dict[str, Store], machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nearest_neighbors, "BATCH", 7)  # several batches, the last one smaller
@@ -63,29 +63,29 @@ def test_the_neighbours_are_those_of_a_plain_search(
     distances = np.linalg.norm(wanted[:, None] - others[None], axis=2)
     nearest = np.sort(distances, axis=1)[:, :6]
     np.testing.assert_allclose(found.distances, nearest, rtol=1e-3, atol=1e-3)  # float32 against float64
-    assert found.about.neighbour_names[0][0] == stores["train"].name(int(distances[0].argmin()))
-    assert found.neighbours.shape == (5, 6, 256, 256, 3)
+    assert found.about.neighbor_names[0][0] == stores["train"].name(int(distances[0].argmin()))
+    assert found.neighbors.shape == (5, 6, 256, 256, 3)
 
 
-def test_the_neighbours_are_those_of_scikit_learn(run: Run, stores: dict[str, Store], machine: Machine) -> None:
+def test_the_neighbors_are_those_of_scikit_learn(run: Run, stores: dict[str, Store], machine: Machine) -> None:
     found = search(run, stores, machine)
 
     wanted, others = (features_of(run, images, machine) for images in (found.queries, all_images(stores["train"])))
     distances, rows = NearestNeighbors(n_neighbors=6, algorithm="brute").fit(others).kneighbors(wanted)
     np.testing.assert_allclose(found.distances, distances, rtol=1e-3, atol=1e-3)  # float32 against float64
     names = tuple(tuple(stores["train"].name(int(row)) for row in line) for line in rows)
-    assert found.about.neighbour_names == names
+    assert found.about.neighbor_names == names
 
 
 def test_what_was_found_is_kept_with_the_run(run: Run, stores: dict[str, Store], machine: Machine) -> None:
     found = search(run, stores, machine)
 
-    kept = load_neighbours(run)
+    kept = load_neighbors(run)
 
     assert kept is not None
     assert kept.about == found.about
     assert (kept.about.stage, kept.about.searched, len(kept.about.names)) == ("fc2", 40, 13)
-    np.testing.assert_array_equal(kept.neighbours, found.neighbours)
+    np.testing.assert_array_equal(kept.neighbors, found.neighbors)
     np.testing.assert_allclose(kept.chances.sum(1), 1, rtol=1e-6)  # float32; two classes
 
 
@@ -100,7 +100,7 @@ def test_the_five_likeliest_classes_are_guessed_for_each_of_eight_images(
     short = recipe.but({"training.epochs": 1})
     run = train(short, store=store, validation=None, runs=tmp_path / "runs", seed=0, machine=machine)
 
-    found = find_neighbours(run, train=store, test=store, machine=machine)
+    found = find_neighbors(run, train=store, test=store, machine=machine)
 
     assert found.guesses.shape == found.chances.shape == (8, 5)
     rest = 1 - found.chances.sum(1)  # of the other two of seven classes
@@ -117,12 +117,12 @@ def test_the_shown_images_are_no_queries_and_the_same_for_every_run(stores: dict
 
 def test_the_last_hidden_stage_is_fc7_whatever_follows_it() -> None:
     assert last_hidden(AS_PRINTED.network) == "fc7"
-    assert last_hidden(CATALOGUE["net-146-2011"].recipe.network) == "fc7"  # a linear layer of 2048 stands behind it
+    assert last_hidden(CATALOG["net-146-2011"].recipe.network) == "fc7"  # a linear layer of 2048 stands behind it
 
 
 def test_a_store_of_other_classes_is_refused(run: Run, stores: dict[str, Store], machine: Machine) -> None:
     other = Store(stores["test"].path, stores["test"].manifest)
     other.manifest = other.manifest.__class__(**{**other.manifest.__dict__, "classes": ("a", "b")})
 
-    with pytest.raises(Refusal, match="other classes"):
-        find_neighbours(run, train=stores["train"], test=other, machine=machine)
+    with pytest.raises(UserError, match="other classes"):
+        find_neighbors(run, train=stores["train"], test=other, machine=machine)

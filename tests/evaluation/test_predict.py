@@ -11,13 +11,13 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from alexrepro.device import Machine
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.predict import Prediction, open_weights, predict
 from alexrepro.model import formats
 from alexrepro.model.alexnet import build
 from alexrepro.model.weights import Weights
-from alexrepro.paper.results import Views
-from alexrepro.recipes.catalogue import TINY
+from alexrepro.paper.results import Crops
+from alexrepro.recipes.catalog import TINY
 from alexrepro.runs.checkpoint import Checkpoint, save
 from alexrepro.runs.run import run_of
 
@@ -51,20 +51,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder.folder
 
 
-def seen(weights: Weights, photograph: Path, *, machine: Machine, views: Views = "centre") -> Prediction:
-    (prediction,) = predict(weights, [photograph], views=views, machine=machine)
+def seen(weights: Weights, photograph: Path, *, machine: Machine, crops: Crops = "center") -> Prediction:
+    (prediction,) = predict(weights, [photograph], crops=crops, machine=machine)
     return prediction
 
 
-@pytest.mark.parametrize("views", ["centre", "ten"])
+@pytest.mark.parametrize("crops", ["center", "ten"])
 def test_a_converted_run_predicts_what_the_run_predicts(
-    run: Path, photograph: Path, tmp_path: Path, machine: Machine, views: Views
+    run: Path, photograph: Path, tmp_path: Path, machine: Machine, crops: Crops
 ) -> None:
     opened = open_weights(run, stores=tmp_path)
     formats.write(opened, tmp_path / "run.safetensors", lrn="op")
     converted = open_weights(tmp_path / "run.safetensors", stores=tmp_path)
 
-    found = [seen(weights, photograph, machine=machine, views=views) for weights in (opened, converted)]
+    found = [seen(weights, photograph, machine=machine, crops=crops) for weights in (opened, converted)]
 
     assert found[0] == found[1]
     assert len({guess.probability for guess in found[0].guesses}) == 5  # the network is not indifferent
@@ -133,7 +133,7 @@ def test_a_warped_square_shows_the_ends_that_a_cropped_one_cuts_off(
 
 
 def test_names_must_be_as_many_as_outputs(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="3 names for 20 classes"):
+    with pytest.raises(UserError, match="3 names for 20 classes"):
         open_weights(run, stores=tmp_path).named(("a", "b", "c"))
 
 
@@ -151,7 +151,7 @@ def test_a_file_that_is_no_image_is_named(run: Path, tmp_path: Path, machine: Ma
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
     (tmp_path / "zeros").symlink_to("/dev/zero")
 
-    with pytest.raises(Refusal, match=re.escape(name)) as caught:
-        predict(open_weights(run, stores=tmp_path), [tmp_path / name], views="centre", machine=machine)
+    with pytest.raises(UserError, match=re.escape(name)) as caught:
+        predict(open_weights(run, stores=tmp_path), [tmp_path / name], crops="center", machine=machine)
 
     assert caught.value.exit_code == code

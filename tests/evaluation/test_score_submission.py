@@ -8,7 +8,7 @@ import pytest
 from alexrepro.data.sources.cost_matrix import cost_matrix
 from alexrepro.data.sources.devkit import truth
 from alexrepro.data.sources.miniature import write_miniature
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.score_submission import count_guesses, read_guesses, score
 
 COSTS = np.array([[0, 1, 4], [2, 0, 4], [3, 3, 0]], dtype=np.uint8)  # not symmetric: a guess is a row, a truth a column
@@ -115,7 +115,7 @@ def test_the_number_of_lines_tells_the_split(miniature: Path, tmp_path: Path, sp
 def test_a_bad_line_is_refused_with_its_number(miniature: Path, tmp_path: Path, line: str, what: str) -> None:
     file = written(tmp_path, ["1 2 3", "", *["5"] * 4, line, *["5"] * 13])
 
-    with pytest.raises(Refusal, match=what) as refused:
+    with pytest.raises(UserError, match=what) as refused:
         score(file, miniature)
 
     assert refused.value.exit_code is Exit.BAD_DATA
@@ -123,7 +123,7 @@ def test_a_bad_line_is_refused_with_its_number(miniature: Path, tmp_path: Path, 
 
 @pytest.mark.parametrize("images", [0, 19, 21])
 def test_a_wrong_number_of_lines_is_refused(miniature: Path, tmp_path: Path, images: int) -> None:
-    with pytest.raises(Refusal, match=rf"ends after line {images}, .*20 images of val, 40 images of test") as refused:
+    with pytest.raises(UserError, match=rf"ends after line {images}, .*20 images of val, 40 images of test") as refused:
         score(written(tmp_path, ["1"] * images), miniature)
 
     assert refused.value.exit_code is Exit.BAD_DATA
@@ -132,7 +132,7 @@ def test_a_wrong_number_of_lines_is_refused(miniature: Path, tmp_path: Path, ima
 def test_two_splits_of_one_size_are_not_guessed_between(tmp_path: Path) -> None:
     write_miniature(tmp_path, train_per_class=1, val_per_class=1, test_per_class=1)
 
-    with pytest.raises(Refusal, match="20 images of val, 20 images of test"):
+    with pytest.raises(UserError, match="20 images of val, 20 images of test"):
         score(written(tmp_path, ["1"] * 20), tmp_path)
 
 
@@ -140,7 +140,7 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "answers.txt").open("wb") as file:
         file.truncate(20_000_001)  # a hole, which takes no room
 
-    with pytest.raises(Refusal, match="more than 20,000,000 bytes"):
+    with pytest.raises(UserError, match="more than 20,000,000 bytes"):
         read_guesses(tmp_path / "answers.txt", classes=1000)
 
 
@@ -152,7 +152,9 @@ def test_what_is_missing_is_named(miniature: Path, tmp_path: Path, lacks: str) -
         (devkit / "meta.mat").write_bytes((miniature / "devkit-1.0/data/meta.mat").read_bytes())
     file = tmp_path / "none.txt" if lacks == "file" else written(tmp_path, ["1"])
 
-    with pytest.raises(Refusal, match={"devkit": "no meta.mat", "truths": "no ILSVRC", "file": "no file"}[lacks]) as no:
+    with pytest.raises(
+        UserError, match={"devkit": "no meta.mat", "truths": "no ILSVRC", "file": "no file"}[lacks]
+    ) as no:
         score(file, devkit)
 
     assert no.value.exit_code is Exit.MISSING_INPUT

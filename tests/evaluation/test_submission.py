@@ -8,7 +8,7 @@ import pytest
 
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.submission import check_submission, submit, write_submission
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.predictions import About, Predictions
@@ -39,10 +39,10 @@ def test_a_store_of_photos_without_labels_can_be_submitted(
     run: Run, stores: dict[str, Store], machine: Machine, tmp_path: Path
 ) -> None:
     known = stores["test"]
-    store = Store(known.path, replace(known.manifest, ilsvrc_ids=(20, 10), labelled=False))
+    store = Store(known.path, replace(known.manifest, ilsvrc_ids=(20, 10), labeled=False))
     store.__dict__["labels"] = -np.ones(18, dtype=np.int64)
 
-    lines = submit([run], store, tmp_path / "a.txt", views="centre", machine=machine, folder=tmp_path)
+    lines = submit([run], store, tmp_path / "a.txt", crops="center", machine=machine, folder=tmp_path)
 
     written = (tmp_path / "a.txt").read_text().splitlines()
     assert lines == len(written) == 18
@@ -52,8 +52,8 @@ def test_a_store_of_photos_without_labels_can_be_submitted(
 def test_a_store_without_the_devkits_numbers_is_refused_before_any_work(
     stores: dict[str, Store], machine: Machine, tmp_path: Path
 ) -> None:
-    with pytest.raises(Refusal, match="class numbers") as refused:
-        submit([], stores["test"], tmp_path / "a.txt", views="ten", machine=machine, folder=tmp_path)
+    with pytest.raises(UserError, match="class numbers") as refused:
+        submit([], stores["test"], tmp_path / "a.txt", crops="ten", machine=machine, folder=tmp_path)
 
     assert "devkit" in refused.value.fix
     assert refused.value.exit_code == Exit.MISSING_INPUT
@@ -63,5 +63,5 @@ def test_a_photo_that_was_left_out_is_refused_because_lines_would_shift(stores: 
     defect = {"path": "test_00000005.JPEG", "class": "", "reason": "truncated", "action": "left out"}
     manifest = replace(stores["test"].manifest, ilsvrc_ids=(20, 10), defects=(defect,))
 
-    with pytest.raises(Refusal, match=r"every later line .*test_00000005\.JPEG"):
+    with pytest.raises(UserError, match=r"every later line .*test_00000005\.JPEG"):
         check_submission(manifest)

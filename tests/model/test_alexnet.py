@@ -101,7 +101,7 @@ def test_both_readings_of_the_paper_can_be_built_and_differ() -> None:
 
 
 def test_dropout_before_fc6_falls_on_single_units_of_the_pooled_maps() -> None:
-    recipe = TINY.but({"network.conv5.order": ("pool", "response", "dropout")})
+    recipe = TINY.but({"network.conv5.order": ("pool", "activation", "dropout")})
     model = build(recipe.network, seed=0)
 
     masks = model.draw_masks(3, key_of_step=1)
@@ -111,7 +111,7 @@ def test_dropout_before_fc6_falls_on_single_units_of_the_pooled_maps() -> None:
 
 
 def test_a_stage_drops_and_scales_with_its_own_probability() -> None:
-    recipe = TINY.but({"network.conv4.order": ("response", "dropout"), "network.conv4.dropout": 0.2})
+    recipe = TINY.but({"network.conv4.order": ("activation", "dropout"), "network.conv4.dropout": 0.2})
     model = build(recipe.network, seed=0)
 
     kept = {name: mask.mean().item() for name, mask in model.draw_masks(64, key_of_step=1).items()}

@@ -102,25 +102,25 @@ def test_a_full_connection_of_each_tower_to_itself_is_block_diagonal() -> None:
 def test_an_operation_that_the_network_lacks_is_skipped() -> None:
     stage = StageLayers(Network(norm=None), NETWORK.stage("conv2"), (96, 27, 27))
 
-    assert list(stage.operations) == ["response", "pool"]
-    assert isinstance(stage.operations["response"], nn.ReLU)
+    assert list(stage.operations) == ["activation", "pool"]
+    assert isinstance(stage.operations["activation"], nn.ReLU)
 
 
-@pytest.mark.parametrize("response", ["relu", "tanh"])
-def test_pooling_first_changes_no_output_and_no_gradient(response: Literal["relu", "tanh"]) -> None:
-    network = Network(norm=None, response=response)
-    stage = StageLayers(network, replace(NETWORK.stage("conv2"), order=("response", "pool")), (96, 27, 27)).double()
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_pooling_first_changes_no_output_and_no_gradient(activation: Literal["relu", "tanh"]) -> None:
+    network = Network(norm=None, activation=activation)
+    stage = StageLayers(network, replace(NETWORK.stage("conv2"), order=("activation", "pool")), (96, 27, 27)).double()
     draws = torch.Generator().manual_seed(3)
     for parameter in stage.parameters():
         nn.init.normal_(parameter, std=0.05, generator=draws)
-    as_written = nn.ReLU() if response == "relu" else nn.Tanh()
+    as_written = nn.ReLU() if activation == "relu" else nn.Tanh()
     x = torch.randn(2, 96, 27, 27, generator=draws, dtype=torch.float64).requires_grad_()
 
     found = stage(x, None)
     expected = F.max_pool2d(as_written(stage.kernels(x)), 3, 2, ceil_mode=True)
 
-    assert list(stage.operations) == ["pool", "response"]
-    atol = 0 if response == "relu" else 1e-11  # tanh's last bit depends on the place in memory
+    assert list(stage.operations) == ["pool", "activation"]
+    atol = 0 if activation == "relu" else 1e-11  # tanh's last bit depends on the place in memory
     assert_close(found, expected, atol=atol, rtol=0)
     gradients = [torch.autograd.grad(outputs.sum(), x)[0] for outputs in (found, expected)]
     assert_close(*gradients, atol=atol, rtol=0)

@@ -19,14 +19,14 @@ def test_the_side_input_is_blurred_and_every_fourth_pixel() -> None:
     side = SideInput()
     kernels = SideKernels(side, maps=2, channels=3, output_px=27, input_px=224).double()
     draws = torch.Generator().manual_seed(0)
-    views = torch.randn(1, 3, 224, 224, generator=draws, dtype=torch.float64)
+    crops = torch.randn(1, 3, 224, 224, generator=draws, dtype=torch.float64)
     torch.nn.init.normal_(kernels.weight, generator=draws)
 
-    found = kernels(views)[0].detach().numpy()
+    found = kernels(crops)[0].detach().numpy()
 
     line = np.array([math.exp(-0.5 * (i / 4) ** 2) for i in range(-4, 5)])
     line /= line.sum()
-    padded = np.pad(views[0].numpy(), ((0, 0), (4, 4), (4, 4)))
+    padded = np.pad(crops[0].numpy(), ((0, 0), (4, 4), (4, 4)))
     small = np.zeros((3, 57, 57))  # 56 pixels, and one of zeros that the rounding up adds
     for y in range(56):
         for x in range(56):
@@ -42,19 +42,19 @@ def test_the_side_input_is_blurred_and_every_fourth_pixel() -> None:
 
 def test_conv2_adds_the_side_input_to_its_own() -> None:
     model = build(NET_131.but(SMALL).network, seed=0)
-    views = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(1))
+    crops = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(1))
     conv2 = model.stages["conv2"]
     assert isinstance(conv2, StageLayers)
     assert conv2.side is not None
     pooled = torch.randn(2, 8, 27, 27, generator=torch.Generator().manual_seed(2))
 
     own, both = conv2.kernels(pooled), []
-    conv2.operations["response"].register_forward_hook(lambda _m, inputs, _o: both.append(inputs[0]))
-    conv2(pooled, None, views)
+    conv2.operations["activation"].register_forward_hook(lambda _m, inputs, _o: both.append(inputs[0]))
+    conv2(pooled, None, crops)
 
-    assert torch.allclose(both[0], own + conv2.side(views))
+    assert torch.allclose(both[0], own + conv2.side(crops))
     assert "conv2.side" in model.named_kernels()
-    assert model(views).shape == (2, 8)
+    assert model(crops).shape == (2, 8)
 
 
 def test_the_other_weights_are_those_of_a_network_without_side_input() -> None:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from alexrepro.device import find_machine
 from alexrepro.distributed.process_group import connect
 from alexrepro.distributed.rank import Place
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.model import tower_parallel as wires
 from alexrepro.model.alexnet import AlexNet, build, check_shares
 from alexrepro.model.tower_parallel import Alone, Cut, Traffic, Wire
@@ -24,7 +24,7 @@ from alexrepro.recipes.recipe import Recipe
 from ..ranks import run_ranks
 
 MAPS = {"conv1": 8, "conv2": 12, "conv3": 16, "conv4": 16, "conv5": 12, "fc6": 24, "fc7": 20, "fc8": 6}
-VIEWS = 3
+CROPS = 3
 CLOSE = {"rtol": 0, "atol": 1e-12}  # float64; only sums over maps or images go in another order
 Found = dict[str, np.ndarray]
 
@@ -44,7 +44,7 @@ NETWORKS = {
     "full stages that read their own tower": small(NET_150, **{"network.fc6.maps": 24}),
     "six conv layers": small(NET_146_2009, **{"network.conv6.maps": 12}),
     "an odd number of classes": small(AS_RUN_2012, **{"network.fc8.maps": 7}),
-    "dropout in a conv stage": small(AS_RUN_2012, **{"network.conv5.order": ("response", "pool", "dropout")}),
+    "dropout in a conv stage": small(AS_RUN_2012, **{"network.conv5.order": ("activation", "pool", "dropout")}),
 }
 
 
@@ -69,12 +69,12 @@ def overheard() -> Iterator[list[int]]:
 
 
 def one_step(recipe: Recipe, wire: Wire) -> Found:
-    """Logits, and whole gradients, of one step with dropout on three views; and the bytes sent for them."""
+    """Logits, and whole gradients, of one step with dropout on three crops; and the bytes sent for them."""
     model = build(recipe.network, seed=1).double().held_by(wire)
     draws = torch.Generator().manual_seed(2)
-    views = 50 * torch.randn(VIEWS, 3, recipe.network.input_px, recipe.network.input_px, generator=draws).double()
+    crops = 50 * torch.randn(CROPS, 3, recipe.network.input_px, recipe.network.input_px, generator=draws).double()
     with overheard() as sent:
-        logits = model(views, model.draw_masks(VIEWS, key_of_step=3))
+        logits = model(crops, model.draw_masks(CROPS, key_of_step=3))
         F.cross_entropy(logits, torch.tensor([0, 4, 1]) % recipe.network.classes).backward()
     gradients = {name: model.whole(name, kernel.grad) for name, kernel in model.named_kernels().items()}
     found = {name: tensor.detach().numpy() for name, tensor in ({"logits": logits} | gradients).items()}
@@ -115,7 +115,7 @@ def test_a_cut_wire_counts_what_a_real_one_sends(pair: list[dict[str, Found]], n
     AlexNet(network, cut).double()(torch.zeros(1, 3, network.input_px, network.input_px, dtype=torch.float64))
 
     for rank in pair:
-        assert rank[name]["sent"].tolist() == [VIEWS * cut.traffic.bytes_forward, VIEWS * cut.traffic.bytes_back]
+        assert rank[name]["sent"].tolist() == [CROPS * cut.traffic.bytes_forward, CROPS * cut.traffic.bytes_back]
 
 
 def test_the_towers_of_2012_gather_61_672_values_for_an_image() -> None:
@@ -165,5 +165,5 @@ def test_classes_that_do_not_divide_are_kept_whole() -> None:
 def test_networks_that_cannot_be_shared_are_refused(changes: dict[str, Any], says: str) -> None:
     network = AS_RUN_2012.but(changes).network
 
-    with pytest.raises(Refusal, match=says):
+    with pytest.raises(UserError, match=says):
         check_shares(network, 2)

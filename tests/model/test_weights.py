@@ -8,12 +8,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.model import formats
 from alexrepro.model.alexnet import build
 from alexrepro.model.formats import own
 from alexrepro.model.weights import Weights, checked
-from alexrepro.recipes.catalogue import TINY
+from alexrepro.recipes.catalog import TINY
 
 from ..disks import small_disk
 
@@ -37,7 +37,7 @@ ODD = {
 
 @pytest.mark.parametrize("what", ODD)
 def test_a_tensor_that_does_not_fit_is_named(tensors: dict[str, Tensor], what: str) -> None:
-    with pytest.raises(Refusal, match=what) as caught:
+    with pytest.raises(UserError, match=what) as caught:
         checked(Weights(TINY, {**tensors, **ODD[what]}), Path("odd.file"))
 
     assert caught.value.exit_code == Exit.BAD_DATA
@@ -53,7 +53,7 @@ def test_floating_point_numbers_of_any_size_become_float32(tensors: dict[str, Te
 def test_a_missing_tensor_is_named(tensors: dict[str, Tensor]) -> None:
     others = {name: tensor for name, tensor in tensors.items() if name != "fc7.bias"}
 
-    with pytest.raises(Refusal, match=r"fc7\.bias is missing"):
+    with pytest.raises(UserError, match=r"fc7\.bias is missing"):
         checked(Weights(TINY, others), Path("odd.file"))
 
 
@@ -79,7 +79,7 @@ def test_our_file_gives_back_everything(tensors: dict[str, Tensor], tmp_path: Pa
 def test_a_checkpoint_alone_does_not_say_its_recipe(tensors: dict[str, Tensor], tmp_path: Path) -> None:
     save_file(tensors, tmp_path / "model.safetensors")
 
-    with pytest.raises(Refusal, match="which recipe"):
+    with pytest.raises(UserError, match="which recipe"):
         own.read(tmp_path / "model.safetensors")
 
 

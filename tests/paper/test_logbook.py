@@ -101,12 +101,12 @@ def test_five_layers_on_autumn_2009_are_two_points_worse_than_the_printed_six() 
     assert above == pytest.approx([2.0, 2.0], abs=0.05)  # the printed number has one digit
 
 
-def test_ten_views_are_better_than_the_centre_by_1_5_to_2_4_points() -> None:
+def test_ten_crops_are_better_than_the_center_by_1_5_to_2_4_points() -> None:
     pairs = {
-        (e.config, e.split): {f.views: f for f in LOGGED if (f.config, f.split) == (e.config, e.split)} for e in LOGGED
+        (e.config, e.split): {f.crops: f for f in LOGGED if (f.config, f.split) == (e.config, e.split)} for e in LOGGED
     }
 
-    gains = [points(both["centre"], both["ten"])[0] for both in pairs.values() if {"centre", "ten"} <= both.keys()]
+    gains = [points(both["center"], both["ten"])[0] for both in pairs.values() if {"center", "ten"} <= both.keys()]
 
     assert len(gains) >= 15
     assert [gain for gain in gains if not 1.5 < gain < 2.4] == []
@@ -118,9 +118,9 @@ def test_the_continued_run_is_better_than_the_printed_one() -> None:
     assert [entry.top1_error < logged("145").top1_error for entry in continued] == [True]
 
 
-def test_every_note_is_of_a_known_split_and_views() -> None:
+def test_every_note_is_of_a_known_split_and_crops() -> None:
     assert {entry.split for entry in LOGGED} == SPLITS
-    assert {entry.views for entry in LOGGED} == {None, "centre", "ten"}
+    assert {entry.crops for entry in LOGGED} == {None, "center", "ten"}
 
 
 def test_top_5_is_better_than_top_1_and_a_loss_lies_between_1_5_and_3_5_nats() -> None:

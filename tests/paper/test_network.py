@@ -25,7 +25,7 @@ TABLE = (
 
 def test_the_defaults_are_the_text_of_section_3() -> None:
     assert Network() == Network(
-        input_px=224, channels=3, input_std=None, towers=2, rounding="up", response="relu",
+        input_px=224, channels=3, input_std=None, towers=2, rounding="up", activation="relu",
         norm=Norm(k=2.0, n=5, alpha=1e-4, beta=0.75, divide_alpha_by_n=False, per_tower=False), same_map_norm=None,
         side_input=None, pool=Pool(size_px=3, stride_px=2), dropout=0.5, dropout_scales="testing", initial="gaussian",
     )  # fmt: skip
@@ -43,7 +43,7 @@ def test_the_input_has_150_528_values() -> None:
     assert Network().channels * Network().input_px ** 2 == 150_528
 
 
-def test_a_view_takes_724_406_816_multiply_adds() -> None:
+def test_a_crop_takes_724_406_816_multiply_adds() -> None:
     assert Network().macs == 724_406_816
 
 
@@ -168,13 +168,13 @@ def test_towers_are_groups_of_the_stages_that_read_their_own() -> None:
 
 def test_what_follows_each_stage_is_what_the_paper_says() -> None:
     network = Network()
-    whole = ("response", "norm", "pool")
+    whole = ("activation", "norm", "pool")
 
     assert [stage.order for stage in network.stages[:5]] == [
-        whole, whole, ("response",), ("response",), ("response", "pool")
+        whole, whole, ("activation",), ("activation",), ("activation", "pool")
     ]  # fmt: skip
-    assert [stage.order for stage in network.stages[5:]] == [("response", "dropout"), ("response", "dropout"), ()]
-    assert network.response == "relu"
+    assert [stage.order for stage in network.stages[5:]] == [("activation", "dropout"), ("activation", "dropout"), ()]
+    assert network.activation == "relu"
 
 
 def test_biases_start_at_one_where_the_paper_says() -> None:

@@ -11,7 +11,7 @@ from alexrepro.recipes.variations import VARIATIONS
 
 PRINTED_RUNS = (
     (results.CNN_2010, logged("145-2010")),
-    (results.CNN_2010_CENTRE, logged("145-2010", views="centre")),
+    (results.CNN_2010_CENTER, logged("145-2010", crops="center")),
     (results.CNN_2012, logged("145")),
     (results.CNN_2012_PRETRAINED, logged("146-2012-2011")),
 )
@@ -27,7 +27,7 @@ PAGE = {
     "sparse-coding": (results.TEST_2010, None, "47.1", "28.2"),
     "sift-fvs": (results.TEST_2010, None, "45.7", "25.7"),
     "cnn": (results.TEST_2010, "ten", "37.5", "17.0"),
-    "cnn-centre": (results.TEST_2010, "centre", "39.0", "18.3"),
+    "cnn-center": (results.TEST_2010, "center", "39.0", "18.3"),
     "sift-fvs-2012": (results.TEST_2012, None, "-", "26.2"),
     "1-cnn": (results.VAL_2012, "ten", "40.7", "18.2"),
     "5-cnns": (results.VAL_2012, "ten", "38.1", "16.4"),
@@ -52,7 +52,7 @@ def percent(fraction: float | None) -> str:
 
 
 def test_every_printed_error_is_that_of_the_page() -> None:
-    found = {r.name: (r.split, r.views, percent(r.top1_error), percent(r.top5_error)) for r in ALL_REPORTED}
+    found = {r.name: (r.split, r.crops, percent(r.top1_error), percent(r.top5_error)) for r in ALL_REPORTED}
 
     assert found == PAGE
 
@@ -82,8 +82,8 @@ def test_a_printed_error_is_the_noted_one_rounded(reported: Reported, noted: Log
 
 
 @pytest.mark.parametrize(("reported", "noted"), PRINTED_RUNS, ids=lambda value: getattr(value, "name", ""))
-def test_a_printed_error_has_the_split_and_views_of_the_note(reported: Reported, noted: Logged) -> None:
-    assert (reported.split, reported.views) == (noted.split, noted.views)
+def test_a_printed_error_has_the_split_and_crops_of_the_note(reported: Reported, noted: Logged) -> None:
+    assert (reported.split, reported.crops) == (noted.split, noted.crops)
 
 
 def test_table_1_prints_0_374727_as_37_5_percent() -> None:
@@ -101,7 +101,7 @@ def test_a_printed_difference_is_that_of_two_noted_runs(reported: ReportedDelta,
 @pytest.mark.parametrize(("reported", "changed", "base"), PRINTED_DELTAS, ids=lambda value: getattr(value, "name", ""))
 def test_the_two_runs_of_a_difference_share_its_split(reported: ReportedDelta, changed: Logged, base: Logged) -> None:
     assert {reported.split, changed.split, base.split} == {reported.split}
-    assert changed.views == base.views == "ten"
+    assert changed.crops == base.crops == "ten"
 
 
 @pytest.mark.parametrize(("reported", "changed", "base"), PRINTED_DELTAS, ids=lambda value: getattr(value, "name", ""))
@@ -139,7 +139,7 @@ def test_every_printed_number_cites_a_section() -> None:
 
 
 def test_the_same_configuration_is_noted_once_for_each_way_of_looking() -> None:
-    keys = [(entry.config, entry.part, entry.split, entry.views) for entry in LOGGED]
+    keys = [(entry.config, entry.part, entry.split, entry.crops) for entry in LOGGED]
 
     assert len(set(keys)) == len(keys)
 

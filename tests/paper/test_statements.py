@@ -10,7 +10,7 @@ import pytest
 
 from alexrepro.paper.statements import STATEMENTS
 from alexrepro.paper.statements.statement import Statement, Status
-from alexrepro.recipes.catalogue import CATALOGUE
+from alexrepro.recipes.catalog import CATALOG
 from alexrepro.recipes.ledger import STAGE, ledger, values
 from alexrepro.recipes.variations import VARIATIONS
 
@@ -47,7 +47,7 @@ def exists(pin: str) -> bool:
     """Whether this test, experiment, recipe or variation is there."""
     kind, _, name = pin.partition(" ")
     file, _, test = pin.partition("::")
-    known = {"experiment": experiments(), "recipe": CATALOGUE.keys() | VARIATIONS.keys()}
+    known = {"experiment": experiments(), "recipe": CATALOG.keys() | VARIATIONS.keys()}
     return name in known[kind] if name else test in tests_of(file)
 
 
@@ -111,7 +111,7 @@ def test_a_field_that_no_recipe_has_is_an_error() -> None:
 def test_a_value_that_a_statement_shows_is_that_of_the_recipe() -> None:
     rows = {row["id"]: row for row in ledger()["statements"]}
 
-    assert {"path": "training.bias_rate", "printed": 0.01, "as_run": 0.02} in rows["S21"]["fields"]
+    assert {"path": "training.bias_learning_rate", "printed": 0.01, "as_run": 0.02} in rows["S21"]["fields"]
 
 
 def test_what_was_run_otherwise_than_printed_shows_in_a_field_of_its_statement() -> None:

@@ -10,10 +10,18 @@ from alexrepro.paper.training import STORED_PX, Augmentation, ColorShift, Platea
 
 def test_the_defaults_are_the_numbers_of_section_5() -> None:
     assert Training() == Training(
-        batch=128, momentum=0.9, weight_decay=0.0005, bias_decay=0.0, rate=0.01, bias_rate=0.01, epochs=90,
-        schedule=Plateau(factor=10.0, drops=3, patience_epochs=5), begins_with=(), reshuffles=True,
+        batch=128,
+        momentum=0.9,
+        weight_decay=0.0005,
+        bias_decay=0.0,
+        learning_rate=0.01,
+        bias_learning_rate=0.01,
+        epochs=90,
+        schedule=Plateau(factor=10.0, drops=3, patience_epochs=5),
+        init_from_stages=(),
+        shuffle_every_epoch=True,
         precision="float32",
-    )  # fmt: skip
+    )
 
 
 def test_weights_start_with_one_deviation_in_every_layer() -> None:
@@ -21,7 +29,7 @@ def test_weights_start_with_one_deviation_in_every_layer() -> None:
 
 
 def test_every_layer_learns_at_the_same_rate() -> None:
-    assert {stage.rate_factor for stage in Network().stages} == {1.0}
+    assert {stage.learning_rate_factor for stage in Network().stages} == {1.0}
 
 
 def test_crops_and_mirrors_number_2178_where_2048_is_printed() -> None:
@@ -34,7 +42,7 @@ def test_crops_and_mirrors_number_2178_where_2048_is_printed() -> None:
 
 def test_the_defaults_are_the_text_of_sections_2_and_4() -> None:
     assert Augmentation() == Augmentation(
-        crops=True, flips=True, last_offset_px=32, shared_by=1, stored_px=256, square="cropped", mean="aligned",
+        crops=True, flips=True, last_offset_px=32, images_per_crop=1, stored_px=256, square="cropped", mean="aligned",
         color_shift=ColorShift(std=0.1, reading="deviation", divide_by=1.0),
     )  # fmt: skip
 

@@ -121,7 +121,7 @@ def _operations(layers: Sections, params: Sections, name: str | None) -> Iterato
 
 
 def _schedule(text: str) -> str:
-    """A formula of the rate: its kind, the factor by which it falls in all, and the number of levels."""
+    """A formula of the learning_rate: its kind, the factor by which it falls in all, and the number of levels."""
     kind, numbers = text.partition("[")[0], re.findall(r"[\d.]+(?=[,\]])", text)
     return " ".join([kind, *numbers[:1], *(numbers[-1:] if kind == "dexp" else [])]) or "none"
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import At, Decay, Plateau, Script
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
-from alexrepro.recipes.catalogue import CATALOGUE, find_recipe
+from alexrepro.recipes.catalog import CATALOG, find_recipe
 from alexrepro.recipes.recipe import Recipe, from_toml
 
 IMPOSSIBLE = [
@@ -31,18 +31,18 @@ IMPOSSIBLE = [
     ("network.input_px", 257, "at most 256"),
     ("training.batch", 0, "be 1 or more"),
     ("training.epochs", 0, "be 1 or more"),
-    ("training.rate", float("nan"), "be 0 or more"),
+    ("training.learning_rate", float("nan"), "be 0 or more"),
     ("training.momentum", 1.0, "below 1"),
-    ("augmentation.shared_by", 0, "be 1 or more"),
-    ("augmentation.last_offset_px", 33, "the room around a view"),
+    ("augmentation.images_per_crop", 0, "be 1 or more"),
+    ("augmentation.last_offset_px", 33, "the room around a crop"),
     ("network.channels", 1, "be 3, as images are RGB"),
     ("network.norm.k", 0.0, "be above 0"),
     ("network.norm.alpha", float("nan"), "be 0 or more and finite, not nan"),
     ("network.conv2.bias", float("inf"), "be a finite number, not inf"),
-    ("network.conv2.rate_factor", -1.0, "be 0 or more"),
+    ("network.conv2.learning_rate_factor", -1.0, "be 0 or more"),
     ("network.conv2.pad_px", 5, "be below 5, the side of a kernel"),
     ("network.conv1.order", ["pool", "average_pool"], "pool once"),
-    ("network.fc6.order", ["norm"], "hold only dropout and response"),
+    ("network.fc6.order", ["norm"], "hold only activation and dropout"),
     ("network.pool.stride_px", 4, "be at most 3, the side of a window"),
     ("network.fc6.kind", "conv", "hold only dropout|be 1 or more"),
     ("network.conv4.kind", "full", "have full connections after all others"),
@@ -54,11 +54,11 @@ IMPOSSIBLE = [
     ("network.side_input.first_px", 224, "be below network.input_px, 224"),
     ("network.side_input.taps", 8, "be odd"),
     ("training.batch", 10**7, "at most 1,000,000"),
-    ("training.begins_with", ["conv9"], "not 'conv9'"),
+    ("training.init_from_stages", ["conv9"], "not 'conv9'"),
     ("training.schedule", Script((At(3, stages=("convv1",)),)), "not 'convv1'"),
-    ("training.schedule", Script((At(-3, rate=0.1),)), "be 1 or more and at most 1,000,000, not -3"),
+    ("training.schedule", Script((At(-3, learning_rate=0.1),)), "be 1 or more and at most 1,000,000, not -3"),
     ("training.schedule", Script((At(5), At(3))), "in the order of the epochs"),
-    ("training.schedule", Script((At(5, bias_rate=float("nan")),)), "not nan"),
+    ("training.schedule", Script((At(5, bias_learning_rate=float("nan")),)), "not nan"),
     ("training.schedule", Decay(end=0.0), "be above 0"),
     ("training.schedule", Plateau(factor=1.0), "be above 1"),
     ("augmentation.color_shift.std", -1.0, "be 0 or more"),
@@ -70,7 +70,7 @@ IMPOSSIBLE = [
     ("path", "value", "must"), IMPOSSIBLE, ids=[f"{path}={value}" for path, value, _ in IMPOSSIBLE]
 )
 def test_an_impossible_value_is_refused(path: str, value: object, must: str) -> None:
-    with pytest.raises(Refusal, match=must):
+    with pytest.raises(UserError, match=must):
         AS_RUN_2012.but({path: value})
 
 
@@ -78,12 +78,12 @@ def test_an_impossible_value_is_refused(path: str, value: object, must: str) -> 
     ("path", "value", "must"),
     [
         ("training.schedule.end", 0.0, r"training\.schedule\.end must be above 0"),
-        ("training.bias_rate", 0.0, r"training\.bias_rate must be above 0, as it falls"),
+        ("training.bias_learning_rate", 0.0, r"training\.bias_learning_rate must be above 0, as it falls"),
         ("training.schedule.bias_levels", 1, r"training\.schedule\.bias_levels must be 2 or more"),
     ],
 )
 def test_a_formula_needs_a_way_to_fall(path: str, value: object, must: str) -> None:
-    with pytest.raises(Refusal, match=must):
+    with pytest.raises(UserError, match=must):
         find_recipe("net-170").but({path: value})
 
 
@@ -113,9 +113,9 @@ def test_a_network_may_have_as_many_classes_as_it_likes() -> None:
 ODD_VALUES = (
     -1, 0, 1, 2, 7, 10**6, 10**19, 10**400, -0.5, 0.0, 0.25, 1.5, 1e300, float("nan"), float("inf"), True, None,
     "", "x", "conv1", "fc6", "type", "conv", "full", "local", "own", "tanh", "decay", "script", "\x1b[31m",
-    [], ["x"], [-1.0], [1], ["conv1", "fc6"], ["pool", "norm"], ["dropout", "response"], ["average_pool"],
-    {}, {"epoch": 0}, [{"rate": 0.1}], [{"epoch": -3}], [{"epoch": 1, "stages": ["convv1"]}],
-    [{"epoch": 3, "rate": float("nan")}], [{"epoch": 3}, {"epoch": 2}], [{"epoch": 2, "rate": 0.5}],
+    [], ["x"], [-1.0], [1], ["conv1", "fc6"], ["pool", "norm"], ["dropout", "activation"], ["average_pool"],
+    {}, {"epoch": 0}, [{"learning_rate": 0.1}], [{"epoch": -3}], [{"epoch": 1, "stages": ["convv1"]}],
+    [{"epoch": 3, "learning_rate": float("nan")}], [{"epoch": 3}, {"epoch": 2}], [{"epoch": 2, "learning_rate": 0.5}],
 )  # fmt: skip
 
 
@@ -137,10 +137,10 @@ def narrowed(recipe: Recipe) -> Recipe:
 
 @pytest.mark.parametrize("name", ["as-run-2012", "net-131", "cifar-13pct"])
 def test_any_field_with_any_value_is_refused_or_gives_a_network_that_is_read_back(name: str, tmp_path: Path) -> None:
-    base, file = narrowed(CATALOGUE[name].recipe), tmp_path / "recipe.toml"
+    base, file = narrowed(CATALOG[name].recipe), tmp_path / "recipe.toml"
     changes = list(product(paths_of(base), ODD_VALUES))
     for path, value in changes[::EVERY]:
-        with suppress(Refusal):
+        with suppress(UserError):
             recipe = base.but({path: value})
             file.write_text(recipe.to_toml(), encoding="utf-8")
             assert from_toml(file) == recipe
@@ -148,7 +148,7 @@ def test_any_field_with_any_value_is_refused_or_gives_a_network_that_is_read_bac
 
 
 def assert_gives_logits(recipe: Recipe) -> None:
-    """Build the network without memory and show it two views."""
+    """Build the network without memory and show it two crops."""
     network = recipe.network
     with torch.device("meta"):
         logits = AlexNet(network)(torch.empty(2, 3, network.input_px, network.input_px))
@@ -159,7 +159,7 @@ def assert_gives_logits(recipe: Recipe) -> None:
     "name", ["", " ", ".", "..", "../x", "/elsewhere/x", "a\\b", "a\nb", "\x1b[31m", "-x", "x" * 201, "\udcff"]
 )
 def test_a_name_that_cannot_be_a_folders_is_refused(name: str) -> None:
-    with pytest.raises(Refusal, match="The recipe's name must"):
+    with pytest.raises(UserError, match="The recipe's name must"):
         Recipe(name=name)
 
 
@@ -169,5 +169,5 @@ def test_names_of_any_language_are_kept() -> None:
 
 @pytest.mark.parametrize("says", ["two\nlines", "\x1b[31m", "\x7f"])
 def test_a_sentence_with_control_characters_is_refused(says: str) -> None:
-    with pytest.raises(Refusal, match="one line of text"):
+    with pytest.raises(UserError, match="one line of text"):
         Recipe(says=says)

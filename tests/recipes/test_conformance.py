@@ -6,7 +6,7 @@ import pytest
 
 from alexrepro.paper.network import Network, Operation, Stage
 from alexrepro.paper.training import Decay
-from alexrepro.recipes.catalogue import CATALOGUE
+from alexrepro.recipes.catalog import CATALOG
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.schedule import rates_at
 
@@ -40,7 +40,7 @@ def _operation(network: Network, stage: Stage, name: Operation) -> str:
     """One operation of a stage; empty where the network has none of its kind."""
     norm, square, pool = network.norm, network.same_map_norm, network.pool
     words = {
-        "response": f"response {network.response}",
+        "activation": f"response {network.activation}",
         "pool": f"pool {pool.size_px}/{pool.stride_px}",
         "dropout": f"dropout {network.dropout_of(stage):g}",
         "norm": f"norm {norm.n} {norm.alpha:g} {norm.beta:g} {norm.k:g}" if norm else "",
@@ -61,8 +61,8 @@ def rate_facts(recipe: Recipe, stage: Stage, *, in_file: dict[str, str]) -> dict
     formulas = {"schedW": "none", "schedB": "none"}
     if isinstance(schedule, Decay):
         formulas = {
-            "schedW": _formula(training.rate / schedule.end, schedule.levels),
-            "schedB": _formula(training.bias_rate / schedule.bias_end, schedule.bias_levels),
+            "schedW": _formula(training.learning_rate / schedule.end, schedule.levels),
+            "schedB": _formula(training.bias_learning_rate / schedule.bias_end, schedule.bias_levels),
         }
     return {
         "epsW": f"{rates.weights[stage.name]:g}",
@@ -80,7 +80,7 @@ def _formula(factor: float, levels: int | None) -> str:
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_network_of_2012_is_what_its_files_say(name: str) -> None:
-    recipe = CATALOGUE[name].recipe.for_classes(int(FACTS[name]["fc8"]["maps"]))  # classes follow the store
+    recipe = CATALOG[name].recipe.for_classes(int(FACTS[name]["fc8"]["maps"]))  # classes follow the store
     stages = recipe.network.stages
 
     found = {
@@ -92,11 +92,11 @@ def test_a_network_of_2012_is_what_its_files_say(name: str) -> None:
 
 
 def test_every_network_of_2012_is_compared() -> None:
-    assert set(FILES) == {name for name in CATALOGUE if name.startswith(("net-", "as-run-"))}
+    assert set(FILES) == {name for name in CATALOG if name.startswith(("net-", "as-run-"))}
 
 
 def test_norms_of_2012_divide_alpha_by_their_window_and_stop_at_the_tower() -> None:
-    norms = {name: CATALOGUE[name].recipe.network.norm for name in FILES}
+    norms = {name: CATALOG[name].recipe.network.norm for name in FILES}
 
     assert [name for name, norm in norms.items() if norm and not (norm.divide_alpha_by_n and norm.per_tower)] == []
 

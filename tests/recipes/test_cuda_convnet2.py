@@ -4,13 +4,13 @@ from itertools import pairwise
 
 import pytest
 
-from alexrepro.recipes.catalogue import CATALOGUE
+from alexrepro.recipes.catalog import CATALOG
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.schedule import rates_at
 
 
 def of(name: str) -> Recipe:
-    return CATALOGUE[name].recipe
+    return CATALOG[name].recipe
 
 
 # Counts that follow from the layer files by hand: kernels times what each sees, and biases.
@@ -129,7 +129,9 @@ def test_a_sixth_conv_layer_reads_the_pooled_maps_of_the_fifth(name: str) -> Non
 
 def test_a_network_of_the_chain_begins_with_all_of_the_one_before_but_its_last_stages() -> None:
     convs = ("conv1", "conv2", "conv3", "conv4", "conv5")
-    begins = {name: of(f"net-146-{name}").training.begins_with for name in ("2009", "2011", "2012-2011", "2012-2009")}
+    begins = {
+        name: of(f"net-146-{name}").training.init_from_stages for name in ("2009", "2011", "2012-2011", "2012-2009")
+    }
 
     assert begins == {
         "2009": convs,  # of #145, which has no conv6
@@ -159,7 +161,12 @@ def test_the_levels_of_170_are_its_quarters() -> None:
     ]
 
     assert rates[0] == 0.01
-    assert [round(rate, 6) for rate in dict.fromkeys(rates)] == [0.01, 0.001587, 0.000252, 0.00004]  # 250^(1/3) = 6.30
+    assert [round(rate, 6) for rate in dict.fromkeys(rates)] == [
+        0.01,
+        0.001587,
+        0.000252,
+        0.00004,
+    ]  # 250^(1/3) = 6.30
     assert [rates.count(rate) for rate in dict.fromkeys(rates)] == [24, 24, 24, 23]
 
 
@@ -176,10 +183,10 @@ def test_an_exponential_rate_falls_by_the_same_factor_each_epoch_to_its_end() ->
 
 
 def test_every_network_of_the_files_is_like_another_one_and_keeps_its_notes() -> None:
-    for name, entry in CATALOGUE.items():
+    for name, entry in CATALOG.items():
         if name.startswith("net-"):
-            assert entry.like in CATALOGUE, name
+            assert entry.like in CATALOG, name
             assert all(note.config == name.removeprefix("net-") for note in entry.expected), name  # type: ignore[union-attr]
-    without = {name for name, entry in CATALOGUE.items() if name.startswith("net-") and not entry.expected}
+    without = {name for name, entry in CATALOG.items() if name.startswith("net-") and not entry.expected}
     # Of 145f no result was noted, nor on ImageNet of 2009 and 2011.
     assert without == {"net-145f", "net-146-2009", "net-146-2011", "net-141-2009-half"}

@@ -10,18 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.paper.network import Norm
 from alexrepro.paper.training import At, Plateau, Script
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
-from alexrepro.recipes.catalogue import CATALOGUE
+from alexrepro.recipes.catalog import CATALOG
 from alexrepro.recipes.recipe import Recipe, differences, from_toml, parse_changes
 
 rates = st.floats(min_value=0, max_value=1e6, allow_nan=False)
 lines = st.builds(
     At,
     epoch=st.integers(1, 90),
-    rate=st.none() | rates,
+    learning_rate=st.none() | rates,
     color_shift=st.none() | st.booleans(),
     stages=st.sampled_from([(), ("conv1",), ("conv1", "fc8")]),
 )
@@ -29,23 +29,23 @@ scripts = st.lists(lines, max_size=3).map(lambda found: tuple(sorted(found, key=
 CHANGES = st.fixed_dictionaries(
     {},
     optional={
-        "training.rate": rates,
+        "training.learning_rate": rates,
         "training.batch": st.integers(1, 4096),
         "training.schedule": st.builds(Plateau, drops=st.integers(0, 9)) | st.builds(Script, scripts),
         "network.norm": st.none() | st.builds(Norm, alpha=rates, per_tower=st.booleans()),
         "network.conv2.bias": rates,
         "network.conv4": st.none(),
-        "network.conv1.order": st.permutations(("response", "norm", "pool")),
+        "network.conv1.order": st.permutations(("activation", "norm", "pool")),
         "network.fc7.maps": st.integers(1, 5000),
         "augmentation.color_shift": st.none(),
-        "augmentation.shared_by": st.integers(1, 128),
+        "augmentation.images_per_crop": st.integers(1, 128),
     },
 )
 
 
 def digests(hash_seed: str) -> str:
-    """The digests of the catalogue in a fresh Python with this PYTHONHASHSEED."""
-    code = "from alexrepro.recipes.catalogue import CATALOGUE; print([e.recipe.digest for e in CATALOGUE.values()])"
+    """The digests of the catalog in a fresh Python with this PYTHONHASHSEED."""
+    code = "from alexrepro.recipes.catalog import CATALOG; print([e.recipe.digest for e in CATALOG.values()])"
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
@@ -68,9 +68,9 @@ def test_a_changed_recipe_written_as_toml_reads_back_the_same(
     assert from_toml(toml_file) == recipe
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", CATALOG)
 def test_a_named_recipe_written_as_toml_reads_back_the_same(tmp_path: Path, name: str) -> None:
-    recipe = CATALOGUE[name].recipe
+    recipe = CATALOG[name].recipe
     file = tmp_path / "copy.toml"
     file.write_text(recipe.to_toml(), encoding="utf-8")
 
@@ -79,16 +79,16 @@ def test_a_named_recipe_written_as_toml_reads_back_the_same(tmp_path: Path, name
 
 def test_a_short_file_changes_some_defaults_and_is_named_after_itself(tmp_path: Path) -> None:
     file = tmp_path / "slow.toml"
-    file.write_text('training.rate = 0.001\nnetwork.norm = "none"\n')
+    file.write_text('training.learning_rate = 0.001\nnetwork.norm = "none"\n')
 
     recipe = from_toml(file)
 
-    assert differences(AS_PRINTED.but({"network.norm": None, "training.rate": 0.001}), recipe) == {}
+    assert differences(AS_PRINTED.but({"network.norm": None, "training.learning_rate": 0.001}), recipe) == {}
     assert recipe.name == "slow"
 
 
 def test_a_missing_file_is_missing_input(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="no recipe file") as caught:
+    with pytest.raises(UserError, match="no recipe file") as caught:
         from_toml(tmp_path / "absent.toml")
 
     assert caught.value.exit_code == Exit.MISSING_INPUT
@@ -96,9 +96,9 @@ def test_a_missing_file_is_missing_input(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_toml_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "bad.toml"
-    file.write_text("rate: 3\n")
+    file.write_text("learning_rate: 3\n")
 
-    with pytest.raises(Refusal, match="is not TOML"):
+    with pytest.raises(UserError, match="is not TOML"):
         from_toml(file)
 
 
@@ -109,20 +109,22 @@ ODD_FILES = {
     "no stages": ("network.stages = []", "have different names"),
     "a path for a name": ('name = "../x"', "name must"),
     "a number for a name": ("name = 3", "name must"),
-    "a date": ("training.rate = 1979-05-27", "it must be float"),
-    "digits": (f"training.rate = {'9' * 5000}", "is not TOML"),
+    "a date": ("training.learning_rate = 1979-05-27", "it must be float"),
+    "digits": (f"training.learning_rate = {'9' * 5000}", "is not TOML"),
     "a long number": (f"training.batch = 0x{'f' * 5000}", "too long to print does not fit"),
     "brackets": (f"training.batch = {'[' * 5000}", "is not TOML"),
     "a line without its epoch": (
-        'training.schedule.kind = "script"\ntraining.schedule.at = [{rate = 0.1}]', "lacks 'epoch'"
+        'training.schedule.kind = "script"\ntraining.schedule.at = [{learning_rate = 0.1}]',
+        "lacks 'epoch'",
     ),
     "a line with another field": (
-        'training.schedule.kind = "script"\ntraining.schedule.at = [{epoch = 1, rte = 0.1}]', "did you mean 'rate'"
+        'training.schedule.kind = "script"\ntraining.schedule.at = [{epoch = 1, learning_rte = 0.1}]',
+        "did you mean 'learning_rate'",
     ),
     "a kind that is a list": ("training.schedule.kind = [1]", "is not one of decay, plateau, script"),
-    "another part": ("train.rate = 3", "did you mean training"),
+    "another part": ("train.learning_rate = 3", "did you mean training"),
     "an escape code": ('"a\\u001b[31m".b = 3', r"no part 'a\\x1b"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", ODD_FILES)
@@ -130,29 +132,29 @@ def test_a_file_that_makes_no_recipe_is_refused_with_the_reason(tmp_path: Path, 
     content, reason = ODD_FILES[kind]
     (tmp_path / "odd.toml").write_text(content)
 
-    with pytest.raises(Refusal, match=reason):
+    with pytest.raises(UserError, match=reason):
         from_toml(tmp_path / "odd.toml")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
 def test_a_file_of_any_editor_is_read(tmp_path: Path, encoding: str) -> None:
-    (tmp_path / "mine.toml").write_bytes('says = "größer"\r\ntraining.rate = 0.5\r\n'.encode(encoding))
+    (tmp_path / "mine.toml").write_bytes('says = "größer"\r\ntraining.learning_rate = 0.5\r\n'.encode(encoding))
 
     recipe = from_toml(tmp_path / "mine.toml")
 
-    assert (recipe.says, recipe.training.rate) == ("größer", 0.5)
+    assert (recipe.says, recipe.training.learning_rate) == ("größer", 0.5)
 
 
 @pytest.mark.parametrize("name", ["", "x" * 300])
 def test_a_folder_or_a_name_too_long_is_no_file(tmp_path: Path, name: str) -> None:
-    with pytest.raises(Refusal, match="cannot be read") as caught:
+    with pytest.raises(UserError, match="cannot be read") as caught:
         from_toml(tmp_path / name)
 
     assert caught.value.exit_code == Exit.MISSING_INPUT
 
 
 def test_the_advice_after_an_unknown_field_prints_that_field() -> None:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(UserError) as caught:
         AS_RUN_2012.but({"network.dropot": 0.25})
 
     assert caught.value.fix.endswith("alexrepro recipes show as-run-2012 --toml.")
@@ -163,7 +165,7 @@ def test_unknown_stages_in_a_file_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "bad.toml"
     file.write_text('network.stages = ["conv1", "conv9"]\n')
 
-    with pytest.raises(Refusal, match="conv9"):
+    with pytest.raises(UserError, match="conv9"):
         from_toml(file)
 
 
@@ -193,7 +195,7 @@ def test_a_field_of_an_absent_part_switches_the_part_on() -> None:
 
 
 def test_a_whole_number_fits_a_fraction() -> None:
-    assert AS_PRINTED.but({"training.rate": 1}).training.rate == 1.0
+    assert AS_PRINTED.but({"training.learning_rate": 1}).training.learning_rate == 1.0
 
 
 @pytest.mark.parametrize(
@@ -208,14 +210,14 @@ def test_a_whole_number_fits_a_fraction() -> None:
     ],
 )
 def test_an_unknown_field_suggests_the_nearest(path: str, nearest: str) -> None:
-    with pytest.raises(Refusal, match=rf"has no field .*; did you mean '{nearest}") as caught:
+    with pytest.raises(UserError, match=rf"has no field .*; did you mean '{nearest}") as caught:
         AS_PRINTED.but({path: 1})
 
     assert caught.value.exit_code == Exit.USAGE
 
 
 def test_an_unknown_part_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(Refusal, match="no part 'net'") as caught:
+    with pytest.raises(UserError, match="no part 'net'") as caught:
         AS_PRINTED.but({"net.towers": 1})
 
     assert "network., training. or augmentation." in caught.value.fix
@@ -227,18 +229,18 @@ def test_an_unknown_part_is_refused_with_the_known_ones() -> None:
         ("training.batch", "many", "int"),
         ("training.batch", 64.0, "int"),
         ("training.batch", True, "int"),
-        ("training.rate", "fast", "float"),
-        ("training.rate", True, "float"),
-        ("training.reshuffles", 1, "bool"),
-        ("network.response", "gelu", "'relu' or 'tanh'"),
+        ("training.learning_rate", "fast", "float"),
+        ("training.learning_rate", True, "float"),
+        ("training.shuffle_every_epoch", 1, "bool"),
+        ("network.activation", "gelu", "'relu' or 'tanh'"),
         ("network.norm", 3, "Norm or none"),
-        ("network.conv1.order", ["response", "magic"], "'response'"),
+        ("network.conv1.order", ["activation", "magic"], "'activation'"),
         ("network.input_std", 57.5, "a list [float, ...] or none"),
         ("training.schedule", None, "Plateau or Script"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_refused(path: str, value: object, wanted: str) -> None:
-    with pytest.raises(Refusal, match="does not fit: it must be") as caught:
+    with pytest.raises(UserError, match="does not fit: it must be") as caught:
         AS_PRINTED.but({path: value})
 
     assert wanted in caught.value.what
@@ -246,12 +248,12 @@ def test_a_value_of_the_wrong_type_is_refused(path: str, value: object, wanted: 
 
 
 def test_a_whole_stage_cannot_be_set() -> None:
-    with pytest.raises(Refusal, match="conv1 is a whole stage"):
+    with pytest.raises(UserError, match="conv1 is a whole stage"):
         AS_PRINTED.but({"network.conv1": 7})
 
 
 def test_a_digest_is_six_hexadecimal_digits() -> None:
-    assert all(len(bytes.fromhex(entry.recipe.digest)) == 3 for entry in CATALOGUE.values())
+    assert all(len(bytes.fromhex(entry.recipe.digest)) == 3 for entry in CATALOG.values())
 
 
 def test_a_digest_does_not_depend_on_the_name() -> None:
@@ -275,8 +277,8 @@ def test_a_digest_does_not_depend_on_the_order_of_changes() -> None:
     assert AS_PRINTED.but(changes).digest == AS_PRINTED.but(backward).digest
 
 
-def test_recipes_of_the_catalogue_have_different_digests() -> None:
-    assert len({entry.recipe.digest for entry in CATALOGUE.values()}) == len(CATALOGUE)
+def test_recipes_of_the_catalog_have_different_digests() -> None:
+    assert len({entry.recipe.digest for entry in CATALOG.values()}) == len(CATALOG)
 
 
 def test_digests_are_the_same_in_every_python_process() -> None:
@@ -297,13 +299,13 @@ def test_a_recipe_for_other_classes_changes_the_last_stage_only() -> None:
     ("text", "value"),
     [
         ("training.batch=64", 64),
-        ("training.rate = 1e-3", 0.001),
+        ("training.learning_rate = 1e-3", 0.001),
         ("network.norm=none", None),
         ("network.norm=None", None),
-        ("training.reshuffles=true", True),
-        ("network.response=tanh", "tanh"),
-        ('network.response="tanh"', "tanh"),
-        ('network.conv1.order=["pool", "response"]', ["pool", "response"]),
+        ("training.shuffle_every_epoch=true", True),
+        ("network.activation=tanh", "tanh"),
+        ('network.activation="tanh"', "tanh"),
+        ('network.conv1.order=["pool", "activation"]', ["pool", "activation"]),
         ("a=b=c", "b=c"),
     ],
 )
@@ -318,7 +320,7 @@ def test_the_last_of_two_settings_of_a_field_holds() -> None:
 
 
 def test_a_setting_without_an_equals_sign_is_refused() -> None:
-    with pytest.raises(Refusal, match="training\\.batch has no '='"):
+    with pytest.raises(UserError, match="training\\.batch has no '='"):
         parse_changes(["training.batch"])
 
 

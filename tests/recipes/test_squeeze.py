@@ -6,11 +6,11 @@ import pytest
 
 from alexrepro.paper.training import Decay, Plateau, Script
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
-from alexrepro.recipes.catalogue import CATALOGUE
+from alexrepro.recipes.catalog import CATALOG
 from alexrepro.recipes.recipe import Recipe, differences
 from alexrepro.training.schedule import Rates, described, drops_after, rates_at
 
-RECIPES = [entry.recipe for entry in CATALOGUE.values()]
+RECIPES = [entry.recipe for entry in CATALOG.values()]
 SCRIPTED = [recipe for recipe in RECIPES if isinstance(recipe.training.schedule, Script)]
 BY_LEVELS = [r for r in RECIPES if isinstance(r.training.schedule, Decay) and r.training.schedule.levels]
 DECAYING = [r for r in RECIPES if isinstance(r.training.schedule, Decay) and not r.training.schedule.levels]
@@ -41,8 +41,8 @@ def test_lines_keep_their_order_and_what_they_say_and_none_moves_to_epoch_1(reci
     for epochs in lengths(recipe):
         short = recipe.shortened(epochs).training.schedule.at  # type: ignore[union-attr]
 
-        assert [(n.rate, n.bias_rate, n.color_shift, n.stages) for n in short] == [
-            (n.rate, n.bias_rate, n.color_shift, n.stages) for n in lines
+        assert [(n.learning_rate, n.bias_learning_rate, n.color_shift, n.stages) for n in short] == [
+            (n.learning_rate, n.bias_learning_rate, n.color_shift, n.stages) for n in lines
         ]
         assert all(one.epoch <= other.epoch for one, other in pairwise(short))
         assert [n.epoch == 1 for n in short] == [n.epoch == 1 for n in lines]
@@ -51,7 +51,7 @@ def test_lines_keep_their_order_and_what_they_say_and_none_moves_to_epoch_1(reci
 @pytest.mark.parametrize("recipe", BY_LEVELS, ids=lambda recipe: recipe.name)
 def test_an_epoch_has_the_level_in_which_it_begins(recipe: Recipe) -> None:
     levels = recipe.training.schedule.levels  # type: ignore[union-attr]
-    start, end = recipe.training.rate, recipe.training.schedule.end  # type: ignore[union-attr]
+    start, end = recipe.training.learning_rate, recipe.training.schedule.end  # type: ignore[union-attr]
     of_levels = [start * (end / start) ** (level / (levels - 1)) for level in range(levels)]
     for epochs in lengths(recipe):
         short = recipe.shortened(epochs)
@@ -76,7 +76,7 @@ def test_a_rate_that_falls_every_epoch_is_that_of_the_moment_where_the_epoch_beg
 @pytest.mark.parametrize("recipe", [*BY_LEVELS, *DECAYING], ids=lambda recipe: recipe.name)
 def test_biases_whose_rate_falls_every_epoch_have_that_of_the_moment_where_the_epoch_begins(recipe: Recipe) -> None:
     falling = recipe.but({"training.schedule.bias_levels": None, "training.schedule.at": ()})
-    start, end = falling.training.bias_rate, falling.training.schedule.bias_end  # type: ignore[union-attr]
+    start, end = falling.training.bias_learning_rate, falling.training.schedule.bias_end  # type: ignore[union-attr]
     whole = recipe.training.epochs
     for epochs in lengths(recipe):
         short = falling.shortened(epochs)
@@ -118,6 +118,6 @@ def test_one_epoch_trains_at_the_first_rate() -> None:
     ],
 )
 def test_the_rates_of_a_schedule_are_told(name: str, epochs: int, text: str) -> None:
-    short = CATALOGUE[name].recipe.shortened(epochs)
+    short = CATALOG[name].recipe.shortened(epochs)
 
     assert described(short.training, short.network.stages) == text

@@ -2,9 +2,9 @@
 
 import pytest
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, AS_RUN_2012, TINY
-from alexrepro.recipes.catalogue import find_recipe
+from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe, differences
 from alexrepro.recipes.variations import VARIATIONS, find_variation
 
@@ -31,14 +31,14 @@ CHANGES: dict[str, tuple[dict[str, object], set[str]]] = {
         {"network.towers": 1, "network.conv1.maps": 48, "network.conv2.maps": 128, "network.conv3.maps": 192,
          "network.conv4.maps": 192}, set()
     ),
-    "tanh": ({"network.response": "tanh"}, set()),
+    "tanh": ({"network.activation": "tanh"}, set()),
     "no-cross-links": (
         {"network.conv3.reads": "own", "network.fc6.reads": "own", "network.fc7.reads": "own"}, set()
     ),
     "without-conv2": ({"network.conv3.stride_px": 2, "network.conv3.pad_px": 0}, {"network.conv2"}),
     "without-conv3": ({"network.conv4.reads": "both"}, {"network.conv3"}),
     "without-conv4": ({}, {"network.conv4"}),
-    "without-conv5": ({"network.conv4.order": ["pool", "response"]}, {"network.conv5"}),
+    "without-conv5": ({"network.conv4.order": ["pool", "activation"]}, {"network.conv5"}),
     "no-color-shift": ({}, {"augmentation.color_shift"}),
     "no-dropout": ({"network.dropout": 0.0}, set()),
     "no-crops": ({"augmentation.crops": False, "augmentation.flips": False}, set()),
@@ -132,7 +132,7 @@ def test_every_variation_names_the_section_of_its_claim() -> None:
 
 
 def test_a_variation_of_testing_takes_the_base_as_it_is() -> None:
-    of_testing = {name: found.views for name, found in VARIATIONS.items() if found.is_of_testing}
+    of_testing = {name: found.crops for name, found in VARIATIONS.items() if found.is_of_testing}
 
     assert of_testing == {"average-logits": "ten-logits"}
     assert VARIATIONS["average-logits"].of(TINY) is TINY
@@ -145,7 +145,7 @@ def test_without_dropout_no_stage_drops_a_unit_even_one_with_a_probability_of_it
 
 
 def test_an_unknown_variation_suggests_the_nearest() -> None:
-    with pytest.raises(Refusal, match="did you mean no-norm") as caught:
+    with pytest.raises(UserError, match="did you mean no-norm") as caught:
         find_variation("nonorm")
 
     assert caught.value.exit_code == Exit.USAGE

@@ -40,7 +40,7 @@ def made(
     run.begin(recipe, {**facts, **environment})
     run.add_metrics((i + 1, i // 2 + 1, 16, loss, 0.01, 100.0, "") for i, loss in enumerate(losses))
     for epoch, error in enumerate(errors, start=1):
-        run.add_validation((epoch, f"{dataset}-val", "centre", 50, error, error / 2, 1.5))
+        run.add_validation((epoch, f"{dataset}-val", "center", 50, error, error / 2, 1.5))
     if is_complete:
         run.finish({"finished": "2026-01-02T03:04:05+00:00"})
     if weights is not None:
@@ -53,13 +53,13 @@ def made(
 
 @pytest.fixture
 def evaluation() -> Callable[..., Evaluation]:
-    """An evaluation of a full run of a recipe, over ten views, with 40 % and 18 % errors unless told otherwise."""
+    """An evaluation of a full run of a recipe, over ten crops, with 40 % and 18 % errors unless told otherwise."""
 
     def make(recipe: Recipe, *, split: str, images: int = 50_000, **changes: Any) -> Evaluation:
         dataset = split.rpartition("-")[0]
         found = Evaluation(
             run=f"runs/{recipe.name}-{recipe.digest}/{dataset}-seed-0", recipe=recipe.name, digest=recipe.digest,
-            seed=0, epochs=recipe.training.epochs, dataset=dataset, split=split, views="ten", images=images,
+            seed=0, epochs=recipe.training.epochs, dataset=dataset, split=split, crops="ten", images=images,
             top1_correct=images * 60 // 100, top5_correct=images * 82 // 100, loss=1.7,
         )  # fmt: skip
         return replace(found, **changes)

@@ -54,7 +54,7 @@ def seen(
     )
     evaluation = Evaluation(
         run=str(runs[0].folder), recipe=AS_RUN_2010.name, digest=AS_RUN_2010.digest, seed=0, epochs=92,
-        dataset="ilsvrc2010", split=TEST_2010, views="ten", images=150_000, top1_correct=93_900, top5_correct=124_600,
+        dataset="ilsvrc2010", split=TEST_2010, crops="ten", images=150_000, top1_correct=93_900, top5_correct=124_600,
         loss=1.6,
     )  # fmt: skip
     evidence = Evidence(runs=runs, evaluations=(evaluation,))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.reports.statistics.comparison import compare
 from alexrepro.reports.tables.breakdown import breakdown
 from alexrepro.runs.evaluation import Findings
@@ -24,7 +24,7 @@ PREDICTIONS = Predictions(
 
 
 def saved(folder: Path, predictions: Predictions) -> Path:
-    write_predictions(predictions, Findings(folder).predictions(predictions.about.split, predictions.about.views))
+    write_predictions(predictions, Findings(folder).predictions(predictions.about.split, predictions.about.crops))
     return folder
 
 
@@ -46,14 +46,14 @@ def test_images_are_sorted_by_who_is_wrong(tmp_path: Path) -> None:
     [
         (replace(PREDICTIONS, about=replace(ABOUT, store="other")), "the store differs"),
         (replace(PREDICTIONS, names=tuple("uvwxyZ")), "the file names differs"),
-        (replace(PREDICTIONS, about=replace(ABOUT, views="centre")), "no predictions of the same split and views"),
-        (replace(PREDICTIONS, about=replace(ABOUT, split="set-val")), "no predictions of the same split and views"),
+        (replace(PREDICTIONS, about=replace(ABOUT, crops="center")), "no predictions of the same split and crops"),
+        (replace(PREDICTIONS, about=replace(ABOUT, split="set-val")), "no predictions of the same split and crops"),
     ],
 )
-def test_other_images_or_views_are_not_compared(tmp_path: Path, other: Predictions, what: str) -> None:
+def test_other_images_or_crops_are_not_compared(tmp_path: Path, other: Predictions, what: str) -> None:
     folders = saved(tmp_path / "a", PREDICTIONS), saved(tmp_path / "b", other)
 
-    with pytest.raises(Refusal, match=what):
+    with pytest.raises(UserError, match=what):
         compare(*folders)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.paper import results
 from alexrepro.paper.logbook import logged
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012, TINY
@@ -20,7 +20,7 @@ from alexrepro.runs.run import Evaluation
 
 BASE = Evaluation(
     run="runs/as-run-2012-713385/ilsvrc2012-seed-0", recipe="as-run-2012", digest=AS_RUN_2012.digest, seed=0,
-    epochs=90, dataset="ilsvrc2012", split=results.VAL_2012, views="ten",
+    epochs=90, dataset="ilsvrc2012", split=results.VAL_2012, crops="ten",
     images=50_000, top1_correct=30_000, top5_correct=41_000, loss=1.7,
 )  # fmt: skip
 NO_NORM = replace(BASE, recipe="as-run-2012+no-norm", digest="aaaaaa", top1_correct=29_000, top5_correct=40_500)
@@ -58,10 +58,10 @@ def test_on_other_data_nothing_stands_beside_it() -> None:
     assert [found[f"{kind}_top1_delta"] for kind in ("reported", "logged")] == [None, None]
 
 
-def test_with_the_centre_view_nothing_stands_beside_it() -> None:
-    found = row([replace(BASE, views="centre")], "no-norm", replace(NO_NORM, views="centre"))
+def test_with_the_center_crop_nothing_stands_beside_it() -> None:
+    found = row([replace(BASE, crops="center")], "no-norm", replace(NO_NORM, crops="center"))
 
-    assert (found["note"], found["reported_top1_delta"]) == ("not comparable: other views", None)
+    assert (found["note"], found["reported_top1_delta"]) == ("not comparable: other crops", None)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_an_empty_printed_cell_says_why(name: str, note: str) -> None:
     assert (found["note"], found["reported_top1_delta"]) == (note, None)
 
 
-def test_a_shortened_base_is_labelled() -> None:
+def test_a_shortened_base_is_labeled() -> None:
     short = replace(BASE, digest=AS_RUN_2012.shortened(9).digest, epochs=9)
 
     found = row([short], "no-norm", replace(NO_NORM, epochs=9))
@@ -97,15 +97,15 @@ def test_without_a_common_run_the_row_is_empty_and_says_why(found: tuple[Evaluat
     only = row([BASE], "no-norm", *found)
 
     assert only["note"] == (
-        "nothing in common with the base: run the same seed, split and views" if found else "not run"
+        "nothing in common with the base: run the same seed, split and crops" if found else "not run"
     )
     assert (only["top1_delta"], only["reported_top1_delta"], only["interval"]) == (None, None, None)
 
 
-def test_one_row_for_each_split_and_views() -> None:
-    both = [BASE, replace(BASE, views="centre")], {"no-norm": [replace(NO_NORM, views="centre"), NO_NORM]}
+def test_one_row_for_each_split_and_crops() -> None:
+    both = [BASE, replace(BASE, crops="center")], {"no-norm": [replace(NO_NORM, crops="center"), NO_NORM]}
 
-    assert [r["views"] for r in delta_table(*both).as_dict()["rows"]] == ["centre", "ten"]
+    assert [r["crops"] for r in delta_table(*both).as_dict()["rows"]] == ["center", "ten"]
 
 
 def test_evaluations_of_several_recipes_are_not_one_base() -> None:
@@ -114,7 +114,7 @@ def test_evaluations_of_several_recipes_are_not_one_base() -> None:
 
 
 def test_an_unknown_variation_is_refused() -> None:
-    with pytest.raises(Refusal, match="no variation no-form"):
+    with pytest.raises(UserError, match="no variation no-form"):
         delta_table([BASE], {"no-form": [NO_NORM]})
 
 

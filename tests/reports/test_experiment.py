@@ -11,11 +11,11 @@ import pytest
 import typer
 
 from alexrepro.cli.app import app
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, AS_RUN_2012, TINY
-from alexrepro.recipes.catalogue import find_recipe
+from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.variations import find_variation
 from alexrepro.reports.experiment import Experiment, Needs, answer, experiments, find, missing
 from alexrepro.reports.loaded_runs import Evidence
@@ -26,12 +26,12 @@ QUESTION = Experiment("question", "A question", Citation("§6"), needs=(NEEDS,),
 FOLDER = f"runs/as-run-2010-{AS_RUN_2010.digest}/ilsvrc2010-seed-0"
 FULL = Evaluation(
     run="runs/as-run-2010-ca8da4/ilsvrc2010-seed-0", recipe="as-run-2010", digest=AS_RUN_2010.digest, seed=0,
-    epochs=92, dataset="ilsvrc2010", split=results.TEST_2010, views="ten",
+    epochs=92, dataset="ilsvrc2010", split=results.TEST_2010, crops="ten",
     images=150_000, top1_correct=93_000, top5_correct=124_000, loss=1.6,
 )  # fmt: skip
 MINIATURE = Evaluation(
     run="runs/tiny-7fdc23/ilsvrc2010-miniature-seed-0", recipe="tiny", digest=TINY.digest, seed=0, epochs=13,
-    dataset="ilsvrc2010-miniature", split="ilsvrc2010-miniature-test", views="ten",
+    dataset="ilsvrc2010-miniature", split="ilsvrc2010-miniature-test", crops="ten",
     images=500, top1_correct=350, top5_correct=480, loss=1.0,
 )  # fmt: skip
 
@@ -79,7 +79,7 @@ def test_a_run_on_fewer_images_is_not_pooled_with_the_full_split() -> None:
     assert [row["images"] for row in measured(FULL, few)] == [150_000, 1_000]
 
 
-def test_a_shortened_run_does_not_answer_and_is_labelled() -> None:
+def test_a_shortened_run_does_not_answer_and_is_labeled() -> None:
     short = replace(FULL, digest=AS_RUN_2010.shortened(9).digest, epochs=9)
 
     not_run, row = measured(short)
@@ -92,7 +92,7 @@ def test_an_unfinished_run_does_not_answer_either() -> None:
     assert [row["note"] for row in measured(replace(FULL, epochs=40))] == ["not run", "shortened: 40 of 92 epochs"]
 
 
-def test_a_run_with_a_changed_field_is_labelled() -> None:
+def test_a_run_with_a_changed_field_is_labeled() -> None:
     _, row = measured(replace(FULL, digest="abcdef"))
 
     assert row["note"] == f"changed: abcdef is not as-run-2010-{AS_RUN_2010.digest}"
@@ -105,10 +105,10 @@ def test_the_miniature_is_other_data_without_a_printed_number() -> None:
     assert (row["note"], row["reported_top1_error"]) == ("other data: ilsvrc2010-miniature-test", None)
 
 
-def test_the_miniature_shows_the_views_asked_for_and_the_centre() -> None:
-    centre = replace(MINIATURE, views="centre", top1_correct=340)
+def test_the_miniature_shows_the_crops_asked_for_and_the_center() -> None:
+    center = replace(MINIATURE, crops="center", top1_correct=340)
 
-    assert [row["views"] for row in measured(centre, MINIATURE)[1:]] == ["ten", "centre"]
+    assert [row["crops"] for row in measured(center, MINIATURE)[1:]] == ["ten", "center"]
 
 
 def test_a_shortened_run_on_the_miniature_says_both() -> None:
@@ -147,7 +147,7 @@ def test_what_is_missing_are_the_commands_that_make_it() -> None:
 def test_a_trained_run_is_evaluated_and_not_trained_again() -> None:
     run = "my runs/as-run-2010-ca8da4/ilsvrc2010-seed-0"
 
-    assert missing(QUESTION, Evidence(evaluations=(replace(FULL, run=run, views="centre"),))) == [
+    assert missing(QUESTION, Evidence(evaluations=(replace(FULL, run=run, crops="center"),))) == [
         f"alexrepro evaluate '{run}' --ten-crop"
     ]
 
@@ -206,5 +206,5 @@ def test_a_module_without_an_experiment_is_an_error(tmp_path: Path, monkeypatch:
 
 
 def test_an_unknown_report_names_the_nearest_one() -> None:
-    with pytest.raises(Refusal, match="did you mean table-1"):
+    with pytest.raises(UserError, match="did you mean table-1"):
         find("table1")

@@ -8,7 +8,7 @@ import pytest
 
 from alexrepro.paper import results
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, AS_RUN_2012
-from alexrepro.recipes.catalogue import find_recipe
+from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.experiment import answer, departure, find, missing
 from alexrepro.reports.loaded_runs import Evidence

@@ -21,7 +21,7 @@ from alexrepro.reports.page import MOST_ROWS, inline_svg, judged, page
 from alexrepro.reports.provenance import provenance, sentence
 from alexrepro.reports.tables.table import FRACTION
 from alexrepro.runs.evaluation import Evaluation
-from alexrepro.runs.neighbors import About, Neighbours, save_neighbours
+from alexrepro.runs.neighbors import About, Neighbors, save_neighbors
 from alexrepro.runs.run import Run
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -137,11 +137,11 @@ def hostile(make_run: Callable[..., Run]) -> Evidence:
     about = About(
         1, "fc7", "x-test", "x-train", 9, (HOSTILE,), (HOSTILE, f"{HOSTILE}.JPEG"), ((f"n1/{HOSTILE}.JPEG",),)
     )
-    neighbours = Neighbours(
+    neighbors = Neighbors(
         about, images=pictures, labels=one, guesses=one[None], chances=np.ones((1, 1), np.float32), queries=pictures,
-        query_labels=one, neighbours=few, neighbour_labels=one[None], distances=np.ones((1, 1), np.float32),
+        query_labels=one, neighbors=few, neighbor_labels=one[None], distances=np.ones((1, 1), np.float32),
     )  # fmt: skip
-    save_neighbours(run, neighbours)
+    save_neighbors(run, neighbors)
     return Evidence(runs=(run,))
 
 
@@ -153,7 +153,7 @@ def test_class_and_file_names_stay_text_in_tables_and_in_figures(hostile: Eviden
     assert Page(html).scripts == 1
     assert "<b onclick" not in html
     figure = html.partition("<svg")[2].partition("</svg>")[0]
-    assert figure.count("&lt;script&gt;alert(1)") >= 3  # a photograph, its guess, a neighbour
+    assert figure.count("&lt;script&gt;alert(1)") >= 3  # a photograph, its guess, a neighbor
     assert str(hostile.runs[0].folder.parent.parent) not in figure  # where runs lie is nobody's business
     assert html.count("n1/&lt;script&gt;alert(1)&lt;/script&gt;&amp;&#34;&#39;.JPEG") == 1
 
@@ -162,9 +162,9 @@ def test_the_tables_of_the_page_are_those_of_the_json_files(
     evaluation: Callable[..., Evaluation], tmp_path: Path
 ) -> None:
     found = [
-        evaluation(recipe, split=split, views=views, images=5_000, top1_correct=3_007, top5_correct=4_093)
+        evaluation(recipe, split=split, crops=crops, images=5_000, top1_correct=3_007, top5_correct=4_093)
         for recipe, split in ((AS_RUN_2010, TEST_2010), (TINY, "x-val"), (TINY, "x-test"))
-        for views in ("centre", "ten")
+        for crops in ("center", "ten")
     ]
     evidence = Evidence(evaluations=tuple(found))
     reports = [Made(one, answer(one, evidence), None, ()) for one in experiments().values()]
@@ -205,7 +205,7 @@ def test_a_claim_has_one_verdict_and_a_measurement_counts_before_none(evaluation
     assert [claims[claim].verdict for claims in by_evidence] == ["not run", "not comparable", "reproduced"]
     assert by_evidence[2][claim].measured == "37.4 % (37.2–37.6) / 16.9 % (16.7–17.1)"
     assert by_evidence[1][claim].measured == "shortened: 9 of 92 epochs"  # no number beside the printed one
-    assert len(by_evidence[0]) == 2  # and the centre view
+    assert len(by_evidence[0]) == 2  # and the center crop
 
 
 def test_an_inline_figure_has_no_declarations_and_marks_of_its_own() -> None:
@@ -217,7 +217,7 @@ def test_an_inline_figure_has_no_declarations_and_marks_of_its_own() -> None:
 
 
 def test_a_recipe_is_told_as_a_sentence() -> None:
-    assert sentence(TINY) == f"tiny-{TINY.digest}, as in the catalogue"
+    assert sentence(TINY) == f"tiny-{TINY.digest}, as in the catalog"
     assert sentence(TINY.but({"training.batch": 16})) == "like tiny, but training.batch 32 → 16"
     assert sentence(TINY.but({"network.norm": None, "training.epochs": 3})) == (
         "like tiny, but without network.norm; training.epochs 13 → 3"

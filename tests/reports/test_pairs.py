@@ -35,10 +35,10 @@ def made(folder: Path, name: str, seed: int, *, about: About = ABOUT) -> Evaluat
         about, names, np.zeros(IMAGES, int), guesses, np.full((IMAGES, 5), 0.2, "f4"), np.zeros(IMAGES), ranks
     )
     run = folder / f"{name}-{seed}"
-    write_predictions(answers, Findings(run).predictions(about.split, about.views))
+    write_predictions(answers, Findings(run).predictions(about.split, about.crops))
     return Evaluation(
         run=str(run), recipe=name, digest=name, seed=seed, epochs=2, dataset="set", split="set-test",
-        views=about.views,
+        crops=about.crops,
         images=IMAGES, top1_correct=int((ranks < 1).sum()), top5_correct=int((ranks < 5).sum()), loss=1.0,
         store=about.store,
     )  # fmt: skip
@@ -80,19 +80,19 @@ def test_one_seed_has_the_interval_of_its_discordant_images(tmp_path: Path) -> N
     assert "paired by image" in str(found["interval"])
 
 
-def test_the_gap_between_views_is_of_the_same_images(tmp_path: Path) -> None:
-    centre, ten = made(tmp_path, "a", 0, about=replace(ABOUT, views="centre")), made(tmp_path, "b", 0)
-    differences = image_differences([(centre, ten)])
+def test_the_gap_between_crops_is_of_the_same_images(tmp_path: Path) -> None:
+    center, ten = made(tmp_path, "a", 0, about=replace(ABOUT, crops="center")), made(tmp_path, "b", 0)
+    differences = image_differences([(center, ten)])
     assert differences is not None
 
-    found = measured_gap([centre], [ten])
+    found = measured_gap([center], [ten])
 
-    only_ten, only_centre = int((differences[1] < 0).sum()), int((differences[1] > 0).sum())
-    assert found.top1 == pytest.approx((only_centre - only_ten) / IMAGES)
-    assert found.top1_range == paired_interval(only_ten, only_centre, IMAGES)
-    elsewhere = replace(centre, split="set-val", images=2 * IMAGES)
+    only_ten, only_center = int((differences[1] < 0).sum()), int((differences[1] > 0).sum())
+    assert found.top1 == pytest.approx((only_center - only_ten) / IMAGES)
+    assert found.top1_range == paired_interval(only_ten, only_center, IMAGES)
+    elsewhere = replace(center, split="set-val", images=2 * IMAGES)
     assert measured_gap([elsewhere], [ten]).top1_range == difference_interval(
-        2 * IMAGES - centre.top1_correct, 2 * IMAGES, base_wrong=IMAGES - ten.top1_correct, base_images=IMAGES
+        2 * IMAGES - center.top1_correct, 2 * IMAGES, base_wrong=IMAGES - ten.top1_correct, base_images=IMAGES
     )
 
 

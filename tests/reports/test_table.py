@@ -19,7 +19,7 @@ from alexrepro.runs.run import Evaluation
 T_ONE = 12.706204736432095  # the 97.5 % point of Student's t with one degree of freedom
 FULL = Evaluation(
     run="runs/as-run-2010-ca8da4/ilsvrc2010-seed-0", recipe="as-run-2010", digest="ca8da4", seed=0, epochs=92,
-    dataset="ilsvrc2010", split=results.TEST_2010, views="ten",
+    dataset="ilsvrc2010", split=results.TEST_2010, crops="ten",
     images=150_000, top1_correct=93_000, top5_correct=124_000, loss=1.6,
 )  # fmt: skip
 OTHER = replace(FULL, dataset="ilsvrc2010-miniature", split="ilsvrc2010-miniature-test", images=500, top1_correct=350,
@@ -35,7 +35,7 @@ def table() -> ResultTable:
     return ResultTable("table-1", "Table 1", (reported_row(results.SPARSE_CODING), measured(), other))
 
 
-def test_a_measurement_on_the_printed_split_and_views_stands_beside_the_printed_numbers() -> None:
+def test_a_measurement_on_the_printed_split_and_crops_stands_beside_the_printed_numbers() -> None:
     cells = measured().cells()
 
     assert (cells["top1_error"], cells["reported_top1_error"], cells["reported_top5_error"]) == (0.38, 0.375, 0.170)
@@ -47,20 +47,20 @@ def test_a_measurement_on_the_printed_split_and_views_stands_beside_the_printed_
     [
         {"split": "ilsvrc2010-miniature-test"},
         {"split": results.VAL_2012},
-        {"views": "centre"},
+        {"crops": "center"},
         {"printed": results.CNN_2012},
-        {"printed": results.CNN_2010_CENTRE},
+        {"printed": results.CNN_2010_CENTER},
         {"printed": results.SIFT_FVS},
     ],
 )
-def test_no_printed_number_stands_beside_another_split_or_other_views(changes: dict[str, Any]) -> None:
+def test_no_printed_number_stands_beside_another_split_or_other_crops(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="was printed for"):
         measured(**changes)
 
 
 def test_no_printed_number_stands_beside_a_run_that_does_not_exist() -> None:
     with pytest.raises(ValueError, match="there is none"):
-        Row("CNN", "measured", dataset="ilsvrc2010", split=results.TEST_2010, views="ten", printed=results.CNN_2010)
+        Row("CNN", "measured", dataset="ilsvrc2010", split=results.TEST_2010, crops="ten", printed=results.CNN_2010)
 
 
 def test_no_other_numbers_pass_as_printed() -> None:
@@ -112,7 +112,7 @@ def test_equal_seeds_are_no_more_images_than_one() -> None:
     assert (row.top1_low, row.top1_high) == pytest.approx(wilson_interval(57_000, 150_000), abs=1e-12)  # rounding only
 
 
-@pytest.mark.parametrize("changes", [{"seed": 0}, {"seed": 1, "digest": "000000"}, {"seed": 1, "views": "centre"}])
+@pytest.mark.parametrize("changes", [{"seed": 0}, {"seed": 1, "digest": "000000"}, {"seed": 1, "crops": "center"}])
 def test_runs_that_differ_in_more_than_the_seed_are_not_pooled(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="differ in more than their seeds"):
         measured_row([FULL, replace(FULL, **changes)], label="CNN", printed=results.CNN_2010, note="")
@@ -155,7 +155,7 @@ def test_markdown_shows_percent_intervals_and_what_was_printed() -> None:
     lines = table().markdown().splitlines()
 
     assert lines[0] == "# Table 1"
-    assert lines[2].startswith("| network | source | split, views | images | top-1 error |")
+    assert lines[2].startswith("| network | source | split, crops | images | top-1 error |")
     assert "| 38.0 % (37.8–38.2) | 17.3 % (17.1–17.5) | one seed | 37.5 % / 17.0 % |" in lines[5]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.runs import checkpoint
 from alexrepro.runs.checkpoint import Checkpoint
 
@@ -123,7 +123,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_refused(
     for step in (1, 2):
         damage(checkpoint.save(tmp_path, at_step(step)) / "state.json")
 
-    with pytest.raises(Refusal, match="All checkpoints") as refused:
+    with pytest.raises(UserError, match="All checkpoints") as refused:
         find(tmp_path)
 
     assert refused.value.exit_code is Exit.BAD_DATA
@@ -190,7 +190,7 @@ def test_no_change_of_a_file_goes_unseen(tmp_path: Path, every: int) -> None:
         try:
             checkpoint.read(saved)
             unseen.append(what)
-        except Refusal:
+        except UserError:
             pass
         file.write_bytes(contents[file])
 
@@ -203,11 +203,11 @@ def test_no_change_of_a_file_goes_unseen(tmp_path: Path, every: int) -> None:
 def test_a_missing_file_or_a_folder_in_its_place_is_damage(tmp_path: Path, name: str) -> None:
     saved = checkpoint.save(tmp_path, at_step(2))
     (saved / name).unlink()
-    with pytest.raises(Refusal, match=name):
+    with pytest.raises(UserError, match=name):
         checkpoint.read(saved)
     (saved / name).mkdir()
 
-    with pytest.raises(Refusal, match="is damaged"):
+    with pytest.raises(UserError, match="is damaged"):
         checkpoint.read(saved)
 
 

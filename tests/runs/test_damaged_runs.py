@@ -11,12 +11,12 @@ import pytest
 
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.evaluate import evaluate, load_pixels
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports.loaded_runs import gather
 from alexrepro.runs.disk_space import check_room
-from alexrepro.runs.neighbors import load_neighbours, neighbours_file
+from alexrepro.runs.neighbors import load_neighbors, neighbors_file
 from alexrepro.runs.run import Run, find_evaluations, find_runs, run_of
 from alexrepro.training.loggers import open_log
 
@@ -29,7 +29,7 @@ Train = Callable[..., Run]
 def evaluated(toy: Train, stores: dict[str, Store], machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A complete run with one evaluation."""
     run = toy(tmp_path_factory.mktemp("evaluated") / "runs")
-    evaluate(run, stores["test"], views="centre", machine=machine)
+    evaluate(run, stores["test"], crops="center", machine=machine)
     return run
 
 
@@ -55,7 +55,7 @@ def test_a_damaged_environment_is_named_and_passed_over_by_reports(
 ) -> None:
     (run.folder / "environment.json").write_bytes(content)
 
-    with pytest.raises(Refusal, match=r"environment\.json is damaged") as refused:
+    with pytest.raises(UserError, match=r"environment\.json is damaged") as refused:
         _ = run.environment["seed"]
 
     assert refused.value.exit_code is Exit.BAD_DATA
@@ -70,17 +70,17 @@ def test_a_damaged_environment_is_named_and_passed_over_by_reports(
 def test_an_environment_that_lacks_something_is_named(run: Run, changes: dict[str, object], why: str) -> None:
     (run.folder / "environment.json").write_text(json.dumps(changes))
 
-    with pytest.raises(Refusal, match=why):
+    with pytest.raises(UserError, match=why):
         _ = run.environment["seed"]
 
 
 def test_a_recipe_that_was_cut_off_is_not_taken_for_another(run: Run) -> None:
     whole = run.recipe_file.read_text()
-    endings = {"augmentation.shared_by": "its digest is", "network.fc3.maps": "maps must be 1 or more"}
+    endings = {"augmentation.images_per_crop": "its digest is", "network.fc3.maps": "maps must be 1 or more"}
 
     for cut, why in endings.items():
         run.recipe_file.write_text(whole.partition(cut)[0])
-        with pytest.raises(Refusal, match=rf"recipe\.toml is damaged: .*{why}"):
+        with pytest.raises(UserError, match=rf"recipe\.toml is damaged: .*{why}"):
             _ = Run(run.folder).recipe
 
 
@@ -103,7 +103,7 @@ def test_a_run_whose_environment_is_damaged_can_be_begun_anew(toy: Train, run: R
 
 def test_a_run_whose_result_is_damaged_continues_once_that_is_removed(toy: Train, run: Run) -> None:
     (run.folder / "result.json").write_text("")
-    with pytest.raises(Refusal, match=r"result\.json is damaged: it is empty") as refused:
+    with pytest.raises(UserError, match=r"result\.json is damaged: it is empty") as refused:
         toy(run.folder.parents[1])
     assert refused.value.fix.startswith("Remove it and run the same training again")
 
@@ -136,12 +136,12 @@ def test_an_evaluation_that_cannot_be_used_is_passed_over(
 
 def test_other_damaged_files_of_a_run_are_named(run: Run, machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     run.pixels_file.write_bytes(b"")
-    neighbours_file(run).write_bytes(b"\0" * 50)
+    neighbors_file(run).write_bytes(b"\0" * 50)
     (run.folder / "loggers.json").write_text("{")
 
-    with pytest.raises(Refusal, match=r"pixels\.safetensors is missing or damaged"):
+    with pytest.raises(UserError, match=r"pixels\.safetensors is missing or damaged"):
         load_pixels(run, machine)
-    assert load_neighbours(run) is None
+    assert load_neighbors(run) is None
     open_log(run, [])
 
     said = capsys.readouterr().err
@@ -168,9 +168,9 @@ def test_checkpoints_that_are_removed_while_runs_are_listed_do_no_harm(
 
 @pytest.mark.parametrize("name", ["/elsewhere/x", "../../x", "..", ".hidden", "a\\b", "a\nb", "", "x" * 201, "ü" * 101])
 def test_a_name_that_leaves_its_folder_is_refused(tmp_path: Path, recipe: Recipe, name: str) -> None:
-    with pytest.raises(Refusal, match="The recipe's name must"):
+    with pytest.raises(UserError, match="The recipe's name must"):
         run_of(tmp_path, recipe.but({}, name=name) if name else Recipe(name=""), dataset="photos", seed=0)
-    with pytest.raises(Refusal, match="A data set cannot be named"):
+    with pytest.raises(UserError, match="A data set cannot be named"):
         run_of(tmp_path, recipe, dataset=name, seed=0)
 
 
@@ -187,7 +187,7 @@ def test_a_name_that_is_merely_odd_is_kept(tmp_path: Path, recipe: Recipe, name:
 def test_a_split_that_leaves_its_folder_is_refused(run: Run) -> None:
     (evaluation,) = run.evaluations
 
-    with pytest.raises(Refusal, match="A split cannot be named"):
+    with pytest.raises(UserError, match="A split cannot be named"):
         run.save_evaluation(type(evaluation)(**{**vars(evaluation), "split": "../../../x-test"}))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
 from alexrepro.runs.run import Run, find_runs
@@ -149,7 +149,7 @@ def test_too_little_room_for_the_checkpoints_is_refused_before_the_first_update(
 ) -> None:
     each = 8 * recipe.for_classes(2).network.parameters
     has_free(monkeypatch, (keep + 1) * each)  # nothing for the rows
-    with pytest.raises(Refusal, match="MB free") as refused:
+    with pytest.raises(UserError, match="MB free") as refused:
         toy(keep=keep)
 
     assert refused.value.exit_code is Exit.IO_ERROR

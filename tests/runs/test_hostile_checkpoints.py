@@ -99,7 +99,7 @@ def test_a_hostile_checkpoint_is_not_continued_from(
 def test_a_hostile_checkpoint_is_not_begun_with(
     hostile: Run, recipe: Recipe, canary: Path, stores: dict[str, Any], tmp_path: Path
 ) -> None:
-    (tmp_path / "finer.toml").write_text(recipe.but({"training.begins_with": ("conv1",)}).to_toml())
+    (tmp_path / "finer.toml").write_text(recipe.but({"training.init_from_stages": ("conv1",)}).to_toml())
 
     ended = command(
         "train", tmp_path / "finer.toml", "--store", stores["train"].path, "--runs", tmp_path / "others",

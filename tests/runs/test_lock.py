@@ -12,7 +12,7 @@ import pytest
 
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.lock import hold
 from alexrepro.runs.run import Run
@@ -56,7 +56,7 @@ def test_the_second_process_is_refused_at_once_and_told_of_the_first(
     with held(run.folder) as first:
         started = time.monotonic()
 
-        with pytest.raises(Refusal, match="Another process") as refused:
+        with pytest.raises(UserError, match="Another process") as refused:
             train(recipe, store=stores["train"], validation=None, runs=tmp_path, seed=0, machine=machine)
 
         assert time.monotonic() - started < AT_ONCE_SECONDS
@@ -78,7 +78,7 @@ def test_a_holder_that_has_not_said_its_name_yet_is_not_named(tmp_path: Path) ->
     with held(tmp_path / "run"):
         (tmp_path / ".run.lock").write_text("")
 
-        with pytest.raises(Refusal, match="Another process is training"), hold(tmp_path / "run"):
+        with pytest.raises(UserError, match="Another process is training"), hold(tmp_path / "run"):
             pass
 
 
@@ -92,7 +92,7 @@ def test_a_run_that_is_begun_anew_is_still_held(tmp_path: Path, recipe: Recipe) 
 
     with held(run.folder, set_aside):
         wait_until(lambda: list(run.folder.parent.glob("aside-*")))
-        with pytest.raises(Refusal, match="Another process"), hold(run.folder):
+        with pytest.raises(UserError, match="Another process"), hold(run.folder):
             pass
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.evaluation.evaluate import evaluate
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.evaluation import Evaluation, Findings
@@ -18,7 +18,7 @@ from alexrepro.runs.run import Run
 from alexrepro.training.train import train
 
 ABOUT = About("run", 1, "set-test", "ten", "5704e", "9e0ce55", ("a", "b"), ("apple", "bee"))
-UNLABELLED = Predictions(
+UNLABELED = Predictions(
     ABOUT, ("x.JPEG", "y.JPEG"), labels=np.array([-1, -1]), guesses=np.array([[0, 1], [1, 0]]),
     chances=np.array([[0.75, 0.25], [1.0, 0.0]], dtype=np.float32), log_chances=np.zeros(2), ranks=np.zeros(2, int),
 )  # fmt: skip
@@ -32,16 +32,16 @@ def run(stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path_fac
 
 @pytest.fixture(scope="module")
 def evaluation(run: Run, stores: dict[str, Store], machine: Machine) -> Evaluation:
-    return evaluate(run, stores["test"], views="ten", machine=machine)
+    return evaluate(run, stores["test"], crops="ten", machine=machine)
 
 
-@pytest.mark.parametrize("views", ["centre", "ten"])
+@pytest.mark.parametrize("crops", ["center", "ten"])
 def test_predictions_have_the_counts_of_their_evaluation(
-    evaluation: Evaluation, run: Run, stores: dict[str, Store], views: str
+    evaluation: Evaluation, run: Run, stores: dict[str, Store], crops: str
 ) -> None:
-    (saved,) = (e for e in run.evaluations if (e.split, e.views) == (evaluation.split, views))
+    (saved,) = (e for e in run.evaluations if (e.split, e.crops) == (evaluation.split, crops))
 
-    table = pq.read_table(Findings(run.folder).predictions(saved.split, saved.views)).to_pandas()
+    table = pq.read_table(Findings(run.folder).predictions(saved.split, saved.crops)).to_pandas()
 
     assert table["image"].tolist() == [stores["test"].name(row) for row in range(18)]
     assert table["row"].tolist() == list(range(18))
@@ -56,19 +56,19 @@ def test_predictions_have_the_counts_of_their_evaluation(
 def test_predictions_say_whose_they_are(evaluation: Evaluation, run: Run, stores: dict[str, Store]) -> None:
     about = read_predictions(Findings(run.folder).predictions(evaluation.split, "ten")).about
 
-    assert (about.run, about.split, about.views) == (str(run.folder), evaluation.split, "ten")
+    assert (about.run, about.split, about.crops) == (str(run.folder), evaluation.split, "ten")
     assert (about.store, about.preprocessing) == (stores["test"].manifest.digest, evaluation.preprocessing)
     assert about.classes == stores["test"].manifest.classes
 
 
 def test_predictions_without_labels_come_back_with_gaps(tmp_path: Path) -> None:
-    write_predictions(UNLABELLED, tmp_path / "p.parquet")
+    write_predictions(UNLABELED, tmp_path / "p.parquet")
 
     table, found = pq.read_table(tmp_path / "p.parquet"), read_predictions(tmp_path / "p.parquet")
 
     assert [table[name].null_count for name in ("label", "log_prob", "rank")] == [2, 2, 2]
     same = ("about", "names", "labels", "guesses", "chances")
-    assert all(np.array_equal(getattr(found, name), getattr(UNLABELLED, name)) for name in same)
+    assert all(np.array_equal(getattr(found, name), getattr(UNLABELED, name)) for name in same)
     assert {field.name for field in fields(Predictions)} - set(same) == {"log_chances", "ranks"}
 
 
@@ -76,5 +76,5 @@ def test_predictions_without_labels_come_back_with_gaps(tmp_path: Path) -> None:
 def test_a_file_of_something_else_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "p.parquet").write_bytes(content)
 
-    with pytest.raises(Refusal, match="cannot be read as predictions"):
+    with pytest.raises(UserError, match="cannot be read as predictions"):
         read_predictions(tmp_path / "p.parquet")

@@ -38,7 +38,7 @@ def test_rows_are_added_below_the_names_of_their_columns(run: Run) -> None:
 def test_rows_after_the_checkpoint_are_dropped(run: Run) -> None:
     run.add_metrics(map(row, range(1, 31)))
     for epoch in (1, 2, 3):
-        run.add_validation((epoch, "val", "centre", 14, "0.5", "0.1", "0.6"))
+        run.add_validation((epoch, "val", "center", 14, "0.5", "0.1", "0.6"))
 
     run.forget_after(step=20, epoch=2)
 
@@ -126,7 +126,7 @@ def test_a_long_run_is_read_in_little_memory(run: Run) -> None:
     with run.metrics_file.open("w") as file:
         file.write(f"{FIRST}\n")
         file.writelines(f"{step},{1 + step // 1000},128,6.9,0.01,100.0,0.9\n" for step in range(1, 100_001))
-    run.add_validation((1, "val", "centre", 14, "0.5", "0.1", "0.6"))
+    run.add_validation((1, "val", "center", 14, "0.5", "0.1", "0.6"))
     run.begin(TINY, {"updates_per_epoch": 1000})
     by_epoch(run)  # once, so that what is imported is not counted
     tracemalloc.start()

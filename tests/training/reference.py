@@ -1,6 +1,6 @@
 """The network and its training once more, in NumPy and float64, written from the formulas alone.
 
-Towers are loops over slices, windows are loops or strided views, and every derivative is worked out by hand.
+Towers are loops over slices, windows are loops or strided crops, and every derivative is worked out by hand.
 B batch, C maps, H W pixels.
 """
 
@@ -146,7 +146,7 @@ class Reference:
         self, operation: str, stage: Stage, x: Array, steps: list[Any], masks: dict[str, Array]
     ) -> Array:  # fmt: skip
         network = self.network
-        if operation == "response":
+        if operation == "activation":
             positive = x > 0
             steps.append(lambda g: g * positive)
             return x * positive
@@ -172,12 +172,12 @@ class Reference:
 
 def updated(
     weights: dict[str, Array], velocities: dict[str, Array], gradients: dict[str, Array], *,
-    rate: float, bias_rate: float, momentum: float, decay: float,
+    learning_rate: float, bias_learning_rate: float, momentum: float, decay: float,
 ) -> None:  # fmt: skip
     """§5: v ← 0.9 v - 0.0005 ε w - ε ∂L/∂w; w ← w + v, and no decay of biases."""
     for name, w in weights.items():
         is_bias = name.endswith("bias")
-        epsilon = bias_rate if is_bias else rate
+        epsilon = bias_learning_rate if is_bias else learning_rate
         velocities[name] = (
             momentum * velocities[name] - (0 if is_bias else decay) * epsilon * w - epsilon * gradients[name]
         )

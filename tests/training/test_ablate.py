@@ -10,9 +10,9 @@ import torch
 
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation import inference
-from alexrepro.paper.results import Views
+from alexrepro.paper.results import Crops
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import find_variation
 from alexrepro.reports.tables.delta_rows import delta_table
@@ -32,8 +32,8 @@ class Ablation:
     def __init__(
         self, recipe: Recipe, stores: dict[str, Store], machine: Machine, *, seeds: tuple[int, ...] = (0, 1)
     ) -> None:
-        tanh = recipe.but({"network.response": "tanh"}, name="toy+tanh")
-        self.trials: list[tuple[Recipe, Views]] = [(recipe, "ten"), (tanh, "ten")]
+        tanh = recipe.but({"network.activation": "tanh"}, name="toy+tanh")
+        self.trials: list[tuple[Recipe, Crops]] = [(recipe, "ten"), (tanh, "ten")]
         self.stores, self.machine, self.seeds = stores, machine, seeds
         self.updates, self.written, self.tested = 0, 0, list[str]()
 
@@ -59,7 +59,7 @@ def toy(recipe: Recipe, stores: dict[str, Store], machine: Machine, monkeypatch:
 
     def noted_write(predictions: Predictions, path: Path) -> None:
         found.written += 1
-        if found.written == 6:  # centre and ten views of two runs are written, and the centre view of the third
+        if found.written == 6:  # center and ten crops of two runs are written, and the center crop of the third
             raise KeyboardInterrupt
         write(predictions, path)
 
@@ -79,7 +79,7 @@ def wherever(evaluations: list[Evaluation]) -> list[Evaluation]:
 
 
 def test_an_ablation_that_is_interrupted_twice_makes_nothing_twice(toy: Ablation, tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="Stopped by SIGTERM") as stopped:
+    with pytest.raises(UserError, match="Stopped by SIGTERM") as stopped:
         toy(tmp_path / "runs")
     with pytest.raises(KeyboardInterrupt):
         toy(tmp_path / "runs")
@@ -128,13 +128,13 @@ def test_an_evaluation_without_its_predictions_is_made_again(
 
 
 def test_averaging_logits_tests_the_networks_of_the_base_once_more(toy: Ablation, tmp_path: Path) -> None:
-    variation, (base, views) = find_variation("average-logits"), toy.trials[0]
-    toy.trials, toy.seeds = [(base, views), (variation.of(base), variation.views)], (0,)
+    variation, (base, crops) = find_variation("average-logits"), toy.trials[0]
+    toy.trials, toy.seeds = [(base, crops), (variation.of(base), variation.crops)], (0,)
 
     one, other = toy(tmp_path)
 
     (row,) = delta_table([one], {variation.name: [other]}).as_dict()["rows"]
     assert toy.updates == UPDATES
-    assert (one.run, one.views, one.epochs) == (other.run, "ten", other.epochs)
-    assert (row["views"], row["top1_delta"]) == ("ten-logits", other.top1_error - one.top1_error)
+    assert (one.run, one.crops, one.epochs) == (other.run, "ten", other.epochs)
+    assert (row["crops"], row["top1_delta"]) == ("ten-logits", other.top1_error - one.top1_error)
     assert row["interval"].startswith("95 %, paired")

@@ -13,16 +13,16 @@ from alexrepro.training.activation_stats import signals
 def batch(recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
     side_px = recipe.network.input_px
     generator = torch.Generator().manual_seed(0)
-    views = torch.randn(6, 3, side_px, side_px, generator=generator) * 60  # gray levels around the mean
-    return views, torch.arange(6) % recipe.network.classes
+    crops = torch.randn(6, 3, side_px, side_px, generator=generator) * 60  # gray levels around the mean
+    return crops, torch.arange(6) % recipe.network.classes
 
 
 def test_loss_and_last_stage_are_those_of_the_networks_own_pass(recipe: Recipe) -> None:
     model = build(recipe.network, seed=0)
-    views, labels = batch(recipe)
-    logits = model(views)
+    crops, labels = batch(recipe)
+    logits = model(crops)
 
-    found = signals(model, views, labels)
+    found = signals(model, crops, labels)
 
     assert found.loss == F.cross_entropy(logits, labels).item()
     assert [stage.stage for stage in found.stages] == ["conv1", "fc2", "fc3"]
@@ -32,22 +32,22 @@ def test_loss_and_last_stage_are_those_of_the_networks_own_pass(recipe: Recipe) 
 
 def test_a_response_is_what_the_stage_passes_on_before_its_dropout(recipe: Recipe) -> None:
     model = build(recipe.network, seed=0)
-    views, labels = batch(recipe)
-    passed_on = model.stages["fc2"](model.stages["conv1"](views, None), None)  # dropout of 0.5 halves in testing
+    crops, labels = batch(recipe)
+    passed_on = model.stages["fc2"](model.stages["conv1"](crops, None), None)  # dropout of 0.5 halves in testing
 
-    found = signals(model, views, labels)
+    found = signals(model, crops, labels)
 
     assert found.stages[1].response_mean == pytest.approx(2 * passed_on.mean().item(), rel=1e-6)  # float32 rounding
 
 
 def test_the_gradient_is_that_of_the_loss_and_is_not_left_behind(recipe: Recipe) -> None:
     model = build(recipe.network, seed=0)
-    views, labels = batch(recipe)
+    crops, labels = batch(recipe)
 
-    found = signals(model, views, labels)
+    found = signals(model, crops, labels)
 
     assert all(parameter.grad is None for parameter in model.parameters())
-    F.cross_entropy(model(views), labels).backward()
+    F.cross_entropy(model(crops), labels).backward()
     weights = [model.named_kernels()[f"{stage.stage}.weight"] for stage in found.stages]
     expected = [0.01 * w.grad.norm().item() / w.norm().item() for w in weights]
     # Norms of up to 6,000 float32 values, summed in another order.
@@ -58,26 +58,26 @@ def test_larger_middle_weights_let_more_of_the_images_through() -> None:
     """Three times the weights in conv3 to conv5 make 27 times the signal, as far as ReLUs let it pass."""
     middle = ("conv3", "conv4", "conv5")
     smaller = {f"network.{name}.weight_std": TINY.network.stage(name).weight_std / 3 for name in middle}
-    views, labels = batch(TINY)
+    crops, labels = batch(TINY)
 
     as_run, weak = (
-        signals(build(recipe.network, seed=0), views, labels).stages[-1] for recipe in (TINY, TINY.but(smaller))
+        signals(build(recipe.network, seed=0), crops, labels).stages[-1] for recipe in (TINY, TINY.but(smaller))
     )
 
     assert 27 / 3 < as_run.response_std / weak.response_std < 27 * 3  # the factor's size, not its digits
 
 
 def test_identical_images_carry_no_signal(recipe: Recipe) -> None:
-    views, labels = batch(recipe)
+    crops, labels = batch(recipe)
 
-    found = signals(build(recipe.network, seed=0), views[:1].expand_as(views), labels)
+    found = signals(build(recipe.network, seed=0), crops[:1].expand_as(crops), labels)
 
     # A matrix product may round equal rows differently; responses are of the order of 1.
     assert [stage.response_std for stage in found.stages] == pytest.approx([0, 0, 0], abs=1e-5)
 
 
 def test_one_image_has_no_deviation(recipe: Recipe) -> None:
-    views, labels = batch(recipe)
+    crops, labels = batch(recipe)
 
     with pytest.raises(ValueError, match="two"):
-        signals(AlexNet(recipe.network), views[:1], labels[:1])
+        signals(AlexNet(recipe.network), crops[:1], labels[:1])

@@ -9,7 +9,7 @@ import torch
 
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports.provenance import provenance
 from alexrepro.runs.run import Run, find_runs
@@ -77,21 +77,21 @@ def test_at_the_same_rates_it_becomes_the_run_that_it_continues(
 
 
 def test_half_of_all_rates_hold_from_the_update_at_which_it_begins(go: Train, recipe: Recipe, stopped: Run) -> None:
-    run = go(continuing(recipe, rate_factor=0.5), stopped)
+    run = go(continuing(recipe, learning_rate_factor=0.5), stopped)
 
     assert run.folder.parent.name != stopped.folder.parent.name
-    assert [float(row["rate"]) for row in run.metrics] == [1e-3] * 3 + [1e-4] * 6  # its schedule says 2e-4
+    assert [float(row["learning_rate"]) for row in run.metrics] == [1e-3] * 3 + [1e-4] * 6  # its schedule says 2e-4
     assert [row["epoch"] for row in run.validations] == ["1", "2", "3"]
 
 
 def test_its_environment_result_and_provenance_say_where_it_began(go: Train, recipe: Recipe, stopped: Run) -> None:
-    run = go(continuing(recipe, rate_factor=0.5), stopped)
+    run = go(continuing(recipe, learning_rate_factor=0.5), stopped)
 
     assert run.result is not None
     for began in (run.environment["began_with"], run.result["began_with"]):
         assert (began["run"], began["step"]) == (stopped.folder.as_posix(), 3)
     assert provenance(run).facts["began with"] == f"{stopped.folder}, update 3: all of its state"
-    assert (run.recipe.training.continues, run.recipe.training.rate_factor) == (True, 0.5)
+    assert (run.recipe.training.continues, run.recipe.training.learning_rate_factor) == (True, 0.5)
 
 
 def test_once_begun_it_needs_the_run_that_it_continues_no_more(
@@ -117,7 +117,7 @@ def test_a_run_that_cannot_be_continued_is_refused_before_anything_is_written(
     ]
 
     for chosen, source, seed, said in cases:
-        with pytest.raises(Refusal, match=said):
+        with pytest.raises(UserError, match=said):
             go(chosen, source, seed=seed)
     assert list(tmp_path.rglob("environment.json")) == []
 
@@ -144,6 +144,6 @@ def test_the_command_advised_after_divergence_trains_on_at_half_of_all_rates(
     assert (diverged.code, ended.code) == (Exit.BAD_DATA, Exit.OK), ended.said
     (run,) = (run for run in find_runs(tmp_path / "my runs") if run != before)
     rates = [1e-3] * begins_at + [5e-4] * (3 - begins_at) + [1e-4] * 6  # the schedule's are 0.001, then 0.0002
-    assert [float(row["rate"]) for row in run.metrics] == rates
+    assert [float(row["learning_rate"]) for row in run.metrics] == rates
     assert (run.environment["began_with"] or {"step": 0})["step"] == begins_at
     assert run.environment["seed"] == 3

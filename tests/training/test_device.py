@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine, find_machine
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.paper.training import Training
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
@@ -48,7 +48,7 @@ def test_a_machine_says_whether_it_compiles() -> None:
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
-    with pytest.raises(Refusal, match="cannot be used") as refused:
+    with pytest.raises(UserError, match="cannot be used") as refused:
         find_machine("cuda:99")
 
     assert refused.value.exit_code is Exit.NO_DEVICE
@@ -72,7 +72,7 @@ def losses(run: Run) -> torch.Tensor:
 
 
 def with_both_norms(recipe: Recipe) -> Recipe:
-    return recipe.but({"network.conv1.order": ("norm", "same_map_norm", "pool", "response")})
+    return recipe.but({"network.conv1.order": ("norm", "same_map_norm", "pool", "activation")})
 
 
 @pytest.mark.slow
@@ -111,7 +111,7 @@ def test_a_stopped_run_with_compiled_loops_continues_to_the_same_bits(
         return update(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(training, "_update", update_then_signal)
-    with pytest.raises(Refusal, match="Stopped by SIGTERM"):
+    with pytest.raises(UserError, match="Stopped by SIGTERM"):
         run_of(chosen, stores, COMPILED, tmp_path / "stopped")
     continued = run_of(chosen, stores, COMPILED, tmp_path / "stopped")
 

@@ -12,7 +12,7 @@ from alexrepro.data.store.store import Store
 from alexrepro.device import find_machine
 from alexrepro.distributed.process_group import connect
 from alexrepro.distributed.rank import Place
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
 from alexrepro.runs.run import Run, find_runs
@@ -67,7 +67,7 @@ def test_an_infinite_gradient_under_a_finite_loss_is_never_saved(
     validation = stores["val"] if is_validated else None
 
     make_gradient_infinite(monkeypatch, in_update=update)
-    with pytest.raises(Refusal, match=said) as refused:
+    with pytest.raises(UserError, match=said) as refused:
         training.train(recipe, store=stores["train"], validation=validation, runs=tmp_path, seed=0, machine=machine)
 
     assert refused.value.exit_code is Exit.BAD_DATA
@@ -83,7 +83,7 @@ def test_a_loss_that_is_no_number_is_never_saved(toy: Train, tmp_path: Path, mon
         return update(*arguments) * (torch.nan if len(made) == 5 else 1)
 
     monkeypatch.setattr(training, "_update", no_number)
-    with pytest.raises(Refusal, match="The loss became nan at update 5") as refused:
+    with pytest.raises(UserError, match="The loss became nan at update 5") as refused:
         toy(tmp_path)
 
     assert refused.value.exit_code is Exit.BAD_DATA
@@ -101,7 +101,7 @@ def diverge(place: Place, store: Path, recipe: Recipe, runs: Path) -> tuple[int,
                 training.train(
                     recipe, store=opened, validation=None, runs=runs, seed=0, machine=machine, cluster=cluster
                 )  # fmt: skip
-        except Refusal as refusal:
+        except UserError as refusal:
             return int(refusal.exit_code), refusal.what
         except SystemExit as end:
             return int(str(end.code)), ""

@@ -11,7 +11,7 @@ import torch
 
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.evaluation.evaluate import load_network
 from alexrepro.model.alexnet import build
 from alexrepro.recipes.recipe import Recipe
@@ -31,7 +31,7 @@ def first(stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path_f
 
 
 def tuned(recipe: Recipe) -> Recipe:
-    return recipe.but({"training.begins_with": KEPT, "training.epochs": 1}, name="tuned")
+    return recipe.but({"training.init_from_stages": KEPT, "training.epochs": 1}, name="tuned")
 
 
 def test_the_named_stages_begin_where_the_earlier_run_ended(first: Run, recipe: Recipe, machine: Machine) -> None:
@@ -62,7 +62,7 @@ def test_a_fine_tuned_run_notes_its_origin_and_keeps_to_it(
     assert ended is not None
     assert other is not None
     assert not torch.equal(ended.weights["conv1.weight"], other.weights["conv1.weight"])
-    with pytest.raises(Refusal, match="began with"):
+    with pytest.raises(UserError, match="began with"):
         go(random)
 
 
@@ -117,7 +117,9 @@ def test_a_source_is_known_by_its_weights_or_else_by_its_name(
     run.begin(recipe, {"began_with": began})
     source = a_run(tmp_path / named, weights=weights, step=step)
 
-    refusal = nullcontext() if is_same else pytest.raises(Refusal, match="began with /gone/runs/toy-abc/photos-seed-0")
+    refusal = (
+        nullcontext() if is_same else pytest.raises(UserError, match="began with /gone/runs/toy-abc/photos-seed-0")
+    )
     with refusal:
         check_same_source(run, source)
 
@@ -134,7 +136,7 @@ def test_a_run_that_does_not_fit_is_refused(
     ]
 
     for chosen, source, said in cases:
-        with pytest.raises(Refusal, match=said):
+        with pytest.raises(UserError, match=said):
             train(chosen, store=stores["train"], validation=None, runs=tmp_path, seed=0, machine=machine, source=source)
-    with pytest.raises(Refusal, match=r"name stages of the network \(conv1, fc2, fc3\), not 'conv9'"):
-        recipe.but({"training.begins_with": ("conv9",)})
+    with pytest.raises(UserError, match=r"name stages of the network \(conv1, fc2, fc3\), not 'conv9'"):
+        recipe.but({"training.init_from_stages": ("conv9",)})

@@ -10,7 +10,7 @@ from alexrepro.data.loading.sampling import training_plan
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
 from alexrepro.device import find_machine
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.model.alexnet import build
 from alexrepro.paper.training import Script
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012, TINY
@@ -68,8 +68,8 @@ def test_a_loss_at_chance_is_looked_at_early_and_once() -> None:
 
 def diagnosis(recipe: Recipe) -> Diagnosis:
     generator = torch.Generator().manual_seed(0)
-    views = 60 * torch.randn(4, 3, 224, 224, generator=generator)
-    return diagnose(build(recipe.network, seed=0), views, torch.tensor([0, 1, 2, 3]), rate=0.01)
+    crops = 60 * torch.randn(4, 3, 224, 224, generator=generator)
+    return diagnose(build(recipe.network, seed=0), crops, torch.tensor([0, 1, 2, 3]), learning_rate=0.01)
 
 
 def test_a_diagnosis_names_the_constant_that_hides_the_images() -> None:
@@ -112,8 +112,14 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def stuck(recipe: Recipe) -> Recipe:
-    return recipe.but({"training.rate": 1e-9, "training.bias_rate": 1e-9, "training.schedule": Script(()),
-                       "network.fc3.weight_std": 1e-6})  # fmt: skip
+    return recipe.but(
+        {
+            "training.learning_rate": 1e-9,
+            "training.bias_learning_rate": 1e-9,
+            "training.schedule": Script(()),
+            "network.fc3.weight_std": 1e-6,
+        }
+    )
 
 
 @pytest.mark.usefixtures("impatient")
@@ -124,7 +130,7 @@ def test_a_run_whose_loss_stays_at_chance_ends_unless_allowed(
         cpu = find_machine("cpu")
         return train(stuck, store=stores["train"], validation=None, runs=runs, seed=0, machine=cpu, **more)
 
-    with pytest.raises(Refusal, match=r"After 6 updates the loss is 0\.693"):
+    with pytest.raises(UserError, match=r"After 6 updates the loss is 0\.693"):
         go(tmp_path / "stopped")
     assert go(tmp_path / "allowed", allow_flat_loss=True).result is not None
 
@@ -139,7 +145,7 @@ def test_an_ablation_goes_on_after_a_network_that_stays_at_chance_if_allowed(
             seeds=[0], machine=find_machine("cpu"), **more,
         )  # fmt: skip
 
-    with pytest.raises(Refusal, match=r"After 6 updates the loss is 0\.693") as ended:
+    with pytest.raises(UserError, match=r"After 6 updates the loss is 0\.693") as ended:
         go(tmp_path / "stopped")
     [stalled], [learned] = go(tmp_path / "allowed", allow_flat_loss=True)
     assert "--allow-flat-loss" in ended.value.fix
@@ -161,7 +167,7 @@ def test_three_hundred_updates_on_photographs_tell_a_stalled_run_from_a_sound_on
         return train(short, store=store, validation=None, runs=tmp_path, seed=0, machine=cpu)
 
     if is_standardized:
-        with pytest.raises(Refusal, match=r"After 2\d\d updates the loss is 4\.6") as refused:
+        with pytest.raises(UserError, match=r"After 2\d\d updates the loss is 4\.6") as refused:
             go()
         assert "The images do not come through" in refused.value.fix
     else:
@@ -172,18 +178,20 @@ def test_a_loss_that_is_no_number_names_the_images_of_its_update(
     stores: dict[str, Store], recipe: Recipe, tmp_path: Path
 ) -> None:
     cpu = find_machine("cpu")
-    wild = recipe.but({"training.rate": 1e30})
+    wild = recipe.but({"training.learning_rate": 1e30})
 
-    with pytest.raises(Refusal, match="at update 2, at the rate 1e\\+30") as refused:
+    with pytest.raises(UserError, match="at update 2, at the rate 1e\\+30") as refused:
         train(wild, store=stores["train"], validation=None, runs=tmp_path, seed=0, machine=cpu)
 
-    plan = training_plan(40, seed=0, epoch=1, augmentation=wild.augmentation, side_px=224, reshuffles=True)
+    plan = training_plan(40, seed=0, epoch=1, augmentation=wild.augmentation, side_px=224, shuffle_every_epoch=True)
     names = [stores["train"].name(int(row)) for row in plan.order[16:21]]
     assert f"on {', '.join(names)} and 11 more" in refused.value.what
 
 
 def test_a_loss_that_is_no_number_names_the_images() -> None:
-    found = not_finite(float("nan"), 1234, rate=0.01, images=[f"n{i}.JPEG" for i in range(128)], fix="Begin anew.")
+    found = not_finite(
+        float("nan"), 1234, learning_rate=0.01, images=[f"n{i}.JPEG" for i in range(128)], fix="Begin anew."
+    )
 
     assert "The loss became nan at update 1,234, at the rate 0.01, on n0.JPEG, n1.JPEG" in found.what
     assert "and 123 more" in found.what
@@ -192,7 +200,7 @@ def test_a_loss_that_is_no_number_names_the_images() -> None:
 
 def test_too_little_memory_names_a_batch() -> None:
     with (
-        pytest.raises(Refusal, match="A batch of 128 does not fit") as refused,
+        pytest.raises(UserError, match="A batch of 128 does not fit") as refused,
         enough_memory(torch.device("cpu"), batch=128),
     ):
         raise torch.OutOfMemoryError("Tried to allocate 20.00 GiB. More words.")

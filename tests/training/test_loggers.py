@@ -17,7 +17,7 @@ from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
 from alexrepro.distributed.process_group import Cluster
 from alexrepro.distributed.rank import Place
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.files import read_json
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run
@@ -109,7 +109,7 @@ def test_tensorboard_shows_every_row_of_the_record(toy: Train, tmp_path: Path) -
         (3 * int(row["epoch"]), pytest.approx(float(row["top1_error"]))) for row in run.validations
     ]  # 3 updates an epoch
     assert set(shown.Tags()["scalars"]) == {
-        "training/loss", "training/rate", "training/images_per_second", "training/top1_error",
+        "training/loss", "training/learning_rate", "training/images_per_second", "training/top1_error",
         "validation/top1_error", "validation/top5_error", "validation/loss",
     }  # fmt: skip
     assert "network.conv1.maps = 8" in str(shown.Tensors("recipe/text_summary"))
@@ -247,7 +247,7 @@ def test_a_logger_without_its_package_is_refused_before_anything_begins(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("sys.path", [str(tmp_path)])
 
-    with pytest.raises(Refusal, match="--log wandb needs a package") as refused:
+    with pytest.raises(UserError, match="--log wandb needs a package") as refused:
         check_loggers(["wandb"])
 
     assert refused.value.fix == 'Install it with: pip install "alexrepro[wandb]".'
@@ -255,7 +255,7 @@ def test_a_logger_without_its_package_is_refused_before_anything_begins(
 
 
 def test_a_logger_that_there_is_not_is_refused() -> None:
-    with pytest.raises(Refusal, match="no logger aim") as refused:
+    with pytest.raises(UserError, match="no logger aim") as refused:
         check_loggers(["aim"])
     assert refused.value.exit_code is Exit.USAGE
 

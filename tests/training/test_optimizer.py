@@ -21,9 +21,9 @@ TRAINING = Training()
 EXACT = {"atol": 1e-15, "rtol": 1e-13}  # float64; only the order of additions differs
 
 
-def rates(rate: float, bias_rate: float = 0.02) -> Rates:
+def rates(learning_rate: float, bias_learning_rate: float = 0.02) -> Rates:
     names = ("conv1", "fc8")
-    return Rates(dict.fromkeys(names, rate), dict.fromkeys(names, bias_rate), has_color_shift=True)
+    return Rates(dict.fromkeys(names, learning_rate), dict.fromkeys(names, bias_learning_rate), has_color_shift=True)
 
 
 def with_gradients(model: AlexNet, step: int) -> dict[str, np.ndarray]:
@@ -41,11 +41,11 @@ def test_the_update_is_the_printed_rule_through_a_rate_drop() -> None:
     expected = {name: p.detach().numpy().copy() for name, p in model.named_kernels().items()}
     velocity = {name: np.zeros_like(value) for name, value in expected.items()}
 
-    for step, rate in enumerate([0.01, 0.01, 0.01, 0.001, 0.001]):
+    for step, learning_rate in enumerate([0.01, 0.01, 0.01, 0.001, 0.001]):
         gradients = with_gradients(model, step)
-        momentum.step(rates(rate))
+        momentum.step(rates(learning_rate))
         for name, w in expected.items():
-            eps, decay = (rate, 0.0005) if name.endswith("weight") else (0.02, 0.0)
+            eps, decay = (learning_rate, 0.0005) if name.endswith("weight") else (0.02, 0.0)
             velocity[name] = 0.9 * velocity[name] - decay * eps * w - eps * gradients[name]
             expected[name] = w + velocity[name]
 
@@ -59,11 +59,11 @@ def test_it_equals_torch_sgd_until_the_rate_drops_and_not_after() -> None:
     sgd = torch.optim.SGD(theirs.parameters(), lr=0.01, momentum=0.9, weight_decay=0.0005)
     differences = []
 
-    for step, rate in enumerate([0.01, 0.01, 0.001]):
+    for step, learning_rate in enumerate([0.01, 0.01, 0.001]):
         with_gradients(ours, step), with_gradients(theirs, step)
         before = ours.named_kernels()["fc8.weight"].detach().clone()
-        momentum.step(rates(rate, rate))
-        sgd.param_groups[0]["lr"] = rate
+        momentum.step(rates(learning_rate, learning_rate))
+        sgd.param_groups[0]["lr"] = learning_rate
         sgd.step()
         difference = (ours.named_kernels()["fc8.weight"] - theirs.named_kernels()["fc8.weight"]).abs().max().item()
         differences.append(difference)
@@ -74,7 +74,7 @@ def test_it_equals_torch_sgd_until_the_rate_drops_and_not_after() -> None:
 
 
 def test_a_stage_may_have_a_decay_and_a_rate_of_its_own() -> None:
-    stage = replace(NETWORK.stages[0], decay_factor=3.0, rate_factor=2.0)
+    stage = replace(NETWORK.stages[0], decay_factor=3.0, learning_rate_factor=2.0)
     network = replace(NETWORK, stages=(stage, NETWORK.stages[1]))
     model = build(network, seed=0).double()
     momentum = Momentum(model, TRAINING)
@@ -115,8 +115,12 @@ def test_a_rate_of_zero_freezes_a_stage_altogether() -> None:
 
 
 def two_rates(step: int) -> Rates:
-    rate = 0.01 if step < 3 else 0.001
-    return Rates({"conv1": rate, "fc8": rate / 2}, {"conv1": 2 * rate, "fc8": 2 * rate}, has_color_shift=True)
+    learning_rate = 0.01 if step < 3 else 0.001
+    return Rates(
+        {"conv1": learning_rate, "fc8": learning_rate / 2},
+        {"conv1": 2 * learning_rate, "fc8": 2 * learning_rate},
+        has_color_shift=True,
+    )
 
 
 def after_five_updates(*, compiles: bool) -> dict[str, torch.Tensor]:
@@ -140,10 +144,10 @@ def test_updating_all_stages_at_once_gives_the_bits_of_one_after_the_other() -> 
         rates = two_rates(step)
         for name, w in weights.items():
             stage, _, part = name.partition(".")
-            rate, decay = (rates.weights[stage], 0.0005) if part == "weight" else (rates.biases[stage], 0.0)
+            learning_rate, decay = (rates.weights[stage], 0.0005) if part == "weight" else (rates.biases[stage], 0.0)
             gradient = torch.randn(w.shape, generator=torch.Generator().manual_seed(step))
             velocity = expected[f"velocity of {name}"]
-            velocity.mul_(0.9).sub_(gradient, alpha=rate).sub_(w, alpha=rate * decay)
+            velocity.mul_(0.9).sub_(gradient, alpha=learning_rate).sub_(w, alpha=learning_rate * decay)
             w.add_(velocity)
 
     found = after_five_updates(compiles=False)

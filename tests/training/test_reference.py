@@ -13,7 +13,7 @@ from alexrepro.training.schedule import rates_at
 
 from .reference import Reference, updated
 
-# A twelfth of the width and a view of 98 px: conv1 sees 23×23 places, the last of them with a zero beyond the border.
+# A twelfth of the width and a crop of 98 px: conv1 sees 23×23 places, the last of them with a zero beyond the border.
 SMALL = {"conv1": 8, "conv2": 12, "conv3": 16, "conv4": 16, "conv5": 12, "fc6": 24, "fc7": 20, "fc8": 7}
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}  # float64; sums in another order
 
@@ -38,15 +38,15 @@ def test_three_updates_equal_those_of_numpy(recipe: Recipe) -> None:
     losses = []
 
     for step in range(3):
-        views = draws.normal(0, 60, (5, 3, 98, 98))
+        crops = draws.normal(0, 60, (5, 3, 98, 98))
         labels = draws.integers(0, 7, 5)
         masks = model.draw_masks(5, key_of_step=step)
         momentum.freeze(rates)
-        logits = model(torch.from_numpy(views), masks)
+        logits = model(torch.from_numpy(crops), masks)
         loss = F.cross_entropy(logits, torch.from_numpy(labels))
         loss.backward()
         expected, expected_loss, gradients = Reference(recipe.network, weights).loss_and_gradients(
-            views, labels, {name: mask.numpy() for name, mask in masks.items()}
+            crops, labels, {name: mask.numpy() for name, mask in masks.items()}
         )
 
         np.testing.assert_allclose(logits.detach().numpy(), expected, **CLOSE)
@@ -57,9 +57,14 @@ def test_three_updates_equal_those_of_numpy(recipe: Recipe) -> None:
             assert np.abs(gradients[name]).max() > 1e-6, f"{name} learns nothing, so that nothing is compared"
         momentum.step(rates)
         updated(
-            weights, velocities, gradients, rate=training.rate, bias_rate=training.bias_rate,
-            momentum=training.momentum, decay=training.weight_decay,
-        )  # fmt: skip
+            weights,
+            velocities,
+            gradients,
+            learning_rate=training.learning_rate,
+            bias_learning_rate=training.bias_learning_rate,
+            momentum=training.momentum,
+            decay=training.weight_decay,
+        )
         for name, parameter in model.named_kernels().items():
             np.testing.assert_allclose(parameter.detach().numpy(), weights[name], **CLOSE, err_msg=name)
         losses.append(expected_loss)

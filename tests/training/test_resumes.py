@@ -12,7 +12,7 @@ import torch
 
 from alexrepro.cli import options
 from alexrepro.data.store.store import Store
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
 from alexrepro.runs.run import Run, find_runs
@@ -53,7 +53,7 @@ def in_parts(toy: Train, folder: Path, chosen: Recipe) -> tuple[Run, list[Exit]]
     while True:
         try:
             return toy(folder, chosen=chosen), stopped
-        except Refusal as refusal:
+        except UserError as refusal:
             stopped.append(refusal.exit_code)
 
 
@@ -88,7 +88,7 @@ def test_a_run_whose_newest_checkpoint_is_damaged_goes_back_one_and_ends_in_the_
     toy: Train, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stops_after(monkeypatch, (8,))
-    with pytest.raises(Refusal, match="Stopped by SIGTERM after update 8"):
+    with pytest.raises(UserError, match="Stopped by SIGTERM after update 8"):
         toy(tmp_path, chosen=whole.recipe)
     (newest,) = tmp_path.rglob("step-000000008")
     content = bytearray((newest / checkpoint.MOMENTUM).read_bytes())
@@ -110,7 +110,7 @@ def test_a_run_with_no_good_checkpoint_left_is_refused_until_it_is_begun_anew(to
     for file in run.checkpoints.glob("*/state.json"):
         file.write_text("{}")
 
-    with pytest.raises(Refusal, match="All checkpoints") as refused:
+    with pytest.raises(UserError, match="All checkpoints") as refused:
         toy(tmp_path)
 
     assert refused.value.exit_code is Exit.BAD_DATA

@@ -75,7 +75,7 @@ DECAY = AS_RUN_2012.but({"training.schedule.kind": "decay"})
 def test_a_factor_scales_every_rate_at_every_point_of_a_schedule(recipe: Recipe, epoch: int) -> None:
     errors = (0.5,) * (epoch - 1)
 
-    whole, half = (at(recipe.but({"training.rate_factor": factor}), epoch, errors) for factor in (1.0, 0.5))
+    whole, half = (at(recipe.but({"training.learning_rate_factor": factor}), epoch, errors) for factor in (1.0, 0.5))
 
     assert half.weights == {name: rate / 2 for name, rate in whole.weights.items()}
     assert half.biases == {name: rate / 2 for name, rate in whole.biases.items()}

@@ -14,7 +14,7 @@ import torch
 
 from alexrepro import stop_signals
 from alexrepro.data.loading.loader import Feed
-from alexrepro.errors import STOPPING, Exit, Refusal
+from alexrepro.errors import STOPPING, Exit, UserError
 from alexrepro.evaluation import inference
 from alexrepro.model import compiled
 from alexrepro.progress import say
@@ -33,7 +33,7 @@ BEGINS = "from alexrepro.distributed.launchers import ended_at_once\nimport sys,
 
 def stopped_run(toy: Train, folder: Path) -> Run:
     """The run below a folder, once its training has been stopped by SIGTERM."""
-    with pytest.raises(Refusal, match="Stopped by SIGTERM") as refused:
+    with pytest.raises(UserError, match="Stopped by SIGTERM") as refused:
         toy(folder)
     assert refused.value.exit_code is Exit.STOPPED
     (run,) = find_runs(folder)
@@ -137,7 +137,7 @@ def test_a_run_whose_terminal_is_gone_still_saves(toy: Train, tmp_path: Path, mo
     monkeypatch.setattr(training, "_update", signal_then_update)
     monkeypatch.setattr(sys, "stderr", Gone())
     say("Nobody hears this.")
-    with pytest.raises(Refusal, match="Stopped by SIGHUP after update 1"):
+    with pytest.raises(UserError, match="Stopped by SIGHUP after update 1"):
         toy(tmp_path)
 
     (run,) = find_runs(tmp_path)

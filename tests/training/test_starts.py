@@ -12,7 +12,7 @@ import pytest
 from alexrepro.cli.choose import testing_store, validation_store
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.files import read_json, write_json
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports.provenance import provenance
@@ -139,7 +139,7 @@ def test_a_rate_that_follows_the_errors_on_a_store_that_is_gone_is_refused_until
     first_epoch("val", chosen=plateau(recipe))
     shutil.rmtree(copies["val"].path)
 
-    with pytest.raises(Refusal, match="its learning rate follows the errors on it") as refused:
+    with pytest.raises(UserError, match="its learning rate follows the errors on it") as refused:
         go("other", chosen=plateau(recipe))
 
     assert refused.value.exit_code is Exit.MISSING_INPUT
@@ -164,7 +164,7 @@ def test_another_training_store_is_refused_with_the_option_that_names_the_right_
 ) -> None:
     go("val")
 
-    with pytest.raises(Refusal, match="was trained on") as refused:
+    with pytest.raises(UserError, match="was trained on") as refused:
         train(recipe, store=copies["other"], validation=None, runs=tmp_path / "runs", seed=0, machine=machine)
 
     assert f"--store {copies['train'].path}" in refused.value.fix

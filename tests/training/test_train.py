@@ -8,7 +8,7 @@ import torch
 
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.paper.training import At, Plateau, Script
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
@@ -37,7 +37,7 @@ def test_a_run_reports_what_it_did(toy: Train, tmp_path: Path) -> None:
     assert result is not None
     assert (result["steps"], result["epochs"]) == (9, 3)  # 40 images in batches of 16: 16 + 16 + 8
     assert [int(row["images"]) for row in run.metrics] == [16, 16, 8] * 3
-    assert [float(row["rate"]) for row in run.metrics] == [1e-3] * 3 + [2e-4] * 6
+    assert [float(row["learning_rate"]) for row in run.metrics] == [1e-3] * 3 + [2e-4] * 6
     assert len(run.validations) == 3
     assert result["final"]["split"].endswith("-val")
     assert result["final"]["top1_error"] == float(run.validations[-1]["top1_error"])
@@ -106,16 +106,16 @@ def test_another_store_is_refused_for_a_run_that_began(
 ) -> None:
     toy(tmp_path)
 
-    with pytest.raises(Refusal, match="was trained on"):
+    with pytest.raises(UserError, match="was trained on"):
         train(recipe, store=stores["test"], validation=None, runs=tmp_path, seed=0, machine=machine)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_saves_nothing_of_it(
     toy: Train, recipe: Recipe, tmp_path: Path
 ) -> None:
-    diverging = recipe.but({"training.rate": 1e30})
+    diverging = recipe.but({"training.learning_rate": 1e30})
 
-    with pytest.raises(Refusal, match="The loss became") as refused:
+    with pytest.raises(UserError, match="The loss became") as refused:
         toy(tmp_path, chosen=diverging)
 
     assert refused.value.exit_code is Exit.BAD_DATA
@@ -139,10 +139,14 @@ def test_a_schedule_that_switches_the_color_shift_off_trains_as_if_there_were_no
 
 def test_a_validation_error_that_stalls_lowers_the_rate(toy: Train, recipe: Recipe, tmp_path: Path) -> None:
     stuck = recipe.but(
-        {"training.rate": 1e-9, "training.bias_rate": 1e-9, "training.schedule": Plateau(patience_epochs=1)}
+        {
+            "training.learning_rate": 1e-9,
+            "training.bias_learning_rate": 1e-9,
+            "training.schedule": Plateau(patience_epochs=1),
+        }
     )
 
-    rates = [float(row["rate"]) for row in toy(tmp_path, chosen=stuck).metrics]
+    rates = [float(row["learning_rate"]) for row in toy(tmp_path, chosen=stuck).metrics]
 
     assert rates == pytest.approx([1e-9] * 6 + [1e-10] * 3)  # the error of the second epoch is that of the first
 
@@ -169,10 +173,10 @@ def test_frozen_stages_stay_as_they_were(toy: Train, recipe: Recipe, tmp_path: P
 def test_a_stage_that_was_frozen_goes_on_as_if_it_had_had_next_to_no_rate(
     toy: Train, recipe: Recipe, tmp_path: Path
 ) -> None:
-    def begun_with(rate: float) -> dict[str, torch.Tensor]:
+    def begun_with(learning_rate: float) -> dict[str, torch.Tensor]:
         lines = (
-            At(1, rate=rate, bias_rate=rate, stages=("conv1",)),
-            At(2, rate=1e-3, bias_rate=1e-3, stages=("conv1",)),
+            At(1, learning_rate=learning_rate, bias_learning_rate=learning_rate, stages=("conv1",)),
+            At(2, learning_rate=1e-3, bias_learning_rate=1e-3, stages=("conv1",)),
         )
         changes = {"training.epochs": 2, "training.schedule": Script(lines)}
         return state_of(toy(tmp_path, chosen=recipe.but(changes)))

@@ -3,18 +3,18 @@
 from pathlib import Path
 
 from alexrepro.cli.show import percent, print_json, print_table
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
 
 
 def print_comparison(paths: list[Path], *, json: bool) -> None:
-    """Compare two folders of runs or ensembles; raises Refusal for more or fewer."""
+    """Compare two folders of runs or ensembles; raises UserError for more or fewer."""
     from alexrepro.reports.statistics.comparison import compare
     from alexrepro.runs.evaluation import Findings
     from alexrepro.runs.run import open_run
 
     if len(paths) != 2:
-        raise Refusal(
+        raise UserError(
             f"Two runs can be compared, not {len(paths)}.", fix="Type: alexrepro evaluate --compare RUN_A RUN_B.",
             exit_code=Exit.USAGE,
         )  # fmt: skip
@@ -24,11 +24,11 @@ def print_comparison(paths: list[Path], *, json: bool) -> None:
         print_json({"comparisons": [one.as_dict() for one in found]})
         return
     columns = [
-        "split, views", "error", "images", "first", "second", "second - first, points (95 %)", "only first wrong",
+        "split, crops", "error", "images", "first", "second", "second - first, points (95 %)", "only first wrong",
         "only second wrong", "exact p", "mid-p",
     ]  # fmt: skip
     rows = [
-        [f"{one.split}, {one.views}", f"top-{one.top}", f"{one.images:,}", *(percent(e, 2) for e in one.errors),
+        [f"{one.split}, {one.crops}", f"top-{one.top}", f"{one.images:,}", *(percent(e, 2) for e in one.errors),
          "{:+.2f} ({:+.2f} to {:+.2f})".format(*(100 * x for x in (one.difference, *one.interval))),
          f"{one.only_first_wrong:,}", f"{one.only_second_wrong:,}", f"{one.test.exact_p:.2g}", f"{one.test.mid_p:.2g}"]
         for one in found
@@ -37,11 +37,11 @@ def print_comparison(paths: list[Path], *, json: bool) -> None:
 
 
 def print_scores(predictions: Path | None, devkit: Path | None, *, json: bool) -> None:
-    """Score a file of answers; raises Refusal unless both the file and the devkit are named."""
+    """Score a file of answers; raises UserError unless both the file and the devkit are named."""
     from alexrepro.evaluation.score_submission import score
 
     if predictions is None or devkit is None:
-        raise Refusal(
+        raise UserError(
             "A file of answers and the devkit that scores it belong together.",
             fix="Type: alexrepro evaluate --predictions FILE --devkit DIR.",
             exit_code=Exit.USAGE,

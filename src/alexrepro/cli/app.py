@@ -25,7 +25,7 @@ from alexrepro.cli.report import report
 from alexrepro.cli.terminal import close_streams, name_around, not_text, open_streams, read_arguments
 from alexrepro.cli.train import train
 from alexrepro.cli.watch import watch
-from alexrepro.errors import STOPPING, Exit, Refusal
+from alexrepro.errors import STOPPING, Exit, UserError
 from alexrepro.progress import say, visible
 
 NEEDS_A_FOLDER = (Exit.CANNOT_CREATE, "Choose a folder; a file is in the way.")
@@ -87,7 +87,7 @@ def _program(
 
 
 def main() -> None:
-    """Run the command line; a Refusal becomes two lines on stderr and its exit code."""
+    """Run the command line; a UserError becomes two lines on stderr and its exit code."""
     # Compiled loops bring a pool of threads of their own. Threads that spin while they wait take the processors from
     # the other pool and from the feed, which made training ten times slower; torch reads this when it is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -100,7 +100,7 @@ def main() -> None:
             app(args=read_arguments(sys.argv[1:]))
         finally:
             close_streams()
-    except Refusal as refusal:
+    except UserError as refusal:
         _end(refusal)
     except (OSError, UnicodeEncodeError, ImportError, MemoryError) as error:
         found = _of_system(error)
@@ -118,35 +118,35 @@ def _end_quietly() -> None:
 
 
 def _refuse_deleted_folder() -> None:
-    """Raise Refusal if the current folder was deleted: MKL, which torch loads, would end the program."""
+    """Raise UserError if the current folder was deleted: MKL, which torch loads, would end the program."""
     try:
         Path.cwd()
     except FileNotFoundError:
-        raise Refusal(
+        raise UserError(
             "The current folder is not there any more.",
             fix="Change to another folder, and run the same command again.",
             exit_code=Exit.MISSING_INPUT,
         ) from None
 
 
-def _of_system(error: Exception) -> Refusal | None:
+def _of_system(error: Exception) -> UserError | None:
     """The refusal of what disk, memory or encoding do not allow; None for what is a fault of the program."""
     if isinstance(error, OSError):
         exit_code, fix = DISK_ERRORS.get(error.errno or 0, OTHER_ERROR)
         if "temporary directory" in str(error):
             exit_code, fix = Exit.CANNOT_CREATE, "Set TMPDIR to a folder that can be written."
         about = f": {error.filename}" if error.filename is not None else ""
-        return Refusal(f"{error.strerror or error}{about}.", fix=fix, exit_code=exit_code)
+        return UserError(f"{error.strerror or error}{about}.", fix=fix, exit_code=exit_code)
     if isinstance(error, UnicodeEncodeError):  # of a path below the current folder, which may have such a name too
         return not_text(name_around(str(error.object), error.start))
     if isinstance(error, MemoryError):
-        return Refusal("Memory ran out.", fix="Free some, or use fewer processes.", exit_code=Exit.OUT_OF_MEMORY)
+        return UserError("Memory ran out.", fix="Free some, or use fewer processes.", exit_code=Exit.OUT_OF_MEMORY)
     if ".so" in str(error):
         what = f"A library cannot be loaded: {str(error).partition(chr(10))[0]}."
-        return Refusal(what, fix="Allow the program more memory (ulimit -v), or install it anew: make setup.")
+        return UserError(what, fix="Allow the program more memory (ulimit -v), or install it anew: make setup.")
     return None
 
 
-def _end(refusal: Refusal) -> None:
+def _end(refusal: UserError) -> None:
     say(f"alexrepro: {visible(refusal.what)}\n{visible(refusal.fix)}")
     sys.exit(int(refusal.exit_code))

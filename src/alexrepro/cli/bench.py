@@ -14,7 +14,7 @@ from alexrepro.cli.choose import choose_recipe, training_store
 from alexrepro.cli.options import STORES, Batch, Device, Json, Set, StorePath, Stores
 from alexrepro.cli.show import percent, print_json, print_table
 from alexrepro.distributed.launchers import ended_at_once
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _bench_towers(
     from alexrepro.distributed.rank import find_place
 
     if (parts or ["step"]) != ["step"]:
-        raise Refusal(
+        raise UserError(
             f"--parallel tower measures the step, not {' and '.join(parts or ())}.",
             fix="Type: alexrepro bench step --parallel tower.", exit_code=Exit.USAGE,
         )  # fmt: skip

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.paper.training import Augmentation
 from alexrepro.progress import say
-from alexrepro.recipes.catalogue import default_recipe, find_recipe
+from alexrepro.recipes.catalog import default_recipe, find_recipe
 from alexrepro.recipes.recipe import Recipe, parse_changes
 from alexrepro.training.schedule import described
 
@@ -35,7 +35,7 @@ def choose_recipe(
     changed = parse_changes(changes)
     for option, value in (("batch", batch), ("epochs", epochs)):
         if value is not None and f"training.{option}" in changed:
-            raise Refusal(f"--{option} and --set training.{option} do not go together.",
+            raise UserError(f"--{option} and --set training.{option} do not go together.",
                           fix="Leave out one of them.", exit_code=Exit.USAGE)  # fmt: skip
     recipe = recipe.but(changed)
     if batch is not None:
@@ -68,13 +68,13 @@ def validation_store(train: "Store", *, stores: Path) -> "Store | None":
     """The newest validation store of the training store's data set and form, beside it or below `stores`."""
     manifest, form = train.manifest, form_of(train)
     folders = (train.path.parent, stores)
-    found = labelled_splits(manifest.dataset, classes=manifest.classes, stores=folders, form=form).get("val")
+    found = labeled_splits(manifest.dataset, classes=manifest.classes, stores=folders, form=form).get("val")
     if found is not None and form_of(found) != form:
         say(f"Validation: none; {found.path} has other squares than {train.path}.")
         return None
     if found:
         say(f"Validation: {found.path}.")
-    elif bare := _unlabelled(manifest.dataset, manifest.classes, folders, ("val",)):
+    elif bare := _unlabeled(manifest.dataset, manifest.classes, folders, ("val",)):
         say(f"Validation: none; the validation store {bare.path} has no labels. {LABELS}")
     else:
         say("Validation: none; there is no validation store of this data set.")
@@ -89,48 +89,48 @@ def form_of(source: "Store | Augmentation") -> tuple[int, str]:
 
 
 def testing_store(dataset: str, recipe: Recipe, *, classes: Sequence[str], stores: Sequence[Path]) -> "Store":
-    """The newest labelled test store of a data set, or else its validation store; raises Refusal if it has neither.
+    """The newest labeled test store of a data set, or else its validation store; raises UserError if it has neither.
 
     dataset: its name, or that of one of its splits, such as `ilsvrc2010-val`. Stores that fit the recipe come first.
     """
     form = form_of(recipe.augmentation)
-    found = labelled_splits(dataset, classes=classes, stores=stores, form=form)
+    found = labeled_splits(dataset, classes=classes, stores=stores, form=form)
     if not found:
         whole, _, name = dataset.rpartition("-")
-        splits = labelled_splits(whole, classes=classes, stores=stores, form=form)
+        splits = labeled_splits(whole, classes=classes, stores=stores, form=form)
         found = {split: store for split, store in splits.items() if split == name}
     for split in ("test", "val"):
         if split in found:
             say(f"Test: {found[split].path}.")
             return found[split]
-    if bare := _unlabelled(dataset, classes, stores, ("val", "test")):
+    if bare := _unlabeled(dataset, classes, stores, ("val", "test")):
         split = "validation" if bare.manifest.split == "val" else "test"
-        raise Refusal(f"The {split} store {bare.path} has no labels, and there is no other of {dataset}.",
+        raise UserError(f"The {split} store {bare.path} has no labels, and there is no other of {dataset}.",
                       fix=LABELS, exit_code=Exit.MISSING_INPUT)  # fmt: skip
-    raise Refusal(
-        f"There is no labelled test or validation store of {dataset} under {', '.join(map(str, stores))}.",
+    raise UserError(
+        f"There is no labeled test or validation store of {dataset} under {', '.join(map(str, stores))}.",
         fix="Prepare it with: alexrepro prepare SOURCE, or name one with --store.",
         exit_code=Exit.MISSING_INPUT,
     )
 
 
-def _unlabelled(dataset: str, classes: Sequence[str], stores: Sequence[Path], splits: Sequence[str]) -> "Store | None":
+def _unlabeled(dataset: str, classes: Sequence[str], stores: Sequence[Path], splits: Sequence[str]) -> "Store | None":
     """The newest store without labels of the first of these splits that has one."""
-    found = labelled_splits(dataset, classes=classes, stores=stores, labelled=False)
+    found = labeled_splits(dataset, classes=classes, stores=stores, labeled=False)
     return next((found[split] for split in splits if split in found), None)
 
 
-def labelled_splits(
+def labeled_splits(
     dataset: str,
     *,
     classes: Sequence[str],
     stores: Sequence[Path],
     form: tuple[int, str] | None = None,
-    labelled: bool = True,
+    labeled: bool = True,
 ) -> "dict[str, Store]":
-    """The newest labelled store of each split of a data set, in the first of the folders that has one.
+    """The newest labeled store of each split of a data set, in the first of the folders that has one.
 
-    Among those of a folder, stores with squares of this form come first. labelled: False for the stores without labels.
+    Among those of a folder, stores with squares of this form come first. labeled: False for the stores without labels.
     """
     from alexrepro.data.store.store import find_stores
 
@@ -140,7 +140,7 @@ def labelled_splits(
         for store in sorted(newest_first, key=lambda store: form is not None and form_of(store) != form):
             manifest = store.manifest
             is_of = manifest.dataset == dataset and list(manifest.classes) == list(classes)
-            if is_of and manifest.labelled == labelled:
+            if is_of and manifest.labeled == labeled:
                 found.setdefault(manifest.split, store)
     return found
 
@@ -150,7 +150,7 @@ def source_run(init_from: Path | None, continue_from: Path | None) -> "Run | Non
     from alexrepro.runs.run import Run, open_run
 
     if init_from and continue_from:
-        raise Refusal(
+        raise UserError(
             "--init-from and --continue-from contradict each other.",
             fix="Give one of them: --init-from takes the weights of some stages, --continue-from all state.",
             exit_code=Exit.USAGE,
@@ -160,7 +160,7 @@ def source_run(init_from: Path | None, continue_from: Path | None) -> "Run | Non
         return None
     try:
         return open_run(path)
-    except Refusal:
+    except UserError:
         return Run(path)
 
 
@@ -172,7 +172,7 @@ def choose_run(path: Path | None, *, runs: Path) -> "Run":
         return open_run(path)
     found = find_runs(runs)
     if not found:
-        raise Refusal(
+        raise UserError(
             f"There is no run under {runs}.", fix="Train one with: alexrepro train.", exit_code=Exit.MISSING_INPUT
         )
     say(f"Run: {found[0].folder}.")

@@ -10,7 +10,7 @@ from alexrepro.cli.show import percent, print_json, print_table
 from alexrepro.paper.network import Layer, Network, Size, Stage
 from alexrepro.paper.results import CAPTION_CONV1_NEURONS
 from alexrepro.progress import say
-from alexrepro.recipes.catalogue import find_recipe
+from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe, parse_changes
 
 COLUMNS = ("layer", "output", "kernel/stride/pad", "reads", "then", "parameters", "share", "multiply-adds")
@@ -41,7 +41,7 @@ def describe(
     network = chosen.network
     total = ("total", "", "", "", "", f"{network.parameters:,}", "", f"{network.macs:,}")
     print_table(f"{chosen.name}-{chosen.digest}: {chosen.says}", COLUMNS, [*_rows(network), total], right=RIGHT)
-    print(f"{network.parameters:,} parameters, {network.neurons:,} neurons, {network.macs:,} multiply-adds a view.")
+    print(f"{network.parameters:,} parameters, {network.neurons:,} neurons, {network.macs:,} multiply-adds a crop.")
     if network.layers() == Network().layers():
         print(_beside_the_paper(network))
 
@@ -93,7 +93,7 @@ def _stage_row(network: Network, layer: Layer, stage: Stage, size: Size) -> tupl
         _size(layer.output),
         "" if stage.kind == "full" else _window(network, stage, size),
         "everything" if network.towers == 1 else reads,
-        ", ".join(stage.order).replace("response", network.response).replace("_", "-"),
+        ", ".join(stage.order).replace("activation", network.activation).replace("_", "-"),
         f"{layer.parameters:,}",
         percent(layer.parameters / network.parameters, 2),
         f"{layer.macs:,}",

@@ -10,7 +10,7 @@ from alexrepro.cli.choose import choose_recipe, training_store, validation_store
 from alexrepro.cli.options import RUNS, STORES, Batch, Device, Epochs, Json, Runs, Seed, Set, StorePath, Stores
 from alexrepro.cli.show import print_json, print_table
 from alexrepro.distributed.launchers import ended_at_once
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 if TYPE_CHECKING:
     from alexrepro.diagnostics.system_checks import Finding
@@ -59,7 +59,7 @@ def doctor(
     findings += of_stores([*folders, *named], every_byte=full)
     try:
         data = training_store(store, stores=stores)
-    except Refusal as refusal:
+    except UserError as refusal:
         findings.append(refused("store", refusal))
     else:
         chosen = choose_recipe(recipe, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs, batch=batch)

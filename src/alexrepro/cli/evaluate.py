@@ -11,8 +11,8 @@ from alexrepro.cli.choose import choose_run, is_folder, testing_store
 from alexrepro.cli.options import RUNS, STORES, Compile, Device, Json, Runs, StorePath, Stores
 from alexrepro.cli.show import percent, print_json, print_table
 from alexrepro.distributed.launchers import ended_at_once
-from alexrepro.errors import Exit, Refusal
-from alexrepro.paper.results import Views
+from alexrepro.errors import Exit, UserError
+from alexrepro.paper.results import Crops
 from alexrepro.progress import say
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ TestedRuns = Annotated[
     list[Path] | None, typer.Argument(help="Run folders; several are averaged. Default: the newest run under --runs.")
 ]
 TenCrop = Annotated[
-    bool, typer.Option("--ten-crop", help="Average the softmax over ten views; counts the centre view, too.")
+    bool, typer.Option("--ten-crop", help="Average the softmax over ten crops; counts the center crop, too.")
 ]
 Weights = Annotated[
     str | None, typer.Option("--weights", help="Weights of several runs, such as 1,1,0.5. Default: equal.")
@@ -70,7 +70,7 @@ def evaluate(
 ) -> None:
     """Count a run's top-1 and top-5 errors on a split.
 
-    Reads the newest checkpoint of a run and a labelled store: the test split of the run's data set if there is
+    Reads the newest checkpoint of a run and a labeled store: the test split of the run's data set if there is
     one, else the validation split. Saves the counts and the answers for every image in the run folder, where `report`
     finds them. Several runs are tested as one average, which is kept in RUNS/ensembles/.
 
@@ -92,37 +92,37 @@ def evaluate(
 
     chosen = [choose_run(path, runs=runs) for path in run] if run else [choose_run(None, runs=runs)]
     images = _store(store, chosen[0], stores=stores, is_submission=submission is not None)
-    views: Views = "ten" if ten_crop else "centre"
-    machine, shares = _machine(device, compile, views=views, images=len(images) * len(chosen)), _numbers(weights)
+    crops: Crops = "ten" if ten_crop else "center"
+    machine, shares = _machine(device, compile, crops=crops, images=len(images) * len(chosen)), _numbers(weights)
     if submission is not None:
-        _submit(chosen, images, submission, views=views, machine=machine, runs=runs, weights=shares, json=json)
+        _submit(chosen, images, submission, crops=crops, machine=machine, runs=runs, weights=shares, json=json)
         return
     found = evaluate_runs(
-        chosen, images, views=views, machine=machine, folder=runs, weights=shares, save_probabilities=save_probabilities
+        chosen, images, crops=crops, machine=machine, folder=runs, weights=shares, save_probabilities=save_probabilities
     )
     _print(found, with_breakdown=breakdown, json=json)
 
 
-def _machine(device: str, compiles: bool | None, *, views: Views, images: int) -> "Machine":
+def _machine(device: str, compiles: bool | None, *, crops: Crops, images: int) -> "Machine":
     """The machine for testing so many images, each counted once for every network."""
     from alexrepro.device import find_machine
     from alexrepro.evaluation.inference import is_worth_compiling
 
-    return find_machine(device, compiles=is_worth_compiling(images, views) if compiles is None else compiles)
+    return find_machine(device, compiles=is_worth_compiling(images, crops) if compiles is None else compiles)
 
 
 def _check(alone: Mapping[str, object], beside: Mapping[str, object]) -> None:
-    """Raise Refusal if an option that works alone was given with another."""
+    """Raise UserError if an option that works alone was given with another."""
     modes, others = ([name for name, given in options.items() if given] for options in (alone, beside))
     if modes and len(modes + others) > 1:
-        raise Refusal(
+        raise UserError(
             f"{' and '.join(modes + others)} do not go together.", fix="Type the command once for each.",
             exit_code=Exit.USAGE,
         )  # fmt: skip
 
 
 def _store(store: Path | None, run: "Run", *, stores: Path, is_submission: bool) -> "Store":
-    """The store at the path, or else the newest of that data set or of the run's, labelled or for a submission."""
+    """The store at the path, or else the newest of that data set or of the run's, labeled or for a submission."""
     from alexrepro.data.store.store import Store, newest_store
 
     if store is not None and is_folder(store):
@@ -138,7 +138,7 @@ def _numbers(weights: str | None) -> list[float]:
     try:
         return [float(weight) for weight in weights.split(",")] if weights else []
     except ValueError:
-        raise Refusal(
+        raise UserError(
             f"{weights} are not numbers.", fix="Give one for each run: --weights 1,1,0.5.", exit_code=Exit.USAGE
         ) from None
 
@@ -152,10 +152,10 @@ def _print(evaluations: "list[Evaluation]", *, with_breakdown: bool, json: bool)
     if json:
         shown = {name: table.head(SHOWN).to_dict("records") for name, table in tables.items()}
         also = {"breakdown": {**shown, "files": [str(file) for file in files]}} if with_breakdown else {}
-        print_json(_facts(asked) | {e.views: _facts(e) for e in others} | also)
+        print_json(_facts(asked) | {e.crops: _facts(e) for e in others} | also)
         return
     ties = f"hang on ties ({asked.ties})"
-    columns = ["views", "images", "top-1 error (95 %)", "top-5 error (95 %)", "loss", ties, "preprocessing"]
+    columns = ["crops", "images", "top-1 error (95 %)", "top-5 error (95 %)", "loss", ties, "preprocessing"]
     costs = ["hierarchical cost"] if asked.hierarchical_cost is not None else []
     print_table(
         f"{asked.run} on {asked.split}", columns + costs, [_row(e) for e in evaluations], right=columns[1:] + costs
@@ -174,7 +174,7 @@ def _print(evaluations: "list[Evaluation]", *, with_breakdown: bool, json: bool)
 def _row(e: "Evaluation") -> list[str]:
     from alexrepro.reports.statistics.intervals import wilson_interval
 
-    row = [e.views, f"{e.images:,}"]
+    row = [e.crops, f"{e.images:,}"]
     for correct, error in ((e.top1_correct, e.top1_error), (e.top5_correct, e.top5_error)):
         low, high = wilson_interval(e.images - correct, e.images)
         row.append(f"{percent(error, 2)} ({100 * low:.2f}–{100 * high:.2f})")
@@ -199,7 +199,7 @@ def _submit(
     images: "Store",
     file: Path,
     *,
-    views: Views,
+    crops: Crops,
     machine: "Machine",
     runs: Path,
     weights: list[float],
@@ -207,7 +207,7 @@ def _submit(
 ) -> None:
     from alexrepro.evaluation.submission import submit
 
-    lines = submit(runs_tested, images, file, views=views, machine=machine, folder=runs, weights=weights)
+    lines = submit(runs_tested, images, file, crops=crops, machine=machine, folder=runs, weights=weights)
     if json:
         print_json({"submission": str(file), "lines": lines})
     else:

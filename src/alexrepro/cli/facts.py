@@ -6,7 +6,7 @@ import typer
 
 from alexrepro.cli.options import Json
 from alexrepro.cli.show import percent, print_json, print_table
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.ledger import Row, ledger, shown
 
 
@@ -37,7 +37,7 @@ def facts(
 def _found(statements: list[Row], name: str) -> Row:
     known = {row["id"]: row for row in statements}
     if name.upper() not in known:
-        raise Refusal(f"There is no statement {name}.", fix="List them with: alexrepro facts.", exit_code=Exit.USAGE)
+        raise UserError(f"There is no statement {name}.", fix="List them with: alexrepro facts.", exit_code=Exit.USAGE)
     return known[name.upper()]
 
 
@@ -69,7 +69,7 @@ def _all(rows: dict[str, list[Row]]) -> None:
     )
     print_table(
         "Errors that the authors printed",
-        ("method", "section", "split", "views", "top-1", "top-5", "says"),
+        ("method", "section", "split", "crops", "top-1", "top-5", "says"),
         [[row["label"], *_where(row), *_errors(row, 1), row["says"]] for row in rows["reported"]],
         right=("top-1", "top-5"),
     )
@@ -84,9 +84,9 @@ def _all(rows: dict[str, list[Row]]) -> None:
     )
     print_table(
         "Results noted in the released code",
-        ("config", "says", "split", "views", "epochs", "top-1", "top-5", "loss"),
+        ("config", "says", "split", "crops", "epochs", "top-1", "top-5", "loss"),
         [
-            [row["config"], row["says"], row["split"], row["views"] or "not said", row["epochs"],
+            [row["config"], row["says"], row["split"], row["crops"] or "not said", row["epochs"],
              *_errors(row, 2), row["loss"]]
             for row in rows["logged"]
         ],
@@ -108,7 +108,7 @@ def _source(row: Row) -> str:
 
 
 def _where(row: Row) -> tuple[str, str, str]:
-    return row["section"], row["split"], row["views"] or "not said"
+    return row["section"], row["split"], row["crops"] or "not said"
 
 
 def _errors(row: Row, digits: int) -> tuple[str, str]:

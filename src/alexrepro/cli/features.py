@@ -19,24 +19,24 @@ def features(
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Guess and search neighbours for Figure 4.
+    """Guess and search neighbors for Figure 4.
 
     Reads a run's newest checkpoint, eight and five test images that are drawn by their number, and every image of the
-    training store. Writes RUN/neighbours.safetensors, which `report figure-4` draws.
+    training store. Writes RUN/neighbors.safetensors, which `report figure-4` draws.
 
     Example:  alexrepro features
     """
     from alexrepro.device import find_machine
-    from alexrepro.evaluation.nearest_neighbors import find_neighbours
-    from alexrepro.runs.neighbors import neighbours_file
+    from alexrepro.evaluation.nearest_neighbors import find_neighbors
+    from alexrepro.runs.neighbors import neighbors_file
 
     machine = find_machine(device)
     chosen = choose_run(run, runs=runs)
     environment = chosen.environment
     test = testing_store(environment["dataset"], chosen.recipe, classes=environment["classes"], stores=(stores,))
     train = training_store(Path(environment["dataset"]), stores=stores)
-    about = find_neighbours(chosen, train=train, test=test, machine=machine).about
-    file = str(neighbours_file(chosen))
+    about = find_neighbors(chosen, train=train, test=test, machine=machine).about
+    file = str(neighbors_file(chosen))
     if json:
         print_json({"run": str(chosen.folder), "stage": about.stage, "searched": about.searched, "file": file})
         return

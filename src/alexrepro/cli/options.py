@@ -65,7 +65,7 @@ ContinueFrom = Annotated[
     typer.Option(
         "--continue-from",
         help="Begin a new run with all state of this one's newest checkpoint, and by default with its recipe; for "
-        "another recipe, such as --set training.rate_factor=0.5 after divergence.",
+        "another recipe, such as --set training.learning_rate_factor=0.5 after divergence.",
     ),
 ]
 Set = Annotated[

@@ -14,7 +14,7 @@ from alexrepro.cli.choose import choose_run
 from alexrepro.cli.options import RUNS, STORES, Device, Json, Runs, Stores
 from alexrepro.cli.show import PLAIN_WIDTH, percent, plain, print_json
 from alexrepro.distributed.launchers import ended_at_once
-from alexrepro.paper.results import Views
+from alexrepro.paper.results import Crops
 
 if TYPE_CHECKING:
     from alexrepro.evaluation.predict import Prediction
@@ -34,7 +34,7 @@ def predict(
         typer.Option("--names", help="Names of the classes, one a line: after their WNIDs, or in their order."),
     ] = None,
     ten_crop: Annotated[
-        bool, typer.Option("--ten-crop", help="Average the softmax over ten views instead of the centre view.")
+        bool, typer.Option("--ten-crop", help="Average the softmax over ten crops instead of the center crop.")
     ] = False,
     stores: Stores = STORES,
     runs: Runs = RUNS,
@@ -57,11 +57,11 @@ def predict(
     found = open_weights(source, stores=stores)
     if names is not None:
         found = named_by(names, found)
-    views: Views = "ten" if ten_crop else "centre"
-    predictions = core(found, images, views=views, machine=find_machine(device))
+    crops: Crops = "ten" if ten_crop else "center"
+    predictions = core(found, images, crops=crops, machine=find_machine(device))
     if json:
         shown = [{"file": str(p.file), "top5": [asdict(guess) for guess in p.guesses]} for p in predictions]
-        print_json({"weights": str(source), "recipe": found.recipe.name, "views": views, "images": shown})
+        print_json({"weights": str(source), "recipe": found.recipe.name, "crops": crops, "images": shown})
         return
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     for prediction in predictions:

@@ -8,7 +8,7 @@ import typer
 
 from alexrepro.cli.options import STORES, Json
 from alexrepro.cli.show import print_json, print_table
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.stop_signals import ended_by_signal
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ SideOption = Annotated[
 ]
 SquareOption = Annotated[
     Literal["cropped", "warped", "padded"],
-    typer.Option("--square", help="Cut the centre (the paper), warp both sides (Caffe), or pad the whole image."),
+    typer.Option("--square", help="Cut the center (the paper), warp both sides (Caffe), or pad the whole image."),
 ]
 MaxBadOption = Annotated[
     int, typer.Option("--max-bad", min=0, help="How many unreadable files may be left out; they are listed.")
@@ -90,15 +90,15 @@ def prepare(
 
 
 def _refuse_usage(source: str, *, check: bool, md5: bool) -> None:
-    """Raise Refusal for an empty source, which Path would take for the current folder, and for --md5 alone."""
+    """Raise UserError for an empty source, which Path would take for the current folder, and for --md5 alone."""
     if not source.strip():
-        raise Refusal(
+        raise UserError(
             "The name of the source is empty; a variable in the command may not be set.",
             fix="Name the folder of the images, or . for the current one.",
             exit_code=Exit.USAGE,
         )
     if md5 and not check:
-        raise Refusal(
+        raise UserError(
             "--md5 compares archives, and nothing is prepared then.",
             fix=f"Type: alexrepro prepare {shlex.quote(source)} --check --md5, or leave --md5 out.",
             exit_code=Exit.USAGE,
@@ -120,7 +120,7 @@ def _check(source: Path, *, md5: bool, json: bool) -> None:
     from alexrepro.data.sources.official_archives import check, year_at
 
     if not source.is_dir():
-        raise Refusal(
+        raise UserError(
             f"{source} is not a folder.", fix="Name the folder of the archives.", exit_code=Exit.MISSING_INPUT
         )
     year = year_at(source)
@@ -144,7 +144,7 @@ def _facts(store: "Store") -> dict[str, Any]:
         "store": str(store.path),
         "images": manifest.images,
         "classes": len(manifest.classes),
-        "labelled": manifest.labelled,
+        "labeled": manifest.labeled,
         "defects": list(manifest.defects),
     }
     if manifest.split == "train":

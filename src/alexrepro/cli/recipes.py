@@ -7,7 +7,7 @@ import typer
 from alexrepro.cli.options import Json
 from alexrepro.cli.show import percent, print_json, print_table
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED
-from alexrepro.recipes.catalogue import CATALOGUE, TOLERANCE, Entry, find_recipe
+from alexrepro.recipes.catalog import CATALOG, TOLERANCE, Entry, find_recipe
 from alexrepro.recipes.ledger import shown
 from alexrepro.recipes.recipe import Recipe, differences
 
@@ -27,7 +27,7 @@ def list_recipes(json: Json = False) -> None:
 
     Example:  alexrepro recipes list
     """
-    rows = [_entry(entry) for entry in CATALOGUE.values()]
+    rows = [_entry(entry) for entry in CATALOG.values()]
     if json:
         print_json({"recipes": rows})
         return
@@ -95,7 +95,7 @@ def diff(
 
 def _entry(entry: Entry) -> dict[str, Any]:
     expected = [
-        {name: getattr(result, name) for name in ("split", "views", "top1_error", "top5_error")}
+        {name: getattr(result, name) for name in ("split", "crops", "top1_error", "top5_error")}
         | {"top1_tolerance": TOLERANCE[0], "top5_tolerance": TOLERANCE[1]}
         for result in entry.expected
     ]
@@ -109,8 +109,8 @@ def _named(recipe: Recipe) -> dict[str, Any]:
 def _result(expected: dict[str, Any]) -> str:
     errors = " / ".join(filter(None, (percent(expected["top1_error"]), percent(expected["top5_error"]))))
     within = " / ".join(f"{100 * expected[f'top{n}_tolerance']:.1f}" for n in (1, 5))
-    views = f"{expected['views']} view{'s' if expected['views'] == 'ten' else ''}"
-    return f"{errors} ± {within} on {expected['split']}, {views}"
+    crops = f"{expected['crops']} crop{'s' if expected['crops'] == 'ten' else ''}"
+    return f"{errors} ± {within} on {expected['split']}, {crops}"
 
 
 def _differences(one: Recipe, other: Recipe) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import typer
 from alexrepro.cli.options import REPORTS, RUNS, Json, Runs
 from alexrepro.cli.show import print_json, print_table
 from alexrepro.distributed.launchers import ended_at_once
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def report(
 
     Reads what is below RUNS and never trains: what is missing is listed on stderr with the commands that make it.
     Writes OUT/<name>.csv, .parquet, .md, .tex and .json, and for a figure .svg and .png. A printed number stands only
-    beside a measurement on the same split with the same views.
+    beside a measurement on the same split with the same crops.
 
     Example:  alexrepro report table-1
     """
@@ -45,7 +45,7 @@ def report(
 
     asked = list(experiments().values()) if name == ALL else [find(name)]
     if page and name != ALL:
-        raise Refusal(
+        raise UserError(
             f"--page writes a page of all reports, and {name} is one of them.",
             fix=f"Type: alexrepro report --page, or: alexrepro report {name}.",
             exit_code=Exit.USAGE,

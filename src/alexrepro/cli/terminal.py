@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 PLAIN = {  # what stands for characters that a stream lacks; of others, their number
     **dict(zip("×–—·²³εαβλ∂", "x--.23eabld", strict=True)),
@@ -87,7 +87,7 @@ def drop(stream: int) -> None:
 def read_arguments(arguments: Iterable[str]) -> list[str]:
     """The arguments with `~` and `~user` replaced where shells leave them: in quotes and in `--out=~/stores`.
 
-    Raises Refusal if the home folder is not known, or for an argument that is not text: files record these.
+    Raises UserError if the home folder is not known, or for an argument that is not text: files record these.
     """
     read = list(arguments)
     for argument in read:
@@ -98,9 +98,9 @@ def read_arguments(arguments: Iterable[str]) -> list[str]:
     return [_with_home(argument) for argument in read]
 
 
-def not_text(name: str) -> Refusal:
+def not_text(name: str) -> UserError:
     """The refusal of a name with bytes that are no characters."""
-    return Refusal(
+    return UserError(
         f"{name} has bytes that are not text in {sys.getfilesystemencoding()}, the encoding of file names here.",
         fix="Rename the file or folder, or set LC_ALL=C.UTF-8 if its name is UTF-8.",
         exit_code=Exit.USAGE,
@@ -119,7 +119,7 @@ def _with_home(argument: str) -> str:
     path = os.path.expanduser(found[2])  # noqa: PTH111 - Path.expanduser raises where this leaves the path as it is
     if path.startswith("~"):
         whose = f"of {found[3][1:]} is" if found[3] != "~" else "is"
-        raise Refusal(
+        raise UserError(
             f"{found[2]} cannot be found: the home folder {whose} not known.",
             fix="Type the path in full, or ./~NAME for a name that begins with ~.",
             exit_code=Exit.MISSING_INPUT,

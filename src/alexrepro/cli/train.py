@@ -109,6 +109,6 @@ def _print(run: "Run", json: bool) -> None:
     print(f"{run.folder}: {result['epochs']} epochs, {result['steps']:,} updates, loss {loss}")
     if final["split"]:
         print(
-            f"{final['split']}, centre view: top-1 error {percent(final['top1_error'])}, "
+            f"{final['split']}, center crop: top-1 error {percent(final['top1_error'])}, "
             f"top-5 error {percent(final['top5_error'])}"
         )

@@ -46,7 +46,7 @@ def watch(
 
 
 def _follow(look: Callable[[], "Snapshot"]) -> None:
-    """A live view on a terminal, or a line now and then anywhere else, until the run is complete."""
+    """A live crop on a terminal, or a line now and then anywhere else, until the run is complete."""
     now = look()
     if sys.stdout.isatty():
         with Live(_text(now), console=Console(), auto_refresh=False) as live:

@@ -17,7 +17,7 @@ from alexrepro.device import Machine
 from alexrepro.diagnostics.workloads import Round, evaluate_work, feed_work, prepare_work, step_work, towers_work
 from alexrepro.distributed.process_group import Cluster, grid
 from alexrepro.distributed.rank import Place
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.compatible import check_images
 from alexrepro.paper.network import Network
 from alexrepro.progress import progress
@@ -74,7 +74,7 @@ def bench(
 ) -> list[Rate]:
     """Measure the named parts with a recipe on a store; each round makes so many updates or as many batches.
 
-    Raises Refusal for a part that there is not, or if the feed is to be measured on images of another size.
+    Raises UserError for a part that there is not, or if the feed is to be measured on images of another size.
     """
     prepared = {
         "feed": lambda: feed_work(recipe, store, machine, updates),
@@ -84,7 +84,7 @@ def bench(
     }
     unknown = sorted(set(parts) - set(prepared))
     if unknown:
-        raise Refusal(
+        raise UserError(
             f"There is no part {unknown[0]} to measure.", fix=f"Name {', '.join(prepared)}.", exit_code=Exit.USAGE
         )
     if "feed" in parts:
@@ -112,22 +112,22 @@ def bench_towers(
 def sharing_processes(place: Place, network: Network, *, device: str) -> int:
     """How many processes the towers of one network are measured in.
 
-    Raises Refusal if they cannot be shared, if another number was started, or if there is not a GPU for each.
+    Raises UserError if they cannot be shared, if another number was started, or if there is not a GPU for each.
     """
     try:
         _, sharing = grid(max(2, network.towers), network, "tower")
-    except Refusal as refusal:
-        raise Refusal(
+    except UserError as refusal:
+        raise UserError(
             refusal.what, fix="Measure it in one process: leave out --parallel tower.", exit_code=Exit.USAGE
         ) from None
     if place.size not in (1, sharing):
-        raise Refusal(
+        raise UserError(
             f"{sharing} processes share the towers of one network, and {place.size} were started.",
             fix=f"Start {sharing}, or a single one, which starts {sharing} on this host.",
             exit_code=Exit.USAGE,
         )
     if place.size == 1 and device != "cpu" and 0 < torch.cuda.device_count() < sharing:
-        raise Refusal(
+        raise UserError(
             f"{sharing} processes need a GPU each, and torch can use {torch.cuda.device_count()} here.",
             fix="Measure on the processor with --device cpu.",
             exit_code=Exit.NO_DEVICE,

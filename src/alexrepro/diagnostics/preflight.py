@@ -28,8 +28,8 @@ from alexrepro.diagnostics.system_checks import (
     versions,
     writable,
 )
-from alexrepro.errors import Exit, Refusal
-from alexrepro.evaluation.compatible import centre_views, check_images
+from alexrepro.errors import Exit, UserError
+from alexrepro.evaluation.compatible import center_crops, check_images
 from alexrepro.evaluation.evaluate import pixels_of
 from alexrepro.evaluation.inference import BATCH
 from alexrepro.model.alexnet import build
@@ -71,7 +71,7 @@ def of_machine(device: str) -> tuple[list[Finding], Machine | None]:
     found = [*versions(), *gpus(device)]
     try:
         machine = find_machine(device, compiles=True)
-    except Refusal as refusal:
+    except UserError as refusal:
         return [*found, refused("device", refusal)], None
     on_gpu = machine.device.type == "cuda"
     joined = torch.cuda.device_count() if on_gpu else 0
@@ -98,7 +98,7 @@ def _at_a_glance(folder: Path) -> list[str]:
         len(store.labels)  # opens every shard, and compares the checksum of all labels
         if store.manifest.split == "train":
             pixels_of(store)
-    except Refusal as refusal:
+    except UserError as refusal:
         return [refusal.what]
     except OSError as error:
         return [f"{error.filename} cannot be read ({error.strerror})"]
@@ -125,7 +125,7 @@ def of_case(case: Case) -> Iterator[Finding]:
         say(f"Looking at: {what}.")
         try:
             yield check(case)
-        except Refusal as refusal:
+        except UserError as refusal:
             yield refused(what, refusal)
             if what == "recipe":
                 return
@@ -187,10 +187,10 @@ def _workers(case: Case) -> int:
 def _first_signal(case: Case) -> Finding:
     """Whether the images reach the last hidden stage of the untrained network, as the guard of a training asks."""
     recipe, device = case.recipe, case.machine.device
-    views, labels = centre_views(case.store, recipe=recipe, pixels=pixels_of(case.store).to(device), most=SHOWN_IMAGES)
+    crops, labels = center_crops(case.store, recipe=recipe, pixels=pixels_of(case.store).to(device), most=SHOWN_IMAGES)
     model = build(recipe.network, seed=case.seed).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    rate = rates_at(recipe.training, recipe.network.stages, epoch=1, errors=()).general
-    found = diagnose(model, views, labels, rate=rate)
+    learning_rate = rates_at(recipe.training, recipe.network.stages, epoch=1, errors=()).general
+    found = diagnose(model, crops, labels, learning_rate=learning_rate)
     advice = found.fix(recipe.network)
     if found.is_hidden:
         return Finding("first signal", found.facts, "wrong", advice, Exit.BAD_CONFIG, asdict(found))

@@ -20,7 +20,7 @@ from alexrepro.data.loading.loader import default_workers
 from alexrepro.data.store.decode import pillow_at_work
 from alexrepro.device import Machine
 from alexrepro.distributed.rank import Place
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 Verdict = Literal["fine", "look", "wrong"]
 
@@ -44,7 +44,7 @@ class Finding:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def refused(what: str, refusal: Refusal) -> Finding:
+def refused(what: str, refusal: UserError) -> Finding:
     """The row of what a training would be refused for."""
     return Finding(what, refusal.what, "wrong", refusal.fix, refusal.exit_code)
 
@@ -206,7 +206,7 @@ def open_files(need: int) -> Finding:
 
 
 def writable(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there; raises Refusal if nothing may be made in it."""
+    """The folder, or the nearest one above it that is there; raises UserError if nothing may be made in it."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir():
         what, code = f"{there} is a file, not a folder.", Exit.CANNOT_CREATE
@@ -214,7 +214,7 @@ def writable(folder: Path) -> Path:
         what, code = f"{there} may not be written.", Exit.NO_PERMISSION
     else:
         return there
-    raise Refusal(what, fix="Choose another folder with --runs.", exit_code=code)
+    raise UserError(what, fix="Choose another folder with --runs.", exit_code=code)
 
 
 def size(count: float) -> str:

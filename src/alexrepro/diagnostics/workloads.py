@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from alexrepro.data.loading.crops import Pixels, testing_views
+from alexrepro.data.loading.crops import Pixels, evaluation_crops
 from alexrepro.data.loading.loader import Feed, default_workers
 from alexrepro.data.loading.sampling import training_plan
 from alexrepro.data.store.decode import decode, encode
@@ -27,7 +27,7 @@ from alexrepro.training.schedule import rates_at
 PHOTO_PX = (375, 500)  # the most frequent size of ImageNet's photographs
 PHOTOS = 64
 FED, PRODUCTS = 16, 8  # batches for each update, matrix products in a round
-TEN_VIEWS, FORWARD_AND_BACK = 10, 3  # a step computes every product once forward and twice back
+TEN_CROPS, FORWARD_AND_BACK = 10, 3  # a step computes every product once forward and twice back
 Round = Callable[[], tuple[float, float]]  # work done and the seconds it took
 Work = tuple[Round, str, Round]  # the work, what limits it, and the limit
 
@@ -37,7 +37,7 @@ def feed_work(recipe: Recipe, store: Store, machine: Machine, batches: int) -> W
     batch = recipe.training.batch
     plan = training_plan(
         len(store), seed=0, epoch=1, augmentation=recipe.augmentation, side_px=recipe.network.input_px,
-        reshuffles=recipe.training.reshuffles,
+        shuffle_every_epoch=recipe.training.shuffle_every_epoch,
     )  # fmt: skip
 
     def work() -> tuple[float, float]:
@@ -73,7 +73,7 @@ def _in_threads(items: Sequence[int], side_px: int, work: Callable[[int, np.ndar
 
 
 def step_work(recipe: Recipe, machine: Machine, updates: int) -> Work:
-    """Whole updates on one batch that is on the device: views, forward, backward, and the rule of §5."""
+    """Whole updates on one batch that is on the device: crops, forward, backward, and the rule of §5."""
     work = _updates(build(recipe.network, seed=0), recipe, machine, updates, Cluster())
     return work, "the processor's matrix products", _products(recipe, machine, FORWARD_AND_BACK)
 
@@ -85,7 +85,7 @@ def towers_work(recipe: Recipe, machine: Machine, updates: int, cluster: Cluster
     work = _updates(model, recipe, machine, updates, cluster)
     limit = _updates(cut, recipe, machine, updates, Cluster())
     with torch.no_grad(), machine.arithmetic(recipe.training):
-        cut(_views(recipe, machine, 1), cut.draw_masks(1, key_of_step=0))
+        cut(_crops(recipe, machine, 1), cut.draw_masks(1, key_of_step=0))
     traffic, wire.traffic = wire.traffic, Traffic()
     return (_together(work, cluster), "the same without communication", _together(limit, cluster)), traffic
 
@@ -110,7 +110,7 @@ def _updates(model: AlexNet, recipe: Recipe, machine: Machine, updates: int, clu
     forward, gradients = machine.ready(model), Gradients(model, cluster)
     momentum = Momentum(model, training, compiles=machine.compiles)
     rates = rates_at(training, network.stages, epoch=1, errors=())
-    views = _views(recipe, machine, training.batch)
+    crops = _crops(recipe, machine, training.batch)
     labels = torch.arange(training.batch, device=machine.device) % network.classes
 
     def work() -> tuple[float, float]:
@@ -118,7 +118,7 @@ def _updates(model: AlexNet, recipe: Recipe, machine: Machine, updates: int, clu
         for step in range(updates):
             masks = model.draw_masks(training.batch, key_of_step=step)
             with machine.arithmetic(training):
-                logits = forward(views, masks)
+                logits = forward(crops, masks)
             F.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
             gradients.wait()
             momentum.step(rates)
@@ -129,7 +129,7 @@ def _updates(model: AlexNet, recipe: Recipe, machine: Machine, updates: int, clu
 
 
 def evaluate_work(recipe: Recipe, machine: Machine, batches: int) -> Work:
-    """Ten views of every image of a batch, averaged."""
+    """Ten crops of every image of a batch, averaged."""
     model = build(recipe.network, seed=0).to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     stored_px = recipe.augmentation.stored_px
     forward = machine.ready(model)
@@ -141,21 +141,21 @@ def evaluate_work(recipe: Recipe, machine: Machine, batches: int) -> Work:
     def work() -> tuple[float, float]:
         started = perf_counter()
         for _ in range(batches):
-            for view in testing_views(
-                crops, views="ten", side_px=recipe.network.input_px, pixels=pixels, augmentation=recipe.augmentation
+            for crop in evaluation_crops(
+                crops, crops="ten", side_px=recipe.network.input_px, pixels=pixels, augmentation=recipe.augmentation
             ):
                 with machine.arithmetic(recipe.training):
-                    forward(view).float().softmax(1)
+                    forward(crop).float().softmax(1)
         machine.wait()
         return batches * len(crops), perf_counter() - started
 
-    return work, "the processor's matrix products", _products(recipe, machine, TEN_VIEWS)
+    return work, "the processor's matrix products", _products(recipe, machine, TEN_CROPS)
 
 
-def _views(recipe: Recipe, machine: Machine, batch: int) -> torch.Tensor:
+def _crops(recipe: Recipe, machine: Machine, batch: int) -> torch.Tensor:
     side_px = recipe.network.input_px
-    views = torch.randn(batch, 3, side_px, side_px, device=machine.device).mul_(60)
-    return views.contiguous(memory_format=torch.channels_last)
+    crops = torch.randn(batch, 3, side_px, side_px, device=machine.device).mul_(60)
+    return crops.contiguous(memory_format=torch.channels_last)
 
 
 def _products(recipe: Recipe, machine: Machine, passes: int) -> Round:

@@ -18,7 +18,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from alexrepro.distributed.heartbeat import SAVING_SECONDS
 from alexrepro.distributed.process_group import Parallel, grid
 from alexrepro.distributed.rank import OURS, Place
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.paper.network import Network
 from alexrepro.stop_signals import asked, code_of
 
@@ -28,7 +28,7 @@ def launch_if_asked(
 ) -> None:
     """End as the launcher of several processes, with their exit code, if the options ask for them.
 
-    Raises Refusal if they contradict each other, or if so many processes cannot share the network.
+    Raises UserError if they contradict each other, or if so many processes cannot share the network.
     """
     wanted = processes_asked(gpus=gpus, processes=processes, device=device) if place.size == 1 else 1
     if wanted > 1:
@@ -37,10 +37,10 @@ def launch_if_asked(
 
 
 def processes_asked(*, gpus: int | None, processes: int | None, device: str) -> int:
-    """How many processes the options ask for. Raises Refusal if they contradict each other or GPUs are missing."""
+    """How many processes the options ask for. Raises UserError if they contradict each other or GPUs are missing."""
     if processes is not None:
         if gpus is not None or device != "cpu":
-            raise Refusal(
+            raise UserError(
                 "--processes is for the processor; on GPUs there is one process for each.",
                 fix="Use --device cpu --processes N, or --gpus N.",
                 exit_code=Exit.USAGE,
@@ -49,14 +49,14 @@ def processes_asked(*, gpus: int | None, processes: int | None, device: str) -> 
     if gpus is None:
         return 1
     if device not in ("auto", "cuda"):
-        raise Refusal(
+        raise UserError(
             f"--gpus {gpus} and --device {device} contradict each other.",
             fix=f"Leave one of them out, or use --device cpu --processes {gpus}.",
             exit_code=Exit.USAGE,
         )
     found = torch.cuda.device_count()
     if found < gpus:
-        raise Refusal(
+        raise UserError(
             f"--gpus {gpus} asks for more than torch can use here: {found or 'no'} GPU{'s' if found > 1 else ''}.",
             fix=f"Train on the processor with: --device cpu --processes {gpus}.",
             exit_code=Exit.NO_DEVICE,
@@ -67,7 +67,7 @@ def processes_asked(*, gpus: int | None, processes: int | None, device: str) -> 
 def launch(processes: int) -> int:
     """Run this program's command line in so many processes on this host; returns the exit code.
 
-    Raises Refusal naming the rank that failed first, if it could not say so itself.
+    Raises UserError naming the rank that failed first, if it could not say so itself.
     """
     logging.disable(logging.CRITICAL)  # torch reports at length what is said below in a line
     os.environ.setdefault("OMP_NUM_THREADS", str(Place(local_size=processes).processors))
@@ -88,7 +88,7 @@ def launch(processes: int) -> int:
 
 
 def _code_of(rank: int, failure: ProcessFailure) -> int:
-    """The exit code of a rank that has said why it ended; raises Refusal for one that has not."""
+    """The exit code of a rank that has said why it ended; raises UserError for one that has not."""
     if failure.exitcode in set(Exit):
         return failure.exitcode
     code, how, fix = Exit.WORKER_FAILED, "failed, as said above", "Repair what failed"
@@ -97,7 +97,7 @@ def _code_of(rank: int, failure: ProcessFailure) -> int:
         how, fix = f"was ended by {by.name}", "Unless it is said above, see whether memory ran out or someone ended it"
         if by in asked():  # before its first update, or a second time
             code, fix = code_of(by), "What was saved before is kept"
-    raise Refusal(
+    raise UserError(
         f"Rank {rank} (process {failure.pid}) {how}; the other ranks were ended.",
         fix=f"{fix}; run the same command again, and it continues from the last checkpoint.",
         exit_code=code,

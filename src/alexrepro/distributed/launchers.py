@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from zlib import crc32
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.stop_signals import ended_by_signal, hear_of_parents_end
 
 Environment = Mapping[str, str]
@@ -110,7 +110,7 @@ def ended_at_once() -> Iterator[None]:
 def find_launched(environment: Environment) -> Launched | None:
     """The rank of this process, or None where no launcher started several.
 
-    environment: without empty values. Raises Refusal naming a variable that is missing, wrong or not understood.
+    environment: without empty values. Raises UserError naming a variable that is missing, wrong or not understood.
     """
     found = [(launcher, *_numbers(launcher, environment)) for launcher in LAUNCHERS if _is_named(launcher, environment)]
     if any(size > 1 for _, _, size in found):
@@ -126,7 +126,7 @@ def find_launched(environment: Environment) -> Launched | None:
 
 
 def number(environment: Environment, name: str, *, least: int = 0, most: int = MOST) -> int:
-    """The whole number in a variable; raises Refusal naming the variable and its value."""
+    """The whole number in a variable; raises UserError naming the variable and its value."""
     value = environment[name]
     if not re.fullmatch(r"[0-9]{1,10}", value) or not least <= int(value) <= most:
         raise refused(name, value, f"which is not a whole number from {least} to {most}")
@@ -161,9 +161,9 @@ def job_of(launched: Launched, environment: Environment) -> str:
     return ".".join(environment[name] for by in launched.by for name in by.job if name in environment)
 
 
-def refused(name: str, value: str, why: str) -> Refusal:
+def refused(name: str, value: str, why: str) -> UserError:
     """The refusal of a variable with a wrong value."""
-    return Refusal(
+    return UserError(
         f"{name} is {value[:MOST_SHOWN]}, {why}.",
         fix=f"Correct {name}, or start every rank with torchrun or srun, which set what the ranks need.",
         exit_code=Exit.USAGE,
@@ -186,14 +186,14 @@ def _numbers(launcher: Launcher, environment: Environment) -> tuple[int, int]:
 
 
 def _refuse_other_half(environment: Environment, *, rank: int, size: int) -> None:
-    """Raise Refusal if RANK or WORLD_SIZE is set alone and is not what the launcher says."""
+    """Raise UserError if RANK or WORLD_SIZE is set alone and is not what the launcher says."""
     for name, known in ((TORCH.rank, rank), (TORCH.size, size)):
         if name in environment and number(environment, name) != known:
             raise refused(name, environment[name], f"but the launcher started this process as rank {rank} of {size}")
 
 
 def _refuse_half(environment: Environment) -> None:
-    """Raise Refusal if a launcher says the rank and not the number of ranks, or the number only."""
+    """Raise UserError if a launcher says the rank and not the number of ranks, or the number only."""
     for launcher in LAUNCHERS:
         rank, size = environment.get(launcher.rank), environment.get(launcher.size)
         is_idle = launcher is SLURM and rank == "0"  # in a batch script and in an interactive shell
@@ -203,8 +203,8 @@ def _refuse_half(environment: Environment) -> None:
             raise _half(launcher.size, size, lacks=launcher.rank)
 
 
-def _half(name: str, value: str, *, lacks: str) -> Refusal:
-    return Refusal(
+def _half(name: str, value: str, *, lacks: str) -> UserError:
+    return UserError(
         f"{name} is {value[:MOST_SHOWN]}, but {lacks} is not set, so this may be one of several processes.",
         fix=f"Set {lacks} for every process, or start them with torchrun or srun; unset {name} to train in one.",
         exit_code=Exit.USAGE,
@@ -212,12 +212,12 @@ def _half(name: str, value: str, *, lacks: str) -> Refusal:
 
 
 def _refuse_unknown(environment: Environment, *, is_alone: bool) -> None:
-    """Raise Refusal for a variable of a launcher that does not say how many processes it started."""
+    """Raise UserError for a variable of a launcher that does not say how many processes it started."""
     for name in (*WITHOUT_SIZE, *HOSTS):
         value = environment.get(name)
         is_one = (is_alone and value == "0") or (name in HOSTS and value is not None and _is_one_host(value))
         if value is not None and not is_one and not (is_alone and name == "LOCAL_WORLD_SIZE" and value == "1"):
-            raise Refusal(
+            raise UserError(
                 f"{name} is {value[:MOST_SHOWN]}, but RANK and WORLD_SIZE are not set, so this may be one of several "
                 "processes.",
                 fix=f"Start the processes with torchrun or srun, or set RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT "

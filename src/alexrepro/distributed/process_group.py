@@ -20,7 +20,7 @@ from alexrepro.device import Machine
 from alexrepro.distributed.heartbeat import Watch
 from alexrepro.distributed.rank import Place
 from alexrepro.distributed.rendezvous import first_line, not_met, open_store
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.model.alexnet import check_shares
 from alexrepro.model.tower_parallel import Alone, Paired, Wire
 from alexrepro.paper.network import Network
@@ -95,7 +95,7 @@ class Cluster:
             dist.all_reduce(torch.zeros(1))
 
     def agree(self, facts: Mapping[str, str]) -> None:
-        """Raise Refusal, on every rank, if what must be the same everywhere is not."""
+        """Raise UserError, on every rank, if what must be the same everywhere is not."""
         if self.place.size == 1:
             return
         everywhere: list[Any] = [None] * self.place.size
@@ -104,13 +104,13 @@ class Cluster:
             for name, ours in everywhere[0].items():
                 if theirs[name] != ours:
                     raise self.all_end(
-                        Refusal(
+                        UserError(
                             f"The ranks differ: {name} is {ours} on rank 0 and {theirs[name]} on rank {rank}.",
                             fix="Start every rank with the same program, the same stores and the same options.",
                         )
                     )
 
-    def all_end(self, why: Refusal) -> BaseException:
+    def all_end(self, why: UserError) -> BaseException:
         """What to raise where all ranks end for the same reason: the first says it, the others end after it."""
         self.unwatch()  # that the first is gone is not to be said by the others
         if self.is_first:
@@ -134,7 +134,7 @@ class Cluster:
                 time.sleep(0.1)
             if asked():
                 raise SystemExit(int(Exit.WORKER_FAILED)) from None
-            raise Refusal(
+            raise UserError(
                 f"Rank {self.place.rank} has lost another rank, or has waited for it for {ANSWER}.",
                 fix="See which rank ended and why, then run the same command again: it continues.",
                 exit_code=Exit.WORKER_FAILED,
@@ -149,7 +149,7 @@ def _is_of_connection(error: RuntimeError) -> bool:
 def connect(place: Place, machine: Machine, *, network: Network, parallel: Parallel | None) -> Iterator[Cluster]:
     """This process among all that were started with it, from the first word to the last.
 
-    Raises Refusal if the network cannot be shared so, or if two ranks would compute on one GPU.
+    Raises UserError if the network cannot be shared so, or if two ranks would compute on one GPU.
     """
     replicas, sharing = grid(place.size, network, parallel)
     if place.size == 1:
@@ -193,7 +193,7 @@ def _join(place: Place, *, on_gpu: bool) -> None:
 def grid(processes: int, network: Network, parallel: Parallel | None) -> tuple[int, int]:
     """Replicas, and processes that share the towers of each; two processes share a network of two towers by default.
 
-    Raises Refusal if the network cannot be shared so.
+    Raises UserError if the network cannot be shared so.
     """
     if parallel is None:
         parallel = "tower" if processes == network.towers == 2 else "data"
@@ -202,7 +202,7 @@ def grid(processes: int, network: Network, parallel: Parallel | None) -> tuple[i
     sharing = max(2, network.towers)
     check_shares(network, sharing)
     if processes % sharing:
-        raise Refusal(
+        raise UserError(
             f"{processes} processes cannot share networks of {sharing} towers.",
             fix=f"Start a multiple of {sharing}, or give every process a whole network with --parallel data.",
             exit_code=Exit.USAGE,
@@ -216,7 +216,7 @@ def _refuse_shared_gpus(cluster: Cluster, machine: Machine) -> None:
     for rank, gpu in enumerate(everywhere):
         if gpu in everywhere[:rank]:
             raise cluster.all_end(
-                Refusal(
+                UserError(
                     f"Ranks {everywhere.index(gpu)} and {rank} have the same GPU.",
                     fix="Start one process per GPU, or lend every process a GPU of its own.",
                     exit_code=Exit.NO_DEVICE,

@@ -12,7 +12,7 @@ import torch
 
 from alexrepro.distributed import launchers
 from alexrepro.distributed.launchers import FIRST_PORT, PORTS
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.processors import usable_processors
 
 __all__ = ["FIRST_PORT", "OURS", "PORTS", "Place", "check_alone", "find_place", "first_host"]
@@ -64,7 +64,7 @@ class Place:
         try:
             with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
                 yield
-        except Refusal:
+        except UserError:
             time.sleep(FIRST_SPEAKS_SECONDS if self.rank else 0)
             raise
 
@@ -72,7 +72,7 @@ class Place:
 def find_place(environment: Mapping[str, str] = os.environ) -> Place:
     """The place that a launcher gave this process; alone where none started several.
 
-    Raises Refusal naming a variable that is missing, wrong or not understood.
+    Raises UserError naming a variable that is missing, wrong or not understood.
     """
     given = {name: " ".join(value.split()) for name, value in environment.items() if value.strip()}
     launched = launchers.find_launched(given)
@@ -94,10 +94,10 @@ def find_place(environment: Mapping[str, str] = os.environ) -> Place:
 
 
 def check_alone(command: str) -> None:
-    """Raise Refusal if this process was started as one of several for a command that works in one."""
+    """Raise UserError if this process was started as one of several for a command that works in one."""
     place = find_place()
     if place.size > 1:
-        raise Refusal(
+        raise UserError(
             f"This is rank {place.rank} of {place.size}, and {command} trains in one process.",
             fix=f"Start {command} once, or train each recipe in several processes with: alexrepro train.",
             exit_code=Exit.USAGE,
@@ -112,7 +112,7 @@ def _meeting_host(launched: launchers.Launched, given: Mapping[str, str], *, is_
         return first_host(given["SLURM_STEP_NODELIST"])
     if is_one_host:
         return LOOPBACK[0]
-    raise Refusal(
+    raise UserError(
         f"{launched.by[0].rank} is {launched.rank} of {launched.size}, but MASTER_ADDR is not set, so the ranks cannot "
         "find each other.",
         fix="Set MASTER_ADDR to the host of rank 0 and MASTER_PORT to a free port there, the same for every rank.",
@@ -121,7 +121,7 @@ def _meeting_host(launched: launchers.Launched, given: Mapping[str, str], *, is_
 
 
 def first_host(nodes: str) -> str:
-    """The first of SLURM's hosts: gpu03 of `gpu[03-05,09],login1`. Raises Refusal for anything else."""
+    """The first of SLURM's hosts: gpu03 of `gpu[03-05,09],login1`. Raises UserError for anything else."""
     found = re.sub(r"\[(\w+)[^\]]*\]", r"\1", nodes).partition(",")[0]
     if not re.fullmatch(r"[\w.-]+", found):
         raise launchers.refused("SLURM_STEP_NODELIST", nodes, "which is not a list of hosts")

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import torch.distributed as dist
 
 from alexrepro.distributed.rank import Place
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
 
 Store: TypeAlias = Any  # torch's, which has no type to be checked
@@ -22,7 +22,7 @@ OTHER_PORT = "Set MASTER_PORT to a port that is free on the host of rank 0, the 
 
 
 def open_store(place: Place) -> Store:
-    """The store of all ranks. Raises Refusal if its port is taken, or if nothing answers there."""
+    """The store of all ranks. Raises UserError if its port is taken, or if nothing answers there."""
     if place.hosts_store:
         store = _hosted(place)
         minutes = JOIN.total_seconds() / 60
@@ -36,9 +36,9 @@ def open_store(place: Place) -> Store:
     return store
 
 
-def not_met(place: Place, why: str, *, fix: str = "") -> Refusal:
+def not_met(place: Place, why: str, *, fix: str = "") -> UserError:
     """The refusal of a rank that did not meet the others."""
-    return Refusal(
+    return UserError(
         f"Rank {place.rank} did not meet all {place.size} at {place.host}:{place.port} ({why}).",
         fix=fix or "See whether every rank was started, and whether they can reach that host and port.",
         exit_code=Exit.WORKER_FAILED,
@@ -57,7 +57,7 @@ def _hosted(place: Place) -> Store:
         if "failed to listen" not in str(error):
             raise not_met(place, first_line(error)) from None
         taken = "EADDRINUSE" in str(error)
-        raise Refusal(
+        raise UserError(
             f"Port {place.port}, at which the ranks are to meet, "
             f"{'is taken on this host' if taken else f'cannot be opened ({first_line(error)})'}.",
             fix=OTHER_PORT,
@@ -103,7 +103,7 @@ def _job(place: Place) -> str:
 
 
 def _refuse_other_job(store: Store, place: Place) -> None:
-    """Raise Refusal if rank 0 of another job has the port."""
+    """Raise UserError if rank 0 of another job has the port."""
     store.set_timeout(ANSWER)
     try:
         job = store.get("job").decode()
@@ -113,7 +113,7 @@ def _refuse_other_job(store: Store, place: Place) -> None:
         raise _other_program(place)
 
 
-def _other_program(place: Place) -> Refusal:
+def _other_program(place: Place) -> UserError:
     return not_met(
         place,
         f"another program has that port, or rank 0 did not answer within {ANSWER.total_seconds():g} seconds",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.files import read_text, reading
 from alexrepro.model.weights import Weights
 
@@ -17,7 +17,7 @@ WNID = re.compile(r"n\d{8}\b")
 
 
 def named_by(file: Path, weights: Weights) -> Weights:
-    """The weights with the names in a file. Raises Refusal if it does not name every output, or one of them twice."""
+    """The weights with the names in a file. Raises UserError if it does not name every output, or one of them twice."""
     with reading(file):
         text = read_text(file)
     lines = _of_json(text, file)
@@ -40,7 +40,7 @@ def _key(line: str) -> str:
 
 
 def _unique(file: Path, lines: Sequence[str]) -> list[tuple[str, str]]:
-    """What each line begins with, and the line. Raises Refusal if two lines begin alike and go on differently."""
+    """What each line begins with, and the line. Raises UserError if two lines begin alike and go on differently."""
     found: dict[str, str] = {}
     for line in filter(None, map(str.strip, lines)):
         if found.setdefault(_key(line), line) != line:
@@ -79,8 +79,8 @@ def _line(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _bad(file: Path, why: str) -> Refusal:
-    return Refusal(
+def _bad(file: Path, why: str) -> UserError:
+    return UserError(
         f"{file} cannot name the classes: {why}.",
         fix="Write one line a class: its WNID and its name, or names alone in the order of the outputs.",
         exit_code=Exit.BAD_DATA,

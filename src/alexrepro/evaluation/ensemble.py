@@ -1,4 +1,4 @@
-"""Ensembles: the probabilities of several runs averaged (§6), each first over its views, as in 2012 (avg-test.py)."""
+"""Ensembles: the probabilities of several runs averaged (§6), each first over its crops, as in 2012 (avg-test.py)."""
 
 import hashlib
 import json
@@ -8,10 +8,10 @@ from pathlib import Path
 
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.evaluate import candidate_of, measure
 from alexrepro.evaluation.inference import Candidate
-from alexrepro.paper.results import Views
+from alexrepro.paper.results import Crops
 from alexrepro.runs.evaluation import ENSEMBLES, Evaluation, Member
 from alexrepro.runs.run import Run
 
@@ -32,21 +32,21 @@ def evaluate_runs(
     runs: Sequence[Run],
     store: Store,
     *,
-    views: Views,
+    crops: Crops,
     machine: Machine,
     folder: Path,
     weights: Sequence[float] = (),
     save_probabilities: bool = False,
 ) -> list[Evaluation]:
-    """Test a run, or the average of several, on a store in one pass: the centre view, then the ten if asked for.
+    """Test a run, or the average of several, on a store in one pass: the center crop, then the ten if asked for.
 
     folder: that of all runs; an average is saved in its `ensembles/`. weights: one for each of several runs, of which
     only the proportions count; equal without any.
-    Raises Refusal if a run is named twice, if their data sets or classes differ, or if the weights do not fit.
+    Raises UserError if a run is named twice, if their data sets or classes differ, or if the weights do not fit.
     """
     found = open_runs(runs, store, weights=weights, machine=machine, folder=folder)
     return measure(
-        found.who, found.candidates, store, views=views, machine=machine, members=found.members,
+        found.who, found.candidates, store, crops=crops, machine=machine, members=found.members,
         save_probabilities=save_probabilities,
     )  # fmt: skip
 
@@ -56,7 +56,7 @@ def open_runs(runs: Sequence[Run], store: Store, *, weights: Sequence[float], ma
     shares = _shares(runs, weights)
     datasets = sorted({run.environment["dataset"] for run in runs})
     if len(datasets) > 1:
-        raise Refusal(
+        raise UserError(
             f"These runs are of different data sets: {', '.join(datasets)}.", fix="Name runs of one of them only."
         )
     opened = [candidate_of(run, store, machine=machine, weight=w) for run, w in zip(runs, shares, strict=True)]
@@ -78,12 +78,12 @@ def _identity(member: Member) -> tuple[object, ...]:
 def _shares(runs: Sequence[Run], weights: Sequence[float]) -> list[float]:
     """The weights divided by their sum."""
     if len({run.folder.resolve() for run in runs}) < len(runs):
-        raise Refusal(
+        raise UserError(
             "A run is named twice.", fix="Name it once, and count it twice with --weights.", exit_code=Exit.USAGE
         )
     weights = weights or [1.0] * len(runs)
     if len(weights) != len(runs) or not all(0 < weight < float("inf") for weight in weights):
-        raise Refusal(
+        raise UserError(
             f"The weights {', '.join(f'{weight:g}' for weight in weights)} do not fit {len(runs)} runs.",
             fix="Give each run a number above 0: --weights 1,1,0.5.",
             exit_code=Exit.USAGE,

@@ -14,13 +14,13 @@ from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
 from alexrepro.distributed.process_group import Cluster
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.compatible import check_images
 from alexrepro.evaluation.inference import Candidate, answer_all, tested_batches
 from alexrepro.evaluation.metrics import Counts
 from alexrepro.files import write_bytes
 from alexrepro.model.alexnet import AlexNet
-from alexrepro.paper.results import Views
+from alexrepro.paper.results import Crops
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
 from alexrepro.runs.evaluation import Evaluation, Findings, Member
@@ -38,15 +38,15 @@ def count(
     *,
     recipe: Recipe,
     pixels: Pixels,
-    views: Views,
+    crops: Crops,
     machine: Machine,
     title: str,
     cluster: Cluster | None = None,
     after_batch: Callable[[], None] = lambda: None,
 ) -> Counts:
-    """Exact counts of a network on every image of a labelled store, each image once; replicas share the images.
+    """Exact counts of a network on every image of a labeled store, each image once; replicas share the images.
 
-    after_batch: called after every batch; what it raises ends the count. Raises Refusal if the network's outputs are
+    after_batch: called after every batch; what it raises ends the count. Raises UserError if the network's outputs are
     not finite.
     """
     cluster = cluster or Cluster()
@@ -56,7 +56,7 @@ def count(
         tested_batches(
             [candidate],
             store,
-            views=(views,),
+            crops=(crops,),
             machine=machine,
             title=title,
             share=cluster.share,
@@ -64,19 +64,19 @@ def count(
         )
     ) as batches:
         for tested in batches:
-            mine.append(tested.answers[views].counts())
+            mine.append(tested.answers[crops].counts())
             after_batch()
     return _complete(reduce(add, cluster.gather(reduce(add, mine))), store)
 
 
-def evaluate(run: Run, store: Store, *, views: Views, machine: Machine, save_probabilities: bool = False) -> Evaluation:
+def evaluate(run: Run, store: Store, *, crops: Crops, machine: Machine, save_probabilities: bool = False) -> Evaluation:
     """Test the newest checkpoint of a run on a store; saves counts and predictions in its folder.
 
-    Ten views save the centre view's results, too. Raises Refusal if the run has no checkpoint, the store has no
+    Ten crops save the center crop's results, too. Raises UserError if the run has no checkpoint, the store has no
     labels, or the classes differ.
     """
     candidate, who = candidate_of(run, store, machine=machine)
-    return measure(who, [candidate], store, views=views, machine=machine, save_probabilities=save_probabilities)[-1]
+    return measure(who, [candidate], store, crops=crops, machine=machine, save_probabilities=save_probabilities)[-1]
 
 
 def measure(
@@ -84,28 +84,28 @@ def measure(
     candidates: Sequence[Candidate],
     store: Store,
     *,
-    views: Views,
+    crops: Crops,
     machine: Machine,
     members: Sequence[Member] = (),
     save_probabilities: bool = False,
 ) -> list[Evaluation]:
-    """Counts of a network or of an average of networks on a labelled store, saved with predictions.
+    """Counts of a network or of an average of networks on a labeled store, saved with predictions.
 
-    who: the run or the ensemble, with its folder. Returns the evaluation of the centre view, then of the ten if they
+    who: the run or the ensemble, with its folder. Returns the evaluation of the center crop, then of the ten if they
     were asked for.
     """
-    if not store.manifest.labelled:
-        raise Refusal(
+    if not store.manifest.labeled:
+        raise UserError(
             f"{store.path} has no labels, so errors cannot be counted.",
-            fix="Choose a labelled split with --store, or write the contest's file with --submission FILE.",
+            fix="Choose a labeled split with --store, or write the contest's file with --submission FILE.",
         )
     found = answer_all(
-        who, candidates, store, views=views, machine=machine, members=members, save_probabilities=save_probabilities
+        who, candidates, store, crops=crops, machine=machine, members=members, save_probabilities=save_probabilities
     )
     evaluations = [
         Evaluation(
             run=who.run, recipe=who.recipe, digest=who.digest, seed=who.seed, epochs=who.epochs,
-            dataset=store.manifest.dataset, split=about.split, views=about.views,
+            dataset=store.manifest.dataset, split=about.split, crops=about.crops,
             images=counts.images, top1_correct=counts.top1_correct, top5_correct=counts.top5_correct,
             loss=counts.loss_sum / counts.images,
             hierarchical_cost=None if counts.cost_sum is None else counts.cost_sum / counts.images,
@@ -122,13 +122,14 @@ def measure(
 def candidate_of(run: Run, store: Store, *, machine: Machine, weight: float = 1.0) -> tuple[Candidate, Member]:
     """The network of a run's newest checkpoint, ready to be tested on a store, and what is told of it.
 
-    Classes are matched by their names, in ILSVRC WNIDs. Raises Refusal if there is no checkpoint or the classes differ.
+    Classes are matched by their names, in ILSVRC WNIDs. Raises UserError if there is no checkpoint or the classes
+    differ.
     """
     check_images(run.recipe, store)
     environment, wanted = run.environment, list(store.manifest.classes)
     classes = environment["classes"]
     if sorted(wanted) != sorted(classes):
-        raise Refusal(
+        raise UserError(
             f"{store.path} has {len(wanted)} classes that are not the {len(classes)} of {run.folder}.",
             fix="Choose a store of the same data set with --store, or another run.",
         )
@@ -141,10 +142,10 @@ def candidate_of(run: Run, store: Store, *, machine: Machine, weight: float = 1.
 
 
 def load_network(run: Run, machine: Machine) -> tuple[AlexNet, int]:
-    """The network of a run's newest checkpoint and its number of updates; raises Refusal if there is none."""
+    """The network of a run's newest checkpoint and its number of updates; raises UserError if there is none."""
     saved = checkpoint.newest(run.checkpoints)
     if saved is None:
-        raise Refusal(
+        raise UserError(
             f"{run.folder} has no checkpoint.", fix="Train it first: alexrepro train.", exit_code=Exit.MISSING_INPUT
         )
     model = AlexNet(run.recipe.network)
@@ -178,11 +179,11 @@ def save_pixels(run: Run, store: Store) -> Pixels:
 
 
 def load_pixels(run: Run, machine: Machine) -> Pixels:
-    """The mean image and color axes that the run was trained with. Raises Refusal if the file is missing or damaged."""
+    """The mean image and color axes that the run was trained with. Raises UserError if missing or damaged."""
     try:
         return Pixels(**load_file(run.pixels_file)).to(machine.device)
     except (FileNotFoundError, SafetensorError, TypeError):
-        raise Refusal(
+        raise UserError(
             f"{run.pixels_file} is missing or damaged: it holds the mean image and color axes that {run.folder} needs.",
             fix="Bring back a copy of it: other runs on the same training store have the same file.",
             exit_code=Exit.BAD_DATA,

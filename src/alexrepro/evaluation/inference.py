@@ -1,7 +1,7 @@
-"""Testing: probabilities averaged over views (§4.1) and over networks (§6), batch after batch, each image once.
+"""Testing: probabilities averaged over crops (§4.1) and over networks (§6), batch after batch, each image once.
 
-The softmax outputs of the views are averaged (layer.cu LogregCostLayer), then those of the networks, with weights that
-sum to 1 (avg-test.py). The centre view is one of the ten, so that one pass answers for both. B batch, K classes.
+The softmax outputs of the crops are averaged (layer.cu LogregCostLayer), then those of the networks, with weights that
+sum to 1 (avg-test.py). The center crop is one of the ten, so that one pass answers for both. B batch, K classes.
 """
 
 import hashlib
@@ -17,39 +17,39 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
-from alexrepro.data.loading.crops import Pixels, places, testing_views
+from alexrepro.data.loading.crops import Pixels, evaluation_crops, places
 from alexrepro.data.loading.loader import Batch, feed
 from alexrepro.data.loading.sampling import testing_plan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.metrics import Answers, Counts, answers, joined
 from alexrepro.files import write_whole
-from alexrepro.paper.results import Views
+from alexrepro.paper.results import Crops
 from alexrepro.progress import progress, say
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.evaluation import Findings, Member
 from alexrepro.runs.predictions import About, Predictions, write_predictions
 
 BATCH = 128  # changes the time only
-ALSO_ANSWERED: Mapping[Views, tuple[Views, ...]] = {  # what one pass over these views answers
-    "centre": ("centre",),
-    "ten": ("centre", "ten"),
-    "ten-logits": ("centre", "ten", "ten-logits"),
+ALSO_ANSWERED: Mapping[Crops, tuple[Crops, ...]] = {  # what one pass over these crops answers
+    "center": ("center",),
+    "ten": ("center", "ten"),
+    "ten-logits": ("center", "ten", "ten-logits"),
 }
-COMPILED_FROM_VIEWS = 10_000  # 20 s of a core for the compiler; 2 ms and more saved per view of the full-width network
+COMPILED_FROM_CROPS = 10_000  # 20 s of a core for the compiler; 2 ms and more saved per crop of the full-width network
 
 
-def is_worth_compiling(images: int, views: Views) -> bool:
-    """Whether testing so many images over these views takes longer than the compiler does."""
-    return images * len(places(views, 1, 1, 1)) >= COMPILED_FROM_VIEWS
+def is_worth_compiling(images: int, crops: Crops) -> bool:
+    """Whether testing so many images over these crops takes longer than the compiler does."""
+    return images * len(places(crops, 1, 1, 1)) >= COMPILED_FROM_CROPS
 
 
 @dataclass(frozen=True)
 class Candidate:
     """A trained network with all that testing needs, and its share of an average.
 
-    model: what gives logits (B, K) for views, a network or its compiled form. order: (K,) which of its outputs stands
+    model: what gives logits (B, K) for crops, a network or its compiled form. order: (K,) which of its outputs stands
     for each class of the store; None where they stand in the same order.
     """
 
@@ -62,18 +62,18 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Tested:
-    """A batch with its probabilities, float32 (B, K), and the answers that lie in them, by views."""
+    """A batch with its probabilities, float32 (B, K), and the answers that lie in them, by crops."""
 
     batch: Batch
-    probabilities: Mapping[Views, Tensor]
-    answers: Mapping[Views, Answers]
+    probabilities: Mapping[Crops, Tensor]
+    answers: Mapping[Crops, Answers]
 
 
 def tested_batches(
     candidates: Sequence[Candidate],
     store: Store,
     *,
-    views: Sequence[Views],
+    crops: Sequence[Crops],
     machine: Machine,
     title: str,
     share: tuple[int, int] = (0, 1),  # noqa: PT028
@@ -82,7 +82,7 @@ def tested_batches(
     """Every image of a store once, in stored order, or of one share among several, shown to every candidate.
 
     workers: of the feed; by default it takes all processors but one.
-    Raises Refusal if the outputs of a network are not finite.
+    Raises UserError if the outputs of a network are not finite.
     """
     found = store.costs()
     costs = None if found is None else torch.from_numpy(found).to(machine.device)
@@ -90,48 +90,49 @@ def tested_batches(
     with progress(title, total=len(store) // share[1]) as advance:
         plan = testing_plan(len(store), side_px=store.side_px)
         for batch in feed(store, plan, batch=BATCH * share[1], share=share, device=machine.device, workers=workers):
-            shares = (averages(candidate, batch.crops, views=views, machine=machine) for candidate in candidates)
-            mean = reduce(lambda a, b: {asked: a[asked] + b[asked] for asked in views}, shares)
-            tested = Tested(batch, mean, {asked: answers(mean[asked], batch.labels, costs) for asked in views})
+            shares = (averages(candidate, batch.crops, crops=crops, machine=machine) for candidate in candidates)
+            mean = reduce(lambda a, b: {asked: a[asked] + b[asked] for asked in crops}, shares)
+            tested = Tested(batch, mean, {asked: answers(mean[asked], batch.labels, costs) for asked in crops})
             yield tested
-            correct, seen = correct + tested.answers[views[-1]].counts().top1_correct, seen + len(batch)
+            correct, seen = correct + tested.answers[crops[-1]].counts().top1_correct, seen + len(batch)
             advance(
-                len(batch), f"top-1 error so far {1 - correct / max(seen, 1):.1%}" if store.manifest.labelled else ""
+                len(batch), f"top-1 error so far {1 - correct / max(seen, 1):.1%}" if store.manifest.labeled else ""
             )
 
 
 @torch.no_grad()
-def averages(candidate: Candidate, images: Tensor, *, views: Sequence[Views], machine: Machine) -> dict[Views, Tensor]:
-    """The softmax outputs of a network averaged over views, times its weight: float32 (B, K) for each of the views.
+def averages(candidate: Candidate, images: Tensor, *, crops: Sequence[Crops], machine: Machine) -> dict[Crops, Tensor]:
+    """The softmax outputs of a network averaged over crops, times its weight: float32 (B, K) for each of the crops.
 
     For `ten-logits`, the softmax of the averaged logits. images: uint8 (B, 3, 256, 256) on the machine's device, where
-    the views are cut one after the other.
+    the crops are cut one after the other.
     """
     side_px = candidate.recipe.network.input_px
-    widest: Views = "centre" if set(views) == {"centre"} else "ten"
-    shown = testing_views(
-        images, views=widest, side_px=side_px, pixels=candidate.pixels, augmentation=candidate.recipe.augmentation
+    widest: Crops = "center" if set(crops) == {"center"} else "ten"
+    shown = evaluation_crops(
+        images, crops=widest, side_px=side_px, pixels=candidate.pixels, augmentation=candidate.recipe.augmentation
     )
-    (centre,) = places("centre", images.shape[-2], images.shape[-1], side_px)
+    (center,) = places("center", images.shape[-2], images.shape[-1], side_px)
     spots = places(widest, images.shape[-2], images.shape[-1], side_px)
-    found: dict[Views, Tensor] = {}
-    for place, view in zip(spots, shown, strict=True):
+    found: dict[Crops, Tensor] = {}
+    for place, crop in zip(spots, shown, strict=True):
         with machine.arithmetic(candidate.recipe.training):
-            logits = candidate.model(view).float()
+            logits = candidate.model(crop).float()
         outputs = logits.softmax(1)
         found["ten"] = found.get("ten", 0) + outputs
         found["ten-logits"] = found.get("ten-logits", 0) + logits
-        if place == centre:
-            found["centre"] = outputs
+        if place == center:
+            found["center"] = outputs
     if not bool(found["ten"].isfinite().all()):
-        raise Refusal(
+        raise UserError(
             "The network's outputs are not finite: its training diverged.",
-            fix="Begin a new run at lower rates: alexrepro train --continue-from RUN --set training.rate_factor=0.5",
+            fix="Begin a new run at lower rates: "
+            "alexrepro train --continue-from RUN --set training.learning_rate_factor=0.5",
             exit_code=Exit.BAD_DATA,
-        )  # fmt: skip
+        )
     found["ten"] = found["ten"] / len(spots)
     found["ten-logits"] = (found["ten-logits"] / len(spots)).softmax(1)
-    means = {asked: candidate.weight * found[asked] for asked in views}
+    means = {asked: candidate.weight * found[asked] for asked in crops}
     return means if candidate.order is None else {asked: mean[:, candidate.order] for asked, mean in means.items()}
 
 
@@ -140,29 +141,29 @@ def answer_all(
     candidates: Sequence[Candidate],
     store: Store,
     *,
-    views: Views,
+    crops: Crops,
     machine: Machine,
     members: Sequence[Member] = (),
     save_probabilities: bool = False,
 ) -> list[tuple[Predictions, Counts]]:
-    """What a network or an average of them answers for every image of a store, labelled or not, in one pass.
+    """What a network or an average of them answers for every image of a store, labeled or not, in one pass.
 
-    Saves the predictions in the folder that `who` names and, where wanted, the probabilities of the views asked for.
-    Returns those of the centre view, then of the ten if they were asked for, then of what else was. Without labels the
+    Saves the predictions in the folder that `who` names and, where wanted, the probabilities of the crops asked for.
+    Returns those of the center crop, then of the ten if they were asked for, then of what else was. Without labels the
     counts say nothing.
     """
-    asked = ALSO_ANSWERED[views]
+    asked = ALSO_ANSWERED[crops]
     manifest, findings, images = store.manifest, Findings(Path(who.run)), len(store)
-    parts: dict[Views, list[Answers]] = {name: [] for name in asked}
+    parts: dict[Crops, list[Answers]] = {name: [] for name in asked}
     rows: list[NDArray[np.int64]] = []
     kept = torch.empty(images, len(manifest.classes)) if save_probabilities else None
-    title = f"{manifest.full_name}, {'centre view' if views == 'centre' else 'ten views'}"
-    for tested in tested_batches(candidates, store, views=asked, machine=machine, title=title):
+    title = f"{manifest.full_name}, {'center crop' if crops == 'center' else 'ten crops'}"
+    for tested in tested_batches(candidates, store, crops=asked, machine=machine, title=title):
         rows.append(tested.batch.images)
         for name in asked:
             parts[name].append(tested.answers[name].cpu())
         if kept is not None:
-            kept[tested.batch.images] = tested.probabilities[views].cpu()
+            kept[tested.batch.images] = tested.probabilities[crops].cpu()
     if not np.array_equal(np.concatenate(rows), np.arange(images)):
         raise ValueError(f"{store.path}: not every image was tested once")
     found = []
@@ -177,20 +178,20 @@ def answer_all(
         write_predictions(predictions, findings.predictions(about.split, name))
         found.append((predictions, answered.counts()))
     if kept is not None:
-        _save_probabilities(kept, findings.probabilities(manifest.full_name, views), found[-1][0].about)
+        _save_probabilities(kept, findings.probabilities(manifest.full_name, crops), found[-1][0].about)
     return found
 
 
-def preprocessing(candidates: Sequence[Candidate], store: Store, views: Views) -> str:
+def preprocessing(candidates: Sequence[Candidate], store: Store, crops: Crops) -> str:
     """A digest of all that stands between a stored image and the networks: hexadecimal SHA-256.
 
-    It covers the store's images and the rule that made them, and of each candidate the views in their order, what is
+    It covers the store's images and the rule that made them, and of each candidate the crops in their order, what is
     subtracted from them and what they are divided by.
     """
     shown = [
         {
-            "views": places(views, store.side_px, store.side_px, candidate.recipe.network.input_px),
-            "view_px": candidate.recipe.network.input_px,
+            "crops": places(crops, store.side_px, store.side_px, candidate.recipe.network.input_px),
+            "crop_px": candidate.recipe.network.input_px,
             "mean": candidate.recipe.augmentation.mean,
             "mean_image": hashlib.sha256(candidate.pixels.mean_image.cpu().numpy().tobytes()).hexdigest(),
             "divided_by": candidate.recipe.network.input_std,
@@ -204,7 +205,7 @@ def preprocessing(candidates: Sequence[Candidate], store: Store, views: Views) -
 def _save_probabilities(probabilities: Tensor, path: Path, about: About) -> None:
     facts = {**asdict(about), "classes": ",".join(about.classes)}
     texts = {
-        name: str(facts[name]) for name in ("run", "epochs", "split", "views", "store", "preprocessing", "classes")
+        name: str(facts[name]) for name in ("run", "epochs", "split", "crops", "store", "preprocessing", "classes")
     }
     write_whole(path, lambda temporary: save_file({"probabilities": probabilities}, temporary, texts))
     say(f"Probabilities: {path}, {path.stat().st_size / 1e6:,.0f} MB.")

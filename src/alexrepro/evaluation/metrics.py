@@ -73,7 +73,7 @@ class Answers:
 
 
 def answers(probabilities: Tensor, labels: Tensor, costs: Tensor | None = None) -> Answers:
-    """The answers that lie in probabilities (B, K); labels: (B,), -1 where unlabelled.
+    """The answers that lie in probabilities (B, K); labels: (B,), -1 where unlabeled.
 
     costs: (K, K), the hierarchical cost of each guess for each true class, where the data set has them.
     """

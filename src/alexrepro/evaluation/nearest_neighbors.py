@@ -1,8 +1,8 @@
 """Figure 4 from a run: guesses for test images, and the training images whose last hidden layer is nearest (§6.1).
 
-The features are the responses of the last hidden stage to the centre view, before dropout. Only the nearest are kept
-while the training images pass by, so memory does not grow with their number; every training image can be a neighbour.
-B batch, Q queries, N neighbours, D units.
+The features are the responses of the last hidden stage to the center crop, before dropout. Only the nearest are kept
+while the training images pass by, so memory does not grow with their number; every training image can be a neighbor.
+B batch, Q queries, N neighbors, D units.
 """
 
 from typing import cast
@@ -12,21 +12,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexrepro.data.loading.crops import Pixels, testing_views
+from alexrepro.data.loading.crops import Pixels, evaluation_crops
 from alexrepro.data.loading.loader import feed
 from alexrepro.data.loading.sampling import generator, testing_plan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.evaluation.compatible import check_images
 from alexrepro.evaluation.evaluate import load_network, load_pixels
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.layers import StageLayers
 from alexrepro.paper.network import Network
-from alexrepro.paper.pictures import FIGURE_4_GUESSES, FIGURE_4_NEIGHBOURS, FIGURE_4_QUERIES
+from alexrepro.paper.pictures import FIGURE_4_GUESSES, FIGURE_4_NEIGHBORS, FIGURE_4_QUERIES
 from alexrepro.progress import progress
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs.neighbors import About, Neighbours, save_neighbours
+from alexrepro.runs.neighbors import About, Neighbors, save_neighbors
 from alexrepro.runs.run import Run
 
 BATCH = 128  # changes the time only
@@ -34,10 +34,10 @@ GUESSES = 5
 DRAW = 0  # the test images are the same for every run: nobody picks them
 
 
-def find_neighbours(run: Run, *, train: Store, test: Store, machine: Machine) -> Neighbours:
-    """Guess eight test images and search the neighbours of five others among all training images; saved in the run.
+def find_neighbors(run: Run, *, train: Store, test: Store, machine: Machine) -> Neighbors:
+    """Guess eight test images and search the neighbors of five others among all training images; saved in the run.
 
-    Raises Refusal if the run has no checkpoint, or if the stores have other classes than the run.
+    Raises UserError if the run has no checkpoint, or if the stores have other classes than the run.
     """
     _check(run, train, test)
     model, step = load_network(run, machine)
@@ -46,26 +46,26 @@ def find_neighbours(run: Run, *, train: Store, test: Store, machine: Machine) ->
         logits, _ = reader.read(_images(test, shown))
         chances = logits.softmax(1).sort(dim=1, descending=True, stable=True)
         distances, rows = _search(reader, _images(test, queries), train)
-    found = Neighbours(
+    found = Neighbors(
         about=About(
             epochs=step // run.environment["updates_per_epoch"], stage=reader.stage, test_store=test.path.name,
             train_store=train.path.name, searched=len(train), class_names=tuple(test.manifest.class_names),
             names=tuple(test.name(row) for row in [*shown, *queries]),
-            neighbour_names=tuple(tuple(train.name(row) for row in line) for line in rows.tolist()),
+            neighbor_names=tuple(tuple(train.name(row) for row in line) for line in rows.tolist()),
         ),
         images=_images(test, shown), labels=test.labels[shown],
         guesses=chances.indices[:, :GUESSES].cpu().numpy(), chances=chances.values[:, :GUESSES].cpu().numpy(),
         queries=_images(test, queries), query_labels=test.labels[queries],
-        neighbours=np.stack([_images(train, line) for line in rows.tolist()]),
-        neighbour_labels=train.labels[rows], distances=distances,
+        neighbors=np.stack([_images(train, line) for line in rows.tolist()]),
+        neighbor_labels=train.labels[rows], distances=distances,
     )  # fmt: skip
-    save_neighbours(run, found)
+    save_neighbors(run, found)
     return found
 
 
 def last_hidden(network: Network) -> str:
     """The last stage with a response: fc7, the 4096-dimensional last hidden layer, in the paper's network."""
-    return [stage.name for stage in network.stages if "response" in stage.order][-1]
+    return [stage.name for stage in network.stages if "activation" in stage.order][-1]
 
 
 class _Reader:
@@ -77,7 +77,7 @@ class _Reader:
         self._seen = torch.empty(0)
 
     def __enter__(self) -> "_Reader":
-        response = cast(StageLayers, self.model.stages[self.stage]).operations["response"]
+        response = cast(StageLayers, self.model.stages[self.stage]).operations["activation"]
         self._handle = response.register_forward_hook(self._note)
         return self
 
@@ -89,12 +89,12 @@ class _Reader:
         """Logits (B, K) and features (B, D), float32, of stored images (B, 256, 256, 3) or (B, 3, 256, 256)."""
         if isinstance(images, np.ndarray):
             images = torch.from_numpy(images).permute(0, 3, 1, 2)
-        (view,) = testing_views(
-            images.to(self.machine.device), views="centre", side_px=self.recipe.network.input_px, pixels=self.pixels,
+        (crop,) = evaluation_crops(
+            images.to(self.machine.device), crops="center", side_px=self.recipe.network.input_px, pixels=self.pixels,
             augmentation=self.recipe.augmentation,
         )  # fmt: skip
         with self.machine.arithmetic(self.recipe.training):
-            logits = self.model(view)
+            logits = self.model(crop)
         return logits.float(), self._seen
 
     def _note(self, _module: object, _inputs: object, response: Tensor) -> None:
@@ -106,14 +106,14 @@ def _search(reader: _Reader, queries: NDArray[np.uint8], train: Store) -> tuple[
     _, wanted = reader.read(queries)
     nearest = torch.empty(len(queries), 0, device=wanted.device)
     rows = torch.empty(len(queries), 0, dtype=torch.int64, device=wanted.device)
-    with progress(f"neighbours in {train.path.name}", total=len(train)) as advance:
+    with progress(f"neighbors in {train.path.name}", total=len(train)) as advance:
         for batch in feed(train, testing_plan(len(train), side_px=train.side_px), batch=BATCH):
             _, features = reader.read(batch.crops)
             distances = torch.cdist(wanted, features, compute_mode="donot_use_mm_for_euclid_dist")
             here = torch.from_numpy(batch.images).to(rows.device).expand(len(queries), -1)
             ordered = torch.cat([nearest, distances], 1).sort(dim=1, stable=True)
-            rows = torch.cat([rows, here], 1).gather(1, ordered.indices)[:, :FIGURE_4_NEIGHBOURS]
-            nearest = ordered.values[:, :FIGURE_4_NEIGHBOURS]
+            rows = torch.cat([rows, here], 1).gather(1, ordered.indices)[:, :FIGURE_4_NEIGHBORS]
+            nearest = ordered.values[:, :FIGURE_4_NEIGHBORS]
             advance(len(batch), "")
     return nearest.cpu().numpy(), rows.cpu().numpy()
 
@@ -135,7 +135,7 @@ def _check(run: Run, *stores: Store) -> None:
     for store in stores:
         check_images(run.recipe, store)
         if list(store.manifest.classes) != run.environment["classes"]:
-            raise Refusal(
+            raise UserError(
                 f"{store.path} has other classes than {run.folder}.",
                 fix="Choose stores of the run's data set with --stores, or another run.",
             )

@@ -1,6 +1,6 @@
 """Prediction: what a network with known weights sees in a photograph, from image file to the most probable classes.
 
-The way is that of testing: the square of §2, the centre view or ten, minus the mean, softmax outputs averaged.
+The way is that of testing: the square of §2, the center crop or ten, minus the mean, softmax outputs averaged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,17 +10,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from alexrepro.data.loading.crops import Pixels, testing_views
+from alexrepro.data.loading.crops import Pixels, evaluation_crops
 from alexrepro.data.store.decode import decode
 from alexrepro.data.store.resize import square
 from alexrepro.data.store.store import find_stores
 from alexrepro.device import Machine, find_machine
-from alexrepro.errors import Exit, Refusal, Unreadable
+from alexrepro.errors import Exit, Unreadable, UserError
 from alexrepro.evaluation.evaluate import load_network, load_pixels
 from alexrepro.files import reading
 from alexrepro.model import formats
 from alexrepro.model.weights import Weights, checked
-from alexrepro.paper.results import Views
+from alexrepro.paper.results import Crops
 from alexrepro.paper.training import Augmentation
 from alexrepro.runs import checkpoint
 from alexrepro.runs.checkpoint import MODEL
@@ -51,7 +51,7 @@ def open_weights(path: Path, *, stores: Path, mean: Path | None = None) -> Weigh
     """The weights of a run (its newest checkpoint), of one of its checkpoints, or of any file that can be read.
 
     The classes of a run have the names that a store of its data set under `stores` gives them, or else its WNIDs.
-    Raises Refusal if there are no weights at the path or they cannot be used.
+    Raises UserError if there are no weights at the path or they cannot be used.
     """
     with reading(path):
         path.stat()
@@ -59,20 +59,20 @@ def open_weights(path: Path, *, stores: Path, mean: Path | None = None) -> Weigh
     if run is None:
         return formats.read(path, mean=mean)
     if mean is not None:
-        raise Refusal("A run keeps its own mean image.", fix="Leave --mean out.", exit_code=Exit.USAGE)
+        raise UserError("A run keeps its own mean image.", fix="Leave --mean out.", exit_code=Exit.USAGE)
     pixels = load_pixels(run, find_machine("cpu"))
     names, wnids = _class_names(run, stores), tuple(run.environment["classes"])
     return checked(Weights(run.recipe, _tensors(run, path), pixels.mean_image, names, wnids), path)
 
 
 @torch.no_grad()
-def predict(weights: Weights, files: Sequence[Path], *, views: Views, machine: Machine) -> list[Prediction]:
+def predict(weights: Weights, files: Sequence[Path], *, crops: Crops, machine: Machine) -> list[Prediction]:
     """The five most probable classes of each image file; among equals the lower number comes first.
 
-    Raises Refusal if a file is missing or unreadable, or if the mean image is not known.
+    Raises UserError if a file is missing or unreadable, or if the mean image is not known.
     """
     if weights.mean_image is None:
-        raise Refusal(
+        raise UserError(
             "The mean image that these weights were trained with is not known.",
             fix="Give it at conversion: alexrepro convert FILE.caffemodel --mean MEAN --to FILE.safetensors.",
         )
@@ -82,11 +82,11 @@ def predict(weights: Weights, files: Sequence[Path], *, views: Views, machine: M
     predictions = []
     for file in files:
         image = _square(file, recipe.augmentation).to(machine.device)
-        shown = testing_views(
-            image, views=views, side_px=recipe.network.input_px, pixels=pixels, augmentation=recipe.augmentation
+        shown = evaluation_crops(
+            image, crops=crops, side_px=recipe.network.input_px, pixels=pixels, augmentation=recipe.augmentation
         )
         with machine.arithmetic(recipe.training):
-            outputs = [model(view).float().softmax(1)[0] for view in shown]
+            outputs = [model(crop).float().softmax(1)[0] for crop in shown]
         predictions.append(Prediction(file, _most_probable(torch.stack(outputs).mean(0), weights.classes)))
     return predictions
 
@@ -101,12 +101,12 @@ def _square(file: Path, augmentation: Augmentation) -> Tensor:
     """The photograph as the network's training images were stored: uint8 (1, 3, 256, 256)."""
     with reading(file, kind="image"):
         if file.is_char_device() or file.is_block_device():  # /dev/zero never ends
-            raise Refusal(f"{file} is a device, not an image.", fix="Name image files.", exit_code=Exit.MISSING_INPUT)
+            raise UserError(f"{file} is a device, not an image.", fix="Name image files.", exit_code=Exit.MISSING_INPUT)
         content = file.read_bytes()
     try:
         pixels = decode(content).pixels
     except Unreadable as error:
-        raise Refusal(
+        raise UserError(
             f"{file} cannot be read: {error}.", fix="Save it anew as JPEG or PNG.", exit_code=Exit.BAD_DATA
         ) from None
     stored = square(pixels, augmentation.stored_px, augmentation.square)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from alexrepro.data.sources.cost_matrix import Costs, cost_matrix
 from alexrepro.data.sources.devkit import Year, class_table, truth, truth_file
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.runs.evaluation import GUESSES
 
 YEAR: Year = "2010"  # that of 2012 has no costs
@@ -38,13 +38,13 @@ class Scores:
 def score(file: Path, devkit: Path) -> Scores:
     """The scores of a file on the split that has as many images as the file has lines.
 
-    devkit: a folder with meta.mat and ground truths, in it or in its `data/`. Raises Refusal if the file is not one of
-    that format, naming the line, or if the devkit lacks what is needed.
+    devkit: a folder with meta.mat and ground truths, in it or in its `data/`. Raises UserError if the file is not one
+    of that format, naming the line, or if the devkit lacks what is needed.
     """
     table = class_table(devkit, YEAR)
     costs = None if table is None else cost_matrix(devkit, classes=len(table.wnids))
     if costs is None:
-        raise Refusal(
+        raise UserError(
             f"{devkit} has no meta.mat with the costs of ILSVRC-{YEAR}.",
             fix="Name the folder of ILSVRC2010_devkit-1.0.tar.gz, packed or not, with --devkit.",
             exit_code=Exit.MISSING_INPUT,
@@ -58,10 +58,10 @@ def score(file: Path, devkit: Path) -> Scores:
 def read_guesses(file: Path, *, classes: int) -> NDArray[np.int64]:
     """The class numbers of each line, (N, G), with 0 where a line has fewer than five.
 
-    Raises Refusal naming the line that has more than five or something else than a number from 1 to `classes`.
+    Raises UserError naming the line that has more than five or something else than a number from 1 to `classes`.
     """
     if not file.is_file():
-        raise Refusal(f"There is no file {file}.", fix="Name one with --predictions.", exit_code=Exit.MISSING_INPUT)
+        raise UserError(f"There is no file {file}.", fix="Name one with --predictions.", exit_code=Exit.MISSING_INPUT)
     if file.stat().st_size > MOST_BYTES:
         raise _wrong(f"{file} has more than {MOST_BYTES:,} bytes")
     rows = []
@@ -97,7 +97,7 @@ def _truth(devkit: Path, file: Path, *, images: int, classes: int) -> tuple[str,
     known = {split: labels for split, labels in truths.items() if labels is not None}
     if not known:
         names = " or ".join(truth_file(YEAR, split) for split in SPLITS)
-        raise Refusal(f"{devkit} has no {names}.", fix="Put one there.", exit_code=Exit.MISSING_INPUT)
+        raise UserError(f"{devkit} has no {names}.", fix="Put one there.", exit_code=Exit.MISSING_INPUT)
     fitting = [split for split, labels in known.items() if len(labels) == images]
     if len(fitting) != 1:
         sizes = ", ".join(f"{len(labels):,} images of {split}" for split, labels in known.items())
@@ -105,8 +105,8 @@ def _truth(devkit: Path, file: Path, *, images: int, classes: int) -> tuple[str,
     return fitting[0], np.array(known[fitting[0]], dtype=np.int64)
 
 
-def _wrong(what: str) -> Refusal:
-    return Refusal(
+def _wrong(what: str) -> UserError:
+    return UserError(
         f"{what}.",
         fix="Write one line for each photo of a split, in the order of the file names, with up to five class numbers "
         "of the devkit.",

@@ -9,11 +9,11 @@ from pathlib import Path
 from alexrepro.data.store.manifest import LEFT_OUT, Manifest
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.ensemble import open_runs
 from alexrepro.evaluation.inference import answer_all
 from alexrepro.files import write_text
-from alexrepro.paper.results import Views
+from alexrepro.paper.results import Crops
 from alexrepro.runs.predictions import Predictions
 from alexrepro.runs.run import Run
 
@@ -23,20 +23,20 @@ def submit(
     store: Store,
     file: Path,
     *,
-    views: Views,
+    crops: Crops,
     machine: Machine,
     folder: Path,
     weights: Sequence[float] = (),
 ) -> int:
     """Write the answers of a run, or of the average of several, for a store with or without labels; returns the lines.
 
-    The answers are saved as predictions, too; the arguments are those of `evaluate_runs`. Raises Refusal before any
+    The answers are saved as predictions, too; the arguments are those of `evaluate_runs`. Raises UserError before any
     work if the store cannot be submitted.
     """
     ids = check_submission(store.manifest)
     found = open_runs(runs, store, weights=weights, machine=machine, folder=folder)
     *_, (predictions, _) = answer_all(
-        found.who, found.candidates, store, views=views, machine=machine, members=found.members
+        found.who, found.candidates, store, crops=crops, machine=machine, members=found.members
     )
     write_submission(predictions, ids, file)
     return len(predictions.names)
@@ -45,10 +45,10 @@ def submit(
 def check_submission(manifest: Manifest) -> tuple[int, ...]:
     """The devkit's number of each class, in the order of the labels.
 
-    Raises Refusal if the store does not know them, or if a photo was left out, whose line would be missing.
+    Raises UserError if the store does not know them, or if a photo was left out, whose line would be missing.
     """
     if manifest.ilsvrc_ids is None:
-        raise Refusal(
+        raise UserError(
             f"The store of {manifest.full_name} does not know the devkit's class numbers, which a submission is made "
             "of; Kaggle's copy of the data leaves them out.",
             fix="Put the devkit (ILSVRC2012_devkit_t12.tar.gz) beside the photos and prepare them again.",
@@ -56,7 +56,7 @@ def check_submission(manifest: Manifest) -> tuple[int, ...]:
         )
     left_out = [defect["path"] for defect in manifest.defects if defect["action"] == LEFT_OUT]
     if left_out:
-        raise Refusal(
+        raise UserError(
             f"{len(left_out)} photos of {manifest.full_name} were left out, and every later line would be another's: "
             f"{left_out[0]}.",
             fix="Replace the unreadable photos and prepare them again.",

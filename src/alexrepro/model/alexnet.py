@@ -12,7 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.keys import key
 from alexrepro.model.layers import StageLayers
 from alexrepro.model.tower_parallel import Alone, Wire
@@ -20,9 +20,9 @@ from alexrepro.paper.network import Network
 
 
 class AlexNet(nn.Module):
-    """The network of §3: views (B, 3, 224, 224) in, logits (B, K) out.
+    """The network of §3: crops (B, 3, 224, 224) in, logits (B, K) out.
 
-    With a wire to other processes it holds its share of the towers. Raises Refusal if they cannot be shared so.
+    With a wire to other processes it holds its share of the towers. Raises UserError if they cannot be shared so.
     """
 
     input_std: Tensor
@@ -36,20 +36,20 @@ class AlexNet(nn.Module):
         self.register_buffer("input_std", std, persistent=False)
         self.stages = nn.ModuleDict({s.name: StageLayers(network, s, size, self.wire) for s, size in network.inputs()})
 
-    def forward(self, views: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Logits of the views; `masks` from `draw_masks` in training, None in testing."""
-        x = views / self.input_std if self.network.input_std else views  # (B, 3, 224, 224)
+    def forward(self, crops: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Logits of the crops; `masks` from `draw_masks` in training, None in testing."""
+        x = crops / self.input_std if self.network.input_std else crops  # (B, 3, 224, 224)
         for number, (name, module) in enumerate(self.stages.items()):  # conv1 … fc8
             stage = cast(StageLayers, module)
-            if number and stage.reads_both:  # every process has the whole view
+            if number and stage.reads_both:  # every process has the whole crop
                 x = self.wire.collect(x) if stage.is_whole else self.wire.join(x)  # (B, C·t/T, …) -> (B, C, …)
-            x = stage(x, masks[name] if masks is not None and stage.has_dropout else None, views)
+            x = stage(x, masks[name] if masks is not None and stage.has_dropout else None, crops)
         return stage.wire.collect(x)  # (B, K)
 
     def named_kernels(self) -> dict[str, nn.Parameter]:
         """Every weight and bias as `<stage>.weight` and `<stage>.bias`, in the order of the stages.
 
-        A stage that also reads the view has its weights there as `<stage>.side`.
+        A stage that also reads the crop has its weights there as `<stage>.side`.
         """
         found: dict[str, nn.Parameter] = {}
         for name, module in self.stages.items():
@@ -127,12 +127,12 @@ def build(network: Network, *, seed: int) -> AlexNet:
 
 
 def check_shares(network: Network, processes: int) -> None:
-    """Raise Refusal unless so many processes can share the towers of this network."""
+    """Raise UserError unless so many processes can share the towers of this network."""
     if processes == 1:
         return
     if network.towers % processes:
         towers = f"{network.towers} towers" if network.towers > 1 else "a single tower"
-        raise Refusal(
+        raise UserError(
             f"The network has {towers}, which {processes} processes cannot share.",
             fix="Give every process a whole network with --parallel data.",
         )
@@ -140,12 +140,12 @@ def check_shares(network: Network, processes: int) -> None:
     for stage in network.stages:
         last = stage is network.stages[-1]
         if (stage.maps % processes and not last) or (stage is network.stages[0] and stage.reads == "own"):
-            raise Refusal(
+            raise UserError(
                 f"{stage.name} has {stage.maps} maps and reads {stage.reads}: {processes} processes cannot share it.",
                 fix="Give every process a whole network with --parallel data.",
             )
         if "norm" in stage.order and reach > stage.maps // processes:
-            raise Refusal(
+            raise UserError(
                 f"Normalization reaches {reach} maps to either side, and a process holds "
                 f"{stage.maps // processes} of {stage.name}.",
                 fix="Give every process a whole network with --parallel data.",

@@ -69,7 +69,7 @@ class Kernels(nn.Module):
 
 
 class SideKernels(nn.Module):
-    """What a stage sees of the view itself, blurred and made small (networks up to #141)."""
+    """What a stage sees of the crop itself, blurred and made small (networks up to #141)."""
 
     gaussian: Tensor
 
@@ -82,11 +82,11 @@ class SideKernels(nn.Module):
         line = (-0.5 * (taps / side.sigma_px) ** 2).exp()
         self.register_buffer("gaussian", (line / line.sum()).float(), persistent=False)
 
-    def forward(self, views: Tensor) -> Tensor:
+    def forward(self, crops: Tensor) -> Tensor:
         """(B, 3, 224, 224) -> (B, maps, 27, 27)."""
-        line, side, half = self.gaussian.to(views.dtype), self.side, self.side.taps // 2
+        line, side, half = self.gaussian.to(crops.dtype), self.side, self.side.taps // 2
         rows = line.view(1, 1, -1, 1).repeat(self.channels, 1, 1, 1)
-        blurred = F.conv2d(views, rows, padding=(half, 0), groups=self.channels)
+        blurred = F.conv2d(crops, rows, padding=(half, 0), groups=self.channels)
         blurred = F.conv2d(blurred, rows.transpose(2, 3), padding=(0, half), groups=self.channels)
         small = blurred[:, :, side.first_px :: side.every_px, side.first_px :: side.every_px]  # (B, 3, 56, 56)
         small = F.pad(small, (0, self.pad_after_px, 0, self.pad_after_px))
@@ -137,12 +137,12 @@ class StageLayers(nn.Module):
         made = [(name, self._operation(name, network, stage)) for name in _pooled_first(stage.order)]
         self.operations = nn.ModuleDict({name: module for name, module in made if module is not None})
 
-    def forward(self, x: Tensor, mask: Tensor | None, views: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, crops: Tensor | None = None) -> Tensor:
         """What the next stage reads; the mask is that of this stage's dropout, if it has one."""
         x = self.kernels(x)
         if self.side is not None:
-            assert views is not None, "this stage reads the views, too"
-            x = x + self.side(views)
+            assert crops is not None, "this stage reads the crops, too"
+            x = x + self.side(crops)
         for operation in self.operations.values():
             x = operation(x, mask) if isinstance(operation, Dropout) else operation(x)
         return x
@@ -154,8 +154,8 @@ class StageLayers(nn.Module):
 
     def _operation(self, name: Operation, network: Network, stage: Stage) -> nn.Module | None:
         match name:
-            case "response":
-                return nn.ReLU() if network.response == "relu" else nn.Tanh()
+            case "activation":
+                return nn.ReLU() if network.activation == "relu" else nn.Tanh()
             case "norm":
                 return self._norm(network.norm, network.towers, stage.maps) if network.norm else None
             case "same_map_norm":
@@ -181,8 +181,8 @@ def _pooled_first(order: tuple[Operation, ...]) -> tuple[Operation, ...]:
     """Max-pooling before the response instead of right after it: both rise, so the outputs are the same, for less."""
     names = list(order)
     for place in range(len(names) - 1):
-        if names[place : place + 2] == ["response", "pool"]:
-            names[place : place + 2] = ["pool", "response"]
+        if names[place : place + 2] == ["activation", "pool"]:
+            names[place : place + 2] = ["pool", "activation"]
     return tuple(names)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.training import STORED_PX
 from alexrepro.recipes.recipe import Recipe
@@ -23,7 +23,7 @@ from alexrepro.recipes.recipe import Recipe
 class Weights:
     """Float32 tensors on the CPU by `<stage>.weight` and `<stage>.bias`, and what belongs to them.
 
-    mean_image: float32 (3, 256, 256), RGB, 0-255, which views are shown without; None where it is not known.
+    mean_image: float32 (3, 256, 256), RGB, 0-255, which crops are shown without; None where it is not known.
     classes: a name for each output, or None. wnids: what the outputs are called where they were trained, or None.
     """
 
@@ -42,10 +42,10 @@ class Weights:
         return model
 
     def named(self, classes: tuple[str, ...]) -> "Weights":
-        """The same with other names of classes. Raises Refusal if there are more or fewer than outputs."""
+        """The same with other names of classes. Raises UserError if there are more or fewer than outputs."""
         outputs = self.recipe.network.classes
         if len(classes) != outputs:
-            raise Refusal(
+            raise UserError(
                 f"There are {len(classes):,} names for {outputs:,} classes.", fix="Give one a line, in their order."
             )
         return replace(self, classes=classes)
@@ -54,7 +54,7 @@ class Weights:
 def checked(weights: Weights, path: Path) -> Weights:
     """The weights as they are, in float32, if they fit their recipe; the path is where they were read.
 
-    Raises Refusal naming the first tensor that is missing, foreign, of another shape, not of floats, or not finite.
+    Raises UserError naming the first tensor that is missing, foreign, of another shape, not of floats, or not finite.
     """
     with torch.device("meta"):
         wanted = {name: parameter.shape for name, parameter in AlexNet(weights.recipe.network).named_kernels().items()}
@@ -88,9 +88,9 @@ def _as_float32(tensor: Tensor, name: str, path: Path) -> Tensor:
 
 def damaged(
     path: Path, what: str, *, fix: str = "Fetch or write it anew; the formats are in docs/how-to/use-known-weights.md."
-) -> Refusal:
+) -> UserError:
     """The refusal of a file that does not hold the weights it should."""
-    return Refusal(f"{path} cannot be used: {what}.", fix=fix, exit_code=Exit.BAD_DATA)
+    return UserError(f"{path} cannot be used: {what}.", fix=fix, exit_code=Exit.BAD_DATA)
 
 
 def constant_mean(rgb: tuple[float, float, float]) -> Tensor:
@@ -99,11 +99,11 @@ def constant_mean(rgb: tuple[float, float, float]) -> Tensor:
 
 
 def extra(module: str) -> Any:
-    """A module of an optional library. Raises Refusal saying how to install it."""
+    """A module of an optional library. Raises UserError saying how to install it."""
     try:
         return import_module(module)
     except ImportError:
         library = re.sub(r"^google\.", "", module).partition(".")[0]
-        raise Refusal(
+        raise UserError(
             f"The library {library} is not installed.", fix="Install it with: pip install 'alexrepro[onnx]'."
         ) from None

@@ -11,7 +11,7 @@ from typing import Literal
 
 from alexrepro.paper.citation import cited
 
-Operation = Literal["response", "norm", "same_map_norm", "contrast_norm", "pool", "average_pool", "dropout"]
+Operation = Literal["activation", "norm", "same_map_norm", "contrast_norm", "pool", "average_pool", "dropout"]
 Size = tuple[int, int, int]  # maps, height, width
 
 
@@ -49,10 +49,10 @@ class SameMapNorm:
 
 @dataclass(frozen=True)
 class SideInput:
-    """A blurred copy of the view, every fourth pixel of it, that networks up to #141 added to conv2's input."""
+    """A blurred copy of the crop, every fourth pixel of it, that networks up to #141 added to conv2's input."""
 
     stage: str = cited("conv2", "layers-120.cfg", "conv2 of both towers")
-    taps: int = cited(9, "layers-120.cfg", "Gaussian of 9 taps in each direction, zero outside the view")
+    taps: int = cited(9, "layers-120.cfg", "Gaussian of 9 taps in each direction, zero outside the crop")
     sigma_px: float = cited(4.0, "layers-120.cfg", "standard deviation of the Gaussian")
     every_px: int = cited(4, "layers-120.cfg", "every 4th pixel")
     first_px: int = cited(2, "layers-120.cfg", "beginning with pixel 2")
@@ -61,7 +61,7 @@ class SideInput:
     weight_std: float = cited(0.01, "layers-120.cfg [conv2a]", "initW=0.01,0.01: as conv2's own kernels")
 
     def side_px(self, input_px: int) -> int:
-        """Side of the small copy: 56 for a view of 224."""
+        """Side of the small copy: 56 for a crop of 224."""
         return -(-(input_px - self.first_px) // self.every_px)
 
 
@@ -88,10 +88,10 @@ class Stage:
     stride_px: int = 1
     pad_px: int = 0
     reads: Literal["own", "both"] = "own"
-    order: tuple[Operation, ...] = ("response",)
+    order: tuple[Operation, ...] = ("activation",)
     weight_std: float = cited(0.01, "§5", "Gaussian with standard deviation 0.01")
     bias: float = cited(0.0, "§5", "1 in conv2, conv4, conv5 and the hidden full layers; 0 in the remaining layers")
-    rate_factor: float = cited(1.0, "§5", "an equal learning rate for all layers")
+    learning_rate_factor: float = cited(1.0, "§5", "an equal learning rate for all layers")
     decay_factor: float = cited(1.0, "layer-params-145.cfg", "wc = 0.0005 on every weight matrix")
     dropout: float | None = cited(None, "§4.2", "none: network.dropout; layers-177.cfg has keep=0.8 over conv4")
 
@@ -123,13 +123,13 @@ def _full(name: str, maps: int, **more: object) -> Stage:
 
 # §3.5 and Figure 2: kernels, strides and which maps each stage sees; §5: where biases start at 1.
 STAGES_AS_PRINTED = (
-    _conv("conv1", 96, 11, stride_px=4, reads="both", order=("response", "norm", "pool")),
-    _conv("conv2", 256, 5, pad_px=2, bias=1.0, order=("response", "norm", "pool")),
+    _conv("conv1", 96, 11, stride_px=4, reads="both", order=("activation", "norm", "pool")),
+    _conv("conv2", 256, 5, pad_px=2, bias=1.0, order=("activation", "norm", "pool")),
     _conv("conv3", 384, 3, pad_px=1, reads="both"),
     _conv("conv4", 384, 3, pad_px=1, bias=1.0),
-    _conv("conv5", 256, 3, pad_px=1, bias=1.0, order=("response", "pool")),
-    _full("fc6", 4096, bias=1.0, order=("response", "dropout")),
-    _full("fc7", 4096, bias=1.0, order=("response", "dropout")),
+    _conv("conv5", 256, 3, pad_px=1, bias=1.0, order=("activation", "pool")),
+    _full("fc6", 4096, bias=1.0, order=("activation", "dropout")),
+    _full("fc7", 4096, bias=1.0, order=("activation", "dropout")),
     _full("fc8", 1000, order=()),
 )
 
@@ -147,7 +147,7 @@ class Network:
     rounding: Literal["up", "down"] = cited(
         "up", "layer.py LocalLayerParser", "1 + ceil((224 - 11) / 4) = 55; later networks leave out what does not fit"
     )
-    response: Literal["relu", "tanh"] = cited("relu", "§3.1", "f(x) = max(0, x)")
+    activation: Literal["relu", "tanh"] = cited("relu", "§3.1", "f(x) = max(0, x)")
     norm: Norm | None = cited(Norm(), "§3.3", "response normalization after the first and second layers")
     same_map_norm: SameMapNorm | None = cited(None, "§3.3", "not in the paper; layers-145.cfg [cnorm2] has one")
     side_input: SideInput | None = cited(None, "§3.5", "conv1 alone reads the image; networks up to #141 had one")
@@ -222,7 +222,7 @@ class Network:
 
     @property
     def macs(self) -> int:
-        """Multiply-adds of one forward pass of one view."""
+        """Multiply-adds of one forward pass of one crop."""
         return sum(layer.macs for layer in self.layers())
 
     def _output(self, stage: Stage, size: Size) -> Size:

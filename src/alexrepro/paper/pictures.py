@@ -22,5 +22,5 @@ CAPTION_NEURONS = {
 FIGURE_3_KERNELS_PER_ROW = 16  # shownet.py; 48 and 48 kernels are three rows and three
 FIGURE_4_GUESSES = 8  # photographs on the left
 FIGURE_4_QUERIES = 5  # photographs on the right
-FIGURE_4_NEIGHBOURS = 6  # training photographs beside each
+FIGURE_4_NEIGHBORS = 6  # training photographs beside each
 VALIDATION_TEST_GAP = 0.001  # §6: validation and test errors differ by no more than 0.1 %

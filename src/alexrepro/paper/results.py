@@ -1,6 +1,6 @@
-"""Every error rate the authors printed, by split and views.
+"""Every error rate the authors printed, by split and crops.
 
-A printed number stands in a table only beside a measurement on the same split with the same views.
+A printed number stands in a table only beside a measurement on the same split with the same crops.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Literal
 
 from alexrepro.paper.citation import Citation
 
-Views = Literal["centre", "ten", "ten-logits"]  # the last: logits averaged instead of softmax outputs
+Crops = Literal["center", "ten", "ten-logits"]  # the last: logits averaged instead of softmax outputs
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Reported:
     name: str
     label: str
     split: str
-    views: Views | None
+    crops: Crops | None
     top1_error: float | None
     top5_error: float | None
     cites: Citation
@@ -52,8 +52,8 @@ SIFT_FVS = Reported(
     "sift-fvs", "SIFT + FVs", TEST_2010, None, 0.457, 0.257, Citation("§6", "Table 1, two classifiers averaged")
 )
 CNN_2010 = Reported("cnn", "CNN", TEST_2010, "ten", 0.375, 0.170, Citation("§6", "Table 1"))
-CNN_2010_CENTRE = Reported(
-    "cnn-centre", "CNN, centre view", TEST_2010, "centre", 0.390, 0.183, Citation("§6", "footnote 5")
+CNN_2010_CENTER = Reported(
+    "cnn-center", "CNN, center crop", TEST_2010, "center", 0.390, 0.183, Citation("§6", "footnote 5")
 )
 CAPTION_CONV1_NEURONS = 253_440  # Figure 2's caption; 55 × 48 × 96, where 55 × 55 × 96 is meant
 TABLE_1 = (SPARSE_CODING, SIFT_FVS, CNN_2010)
@@ -94,22 +94,22 @@ FALL_2009_BEFORE = Reported(
 )
 
 
-def _quoted(name: str, views: Views, error: float, file: str) -> Reported:
-    return Reported(name, f"CIFAR-10, {name.removeprefix('cifar-')}", CIFAR_TEST, views, error, None, Citation(file))
+def _quoted(name: str, crops: Crops, error: float, file: str) -> Reported:
+    return Reported(name, f"CIFAR-10, {name.removeprefix('cifar-')}", CIFAR_TEST, crops, error, None, Citation(file))
 
 
 # What the headers of cuda-convnet's layer files quote; the paper's text (§3.3) has the last two.
 QUOTED = {
     quoted.name: quoted
     for quoted in (
-        _quoted("cifar-80sec", "centre", 0.26, "layers-80sec.cfg"),
-        _quoted("cifar-19pct", "centre", 0.19, "layers-19pct.cfg"),
-        _quoted("cifar-18pct", "centre", 0.18, "layers-18pct.cfg"),
+        _quoted("cifar-80sec", "center", 0.26, "layers-80sec.cfg"),
+        _quoted("cifar-19pct", "center", 0.19, "layers-19pct.cfg"),
+        _quoted("cifar-18pct", "center", 0.18, "layers-18pct.cfg"),
         _quoted("cifar-13pct", "ten", 0.13, "layers-conv-local-13pct.cfg"),
         _quoted("cifar-11pct", "ten", 0.11, "layers-conv-local-11pct.cfg"),
     )
 }
-ALL_REPORTED = (*TABLE_1, CNN_2010_CENTRE, *TABLE_2, *TABLE_2_TEST, FALL_2009, FALL_2009_BEFORE)
+ALL_REPORTED = (*TABLE_1, CNN_2010_CENTER, *TABLE_2, *TABLE_2_TEST, FALL_2009, FALL_2009_BEFORE)
 
 ONE_TOWER = ReportedDelta("one-tower", 0.017, 0.012, Citation("§3.2", "half as many kernels, one GPU"), TEST_2010)
 NO_NORM = ReportedDelta("no-norm", 0.014, 0.012, Citation("§3.3", "response normalization"), VAL_2012)

@@ -9,7 +9,7 @@ from typing import Literal
 from alexrepro.paper.citation import cited
 
 Fit = Literal["cropped", "warped", "padded"]
-STORED_PX = 256  # §2: shorter side 256, then the central 256×256 patch, from which views are cut
+STORED_PX = 256  # §2: shorter side 256, then the central 256×256 patch, from which crops are cut
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class At:
     """
 
     epoch: int
-    rate: float | None = None
-    bias_rate: float | None = None
+    learning_rate: float | None = None
+    bias_learning_rate: float | None = None
     color_shift: bool | None = None
     stages: tuple[str, ...] = ()
 
@@ -62,8 +62,8 @@ def _decayed(start: float, end: float, levels: int | None, progress: tuple[int, 
         share = done / max(1, epochs - 1)
     else:
         share = min(done * levels // epochs, levels - 1) / max(1, levels - 1)
-    rate: float = start * (end / start) ** share
-    return rate
+    learning_rate: float = start * (end / start) ** share
+    return learning_rate
 
 
 @dataclass(frozen=True)
@@ -83,18 +83,20 @@ class Training:
     momentum: float = cited(0.9, "§5", "momentum of 0.9")
     weight_decay: float = cited(0.0005, "§5", "weight decay of 0.0005")
     bias_decay: float = cited(0.0, "layer.cu WeightLayer", "the rule is printed for weights; biases have none")
-    rate: float = cited(0.01, "§5", "initialized at 0.01")
-    bias_rate: float = cited(0.01, "§5", "an equal learning rate for all layers")
-    rate_factor: float = cited(1.0, "silent, chosen", "multiplies all rates of the schedule; lower after divergence")
+    learning_rate: float = cited(0.01, "§5", "initialized at 0.01")
+    bias_learning_rate: float = cited(0.01, "§5", "an equal learning rate for all layers")
+    learning_rate_factor: float = cited(
+        1.0, "silent, chosen", "multiplies all rates of the schedule; lower after divergence"
+    )
     epochs: int = cited(90, "§5", "roughly 90 cycles through the training set")
     schedule: Plateau | Script | Decay = cited(
         Plateau(), "§5", "divide by 10 when the validation error stopped improving"
     )
-    begins_with: tuple[str, ...] = cited(
+    init_from_stages: tuple[str, ...] = cited(
         (), "§7", "no pre-training; initw.py copies the named stages from an earlier run, which §6 fine-tunes"
     )
     continues: bool = cited(False, "silent, chosen", "begins with all state of an earlier run, at its update")
-    reshuffles: bool = cited(True, "silent, chosen", "a new order each epoch; the 2012 code kept one order")
+    shuffle_every_epoch: bool = cited(True, "silent, chosen", "a new order each epoch; the 2012 code kept one order")
     precision: Literal["float32", "tf32", "bf16"] = cited(
         "float32", "silent, chosen", "what 2012 hardware computed in; tf32 and bf16 shorten what is multiplied"
     )
@@ -120,7 +122,7 @@ class Augmentation:
     crops: bool = cited(True, "§4.1", "random 224×224 patches")
     flips: bool = cited(True, "§4.1", "and their horizontal reflections")
     last_offset_px: int = cited(32, "convdata_jpeg.py", "0..32 in each axis; the printed factor 2048 needs 0..31")
-    shared_by: int = cited(1, "silent, chosen", "images that share a crop and a flip; convdata_jpeg.py: 32")
+    images_per_crop: int = cited(1, "silent, chosen", "images that share a crop and a flip; convdata_jpeg.py: 32")
     stored_px: int = cited(STORED_PX, "§2", "shorter side 256; the networks for CIFAR-10 see its 32")
     square: Fit = cited(
         "cropped", "§2", "then the central patch; warped: both sides alike; padded: the whole image (convdata_jpeg.py)"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.files import MOST_NAME_BYTES
 from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import STORED_PX, Augmentation, Decay, Plateau, Training
@@ -17,47 +17,47 @@ from alexrepro.recipes.limits import outside
 Check = tuple[str, bool, str]  # field, whether it holds, what it must
 
 STAGE_NAME = re.compile(r"(conv|local|fc)\w{0,20}", re.ASCII)
-AFTER_FULL = {"response", "dropout"}  # what may follow a full connection, which has no maps
+AFTER_FULL = {"activation", "dropout"}  # what may follow a full connection, which has no maps
 MOST_PARAMETERS = 10**10
 
 
 def check(network: Network, training: Training, augmentation: Augmentation) -> None:
-    """Raise Refusal for the first field that cannot be computed with."""
+    """Raise UserError for the first field that cannot be computed with."""
     for part, name in ((network, "network"), (training, "training"), (augmentation, "augmentation")):
         for field, value, limit in outside(part, name):
-            raise Refusal(f"{field} must {limit}, not {value}.", fix=_fix(field))
+            raise UserError(f"{field} must {limit}, not {value}.", fix=_fix(field))
     for field, holds, must in chain(
         _of_network(network), _of_training(training, network), _of_augmentation(augmentation, network)
     ):
         if not holds:
-            raise Refusal(f"{field} must {must}.", fix=_fix(field))
+            raise UserError(f"{field} must {must}.", fix=_fix(field))
     _check_sizes(network)
 
 
 def check_name(name: Any, says: Any) -> None:
-    """Raise Refusal unless a recipe's name can be that of a folder, and its sentence is one line of text."""
+    """Raise UserError unless a recipe's name can be that of a folder, and its sentence is one line of text."""
     if not isinstance(name, str) or not name.isprintable() or name != name.strip() or set("/\\") & set(name):
         problem = "must be a word that can name a folder"
     elif name.startswith((".", "-")) or not 1 <= len(name.encode()) <= MOST_NAME_BYTES:
         problem = f"must have 1 to {MOST_NAME_BYTES} bytes and begin with a letter or digit"
     elif not isinstance(says, str) or not says.isprintable():
-        raise Refusal("The recipe's `says` must be one line of text.", fix='Write it as: says = "one sentence".')
+        raise UserError("The recipe's `says` must be one line of text.", fix='Write it as: says = "one sentence".')
     else:
         return
-    raise Refusal(f"The recipe's name {problem}, not {str(name)[:80]!r}.", fix='Write it as: name = "mine".')
+    raise UserError(f"The recipe's name {problem}, not {str(name)[:80]!r}.", fix='Write it as: name = "mine".')
 
 
 def _check_sizes(network: Network) -> None:
     for stage, size in network.inputs():
         if stage.kind == "local" and network.towers > 1:
-            raise Refusal(
+            raise UserError(
                 f"{stage.name} is locally connected, and that is not shared between {network.towers} towers.",
                 fix="Use one tower: --set network.towers=1.",
             )
         is_grouped = network.norm is not None and network.norm.per_tower and "norm" in stage.order
         is_split = stage.maps % network.towers > 0
         if (stage.reads == "own" and (is_split or size[0] % network.towers)) or (is_grouped and is_split):
-            raise Refusal(
+            raise UserError(
                 f"{stage.name} has {stage.maps} maps and reads {size[0]}, each tower its own, "
                 f"and they do not divide between {network.towers} towers.",
                 fix=f"Choose a multiple: --set network.{stage.name}.maps=N, or --set network.towers=1.",
@@ -65,12 +65,12 @@ def _check_sizes(network: Network) -> None:
     sizes = {stage.name: size for stage, size in network.inputs()} | {x.name: x.output for x in network.layers()}
     for name, size in sizes.items():
         if min(size) < 1:
-            raise Refusal(
+            raise UserError(
                 f"{name} would have the size {size}: the input of {network.input_px} px is too small.",
                 fix="Raise network.input_px, or lower strides and kernels.",
             )
     if network.parameters > MOST_PARAMETERS:
-        raise Refusal(
+        raise UserError(
             f"The network would have {network.parameters:,} parameters; at most {MOST_PARAMETERS:,} are allowed.",
             fix="Lower the maps of its stages.",
         )
@@ -109,11 +109,11 @@ def _of_stage(stage: Stage, path: str) -> Iterator[Check]:
 
 
 def _of_training(training: Training, network: Network) -> Iterator[Check]:
-    yield "training.begins_with", *_names_stages(training.begins_with, network)
+    yield "training.init_from_stages", *_names_stages(training.init_from_stages, network)
     if isinstance(training.schedule, Plateau):
         return
     if isinstance(training.schedule, Decay):
-        for name in ("rate", "bias_rate"):
+        for name in ("learning_rate", "bias_learning_rate"):
             yield f"training.{name}", getattr(training, name) > 0, "be above 0, as it falls by equal factors"
     epochs = [line.epoch for line in training.schedule.at]
     yield "training.schedule.at", epochs == sorted(epochs), "be in the order of the epochs"
@@ -126,7 +126,7 @@ def _of_augmentation(augmentation: Augmentation, network: Network) -> Iterator[C
     yield "augmentation.stored_px", stored % 32 == 0 and stored <= STORED_PX, f"be a multiple of 32 up to {STORED_PX}"
     yield "network.input_px", network.input_px <= stored, f"be at most {stored}, the side of the stored images"
     room_px, last = stored - network.input_px, augmentation.last_offset_px
-    yield "augmentation.last_offset_px", last <= room_px, f"be from 0 to {room_px}, the room around a view"
+    yield "augmentation.last_offset_px", last <= room_px, f"be from 0 to {room_px}, the room around a crop"
 
 
 def _names_stages(

@@ -29,9 +29,13 @@ def _full(name: str, maps: int, std: float, decay: float, *order: Any) -> Stage:
 
 
 def _schedule(first: int, *, drops: int = 2, each: int = 10) -> tuple[Script, int]:
-    """So many epochs at the first rate, then each drop to a tenth for so many; the script and all epochs."""
+    """So many epochs at the first learning_rate, then each drop to a tenth for so many; the script and all epochs."""
     lines = [
-        At(1 + first + each * drop, rate=RATE / 10 ** (drop + 1), bias_rate=BIAS_RATE / 10 ** (drop + 1))
+        At(
+            1 + first + each * drop,
+            learning_rate=RATE / 10 ** (drop + 1),
+            bias_learning_rate=BIAS_RATE / 10 ** (drop + 1),
+        )
         for drop in range(drops)
     ]
     return Script(tuple(lines)), first + drops * each
@@ -40,23 +44,29 @@ def _schedule(first: int, *, drops: int = 2, each: int = 10) -> tuple[Script, in
 def _net(name: str, says: str, stages: tuple[Stage, ...], schedule: tuple[Script, int], **network: Any) -> Recipe:
     script, epochs = schedule
     return Recipe(
-        name=f"cifar-{name}", says=says,
+        name=f"cifar-{name}",
+        says=says,
         network=Network(**{"input_px": 32, "towers": 1, "norm": None, "dropout": 0.0, "stages": stages, **network}),
         training=Training(
-            rate=RATE, bias_rate=BIAS_RATE, weight_decay=DECAY, epochs=epochs, schedule=script, reshuffles=False
+            learning_rate=RATE,
+            bias_learning_rate=BIAS_RATE,
+            weight_decay=DECAY,
+            epochs=epochs,
+            schedule=script,
+            shuffle_every_epoch=False,
         ),
         augmentation=Augmentation(
             stored_px=32, crops=False, flips=False, last_offset_px=0, mean="central", color_shift=None
         ),
-    )  # fmt: skip
+    )
 
 
 def _quick(full: float, first: tuple[Any, ...] = (), second: tuple[Any, ...] = ()) -> tuple[Stage, ...]:
     """Three conv layers of 32, 32 and 64 kernels and the output; `first` and `second` follow the poolings."""
     return (
-        _conv("conv1", 32, 1e-4, DECAY, "pool", "response", *first),
-        _conv("conv2", 32, 0.01, DECAY, "response", "average_pool", *second),
-        _conv("conv3", 64, 0.01, DECAY, "response", "average_pool"),
+        _conv("conv1", 32, 1e-4, DECAY, "pool", "activation", *first),
+        _conv("conv2", 32, 0.01, DECAY, "activation", "average_pool", *second),
+        _conv("conv3", 64, 0.01, DECAY, "activation", "average_pool"),
         _full("fc10", 10, 0.01, full),
     )
 
@@ -64,7 +74,7 @@ def _quick(full: float, first: tuple[Any, ...] = (), second: tuple[Any, ...] = (
 SAME_MAP = SameMapNorm(size_px=3, alpha=5e-5)  # layers-18pct.cfg: scale 5e-5 over 3×3, pow 0.75
 CIFAR_80SEC = _net(
     "80sec", "two minutes of training, once 80 seconds",
-    (*_quick(1.0)[:3], _full("fc64", 64, 0.1, 0.03, "response"), _full("fc10", 10, 0.1, 0.03)),
+    (*_quick(1.0)[:3], _full("fc64", 64, 0.1, 0.03, "activation"), _full("fc10", 10, 0.1, 0.03)),
     _schedule(8, drops=1, each=2),
 )  # fmt: skip
 CIFAR_19PCT = _net("19pct", "three conv layers without normalization", _quick(3.0), _schedule(120))
@@ -95,13 +105,13 @@ def _cropped(recipe: Recipe) -> Recipe:
 # The author trained on four fifths until the error on the last stalled, then on all; here on all throughout (chosen).
 WHOLE_13PCT = _net(
     "13pct", "two conv and two locally connected layers",
-    _with_local(("response", "pool"), ("response", "pool"), 32, DECAY), _schedule(140),
+    _with_local(("activation", "pool"), ("activation", "pool"), 32, DECAY), _schedule(140),
 )  # fmt: skip
 CIFAR_13PCT = _cropped(WHOLE_13PCT)
 CIFAR_11PCT = _cropped(
     _net(
         "11pct", "as 13pct, wider, with norms across maps",
-        _with_local(("response", "pool", "norm"), ("response", "norm", "pool"), 64, 0.01), _schedule(500),
+        _with_local(("activation", "pool", "norm"), ("activation", "norm", "pool"), 64, 0.01), _schedule(500),
         norm=Norm(k=1.0, n=9, alpha=1e-3, divide_alpha_by_n=True),
     )
 )  # fmt: skip
@@ -109,8 +119,8 @@ CIFAR_11PCT = _cropped(
 CIFAR_13PCT_NORM = CIFAR_13PCT.but(
     {
         "network.norm": Norm(k=1.0, n=9, alpha=1e-3, divide_alpha_by_n=True),
-        "network.conv1.order": ("response", "pool", "norm"),
-        "network.conv2.order": ("response", "norm", "pool"),
+        "network.conv1.order": ("activation", "pool", "norm"),
+        "network.conv2.order": ("activation", "norm", "pool"),
     },
     name="cifar-13pct-norm", says="13pct with the norms of 11pct and nothing else changed",
 )  # fmt: skip
@@ -118,10 +128,10 @@ CIFAR_13PCT_NORM = CIFAR_13PCT.but(
 # Figure 1: no weight decay, no crops; the paper names neither layers nor rates, so there are two readings. The rates
 # are the best of docs/results/figure-1.md, the epochs enough to reach the printed error (chosen).
 PLAIN = {
-    "training.weight_decay": 0.0, "training.schedule": Script(), "training.reshuffles": True,
-    "training.rate": 2e-3, "training.bias_rate": 4e-3, "training.epochs": 15,
+    "training.weight_decay": 0.0, "training.schedule": Script(), "training.shuffle_every_epoch": True,
+    "training.learning_rate": 2e-3, "training.bias_learning_rate": 4e-3, "training.epochs": 15,
 }  # fmt: skip
-TANH = {"network.response": "tanh", "training.rate": 8e-3, "training.bias_rate": 1.6e-2}
+TANH = {"network.activation": "tanh", "training.learning_rate": 8e-3, "training.bias_learning_rate": 1.6e-2}
 FIGURE_1_RELU = CIFAR_19PCT.but(PLAIN, name="figure-1-relu", says="Figure 1, reading A: 19pct's layers, ReLUs")
 FIGURE_1_TANH = FIGURE_1_RELU.but(
     {**TANH, "training.epochs": 50}, name="figure-1-tanh", says="Figure 1, reading A: 19pct's layers, tanh"

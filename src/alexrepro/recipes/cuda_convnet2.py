@@ -27,14 +27,14 @@ def by_hand(
     off: when the color shift ends; low and frozen: when the early stages go to 1e-5 and stop. biases_drop: whether the
     rate of the biases falls to 0.002 with the first drop.
     """
-    lines = [At(epoch, rate=10.0 ** -(3 + drop)) for drop, epoch in enumerate(drops)]
-    lines[0] = replace(lines[0], bias_rate=0.002 if biases_drop else None)
+    lines = [At(epoch, learning_rate=10.0 ** -(3 + drop)) for drop, epoch in enumerate(drops)]
+    lines[0] = replace(lines[0], bias_learning_rate=0.002 if biases_drop else None)
     lines += more
     if off is not None:
         lines.append(At(off, color_shift=False))
     if low is not None:
-        lines.append(At(low, rate=1e-5, stages=early))
-    lines.append(At(frozen, rate=0.0, bias_rate=0.0, stages=early))
+        lines.append(At(low, learning_rate=1e-5, stages=early))
+    lines.append(At(frozen, learning_rate=0.0, bias_learning_rate=0.0, stages=early))
     return Script(tuple(sorted(lines, key=lambda line: line.epoch)))
 
 
@@ -47,16 +47,24 @@ def _run(base: Recipe, number: str, says: str, but: Mapping[str, Any], *, schedu
 # The last drop of 145-half is not noted (chosen: when #145's was). Its file ends with conv1 at 1e-5, which the notes
 # freeze at 72, and with 0.002 for the biases of conv1 and conv2 alone.
 NET_145_HALF = _run(
-    VARIATIONS["one-tower"].of(AS_RUN_2010), "145-half", "one GPU: half the kernels but for conv5 and the full layers",
+    VARIATIONS["one-tower"].of(AS_RUN_2010),
+    "145-half",
+    "one GPU: half the kernels but for conv5 and the full layers",
     {},
     schedule=by_hand(
-        20, 48, 79, off=66, low=66, frozen=72,
+        20,
+        48,
+        79,
+        off=66,
+        low=66,
+        frozen=72,
         more=(
-            At(20, bias_rate=0.002, stages=("conv1", "conv2")), At(79, rate=1e-5, bias_rate=0.002, stages=("conv1",)),
+            At(20, bias_learning_rate=0.002, stages=("conv1", "conv2")),
+            At(79, learning_rate=1e-5, bias_learning_rate=0.002, stages=("conv1",)),
         ),
     ),
     epochs=95,
-)  # fmt: skip
+)
 NET_147 = _run(
     AS_RUN_2012, "147", "pooling windows that do not overlap",
     VARIATIONS["non-overlapping-pooling"].but,
@@ -75,7 +83,7 @@ NET_150 = _run(
 
 # Before #145: conv1 had 32 kernels a tower, and conv2 saw a small copy of the image, too.
 SIDE_INPUT = {"network.conv1.maps": 64, "network.side_input": SideInput()}
-CONTRAST = {"network.conv2.order": ("response", "norm", "contrast_norm", "pool")}
+CONTRAST = {"network.conv2.order": ("activation", "norm", "contrast_norm", "pool")}
 NET_131 = _run(
     AS_RUN_2012, "131", "a small copy of the image into conv2, contrast normalization, k = 1",
     {**SIDE_INPUT, **CONTRAST, "network.norm.k": 1.0},  # layer-params-131.cfg has no minDiv
@@ -90,7 +98,7 @@ NET_135 = _run(
 def _spared(first: int, second: int) -> tuple[At, ...]:
     """conv4 and conv5 miss the last drop: layer-params-137.cfg ends with 1e-4 there; of which run, it does not say."""
     return tuple(
-        At(epoch, rate=rate, stages=("conv4", "conv5")) for epoch, rate in ((first, 1e-3), (second, 1e-4))
+        At(epoch, learning_rate=rate, stages=("conv4", "conv5")) for epoch, rate in ((first, 1e-3), (second, 1e-4))
     )  # fmt: skip
 
 

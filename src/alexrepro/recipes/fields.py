@@ -11,7 +11,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 MOST_INT = 2**63  # the range of TOML's whole numbers
 MOST_SHOWN = 80  # characters of a value in a message
@@ -44,13 +44,13 @@ def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def changed(value: Any, path: str, new: Any, *, below: str) -> Any:
     """A copy of the dataclass in which the field at the path is replaced; the type is checked.
 
-    `below` is the path of the dataclass itself, for messages. Setting a stage to None removes it. Raises Refusal for an
-    unknown field or a value of the wrong type.
+    `below` is the path of the dataclass itself, for messages. Setting a stage to None removes it. Raises UserError for
+    an unknown field or a value of the wrong type.
     """
     name, _, rest = path.partition(".")
     stages = getattr(value, "stages", ())
     if not path:
-        raise Refusal(
+        raise UserError(
             f"{below} is a whole part.", fix=f"Set one field of it, such as {below}.{fields(value)[0].name}.",
             exit_code=Exit.USAGE,
         )  # fmt: skip
@@ -79,7 +79,7 @@ def _changed_stages(stages: tuple[Any, ...], name: str, rest: str, new: Any, *, 
     if not rest and new is None:
         return tuple(s for s in stages if s.name != name)
     if not rest:
-        raise Refusal(
+        raise UserError(
             f"{name} is a whole stage.", fix=f"Set one field, such as {below}.{name}.maps, or {below}.{name}=none.",
             exit_code=Exit.USAGE,
         )  # fmt: skip
@@ -108,7 +108,7 @@ def _kind_of(kind: Any, declared: Any) -> Any:
     named = {o.__name__.lower(): o for o in _dataclasses(declared)}
     if not isinstance(kind, str) or kind not in named:
         what = f"{shortened(kind)} is not one of {', '.join(sorted(named))}."
-        raise Refusal(what, fix="Use one of those names.", exit_code=Exit.USAGE)
+        raise UserError(what, fix="Use one of those names.", exit_code=Exit.USAGE)
     return named[kind]
 
 
@@ -124,7 +124,7 @@ def _checked(new: Any, declared: Any, path: str) -> Any:
         if fitting is not _MISFIT:
             return fitting
     wanted = " or ".join(_spoken(o) for o in _options(declared))
-    raise Refusal(
+    raise UserError(
         f"{path} = {shortened(new)} does not fit: it must be {wanted}.",
         fix=SEE_FIELDS,
         exit_code=Exit.USAGE,
@@ -163,7 +163,7 @@ def _part(new: dict[str, Any], option: Any, path: str) -> Any:
             raise _unknown(option, name, ())
     for item in fields(option):
         if item.name not in new and item.default is MISSING and item.default_factory is MISSING:
-            raise Refusal(f"{path} = {shortened(new)} lacks {item.name!r}.", fix=SEE_FIELDS, exit_code=Exit.USAGE)
+            raise UserError(f"{path} = {shortened(new)} lacks {item.name!r}.", fix=SEE_FIELDS, exit_code=Exit.USAGE)
     return option(**{name: _checked(value, hints[name], f"{path}.{name}") for name, value in new.items()})
 
 
@@ -186,8 +186,8 @@ def _spoken(option: Any) -> str:
     return getattr(option, "__name__", str(option))
 
 
-def _unknown(kind: type[Any], name: str, stages: tuple[Any, ...]) -> Refusal:
+def _unknown(kind: type[Any], name: str, stages: tuple[Any, ...]) -> UserError:
     known = [f.name for f in fields(kind)] + [s.name for s in stages if hasattr(s, "name")]
     near = get_close_matches(name, known, n=1)
     meant = f"; did you mean '{near[0]}'?" if near else f"; it has {', '.join(known)}."
-    return Refusal(f"{kind.__name__} has no field {shortened(name)}{meant}", fix=SEE_FIELDS, exit_code=Exit.USAGE)
+    return UserError(f"{kind.__name__} has no field {shortened(name)}{meant}", fix=SEE_FIELDS, exit_code=Exit.USAGE)

@@ -15,15 +15,15 @@ def _later(
     number: str, says: str, decay: tuple[float, float, int | None], *, off: int, frozen: int, epochs: int = 95,
     bias_end: float, bias_levels: int | None = 2, but: dict[str, Any] | None = None,
 ) -> Recipe:  # fmt: skip
-    """decay: first rate, last rate, levels; off and frozen: the epochs when the color shift and conv1 end.
+    """decay: first and last rate, levels; off and frozen: the epochs when the color shift and conv1 end.
 
     Biases begin at twice the rate of the weights.
     """
     start, end, levels = decay
-    lines = (At(off, color_shift=False), At(frozen, rate=0.0, bias_rate=0.0, stages=("conv1",)))
+    lines = (At(off, color_shift=False), At(frozen, learning_rate=0.0, bias_learning_rate=0.0, stages=("conv1",)))
     changes = {
-        "training.rate": start,
-        "training.bias_rate": 2 * start,
+        "training.learning_rate": start,
+        "training.bias_learning_rate": 2 * start,
         "training.epochs": epochs,
         "training.schedule": Decay(end, levels, bias_end, bias_levels, lines),
         **(but or {}),
@@ -48,11 +48,11 @@ LATER = (
     ),
     _later(
         "166", "conv2 normalized and pooled before its response", (0.01, 1e-5, 4), off=64, frozen=73, bias_end=2e-3,
-        but={"network.conv2.order": ("norm", "same_map_norm", "pool", "response")},  # the neuron stands on pool2
+        but={"network.conv2.order": ("norm", "same_map_norm", "pool", "activation")},  # the neuron stands on pool2
     ),
     _later(
         "167", "conv2 not normalized", (0.01, 1e-5, 4), off=63, frozen=73, bias_end=2e-3,
-        but={"network.conv2.order": ("response", "pool")},
+        but={"network.conv2.order": ("activation", "pool")},
     ),
     _later("169", SAME, (0.01, 2e-5, 4), off=60, frozen=73, bias_end=2e-3),
     _later("170", SAME, (0.01, 4e-5, 4), off=68, frozen=74, bias_end=2e-3),
@@ -63,6 +63,6 @@ LATER = (
     _later("171", SAME, (0.01, 2e-5, 5), off=60, frozen=72, bias_end=2e-3),
     _later(
         "177", "dropout over conv4, too, of one unit in five", (0.01, 4e-5, 4), off=60, frozen=73, bias_end=2e-3,
-        but={"network.conv4.order": ("response", "dropout"), "network.conv4.dropout": 0.2},  # [hsconv4a] keep=0.8
+        but={"network.conv4.order": ("activation", "dropout"), "network.conv4.dropout": 0.2},  # [hsconv4a] keep=0.8
     ),
 )  # fmt: skip

@@ -114,7 +114,7 @@ def _reported(result: Reported) -> Row:
         "label": result.label,
         "section": result.cites.source,
         "split": result.split,
-        "views": result.views,
+        "crops": result.crops,
         "top1_error": result.top1_error,
         "top5_error": result.top5_error,
         "says": result.cites.says,
@@ -126,7 +126,7 @@ def _delta(result: ReportedDelta) -> Row:
         "name": result.name,
         "section": result.cites.source,
         "split": result.split,
-        "views": None,  # the running text does not say how many views its differences were measured with
+        "crops": None,  # the running text does not say how many crops its differences were measured with
         "top1_delta": result.top1_delta,
         "top5_delta": result.top5_delta,
         "says": result.cites.says,
@@ -139,7 +139,7 @@ def _logged(entry: Logged) -> Row:
         "source": entry.cites.source,
         "says": entry.cites.says,
         "split": entry.split,
-        "views": entry.views,
+        "crops": entry.crops,
         "epochs": entry.epochs,
         "loss": entry.loss,
         "top1_error": entry.top1_error,

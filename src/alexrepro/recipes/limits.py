@@ -51,7 +51,7 @@ EXCEPTIONS = {  # by the end of the path
     ".norm.k": POSITIVE, ".same_map_norm.k": POSITIVE,  # with 0, a map of zeros is 0 / 0
     ".sigma_px": POSITIVE, ".divide_by": POSITIVE, ".end": POSITIVE, ".bias_end": POSITIVE, ".input_std": POSITIVE,
     ".schedule.factor": Limit(1, is_above=True),
-    "training.rate_factor": POSITIVE,
+    "training.learning_rate_factor": POSITIVE,
     ".levels": Limit(2, most=MOST_WHOLE), ".bias_levels": Limit(2, most=MOST_WHOLE),
     ".norm.n": ODD, ".same_map_norm.size_px": ODD, ".taps": ODD,
     ".pad_px": WHOLE_OR_0, ".kernel_px": WHOLE_OR_0, ".first_px": WHOLE_OR_0, ".last_offset_px": WHOLE_OR_0,

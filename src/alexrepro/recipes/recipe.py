@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.files import read_text, reading
 from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import Augmentation, Training
@@ -36,7 +36,7 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
-        """Raise Refusal for a recipe that cannot be computed with; `but` comes here once, after all its changes."""
+        """Raise UserError for a recipe that cannot be computed with; `but` comes here once, after all its changes."""
         check_name(self.name, self.says)
         check(self.network, self.training, self.augmentation)
 
@@ -46,7 +46,7 @@ class Recipe:
         return {path: leaf for part, value in parts.items() for path, leaf in flatten(value, part)}
 
     def but(self, changes: Mapping[str, Any], *, name: str | None = None, says: str | None = None) -> "Recipe":
-        """The same recipe with some fields changed, by dotted path; raises Refusal for what does not fit.
+        """The same recipe with some fields changed, by dotted path; raises UserError for what does not fit.
 
         Without a name the recipe keeps its own: the digest already tells the two apart.
         """
@@ -95,7 +95,7 @@ def from_toml(path: Path) -> Recipe:
     """The recipe of a file written by `to_toml`, or of a hand-written one that changes some of the defaults.
 
     `network.stages` lists the stages in order; one that the paper lacks needs its fields in the file.
-    Raises Refusal if the file is missing, is not TOML, or names an unknown field.
+    Raises UserError if the file is missing, is not TOML, or names an unknown field.
     """
     with reading(path, kind="recipe file", fix="List the named recipes with: alexrepro recipes list."):
         text = read_text(path)
@@ -108,7 +108,7 @@ def from_text(text: str, path: Path) -> Recipe:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         reason = str(error).replace("\n", " ")
-        raise Refusal(f"{path} is not TOML: {reason}.", fix="Write one `path = value` a line.") from None
+        raise UserError(f"{path} is not TOML: {reason}.", fix="Write one `path = value` a line.") from None
     name, says = table.pop("name", path.stem), table.pop("says", f"read from {path.name}")
     check_name(name, says)
     network, parts = Network(), table.get("network")
@@ -127,7 +127,7 @@ def parse_changes(texts: Iterable[str]) -> dict[str, Any]:
     for text in texts:
         path, equals, value = text.partition("=")
         if not equals:
-            raise Refusal(
+            raise UserError(
                 f"--set {text} has no '='.", fix="Write --set network.norm=none, for example.", exit_code=Exit.USAGE
             )
         changes[path.strip()] = _value(value.strip())
@@ -150,7 +150,7 @@ def _changed(changes: Mapping[str, Any], **parts: Any) -> dict[str, Any]:
         part, _, rest = path.partition(".")
         if part not in parts:
             near = get_close_matches(part, parts, n=1)
-            raise Refusal(
+            raise UserError(
                 f"A recipe has no part {shortened(part)}{f'; did you mean {near[0]}?' if near else '.'}",
                 fix=f"Paths begin with network., training. or augmentation. {SEE_FIELDS}",
                 exit_code=Exit.USAGE,
@@ -162,7 +162,7 @@ def _changed(changes: Mapping[str, Any], **parts: Any) -> dict[str, Any]:
 def _with_stages(network: Network, names: Any) -> Network:
     """The network with the stages of these names in this order; one that it lacks begins with a stage's defaults."""
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise Refusal(
+        raise UserError(
             f"network.stages = {shortened(names)} does not fit: it must be a list of names.",
             fix='Write it as: network.stages = ["conv1", "fc8"].',
             exit_code=Exit.USAGE,

@@ -26,8 +26,10 @@ def squeezed(training: Training, epochs: int) -> Schedule:
     share = passed / max(1, whole - 1)
     return replace(
         schedule,
-        end=schedule.end if schedule.levels else _fallen(training.rate, schedule.end, share),
-        bias_end=schedule.bias_end if schedule.bias_levels else _fallen(training.bias_rate, schedule.bias_end, share),
+        end=schedule.end if schedule.levels else _fallen(training.learning_rate, schedule.end, share),
+        bias_end=schedule.bias_end
+        if schedule.bias_levels
+        else _fallen(training.bias_learning_rate, schedule.bias_end, share),
     )
 
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.paper import results
 from alexrepro.paper.logbook import Logged, logged
 from alexrepro.paper.network import Pool
 from alexrepro.recipes.recipe import Recipe
 
-BASE_VIEWS: results.Views = "ten"  # over which a base is tested
+BASE_CROPS: results.Crops = "ten"  # over which a base is tested
 USED_BY = {  # fields of the network that matter only where a stage has one of these operations
-    "network.response": {"response"},
+    "network.activation": {"activation"},
     "network.norm": {"norm"},
     "network.same_map_norm": {"same_map_norm", "contrast_norm"},
     "network.pool": {"pool", "average_pool"},
@@ -28,7 +28,7 @@ USED_BY = {  # fields of the network that matter only where a stage has one of t
 class Variation:
     """Like X, but Y, testing Z: a claim of the paper as a change of fields.
 
-    Without any the base's trained networks are tested once more, over other views.
+    Without any the base's trained networks are tested once more, over other crops.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Variation:
     tests: results.ReportedDelta | None = None
     logged: Logged | None = None
     section: str = ""
-    views: results.Views = BASE_VIEWS
+    crops: results.Crops = BASE_CROPS
 
     @property
     def is_of_testing(self) -> bool:
@@ -48,7 +48,7 @@ class Variation:
     def of(self, base: Recipe) -> Recipe:
         """The base recipe with this change, named after both; the base itself if only the testing differs.
 
-        Raises Refusal if the base lacks one of the fields, cannot be computed with the change, or has it already.
+        Raises UserError if the base lacks one of the fields, cannot be computed with the change, or has it already.
         """
         if self.is_of_testing:
             return base
@@ -64,14 +64,14 @@ class Variation:
                 {**self.but, **{path: fields[path] // 2 for path in self.halves}},
                 name=f"{base.name}+{self.name}", says=f"like {base.name}, but {self.says}",
             )  # fmt: skip
-        except Refusal as refusal:
+        except UserError as refusal:
             raise self._misfit(f"cannot be tried on {base.name}: {refusal.what.rstrip('.')}") from None
         if _used(changed) == _used(base):
             raise self._misfit(f"changes nothing in {base.name}; the same network would be trained twice")
         return varied
 
-    def _misfit(self, why: str) -> Refusal:
-        return Refusal(
+    def _misfit(self, why: str) -> UserError:
+        return UserError(
             f"{self.name} ({self.says}) {why}.",
             fix=f"Choose another recipe with --base, or leave {self.name} out.",
             exit_code=Exit.USAGE,
@@ -100,14 +100,14 @@ VARIATIONS = {
             "no-cross-links", "without links between the towers before fc8; net-150 is also wider for it",
             {f"network.{name}.reads": "own" for name in ("conv3", "fc6", "fc7")}, section="§3.2",
         ),
-        Variation("tanh", "with tanh in place of the ReLU", {"network.response": "tanh"}, section="§3.1"),
+        Variation("tanh", "with tanh in place of the ReLU", {"network.activation": "tanh"}, section="§3.1"),
         Variation(
             "without-conv2", "without conv2, its norms and its pooling; conv3 strides by 2 instead",
             {"network.conv2": None, "network.conv3.stride_px": 2, "network.conv3.pad_px": 0},
             tests=results.WITHOUT_MIDDLE, section="§7",
         ),
         Variation(
-            "without-conv3", "without conv3; conv4 takes over its view of both towers",
+            "without-conv3", "without conv3; conv4 takes over its crop of both towers",
             {"network.conv3": None, "network.conv4.reads": "both"}, tests=results.WITHOUT_MIDDLE, section="§7",
         ),
         Variation(
@@ -115,7 +115,7 @@ VARIATIONS = {
         ),
         Variation(
             "without-conv5", "without conv5; its pooling follows conv4",
-            {"network.conv5": None, "network.conv4.order": ("pool", "response")},
+            {"network.conv5": None, "network.conv4.order": ("pool", "activation")},
             tests=results.WITHOUT_MIDDLE, section="§7",
         ),
         Variation(
@@ -124,7 +124,7 @@ VARIATIONS = {
         ),
         Variation("no-dropout", "without dropout", {"network.dropout": 0.0}, section="§4.2"),
         Variation(
-            "no-crops", "with the centre view only, neither cropped at random nor mirrored",
+            "no-crops", "with the center crop only, neither cropped at random nor mirrored",
             {"augmentation.crops": False, "augmentation.flips": False}, section="§4.1",
         ),
         Variation(
@@ -133,8 +133,8 @@ VARIATIONS = {
             section="§3.5",
         ),
         Variation(
-            "average-logits", "with the logits of the ten views averaged, not their softmax outputs",
-            views="ten-logits", section="§4.1",
+            "average-logits", "with the logits of the ten crops averaged, not their softmax outputs",
+            crops="ten-logits", section="§4.1",
         ),
         Variation("no-weight-decay", "without weight decay", {"training.weight_decay": 0.0}, section="§5"),
     )
@@ -151,17 +151,17 @@ def _used(recipe: Recipe) -> dict[str, Any]:
     return fields
 
 
-def trials_of(base: Recipe, variations: Sequence[Variation]) -> list[tuple[Recipe, results.Views]]:
-    """The base and then each variation of it, with the views to test it over."""
-    return [(base, BASE_VIEWS), *((variation.of(base), variation.views) for variation in variations)]
+def trials_of(base: Recipe, variations: Sequence[Variation]) -> list[tuple[Recipe, results.Crops]]:
+    """The base and then each variation of it, with the crops to test it over."""
+    return [(base, BASE_CROPS), *((variation.of(base), variation.crops) for variation in variations)]
 
 
 def find_variation(name: str) -> Variation:
-    """The variation of this name; raises Refusal with the nearest name if there is none."""
+    """The variation of this name; raises UserError with the nearest name if there is none."""
     if name not in VARIATIONS:
         near = get_close_matches(name, VARIATIONS, n=1)
         meant = f"; did you mean {near[0]}?" if near else "."
-        raise Refusal(
+        raise UserError(
             f"There is no variation {name}{meant}", fix="List them with: alexrepro ablate.", exit_code=Exit.USAGE
         )
     return VARIATIONS[name]

@@ -15,10 +15,10 @@ from types import ModuleType
 
 from matplotlib.figure import Figure
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.paper.citation import Citation
-from alexrepro.paper.results import VAL_2010, Reported, Views
-from alexrepro.recipes.catalogue import CATALOGUE, find_recipe
+from alexrepro.paper.results import VAL_2010, Crops, Reported
+from alexrepro.recipes.catalog import CATALOG, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports import experiments as package_of_experiments
 from alexrepro.reports.figures.plot import house_style
@@ -39,7 +39,7 @@ class Needs:
 
     recipe: str
     split: str
-    views: Views
+    crops: Crops
     printed: Reported | None = None
 
     @property
@@ -85,12 +85,12 @@ def experiments(package: ModuleType = package_of_experiments) -> dict[str, Exper
 
 
 def find(name: str) -> Experiment:
-    """The experiment of this name; raises Refusal with the nearest name if there is none."""
+    """The experiment of this name; raises UserError with the nearest name if there is none."""
     known = experiments()
     if name not in known:
         near = get_close_matches(name, known, n=1)
         meant = f"; did you mean {near[0]}?" if near else f"; there is {', '.join(known)}."
-        raise Refusal(
+        raise UserError(
             f"There is no report {name}{meant}", fix="Make them all with: alexrepro report.", exit_code=Exit.USAGE
         )
     return known[name]
@@ -106,8 +106,8 @@ def answer(experiment: Experiment, evidence: Evidence) -> ResultTable:
     rows = [reported_row(printed) for printed in experiment.reported]
     for needed in experiment.needs:
         rows += measured_rows(needed, evidence.evaluations)
-    for views in dict.fromkeys([*(needed.views for needed in experiment.needs), "centre"]):
-        rows += rows_on_other_data(evidence.evaluations, views=views)
+    for crops in dict.fromkeys([*(needed.crops for needed in experiment.needs), "center"]):
+        rows += rows_on_other_data(evidence.evaluations, crops=crops)
     return ResultTable(experiment.name, experiment.title, tuple(rows))
 
 
@@ -130,9 +130,9 @@ def commands_for(needed: Needs, evaluations: Sequence[Evaluation], *, seed: int 
     """The commands that make one measurement; none where a full run has it or where the images cannot be had."""
     full = [e for e in evaluations if e.recipe == needed.recipe and not departure(e)]
     recipe = find_recipe(needed.recipe)
-    if any((e.split, e.views) == (needed.split, needed.views) for e in full) or recipe.training.begins_with:
+    if any((e.split, e.crops) == (needed.split, needed.crops) for e in full) or recipe.training.init_from_stages:
         return []
-    crop = " --ten-crop" if needed.views == "ten" else ""
+    crop = " --ten-crop" if needed.crops == "ten" else ""
     if needed.split == VAL_2010:  # `evaluate` takes the test split where its labels are public
         crop += f" --store {VAL_2010}"
     trained = next((e.run for e in full if e.dataset == needed.dataset), None)
@@ -146,7 +146,7 @@ def commands_for(needed: Needs, evaluations: Sequence[Evaluation], *, seed: int 
 
 
 def train_command(recipe: Recipe, *, dataset: str, seed: int = 0) -> str:
-    """The command that trains a recipe of the catalogue on a data set of the challenge."""
+    """The command that trains a recipe of the catalog on a data set of the challenge."""
     return f"alexrepro train {recipe.name} --store {dataset}" + (f" --seed {seed}" if seed else "")
 
 
@@ -167,19 +167,19 @@ def grouped(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:
     """
     groups: dict[tuple[object, ...], dict[int, Evaluation]] = {}
     for e in evaluations:
-        kind = (e.recipe, e.digest, e.epochs, e.split, e.views, e.images, shortfall(e))
+        kind = (e.recipe, e.digest, e.epochs, e.split, e.crops, e.images, shortfall(e))
         groups.setdefault(kind, {}).setdefault(e.seed, e)
     return [list(seeds.values()) for seeds in groups.values()]
 
 
 def departure(evaluation: Evaluation) -> str:
-    """How a run differs from the catalogue's recipe of its name on the official images, or nothing if it does not."""
+    """How a run differs from the catalog's recipe of its name on the official images, or nothing if it does not."""
     return "; ".join(filter(None, (shortfall(evaluation), _change(evaluation))))
 
 
 def _change(evaluation: Evaluation) -> str:
-    if evaluation.recipe not in CATALOGUE:
-        return f"not in the catalogue: {evaluation.recipe}"
+    if evaluation.recipe not in CATALOG:
+        return f"not in the catalog: {evaluation.recipe}"
     recipe = find_recipe(evaluation.recipe)
     recipe = recipe.for_classes(evaluation.classes or recipe.network.classes)
     epochs = recipe.training.epochs
@@ -192,19 +192,19 @@ def _change(evaluation: Evaluation) -> str:
 
 def why_not_run(recipe: str) -> str:
     """What stands in the place of a measurement that was not made."""
-    lost = find_recipe(recipe).training.begins_with
+    lost = find_recipe(recipe).training.init_from_stages
     return "not run: it learns first from collections that are no longer handed out" if lost else "not run"
 
 
 def measured_rows(needed: Needs, evaluations: Sequence[Evaluation]) -> list[Row]:
     """Rows of the full runs that a need asks for, or one that says "not run"; then those of its other runs."""
-    asked = (needed.recipe, needed.split, needed.views)
-    groups = grouped([e for e in evaluations if (e.recipe, e.split, e.views) == asked])
+    asked = (needed.recipe, needed.split, needed.crops)
+    groups = grouped([e for e in evaluations if (e.recipe, e.split, e.crops) == asked])
     full = [group for group in groups if not departure(group[0])]
     rows = [_row(group, needed.printed) for group in full]
     if not full:
         rows = [
-            Row(needed.recipe, "measured", dataset=needed.dataset, split=needed.split, views=needed.views,
+            Row(needed.recipe, "measured", dataset=needed.dataset, split=needed.split, crops=needed.crops,
                 recipe=needed.recipe, note=why_not_run(needed.recipe), verdict="not run" if needed.printed else None,
                 claim=claim_of(needed.printed) if needed.printed else "")
         ]  # fmt: skip
@@ -221,9 +221,9 @@ def _row(group: Sequence[Evaluation], printed: Reported | None) -> Row:
     return replace(row, claim=claim_of(printed), verdict="not comparable") if how else judged_row(row)
 
 
-def rows_on_other_data(evaluations: Sequence[Evaluation], *, views: Views) -> list[Row]:
-    """What the paper's networks and `tiny` reached with these views on data that nothing is printed for."""
-    asked = [e for e in evaluations if e.recipe in NETWORKS and is_other_data(e) and e.views == views]
+def rows_on_other_data(evaluations: Sequence[Evaluation], *, crops: Crops) -> list[Row]:
+    """What the paper's networks and `tiny` reached with these crops on data that nothing is printed for."""
+    asked = [e for e in evaluations if e.recipe in NETWORKS and is_other_data(e) and e.crops == crops]
     return [
         measured_row(group, label=f"{group[0].recipe}, other data", printed=None, note=other_data(group[0]))
         for group in grouped(asked)
@@ -236,5 +236,5 @@ def is_other_data(evaluation: Evaluation) -> bool:
 
 
 def other_data(evaluation: Evaluation, how: str | None = None) -> str:
-    """The note of a row on other data: which, and how the networks differ from those of the catalogue."""
+    """The note of a row on other data: which, and how the networks differ from those of the catalog."""
     return "; ".join(filter(None, (f"other data: {evaluation.split}", departure(evaluation) if how is None else how)))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.progress import say
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, AS_RUN_2012, TINY
 from alexrepro.runs.evaluation import Evaluation, find_ensembles
@@ -45,7 +45,7 @@ def gather(runs: Path) -> Evidence:
         try:
             run.check()
             found.append(run)
-        except Refusal as refusal:
+        except UserError as refusal:
             say(f"Passed over {run.folder}: {refusal.what}")
     single = (evaluation for evaluation in find_evaluations(runs) if not evaluation.members)
     return Evidence(tuple(found), tuple(single), tuple(find_ensembles(runs)))

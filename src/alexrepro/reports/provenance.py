@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alexrepro.recipes.catalogue import CATALOGUE
+from alexrepro.recipes.catalog import CATALOG
 from alexrepro.recipes.ledger import shown
 from alexrepro.recipes.recipe import Recipe, differences
 from alexrepro.runs.run import Run
@@ -67,7 +67,7 @@ def _origin(run: Run) -> str | None:
     began = run.environment.get("began_with")
     if not began:
         return None
-    taken = "all of its state" if run.recipe.training.continues else ", ".join(run.recipe.training.begins_with)
+    taken = "all of its state" if run.recipe.training.continues else ", ".join(run.recipe.training.init_from_stages)
     return f"{began['run']}, update {began['step']:,}: {taken}"
 
 
@@ -76,7 +76,7 @@ def sentence(recipe: Recipe) -> str:
     base = _like(recipe).for_classes(recipe.network.classes)
     changes = list(dict.fromkeys(_change(recipe, path, *pair) for path, pair in differences(base, recipe).items()))
     if not changes:
-        return f"{base.name}-{base.digest}, as in the catalogue"
+        return f"{base.name}-{base.digest}, as in the catalog"
     more = f" and {len(changes) - MOST_CHANGES} more" if len(changes) > MOST_CHANGES else ""
     return f"like {base.name}, but {'; '.join(changes[:MOST_CHANGES])}{more}"
 
@@ -91,10 +91,10 @@ def _change(recipe: Recipe, path: str, was: Any, now: Any) -> str:
 
 
 def _like(recipe: Recipe) -> Recipe:
-    """The catalogue's recipe of the same name, or of that before the +, or the paper's text."""
+    """The catalog's recipe of the same name, or of that before the +, or the paper's text."""
     for name in (recipe.name, recipe.name.partition("+")[0]):
-        if name in CATALOGUE:
-            return CATALOGUE[name].recipe
+        if name in CATALOG:
+            return CATALOG[name].recipe
     return Recipe()
 
 
@@ -108,7 +108,7 @@ def _state(run: Run) -> str:
 def _command(run: Run) -> str:
     environment, recipe = run.environment, run.recipe
     classes = recipe.network.classes
-    is_known = recipe.name in CATALOGUE and CATALOGUE[recipe.name].recipe.for_classes(classes).digest == recipe.digest
+    is_known = recipe.name in CATALOG and CATALOG[recipe.name].recipe.for_classes(classes).digest == recipe.digest
     name = recipe.name if is_known else str(run.recipe_file)
     words = ["alexrepro", "train", name, "--store", environment.get("dataset"), "--seed", environment.get("seed")]
     return shlex.join(str(word) for word in words)

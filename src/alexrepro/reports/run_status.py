@@ -29,7 +29,7 @@ class Snapshot:
     epoch: int
     epochs: int
     loss: float | None = None
-    rate: float | None = None
+    learning_rate: float | None = None
     images_per_second: float | None = None
     seconds_left: float | None = None
     losses: tuple[float, ...] = ()
@@ -43,7 +43,7 @@ class Snapshot:
             f"epoch {self.epoch}/{self.epochs}",
             f"update {self.step:,}/{self.steps:,}",
             f"loss {self.loss:.3f}",
-            f"rate {self.rate:g}",
+            f"rate {self.learning_rate:g}",
             f"{self.images_per_second:,.0f} images/s",
             "complete" if self.is_complete else f"{duration(self.seconds_left)} left",
             self.validation,
@@ -68,11 +68,19 @@ def snapshot(run: Run) -> Snapshot:
         return Snapshot(str(run.folder), is_complete, 0, steps, 0, epochs)
     step, pace = int(recent[0]["step"]), fmean(float(row["images_per_second"]) for row in recent)
     return Snapshot(
-        str(run.folder), is_complete, step, steps, int(recent[0]["epoch"]), epochs,
-        loss=fmean(float(row["loss"]) for row in recent), rate=float(recent[0]["rate"]), images_per_second=pace,
+        str(run.folder),
+        is_complete,
+        step,
+        steps,
+        int(recent[0]["epoch"]),
+        epochs,
+        loss=fmean(float(row["loss"]) for row in recent),
+        learning_rate=float(recent[0]["learning_rate"]),
+        images_per_second=pace,
         seconds_left=(steps - step) * recipe.training.batch / pace if pace else None,
-        losses=_mean_losses(run, until=step), validation=_last_validation(run),
-    )  # fmt: skip
+        losses=_mean_losses(run, until=step),
+        validation=_last_validation(run),
+    )
 
 
 def _mean_losses(run: Run, *, until: int) -> tuple[float, ...]:

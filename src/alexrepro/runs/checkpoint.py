@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.files import free_name, json_text, make_folder, sync, write_bytes, write_json
 from alexrepro.progress import say
 
@@ -56,7 +56,7 @@ def save(folder: Path, checkpoint: Checkpoint, *, keep: int = KEPT) -> Path:
 def newest(folder: Path) -> Checkpoint | None:
     """The newest checkpoint that is as it was written, for those who only read; None if there is no checkpoint.
 
-    Raises Refusal if all are damaged.
+    Raises UserError if all are damaged.
     """
     found, damaged = _search(folder)
     for path, reason in damaged.items():
@@ -82,11 +82,11 @@ def recover(folder: Path, *, keep: int = KEPT) -> Checkpoint | None:
 
 
 def read(path: Path) -> Checkpoint:
-    """The checkpoint at the path. Raises Refusal if it is not as it was written."""
+    """The checkpoint at the path. Raises UserError if it is not as it was written."""
     try:
         return _read(path)
     except _Damaged as reason:
-        raise Refusal(
+        raise UserError(
             f"Checkpoint {path} is damaged ({reason}).",
             fix="Name another one, or the run: its newest whole checkpoint is used.",
             exit_code=Exit.BAD_DATA,
@@ -118,7 +118,7 @@ def _write(final: Path, checkpoint: Checkpoint) -> None:
 
 
 def _search(folder: Path) -> tuple[Checkpoint | None, dict[Path, str]]:
-    """The newest whole checkpoint and, with the reasons, the damaged ones after it. Raises Refusal if all are."""
+    """The newest whole checkpoint and, with the reasons, the damaged ones after it. Raises UserError if all are."""
     damaged: dict[Path, str] = {}
     for path in _saved(folder):
         try:
@@ -129,7 +129,7 @@ def _search(folder: Path) -> tuple[Checkpoint | None, dict[Path, str]]:
             damaged[path] = str(reason)
     if damaged:
         path, why = next(iter(damaged.items()))
-        raise Refusal(
+        raise UserError(
             f"All checkpoints of {folder.parent} are damaged; the newest is {path.name} ({why}).",
             fix="Bring back a copy of them, or train anew with --resume never, which keeps this run aside.",
             exit_code=Exit.BAD_DATA,

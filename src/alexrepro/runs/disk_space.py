@@ -3,7 +3,7 @@
 import shutil
 from contextlib import suppress
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run
 
@@ -12,7 +12,7 @@ BYTES_A_ROW = 64  # of metrics.csv; rows of long runs have about 50
 
 
 def check_room(run: Run, recipe: Recipe, *, updates: int, keep: int) -> None:
-    """Raise Refusal unless the disk holds the checkpoints to keep, the one that is written next, and the rows.
+    """Raise UserError unless the disk holds the checkpoints to keep, the one that is written next, and the rows.
 
     updates: of the whole run. What the run has written already is taken into account; its folder may be missing yet.
     """
@@ -23,7 +23,7 @@ def check_room(run: Run, recipe: Recipe, *, updates: int, keep: int) -> None:
     there = next(path for path in (run.folder, *run.folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(there).free
     if need > free:
-        raise Refusal(
+        raise UserError(
             f"{run.folder} needs {need / 1e6:,.0f} MB more for {keep} checkpoints, the next one and its metrics; "
             f"the disk has {free / 1e6:,.0f} MB free.",
             fix="Free some space, choose another disk with --runs, or keep fewer checkpoints with --keep.",

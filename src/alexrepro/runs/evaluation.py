@@ -1,7 +1,7 @@
 """What testing leaves behind, in the folder of a run or of an ensemble. The names of those files are spelled here.
 
-evaluations/<split>.<views>.json, predictions/<split>.<views>.parquet, where asked
-probabilities/<split>.<views>.safetensors and breakdowns/<split>.<views>.{classes,confusions}.csv; those of an ensemble
+evaluations/<split>.<crops>.json, predictions/<split>.<crops>.parquet, where asked
+probabilities/<split>.<crops>.safetensors and breakdowns/<split>.<crops>.{classes,confusions}.csv; those of an ensemble
 lie in runs/ensembles/<digest>/.
 """
 
@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import get_args
 
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.files import plain_name, read_json, write_json
-from alexrepro.paper.results import Views
+from alexrepro.paper.results import Crops
 from alexrepro.progress import say
 
 ENSEMBLES = "ensembles"
-MOST_SPLIT_BYTES = 220  # of the 255 of a file system, as the views and an ending are added
+MOST_SPLIT_BYTES = 220  # of the 255 of a file system, as the crops and an ending are added
 LOWER_FIRST = "lower class first"
 GUESSES = 5  # §2: top-5; the contest's hierarchical cost and its submissions allow as many
 
@@ -51,7 +51,7 @@ class Evaluation:
     epochs: int
     dataset: str
     split: str
-    views: Views
+    crops: Crops
     images: int
     top1_correct: int
     top5_correct: int
@@ -88,34 +88,34 @@ class Findings:
         return [replace(evaluation, run=str(self.folder)) for evaluation in found if evaluation is not None]
 
     def save(self, evaluation: Evaluation) -> Path:
-        """Write an evaluation; the newest of a split and its views replaces the one before."""
-        path = self._file("evaluations", evaluation.split, f"{evaluation.views}.json")
+        """Write an evaluation; the newest of a split and its crops replaces the one before."""
+        path = self._file("evaluations", evaluation.split, f"{evaluation.crops}.json")
         write_json(path, asdict(evaluation))
         return path
 
     @property
     def all_predictions(self) -> dict[str, Path]:
-        """Every file of predictions by `<split>.<views>`."""
+        """Every file of predictions by `<split>.<crops>`."""
         return {path.stem: path for path in sorted((self.folder / "predictions").glob("*.parquet"))}
 
-    def predictions(self, split: str, views: Views) -> Path:
+    def predictions(self, split: str, crops: Crops) -> Path:
         """The answers for every image of a split."""
-        return self._file("predictions", split, f"{views}.parquet")
+        return self._file("predictions", split, f"{crops}.parquet")
 
-    def probabilities(self, split: str, views: Views) -> Path:
+    def probabilities(self, split: str, crops: Crops) -> Path:
         """The probabilities of every class for every image of a split."""
-        return self._file("probabilities", split, f"{views}.safetensors")
+        return self._file("probabilities", split, f"{crops}.safetensors")
 
-    def breakdown(self, split: str, views: Views, table: str) -> Path:
+    def breakdown(self, split: str, crops: Crops, table: str) -> Path:
         """A table of errors by class, or of confusions."""
-        return self._file("breakdowns", split, f"{views}.{table}.csv")
+        return self._file("breakdowns", split, f"{crops}.{table}.csv")
 
     def _file(self, folder: str, split: str, rest: str) -> Path:
         return self.folder / folder / f"{plain_name(split, of='A split', most_bytes=MOST_SPLIT_BYTES)}.{rest}"
 
 
 def find_ensembles(runs: Path) -> list[Evaluation]:
-    """Every evaluation of an ensemble saved below a folder of runs, by digest, split and views."""
+    """Every evaluation of an ensemble saved below a folder of runs, by digest, split and crops."""
     folders = sorted((runs / ENSEMBLES).glob("*/"))
     return [evaluation for folder in folders for evaluation in Findings(folder).evaluations]
 
@@ -124,14 +124,14 @@ def _read(path: Path) -> Evaluation | None:
     """The evaluation in a file; None, saying why, if it is damaged or another version wrote it."""
     try:
         written = read_json(path)
-    except Refusal as refusal:
+    except UserError as refusal:
         say(f"Passed over: {refusal.what}")
         return None
     unknown = sorted(set(written) - set(Evaluation.__dataclass_fields__))
     with suppress(TypeError):  # of a field that is missing, unknown or of another kind
         members = tuple(Member(**member) for member in written.pop("members", ()))
         found = Evaluation(**written, members=members)
-        if 0 <= found.top1_correct <= found.top5_correct <= found.images > 0 and found.views in get_args(Views):
+        if 0 <= found.top1_correct <= found.top5_correct <= found.images > 0 and found.crops in get_args(Crops):
             return found
     why = f"this version does not know its {', '.join(unknown)}" if unknown else "it is not what evaluation writes"
     say(f"Passed over: {path} ({why}).")

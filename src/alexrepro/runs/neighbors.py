@@ -1,6 +1,6 @@
-"""What figures read of a run: its curves, its kernels, and the neighbours that `features` found. Needs no torch.
+"""What figures read of a run: its curves, its kernels, and the neighbors that `features` found. Needs no torch.
 
-The neighbours are kept as <run>/neighbours.safetensors, whose metadata holds what is not a number.
+The neighbors are kept as <run>/neighbors.safetensors, whose metadata holds what is not a number.
 """
 
 import json
@@ -23,8 +23,8 @@ ABOUT = "about"
 class About:
     """Where the pictures of Figure 4 come from; rows are those of the stores.
 
-    class_names: by label. names: of the shown test images, then of the queries. neighbour_names: of each query's
-    neighbours, the nearest first.
+    class_names: by label. names: of the shown test images, then of the queries. neighbor_names: of each query's
+    neighbors, the nearest first.
     """
 
     epochs: int
@@ -34,15 +34,15 @@ class About:
     searched: int
     class_names: tuple[str, ...]
     names: tuple[str, ...]
-    neighbour_names: tuple[tuple[str, ...], ...]
+    neighbor_names: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
-class Neighbours:
-    """What Figure 4 shows. G guesses, N neighbours; images are uint8 (..., 256, 256, 3).
+class Neighbors:
+    """What Figure 4 shows. G guesses, N neighbors; images are uint8 (..., 256, 256, 3).
 
     images, labels: of the shown test images. guesses: (8, G) classes, the most probable first; chances: their
-    probabilities. queries: the five test images. neighbours: (5, N, ...) training images; distances: (5, N).
+    probabilities. queries: the five test images. neighbors: (5, N, ...) training images; distances: (5, N).
     """
 
     about: About
@@ -52,17 +52,17 @@ class Neighbours:
     chances: NDArray[np.float32]
     queries: NDArray[np.uint8]
     query_labels: NDArray[np.int64]
-    neighbours: NDArray[np.uint8]
-    neighbour_labels: NDArray[np.int64]
+    neighbors: NDArray[np.uint8]
+    neighbor_labels: NDArray[np.int64]
     distances: NDArray[np.float32]
 
 
-TENSORS = tuple(name for name in Neighbours.__dataclass_fields__ if name != ABOUT)
+TENSORS = tuple(name for name in Neighbors.__dataclass_fields__ if name != ABOUT)
 
 
-def neighbours_file(run: Run) -> Path:
+def neighbors_file(run: Run) -> Path:
     """What `features` leaves."""
-    return run.folder / "neighbours.safetensors"
+    return run.folder / "neighbors.safetensors"
 
 
 def kernels(run: Run, stage: str) -> NDArray[np.float32] | None:
@@ -77,18 +77,18 @@ def kernels(run: Run, stage: str) -> NDArray[np.float32] | None:
     return None
 
 
-def save_neighbours(run: Run, found: Neighbours) -> Path:
+def save_neighbors(run: Run, found: Neighbors) -> Path:
     """Write what Figure 4 shows, whole or not at all."""
-    path = neighbours_file(run)
+    path = neighbors_file(run)
     tensors = {name: np.ascontiguousarray(getattr(found, name)) for name in TENSORS}
     about = {ABOUT: json.dumps(asdict(found.about))}
     write_whole(path, lambda partial: save_file(tensors, partial, metadata=about))
     return path
 
 
-def load_neighbours(run: Run) -> Neighbours | None:
+def load_neighbors(run: Run) -> Neighbors | None:
     """What Figure 4 shows of a run; None where `features` was not run, or its file is damaged, saying so."""
-    path = neighbours_file(run)
+    path = neighbors_file(run)
     if not path.exists():
         return None
     try:
@@ -96,8 +96,8 @@ def load_neighbours(run: Run) -> Neighbours | None:
             facts = json.loads(file.metadata()[ABOUT])
         for name in ("class_names", "names"):
             facts[name] = tuple(facts[name])
-        facts["neighbour_names"] = tuple(tuple(names) for names in facts["neighbour_names"])
-        return Neighbours(About(**facts), **load_file(path))
+        facts["neighbor_names"] = tuple(tuple(names) for names in facts["neighbor_names"])
+        return Neighbors(About(**facts), **load_file(path))
     except (SafetensorError, ValueError, KeyError, TypeError):
         say(f"Passed over: {path} is damaged; write it again with: alexrepro features {run.folder}")
         return None

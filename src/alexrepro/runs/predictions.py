@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.files import write_whole
-from alexrepro.paper.results import Views
+from alexrepro.paper.results import Crops
 from alexrepro.runs.evaluation import GUESSES, LOWER_FIRST, Member
 
 ABOUT = b"alexrepro"  # the key of the metadata
@@ -37,7 +37,7 @@ class About:
     run: str
     epochs: int
     split: str
-    views: Views
+    crops: Crops
     store: str
     preprocessing: str
     classes: tuple[str, ...]
@@ -50,7 +50,7 @@ class About:
 class Predictions:
     """One row for each image of a store, in stored order.
 
-    names: (N,) file names. labels: (N,), -1 where unlabelled. guesses: (N, G) classes, the most probable first.
+    names: (N,) file names. labels: (N,), -1 where unlabeled. guesses: (N, G) classes, the most probable first.
     chances: (N, G) their probabilities, float32. log_chances: (N,) log p of the true class. ranks: (N,) how many
     classes come before the true one. The last two say nothing where there is no label.
     """
@@ -88,7 +88,7 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """The predictions in a Parquet file. Raises Refusal if it is not one that `write_predictions` wrote."""
+    """The predictions in a Parquet file. Raises UserError if it is not one that `write_predictions` wrote."""
     try:
         table = pq.read_table(path)
         if not table.schema.equals(SCHEMA):
@@ -98,7 +98,7 @@ def read_predictions(path: Path) -> Predictions:
         classes, class_names = tuple(fields.pop("classes")), tuple(fields.pop("class_names"))
         about = About(**fields, classes=classes, class_names=class_names, members=members)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Refusal(
+        raise UserError(
             f"{path} cannot be read as predictions: {error}.",
             fix="Make it anew with: alexrepro evaluate RUN.",
             exit_code=Exit.BAD_DATA,

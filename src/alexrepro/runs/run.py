@@ -13,7 +13,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.files import free_name, make_folder, plain_name, sync, write_json, write_text, write_whole
 from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe, from_toml
@@ -23,9 +23,9 @@ from alexrepro.runs.run_file import RunFile
 
 __all__ = ["Evaluation", "Run", "find_evaluations", "find_runs", "open_run", "run_of"]
 
-METRICS = ("step", "epoch", "images", "loss", "rate", "images_per_second", "top1_error")
+METRICS = ("step", "epoch", "images", "loss", "learning_rate", "images_per_second", "top1_error")
 ASIDE = "aside-"  # how the folder of an earlier run begins once another takes its place
-VALIDATION = ("epoch", "split", "views", "images", "top1_error", "top5_error", "loss")
+VALIDATION = ("epoch", "split", "crops", "images", "top1_error", "top5_error", "loss")
 
 
 @dataclass(frozen=True)
@@ -36,26 +36,28 @@ class Run:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The recipe, read from the folder above. Raises Refusal if it is not the one that the run was trained with."""
+        """The recipe, read from the folder above. Raises UserError if it is another than was trained."""
         trained = self.environment.get("digest")
         try:
             found = from_toml(self.recipe_file)
-        except Refusal as refusal:
+        except UserError as refusal:
             why = refusal.what
         else:
             if trained in (None, found.digest):
                 return found
             why = f"its digest is {found.digest}, and the run was trained with {trained}."
-        raise Refusal(f"{self.recipe_file} is damaged: {why}", fix="Bring back a copy of it.", exit_code=Exit.BAD_DATA)
+        raise UserError(
+            f"{self.recipe_file} is damaged: {why}", fix="Bring back a copy of it.", exit_code=Exit.BAD_DATA
+        )
 
     @property
     def environment(self) -> dict[str, Any]:
-        """What the run was started with: seed, data set, stores, versions, device. Raises Refusal if it is damaged."""
+        """What the run was started with: seed, data set, stores, versions, device. Raises UserError if damaged."""
         return RunFile(self._environment, fix="Bring back a copy of it, or begin the run anew with --resume never.")
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """What the run reached, or None while it is unfinished. Raises Refusal if the file is damaged."""
+        """What the run reached, or None while it is unfinished. Raises UserError if the file is damaged."""
         fix = "Remove it and run the same training again, which continues from its last checkpoint."
         return RunFile(self._result, fix=fix) if self._result.exists() else None
 
@@ -106,7 +108,7 @@ class Run:
         return Findings(self.folder).evaluations
 
     def check(self) -> None:
-        """Read what reports need of a run. Raises Refusal if its recipe, environment or result is damaged."""
+        """Read what reports need of a run. Raises UserError if its recipe, environment or result is damaged."""
         _ = self.recipe, self.environment, self.result
 
     @property
@@ -140,7 +142,7 @@ class Run:
         """Keep an earlier run of the same name under another one, so that a new one can begin."""
         if self._environment.exists():
             stamp = ""
-            with suppress(Refusal):  # of a damaged file
+            with suppress(UserError):  # of a damaged file
                 stamp = re.sub(r"[^\dT]", "", str(self.environment["started"]))
             aside = self.folder.rename(
                 free_name(self.folder.with_name(f"{ASIDE}{stamp or 'unknown'}-{self.folder.name}"))
@@ -177,11 +179,11 @@ class Run:
         self.sync_rows()
 
     def save_evaluation(self, evaluation: Evaluation) -> Path:
-        """Write an evaluation; the newest of a split and its views replaces the one before."""
+        """Write an evaluation; the newest of a split and its crops replaces the one before."""
         return Findings(self.folder).save(evaluation)
 
     def lock(self) -> AbstractContextManager[None]:
-        """Hold the folder; raises Refusal at once if another process trains in it."""
+        """Hold the folder; raises UserError at once if another process trains in it."""
         return lock.hold(self.folder)
 
     @property
@@ -206,7 +208,7 @@ class Run:
 def run_of(runs: Path, recipe: Recipe, *, dataset: str, seed: int) -> Run:
     """The run of a recipe on a data set with a seed, whether or not it exists yet.
 
-    Raises Refusal for a data set whose name cannot be that of a folder; a recipe has checked its own.
+    Raises UserError for a data set whose name cannot be that of a folder; a recipe has checked its own.
     """
     on = plain_name(dataset, of="A data set")
     return Run(runs / f"{recipe.name}-{recipe.digest}" / f"{on}-seed-{seed}")
@@ -220,11 +222,11 @@ def find_runs(runs: Path) -> list[Run]:
 
 
 def open_run(path: Path) -> Run:
-    """The run in a folder; a recipe folder with a single run in it will do. Raises Refusal if there is none."""
+    """The run in a folder; a recipe folder with a single run in it will do. Raises UserError if there is none."""
     candidates = [path] if (path / "environment.json").exists() else [p.parent for p in path.glob("*/environment.json")]
     if len(candidates) != 1:
         what = "holds several runs" if candidates else "is not a run"
-        raise Refusal(
+        raise UserError(
             f"{path} {what}.", fix="Name a folder such as runs/tiny-0a1b2c/ilsvrc2010-miniature-seed-0.",
             exit_code=Exit.MISSING_INPUT,
         )  # fmt: skip
@@ -232,9 +234,9 @@ def open_run(path: Path) -> Run:
 
 
 def find_evaluations(runs: Path) -> list[Evaluation]:
-    """Every evaluation saved below a folder of runs, by recipe, seed, split and views."""
+    """Every evaluation saved below a folder of runs, by recipe, seed, split and crops."""
     found = [evaluation for run in find_runs(runs) for evaluation in run.evaluations]
-    return sorted(found, key=lambda e: (e.recipe, e.digest, e.dataset, e.seed, e.split, e.views))
+    return sorted(found, key=lambda e: (e.recipe, e.digest, e.dataset, e.seed, e.split, e.crops))
 
 
 def _newest(run: Run) -> float:

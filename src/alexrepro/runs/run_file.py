@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.files import read_json
 
 KINDS = {
@@ -13,7 +13,7 @@ KINDS = {
 
 
 class RunFile(dict[str, Any]):
-    """The fields of `environment.json` or `result.json`; asking for one that is missing raises Refusal."""
+    """The fields of `environment.json` or `result.json`; asking for one that is missing raises UserError."""
 
     def __init__(self, path: Path, *, fix: str) -> None:
         super().__init__(read_json(path, fix=fix))
@@ -23,8 +23,8 @@ class RunFile(dict[str, Any]):
             raise self._damaged(f"its {(wrong or ['updates_per_epoch'])[0]} is not what training writes")
 
     def __missing__(self, name: str) -> Any:
-        """Raise Refusal: the file has no such field."""
+        """Raise UserError: the file has no such field."""
         raise self._damaged(f"it has no {name}")
 
-    def _damaged(self, why: str) -> Refusal:
-        return Refusal(f"{self._path} is damaged: {why}.", fix=self._fix, exit_code=Exit.BAD_DATA)
+    def _damaged(self, why: str) -> UserError:
+        return UserError(f"{self._path} is damaged: {why}.", fix=self._fix, exit_code=Exit.BAD_DATA)

@@ -9,7 +9,7 @@ from pathlib import Path
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
 from alexrepro.evaluation.evaluate import evaluate
-from alexrepro.paper.results import Views
+from alexrepro.paper.results import Crops
 from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.evaluation import Findings
@@ -18,7 +18,7 @@ from alexrepro.training.train import train
 
 
 def ablate(
-    trials: Sequence[tuple[Recipe, Views]],
+    trials: Sequence[tuple[Recipe, Crops]],
     *,
     store: Store,
     validation: Store | None,
@@ -28,29 +28,29 @@ def ablate(
     machine: Machine,
     allow_flat_loss: bool = False,
 ) -> list[list[Evaluation]]:
-    """For each recipe and the views to test it over, one evaluation per seed on the test store, in their order.
+    """For each recipe and the crops to test it over, one evaluation per seed on the test store, in their order.
 
     Seeds go outermost, so that an interrupted ablation holds complete comparisons for the first seeds.
-    Raises Refusal as `train` does: a network whose loss stays at chance ends it all, unless that is allowed.
+    Raises UserError as `train` does: a network whose loss stays at chance ends it all, unless that is allowed.
     """
     found: list[list[Evaluation]] = [[] for _ in trials]
     number, total = 0, len(trials) * len(seeds)
     for seed in seeds:
-        for (recipe, views), evaluations in zip(trials, found, strict=True):
+        for (recipe, crops), evaluations in zip(trials, found, strict=True):
             number += 1
             say(f"Run {number} of {total}, seed {seed}: {recipe.name}, {recipe.says}.")
             run = train(
                 recipe, store=store, validation=validation, runs=runs, seed=seed, machine=machine,
                 allow_flat_loss=allow_flat_loss,
             )  # fmt: skip
-            evaluations.append(_saved(run, test, views) or evaluate(run, test, views=views, machine=machine))
+            evaluations.append(_saved(run, test, crops) or evaluate(run, test, crops=crops, machine=machine))
     return found
 
 
-def _saved(run: Run, store: Store, views: Views) -> Evaluation | None:
-    """The evaluation on this very store with these views that the run has of its last epoch, with its predictions."""
+def _saved(run: Run, store: Store, crops: Crops) -> Evaluation | None:
+    """The evaluation on this very store with these crops that the run has of its last epoch, with its predictions."""
     split, digest = store.manifest.full_name, store.manifest.digest
-    if not Findings(run.folder).predictions(split, views).exists():
+    if not Findings(run.folder).predictions(split, crops).exists():
         return None
-    asked = (split, digest, views, run.recipe.training.epochs)
-    return next((e for e in run.evaluations if (e.split, e.store, e.views, e.epochs) == asked), None)
+    asked = (split, digest, crops, run.recipe.training.epochs)
+    return next((e for e in run.evaluations if (e.split, e.store, e.crops, e.epochs) == asked), None)

@@ -32,12 +32,12 @@ class StageSignal:
     weight_rms: float
     gradient_rms: float
 
-    def update_ratio(self, rate: float) -> float:
+    def update_ratio(self, learning_rate: float) -> float:
         """Length of the first step, decay apart, as a share of the weights: ε · |∂L/∂w| / |w| (§5).
 
         Decay moves the weights by 0.0005 · ε of their length; where the ratio is not larger, decay rules the stage.
         """
-        return rate * self.gradient_rms / self.weight_rms if self.weight_rms else float("inf")
+        return learning_rate * self.gradient_rms / self.weight_rms if self.weight_rms else float("inf")
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,17 @@ class Signals:
     stages: tuple[StageSignal, ...]
 
 
-def signals(model: AlexNet, views: Tensor, labels: Tensor) -> Signals:
-    """The response of every stage to the views and the gradient of its weights for their labels.
+def signals(model: AlexNet, crops: Tensor, labels: Tensor) -> Signals:
+    """The response of every stage to the crops and the gradient of its weights for their labels.
 
-    views: (B, 3, S, S) on the model's device, B >= 2; labels: int64 (B,), below K. Leaves no gradient behind.
+    crops: (B, 3, S, S) on the model's device, B >= 2; labels: int64 (B,), below K. Leaves no gradient behind.
     Raises ValueError for a single image; no stage may be frozen.
     """
-    if len(views) < 2:
+    if len(crops) < 2:
         raise ValueError("a deviation over images needs two of them")
     kernels = {name: cast(StageLayers, stage).kernels for name, stage in model.stages.items()}
     with _responses(model) as responses, torch.enable_grad():
-        loss = F.cross_entropy(model(views), labels)
+        loss = F.cross_entropy(model(crops), labels)
     weights = [kernel.weight for kernel in kernels.values()]
     gradients = torch.autograd.grad(loss, weights)
     stages = tuple(

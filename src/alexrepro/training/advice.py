@@ -1,7 +1,7 @@
 """What to type after a training that came to nothing: commands that do what they say, whatever the recipe.
 
-The learning rate is lowered at every point of a schedule (`training.rate_factor`), and what holds the images back is
-found by comparing the recipe with #145, which is known to learn.
+The learning rate is lowered at every point of a schedule (`training.learning_rate_factor`), and what holds the images
+back is found by comparing the recipe with #145, which is known to learn.
 """
 
 import shlex
@@ -29,7 +29,7 @@ def at_half_the_rates(run: Run, *, store: Store, seed: int) -> str:
         if began_with:
             words += ["--init-from", began_with["run"]]
     words += ["--store", store.path, "--seed", str(seed), "--runs", run.folder.parent.parent]
-    words += ["--set", f"training.rate_factor={run.recipe.training.rate_factor / 2:g}"]
+    words += ["--set", f"training.learning_rate_factor={run.recipe.training.learning_rate_factor / 2:g}"]
     return f"{how}: {shlex.join(map(str, words))}"
 
 
@@ -45,7 +45,7 @@ def changes_that_show_images(network: Network) -> tuple[str, ...]:
         least = _gain(AS_RUN_2012.network, stage.name) / _root_of_inputs(network, stage.name)
         if stage.weight_std < least * (1 - 10**-DIGITS):
             weights.append(f"network.{stage.name}.weight_std={least:.{DIGITS}g}")
-    biased = [stage.name for stage in network.stages[:-1] if stage.bias and network.response == "tanh"]
+    biased = [stage.name for stage in network.stages[:-1] if stage.bias and network.activation == "tanh"]
     return (*pixels, *weights, *(f"network.{name}.bias=0" for name in biased))
 
 

@@ -12,7 +12,7 @@ from math import log
 import torch
 from torch import Tensor
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.network import Network
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
@@ -64,18 +64,18 @@ class FlatLoss:
 class Diagnosis:
     """What a few images show of a network (§5; response and gradient by stage).
 
-    views_std: deviation of the views, in gray levels. hidden, mean, deviation: the last hidden stage, its mean response
+    crops_std: deviation of the crops, in gray levels. hidden, mean, deviation: the last hidden stage, its mean response
     and the deviation of a unit over the images. first, movement: the first stage, and the share of its weights that an
     update at this rate moves.
     """
 
-    views_std: float
+    crops_std: float
     hidden: str
     mean: float
     deviation: float
     first: str
     movement: float
-    rate: float
+    learning_rate: float
 
     @property
     def share(self) -> float:
@@ -91,9 +91,9 @@ class Diagnosis:
     def facts(self) -> str:
         """The numbers, in words."""
         return (
-            f"views have a deviation of {self.views_std:.3g} (raw pixels: about 70); {self.hidden} answers "
+            f"crops have a deviation of {self.crops_std:.3g} (raw pixels: about 70); {self.hidden} answers "
             f"{self.mean:.3g} on average and changes by {self.deviation:.2g} from image to image ({self.share:.2%}); "
-            f"an update moves {self.first} by {self.movement:.1e} of its weights at the rate {self.rate:g}"
+            f"an update moves {self.first} by {self.movement:.1e} of its weights at the rate {self.learning_rate:g}"
         )
 
     def fix(self, network: Network) -> str:
@@ -105,22 +105,28 @@ class Diagnosis:
         return f"{what}; change it with: {' '.join(f'--set {change}' for change in changes)}" if changes else f"{what}."
 
 
-def diagnose(model: AlexNet, views: Tensor, labels: Tensor, *, rate: float) -> Diagnosis:
-    """Look at what some views, (B, 3, S, S), change in the network, and how their loss moves its first stage."""
-    seen = signals(model, views, labels)
+def diagnose(model: AlexNet, crops: Tensor, labels: Tensor, *, learning_rate: float) -> Diagnosis:
+    """Look at what some crops, (B, 3, S, S), change in the network, and how their loss moves its first stage."""
+    seen = signals(model, crops, labels)
     hidden, first = seen.stages[-2], seen.stages[0]
-    deviation = (views / model.input_std).float().std().item()
+    deviation = (crops / model.input_std).float().std().item()
     return Diagnosis(
-        deviation, hidden.stage, hidden.response_mean, hidden.response_std, first.stage, first.update_ratio(rate), rate
+        deviation,
+        hidden.stage,
+        hidden.response_mean,
+        hidden.response_std,
+        first.stage,
+        first.update_ratio(learning_rate),
+        learning_rate,
     )
 
 
-def flat_refusal(step: int, found: Diagnosis, *, loss: float, recipe: Recipe) -> Refusal:
+def flat_refusal(step: int, found: Diagnosis, *, loss: float, recipe: Recipe) -> UserError:
     """The refusal of a loss, in nats, that stays at chance, with the cause as far as a few images show it."""
     classes, known = recipe.network.classes, AS_RUN_2012.for_classes(recipe.network.classes)
     fits = recipe.augmentation.stored_px == known.augmentation.stored_px and recipe.digest != known.digest
     others = f"Try {known.name}, or go on with --allow-flat-loss." if fits else "Go on with --allow-flat-loss."
-    return Refusal(
+    return UserError(
         f"After {step:,} updates the loss is {loss:.4f}, as for guessing among {classes:,} classes "
         f"({log(classes):.4f}): {found.facts}.",
         fix=f"{others} {found.fix(recipe.network)}".rstrip(),
@@ -128,20 +134,20 @@ def flat_refusal(step: int, found: Diagnosis, *, loss: float, recipe: Recipe) ->
     )
 
 
-def not_finite(loss: float, step: int, *, rate: float, images: Sequence[str], fix: str) -> Refusal:
+def not_finite(loss: float, step: int, *, learning_rate: float, images: Sequence[str], fix: str) -> UserError:
     """The refusal of a loss that is not finite, with the first images of its batch; fix: how to train on."""
     more = f" and {len(images) - SHOWN_IMAGES} more" if len(images) > SHOWN_IMAGES else ""
     shown = ", ".join(images[:SHOWN_IMAGES])
-    return Refusal(
-        f"The loss became {loss} at update {step:,}, at the rate {rate:g}, on {shown}{more}.",
+    return UserError(
+        f"The loss became {loss} at update {step:,}, at the rate {learning_rate:g}, on {shown}{more}.",
         fix=fix,
         exit_code=Exit.BAD_DATA,
     )
 
 
-def not_finite_weights(names: Sequence[str], step: int, *, fix: str) -> Refusal:
+def not_finite_weights(names: Sequence[str], step: int, *, fix: str) -> UserError:
     """The refusal to save weights or velocities that are not finite, before a loss has shown it."""
-    return Refusal(
+    return UserError(
         f"After update {step:,} {', '.join(names)} are not finite; the last checkpoint is kept.",
         fix=fix,
         exit_code=Exit.BAD_DATA,
@@ -162,7 +168,7 @@ def enough_memory(device: torch.device, *, batch: int) -> Iterator[None]:
                 f"One of {fitting(batch, before, torch.cuda.max_memory_allocated(device), total)} should: --batch N."
             )
         reason = str(error).partition(". ")[0].rstrip(".")
-        raise Refusal(
+        raise UserError(
             f"A batch of {batch} does not fit into the memory of {device}: {reason}.",
             fix=f"{advice} It changes the training; the paper's is 128.",
             exit_code=Exit.OUT_OF_MEMORY,

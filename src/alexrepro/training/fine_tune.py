@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.files import sha256_of_file
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.recipes.recipe import Recipe
@@ -21,36 +21,36 @@ from alexrepro.runs.run import Run, open_run
 
 
 def check_source(recipe: Recipe, source: Run | None, *, is_new: bool) -> None:
-    """Raise Refusal unless a new run has the source that its recipe asks for, or if a source is not asked for."""
-    stages, continues = recipe.training.begins_with, recipe.training.continues
+    """Raise UserError unless a new run has the source that its recipe asks for, or if a source is not asked for."""
+    stages, continues = recipe.training.init_from_stages, recipe.training.continues
     if source is None and is_new and continues:
-        raise Refusal(
+        raise UserError(
             f"{recipe.name} continues an earlier run, which is not named.",
             fix="Name it with: --continue-from RUN, or begin at random with: --set training.continues=false.",
             exit_code=Exit.USAGE,
         )
     if source is None and is_new and stages:
-        raise Refusal(
+        raise UserError(
             f"{recipe.name} begins with {', '.join(stages)} of an earlier run.",
-            fix="Name it with: --init-from RUN, or begin at random with: --set training.begins_with=[].",
+            fix="Name it with: --init-from RUN, or begin at random with: --set training.init_from_stages=[].",
             exit_code=Exit.USAGE,
         )
     if source is not None and not stages and not continues:
-        raise Refusal(
+        raise UserError(
             f"{recipe.name} does not say which stages begin with the weights of {source.folder}.",
-            fix='Name them, for example with: --set training.begins_with=["conv1","conv2"].',
+            fix='Name them, for example with: --set training.init_from_stages=["conv1","conv2"].',
             exit_code=Exit.USAGE,
         )
 
 
 def check_same_source(run: Run, source: Run | None) -> None:
-    """Raise Refusal if a run that has begun is to continue with another source; it needs none."""
+    """Raise UserError if a run that has begun is to continue with another source; it needs none."""
     if source is None:
         return
     before = run.environment.get("began_with")
     if before is None or not _is_origin(source, before):
         began = f"{before['run']}, update {before['step']:,}" if before else "random weights"
-        raise Refusal(
+        raise UserError(
             f"{run.folder} began with {began}, not with {source.folder}.",
             fix="Continue it without naming a run to begin with, or choose another folder with --runs.",
         )
@@ -67,7 +67,7 @@ def _is_origin(source: Run, before: Mapping[str, Any]) -> bool:
 def origin(source: Run | None, recipe: Recipe, facts: Mapping[str, Any]) -> dict[str, Any] | None:
     """Where the first weights of a run come from, for environment.json: the run, its updates, and their checksum.
 
-    facts: of the later run. Raises Refusal if the source has no checkpoint, or cannot be continued by that run.
+    facts: of the later run. Raises UserError if the source has no checkpoint, or cannot be continued by that run.
     """
     if source is None:
         return None
@@ -82,18 +82,18 @@ def _check_continued(source: Run, step: int, recipe: Recipe, facts: Mapping[str,
     before = source.environment
     for name in ("dataset", "seed", "updates_per_epoch"):
         if before[name] != facts[name]:
-            raise Refusal(
+            raise UserError(
                 f"{source.folder} has the {name} {before[name]}, and the run that continues it has {facts[name]}.",
                 fix=f"Continue it with --store {before['dataset']} --seed {before['seed']} "
                 f"--batch {source.recipe.training.batch}.",
             )
     if source.recipe.network.layers() != recipe.network.layers():
-        raise Refusal(
+        raise UserError(
             f"{source.folder} has another network than {recipe.name}-{recipe.digest}.",
             fix=f"Continue it with its own: alexrepro train {source.recipe_file} --continue-from {source.folder}",
         )
     if step >= recipe.training.epochs * facts["updates_per_epoch"]:
-        raise Refusal(
+        raise UserError(
             f"{source.folder} has made {step:,} updates, so nothing is left of {recipe.training.epochs} epochs.",
             fix="Name an interrupted run, or add epochs with --set training.epochs=N.",
         )
@@ -108,16 +108,16 @@ def continue_run(source: Run, run: Run) -> None:
 
 @torch.no_grad()
 def inherit(model: AlexNet, source: Run, stages: tuple[str, ...]) -> None:
-    """Copy the weights and biases of the named stages. Raises Refusal if one is missing there or has another shape."""
+    """Copy the weights and biases of the named stages. Raises UserError if one is missing or has another shape."""
     weights: Mapping[str, Tensor] = _newest(source).weights
     for name, parameter in model.named_kernels().items():
         if name.partition(".")[0] not in stages:
             continue
         if name not in weights or weights[name].shape != parameter.shape:
             found = tuple(weights[name].shape) if name in weights else "nothing"
-            raise Refusal(
+            raise UserError(
                 f"{name} has the shape {tuple(parameter.shape)}, and {source.folder} has {found} there.",
-                fix="Choose a run of the same network, or other stages with: --set training.begins_with=[...].",
+                fix="Choose a run of the same network, or other stages with: --set training.init_from_stages=[...].",
                 exit_code=Exit.BAD_DATA,
             )
         parameter.copy_(weights[name])
@@ -130,6 +130,6 @@ def _model(source: Run, step: int) -> Path:
 def _newest(source: Run) -> checkpoint.Checkpoint:
     saved = checkpoint.newest(source.checkpoints)
     if saved is None:
-        raise Refusal(f"{source.folder} has no checkpoint to begin with.", fix="Train it first, or name another run.",
+        raise UserError(f"{source.folder} has no checkpoint to begin with.", fix="Train it first, or name another run.",
                       exit_code=Exit.MISSING_INPUT)  # fmt: skip
     return saved

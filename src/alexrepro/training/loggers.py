@@ -13,7 +13,7 @@ from queue import Full, Queue
 from threading import Event, Thread
 from types import TracebackType
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.files import read_json, write_json
 from alexrepro.progress import say
 from alexrepro.runs.run import METRICS, VALIDATION, Run
@@ -24,20 +24,20 @@ TRACKERS: dict[str, Callable[[], Tracker]] = {
     "wandb": WeightsAndBiases,
     "mlflow": MLflow,
 }
-LEFT_OUT = ("step", "epoch", "split", "views", "images")  # columns that are no curves
+LEFT_OUT = ("step", "epoch", "split", "crops", "images")  # columns that are no curves
 BEGIN_SECONDS = 60.0  # in which a logger must have begun; other ranks wait five minutes for the first one
 END_SECONDS = 60.0  # in which it may send what still waits
 MOST_WAITING = 1_000  # sendings of some 25 updates each
 
 
 def check_loggers(names: Sequence[str]) -> None:
-    """Raise Refusal if there is no such logger, or if its package is not installed; imports none."""
+    """Raise UserError if there is no such logger, or if its package is not installed; imports none."""
     for name in names:
         if name not in TRACKERS:
-            raise Refusal(f"There is no logger {name}.", fix=f"Name {', '.join(TRACKERS)}.", exit_code=Exit.USAGE)
+            raise UserError(f"There is no logger {name}.", fix=f"Name {', '.join(TRACKERS)}.", exit_code=Exit.USAGE)
         spec = find_spec(name)
         if spec is None or spec.origin is None:  # a folder of that name, such as W&B leaves, is no package
-            raise Refusal(
+            raise UserError(
                 f"--log {name} needs a package that is not installed.",
                 fix=f'Install it with: pip install "alexrepro[{name}]".',
                 exit_code=Exit.MISSING_INPUT,
@@ -83,7 +83,7 @@ class Log:
 def open_log(run: Run, names: Sequence[str]) -> Log:
     """The loggers of a run, to be opened before it drops the rows that it will write again.
 
-    Raises Refusal if the package of one is not installed.
+    Raises UserError if the package of one is not installed.
     """
     check_loggers(names)
     known = _read(run)
@@ -173,7 +173,7 @@ def _read(run: Run) -> dict[str, Told]:
         return {}
     try:
         return {name: Told(**told) for name, told in read_json(_file(run)).items()}
-    except (Refusal, TypeError):
+    except (UserError, TypeError):
         say(f"{_file(run)} is damaged, so loggers begin anew. metrics.csv has everything.")
         return {}
 

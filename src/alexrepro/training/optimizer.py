@@ -51,11 +51,11 @@ class Momentum:
         if self.compiles:
             _move_at_once(parameters, velocities, gradients, self._on_device(factors), self.training.momentum)
         else:
-            for rate, shrink in dict.fromkeys(factors):
-                same = [i for i, pair in enumerate(factors) if pair == (rate, shrink)]
+            for learning_rate, shrink in dict.fromkeys(factors):
+                same = [i for i, pair in enumerate(factors) if pair == (learning_rate, shrink)]
                 _move(
                     [parameters[i] for i in same], [velocities[i] for i in same], [gradients[i] for i in same],
-                    rate, shrink, self.training.momentum,
+                    learning_rate, shrink, self.training.momentum,
                 )  # fmt: skip
         for parameter in parameters:
             parameter.grad = None
@@ -67,9 +67,9 @@ class Momentum:
 
     def _rate_and_shrink(self, rates: Rates, name: str) -> tuple[float, float]:
         stage, _, part = name.partition(".")
-        rate = _rate(rates, name)
+        learning_rate = _rate(rates, name)
         decay = self.training.bias_decay if part == "bias" else self.training.weight_decay * self.decay_factors[stage]
-        return rate, rate * decay
+        return learning_rate, learning_rate * decay
 
     def _on_device(self, factors: Factors) -> Tensor:
         """Rates and shrinks beside the weights, (parameters, 2); sent there only when they change."""
@@ -79,11 +79,11 @@ class Momentum:
 
 
 def _move(  # noqa: PLR0917
-    parameters: Tensors, velocities: Tensors, gradients: Tensors, rate: float, shrink: float, momentum: float
+    parameters: Tensors, velocities: Tensors, gradients: Tensors, learning_rate: float, shrink: float, momentum: float
 ) -> None:
     """The update of parameters with the same rate and shrink: v ← momentum · v - rate · g - shrink · w;  w ← w + v."""
     torch._foreach_mul_(velocities, momentum)
-    torch._foreach_add_(velocities, gradients, alpha=-rate)
+    torch._foreach_add_(velocities, gradients, alpha=-learning_rate)
     if shrink:
         torch._foreach_add_(velocities, parameters, alpha=-shrink)
     torch._foreach_add_(parameters, velocities)

@@ -31,20 +31,20 @@ class Rates:
 def rates_at(training: Training, stages: Sequence[Stage], *, epoch: int, errors: Sequence[float]) -> Rates:
     """The rates of an epoch (counted from 1), given the validation errors of the epochs before it (§5)."""
     if isinstance(training.schedule, Plateau):
-        share = training.rate_factor * training.schedule.factor ** -drops_after(training.schedule, errors)
-        weights = {s.name: training.rate * s.rate_factor * share for s in stages}
-        return Rates(weights, {s.name: training.bias_rate * share for s in stages}, has_color_shift=True)
+        share = training.learning_rate_factor * training.schedule.factor ** -drops_after(training.schedule, errors)
+        weights = {s.name: training.learning_rate * s.learning_rate_factor * share for s in stages}
+        return Rates(weights, {s.name: training.bias_learning_rate * share for s in stages}, has_color_shift=True)
     lines = _lines_until(training.schedule, epoch)
-    start, bias_start = training.rate, training.bias_rate
+    start, bias_start = training.learning_rate, training.bias_learning_rate
     if isinstance(training.schedule, Decay):
         start = training.schedule.rate_at(epoch, start=start, epochs=training.epochs)
         bias_start = training.schedule.bias_rate_at(epoch, start=bias_start, epochs=training.epochs)
-    rates = {s.name: _last(lines, s.name, "rate", start) for s in stages}
-    biases = {s.name: _last(lines, s.name, "bias_rate", bias_start) for s in stages}
+    rates = {s.name: _last(lines, s.name, "learning_rate", start) for s in stages}
+    biases = {s.name: _last(lines, s.name, "bias_learning_rate", bias_start) for s in stages}
     shifts = [line.color_shift for line in lines if line.color_shift is not None]
     return Rates(
-        {s.name: training.rate_factor * rates[s.name] * s.rate_factor for s in stages},
-        {s.name: training.rate_factor * biases[s.name] for s in stages},
+        {s.name: training.learning_rate_factor * rates[s.name] * s.learning_rate_factor for s in stages},
+        {s.name: training.learning_rate_factor * biases[s.name] for s in stages},
         has_color_shift=shifts[-1] if shifts else True,
     )
 

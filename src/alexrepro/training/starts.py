@@ -13,7 +13,7 @@ from typing import Any
 
 from alexrepro.data.store.store import Store
 from alexrepro.distributed.process_group import Cluster
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.paper.training import Plateau
 from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe
@@ -28,7 +28,7 @@ def open_folder(
 ) -> None:
     """Begin a run with these facts, or check that the one in the folder may continue; a complete one may.
 
-    is_anew: an earlier run is set aside. Raises Refusal for another training store, or another source, than before.
+    is_anew: an earlier run is set aside. Raises UserError for another training store, or another source, than before.
     """
     is_new = is_anew or not run.has_begun
     check_source(recipe, source, is_new=is_new)
@@ -49,7 +49,7 @@ def _check_same_store(run: Run, store: Store) -> None:
     if before != store.path.name:
         is_there = store.path.with_name(before).is_dir()
         how = f"Continue it with --store {store.path.with_name(before)}" if is_there else "Bring that store back"
-        raise Refusal(
+        raise UserError(
             f"{run.folder} was trained on {before}, not on {store.path.name}.",
             fix=f"{how}, or choose another folder with --runs.",
         )
@@ -59,7 +59,7 @@ def own_validation(run: Run, recipe: Recipe, *, store: Store, found: Store | Non
     """The store that a run validates on: always the one that it began with, whatever else has appeared.
 
     store: of training. found: the newest one of validation. A run that began without validation goes on without, unless
-    its rate follows the errors. Raises Refusal if that rate has lost its store, or if the ranks differ.
+    its rate follows the errors. Raises UserError if that rate has lost its store, or if the ranks differ.
     """
     follows_errors = isinstance(recipe.training.schedule, Plateau)
     name, folders = cluster.first(_recorded(run) if cluster.is_first else (None, []))
@@ -79,7 +79,7 @@ def own_validation(run: Run, recipe: Recipe, *, store: Store, found: Store | Non
         lost = f"The validation store {name} of {run.folder} is not in {' or '.join(map(str, folders))}"
         if follows_errors:
             raise cluster.all_end(
-                Refusal(
+                UserError(
                     f"{lost}, and its learning rate follows the errors on it.",
                     fix="Bring that store back, or begin the run anew with --resume never.",
                     exit_code=Exit.MISSING_INPUT,
@@ -100,7 +100,7 @@ def _find(name: str, folders: Sequence[Path]) -> Store | None:
     for folder in folders:
         try:
             return Store.open(folder / name)
-        except Refusal:
+        except UserError:
             continue
     return None
 

@@ -72,7 +72,7 @@ class Trainer:
         """What every position of an epoch shows."""
         return training_plan(
             len(self.store), seed=self.seed, epoch=epoch, augmentation=self.recipe.augmentation,
-            side_px=self.recipe.network.input_px, reshuffles=self.recipe.training.reshuffles,
+            side_px=self.recipe.network.input_px, shuffle_every_epoch=self.recipe.training.shuffle_every_epoch,
         )  # fmt: skip
 
     def shown_at(self, step: int) -> list[str]:
@@ -100,7 +100,7 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint of this step: the first rank, of whole tensors; every rank must ask.
 
-        Raises Refusal, on every rank and before anything is written, if a weight or velocity is not finite.
+        Raises UserError, on every rank and before anything is written, if a weight or velocity is not finite.
         """
         wild: list[str] = []
         if self.cluster.share[0] == 0:
@@ -131,7 +131,7 @@ def start(
     """Everything as it was at the newest checkpoint, or at the beginning, with stages of `source` if one is given.
 
     Every rank begins with the whole network, as the first one has it, and keeps its share. keep: so many checkpoints.
-    Raises Refusal if the disk has no room for them.
+    Raises UserError if the disk has no room for them.
     """
     loggers = open_log(run, log) if cluster.is_first else Log()  # before rows are dropped that come again
     whole = build(recipe.network, seed=seed)
@@ -168,7 +168,7 @@ def _begin(
         say(f"Continuing {run.folder} after update {saved.step:,}.")
     else:
         if source is not None:  # a run that continues another has its checkpoint by now
-            inherit(whole, source, recipe.training.begins_with)
+            inherit(whole, source, recipe.training.init_from_stages)
         say(f"Training {recipe.name} on {store.path.name}: {recipe.training.epochs} epochs into {run.folder}.")
     step = saved.step if saved else 0
     run.forget_after(step=step, epoch=step // batch_count(len(store), recipe.training.batch))

@@ -16,12 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from alexrepro.data.loading.crops import training_view
+from alexrepro.data.loading.crops import training_crops
 from alexrepro.data.loading.loader import Batch, Feed, part
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
 from alexrepro.distributed.process_group import Cluster
-from alexrepro.evaluation.compatible import centre_views, check_images
+from alexrepro.evaluation.compatible import center_crops, check_images
 from alexrepro.evaluation.evaluate import count
 from alexrepro.keys import key
 from alexrepro.paper.training import Augmentation, Plateau
@@ -59,9 +59,9 @@ def train(
 ) -> Run:
     """Train a recipe on a store until its last epoch; a run that is already there continues or is complete.
 
-    source: the run that `training.begins_with` takes stages from, or that `training.continues` continues; a new run
-    alone needs it. cluster: who trains together. keep: checkpoints kept. log: extra loggers, besides metrics.csv.
-    Raises Refusal when asked to stop (after saving), when the loss is not finite or, unless that is allowed, stays at
+    source: the run that `training.init_from_stages` takes stages from, or that `training.continues` continues; a new
+    run alone needs it. cluster: who trains together. keep: checkpoints kept. log: extra loggers, besides metrics.csv.
+    Raises UserError when asked to stop (after saving), when the loss is not finite or, unless that is allowed, stays at
     chance, when a batch does not fit into memory, or when the run is not this one's.
     """
     cluster = cluster or Cluster()
@@ -151,15 +151,15 @@ def _update(trainer: Trainer, batch: Batch, rates: Rates, augmentation: Augmenta
     Returns its parts of the loss and of the top-1 error before the update, (2,), still on the device.
     """
     recipe, model = trainer.recipe, trainer.model
-    views = training_view(
+    crops = training_crops(
         batch.crops, offsets_px=batch.offsets_px, mirrored=batch.mirrored, colors=batch.colors,
         pixels=trainer.pixels, augmentation=augmentation,
     )  # fmt: skip
     step = key(trainer.seed, "dropout", trainer.step)
     masks = model.draw_masks(count, key_of_step=step, rows=part(count, trainer.cluster.share))
     with trainer.machine.arithmetic(recipe.training):
-        logits = trainer.forward(views, masks)
-    loss = F.cross_entropy(logits.to(views.dtype), batch.labels, reduction="sum") / count  # the batch's mean (§5)
+        logits = trainer.forward(crops, masks)
+    loss = F.cross_entropy(logits.to(crops.dtype), batch.labels, reduction="sum") / count  # the batch's mean (§5)
     loss.backward()  # type: ignore[no-untyped-call]
     wrong = (logits.detach().argmax(1) != batch.labels).sum().to(loss.dtype) / count
     trainer.gradients.wait()
@@ -170,7 +170,7 @@ def _update(trainer: Trainer, batch: Batch, rates: Rates, augmentation: Augmenta
 def _read_losses(
     trainer: Trainer, epoch: int, *, rates: Rates, unread: list[tuple[int, int, Tensor]], since: float, advance: Advance
 ) -> float:
-    """Write the waiting losses to metrics.csv; returns the time. Raises Refusal if one is not finite."""
+    """Write the waiting losses to metrics.csv; returns the time. Raises UserError if one is not finite."""
     if not unread:
         return since
     found = trainer.cluster.add(torch.stack([seen for _, _, seen in unread]))
@@ -181,7 +181,9 @@ def _read_losses(
     for (step, _, _), loss in zip(unread, losses, strict=True):
         if not isfinite(loss):
             images_shown, fix = trainer.shown_at(step), trainer.at_half_the_rates
-            raise trainer.cluster.all_end(not_finite(loss, step, rate=rates.general, images=images_shown, fix=fix))
+            raise trainer.cluster.all_end(
+                not_finite(loss, step, learning_rate=rates.general, images=images_shown, fix=fix)
+            )
     if trainer.cluster.is_first:
         trainer.add_metrics(
             (step, epoch, count, f"{loss:.6f}", f"{rates.general:g}", pace, f"{error:.6f}")
@@ -198,26 +200,26 @@ def _read_losses(
 
 
 def _stop_if_flat(trainer: Trainer, flat: FlatLoss, rates: Rates) -> None:
-    """Raise Refusal if the loss is at chance and will stay there, as a few stored images show; every rank looks."""
+    """Raise UserError if the loss is at chance and will stay there, as a few stored images show; every rank looks."""
     is_flat = flat.is_flat(trainer.step)
     if not is_flat and not flat.is_time_to_look(trainer.step):
         return
-    views, labels = centre_views(trainer.store, recipe=trainer.recipe, pixels=trainer.pixels)
-    found = diagnose(trainer.model, views, labels, rate=rates.general)
+    crops, labels = center_crops(trainer.store, recipe=trainer.recipe, pixels=trainer.pixels)
+    found = diagnose(trainer.model, crops, labels, learning_rate=rates.general)
     if is_flat or found.is_hidden:
         loss = flat.mean(EARLY_WINDOW)
         raise trainer.cluster.all_end(flat_refusal(trainer.step, found, loss=loss, recipe=trainer.recipe))
 
 
 def _save(trainer: Trainer, asked: int) -> None:
-    """Write a checkpoint; raises Refusal, on every rank, if a signal of that number has asked the run to stop."""
+    """Write a checkpoint; raises UserError, on every rank, if a signal of that number has asked the run to stop."""
     trainer.save()
     if asked:
         raise trainer.cluster.all_end(stopped(Signals(asked), step=trainer.step))
 
 
 def _validate(trainer: Trainer, epoch: int, stop: Stop) -> None:
-    """Centre-view errors on the validation store, if there is one, as a row of validation.csv.
+    """Center-crop errors on the validation store, if there is one, as a row of validation.csv.
 
     A run that is asked to stop saves at once, without the row, and begins with this when it continues.
     """
@@ -231,7 +233,7 @@ def _validate(trainer: Trainer, epoch: int, stop: Stop) -> None:
         return
     split = trainer.validation.manifest.full_name
     counts = count(
-        trainer.model, trainer.validation, recipe=trainer.recipe, pixels=trainer.pixels, views="centre",
+        trainer.model, trainer.validation, recipe=trainer.recipe, pixels=trainer.pixels, crops="center",
         machine=trainer.machine, title=f"epoch {epoch} on {split}", cluster=trainer.cluster,
         after_batch=stop_if_asked,
     )  # fmt: skip
@@ -239,4 +241,4 @@ def _validate(trainer: Trainer, epoch: int, stop: Stop) -> None:
         return
     top1, top5 = 1 - counts.top1_correct / counts.images, 1 - counts.top5_correct / counts.images
     loss = counts.loss_sum / counts.images
-    trainer.add_validation((epoch, split, "centre", counts.images, f"{top1:.6f}", f"{top5:.6f}", f"{loss:.6f}"))
+    trainer.add_validation((epoch, split, "center", counts.images, f"{top1:.6f}", f"{top5:.6f}", f"{loss:.6f}"))

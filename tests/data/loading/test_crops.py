@@ -1,4 +1,4 @@
-"""Views against plain NumPy in float64: crops, mirror images, means, the color shift, and the ten views in order."""
+"""Crops against plain NumPy in float64: crops, mirror images, means, the color shift, and the ten crops in order."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ import torch
 from torch.testing import assert_close
 from torchvision.transforms import TenCrop
 
-from alexrepro.data.loading.crops import Pixels, centre_view, color_shift, ten_views, testing_views, training_view
-from alexrepro.errors import Refusal
+from alexrepro.data.loading.crops import Pixels, center_crop, color_shift, evaluation_crops, ten_crops, training_crops
+from alexrepro.errors import UserError
 from alexrepro.paper.training import Augmentation, ColorShift
 
 SIDE = 4
@@ -36,31 +36,31 @@ def crops_of(images: torch.Tensor) -> torch.Tensor:
 
 
 def shown(images: torch.Tensor, pixels: Pixels, augmentation: Augmentation) -> torch.Tensor:
-    return training_view(
+    return training_crops(
         crops_of(images), offsets_px=OFFSETS, mirrored=MIRRORED, colors=COLORS, pixels=pixels, augmentation=augmentation
     )
 
 
-def expected_views(images: torch.Tensor, pixels: Pixels, augmentation: Augmentation) -> np.ndarray:
+def expected_crops(images: torch.Tensor, pixels: Pixels, augmentation: Augmentation) -> np.ndarray:
     """One image after the other, in float64, in the order of convdata_jpeg.py."""
     mean = pixels.mean_image.double().numpy()
     found = []
     for image, (y, x), mirror, draw in zip(
         images.double().numpy(), OFFSETS.tolist(), MIRRORED.tolist(), COLORS.double().numpy(), strict=True
     ):
-        view = image[:, y : y + SIDE, x : x + SIDE]
+        crop = image[:, y : y + SIDE, x : x + SIDE]
         if augmentation.mean == "aligned":
-            view = view - mean[:, y : y + SIDE, x : x + SIDE]
-            view = view[:, :, ::-1] if mirror else view
+            crop = crop - mean[:, y : y + SIDE, x : x + SIDE]
+            crop = crop[:, :, ::-1] if mirror else crop
         else:
             central = mean[:, 1 : 1 + SIDE, 1 : 1 + SIDE]
             subtracted = {"central": central, "channel": mean.mean((1, 2))[:, None, None], "scalar": mean.mean()}
-            view = (view[:, :, ::-1] if mirror else view) - subtracted[augmentation.mean]
+            crop = (crop[:, :, ::-1] if mirror else crop) - subtracted[augmentation.mean]
         if augmentation.color_shift:
             deviations = np.sqrt(pixels.eigenvalues.double().numpy()) * 255
             noise = pixels.eigenvectors.double().numpy() @ (augmentation.color_shift.std * draw * deviations)
-            view = (view + noise[:, None, None]) / augmentation.color_shift.divide_by
-        found.append(view)
+            crop = (crop + noise[:, None, None]) / augmentation.color_shift.divide_by
+        found.append(crop)
     return np.stack(found)
 
 
@@ -75,10 +75,10 @@ def expected_views(images: torch.Tensor, pixels: Pixels, augmentation: Augmentat
     ],
     ids=["no shift", "as printed", "as run", "one mean a channel", "one mean"],
 )
-def test_training_views_equal_the_reference(images: torch.Tensor, pixels: Pixels, augmentation: Augmentation) -> None:
+def test_training_crops_equal_the_reference(images: torch.Tensor, pixels: Pixels, augmentation: Augmentation) -> None:
     found = shown(images, pixels, augmentation)
 
-    assert_close(found.double(), torch.from_numpy(expected_views(images, pixels, augmentation)), **FLOAT32)
+    assert_close(found.double(), torch.from_numpy(expected_crops(images, pixels, augmentation)), **FLOAT32)
 
 
 def test_the_three_readings_of_lambda_differ_by_its_unit(pixels: Pixels) -> None:
@@ -92,51 +92,51 @@ def test_the_three_readings_of_lambda_differ_by_its_unit(pixels: Pixels) -> None
     assert sizes == pytest.approx(expected, rel=1e-6)  # float32
 
 
-def test_ten_views_come_in_the_order_of_the_2012_code(images: torch.Tensor) -> None:
-    views = ten_views(images, SIDE)
+def test_ten_crops_come_in_the_order_of_the_2012_code(images: torch.Tensor) -> None:
+    crops = ten_crops(images, SIDE)
 
-    corners = [(0, 0), (0, 2), (1, 1), (2, 0), (2, 2)]  # top left, top right, centre, bottom left, bottom right
+    corners = [(0, 0), (0, 2), (1, 1), (2, 0), (2, 2)]  # top left, top right, center, bottom left, bottom right
     for v, (y, x) in enumerate(corners):
-        assert torch.equal(views[:, v], images[:, :, y : y + SIDE, x : x + SIDE])
+        assert torch.equal(crops[:, v], images[:, :, y : y + SIDE, x : x + SIDE])
 
 
-def test_mirrored_views_follow_the_originals(images: torch.Tensor) -> None:
-    views = ten_views(images, SIDE)
+def test_mirrored_crops_follow_the_originals(images: torch.Tensor) -> None:
+    crops = ten_crops(images, SIDE)
 
-    assert torch.equal(views[:, 5:], views[:, :5].flip(-1))
+    assert torch.equal(crops[:, 5:], crops[:, :5].flip(-1))
 
 
 @pytest.mark.parametrize(("whole", "side"), [(256, 224), (6, 4), (6, 2)])
-def test_ten_views_are_torchvisions_in_another_order(whole: int, side: int) -> None:
+def test_ten_crops_are_torchvisions_in_another_order(whole: int, side: int) -> None:
     photo = torch.randint(0, 256, (3, whole, whole), generator=torch.Generator().manual_seed(5), dtype=torch.uint8)
 
-    found = ten_views(photo[None], side)[0]
+    found = ten_crops(photo[None], side)[0]
 
-    # Of five they have the centre last, and they mirror the photo before they cut: top left comes from top right.
+    # Of five they have the center last, and they mirror the photo before they cut: top left comes from top right.
     assert torch.equal(found, torch.stack(TenCrop(side)(photo))[[0, 1, 4, 2, 3, 6, 5, 9, 8, 7]])
 
 
 @pytest.mark.parametrize("mean", ["aligned", "central", "channel", "scalar"])
-def test_testing_views_are_the_ten_views_minus_the_mean(images: torch.Tensor, pixels: Pixels, mean: str) -> None:
+def test_evaluation_crops_are_the_ten_crops_minus_the_mean(images: torch.Tensor, pixels: Pixels, mean: str) -> None:
     augmentation = Augmentation(mean=mean)  # type: ignore[arg-type]
 
     found = torch.stack(
-        list(testing_views(images, views="ten", side_px=SIDE, pixels=pixels, augmentation=augmentation)), dim=1
+        list(evaluation_crops(images, crops="ten", side_px=SIDE, pixels=pixels, augmentation=augmentation)), dim=1
     )
 
     means = {
-        "aligned": ten_views(pixels.mean_image[None], SIDE),
-        "central": centre_view(pixels.mean_image, SIDE).expand(1, 10, 3, SIDE, SIDE),
+        "aligned": ten_crops(pixels.mean_image[None], SIDE),
+        "central": center_crop(pixels.mean_image, SIDE).expand(1, 10, 3, SIDE, SIDE),
         "channel": pixels.mean_image.mean((1, 2))[:, None, None].expand(1, 10, 3, SIDE, SIDE),
         "scalar": pixels.mean_image.mean(),
     }
-    assert torch.equal(found, ten_views(images, SIDE).float() - means[mean])
+    assert torch.equal(found, ten_crops(images, SIDE).float() - means[mean])
 
 
-def test_the_centre_view_is_the_third_of_the_ten(images: torch.Tensor) -> None:
-    assert torch.equal(centre_view(images, SIDE), ten_views(images, SIDE)[:, 2])
+def test_the_center_crop_is_the_third_of_the_ten(images: torch.Tensor) -> None:
+    assert torch.equal(center_crop(images, SIDE), ten_crops(images, SIDE)[:, 2])
 
 
-def test_an_image_smaller_than_a_view_is_refused(images: torch.Tensor) -> None:
-    with pytest.raises(Refusal, match="does not fit"):
-        ten_views(images, 7)
+def test_an_image_smaller_than_a_crop_is_refused(images: torch.Tensor) -> None:
+    with pytest.raises(UserError, match="does not fit"):
+        ten_crops(images, 7)

@@ -21,7 +21,7 @@ from alexrepro.data.loading.workers import Kind, Memory
 from alexrepro.data.store.decode import Pixels
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.paper.training import Augmentation
 
 IMAGES = 11
@@ -50,7 +50,9 @@ def opened(store: Store) -> Iterator[Feed]:
 
 
 def plan_of(epoch: int) -> Plan:
-    return training_plan(IMAGES, seed=1, epoch=epoch, augmentation=Augmentation(), side_px=224, reshuffles=True)
+    return training_plan(
+        IMAGES, seed=1, epoch=epoch, augmentation=Augmentation(), side_px=224, shuffle_every_epoch=True
+    )
 
 
 def batches(store: Store, *, workers: int, kind: Kind = "threads", first: int = 0, batch: int = 4) -> list[Batch]:
@@ -143,7 +145,7 @@ def test_a_damaged_image_stops_the_feed_and_is_named(tmp_path: Path, kind: Kind)
     data[len(data) // 2] ^= 1  # the images are nearly all of the file
     shard.write_bytes(data)
 
-    with pytest.raises(Refusal, match=r"shard-00000\.arrow, row 5 .*05\.png"):
+    with pytest.raises(UserError, match=r"shard-00000\.arrow, row 5 .*05\.png"):
         batches(Store.open(store.path), workers=2, kind=kind)
 
 
@@ -154,7 +156,7 @@ def test_a_shard_that_is_cut_short_while_it_is_in_use_is_named(tmp_path: Path, k
         list(opened.batches(plan_of(1)))
         os.truncate(store.path / "shard-00000.arrow", 8192)  # in mapped memory, this would end the program with SIGBUS
 
-        with pytest.raises(Refusal, match=r"damaged: shard-00000\.arrow, row \d+ \(the file was cut short while"):
+        with pytest.raises(UserError, match=r"damaged: shard-00000\.arrow, row \d+ \(the file was cut short while"):
             list(opened.batches(plan_of(2)))
 
 
@@ -163,7 +165,7 @@ def test_a_worker_that_is_killed_ends_the_feed(opened: Feed) -> None:
     for process in multiprocessing.active_children():
         process.kill()
 
-    with pytest.raises(Refusal, match="killed by SIGKILL"):
+    with pytest.raises(UserError, match="killed by SIGKILL"):
         list(opened.batches(plan_of(1)))
 
 
@@ -174,7 +176,7 @@ def test_a_worker_that_stands_still_ends_the_feed(opened: Feed, monkeypatch: pyt
     for process in multiprocessing.active_children():
         os.kill(process.pid or 0, signal.SIGSTOP)
 
-    with pytest.raises(Refusal, match=r"has done nothing for 0\.2 seconds while it read shard-00000\.arrow, row \d+"):
+    with pytest.raises(UserError, match=r"has done nothing for 0\.2 seconds while it read shard-00000\.arrow, row \d+"):
         list(opened.batches(plan_of(2)))
 
 
@@ -210,7 +212,7 @@ def test_no_worker_outlives_its_parent(store: Store) -> None:
 
 @pytest.mark.parametrize("shared", [False, pytest.param(True, marks=needs_processes)])
 def test_memory_that_cannot_be_had_is_refused_with_its_size(shared: bool) -> None:
-    with pytest.raises(Refusal, match=r"needs 150,528,000 MB"):  # more than a process can address
+    with pytest.raises(UserError, match=r"needs 150,528,000 MB"):  # more than a process can address
         Memory(slots=10**6, batch=1000, side_px=224, workers=1, shared=shared)
 
 

@@ -7,11 +7,15 @@ import numpy as np
 from alexrepro.data.loading.sampling import Plan, testing_plan, training_plan
 from alexrepro.paper.training import Augmentation
 
-AS_RUN = Augmentation(shared_by=32, mean="central")
+AS_RUN = Augmentation(images_per_crop=32, mean="central")
 
 
-def plan(*, seed: int = 1, epoch: int = 1, augmentation: Augmentation = AS_RUN, reshuffles: bool = True) -> Plan:
-    return training_plan(1000, seed=seed, epoch=epoch, augmentation=augmentation, side_px=224, reshuffles=reshuffles)
+def plan(
+    *, seed: int = 1, epoch: int = 1, augmentation: Augmentation = AS_RUN, shuffle_every_epoch: bool = True
+) -> Plan:
+    return training_plan(
+        1000, seed=seed, epoch=epoch, augmentation=augmentation, side_px=224, shuffle_every_epoch=shuffle_every_epoch
+    )
 
 
 def test_every_image_comes_once() -> None:
@@ -24,12 +28,14 @@ def test_the_same_seed_and_epoch_give_the_same_plan() -> None:
     assert all(np.array_equal(getattr(one, name), getattr(same, name)) for name in ("order", "offsets_px", "colors"))
 
 
-def test_another_epoch_has_other_views() -> None:
+def test_another_epoch_has_other_crops() -> None:
     assert not np.array_equal(plan(epoch=1).offsets_px, plan(epoch=2).offsets_px)
 
 
 def test_the_2012_order_is_the_same_in_every_epoch() -> None:
-    assert np.array_equal(plan(epoch=1, reshuffles=False).order, plan(epoch=2, reshuffles=False).order)
+    assert np.array_equal(
+        plan(epoch=1, shuffle_every_epoch=False).order, plan(epoch=2, shuffle_every_epoch=False).order
+    )
     assert not np.array_equal(plan(epoch=1).order, plan(epoch=2).order)
 
 
@@ -64,7 +70,7 @@ def test_offsets_reach_from_0_to_32_in_both_axes() -> None:
     assert offsets.max(axis=0).tolist() == [32, 32]
 
 
-def test_without_crops_and_flips_only_the_centre_is_seen() -> None:
+def test_without_crops_and_flips_only_the_center_is_seen() -> None:
     still = plan(augmentation=replace(AS_RUN, crops=False, flips=False))
 
     assert np.unique(still.offsets_px).tolist() == [16]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from alexrepro.data.loading import workers
 from alexrepro.data.loading.loader import Feed
 from alexrepro.data.store.store import Store
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 from .test_loader import batches, make_store, plan_of
 
@@ -39,7 +39,7 @@ def test_an_error_of_a_worker_is_told_once_with_its_image(
         return image(self, row, scratch, **named)
 
     monkeypatch.setattr(Store, "image", too_large)
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(UserError) as refused:
         batches(store, workers=2)
 
     refused.match(r"failed \(MemoryError: no room for a picture\) while it read shard-00000\.arrow, row 7\.")
@@ -60,7 +60,7 @@ def test_workers_that_hang_are_named_and_left_behind(store: Store, monkeypatch: 
     started = time.monotonic()
     try:
         with pytest.raises(
-            Refusal, match=r"has done nothing for 0\.2 seconds while it read shard-00000\.arrow, row \d+"
+            UserError, match=r"has done nothing for 0\.2 seconds while it read shard-00000\.arrow, row \d+"
         ):
             batches(store, workers=11, batch=1)
         assert time.monotonic() - started < 8  # and not a second for each of eleven

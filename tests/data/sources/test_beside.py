@@ -13,9 +13,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from alexrepro.cli.app import app
-from alexrepro.data.sources import recognise
+from alexrepro.data.sources import recognize
 from alexrepro.data.store.prepare import prepare
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 WNIDS = ("n01440764", "n01443537")
 
@@ -73,24 +73,24 @@ def test_what_lies_beside_shards_is_listed(tmp_path: Path) -> None:
     shard(tmp_path / "train-0000.tar")
     for name in ("train-0001.tar.part", "photos/a/x.jpg"):
         write(tmp_path / name, photo(1))
-    skipped = recognise(tmp_path, layout="webdataset").skipped
+    skipped = recognize(tmp_path, layout="webdataset").skipped
     assert {item.path for item in skipped} == {"photos", "train-0001.tar.part"}
 
 
 def test_tiny_imagenet_photos_sorted_into_wrong_classes_are_refused(tmp_path: Path) -> None:
     tiny(tmp_path, val={"val_0.JPEG": WNIDS[1], "val_1.JPEG": WNIDS[0]})
-    with pytest.raises(Refusal, match="lies in the class folder n01440764, but val_annotations"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="lies in the class folder n01440764, but val_annotations"):
+        recognize(tmp_path)
 
 
 def test_tiny_imagenet_photos_sorted_beside_their_annotations_keep_their_classes(tmp_path: Path) -> None:
     tiny(tmp_path, val={"val_0.JPEG": WNIDS[0], "val_1.JPEG": WNIDS[1]})
-    val = recognise(tmp_path).splits[1]
+    val = recognize(tmp_path).splits[1]
     assert [(photo.name, photo.label) for photo in val.photos] == [("val_0.JPEG", 0), ("val_1.JPEG", 1)]
 
 
 def test_an_empty_source_is_not_the_current_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["prepare", "", "--check"])
-    assert isinstance(result.exception, Refusal)
+    assert isinstance(result.exception, UserError)
     assert result.exception.exit_code == Exit.USAGE

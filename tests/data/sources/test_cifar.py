@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexrepro.data.sources import recognise
+from alexrepro.data.sources import recognize
 from alexrepro.data.store.decode import decode
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 ROWS = 3
 
@@ -29,7 +29,7 @@ def batches(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("is_above", [True, False], ids=["the folder", "the folder around it"])
 def test_every_pixel_and_label_comes_back(batches: Path, is_above: bool) -> None:
-    found = recognise(batches if is_above else batches.parent)
+    found = recognize(batches if is_above else batches.parent)
 
     assert (found.dataset, found.classes) == ("cifar10", ("cat", "ship"))
     assert [len(split.photos) for split in found.splits] == [5 * ROWS, ROWS]
@@ -52,8 +52,8 @@ def test_a_pickle_that_would_run_something_is_refused_and_runs_nothing(batches: 
     canary = tmp_path / "canary"
     (batches / "data_batch_3").write_bytes(pickle.dumps({b"data": Hostile(canary)}))
 
-    with pytest.raises(Refusal, match="asks for") as refused:
-        recognise(batches)
+    with pytest.raises(UserError, match="asks for") as refused:
+        recognize(batches)
 
     assert refused.value.exit_code is Exit.BAD_DATA
     assert not canary.exists()
@@ -61,8 +61,8 @@ def test_a_pickle_that_would_run_something_is_refused_and_runs_nothing(batches: 
 
 def test_a_missing_or_damaged_batch_is_named(batches: Path) -> None:
     (batches / "data_batch_4").unlink()
-    with pytest.raises(Refusal, match="data_batch_4"):
-        recognise(batches)
+    with pytest.raises(UserError, match="data_batch_4"):
+        recognize(batches)
     (batches / "data_batch_4").write_bytes(b"\x80\x02}q")
-    with pytest.raises(Refusal, match="data_batch_4"):
-        recognise(batches)
+    with pytest.raises(UserError, match="data_batch_4"):
+        recognize(batches)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.data.sources import recognise
+from alexrepro.data.sources import recognize
 from alexrepro.data.sources.folders import read
 from alexrepro.data.sources.source import Skipped, Source
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 from ..hostile import picture
 
@@ -36,7 +36,7 @@ def lost(source: Source) -> list[str]:
 def test_photos_deeper_in_a_class_folder_are_read(tmp_path: Path) -> None:
     touch(tmp_path, "train/cat/1.jpg", "train/dog/images/a/2.jpg", "train/cow/cow/3.jpg")
 
-    found = recognise(tmp_path)
+    found = recognize(tmp_path)
 
     assert photos(found) == [
         ("cat", "train/cat/1.jpg"), ("cow", "train/cow/cow/3.jpg"), ("dog", "train/dog/images/a/2.jpg"),
@@ -47,7 +47,7 @@ def test_an_empty_class_folder_keeps_its_label_and_is_a_loss(tmp_path: Path) -> 
     touch(tmp_path, "train/a/1.jpg", "train/c/1.jpg")
     (tmp_path / "train/b/images").mkdir(parents=True)
 
-    found = recognise(tmp_path)
+    found = recognize(tmp_path)
 
     assert (found.classes, lost(found)) == (("a", "b", "c"), ["train/b"])
     assert [photo.label for photo in found.splits[0].photos] == [0, 2]
@@ -56,7 +56,7 @@ def test_an_empty_class_folder_keeps_its_label_and_is_a_loss(tmp_path: Path) -> 
 def test_a_class_of_other_files_only_is_a_loss_if_it_is_named_by_a_wnid(tmp_path: Path) -> None:
     touch(tmp_path, "n00000001/1.jpg", "n00000002/boxes.txt", "notes/readme.txt")
 
-    found = recognise(tmp_path)
+    found = recognize(tmp_path)
 
     assert (found.classes, lost(found)) == (("n00000001", "n00000002"), ["n00000002"])
 
@@ -64,7 +64,7 @@ def test_a_class_of_other_files_only_is_a_loss_if_it_is_named_by_a_wnid(tmp_path
 def test_a_photo_beside_the_class_folders_is_a_loss(tmp_path: Path) -> None:
     touch(tmp_path, "train/a/1.jpg", "train/stray.jpg", "train/list.txt")
 
-    found = recognise(tmp_path)
+    found = recognize(tmp_path)
 
     assert found.skipped == (
         Skipped("train/list.txt", "not a picture"),
@@ -75,7 +75,7 @@ def test_a_photo_beside_the_class_folders_is_a_loss(tmp_path: Path) -> None:
 def test_photos_in_a_folder_that_is_named_as_another_class_are_a_loss(tmp_path: Path) -> None:
     touch(tmp_path, "cat/1.jpg", "dog/1.jpg", "cat/dog/2.jpg", "backup/cat/1.jpg", "backup/dog/1.jpg")
 
-    found = recognise(tmp_path)
+    found = recognize(tmp_path)
 
     assert (found.classes, lost(found)) == (("cat", "dog"), ["backup/cat", "backup/dog", "cat/dog"])
     assert [path for _, path in photos(found)] == [f"{tmp_path.name}/cat/1.jpg", f"{tmp_path.name}/dog/1.jpg"]
@@ -95,8 +95,8 @@ def test_photos_in_a_folder_that_is_named_as_another_class_are_a_loss(tmp_path: 
 def test_folders_that_may_or_may_not_be_classes_are_refused(names: tuple[str, ...], tmp_path: Path) -> None:
     touch(tmp_path, *names)
 
-    with pytest.raises(Refusal, match=r"not clear which|not a layout itself|are not named train") as refused:
-        recognise(tmp_path)
+    with pytest.raises(UserError, match=r"not clear which|not a layout itself|are not named train") as refused:
+        recognize(tmp_path)
 
     assert refused.value.exit_code in {Exit.BAD_DATA, Exit.MISSING_INPUT}
 
@@ -107,7 +107,7 @@ def test_a_split_of_another_name_is_said_to_be_left_out(
 ) -> None:
     touch(tmp_path, "train/a/1.jpg", f"{name}/a/1.jpg")
 
-    found = recognise(tmp_path)
+    found = recognize(tmp_path)
 
     assert f"{tmp_path / name} holds class folders, but" in capsys.readouterr().err
     assert [item.path for item in found.skipped] == [name]
@@ -116,15 +116,15 @@ def test_a_split_of_another_name_is_said_to_be_left_out(
 def test_two_folders_of_one_split_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, "train/a/1.jpg", "val/a/1.jpg", "validation/a/2.jpg")
 
-    with pytest.raises(Refusal, match=r"val and .*validation are both the split val"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match=r"val and .*validation are both the split val"):
+        recognize(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["x.tif", "x.TIFF", "x.ppm", "x.pgm", "x.bmp", "x.webp", "x.jfif", "x.jpe", "x.heic"])
 def test_a_photo_is_known_by_its_suffix(name: str, tmp_path: Path) -> None:
     touch(tmp_path, f"a/{name}")
 
-    assert len(photos(recognise(tmp_path))) == 1
+    assert len(photos(recognize(tmp_path))) == 1
 
 
 @pytest.mark.parametrize("name", ["x", "x.JPEG.1", "x.dat", "x."])
@@ -132,7 +132,7 @@ def test_a_photo_of_another_suffix_is_known_by_its_first_bytes(name: str, tmp_pa
     touch(tmp_path, "a/1.jpg", "a/no_photo", "a/1.npy")
     (tmp_path / "a" / name).write_bytes(picture())
 
-    found = recognise(tmp_path)
+    found = recognize(tmp_path)
 
     assert len(photos(found)) == 2
     assert [item.path for item in found.skipped] == ["a/1.npy", "a/no_photo"]
@@ -144,7 +144,7 @@ def test_a_photo_of_another_suffix_is_known_by_its_first_bytes(name: str, tmp_pa
 def test_what_systems_leave_behind_is_listed_and_never_read(name: str, tmp_path: Path) -> None:
     touch(tmp_path, "a/1.jpg", f"a/{name}", name)
 
-    found = recognise(tmp_path)
+    found = recognize(tmp_path)
 
     first = name.partition("/")[0]
     assert (found.classes, len(photos(found)), lost(found)) == (("a",), 1, [])
@@ -165,7 +165,7 @@ def test_links_to_folders_above_end(tmp_path: Path) -> None:
 def test_accents_may_be_written_in_two_ways_in_two_splits(tmp_path: Path) -> None:
     touch(tmp_path, f"train/{COMPOSED}/1.jpg", f"val/{DECOMPOSED}/2.jpg")
 
-    found = recognise(tmp_path)
+    found = recognize(tmp_path)
 
     assert found.classes == (COMPOSED,)
     assert [label for label, _ in photos(found, "val")] == [COMPOSED]
@@ -174,15 +174,15 @@ def test_accents_may_be_written_in_two_ways_in_two_splits(tmp_path: Path) -> Non
 def test_two_class_folders_that_look_the_same_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, f"{COMPOSED}/1.jpg", f"{DECOMPOSED}/2.jpg")
 
-    with pytest.raises(Refusal, match=r"look the same: 'u\\u0308ber' and '\\xfcber'"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match=r"look the same: 'u\\u0308ber' and '\\xfcber'"):
+        recognize(tmp_path)
 
 
 def test_names_that_are_no_utf8_are_spelled_out(tmp_path: Path) -> None:
     folder = os.fsdecode(os.fsencode(tmp_path) + b"/\xfcber")
     touch(Path(folder), os.fsdecode(b"\xff.jpg"))
 
-    found = recognise(tmp_path)
+    found = recognize(tmp_path)
 
     assert found.classes == (r"\xfcber",)
     assert photos(found) == [(r"\xfcber", rf"{tmp_path.name}/\xfcber/\xff.jpg")]
@@ -194,7 +194,7 @@ def test_each_class_folder_but_the_first_is_listed_once(tmp_path: Path, monkeypa
     scandir = os.scandir
     monkeypatch.setattr(os, "scandir", lambda folder: (listed.append(Path(folder).name), scandir(folder))[1])
 
-    recognise(tmp_path)
+    recognize(tmp_path)
 
     assert (listed.count("b"), listed.count("c")) == (1, 1)
 
@@ -203,19 +203,19 @@ def test_a_class_that_is_only_an_archive_or_a_link_to_nowhere_is_a_loss(tmp_path
     touch(tmp_path, "n00000001/1.jpg", "n00000001.tar", "n00000002.tar.gz", "n00000003.zip", "more.zip")
     (tmp_path / "n00000004").symlink_to(tmp_path / "not-mounted")
 
-    assert lost(recognise(tmp_path)) == ["n00000002.tar.gz", "n00000003.zip", "n00000004"]
+    assert lost(recognize(tmp_path)) == ["n00000002.tar.gz", "n00000003.zip", "n00000004"]
 
 
 @pytest.mark.parametrize("name", ["val.tar.gz", "val.zip", "Validation.tar"])
 def test_the_archive_of_a_split_that_is_not_there_is_a_loss(name: str, tmp_path: Path) -> None:
     touch(tmp_path, "train/a/1.jpg", name, "train.zip", "annotations.zip")
 
-    assert lost(recognise(tmp_path)) == [name]
+    assert lost(recognize(tmp_path)) == [name]
 
 
 def test_folders_too_deep_to_be_opened_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path, "a/1.jpg", "b/" + "/".join(["x" * 60] * 40) + "/2.jpg")
     monkeypatch.setattr("alexrepro.data.sources.walk.MOST_PATH_BYTES", 2_000)  # a path of 4,096 cannot be made simply
 
-    with pytest.raises(Refusal, match="too long to be opened"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="too long to be opened"):
+        recognize(tmp_path)

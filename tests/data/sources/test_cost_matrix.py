@@ -10,7 +10,7 @@ from alexrepro.data.sources.cost_matrix import cost_matrix
 from alexrepro.data.sources.devkit import class_table, truth
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.store.prepare import prepare
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.evaluation.metrics import answers
 
 
@@ -60,12 +60,12 @@ def test_stores_of_2010_hold_the_costs_and_others_none(tmp_path: Path) -> None:
     assert np.array_equal(costs, cost_matrix(tmp_path / "small", classes=20))
     assert plain.costs() is None
     (stores["val"].path / "costs.npy").write_bytes(b"\x93NUMPY nothing")
-    with pytest.raises(Refusal, match=r"costs\.npy does not have its checksum"):
+    with pytest.raises(UserError, match=r"costs\.npy does not have its checksum"):
         stores["val"].costs()
 
 
 def test_costs_of_another_size_are_refused(tmp_path: Path) -> None:
     write_miniature(tmp_path, train_per_class=1, val_per_class=1, test_per_class=1)
 
-    with pytest.raises(Refusal, match="not 19x19"):
+    with pytest.raises(UserError, match="not 19x19"):
         cost_matrix(tmp_path, classes=19)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.data.sources import recognise, seen
-from alexrepro.errors import Exit, Refusal
+from alexrepro.data.sources import recognize, seen
+from alexrepro.errors import Exit, UserError
 
 from ..hostile import END_OF_TAR, member
 
@@ -26,9 +26,9 @@ def tree(folder: Path) -> None:
     touch(folder, *(f"{wnid}/{wnid}_1.JPEG" for wnid in WNIDS))
 
 
-def refused(path: Path, **options: str) -> Refusal:
-    with pytest.raises(Refusal) as found:
-        recognise(path, **options)
+def refused(path: Path, **options: str) -> UserError:
+    with pytest.raises(UserError) as found:
+        recognize(path, **options)
     return found.value
 
 
@@ -46,7 +46,7 @@ def test_class_folders_two_folders_down_are_linked(tmp_path: Path) -> None:
     typed(refusal.fix)
 
     assert f"in {tmp_path}/in/train/train, {tmp_path}/in/val/val" in refusal.what
-    assert [len(split.photos) for split in recognise(tmp_path / "in-linked").splits] == [2, 2]
+    assert [len(split.photos) for split in recognize(tmp_path / "in-linked").splits] == [2, 2]
 
 
 def test_a_split_in_several_folders_is_linked_into_one(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_split_in_several_folders_is_linked_into_one(tmp_path: Path) -> None:
     typed(refusal.fix)
 
     assert "train.X1, train.X2, val.X" in refusal.what
-    found = recognise(tmp_path / "in-linked")
+    found = recognize(tmp_path / "in-linked")
     assert (found.classes, [len(split.photos) for split in found.splits]) == (("a", "b c"), [2, 2])
 
 
@@ -75,7 +75,7 @@ def test_flat_photos_are_sorted_by_the_wnids_in_their_names(word: str, names: di
     typed(refusal.fix)
 
     assert f"{tmp_path}/train holds 2 photos and no class folders; their names {word} with WNIDs" in refusal.what
-    found = recognise(tmp_path)
+    found = recognize(tmp_path)
     assert (found.classes, [split.name for split in found.splits]) == (WNIDS, list(names))
 
 
@@ -125,7 +125,7 @@ def test_an_archive_is_to_be_unpacked_unless_it_is_damaged(name: str, tmp_path: 
     assert "is damaged" in refused(tmp_path).what
 
 
-def missing(path: str, *, at: Path) -> Refusal:
+def missing(path: str, *, at: Path) -> UserError:
     before = Path.cwd()
     os.chdir(at)
     try:

@@ -18,7 +18,7 @@ from alexrepro.data.store.store import find_stores
 from ..hostile import END_OF_TAR, assert_done, assert_refused, member, picture, prepared
 
 TABLE, SHARD, ZIP = "train-0.parquet", "set-train-0000.tar", "imagenet-object-localization-challenge.zip"
-LABELLED = b"ImageId,PredictionString\nILSVRC2012_val_00000001"
+LABELED = b"ImageId,PredictionString\nILSVRC2012_val_00000001"
 
 
 def rows(count: int = 3, **more: Any) -> list[dict[str, Any]]:
@@ -77,7 +77,7 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes]]] = {
     "table of 128 MB": (ZIP, lambda: kaggle(bytes(1 << 27))),
     "table with a field too long": (ZIP, lambda: kaggle(b"ImageId,PredictionString\n" + b"a" * 200_000)),
     "table with other columns": (ZIP, lambda: kaggle(b"a,b\n1,2")),
-    "table with a short row": (ZIP, lambda: kaggle(LABELLED)),
+    "table with a short row": (ZIP, lambda: kaggle(LABELED)),
     "table with an open quote": (ZIP, lambda: kaggle(b'ImageId,PredictionString\n"' + b"a\n" * 1000)),
     "tar of zeros for ILSVRC": ("ILSVRC2012_img_train.tar", lambda: bytes(10_240)),
 }  # fmt: skip

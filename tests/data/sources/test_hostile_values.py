@@ -18,7 +18,7 @@ from scipy.io import loadmat, savemat
 from alexrepro.data.sources.matfile import read_structs
 from alexrepro.data.store.manifest import Manifest, Shard, read_manifest
 from alexrepro.data.store.verify import verify
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 
 from ..hostile import END_OF_TAR, assert_refused, command, member, picture, prepared
 
@@ -150,7 +150,7 @@ def test_a_hostile_pickle_is_refused(pickled: bytes, tmp_path: Path) -> None:
 
 
 SOUND = Manifest(
-    "set", "val", 1, ("a",), ("a",), None, labelled=True, encoding="jpeg", rule="", source="", listing="",
+    "set", "val", 1, ("a",), ("a",), None, labeled=True, encoding="jpeg", rule="", source="", listing="",
     libraries={}, shards=(Shard("shard-00000.arrow", 1, "0"),), defects=(), labels_sha256="", sha256={},
 )  # fmt: skip
 
@@ -183,7 +183,7 @@ HOSTILE_MANIFESTS = {
 def test_a_hostile_manifest_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(text)
 
-    with pytest.raises(Refusal, match=r"manifest\.json"):
+    with pytest.raises(UserError, match=r"manifest\.json"):
         read_manifest(tmp_path)
 
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from alexrepro.data.sources import recognise
+from alexrepro.data.sources import recognize
 from alexrepro.data.store.prepare import prepare
-from alexrepro.errors import Refusal, Unreached
+from alexrepro.errors import Unreached, UserError
 
 from ..hostile import picture
 
@@ -49,19 +49,21 @@ def test_a_training_row_without_a_label_is_refused_by_file_and_row(bad: int | No
     write(tmp_path / "train-00000-of-00002.parquet", [0, 1])
     write(tmp_path / "train-00001-of-00002.parquet", [0, 1, 0, 1, bad, 1])
 
-    with pytest.raises(Refusal, match=r"1 of 8 photos of train have no label: row 4 of train-00001-of-00002\.parquet"):
-        recognise(tmp_path)
+    with pytest.raises(
+        UserError, match=r"1 of 8 photos of train have no label: row 4 of train-00001-of-00002\.parquet"
+    ):
+        recognize(tmp_path)
 
 
 @pytest.mark.parametrize("bad", [None, -1])
-def test_a_validation_split_is_labelled_whole_or_not_at_all(bad: int | None, tmp_path: Path) -> None:
+def test_a_validation_split_is_labeled_whole_or_not_at_all(bad: int | None, tmp_path: Path) -> None:
     write(tmp_path / "train-0.parquet", [0, 1])
     write(tmp_path / "validation-0.parquet", [bad, bad])
-    assert not recognise(tmp_path).splits[1].labelled
+    assert not recognize(tmp_path).splits[1].labeled
 
     write(tmp_path / "validation-0.parquet", [bad, 1])
-    with pytest.raises(Refusal, match="1 of 2 photos of val have no label: row 0 of validation-0"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="1 of 2 photos of val have no label: row 0 of validation-0"):
+        recognize(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,7 @@ def test_classes_without_a_training_photo_stop_the_preparation_unless_allowed(
 ) -> None:
     write(tmp_path / "source/train-0.parquet", labels)
 
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(UserError) as refused:
         prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
     found = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1, allow_partial=True)
 
@@ -91,7 +93,7 @@ def test_classes_without_a_training_photo_stop_the_preparation_unless_allowed(
 def test_every_type_of_bytes_and_paths_is_read(of_bytes: pa.DataType, of_paths: pa.DataType, tmp_path: Path) -> None:
     pq.write_table(pa.table({"image": images(3, of_bytes, of_paths), "label": [0, 1, 2]}), tmp_path / "train-0.parquet")
 
-    photos = recognise(tmp_path).splits[0].photos
+    photos = recognize(tmp_path).splits[0].photos
 
     assert [photo.read() for photo in photos] == [picture(number) for number in range(3)]
 
@@ -99,15 +101,15 @@ def test_every_type_of_bytes_and_paths_is_read(of_bytes: pa.DataType, of_paths: 
 def test_columns_that_do_not_fit_are_named_with_their_types(tmp_path: Path) -> None:
     pq.write_table(pa.table({"image": [b"x"], "label": ["cat"], "labels": [1]}), tmp_path / "train-0.parquet")
 
-    with pytest.raises(Refusal, match="has the columns image: binary, label: string, labels: int64"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="has the columns image: binary, label: string, labels: int64"):
+        recognize(tmp_path)
 
 
 def test_pictures_in_two_columns_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "train-0.parquet", [0, 1], img=images(2))
 
-    with pytest.raises(Refusal, match=r"image: struct.*img: struct"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match=r"image: struct.*img: struct"):
+        recognize(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -120,8 +122,8 @@ def test_pictures_in_two_columns_are_refused(tmp_path: Path) -> None:
 def test_a_file_of_no_split_or_of_two_is_refused(name: str, said: str, tmp_path: Path) -> None:
     write(tmp_path / name, [0, 1])
 
-    with pytest.raises(Refusal, match=said):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match=said):
+        recognize(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -130,36 +132,36 @@ def test_a_file_of_no_split_or_of_two_is_refused(name: str, said: str, tmp_path:
 def test_the_split_of_a_file_is_in_its_name_or_its_folder(name: str, tmp_path: Path) -> None:
     write(tmp_path / name, [0, 1])
 
-    assert [split.name for split in recognise(tmp_path).splits] == ["train"]
+    assert [split.name for split in recognize(tmp_path).splits] == ["train"]
 
 
 def test_a_split_that_lies_in_two_folders_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "data/train-00000-of-00001.parquet", [0, 1])
     write(tmp_path / "default/train/0000.parquet", [0, 1])
 
-    with pytest.raises(Refusal, match=r"split train lies in .*data and in .*default/train"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match=r"split train lies in .*data and in .*default/train"):
+        recognize(tmp_path)
 
 
 def test_missing_files_of_a_set_are_named(tmp_path: Path) -> None:
     write(tmp_path / "train-00001-of-00003-0123456789abcdef.parquet", [0, 1])
 
-    assert recognise(tmp_path).gaps == ("train-00000-of-00003.parquet and 1 more files of 3 is missing",)
+    assert recognize(tmp_path).gaps == ("train-00000-of-00003.parquet and 1 more files of 3 is missing",)
 
 
 def test_a_set_in_two_numberings_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "train-00000-of-00001.parquet", [0, 1])
     write(tmp_path / "train-00000-of-00002.parquet", [0, 1])
 
-    with pytest.raises(Refusal, match="one set of files twice"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="one set of files twice"):
+        recognize(tmp_path)
 
 
 def test_a_folder_of_another_name_is_said_to_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path / "train/0.parquet", [0, 1])
     write(tmp_path / "extra/0.parquet", [0, 1])
 
-    recognise(tmp_path)
+    recognize(tmp_path)
 
     assert f"{tmp_path / 'extra'} and its 1 .parquet files are left out" in capsys.readouterr().err
 
@@ -168,8 +170,8 @@ def test_files_that_name_a_label_differently_are_both_named(tmp_path: Path) -> N
     write(tmp_path / "train-0.parquet", [0, 1], names=["cat", "dog"])
     write(tmp_path / "validation-0.parquet", [0, 1], names=["cat", "fox"])
 
-    with pytest.raises(Refusal, match=r"1 is dog in train-0\.parquet and fox in validation-0\.parquet"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match=r"1 is dog in train-0\.parquet and fox in validation-0\.parquet"):
+        recognize(tmp_path)
 
 
 def test_empty_row_groups_are_no_matter_and_an_empty_file_is_refused(tmp_path: Path) -> None:
@@ -177,11 +179,11 @@ def test_empty_row_groups_are_no_matter_and_an_empty_file_is_refused(tmp_path: P
     with pq.ParquetWriter(tmp_path / "train-0.parquet", table.schema) as writer:
         for rows in (table.slice(0, 0), table, table.slice(0, 0)):
             writer.write_table(rows)
-    assert [photo.label for photo in recognise(tmp_path).splits[0].photos] == [0, 1]
+    assert [photo.label for photo in recognize(tmp_path).splits[0].photos] == [0, 1]
 
     pq.write_table(table.slice(0, 0), tmp_path / "train-0.parquet")
-    with pytest.raises(Refusal, match="No row of the files has a label"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="No row of the files has a label"):
+        recognize(tmp_path)
 
 
 def test_rows_without_bytes_are_listed_as_unreadable(tmp_path: Path) -> None:
@@ -205,8 +207,8 @@ def test_rows_without_bytes_are_listed_as_unreadable(tmp_path: Path) -> None:
 def test_what_is_no_parquet_is_said(content: bytes, said: str, tmp_path: Path) -> None:
     (tmp_path / "train-0.parquet").write_bytes(content)
 
-    with pytest.raises(Refusal, match=said):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match=said):
+        recognize(tmp_path)
 
 
 def data_set(labels: Sequence[int]) -> datasets.Dataset:
@@ -221,7 +223,7 @@ def test_what_save_to_disk_writes_is_read_as_its_parquet_is(tmp_path: Path) -> N
     for name, part in both.items():
         part.to_parquet(tmp_path / f"parquet/set/{name}-0.parquet")
 
-    arrow, parquet = recognise(tmp_path / "arrow/set"), recognise(tmp_path / "parquet/set")
+    arrow, parquet = recognize(tmp_path / "arrow/set"), recognize(tmp_path / "parquet/set")
 
     assert (arrow.dataset, arrow.classes) == (parquet.dataset, parquet.classes) == ("set", ("cat", "dog"))
     for of_arrow, of_parquet in zip(arrow.splits, parquet.splits, strict=True):
@@ -241,22 +243,22 @@ def test_the_cache_is_read_without_the_results_of_map(tmp_path: Path) -> None:
     write_stream(tmp_path / "imagenet-1k-train-00000-of-00001.arrow", [0, 1])
     write_stream(tmp_path / "cache-0123456789abcdef.arrow", [0, 1])
 
-    assert [(split.name, len(split.photos)) for split in recognise(tmp_path).splits] == [("train", 2)]
+    assert [(split.name, len(split.photos)) for split in recognize(tmp_path).splits] == [("train", 2)]
 
 
 def test_an_arrow_row_without_a_label_is_refused_by_file_and_row(tmp_path: Path) -> None:
     write_stream(tmp_path / "set-train.arrow", [0, None])
 
-    with pytest.raises(Refusal, match=r"row 1 of set-train\.arrow"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match=r"row 1 of set-train\.arrow"):
+        recognize(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no Arrow file", b"ARROW1\0\0"], ids=["empty", "text", "cut short"])
 def test_what_is_no_arrow_file_is_said(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "set-train.arrow").write_bytes(content)
 
-    with pytest.raises(Refusal, match="cannot be read as Arrow"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="cannot be read as Arrow"):
+        recognize(tmp_path)
 
 
 def test_an_arrow_file_with_false_offsets_is_refused(tmp_path: Path) -> None:
@@ -267,8 +269,8 @@ def test_an_arrow_file_with_false_offsets_is_refused(tmp_path: Path) -> None:
     data[place : place + 4] = b"\xff\xff\xff\x7f"
     file.write_bytes(data)
 
-    with pytest.raises(Refusal, match="cannot be read as Arrow"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="cannot be read as Arrow"):
+        recognize(tmp_path)
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "arrow"])
@@ -276,7 +278,7 @@ def test_a_file_that_is_gone_is_no_damage_of_its_rows(suffix: str, tmp_path: Pat
     files = [tmp_path / f"set-train-{number:05d}-of-00003.{suffix}" for number in range(3)]
     for file in files:  # three, as two may still be open
         (write if suffix == "parquet" else write_stream)(file, [0, 1])
-    photo = recognise(tmp_path).splits[0].photos[0]
+    photo = recognize(tmp_path).splits[0].photos[0]
     files[0].unlink()
 
     with pytest.raises(Unreached, match="cannot be read: No such file"):

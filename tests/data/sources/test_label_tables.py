@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.data.sources import recognise
+from alexrepro.data.sources import recognize
 from alexrepro.data.sources.devkit import truth
 from alexrepro.data.sources.ilsvrc_splits import is_2012, refuse_wrong_labels
 from alexrepro.data.sources.source import File, Photo, Source, Split
 from alexrepro.data.sources.tables import names_in
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 WNIDS = ("n00000010", "n00000020")
 VAL = "ILSVRC2012_val_0000000{}"
@@ -74,7 +74,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def labels(root: Path) -> list[int]:
-    (val,) = (split for split in recognise(root).splits if split.name == "val")
+    (val,) = (split for split in recognize(root).splits if split.name == "val")
     return [photo.label for photo in val.photos]
 
 
@@ -96,8 +96,8 @@ def test_forms_of_kaggles_table_give_the_same_labels(write: Callable[[str], byte
 def test_a_val_txt_that_cannot_be_right_is_refused_by_name(text: str, said: str, root: Path) -> None:
     (root / "val.txt").write_text(text)
 
-    with pytest.raises(Refusal, match=said) as refused:
-        recognise(root)
+    with pytest.raises(UserError, match=said) as refused:
+        recognize(root)
 
     assert (f"{root / 'val.txt'} cannot give the labels" in refused.value.what, refused.value.exit_code) == (
         True,
@@ -113,10 +113,10 @@ def test_a_table_may_know_more_photos_than_are_there(root: Path) -> None:
 
 
 def test_a_ground_truth_is_matched_by_the_numbers_of_the_photos(miniature: Path) -> None:
-    before = recognise(miniature)
+    before = recognize(miniature)
     (miniature / "val/ILSVRC2010_val_00000003.JPEG").unlink()
 
-    found = recognise(miniature)
+    found = recognize(miniature)
 
     kept = [photo.label for photo in before.splits[1].photos if "00000003" not in photo.name]
     assert [photo.label for photo in found.splits[1].photos] == kept
@@ -126,8 +126,8 @@ def test_a_ground_truth_is_matched_by_the_numbers_of_the_photos(miniature: Path)
 def test_photos_beyond_the_ground_truth_are_refused(miniature: Path) -> None:
     touch(miniature / "val/ILSVRC2010_val_00000021.JPEG")
 
-    with pytest.raises(Refusal, match=r"numbers up to 21, but .* has 20 lines"):
-        recognise(miniature)
+    with pytest.raises(UserError, match=r"numbers up to 21, but .* has 20 lines"):
+        recognize(miniature)
 
 
 @pytest.fixture
@@ -149,14 +149,14 @@ def test_forms_of_a_ground_truth_give_the_same_ids(text: str, tmp_path: Path) ->
 def test_a_second_column_in_a_ground_truth_is_refused_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "truth.txt").write_text("1\n2 1\n")
 
-    with pytest.raises(Refusal, match=r"truth\.txt has the line '2 1' \(number 2\)"):
+    with pytest.raises(UserError, match=r"truth\.txt has the line '2 1' \(number 2\)"):
         truth(tmp_path, "truth.txt", classes=2)
 
 
 def test_names_of_classes_are_read_in_latin_1_and_between_semicolons(root: Path) -> None:
     (root / "LOC_synset_mapping.txt").write_bytes(b'n00000010 \xfcber, x\n"n00000020";"b\'c"\n')
 
-    assert recognise(root).class_names == ("über, x", "b'c")
+    assert recognize(root).class_names == ("über, x", "b'c")
     assert names_in("no names\nn00000010\n") == {}
 
 
@@ -175,7 +175,7 @@ def test_a_known_photo_betrays_labels_in_another_order() -> None:
     classes = thousand()
 
     with pytest.raises(
-        Refusal, match=r"ILSVRC2012_val_00000001\.JPEG is labelled n15075141, but it is known to be n01751"
+        UserError, match=r"ILSVRC2012_val_00000001\.JPEG is labeled n15075141, but it is known to be n01751"
     ):
         refuse_wrong_labels(Path("ds"), of_2012(classes.index("n15075141"), classes))
     refuse_wrong_labels(Path("ds"), of_2012(classes.index("n01751748"), classes))

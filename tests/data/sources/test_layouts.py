@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from alexrepro.data.sources import recognise
+from alexrepro.data.sources import recognize
 from alexrepro.data.store.prepare import prepare
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 from ..layouts import (
     PICTURES,
@@ -56,20 +56,20 @@ def test_the_ids_of_2012_are_kept_beside_the_sorted_classes(
 ) -> None:
     layout(tmp_path, pictures)
 
-    found = recognise(tmp_path)
+    found = recognize(tmp_path)
 
     assert found.classes == tuple(sorted(WNIDS))
     assert found.ilsvrc_ids == (3, 1, 2)
     assert found.class_names == tuple(WORDS[wnid] for wnid in sorted(WNIDS))
 
 
-def test_without_a_truth_the_validation_photos_are_unlabelled(pictures: Pictures, tmp_path: Path) -> None:
+def test_without_a_truth_the_validation_photos_are_unlabeled(pictures: Pictures, tmp_path: Path) -> None:
     kaggle(tmp_path, pictures)
     (tmp_path / "LOC_val_solution.csv").unlink()
 
-    val = {split.name: split for split in recognise(tmp_path).splits}["val"]
+    val = {split.name: split for split in recognize(tmp_path).splits}["val"]
 
-    assert not val.labelled
+    assert not val.labeled
 
 
 def test_shuffled_truth_of_the_other_year_is_refused(pictures: Pictures, tmp_path: Path) -> None:
@@ -78,8 +78,8 @@ def test_shuffled_truth_of_the_other_year_is_refused(pictures: Pictures, tmp_pat
     for name, data in devkit(pictures, "2010").items():
         write(tmp_path / "devkit-1.0" / name, data)
 
-    with pytest.raises(Refusal, match="2010"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="2010"):
+        recognize(tmp_path)
 
 
 @pytest.mark.parametrize("lost", [1, 600, 5000])
@@ -89,8 +89,8 @@ def test_a_tar_that_is_cut_short_is_refused(lost: int, pictures: Pictures, tmp_p
     members_end = whole.read_bytes().rstrip(b"\0")
     whole.write_bytes(members_end[:-lost])
 
-    with pytest.raises(Refusal) as refused:
-        recognise(tmp_path)
+    with pytest.raises(UserError) as refused:
+        recognize(tmp_path)
 
     assert refused.value.exit_code is Exit.BAD_DATA
 
@@ -121,16 +121,16 @@ def test_nothing_of_a_hostile_tar_is_written_anywhere(pictures: Pictures, tmp_pa
 def test_a_sample_without_a_label_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "photos-train-0000.tar", tar_of([("a.jpg", b"x"), ("b.jpg", b"x"), ("b.cls", b"1")]))
 
-    with pytest.raises(Refusal, match="sample a"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="sample a"):
+        recognize(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["train-00000-of-01024.tfrecord", "train.rec", "val.beton", "data.mdb"])
 def test_a_format_that_is_not_read_is_named(name: str, tmp_path: Path) -> None:
     write(tmp_path / "images" / name, b"...")
 
-    with pytest.raises(Refusal, match=name):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match=name):
+        recognize(tmp_path)
 
 
 def test_ids_in_the_place_of_caffes_labels_are_refused(pictures: Pictures, tmp_path: Path) -> None:
@@ -138,15 +138,15 @@ def test_ids_in_the_place_of_caffes_labels_are_refused(pictures: Pictures, tmp_p
     ids = [f"{name} {WNIDS.index(wnid) + 1}\n" for name, wnid, _ in in_name_order(pictures["val"])]
     write(tmp_path / "val.txt", "".join(ids).encode())
 
-    with pytest.raises(Refusal, match="label from 0 to 2"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="label from 0 to 2"):
+        recognize(tmp_path)
 
 
 def test_missing_training_photos_stop_the_preparation_unless_allowed(pictures: Pictures, tmp_path: Path) -> None:
     fewer = {**pictures, "train": {**pictures["train"], WNIDS[1]: pictures["train"][WNIDS[1]][:-1]}}
     official_tars(tmp_path / "source", fewer)
 
-    with pytest.raises(Refusal, match="n02102040 has 2 of 3 training photos"):
+    with pytest.raises(UserError, match="n02102040 has 2 of 3 training photos"):
         prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
     found = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1, allow_partial=True)
 
@@ -159,7 +159,7 @@ def test_a_disk_that_is_too_full_is_refused_before_the_start(
     official_tars(tmp_path / "source", pictures)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6 - 10, 10))
 
-    with pytest.raises(Refusal, match="MB free") as refused:
+    with pytest.raises(UserError, match="MB free") as refused:
         prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
 
     assert refused.value.exit_code is Exit.IO_ERROR
@@ -177,15 +177,15 @@ def test_parquet_whose_splits_number_the_classes_differently_is_refused(pictures
     for split, word, label_of in zip(("train", "val"), ("train", "validation"), orders, strict=True):
         parquet(tmp_path / f"{word}-00000-of-00001.parquet", in_name_order(pictures[split]), label_of)
 
-    with pytest.raises(Refusal, match="labels do not agree"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="labels do not agree"):
+        recognize(tmp_path)
 
 
 def test_where_two_layouts_fit_an_option_chooses(pictures: Pictures, tmp_path: Path) -> None:
     class_folders(tmp_path, pictures)
     parquet(tmp_path / "train-0.parquet", in_name_order(pictures["train"]), dict.fromkeys(WNIDS, 0))
 
-    with pytest.raises(Refusal, match="parquet or as folders"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="parquet or as folders"):
+        recognize(tmp_path)
 
-    assert len(recognise(tmp_path, layout="folders").classes) == len(WNIDS)
+    assert len(recognize(tmp_path, layout="folders").classes) == len(WNIDS)

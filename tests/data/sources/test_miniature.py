@@ -10,7 +10,7 @@ from scipy.io import loadmat
 
 from alexrepro.data.sources.miniature import CLASSES, MARKER, Picture, _encoded, write_miniature
 from alexrepro.data.sources.synthetic import OUTLINES, PATTERNS, draw
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.keys import key
 
 TRAIN, VAL, TEST = 4, 2, 1
@@ -157,7 +157,7 @@ def test_one_cmyk_one_png_and_one_unreadable_image_in_train(miniature: Path) -> 
     assert all(is_readable(path) for split in ("val", "test") for path in images(miniature / split))
 
 
-def test_a_few_images_are_grey(miniature: Path) -> None:
+def test_a_few_images_are_gray(miniature: Path) -> None:
     modes = [mode for _, mode, _ in headers(images(miniature))]
     assert 0 < modes.count("L") < 0.1 * len(modes)  # a share of 0.03 expected
 
@@ -204,10 +204,10 @@ def test_an_interrupted_folder_is_completed(miniature: Path, tmp_path: Path) -> 
 
 def test_a_folder_of_other_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
-    with pytest.raises(Refusal, match="not empty"):
+    with pytest.raises(UserError, match="not empty"):
         write(tmp_path)
 
 
 def test_a_miniature_of_other_counts_is_refused(miniature: Path) -> None:
-    with pytest.raises(Refusal, match="not empty"):
+    with pytest.raises(UserError, match="not empty"):
         write_miniature(miniature, train_per_class=TRAIN + 1)

@@ -7,7 +7,7 @@ import pytest
 
 from alexrepro.data.sources.folders import LONGEST_NAME, dataset_of
 from alexrepro.data.store.prepare import prepare
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 from ..hostile import command, picture
 
@@ -54,7 +54,7 @@ def test_a_store_spells_out_names_that_are_no_utf8(foreign: Path, tmp_path: Path
 
 
 def test_unreadable_photos_are_listed_under_names_that_are_no_utf8(foreign: Path, tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="1 files cannot be read") as refused:
+    with pytest.raises(UserError, match="1 files cannot be read") as refused:
         prepare(foreign, out=tmp_path / "stores", processes=1)
 
     assert refused.value.exit_code == Exit.BAD_DATA

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.data.sources import recognise
+from alexrepro.data.sources import recognize
 from alexrepro.data.sources.official_archives import check
 from alexrepro.data.sources.packed import archive_files
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 from ..hostile import END_OF_TAR, member, picture
 
@@ -52,7 +52,7 @@ def test_parts_are_read_in_the_order_of_their_numbers(suffixes: list[str], tmp_p
     cut(tmp_path, suffixes)
     touch(tmp_path, f"{TAR}.000.torrent", f"{TAR}.md5", f"{TAR}.sha1", f"{TAR}.sha256", f"{TAR}.asc")
 
-    found = recognise(tmp_path)
+    found = recognize(tmp_path)
 
     assert [photo.path for photo in found.splits[0].photos] == [
         "train/n00000001/n00000001_1.JPEG",
@@ -72,7 +72,7 @@ def test_parts_are_read_in_the_order_of_their_numbers(suffixes: list[str], tmp_p
 def test_a_missing_part_is_named(lost: str, suffixes: list[str], tmp_path: Path) -> None:
     touch(tmp_path, *(f"{TAR}{suffix}" for suffix in suffixes))
 
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(UserError) as refused:
         archive_files(tmp_path, STEM)
 
     assert f"are missing: {TAR}{lost}." in refused.value.what
@@ -89,7 +89,7 @@ def test_the_longer_numbers_that_split_goes_on_with_are_no_gap(tmp_path: Path) -
 def test_two_sets_of_parts_are_refused(suffixes: list[str], tmp_path: Path) -> None:
     touch(tmp_path, *(f"{TAR}{suffix}" for suffix in suffixes))
 
-    with pytest.raises(Refusal, match="two sets of parts"):
+    with pytest.raises(UserError, match="two sets of parts"):
         archive_files(tmp_path, STEM)
 
 
@@ -107,8 +107,8 @@ def test_a_compressed_archive_is_refused_with_the_command_that_unpacks_it(
     packed = tmp_path / f"{TAR}{suffix}"
     packed.write_bytes(pack(train_tar()))
 
-    with pytest.raises(Refusal, match="is compressed with") as refused:
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="is compressed with") as refused:
+        recognize(tmp_path)
 
     assert refused.value.fix.endswith(f": {command} {packed}")
 
@@ -123,22 +123,22 @@ def test_archives_in_folders_of_splits_and_a_browsers_copies_are_read(names: tup
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(content)
 
-    assert [(split.name, len(split.photos)) for split in recognise(tmp_path).splits] == [("train", 2), ("val", 1)]
+    assert [(split.name, len(split.photos)) for split in recognize(tmp_path).splits] == [("train", 2), ("val", 1)]
 
 
 def test_compressed_validation_photos_are_not_left_out(tmp_path: Path) -> None:
     (tmp_path / TAR).write_bytes(train_tar())
     (tmp_path / "ILSVRC2012_img_val.tar.gz").write_bytes(gzip.compress(b""))
 
-    with pytest.raises(Refusal, match=r"ILSVRC2012_img_val\.tar\.gz is compressed with gzip"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match=r"ILSVRC2012_img_val\.tar\.gz is compressed with gzip"):
+        recognize(tmp_path)
 
 
 def test_parts_of_a_compressed_archive_are_to_be_joined_and_unpacked(tmp_path: Path) -> None:
     touch(tmp_path, f"{TAR}.gz.001", f"{TAR}.gz.002")
 
-    with pytest.raises(Refusal, match="part of a compressed archive") as refused:
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="part of a compressed archive") as refused:
+        recognize(tmp_path)
 
     whole = tmp_path / f"{TAR}.gz"
     assert refused.value.fix.endswith(f"cat {whole}.* > {whole} && gunzip {whole}")
@@ -147,8 +147,8 @@ def test_parts_of_a_compressed_archive_are_to_be_joined_and_unpacked(tmp_path: P
 def test_a_compressed_archive_without_the_suffix_is_renamed_and_unpacked(tmp_path: Path) -> None:
     (tmp_path / TAR).write_bytes(gzip.compress(train_tar()))
 
-    with pytest.raises(Refusal, match="compressed with gzip in spite of its name") as refused:
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="compressed with gzip in spite of its name") as refused:
+        recognize(tmp_path)
 
     assert refused.value.fix.endswith(f"mv {tmp_path / TAR} {tmp_path / TAR}.gz && gunzip {tmp_path / TAR}.gz")
 
@@ -156,8 +156,8 @@ def test_a_compressed_archive_without_the_suffix_is_renamed_and_unpacked(tmp_pat
 def test_a_plain_tar_with_the_suffix_is_renamed(tmp_path: Path) -> None:
     (tmp_path / f"{TAR}.gz").write_bytes(train_tar())
 
-    with pytest.raises(Refusal, match="is a plain tar in spite of its name") as refused:
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="is a plain tar in spite of its name") as refused:
+        recognize(tmp_path)
 
     assert refused.value.fix == f"Rename it: mv {tmp_path / TAR}.gz {tmp_path / TAR}"
 
@@ -174,8 +174,8 @@ def test_a_plain_tar_with_the_suffix_is_renamed(tmp_path: Path) -> None:
 def test_an_unfinished_download_is_named(names: list[str], tmp_path: Path) -> None:
     touch(tmp_path, *names)
 
-    with pytest.raises(Refusal, match="is an unfinished download") as refused:
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="is an unfinished download") as refused:
+        recognize(tmp_path)
 
     assert names[-1] in refused.value.what
 
@@ -184,8 +184,8 @@ def test_a_tar_that_is_cut_short_is_named_with_its_end_and_the_check_of_its_size
     data = train_tar()
     (tmp_path / TAR).write_bytes(data[: data.rindex(b"n00000002_1.JPEG") + 700])
 
-    with pytest.raises(Refusal) as refused:
-        recognise(tmp_path)
+    with pytest.raises(UserError) as refused:
+        recognize(tmp_path)
 
     assert refused.value.what.startswith(f"{tmp_path / TAR} is cut short: the archive ends at byte ")
     assert "within 'n00000002.tar', which needs " in refused.value.what
@@ -196,8 +196,8 @@ def test_a_tar_that_is_cut_short_is_named_with_its_end_and_the_check_of_its_size
 def test_a_whole_tar_without_a_mark_of_its_end_is_not_to_be_fetched_again(tmp_path: Path) -> None:
     (tmp_path / TAR).write_bytes(train_tar().removesuffix(END_OF_TAR))
 
-    with pytest.raises(Refusal, match="without a mark of the end") as refused:
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="without a mark of the end") as refused:
+        recognize(tmp_path)
 
     assert f"truncate -s +1K {tmp_path / TAR}" in refused.value.fix
 
@@ -208,8 +208,8 @@ def test_a_whole_tar_without_a_mark_of_its_end_is_not_to_be_fetched_again(tmp_pa
 def test_what_lies_in_the_place_of_a_tar_is_named(content: bytes, said: str, tmp_path: Path) -> None:
     (tmp_path / TAR).write_bytes(content)
 
-    with pytest.raises(Refusal, match=said) as refused:
-        recognise(tmp_path)
+    with pytest.raises(UserError, match=said) as refused:
+        recognize(tmp_path)
 
     assert refused.value.exit_code is Exit.BAD_DATA
 

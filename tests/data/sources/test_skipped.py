@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.data.sources import recognise
+from alexrepro.data.sources import recognize
 from alexrepro.data.sources.ilsvrc_splits import gaps_of_2012
 from alexrepro.data.sources.source import Source, Split
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 from ..hostile import assert_done, picture, prepared
 from ..layouts import tar_of
@@ -52,12 +52,12 @@ def prepare_part(root: Path) -> dict[str, Store]:
 
 
 def test_validation_photos_one_folder_deeper_are_read(root: Path) -> None:
-    expected = val(recognise(root))
+    expected = val(recognize(root))
     (root / "val/ILSVRC2012_img_val").mkdir()
     for name in VAL:
         (root / "val" / name).rename(root / "val/ILSVRC2012_img_val" / name)
 
-    assert val(recognise(root)) == expected == [(name, number % 2) for number, name in enumerate(VAL)]
+    assert val(recognize(root)) == expected == [(name, number % 2) for number, name in enumerate(VAL)]
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".jpeg", ""])
@@ -65,7 +65,7 @@ def test_validation_photos_saved_under_another_suffix_are_read(suffix: str, root
     for name in VAL:
         (root / "val" / name).rename(root / "val" / name.replace(".JPEG", suffix))
 
-    assert [label for _, label in val(recognise(root))] == [0, 1, 0, 1]
+    assert [label for _, label in val(recognize(root))] == [0, 1, 0, 1]
 
 
 def test_validation_photos_beside_the_training_folder_are_read(root: Path) -> None:
@@ -73,14 +73,14 @@ def test_validation_photos_beside_the_training_folder_are_read(root: Path) -> No
         (root / "val" / name).rename(root / name)
     (root / "val").rmdir()
 
-    assert [label for _, label in val(recognise(root))] == [0, 1, 0, 1]
+    assert [label for _, label in val(recognize(root))] == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize("folder", ["validation", "valid", "Val"])
 def test_the_validation_folder_may_have_its_other_names(folder: str, root: Path) -> None:
     (root / "val").rename(root / folder)
 
-    assert len(val(recognise(root))) == len(VAL)
+    assert len(val(recognize(root))) == len(VAL)
 
 
 def test_validation_photos_of_any_name_are_read_from_class_folders(root: Path) -> None:
@@ -88,7 +88,7 @@ def test_validation_photos_of_any_name_are_read_from_class_folders(root: Path) -
         put(root, f"val/{WNIDS[number % 2]}/photo{number}.jpg")
         (root / "val" / name).unlink()
 
-    assert sorted(val(recognise(root))) == [(f"photo{number}.jpg", number % 2) for number in range(4)]
+    assert sorted(val(recognize(root))) == [(f"photo{number}.jpg", number % 2) for number in range(4)]
 
 
 def test_names_that_end_in_a_wnid_are_labels(root: Path) -> None:
@@ -96,7 +96,7 @@ def test_names_that_end_in_a_wnid_are_labels(root: Path) -> None:
     for number, name in enumerate(VAL):
         (root / "val" / name).rename(root / "val" / name.replace(".JPEG", f"_{WNIDS[number % 2]}.JPEG"))
 
-    assert [label for _, label in val(recognise(root))] == [0, 1, 0, 1]
+    assert [label for _, label in val(recognize(root))] == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize("name", ["ILSVRC2012_img_val.tar.gz", "ILSVRC2012_img_val.tgz", "ILSVRC2012_img_val.zip"])
@@ -106,7 +106,7 @@ def test_a_compressed_archive_of_a_split_is_refused_though_a_part_is_allowed(nam
     (root / "val").rmdir()
     (root / name).write_bytes(b"PK\x03\x04" if name.endswith(".zip") else b"\x1f\x8b")
 
-    with pytest.raises(Refusal, match=f"{name} is compressed with") as refused:
+    with pytest.raises(UserError, match=f"{name} is compressed with") as refused:
         prepare_part(root)
 
     assert (refused.value.fix[:9], refused.value.exit_code) == ("Unpack it", Exit.BAD_DATA)
@@ -119,21 +119,21 @@ def test_the_folder_of_a_split_without_its_photos_is_refused(name: str, root: Pa
     (root / "val").rmdir()
     put(root, f"{name}/photo.jpg")
 
-    with pytest.raises(Refusal, match=f"{name} holds no photos under their official names"):
+    with pytest.raises(UserError, match=f"{name} holds no photos under their official names"):
         prepare_part(root)
 
 
 def test_a_photo_of_another_name_among_the_numbered_ones_is_a_loss(root: Path) -> None:
     put(root, "val/preview.jpg", "val/ILSVRC2012_test_00000001.JPEG")
 
-    assert lost(recognise(root)) == ["val/ILSVRC2012_test_00000001.JPEG", "val/preview.jpg"]
+    assert lost(recognize(root)) == ["val/ILSVRC2012_test_00000001.JPEG", "val/preview.jpg"]
 
 
 def test_the_same_number_twice_is_refused(root: Path) -> None:
     put(root, f"val/{WNIDS[0]}/{VAL[0]}")
 
-    with pytest.raises(Refusal, match="number 00000001 2 times"):
-        recognise(root)
+    with pytest.raises(UserError, match="number 00000001 2 times"):
+        recognize(root)
 
 
 def test_photos_that_are_only_partly_sorted_into_class_folders_are_refused(root: Path) -> None:
@@ -141,8 +141,8 @@ def test_photos_that_are_only_partly_sorted_into_class_folders_are_refused(root:
     (root / "val" / WNIDS[0]).mkdir()
     (root / "val" / VAL[0]).rename(root / "val" / WNIDS[0] / VAL[0])
 
-    with pytest.raises(Refusal, match="1 of its 4 photos in class folders"):
-        recognise(root)
+    with pytest.raises(UserError, match="1 of its 4 photos in class folders"):
+        recognize(root)
 
 
 def test_half_extracted_training_photos_are_read_from_folders_and_tars(root: Path) -> None:
@@ -151,7 +151,7 @@ def test_half_extracted_training_photos_are_read_from_folders_and_tars(root: Pat
     (root / "train" / f"{WNIDS[0]}.tar").write_bytes(b"not read")
     (root / "val.txt").unlink()
 
-    found = recognise(root)
+    found = recognize(root)
 
     assert [photo.path for photo in found.splits[0].photos if photo.label == 2] == ["train/n00000030/n00000030_1.JPEG"]
     assert {item.path for item in found.skipped} >= {
@@ -165,13 +165,13 @@ def test_folders_among_the_classes_of_ilsvrc_that_are_none_are_a_loss(root: Path
     (root / "train/n00000030.tar.gz").write_bytes(b"packed")
     (root / "train/n00000040").mkdir()
 
-    assert sorted(lost(recognise(root))) == ["train/2.jpg", "train/more", "train/n00000030.tar.gz", "train/n00000040"]
+    assert sorted(lost(recognize(root))) == ["train/2.jpg", "train/more", "train/n00000030.tar.gz", "train/n00000040"]
 
 
 def test_a_patch_of_no_photo_is_a_loss(root: Path) -> None:
     put(root, f"patch_images/val/{VAL[0]}", "patch_images/val/ILSVRC2012_val_00000077.JPEG")
 
-    assert lost(recognise(root)) == ["patch_images/val/ILSVRC2012_val_00000077.JPEG"]
+    assert lost(recognize(root)) == ["patch_images/val/ILSVRC2012_val_00000077.JPEG"]
 
 
 def test_2012_without_a_validation_photo_is_not_complete() -> None:
@@ -189,15 +189,15 @@ def test_2010_without_a_split_is_not_complete(split: str, tmp_path: Path) -> Non
         photo.unlink()
     (tmp_path / split).rmdir()
 
-    assert recognise(tmp_path).gaps == (f"0 of 20 {split} photos",)
+    assert recognize(tmp_path).gaps == (f"0 of 20 {split} photos",)
 
 
-def test_unlabelled_validation_photos_are_said_with_what_would_label_them(
+def test_unlabeled_validation_photos_are_said_with_what_would_label_them(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (root / "val.txt").unlink()
 
-    recognise(root)
+    recognize(root)
 
     said = capsys.readouterr().err
     assert "The 4 photos of val have no labels. Put ILSVRC2012_devkit_t12.tar.gz or LOC_val_solution.csv into" in said
@@ -207,7 +207,7 @@ def test_a_table_in_a_folder_above_is_pointed_at(root: Path, capsys: pytest.Capt
     (root / "val.txt").unlink()
     (root.parent / "LOC_val_solution.csv").write_text("")
 
-    recognise(root)
+    recognize(root)
 
     assert f"it lies in {root.parent}, so prepare that folder" in capsys.readouterr().err
 
@@ -219,7 +219,7 @@ def test_members_of_a_zip_that_are_not_read_are_listed_by_folder(tmp_path: Path)
             archive.writestr(f"{tree}/{name}", picture())
         archive.writestr("docs/logo.png", picture())
 
-    found = recognise(tmp_path / "it.zip")
+    found = recognize(tmp_path / "it.zip")
 
     assert sorted((item.path, item.is_loss) for item in found.skipped) == [
         (f"{tree}/val", False), (f"{tree}/val", True), ("docs", False),
@@ -233,7 +233,7 @@ def test_photos_and_classes_that_would_be_left_out_stop_unless_a_part_is_allowed
     put(tmp_path / "ds", "train/a/1.jpg", "train/c/1.jpg", "train/stray.jpg")
     (tmp_path / "ds/train/b").mkdir()
 
-    with pytest.raises(Refusal, match=r"train/b \(a class folder without a photo\)") as refused:
+    with pytest.raises(UserError, match=r"train/b \(a class folder without a photo\)") as refused:
         prepare(tmp_path / "ds", out=tmp_path / "stores", processes=1, side_px=32)
     assert (refused.value.exit_code, "--allow-partial" in refused.value.fix) == (Exit.BAD_DATA, True)
     store = prepare_part(tmp_path / "ds")["train"]

@@ -21,7 +21,7 @@ from torchvision.datasets import CIFAR10
 
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 
 from .. import layouts
 from ..layouts import PICTURES, WNIDS, Pictures, by_class, in_name_order
@@ -121,7 +121,7 @@ def test_tiny_imagenet_200_gives_the_images_and_classes_of_class_folders(
 
     assert by_class(found["train"]) == by_class(expected["train"])
     assert by_class(found["val"]) == by_class(expected["val"])
-    assert not found["test"].manifest.labelled
+    assert not found["test"].manifest.labeled
     assert found["train"].manifest.class_names[0] == "sea snake"
 
 
@@ -141,7 +141,7 @@ def test_validation_photos_without_their_annotations_are_refused(small: Pictures
     tiny_as_unpacked(tmp_path / "source", small)
     (tmp_path / "source/val/val_annotations.txt").unlink()
 
-    with pytest.raises(Refusal, match=r"no val_annotations\.txt"):
+    with pytest.raises(UserError, match=r"no val_annotations\.txt"):
         prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
 
 
@@ -250,7 +250,7 @@ def test_cifar_10_is_fetched_where_there_is_a_network(published: Callable[[str],
 def test_without_a_network_it_is_said_where_cifar_10_lies(published: Callable[[str], None], tmp_path: Path) -> None:
     published((tmp_path / "gone").as_uri())
 
-    with pytest.raises(Refusal, match="CIFAR-10 cannot be fetched") as refused:
+    with pytest.raises(UserError, match="CIFAR-10 cannot be fetched") as refused:
         prepare("cifar10", out=tmp_path / "stores", processes=1)
 
     assert "gone/cifar-10-python.tar.gz elsewhere" in refused.value.fix

@@ -7,12 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from alexrepro.data.sources import recognise
+from alexrepro.data.sources import recognize
 from alexrepro.data.sources.devkit import read_meta
 from alexrepro.data.sources.ilsvrc_splits import gaps_of_2012
 from alexrepro.data.sources.miniature import CLASSES, write_miniature
 from alexrepro.data.sources.source import File, Photo, Split
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 
 
 def touch(*paths: Path) -> None:
@@ -44,7 +44,7 @@ def test_classes_are_sorted_by_the_bytes_of_their_names(tmp_path: Path) -> None:
         tmp_path / "b/1.jpg", tmp_path / "B/1.JPEG", tmp_path / "ä/1.png", tmp_path / "a/2.jpg", tmp_path / "a/10.jpg"
     )
 
-    found = recognise(tmp_path)
+    found = recognize(tmp_path)
 
     assert found.classes == ("B", "a", "b", "ä")
     assert [photo.label for photo in found.splits[0].photos] == [0, 1, 1, 2, 3]
@@ -54,7 +54,7 @@ def test_classes_are_sorted_by_the_bytes_of_their_names(tmp_path: Path) -> None:
 def test_split_folders_become_splits(tmp_path: Path) -> None:
     touch(*(tmp_path / split / kind / "1.jpg" for split in ("train", "validation", "test") for kind in "ab"))
 
-    found = recognise(tmp_path)
+    found = recognize(tmp_path)
 
     assert [split.name for split in found.splits] == ["train", "val", "test"]
     assert found.dataset != "ilsvrc2012"
@@ -63,17 +63,17 @@ def test_split_folders_become_splits(tmp_path: Path) -> None:
 def test_other_classes_in_validation_are_refused(tmp_path: Path) -> None:
     touch(tmp_path / "train/a/1.jpg", tmp_path / "val/b/1.jpg")
 
-    with pytest.raises(Refusal):
-        recognise(tmp_path)
+    with pytest.raises(UserError):
+        recognize(tmp_path)
 
 
 def test_nothing_and_several_layouts_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refusal):
-        recognise(tmp_path)
+    with pytest.raises(UserError):
+        recognize(tmp_path)
     touch(tmp_path / "a/1.jpg")
     write_table(tmp_path / "train-0.parquet", [0])
-    with pytest.raises(Refusal, match="or"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="or"):
+        recognize(tmp_path)
 
 
 def test_parquet_is_read_by_split_and_row(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_parquet_is_read_by_split_and_row(tmp_path: Path) -> None:
     write_table(tmp_path / "train-00001-of-00002.parquet", [2])
     write_table(tmp_path / "validation-00000-of-00001.parquet", [1], column="img")
 
-    found = recognise(tmp_path)
+    found = recognize(tmp_path)
 
     assert [(split.name, [photo.label for photo in split.photos]) for split in found.splits] == [
         ("train", [0, 3, 1, 2]), ("val", [1]),
@@ -91,22 +91,22 @@ def test_parquet_is_read_by_split_and_row(tmp_path: Path) -> None:
 
 
 def test_labels_of_ilsvrc2010_are_its_ids_less_one(miniature: Path) -> None:
-    found = recognise(miniature)
+    found = recognize(miniature)
 
     assert found.dataset == "ilsvrc2010-miniature"
     assert found.classes == tuple(synset.wnid for synset in CLASSES)
     assert found.ilsvrc_ids == tuple(range(1, 21))
     truth = (miniature / "devkit-1.0/data/ILSVRC2010_validation_ground_truth.txt").read_text().split()
     assert [photo.label + 1 for photo in found.splits[1].photos] == [int(line) for line in truth]
-    assert [split.labelled for split in found.splits] == [True, True, True]
+    assert [split.labeled for split in found.splits] == [True, True, True]
 
 
-def test_without_its_ground_truth_the_test_split_is_unlabelled(miniature: Path) -> None:
+def test_without_its_ground_truth_the_test_split_is_unlabeled(miniature: Path) -> None:
     (miniature / "ILSVRC2010_test_ground_truth.txt").unlink()
 
-    test = recognise(miniature).splits[2]
+    test = recognize(miniature).splits[2]
 
-    assert not test.labelled
+    assert not test.labeled
     assert {photo.label for photo in test.photos} == {-1}
 
 
@@ -114,7 +114,7 @@ def test_patch_images_replace_by_name(miniature: Path) -> None:
     patch = miniature / "patch_images/val/ILSVRC2010_val_00000002.JPEG"
     touch(patch)
 
-    photos = recognise(miniature).splits[1].photos
+    photos = recognize(miniature).splits[1].photos
 
     assert photos[1].read() == patch.read_bytes()
     assert photos[0].read() == (miniature / "val/ILSVRC2010_val_00000001.JPEG").read_bytes()

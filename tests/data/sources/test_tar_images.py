@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from alexrepro.data.sources import recognise
-from alexrepro.errors import Refusal
+from alexrepro.data.sources import recognize
+from alexrepro.errors import UserError
 
 from ..hostile import END_OF_TAR, member, picture
 
@@ -32,7 +32,7 @@ def write(folder: Path, **content: bytes) -> Path:
 
 
 def photos(folder: Path) -> dict[str, list[str]]:
-    return {split.name: [photo.path for photo in split.photos] for split in recognise(folder).splits}
+    return {split.name: [photo.path for photo in split.photos] for split in recognize(folder).splits}
 
 
 ODD = {
@@ -57,7 +57,7 @@ def test_a_hard_link_is_the_photo_that_it_names(tmp_path: Path) -> None:
     link = member("n00000001_2.JPEG", kind=tarfile.LNKTYPE, link="n00000001_1.JPEG")
     write(tmp_path, train=member("n00000001.tar", class_tar(WNIDS[0], link)) + END_OF_TAR)
 
-    (split,) = recognise(tmp_path).splits
+    (split,) = recognize(tmp_path).splits
 
     assert [photo.name for photo in split.photos] == ["n00000001_1.JPEG", "n00000001_2.JPEG"]
     assert split.photos[1].read() == picture()
@@ -97,14 +97,14 @@ REFUSED: dict[str, tuple[dict[str, bytes], str]] = {
 def test_what_cannot_be_a_photo_of_its_split_is_refused(content: dict[str, bytes], said: str, tmp_path: Path) -> None:
     write(tmp_path, **content)
 
-    with pytest.raises(Refusal, match=said):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match=said):
+        recognize(tmp_path)
 
 
 def test_a_class_without_photos_is_named(tmp_path: Path) -> None:
     write(tmp_path, train=train_tar(member("n00000003.tar", END_OF_TAR)))
 
-    assert any(gap.startswith("n00000003 of 3 classes has no training photo") for gap in recognise(tmp_path).gaps)
+    assert any(gap.startswith("n00000003 of 3 classes has no training photo") for gap in recognize(tmp_path).gaps)
 
 
 def test_each_archive_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,7 @@ def test_each_archive_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return opens(path, *arguments, **options)
 
     monkeypatch.setattr(Path, "open", counted)
-    recognise(tmp_path)
+    recognize(tmp_path)
 
     assert opened == {TRAIN: 1, VAL: 1}
 
@@ -147,5 +147,5 @@ def test_splits_whose_class_tars_differ_are_refused(tmp_path: Path) -> None:
     class_tars(tmp_path / "val")
     (tmp_path / "val/n00000002.tar").unlink()
 
-    with pytest.raises(Refusal, match="val has other classes than train: n00000002"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="val has other classes than train: n00000002"):
+        recognize(tmp_path)

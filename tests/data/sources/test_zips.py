@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexrepro.data.sources import recognise
+from alexrepro.data.sources import recognize
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 TREE = "ILSVRC/Data/CLS-LOC"
 WNIDS = ("n00000020", "n00000010")
@@ -67,13 +67,13 @@ def test_a_zip_gives_what_its_unpacked_tree_gives(tmp_path: Path, packing: int) 
 
     of_zip = prepare(archive, out=tmp_path / "of-zip", processes=1, allow_partial=True)
     of_tree = prepare(tmp_path / "tree", out=tmp_path / "of-tree", processes=1, allow_partial=True)
-    of_folder = recognise(archive.parent)
+    of_folder = recognize(archive.parent)
 
     assert list(of_zip) == list(of_tree) == [split.name for split in of_folder.splits] == ["train", "val", "test"]
     for split in ("train", "val"):
         assert seen(of_zip[split]) == seen(of_tree[split])
     assert [of_zip["val"].manifest.classes[label] for label in of_zip["val"].labels] == [*WNIDS[::-1], *WNIDS[::-1]]
-    assert not of_zip["test"].manifest.labelled
+    assert not of_zip["test"].manifest.labeled
     assert of_zip["train"].manifest.class_names == of_tree["train"].manifest.class_names == ("ten, X", "twenty")
 
 
@@ -120,12 +120,12 @@ def test_an_archive_that_cannot_be_read_in_place_says_what_to_do(tmp_path: Path)
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
         archive.writestr("readme.txt", b"no photos")
 
-    with pytest.raises(Refusal, match="gzip stream") as again:
-        recognise(tmp_path / "again.zip")
+    with pytest.raises(UserError, match="gzip stream") as again:
+        recognize(tmp_path / "again.zip")
     assert f"tar -xzf {inner}" in again.value.fix
     for name, said in (("cut", "no whole zip"), ("locked", "encrypted"), ("other", "holds no training photos")):
-        with pytest.raises(Refusal, match=said) as refused:
-            recognise(tmp_path / f"{name}.zip")
+        with pytest.raises(UserError, match=said) as refused:
+            recognize(tmp_path / f"{name}.zip")
         assert refused.value.exit_code == Exit.BAD_DATA
 
 
@@ -133,7 +133,7 @@ def test_a_zip_with_fewer_photos_than_the_release_is_not_complete(tmp_path: Path
     kaggle_zip(tmp_path / "it.zip")
 
     with pytest.raises(
-        Refusal, match="2 of 1,000 classes; 6 of 1,281,167 train photos; 4 of 50,000 val photos"
+        UserError, match="2 of 1,000 classes; 6 of 1,281,167 train photos; 4 of 50,000 val photos"
     ) as found:
         prepare(tmp_path / "it.zip", out=tmp_path / "stores", processes=1)
     assert "--allow-partial" in found.value.fix
@@ -150,7 +150,7 @@ def test_a_whole_archive_is_to_be_unzipped_not_fetched_again(
         for name, data in [*train(), *list(train())[:again]]:
             archive.writestr(f"{TREE}/{name}", data)
 
-    with pytest.raises(Refusal, match=f"cannot be read in place: .*{said}") as refused:
-        recognise(tmp_path / "it.zip")
+    with pytest.raises(UserError, match=f"cannot be read in place: .*{said}") as refused:
+        recognize(tmp_path / "it.zip")
 
     assert refused.value.fix.endswith(f"unzip {tmp_path / 'it.zip'} -d {tmp_path / 'it'}")

@@ -12,7 +12,7 @@ from alexrepro.data.store.decode import decode, decode_square, encode
 from alexrepro.data.store.resize import square
 from alexrepro.errors import Unreadable
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, which JPEG and Pillow use for grey
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, which JPEG and Pillow use for gray
 READABLE = {
     "rgb": None, "s444": None, "progressive": None, "exif0": None, "exif6": None, "extraneous_before_eoi": None,
     "bad_exif": "broken EXIF", "trailing": "bytes after the end", "gz": "gzip-wrapped JPEG",
@@ -53,16 +53,16 @@ def test_odd_files_are_decoded_to_the_true_pixels(shared_data: Path, name: str, 
     assert found.oddity == oddity
     assert (
         np.abs(found.pixels - truth(shared_data)).mean() <= 2.0
-    )  # loss of the files' own JPEG: 1.0 to 1.9 grey levels
+    )  # loss of the files' own JPEG: 1.0 to 1.9 gray levels
 
 
 @pytest.mark.shared
-def test_grey_files_are_ordinary(shared_data: Path) -> None:
+def test_gray_files_are_ordinary(shared_data: Path) -> None:
     found = decode(file(shared_data, "grey"))
 
     assert found.oddity is None
     luma = (truth(shared_data) @ LUMA)[..., None]
-    assert np.abs(found.pixels - luma).mean() <= 2.0  # loss of the file's own JPEG: 1.0 grey level
+    assert np.abs(found.pixels - luma).mean() <= 2.0  # loss of the file's own JPEG: 1.0 gray level
 
 
 @pytest.mark.shared
@@ -70,7 +70,7 @@ def test_a_gif_has_the_colors_of_its_palette(shared_data: Path) -> None:
     found = decode(file(shared_data, "gif_named"))
 
     assert found.oddity == "GIF"
-    assert np.abs(found.pixels - truth(shared_data)).mean() <= 20.0  # 256 dithered colors are 16 grey levels off
+    assert np.abs(found.pixels - truth(shared_data)).mean() <= 20.0  # 256 dithered colors are 16 gray levels off
 
 
 @pytest.mark.shared
@@ -189,7 +189,7 @@ def test_tiff_and_ppm_keep_every_pixel(kind: str) -> None:
         (saved(Image.new("L", (4, 4)), "TIFF", save_all=True, append_images=[Image.new("L", (4, 4))]), "one page"),
         (saved(Image.fromarray(noise(20, 30)), "TIFF")[:200], "corrupt TIFF"),
     ],
-    ids=["16 bits", "floats", "16 bits of grey", "two pages", "cut"],
+    ids=["16 bits", "floats", "16 bits of gray", "two pages", "cut"],
 )
 def test_tiff_and_ppm_whose_pixels_would_be_guessed_are_unreadable(data: bytes, reason: str) -> None:
     with pytest.raises(Unreadable, match=reason):

@@ -51,7 +51,7 @@ def test_a_full_disk_is_named_and_the_work_goes_on_when_there_is_room(
     assert contents(out) == contents(whole)
 
 
-def test_finished_stores_are_recognised_on_a_disk_that_is_read_only(source: Path, disk: Path) -> None:
+def test_finished_stores_are_recognized_on_a_disk_that_is_read_only(source: Path, disk: Path) -> None:
     assert prepare(source, disk / "stores").code == Exit.OK
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
 

@@ -15,8 +15,8 @@ from PIL import Image
 
 from alexrepro import files
 from alexrepro.cli.app import main
+from alexrepro.data.store import prepare as preparing
 from alexrepro.data.store.prepare import prepare
-from alexrepro.data.store.store import prepare as preparing
 from alexrepro.errors import Exit
 
 from ...children import exit_of, in_child

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from alexrepro.data.sources.miniature import write_miniature
+from alexrepro.data.store import prepare as preparing
+from alexrepro.data.store import shard_writer
 from alexrepro.data.store.prepare import prepare
-from alexrepro.data.store.store import Store, find_stores, shard_writer
-from alexrepro.data.store.store import prepare as preparing
-from alexrepro.errors import Exit, Refusal
+from alexrepro.data.store.store import Store, find_stores
+from alexrepro.errors import Exit, UserError
 
 SMALL_SHARD = 8
 
@@ -83,7 +84,7 @@ def test_an_interrupted_preparation_continues_to_the_same_bytes(
     assert (train.path / "shard-00000.arrow").stat().st_mtime_ns == written  # not made again
 
 
-def test_a_prepared_source_is_recognised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_prepared_source_is_recognized(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = miniature(tmp_path / "small")
     first = prepare(source, out=tmp_path / "stores", processes=1)["train"]
     written = (first.path / "manifest.json").stat().st_mtime_ns
@@ -130,7 +131,7 @@ def test_a_split_without_a_readable_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photos/a").mkdir(parents=True)
     (tmp_path / "photos/a/1.jpg").write_bytes(b"<html>")
 
-    with pytest.raises(Refusal, match="HTML"):
+    with pytest.raises(UserError, match="HTML"):
         prepare(tmp_path / "photos", out=tmp_path / "stores", processes=1)
 
 
@@ -141,7 +142,7 @@ def test_unreadable_files_stop_unless_allowed_and_the_work_is_kept(tmp_path: Pat
     )  # without the note that it is the miniature, whose cut file is known
     allowed = prepare(source, out=tmp_path / "allowed", processes=1, max_bad=1)["train"]
 
-    with pytest.raises(Refusal, match="1 files cannot be read; 0 may be") as refused:
+    with pytest.raises(UserError, match="1 files cannot be read; 0 may be") as refused:
         prepare(source, out=tmp_path / "stores", processes=1)
     assert "--max-bad 1" in refused.value.fix
     assert refused.value.exit_code == Exit.BAD_DATA

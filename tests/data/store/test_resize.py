@@ -8,7 +8,7 @@ from PIL import Image
 
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.resize import square
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 
 
 def halves(height: int, width: int) -> np.ndarray:
@@ -85,5 +85,5 @@ def test_other_rules_make_other_stores_beside_the_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("side", [0, 33, 288])
 def test_a_side_that_cannot_be_stored_is_refused(side: int, tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match=r"cannot be stored"):
+    with pytest.raises(UserError, match=r"cannot be stored"):
         prepare(pictures(tmp_path / "small", 32), out=tmp_path / "stores", side_px=side, processes=1)

@@ -12,10 +12,11 @@ import pytest
 
 from alexrepro import locks
 from alexrepro.data.sources.source import File
+from alexrepro.data.store import disk_space
+from alexrepro.data.store import prepare as preparing
 from alexrepro.data.store.prepare import prepare
-from alexrepro.data.store.store import Store, disk_space, find_stores
-from alexrepro.data.store.store import prepare as preparing
-from alexrepro.errors import Exit, Refusal
+from alexrepro.data.store.store import Store, find_stores
+from alexrepro.errors import Exit, UserError
 from alexrepro.locks import locked
 
 from ...children import exit_of, in_child
@@ -67,7 +68,7 @@ def test_room_is_needed_for_the_shards_that_are_missing_only(
     one_shard = SHARD * disk_space.BYTES_AN_IMAGE["jpeg"] + 2 * disk_space.BYTES_OF_SUMS  # its sums and the mean image
 
     free(monkeypatch, one_shard - 1)
-    with pytest.raises(Refusal, match="free") as refused:
+    with pytest.raises(UserError, match="free") as refused:
         prepare(source, out=tmp_path / "stores", processes=1)
     free(monkeypatch, one_shard)
     made = prepare(source, out=tmp_path / "stores", processes=1)
@@ -76,7 +77,7 @@ def test_room_is_needed_for_the_shards_that_are_missing_only(
     assert len(made["train"]) == PHOTOS
 
 
-def test_what_is_prepared_is_recognised_on_a_full_disk(
+def test_what_is_prepared_is_recognized_on_a_full_disk(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = prepare(source, out=tmp_path / "stores", processes=1)
@@ -164,7 +165,7 @@ def test_a_photo_that_the_system_cannot_read_is_named_and_tried_again(
     prepare(source, out=whole, processes=1)
     with monkeypatch.context() as failing:
         fail_at(failing, "3.jpg", number)
-        with pytest.raises(Refusal, match=r"1 files cannot be read.*b/3\.jpg") as refused:
+        with pytest.raises(UserError, match=r"1 files cannot be read.*b/3\.jpg") as refused:
             prepare(source, out=out, processes=1)
         listed = (out / "unreadable.csv").read_text()
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.data.sources import recognise
-from alexrepro.errors import Refusal
+from alexrepro.data.sources import recognize
+from alexrepro.errors import UserError
 
 from ..hostile import END_OF_TAR, member, picture
 
@@ -25,7 +25,7 @@ def shard(path: Path, *labels: bytes | None, folder: str = "") -> None:
 def test_the_split_of_a_shard_is_in_its_name_or_its_folder(name: str, tmp_path: Path) -> None:
     shard(tmp_path / name, b"0", b"1")
 
-    found = recognise(tmp_path)
+    found = recognize(tmp_path)
 
     assert [(split.name, [photo.label for photo in split.photos]) for split in found.splits] == [("train", [0, 1])]
 
@@ -34,9 +34,9 @@ def test_a_test_split_without_labels_is_read(tmp_path: Path) -> None:
     shard(tmp_path / "train-0.tar", b"0", b"1")
     shard(tmp_path / "test-0.tar", None, None)
 
-    test = recognise(tmp_path).splits[1]
+    test = recognize(tmp_path).splits[1]
 
-    assert (test.labelled, [photo.label for photo in test.photos]) == (False, [-1, -1])
+    assert (test.labeled, [photo.label for photo in test.photos]) == (False, [-1, -1])
 
 
 @pytest.mark.parametrize(
@@ -48,21 +48,21 @@ def test_samples_without_labels_among_others_are_refused(
     shard(tmp_path / "train-0.tar", b"0")
     shard(tmp_path / f"{split}-0.tar", *labels)
 
-    with pytest.raises(Refusal, match=f"1 of 2 photos of {split} have no label: sample 0001 of {split}-0.tar"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match=f"1 of 2 photos of {split} have no label: sample 0001 of {split}-0.tar"):
+        recognize(tmp_path)
 
 
 def test_missing_shards_are_named(tmp_path: Path) -> None:
     for number in (0, 1, 4):
         shard(tmp_path / f"train-{number:04d}.tar", b"0")
 
-    assert recognise(tmp_path).gaps == ("train-0002.tar and 1 more files of 5 is missing",)
+    assert recognize(tmp_path).gaps == ("train-0002.tar and 1 more files of 5 is missing",)
 
 
 def test_labels_that_begin_with_one_are_said(tmp_path: Path) -> None:
     shard(tmp_path / "train-0.tar", b"1", b"2")
 
-    assert recognise(tmp_path).gaps == (
+    assert recognize(tmp_path).gaps == (
         "class-0000 of 3 classes has no training photo; the training labels are 2 numbers from 1 to 2",
     )
 
@@ -72,12 +72,12 @@ def test_samples_of_one_stem_in_two_folders_are_two(tmp_path: Path) -> None:
     data = b"".join(member(f"{f}/1.jpg", picture()) + member(f"{f}/1.cls", b"%d" % n) for n, f in enumerate("ab"))
     (tmp_path / "train-0.tar").write_bytes(member("._x.jpg", b"fork") + data + END_OF_TAR)
 
-    assert [photo.label for photo in recognise(tmp_path).splits[0].photos] == [0, 1]
+    assert [photo.label for photo in recognize(tmp_path).splits[0].photos] == [0, 1]
 
 
 def test_shards_of_two_data_sets_are_not_mixed(tmp_path: Path) -> None:
     shard(tmp_path / "one-train-0.tar", b"0")
     shard(tmp_path / "two-train-0.tar", b"0")
 
-    with pytest.raises(Refusal, match="several data sets: one, two"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="several data sets: one, two"):
+        recognize(tmp_path)

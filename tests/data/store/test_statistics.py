@@ -8,8 +8,8 @@ from alexrepro.data.store.statistics import Moments
 def images(count: int) -> NDArray[np.uint8]:
     """Random images of different brightness, so that the channels are correlated as in photographs."""
     draws = np.random.default_rng(7)
-    grey = draws.integers(0, 200, (count, 256, 256, 1))
-    return (grey + draws.integers(0, 56, (count, 256, 256, 3))).astype(np.uint8)
+    gray = draws.integers(0, 200, (count, 256, 256, 1))
+    return (gray + draws.integers(0, 56, (count, 256, 256, 3))).astype(np.uint8)
 
 
 def moments(pictures: NDArray[np.uint8]) -> Moments:

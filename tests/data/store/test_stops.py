@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from alexrepro.data.store import prepare as preparing
 from alexrepro.data.store.prepare import prepare
-from alexrepro.data.store.store import prepare as preparing
 from alexrepro.errors import Exit
 
 from ...children import PATIENCE_SECONDS, wait_until

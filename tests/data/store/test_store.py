@@ -11,7 +11,7 @@ from PIL import Image
 
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store, find_stores, newest_store, shard_table, write_shard
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 
 
 def source(folder: Path, *, splits: tuple[str, ...] = ("train", "val")) -> Path:
@@ -66,7 +66,7 @@ def test_a_flipped_bit_in_an_image_is_named(stores: Path) -> None:
     shard.write_bytes(bytes(data))
     store = Store.open(path)
 
-    with pytest.raises(Refusal, match=r"shard-00000\.arrow"):
+    with pytest.raises(UserError, match=r"shard-00000\.arrow"):
         [picture(store, k) for k in range(6)]
 
 
@@ -78,7 +78,7 @@ def test_a_flipped_bit_in_the_statistics_is_named(stores: Path, file: str) -> No
     path.write_bytes(bytes(data))
     store = Store.open(path.parent)
 
-    with pytest.raises(Refusal, match=file):
+    with pytest.raises(UserError, match=file):
         store.mean_image(), store.color_axes()
 
 
@@ -90,7 +90,7 @@ def test_a_flipped_bit_in_a_label_is_noticed(stores: Path) -> None:
     place = data.index(labels)
     path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
 
-    with pytest.raises(Refusal, match="labels"):
+    with pytest.raises(UserError, match="labels"):
         _ = Store.open(store.path).labels
 
 
@@ -99,7 +99,7 @@ def test_a_store_that_lacks_a_file_is_refused(stores: Path, file: str) -> None:
     path = newest_store(stores, split="val").path
     (path / file).unlink()
 
-    with pytest.raises(Refusal, match=file):
+    with pytest.raises(UserError, match=file):
         Store.open(path)
 
 
@@ -108,7 +108,7 @@ def test_another_format_is_refused(stores: Path) -> None:
     manifest = (path / "manifest.json").read_text()
     (path / "manifest.json").write_text(manifest.replace('"format": 2', '"format": 3'))
 
-    with pytest.raises(Refusal, match="has the format 3; this version reads up to 2") as refused:
+    with pytest.raises(UserError, match="has the format 3; this version reads up to 2") as refused:
         Store.open(path)
     assert "newer alexrepro" in refused.value.fix
 
@@ -127,21 +127,21 @@ def test_a_store_of_the_earlier_format_opens_with_what_it_left_unsaid(stores: Pa
     assert (earlier.manifest.format, earlier.side_px, earlier.manifest.square) == (1, 256, "cropped")
     assert earlier.manifest.digest == store.manifest.digest
     (store.path / "manifest.json").write_text(json.dumps({**fields, "images": 10_000}, indent=1) + "\n")
-    with pytest.raises(Refusal, match="does not have its checksum"):
+    with pytest.raises(UserError, match="does not have its checksum"):
         Store.open(store.path)
 
 
 def test_only_a_training_store_has_statistics(stores: Path) -> None:
     assert newest_store(stores, split="train").mean_image().shape == (3, 256, 256)
-    with pytest.raises(Refusal):
+    with pytest.raises(UserError):
         newest_store(stores, split="val").color_axes()
 
 
 def test_the_newest_fitting_store_is_found(stores: Path) -> None:
     assert [store.manifest.split for store in find_stores(stores)] == ["val", "train"]
-    with pytest.raises(Refusal, match="shapes-val"):
+    with pytest.raises(UserError, match="shapes-val"):
         newest_store(stores, split="test")
-    with pytest.raises(Refusal):
+    with pytest.raises(UserError):
         newest_store(stores / "nowhere")
 
 
@@ -169,5 +169,5 @@ def test_a_stored_file_that_is_no_jpeg_is_named(tmp_path: Path) -> None:
     store = prepare(source(tmp_path / "shapes"), out=tmp_path / "stores", processes=1)["val"]
     write_shard(shard_table([b"no picture"] * 6, [0] * 6, ["name"] * 6), store.path / "shard-00000.arrow")
 
-    with pytest.raises(Refusal, match=r"shard-00000\.arrow, row 4"):
+    with pytest.raises(UserError, match=r"shard-00000\.arrow, row 4"):
         picture(Store.open(store.path), 4)

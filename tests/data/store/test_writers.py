@@ -14,10 +14,10 @@ import pytest
 import webdataset
 from PIL import Image
 
-from alexrepro.data.sources import folders, recognise
+from alexrepro.data.sources import folders, recognize
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 
 from .. import layouts
 from ..layouts import PICTURES, TEST, WNIDS, WORDS, Pictures, by_class, by_label
@@ -75,11 +75,11 @@ def test_class_folders_of_other_classes_than_the_ids_say_are_refused(pictures: P
     of_the_names = (sorted(WNIDS).index(WNIDS[int(number) - 1]) + 1 for number in truth.read_text().split())
     truth.write_text("".join(f"{number}\n" for number in of_the_names))
 
-    with pytest.raises(Refusal, match="folders of other classes"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="folders of other classes"):
+        recognize(tmp_path)
 
 
-def test_the_tars_of_2010_are_labelled_by_id(shared_data: Path, tmp_path: Path) -> None:
+def test_the_tars_of_2010_are_labeled_by_id(shared_data: Path, tmp_path: Path) -> None:
     photos = sorted((shared_data / "photos").iterdir())[:PICTURES]
     pictures = layouts.deal((photo.read_bytes() for photo in photos), "2010")
     layouts.tars_of_2010(tmp_path / "tars", pictures)
@@ -91,7 +91,7 @@ def test_the_tars_of_2010_are_labelled_by_id(shared_data: Path, tmp_path: Path) 
     assert found["train"].manifest.classes == WNIDS  # the order of the ids
     assert by_class(found["train"]) == by_class(expected["train"])
     assert by_class(found["val"]) == by_class(expected["val"])
-    assert found["test"].manifest.labelled
+    assert found["test"].manifest.labeled
     assert len(found["test"]) == TEST * len(WNIDS)
 
 
@@ -112,7 +112,7 @@ def test_a_shard_that_is_listed_and_not_there_is_missed(pictures: Pictures, tmp_
     layouts.shards(tmp_path, pictures)
     (tmp_path / "photos-train-0001.tar").unlink()
 
-    assert recognise(tmp_path).gaps == ("photos-train-0001.tar has 0 of 4 samples",)
+    assert recognize(tmp_path).gaps == ("photos-train-0001.tar has 0 of 4 samples",)
 
 
 def test_samples_of_one_stem_in_two_folders_are_two(pictures: Pictures, tmp_path: Path) -> None:
@@ -121,12 +121,12 @@ def test_samples_of_one_stem_in_two_folders_are_two(pictures: Pictures, tmp_path
         writer.write({"__key__": "a/0001", "cls": 0, "jpg": first})
         writer.write({"__key__": "b/0001", "cls": 1, "jpg": second})
 
-    (train,) = recognise(tmp_path).splits
+    (train,) = recognize(tmp_path).splits
 
     assert [(photo.label, photo.read()) for photo in train.photos] == [(0, first), (1, second)]
 
 
-def test_parquet_of_resized_photos_is_labelled_by_the_names_in_its_metadata(pictures: Pictures, tmp_path: Path) -> None:
+def test_parquet_of_resized_photos_is_labeled_by_the_names_in_its_metadata(pictures: Pictures, tmp_path: Path) -> None:
     small: Pictures = {
         split: {wnid: [(name, with_short_side_256(data)) for name, data in items] for wnid, items in classes.items()}
         for split, classes in pictures.items()
@@ -167,10 +167,10 @@ def test_parquet_in_the_order_of_the_ids_is_brought_to_that_of_the_wnids(
 def test_parquet_keeps_its_words_beside_the_sorted_wnids(pictures: Pictures, tmp_path: Path) -> None:
     parquets.imagenet_1k(tmp_path, pictures, order=WNIDS)
 
-    found = recognise(tmp_path)
+    found = recognize(tmp_path)
 
     assert found.class_names == tuple(WORDS[wnid] for wnid in sorted(WNIDS))
-    assert [(split.name, split.labelled) for split in found.splits] == [("train", True), ("val", True), ("test", False)]
+    assert [(split.name, split.labeled) for split in found.splits] == [("train", True), ("val", True), ("test", False)]
 
 
 def test_parquet_files_that_number_the_classes_differently_are_refused(pictures: Pictures, tmp_path: Path) -> None:
@@ -178,8 +178,8 @@ def test_parquet_files_that_number_the_classes_differently_are_refused(pictures:
     parquets.tiny_imagenet(tmp_path / "source", pictures)
     shutil.copy(tmp_path / "ids/data/valid-00000-of-00001.parquet", tmp_path / "source/data")
 
-    with pytest.raises(Refusal, match="do not number the classes alike"):
-        recognise(tmp_path / "source")
+    with pytest.raises(UserError, match="do not number the classes alike"):
+        recognize(tmp_path / "source")
 
 
 def test_parquet_whose_labels_are_not_those_of_its_names_is_refused(pictures: Pictures, tmp_path: Path) -> None:
@@ -189,8 +189,8 @@ def test_parquet_whose_labels_are_not_those_of_its_names_is_refused(pictures: Pi
     ]  # fmt: skip
     parquets.to_parquet(tmp_path, "train", rows, names=sorted(WNIDS))
 
-    with pytest.raises(Refusal, match="labels do not agree with the WNIDs"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match="labels do not agree with the WNIDs"):
+        recognize(tmp_path)
 
 
 def test_the_older_archives_of_imagenet_1k_are_to_be_unpacked_from_gzip(pictures: Pictures, tmp_path: Path) -> None:
@@ -199,8 +199,8 @@ def test_the_older_archives_of_imagenet_1k_are_to_be_unpacked_from_gzip(pictures
     whole.with_name("train_images_1.tar.gz").write_bytes(gzip.compress(whole.read_bytes(), 1))
     whole.unlink()
 
-    with pytest.raises(Refusal, match=r"train_images_1\.tar\.gz is compressed") as refused:
-        recognise(tmp_path)
+    with pytest.raises(UserError, match=r"train_images_1\.tar\.gz is compressed") as refused:
+        recognize(tmp_path)
 
     assert f"gunzip {whole}.gz" in refused.value.fix
 
@@ -215,7 +215,7 @@ def test_parquet_of_all_of_ilsvrc_2012_is_named_so_as_its_folders_are(
         layouts.write(tmp_path / "folders/train" / wnid / f"{wnid}_1.JPEG", b"")
     monkeypatch.setattr(folders, "ILSVRC_2012_TRAIN", len(rows))  # one photo of each class instead of 1,281,167
 
-    for source in (recognise(tmp_path / "parquet"), recognise(tmp_path / "folders")):
+    for source in (recognize(tmp_path / "parquet"), recognize(tmp_path / "folders")):
         assert (source.dataset, source.classes) == ("ilsvrc2012", tuple(wnids))
         assert (source.class_names[0], source.class_names[-1]) == ("tench", "toilet tissue")
 

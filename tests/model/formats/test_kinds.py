@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.model import formats
 from alexrepro.model.formats.kinds import kind_of
 
@@ -74,7 +74,7 @@ def test_a_file_that_holds_no_weights_is_refused_as_what_it_is(tmp_path: Path, n
     content, what = FOREIGN[name]
     (tmp_path / name).write_bytes(content)
 
-    with pytest.raises(Refusal, match=what) as caught:
+    with pytest.raises(UserError, match=what) as caught:
         formats.read(tmp_path / name)
 
     assert caught.value.exit_code == Exit.BAD_DATA
@@ -95,7 +95,7 @@ def test_the_content_decides_and_not_the_ending(tmp_path: Path) -> None:
 def test_a_file_of_no_kind_is_wrong_usage(tmp_path: Path) -> None:
     (tmp_path / "weights.dat").write_bytes(BINARY)
 
-    with pytest.raises(Refusal, match="is no file of weights") as caught:
+    with pytest.raises(UserError, match="is no file of weights") as caught:
         formats.read(tmp_path / "weights.dat")
 
     assert caught.value.exit_code == Exit.USAGE
@@ -106,7 +106,7 @@ ODD_PATHS = [("absent.pth", "There is no file"), (".", "is a folder or a device"
 
 @pytest.mark.parametrize(("name", "what"), ODD_PATHS)
 def test_a_path_without_a_file_is_missing_input(tmp_path: Path, name: str, what: str) -> None:
-    with pytest.raises(Refusal, match=what) as caught:
+    with pytest.raises(UserError, match=what) as caught:
         formats.read(tmp_path / name)
 
     assert caught.value.exit_code == Exit.MISSING_INPUT
@@ -114,5 +114,5 @@ def test_a_path_without_a_file_is_missing_input(tmp_path: Path, name: str, what:
 
 def test_a_folder_cannot_be_written_over(tmp_path: Path) -> None:
     (tmp_path / "out.safetensors").mkdir()
-    with pytest.raises(Refusal, match="not the name of a file"):
+    with pytest.raises(UserError, match="not the name of a file"):
         formats.write(None, tmp_path / "out.safetensors", lrn="op")  # type: ignore[arg-type]

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.model import formats
 from alexrepro.model.alexnet import build
 from alexrepro.model.formats.onnx import Form
 from alexrepro.model.weights import Weights
 from alexrepro.paper.network import Network, Stage
-from alexrepro.recipes.catalogue import AS_PRINTED, CATALOGUE, TINY
+from alexrepro.recipes.catalog import AS_PRINTED, CATALOG, TINY
 from alexrepro.recipes.ports import CAFFENET_2013, ONE_WEIRD_TRICK
 from alexrepro.recipes.recipe import Recipe
 
@@ -36,9 +36,9 @@ RECIPES = {
     "pool before norm": narrow(CAFFENET_2013).but(STRONG),
     "scaled input": narrow(ONE_WEIRD_TRICK),
     "dropout of its own over conv4": narrow(AS_PRINTED).but(
-        {"network.conv4.order": ("response", "dropout"), "network.conv4.dropout": 0.2}
+        {"network.conv4.order": ("activation", "dropout"), "network.conv4.dropout": 0.2}
     ),
-    "tanh, own full connections": narrow(AS_PRINTED).but({"network.response": "tanh", "network.fc7.reads": "own"}),
+    "tanh, own full connections": narrow(AS_PRINTED).but({"network.activation": "tanh", "network.fc7.reads": "own"}),
 }
 
 
@@ -74,12 +74,12 @@ def test_the_alpha_of_an_lrn_is_what_the_2012_code_calls_scale(tmp_path: Path) -
     assert settings == pytest.approx({"alpha": 1e-4, "beta": 0.75, "bias": 2.0, "size": 5})
 
 
-def test_any_number_of_views_fits(tmp_path: Path) -> None:
+def test_any_number_of_crops_fits(tmp_path: Path) -> None:
     weights = weights_of(narrow(ONE_WEIRD_TRICK))
     formats.write(weights, tmp_path / "net.onnx", lrn="op")
-    views = torch.randn(5, 3, 224, 224, generator=torch.Generator().manual_seed(2))
+    crops = torch.randn(5, 3, 224, 224, generator=torch.Generator().manual_seed(2))
 
-    assert formats.onnx.logits(tmp_path / "net.onnx", views).shape == (5, 10)
+    assert formats.onnx.logits(tmp_path / "net.onnx", crops).shape == (5, 10)
 
 
 def general(recipe: Recipe) -> Recipe:
@@ -89,7 +89,7 @@ def general(recipe: Recipe) -> Recipe:
     return recipe.but({f"network.{name}.maps": count for name, count in maps.items()})
 
 
-NETWORKS = {recipe.network: name for name, recipe in ((n, entry.recipe) for n, entry in reversed(CATALOGUE.items()))}
+NETWORKS = {recipe.network: name for name, recipe in ((n, entry.recipe) for n, entry in reversed(CATALOG.items()))}
 UNWRITTEN = {
     "net-131": "network.side_input, contrast_norm in conv2", "net-135": "network.side_input, contrast_norm in conv2",
     "net-137": "network.side_input", "net-141-2009-2012": "network.side_input",
@@ -100,11 +100,11 @@ UNWRITTEN = {
 
 @pytest.mark.parametrize("name", NETWORKS.values())
 def test_a_recipe_gives_its_own_logits_or_is_refused_by_what_cannot_be_written(tmp_path: Path, name: str) -> None:
-    weights = weights_of(general(CATALOGUE[name].recipe))
+    weights = weights_of(general(CATALOG[name].recipe))
 
     try:
         difference = formats.write(weights, tmp_path / "net.onnx", lrn="op").difference
-    except Refusal as refusal:
+    except UserError as refusal:
         assert name in UNWRITTEN
         assert refusal.what.endswith(f"there is no way yet to write {UNWRITTEN[name]}.")  # noqa: PT017
     else:
@@ -114,10 +114,10 @@ def test_a_recipe_gives_its_own_logits_or_is_refused_by_what_cannot_be_written(t
 
 def test_an_operation_that_is_not_known_is_refused_by_name() -> None:
     conv1, *others = TINY.network.stages
-    strange = replace(conv1, order=("response", "sort"))  # type: ignore[arg-type]
+    strange = replace(conv1, order=("activation", "sort"))  # type: ignore[arg-type]
     recipe = replace(TINY, network=replace(TINY.network, stages=(strange, *others)))
 
-    with pytest.raises(Refusal, match="there is no way yet to write sort in conv1"):
+    with pytest.raises(UserError, match="there is no way yet to write sort in conv1"):
         formats.onnx.check_exportable(recipe)
 
 
@@ -150,7 +150,7 @@ def mutations(recipe: Recipe, folder: Path, lrn: Form) -> list[tuple[int, str]]:
 def test_a_file_that_lacks_any_node_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, lrn: Form
 ) -> None:
-    recipe = general(CATALOGUE[name].recipe)  # with its own weights the logits are little but biases
+    recipe = general(CATALOG[name].recipe)  # with its own weights the logits are little but biases
     right = formats.onnx.write
 
     for number, operation in mutations(recipe, tmp_path, lrn):
@@ -161,7 +161,7 @@ def test_a_file_that_lacks_any_node_is_refused(
 
         with monkeypatch.context() as patch:
             patch.setattr(formats.onnx, "write", wrong)
-            with pytest.raises(Refusal, match=r"other logits|cannot run"):
+            with pytest.raises(UserError, match=r"other logits|cannot run"):
                 formats.write(weights_of(recipe), tmp_path / f"{number}-{operation}.onnx", lrn=lrn)
 
     assert [path.name for path in tmp_path.iterdir()] == ["right.onnx"]
@@ -177,14 +177,14 @@ def test_a_file_with_another_constant_is_refused(tmp_path: Path, monkeypatch: py
         right(replace(weights, recipe=other), path, lrn=lrn)
 
     monkeypatch.setattr(formats.onnx, "write", wrong)
-    with pytest.raises(Refusal, match="other logits"):
-        formats.write(weights_of(general(CATALOGUE["as-run-2012"].recipe)), tmp_path / "net.onnx", lrn="op")
+    with pytest.raises(UserError, match="other logits"):
+        formats.write(weights_of(general(CATALOG["as-run-2012"].recipe)), tmp_path / "net.onnx", lrn="op")
 
 
 def test_a_missing_library_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
 
-    with pytest.raises(Refusal, match="onnxruntime is not installed") as caught:
+    with pytest.raises(UserError, match="onnxruntime is not installed") as caught:
         formats.write(weights_of(narrow(ONE_WEIRD_TRICK)), tmp_path / "net.onnx", lrn="op")
 
     assert "pip install 'alexrepro[onnx]'" in caught.value.fix

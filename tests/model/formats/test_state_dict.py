@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models import alexnet
 
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.model import formats
 from alexrepro.model.formats import torchvision
 from alexrepro.model.formats.state_dict import NAMES, alexnet_in
@@ -85,19 +85,19 @@ OTHERS = {
 
 @pytest.mark.parametrize("network", OTHERS)
 def test_another_network_is_named(network: str) -> None:
-    with pytest.raises(Refusal, match=f"it holds {network}, not torchvision's alexnet"):
+    with pytest.raises(UserError, match=f"it holds {network}, not torchvision's alexnet"):
         alexnet_in({"state_dict": OTHERS[network]}, HERE)
 
 
 @pytest.mark.parametrize("odd", ["classifier.7.weight", "features.12.weight"])
 def test_a_tensor_too_many_is_named(tensors: dict[str, Tensor], odd: str) -> None:
-    with pytest.raises(Refusal, match=f"the first that differs is '{odd}'"):
+    with pytest.raises(UserError, match=f"the first that differs is '{odd}'"):
         alexnet_in({**tensors, odd: torch.ones(1)}, HERE)
 
 
 @pytest.mark.parametrize("content", [{}, None, torch.ones(2), {"optimizer": {"lr": 0.1}}])
 def test_what_holds_no_tensors_by_name_is_no_state_dict(content: Any) -> None:
-    with pytest.raises(Refusal, match="it is not a state dict"):
+    with pytest.raises(UserError, match="it is not a state dict"):
         alexnet_in(content, HERE)
 
 
@@ -121,7 +121,7 @@ def test_plain_values_beside_the_weights_are_read(
 def test_a_whole_model_is_named_and_the_advice_is_ours(tmp_path: Path) -> None:
     torch.save(nn.Linear(1, 1), tmp_path / "whole.pth")
 
-    with pytest.raises(Refusal, match=r"a Python object, torch\.nn\.modules\.linear\.Linear") as caught:
+    with pytest.raises(UserError, match=r"a Python object, torch\.nn\.modules\.linear\.Linear") as caught:
         formats.read(tmp_path / "whole.pth")
 
     assert "weights_only" not in caught.value.what + caught.value.fix

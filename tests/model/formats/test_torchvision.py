@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.testing import assert_close
 from torchvision.models import alexnet
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.model.alexnet import build
 from alexrepro.model.formats import torchvision
 from alexrepro.model.weights import Weights
-from alexrepro.recipes.catalogue import TINY
+from alexrepro.recipes.catalog import TINY
 from alexrepro.recipes.ports import ONE_WEIRD_TRICK
 
 CLASSES = 7
@@ -59,7 +59,7 @@ def test_a_state_dict_written_again_is_equal(state: tuple[Path, dict[str, Tensor
 def test_a_network_that_torchvision_lacks_is_refused_by_the_field_that_differs(tmp_path: Path) -> None:
     tensors = {name: tensor.detach() for name, tensor in build(TINY.network, seed=0).named_kernels().items()}
 
-    with pytest.raises(Refusal, match=r"network of tiny: network\.input_std is None"):
+    with pytest.raises(UserError, match=r"network of tiny: network\.input_std is None"):
         torchvision.write(Weights(TINY, tensors), tmp_path / "tiny.pth")
 
 
@@ -76,7 +76,7 @@ def test_a_network_that_torchvision_lacks_is_refused_by_the_field_that_differs(t
 def test_other_contents_are_bad_data(tmp_path: Path, content: object, what: str) -> None:
     torch.save(content, tmp_path / "odd.pth")
 
-    with pytest.raises(Refusal, match=what) as caught:
+    with pytest.raises(UserError, match=what) as caught:
         torchvision.read(tmp_path / "odd.pth")
 
     assert caught.value.exit_code == Exit.BAD_DATA
@@ -96,7 +96,7 @@ class Runs:
 def test_a_pickle_that_runs_code_is_bad_data_and_does_not_run(tmp_path: Path, write: Callable[..., object]) -> None:
     write({"features.0.weight": Runs(tmp_path / "ran")}, tmp_path / "hostile.pth")
 
-    with pytest.raises(Refusal, match="without running code") as caught:
+    with pytest.raises(UserError, match="without running code") as caught:
         torchvision.read(tmp_path / "hostile.pth")
 
     assert caught.value.exit_code == Exit.BAD_DATA

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from alexrepro.paper.results import CIFAR_TEST
-from alexrepro.recipes.catalogue import find_recipe
+from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.cifar import CIFAR
 from alexrepro.reports.experiment import answer, find, missing
 from alexrepro.reports.loaded_runs import Evidence
@@ -12,7 +12,7 @@ from alexrepro.runs.run import Evaluation
 QUICK = find_recipe("cifar-18pct")
 MEASURED = Evaluation(
     run=f"runs/cifar-18pct-{QUICK.digest}/cifar10-seed-0", recipe="cifar-18pct", digest=QUICK.digest, seed=0,
-    epochs=QUICK.training.epochs, dataset="cifar10", split=CIFAR_TEST, views="centre", images=10_000,
+    epochs=QUICK.training.epochs, dataset="cifar10", split=CIFAR_TEST, crops="center", images=10_000,
     top1_correct=8_190, top5_correct=9_900, loss=0.6, classes=10,
 )  # fmt: skip
 

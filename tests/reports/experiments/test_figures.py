@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from alexrepro.cli.describe import describe
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, TINY
-from alexrepro.recipes.catalogue import CATALOGUE, find_recipe
+from alexrepro.recipes.catalog import CATALOG, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.experiment import answer, drawn, find, missing
@@ -21,7 +21,7 @@ from alexrepro.reports.figures.diagram import draw
 from alexrepro.reports.figures.epochs_to_error import crossing
 from alexrepro.reports.figures.filter_grid import colorfulness, sheets
 from alexrepro.reports.loaded_runs import Evidence
-from alexrepro.runs.neighbors import About, Neighbours, save_neighbours
+from alexrepro.runs.neighbors import About, Neighbors, save_neighbors
 from alexrepro.runs.run import Run
 
 MakeRun = Callable[..., Run]
@@ -56,7 +56,7 @@ def figure_1_run(
 ) -> Run:  # fmt: skip
     run = make_run(recipe, dataset=dataset, seed=seed, updates_per_epoch=1)
     rows = [f"{i + 1},{i + 1},{images},1.0,0.01,1,{error}" for i, error in enumerate(errors)]
-    header = "step,epoch,images,loss,rate,images_per_second,top1_error"
+    header = "step,epoch,images,loss,learning_rate,images_per_second,top1_error"
     (run.folder / "metrics.csv").write_text("\n".join([header, *rows]) + "\n")
     return run
 
@@ -80,7 +80,7 @@ def falling_to_a_quarter(epochs: int) -> list[float]:
 
 def test_figure_1_tells_readings_seeds_and_other_rates_apart(make_run: MakeRun) -> None:
     recipes = {name: find_recipe(f"figure-1-{name}") for name in ("relu", "tanh", "relu-b", "tanh-b")}
-    slower = recipes["tanh"].but({"training.rate": 1e-4, "training.bias_rate": 2e-4})
+    slower = recipes["tanh"].but({"training.learning_rate": 1e-4, "training.bias_learning_rate": 2e-4})
     planned = [
         (recipes["relu"], 2, 0), (recipes["relu"], 4, 1), (recipes["tanh"], 12, 0), (recipes["tanh"], 16, 1),
         (recipes["relu-b"], 5, 0), (recipes["tanh-b"], 10, 0), (slower, 9, 0),
@@ -95,7 +95,7 @@ def test_figure_1_tells_readings_seeds_and_other_rates_apart(make_run: MakeRun) 
     assert (ratios["A"]["times_sooner"], ratios["A"]["times_sooner_std"]) == (5, pytest.approx(2**0.5))  # of 6 and 4
     assert (ratios["B"]["times_sooner"], ratios["B"]["verdict"]) == (2, "not reproduced")
     other = rows[-1]
-    assert (other["rate"], other["epochs_to_25_percent"], other["note"]) == (1e-4, 9, "another rate")
+    assert (other["learning_rate"], other["epochs_to_25_percent"], other["note"]) == (1e-4, 9, "another rate")
     assert missing(find("figure-1"), Evidence(runs=runs)) == []
 
 
@@ -144,7 +144,7 @@ def test_a_run_that_notes_no_training_error_is_not_drawn_in_figure_1(make_run: M
 
 @pytest.mark.parametrize("name", ["as-printed", "net-145-half", "net-137", "net-146-2011", "tiny", "caffe-2013"])
 def test_the_drawn_network_names_every_stage_with_its_size(name: str) -> None:
-    network = CATALOGUE[name].recipe.network
+    network = CATALOG[name].recipe.network
 
     svg = plot.svg(draw(network, title=name), name=name)
 
@@ -156,7 +156,7 @@ def test_the_drawn_network_names_every_stage_with_its_size(name: str) -> None:
 
 
 def test_the_drawn_towers_are_linked_where_a_stage_reads_both() -> None:
-    linked, apart = draw(AS_PRINTED.network, title=""), draw(CATALOGUE["net-150"].recipe.network, title="")
+    linked, apart = draw(AS_PRINTED.network, title=""), draw(CATALOG["net-150"].recipe.network, title="")
 
     dashed = [sum(p.get_linestyle() == "--" for p in figure.axes[0].patches) for figure in (linked, apart)]
 
@@ -241,7 +241,7 @@ def test_a_photograph_is_shown_upright_and_as_a_whole(make_run: MakeRun, side: i
     pictures = np.zeros((2, side, side, 3), dtype=np.uint8)
     pictures[:, : side // 2, : side // 2] = (255, 0, 0)  # red at the top left
     run = make_run(TINY)
-    save_neighbours(run, replace(made_up_neighbours(), images=pictures))
+    save_neighbors(run, replace(made_up_neighbors(), images=pictures))
 
     figure = drawn(find("figure-4"), Evidence(runs=(run,)))
 
@@ -254,21 +254,21 @@ def test_a_photograph_is_shown_upright_and_as_a_whole(make_run: MakeRun, side: i
     assert place.yaxis_inverted()  # the first row is drawn at the top
 
 
-def made_up_neighbours() -> Neighbours:
+def made_up_neighbors() -> Neighbors:
     names = ("wolf, Canis lupus", "$\\frac{1}{0}$ <script>")
     pictures = np.zeros((2, 256, 256, 3), dtype=np.uint8)
-    return Neighbours(
+    return Neighbors(
         About(3, "fc7", "x-test-1", "x-train-2", 100, names, ("a", "b", "c", "d"), (("e", "f"), ("g", "h"))),
         images=pictures, labels=np.array([0, 1]), guesses=np.array([[0, 1], [0, 1]]),
         chances=np.array([[0.75, 0.25], [0.5, 0.5]], dtype=np.float32), queries=pictures,
-        query_labels=np.array([1, 0]), neighbours=np.zeros((2, 2, 256, 256, 3), dtype=np.uint8),
-        neighbour_labels=np.array([[1, 1], [0, 1]]), distances=np.array([[1, 2], [3, 4]], dtype=np.float32),
+        query_labels=np.array([1, 0]), neighbors=np.zeros((2, 2, 256, 256, 3), dtype=np.uint8),
+        neighbor_labels=np.array([[1, 1], [0, 1]]), distances=np.array([[1, 2], [3, 4]], dtype=np.float32),
     )  # fmt: skip
 
 
-def test_figure_4_lists_guesses_and_neighbours_and_takes_any_name(make_run: MakeRun) -> None:
+def test_figure_4_lists_guesses_and_neighbors_and_takes_any_name(make_run: MakeRun) -> None:
     run = make_run(TINY)
-    save_neighbours(run, made_up_neighbours())
+    save_neighbors(run, made_up_neighbors())
     evidence = Evidence(runs=(run,))
 
     rows = answer(find("figure-4"), evidence).as_dict()["rows"]
@@ -277,7 +277,7 @@ def test_figure_4_lists_guesses_and_neighbours_and_takes_any_name(make_run: Make
     assert [(row["image"], row["rank"], row["probability"]) for row in rows[:3]] == [
         ("a", 1, 0.75), ("a", 2, 0.25), ("b", 1, 0.5)
     ]  # fmt: skip
-    assert [(row["image"], row["neighbour"], row["distance"]) for row in rows[4:6]] == [
+    assert [(row["image"], row["neighbor"], row["distance"]) for row in rows[4:6]] == [
         ("c", "e", 1.0),
         ("c", "f", 2.0),
     ]

@@ -1,4 +1,4 @@
-"""Ten views against one, and validation against test: gaps between two errors of one network."""
+"""Ten crops against one, and validation against test: gaps between two errors of one network."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,17 +20,17 @@ def rows(name: str, *evaluations: Evaluation) -> list[dict[str, Any]]:
     return found
 
 
-def test_the_printed_gain_of_ten_views_is_the_footnote_minus_the_table() -> None:
-    printed = rows("ten-views")[0]
+def test_the_printed_gain_of_ten_crops_is_the_footnote_minus_the_table() -> None:
+    printed = rows("ten-crops")[0]
 
     assert (printed["source"], printed["top1_gap"], printed["top5_gap"]) == ("reported", 0.015, 0.013)
 
 
-def test_a_measured_gain_is_centre_minus_ten_on_the_same_images(evaluation: Make) -> None:
+def test_a_measured_gain_is_center_minus_ten_on_the_same_images(evaluation: Make) -> None:
     ten = evaluation(AS_RUN_2010, split=TEST_2010, images=150_000)
-    centre = replace(ten, views="centre", top1_correct=ten.top1_correct - 2_250, top5_correct=ten.top5_correct - 1_950)
+    center = replace(ten, crops="center", top1_correct=ten.top1_correct - 2_250, top5_correct=ten.top5_correct - 1_950)
 
-    found = next(row for row in rows("ten-views", ten, centre) if row["source"] == "measured")
+    found = next(row for row in rows("ten-crops", ten, center) if row["source"] == "measured")
 
     assert (found["top1_gap"], found["top5_gap"]) == (pytest.approx(0.015), pytest.approx(0.013))
     assert found["top1_low"] < 0.015 < found["top1_high"]
@@ -40,16 +40,16 @@ def test_a_measured_gain_is_centre_minus_ten_on_the_same_images(evaluation: Make
 def test_the_gain_on_other_data_has_no_verdict_and_the_claim_stays_not_run(evaluation: Make) -> None:
     ten = evaluation(TINY, split="ilsvrc2010-miniature-test", images=500)
 
-    measured = [row for row in rows("ten-views", ten, replace(ten, views="centre")) if row["source"] == "measured"]
+    measured = [row for row in rows("ten-crops", ten, replace(ten, crops="center")) if row["source"] == "measured"]
 
     assert [(row["label"], row["verdict"]) for row in measured] == [("as-run-2010", "not run"), ("tiny", None)]
     assert measured[1]["note"] == "no printed number"
 
 
-def test_one_kind_of_views_alone_is_no_gain(evaluation: Make) -> None:
+def test_one_kind_of_crops_alone_is_no_gain(evaluation: Make) -> None:
     ten = evaluation(AS_RUN_2010, split=TEST_2010)
 
-    assert [row["verdict"] for row in rows("ten-views", ten) if row["source"] == "measured"] == ["not run"]
+    assert [row["verdict"] for row in rows("ten-crops", ten) if row["source"] == "measured"] == ["not run"]
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ TABLE = find("table-1")
 FOLDER = f"runs/as-run-2010-{AS_RUN_2010.digest}/ilsvrc2010-seed-0"
 FULL = Evaluation(
     run="runs/as-run-2010-ca8da4/ilsvrc2010-seed-0", recipe="as-run-2010", digest=AS_RUN_2010.digest, seed=0,
-    epochs=92, dataset="ilsvrc2010", split="ilsvrc2010-test", views="ten",
+    epochs=92, dataset="ilsvrc2010", split="ilsvrc2010-test", crops="ten",
     images=150_000, top1_correct=93_000, top5_correct=124_000, loss=1.6,
 )  # fmt: skip
 MINIATURE = Evaluation(
     run="runs/tiny-7fdc23/ilsvrc2010-miniature-seed-0", recipe="tiny", digest=TINY.digest, seed=0, epochs=13,
-    dataset="ilsvrc2010-miniature", split="ilsvrc2010-miniature-test", views="ten",
+    dataset="ilsvrc2010-miniature", split="ilsvrc2010-miniature-test", crops="ten",
     images=500, top1_correct=350, top5_correct=480, loss=1.0,
 )  # fmt: skip
 
@@ -41,14 +41,14 @@ def test_the_miniature_is_measured_and_stands_beside_nothing() -> None:
     assert (miniature["reported_top1_error"], miniature["reported_top5_error"]) == (None, None)
 
 
-def test_the_footnote_stands_beside_the_centre_view_only() -> None:
-    centre = replace(FULL, views="centre", top1_correct=91_500)
+def test_the_footnote_stands_beside_the_center_crop_only() -> None:
+    center = replace(FULL, crops="center", top1_correct=91_500)
 
-    ten_row, centre_row = rows("measured", centre, FULL)
+    ten_row, center_row = rows("measured", center, FULL)
 
-    assert (ten_row["views"], ten_row["reported_top1_error"]) == ("ten", 0.375)
-    assert (centre_row["views"], centre_row["reported_top1_error"]) == ("centre", 0.390)
-    assert centre_row["reported_cites"] == "§6: footnote 5"
+    assert (ten_row["crops"], ten_row["reported_top1_error"]) == ("ten", 0.375)
+    assert (center_row["crops"], center_row["reported_top1_error"]) == ("center", 0.390)
+    assert center_row["reported_cites"] == "§6: footnote 5"
 
 
 def test_without_runs_table_1_says_not_run_and_what_to_type() -> None:

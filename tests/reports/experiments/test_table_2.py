@@ -54,7 +54,7 @@ def test_an_average_of_five_seeds_stands_beside_five_cnns(averaged: Make) -> Non
     assert by_label["7 CNNs*, as printed"]["note"].startswith("not run: members learn first")
 
 
-@pytest.mark.parametrize(("count", "changes"), [(4, {}), (5, {"views": "centre"})])
+@pytest.mark.parametrize(("count", "changes"), [(4, {}), (5, {"crops": "center"})])
 def test_another_average_stands_beside_nothing(averaged: Make, count: int, changes: dict[str, Any]) -> None:
     other = averaged([AS_RUN_2012] * count, split=results.VAL_2012, **changes)
 
@@ -63,7 +63,7 @@ def test_another_average_stands_beside_nothing(averaged: Make, count: int, chang
     assert {row["reported_top1_error"] for row in found} == {None}
 
 
-def test_an_average_of_shortened_members_is_labelled(averaged: Make) -> None:
+def test_an_average_of_shortened_members_is_labeled(averaged: Make) -> None:
     five = averaged([AS_RUN_2012.shortened(9)] * 5, split=results.VAL_2012)
 
     found = next(row for row in rows("measured", Evidence(ensembles=(five,))) if row["label"] == "5 CNNs, as printed")

@@ -1,6 +1,6 @@
-"""Views of images as pure tensor functions: what the network is shown in training and in testing (§2, §4.1).
+"""Crops of images as pure tensor functions: what the network is shown in training and in testing (§2, §4.1).
 
-B batch, S side of a view in pixels. Pixels are RGB, 0-255, as in 2012: no division by 255 or by a deviation.
+B batch, S side of a crop in pixels. Pixels are RGB, 0-255, as in 2012: no division by 255 or by a deviation.
 """
 
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from alexrepro.errors import Refusal
-from alexrepro.paper.results import Views
+from alexrepro.errors import UserError
+from alexrepro.paper.results import Crops
 from alexrepro.paper.training import Augmentation, ColorShift
 
 Place = tuple[int, int, bool]  # offset y, offset x in pixels, mirrored
@@ -34,7 +34,7 @@ class Pixels:
         return Pixels(self.mean_image.to(device), self.eigenvalues.to(device), self.eigenvectors.to(device))
 
 
-def training_view(
+def training_crops(
     crops: Tensor, *, offsets_px: Tensor, mirrored: Tensor, colors: Tensor, pixels: Pixels, augmentation: Augmentation
 ) -> Tensor:
     """Crops minus the mean, mirrored where drawn, shifted in color: float32 (B, 3, S, S) (§2, §4.1).
@@ -90,56 +90,56 @@ def color_shift(colors: Tensor, *, pixels: Pixels, settings: ColorShift) -> Tens
     return (settings.std * colors * scale) @ pixels.eigenvectors.T
 
 
-def centre_view(images: Tensor, side_px: int) -> Tensor:
+def center_crop(images: Tensor, side_px: int) -> Tensor:
     """The central S×S of images (..., H, W); the offset is rounded down."""
     top, left = (images.shape[-2] - side_px) // 2, (images.shape[-1] - side_px) // 2
     return images[..., top : top + side_px, left : left + side_px]
 
 
-def places(views: Views, height_px: int, width_px: int, side_px: int) -> list[Place]:
-    """Where the views of testing are cut: the centre, or the five patches and then their mirror images (§4.1).
+def places(crops: Crops, height_px: int, width_px: int, side_px: int) -> list[Place]:
+    """Where the crops of testing are cut: the center, or the five patches and then their mirror images (§4.1).
 
-    The order of the five is top left, top right, centre, bottom left, bottom right (convdata_jpeg.py).
-    Raises Refusal if a view does not fit into the image.
+    The order of the five is top left, top right, center, bottom left, bottom right (convdata_jpeg.py).
+    Raises UserError if a crop does not fit into the image.
     """
     if min(height_px, width_px) < side_px:
-        raise Refusal(
-            f"A view of {side_px} px does not fit into an image of {height_px}×{width_px} px.",
+        raise UserError(
+            f"A crop of {side_px} px does not fit into an image of {height_px}×{width_px} px.",
             fix="Lower it with: --set network.input_px=N.",
         )
     bottom, right = height_px - side_px, width_px - side_px
-    centre = (bottom // 2, right // 2)
-    if views == "centre":
-        return [(*centre, False)]
-    five = [(0, 0), (0, right), centre, (bottom, 0), (bottom, right)]
+    center = (bottom // 2, right // 2)
+    if crops == "center":
+        return [(*center, False)]
+    five = [(0, 0), (0, right), center, (bottom, 0), (bottom, right)]
     return [(y, x, mirrored) for mirrored in (False, True) for y, x in five]
 
 
 def cut(images: Tensor, place: Place, side_px: int) -> Tensor:
-    """The S×S view at a place of images (..., H, W)."""
+    """The S×S crop at a place of images (..., H, W)."""
     y, x, mirrored = place
-    view = images[..., y : y + side_px, x : x + side_px]
-    return view.flip(-1) if mirrored else view
+    crop = images[..., y : y + side_px, x : x + side_px]
+    return crop.flip(-1) if mirrored else crop
 
 
-def ten_views(images: Tensor, side_px: int) -> Tensor:
-    """Four corners and the centre of each image, then their mirror images (§4.1).
+def ten_crops(images: Tensor, side_px: int) -> Tensor:
+    """Four corners and the center of each image, then their mirror images (§4.1).
 
-    images: (B, 3, H, W) with H, W >= S. Returns (B, 10, 3, S, S); view v + 5 mirrors view v.
-    Raises Refusal if an image is smaller than a view.
+    images: (B, 3, H, W) with H, W >= S. Returns (B, 10, 3, S, S); crop v + 5 mirrors crop v.
+    Raises UserError if an image is smaller than a crop.
     """
     found = places("ten", images.shape[-2], images.shape[-1], side_px)
     return torch.stack([cut(images, place, side_px) for place in found], dim=1)
 
 
-def testing_views(
-    images: Tensor, *, views: Views, side_px: int, pixels: Pixels, augmentation: Augmentation
+def evaluation_crops(
+    images: Tensor, *, crops: Crops, side_px: int, pixels: Pixels, augmentation: Augmentation
 ) -> Iterator[Tensor]:
-    """The views of testing one after the other, each minus the mean: float32 (B, 3, S, S) (§4.1).
+    """The crops of testing one after the other, each minus the mean: float32 (B, 3, S, S) (§4.1).
 
-    images: uint8 (B, 3, 256, 256). The mean is the central part for every view, or that of each view's own place.
+    images: uint8 (B, 3, 256, 256). The mean is the central part for every crop, or that of each crop's own place.
     """
-    for place in places(views, images.shape[-2], images.shape[-1], side_px):
+    for place in places(crops, images.shape[-2], images.shape[-1], side_px):
         if augmentation.mean == "aligned":
             mean = cut(pixels.mean_image, place, side_px)
         else:
@@ -148,8 +148,8 @@ def testing_views(
 
 
 def _one_mean(pixels: Pixels, augmentation: Augmentation, side_px: int) -> Tensor:
-    """The mean that every view of a recipe shares: the central part of the mean image, or what that averages to."""
-    central = centre_view(pixels.mean_image, side_px)  # (3, S, S)
+    """The mean that every crop of a recipe shares: the central part of the mean image, or what that averages to."""
+    central = center_crop(pixels.mean_image, side_px)  # (3, S, S)
     if augmentation.mean == "scalar":
         return pixels.mean_image.mean().expand_as(central)
     if augmentation.mean == "channel":
@@ -159,5 +159,5 @@ def _one_mean(pixels: Pixels, augmentation: Augmentation, side_px: int) -> Tenso
 
 def _mean_at(mean_image: Tensor, offsets_px: Tensor, side_px: int) -> Tensor:
     """The mean image cut at each offset: (B, 3, S, S)."""
-    windows = mean_image.unfold(1, side_px, 1).unfold(2, side_px, 1)  # (3, Y, X, S, S), a view without copies
+    windows = mean_image.unfold(1, side_px, 1).unfold(2, side_px, 1)  # (3, Y, X, S, S), a crop without copies
     return windows[:, offsets_px[:, 0], offsets_px[:, 1]].transpose(0, 1)

@@ -33,7 +33,7 @@ class Batch:
     number: int
     images: NDArray[np.int64]  # (B,) rows of the store
     crops: Tensor
-    labels: Tensor  # int64 (B,), -1 where unlabelled
+    labels: Tensor  # int64 (B,), -1 where unlabeled
     offsets_px: Tensor  # int64 (B, 2)
     mirrored: Tensor  # bool (B,)
     colors: Tensor  # float32 (B, 3)
@@ -96,7 +96,7 @@ def feed(
 ) -> Iterator[Batch]:
     """The batches of one plan in order, or the same share of each, beginning with number `first`, on `device`.
 
-    Raises Refusal naming the file when a stored image is damaged or its worker fails.
+    Raises UserError naming the file when a stored image is damaged or its worker fails.
     """
     with Feed(
         store, batch=batch, side_px=plan.side_px, share=share, device=device, workers=workers, kind=kind
@@ -154,7 +154,7 @@ class Feed:
     def batches(self, plan: Plan, *, first: int = 0) -> Iterator[Batch]:
         """The batches of a plan in order, beginning with number `first`, on the feed's device.
 
-        Raises Refusal naming the file when a stored image is damaged or its worker fails.
+        Raises UserError naming the file when a stored image is damaged or its worker fails.
         """
         filled = self._filled(plan, first)
         return filled if self._device.type == "cpu" else self._copied(filled)

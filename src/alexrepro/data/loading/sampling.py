@@ -33,20 +33,20 @@ def generator(seed: int, *words: int | str) -> np.random.Generator:
 
 
 def training_plan(
-    images: int, *, seed: int, epoch: int, augmentation: Augmentation, side_px: int, reshuffles: bool
+    images: int, *, seed: int, epoch: int, augmentation: Augmentation, side_px: int, shuffle_every_epoch: bool
 ) -> Plan:
     """The plan of one training epoch (§4.1): random order, crops and mirror images.
 
-    `augmentation.shared_by` consecutive images share one crop and one mirror draw (convdata_jpeg.py crop_chunk).
+    `augmentation.images_per_crop` consecutive images share one crop and one mirror draw (convdata_jpeg.py crop_chunk).
     Without reshuffling the one order of epoch 0 is used throughout, as the 2012 code read its batches.
     """
-    order = generator(seed, "order", epoch if reshuffles else 0).permutation(images)
+    order = generator(seed, "order", epoch if shuffle_every_epoch else 0).permutation(images)
     draws = generator(seed, "views", epoch)
-    chunks = -(-images // augmentation.shared_by)
+    chunks = -(-images // augmentation.images_per_crop)
     offsets = draws.integers(0, augmentation.last_offset_px, size=(chunks, 2), endpoint=True)
     mirrored = draws.random(chunks) < 0.5  # an image and its reflection are equally likely (§4.1)
     colors = draws.standard_normal((images, 3), dtype=np.float32)
-    chunk = np.arange(images) // augmentation.shared_by
+    chunk = np.arange(images) // augmentation.images_per_crop
     if not augmentation.crops:
         offsets[:] = (augmentation.stored_px - side_px) // 2
     if not augmentation.flips:

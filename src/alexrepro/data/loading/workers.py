@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from alexrepro.data.store.processes import stop_signals_deferred
 from alexrepro.data.store.store import Store
-from alexrepro.errors import STOPPING, Exit, Refusal
+from alexrepro.errors import STOPPING, Exit, UserError
 
 Kind = Literal["threads", "processes"]
 
@@ -59,7 +59,7 @@ class Memory:
             self._map()
         except OSError as error:
             self.close()
-            raise Refusal(
+            raise UserError(
                 f"The feed needs {self._bytes / 1e6:,.0f} MB of memory for {slots} batches of {batch} images and "
                 f"cannot have them ({error.strerror}).",
                 fix="Free memory, allow the process more of it, or train with smaller batches.",
@@ -144,7 +144,7 @@ class Workers:
     def receive(self, number: int) -> None:
         """Wait until batch `number` is filled; batches are received in the order in which they were sent.
 
-        Raises Refusal naming the image if it is damaged, or if the worker has died or is stuck.
+        Raises UserError naming the image if it is damaged, or if the worker has died or is stuck.
         """
         worker = number % len(self)
         pipe, at = self._workers[worker].pipe, self._memory.at
@@ -163,16 +163,16 @@ class Workers:
         if refused:
             raise refused
 
-    def _lost(self, worker: int) -> Refusal:
+    def _lost(self, worker: int) -> UserError:
         runner = self._workers[worker].runner
         runner.join(timeout=1)
         code = getattr(runner, "exitcode", None) or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else "ended"
         return self._failed(worker, how, row=int(self._memory.at[worker]))
 
-    def _failed(self, worker: int, how: str, *, row: int) -> Refusal:
+    def _failed(self, worker: int, how: str, *, row: int) -> UserError:
         where = f"while it read {self._store.place(row)}" if row >= 0 else "before its first image"
-        return Refusal(
+        return UserError(
             f"Worker {worker} of the feed of {self._store.path} {how} {where}.",
             fix="See whether memory ran out or the disk fails, then run the same command again.",
             exit_code=Exit.WORKER_FAILED,
@@ -204,7 +204,7 @@ def _serve(pipe: Connection, store: Store, memory: Memory, worker: int) -> None:
             answer: object = None
             try:
                 _fill(task, store, memory, worker)
-            except Refusal as refusal:
+            except UserError as refusal:
                 answer = refusal
             except Exception as error:
                 answer = int(memory.at[worker]), f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""Where images are: one small file per layout, and one function that recognises which."""
+"""Where images are: one small file per layout, and one function that recognizes which."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,10 +15,10 @@ from alexrepro.data.sources import (
     tiny_imagenet,
     webdataset,
 )
-from alexrepro.data.sources.hints import nested, unrecognised
+from alexrepro.data.sources.hints import nested, unrecognized
 from alexrepro.data.sources.not_folders import is_there, missing, not_a_folder
 from alexrepro.data.sources.source import Source
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
 
 LAYOUTS: dict[str, ModuleType] = {
@@ -35,10 +35,10 @@ LAYOUTS: dict[str, ModuleType] = {
 SPECIAL = ("ilsvrc", "tiny-imagenet-200")  # their class folders are part of them
 
 
-def recognise(path: Path, *, layout: str | None = None) -> Source:
+def recognize(path: Path, *, layout: str | None = None) -> Source:
     """The source at a path, by what lies there or by the named layout; says which.
 
-    ILSVRC and Tiny-ImageNet-200 have class folders, too; what else they have decides. Raises Refusal if nothing or
+    ILSVRC and Tiny-ImageNet-200 have class folders, too; what else they have decides. Raises UserError if nothing or
     more than one layout fits, or the named one does not.
     """
     if not is_there(path):
@@ -46,26 +46,26 @@ def recognise(path: Path, *, layout: str | None = None) -> Source:
     if not path.is_dir() and path.suffix.lower() != ".zip":
         raise not_a_folder(path, fitting)
     if layout is not None and layout not in LAYOUTS:
-        raise Refusal(f"There is no layout {layout}.", fix=f"Use {', '.join(LAYOUTS)}.", exit_code=Exit.USAGE)
+        raise UserError(f"There is no layout {layout}.", fix=f"Use {', '.join(LAYOUTS)}.", exit_code=Exit.USAGE)
     possible = [name for name in LAYOUTS if layout in (None, name) and (path.is_dir() or name == "kaggle")]
     found = fitting(path, possible)
     if len(found) > 1:
-        raise Refusal(
+        raise UserError(
             f"{path} could be read as {' or as '.join(found)}.",
             fix=f"Choose one with: --layout {found[0]}.",
             exit_code=Exit.USAGE,
         )
     if not found and layout and (others := fitting(path)):
-        raise Refusal(
+        raise UserError(
             f"{path} is not in the layout {layout}, but looks like {' or '.join(others)}.",
             fix="Leave out --layout, or name that one.",
             exit_code=Exit.USAGE,
         )
     if not found:
-        raise unrecognised(path, fitting)
+        raise unrecognized(path, fitting)
     try:
         source: Source = cifar.named(LAYOUTS[found[0]].read(path))
-    except Refusal:
+    except UserError:
         if found == ["folders"] and (refusal := nested(path, fitting)):
             raise refusal from None
         raise

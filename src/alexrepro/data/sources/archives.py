@@ -18,7 +18,7 @@ from itertools import accumulate
 from pathlib import Path, PurePosixPath
 
 from alexrepro.data.sources.damage import CutShort, damaged
-from alexrepro.errors import Exit, Refusal, Unreadable
+from alexrepro.errors import Exit, Unreadable, UserError
 
 MOST_MEMBER_BYTES = 64 * 2**20  # of one photo; the largest ImageNet photos have about 16 MB
 MOST_DEVKIT_BYTES = 50_000_000  # of one file in a devkit; the real meta.mat has 184,207
@@ -96,11 +96,11 @@ class Span:
 
 
 def archive(*files: Path) -> Span:
-    """The whole of an archive, from its file or from its parts in order. Raises Refusal if one is no file."""
+    """The whole of an archive, from its file or from its parts in order. Raises UserError if one is no file."""
     for file in files:
         if not file.is_file():
             what = "a folder" if file.is_dir() else "a link to nothing, a pipe or a device"
-            raise Refusal(f"{file} is {what}, not an archive.", fix=f"Move it elsewhere, or rename it: {file.name}.",
+            raise UserError(f"{file} is {what}, not an archive.", fix=f"Move it elsewhere, or rename it: {file.name}.",
                           exit_code=Exit.BAD_DATA)  # fmt: skip
     ends = tuple(accumulate(file.stat().st_size for file in files))
     return Span(Parts(files, ends), 0, ends[-1])
@@ -117,7 +117,7 @@ def listed(span: Span, read: Read, skip: Callable[[str, str], None], *, within: 
     """The path and place of every file in an archive, in its order; `skip` is told the path and kind of all else.
 
     A hard link is the file that it names. read: of `span.parts`, opened. within: the name of the archive, if it is
-    itself a member. Raises Refusal if the archive is damaged or cut short.
+    itself a member. Raises UserError if the archive is damaged or cut short.
     """
     targets: dict[str, _Header] = {}
     try:
@@ -135,7 +135,7 @@ def listed(span: Span, read: Read, skip: Callable[[str, str], None], *, within: 
     except OSError as error:
         if error.errno == errno.EACCES:
             raise
-        raise Refusal(
+        raise UserError(
             f"{span.parts.files[0]} cannot be read: {error.strerror}.",
             fix="Check the disk or the network, then run the same command again.", exit_code=Exit.IO_ERROR,
         ) from None  # fmt: skip
@@ -158,7 +158,7 @@ def from_tar_gz(file: Path, name: str) -> bytes | None:
                         raise tarfile.ReadError(f"{name} has more than {MOST_DEVKIT_BYTES:,} bytes")
                     return _exactly(read, found.offset, found.size, MOST_UNPACKED_BYTES)
     except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
-        raise Refusal(f"{file} is no whole tar archive: {error}.",
+        raise UserError(f"{file} is no whole tar archive: {error}.",
                       fix="Download it again.", exit_code=Exit.BAD_DATA) from None  # fmt: skip
     return None
 

@@ -28,7 +28,7 @@ from alexrepro.data.sources.image_tables import (
     table_files,
 )
 from alexrepro.data.sources.source import Row, Source
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.progress import counting
 
 STATE = "state.json"  # of save_to_disk: the split, and a selection of rows if there is one
@@ -61,7 +61,7 @@ def _table(file: Path, count: Callable[[], None]) -> Table:
     """The rows of a file, counted as they are read."""
     state = _state(file.with_name(STATE))
     if any(state.get(key) for key in ("_indices_data_files", "_indices_files")):
-        raise Refusal(
+        raise UserError(
             f"{file} was saved with a selection of its rows.",
             fix="Save it again: datasets.load_from_disk(FOLDER).flatten_indices().save_to_disk(OTHER_FOLDER)",
             exit_code=Exit.BAD_DATA,
@@ -77,7 +77,7 @@ def _table(file: Path, count: Callable[[], None]) -> Table:
         if isinstance(error, PermissionError):
             raise
         said = (str(error) or "damaged").splitlines()[0]
-        raise Refusal(f"{file} cannot be read as Arrow: {said}.", fix="Save or download it again.",
+        raise UserError(f"{file} cannot be read as Arrow: {said}.", fix="Save or download it again.",
                       exit_code=Exit.BAD_DATA) from None  # fmt: skip
     for _ in photos:
         count()

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexrepro.data.sources.source import Photo, Source, Split
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 FOLDER, META = "cifar-10-batches-py", "batches.meta"
 TRAIN, TEST = tuple(f"data_batch_{number}" for number in range(1, 6)), ("test_batch",)
@@ -55,14 +55,14 @@ class Cell:
 def fetch(folder: Path) -> None:
     """Have torchvision fetch the batches from their authors into a folder and check their MD5, once.
 
-    Raises Refusal if that does not work, as on a machine without a network.
+    Raises UserError if that does not work, as on a machine without a network.
     """
     from torchvision.datasets import CIFAR10
 
     try:
         CIFAR10(folder, download=True)
     except (OSError, RuntimeError) as error:  # no network; a wrong MD5
-        raise Refusal(
+        raise UserError(
             f"CIFAR-10 cannot be fetched: {error}.",
             fix=f"Fetch {CIFAR10.url} elsewhere, unpack it, and type: alexrepro prepare /path/{FOLDER}.",
             exit_code=Exit.MISSING_INPUT,
@@ -75,7 +75,7 @@ def fits(path: Path) -> bool:
 
 
 def read(path: Path) -> Source:
-    """Training and test pictures. Raises Refusal if a batch is missing, damaged or no plain array."""
+    """Training and test pictures. Raises UserError if a batch is missing, damaged or no plain array."""
     folder = path if (path / META).is_file() else path / FOLDER
     names = _names(folder / META)
     splits = tuple(
@@ -175,5 +175,7 @@ def _bmp(pixels: NDArray[np.uint8]) -> bytes:
     return header + struct.pack("<IiiHHIIiiII", 40, SIDE_PX, SIDE_PX, 1, 24, 0, len(body), 0, 0, 0, 0) + body
 
 
-def _unreadable(file: Path, why: str) -> Refusal:
-    return Refusal(f"{file} cannot be read: {why}.", fix="Fetch cifar-10-python.tar.gz again.", exit_code=Exit.BAD_DATA)
+def _unreadable(file: Path, why: str) -> UserError:
+    return UserError(
+        f"{file} cannot be read: {why}.", fix="Fetch cifar-10-python.tar.gz again.", exit_code=Exit.BAD_DATA
+    )

@@ -12,7 +12,7 @@ from alexrepro.data.sources.labels import without_training
 from alexrepro.data.sources.packed import archive_files
 from alexrepro.data.sources.source import Photo, Source, Split
 from alexrepro.data.sources.tar_images import CLASS_TAR, Listing, listing
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 WHOLE = r"\w+_whole"  # fall11_whole, winter21_whole
 
@@ -23,7 +23,7 @@ def fits(path: Path) -> bool:
 
 
 def read(path: Path) -> Source:
-    """The photos of each tar. Raises Refusal if the splits' classes differ, or if a tar is damaged."""
+    """The photos of each tar. Raises UserError if the splits' classes differ, or if a tar is damaged."""
     with listing(str(path)) as found:
         by_split = {split: _by_class(folder, found) for split, folder in _folders(path).items()}
         if not by_split:
@@ -31,7 +31,7 @@ def read(path: Path) -> Source:
     classes = tuple(next(iter(by_split.values())))
     for split, tars in by_split.items():
         if different := set(classes) ^ set(tars):
-            raise Refusal(
+            raise UserError(
                 f"{path}: {split} has other classes than {next(iter(by_split))}: {', '.join(sorted(different)[:5])}.",
                 fix="Every split needs the same class tars.", exit_code=Exit.BAD_DATA,
             )  # fmt: skip

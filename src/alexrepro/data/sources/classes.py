@@ -19,7 +19,7 @@ from alexrepro.data.sources.walk import (
     walk,
     why_skipped,
 )
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def class_folders(folder: Path, *, root: Path, named: re.Pattern[str] | None = N
     named: what the names of the classes are; others are passed over then.
 
     A folder without any file is a class without photos; one with other files only is none, unless its name is a WNID.
-    Raises Refusal if every photo lies deeper and in several folders of one, so that these may be the classes.
+    Raises UserError if every photo lies deeper and in several folders of one, so that these may be the classes.
     """
     photos: dict[str, list[Path]] = {}
     skipped = []
@@ -108,9 +108,9 @@ def _refuse_unclear(found: ClassFolders) -> None:
                           "so that it is not clear which folders are the classes")  # fmt: skip
 
 
-def unclear(what: str) -> Refusal:
+def unclear(what: str) -> UserError:
     """The refusal of folders that can be read in two ways."""
-    return Refusal(
+    return UserError(
         f"{what}.", fix="Keep one folder per split (train, val, test), and the class folders directly in it.",
         exit_code=Exit.BAD_DATA,
     )  # fmt: skip

@@ -14,7 +14,7 @@ Costs = NDArray[np.uint8]
 def cost_matrix(root: Path, *, classes: int) -> Costs | None:
     """The cost of each guess for each true class, uint8 (K, K) in the order of the ids, or None if none is given.
 
-    Raises Refusal if it is of another size or gives a cost to the true class.
+    Raises UserError if it is of another size or gives a cost to the true class.
     """
     data = devkit_file(root, META)
     if data is None:

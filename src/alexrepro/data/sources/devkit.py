@@ -12,7 +12,7 @@ from typing import Literal
 from alexrepro.data.sources.archives import MOST_DEVKIT_BYTES, archive, from_tar_gz, members
 from alexrepro.data.sources.folders import WNID
 from alexrepro.data.sources.matfile import Cell, read_structs
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.files import decoded
 
 Year = Literal["2010", "2012"]
@@ -42,7 +42,7 @@ def truth_file(year: Year, split: str) -> str:
 
 
 def truth(root: Path, name: str, *, classes: int) -> list[int] | None:
-    """The ids (from 1) of a ground-truth file in the devkit or beside it, or None. Raises Refusal if one is no id."""
+    """The ids (from 1) of a ground-truth file in the devkit or beside it, or None. Raises UserError if one is no id."""
     found = _find(root, name)
     if found is None:
         return None
@@ -59,7 +59,7 @@ def truth(root: Path, name: str, *, classes: int) -> list[int] | None:
 
 
 def read_meta(data: bytes, year: Year) -> ClassTable:
-    """The leaves of a meta.mat. Raises Refusal if it cannot be read, is of another year, or skips an id."""
+    """The leaves of a meta.mat. Raises UserError if it cannot be read, is of another year, or skips an id."""
     try:
         leaves = [row for row in read_structs(data, "synsets") if row["num_children"] == 0]
         ids = [row[f"ILSVRC{year}_ID"] for row in leaves]
@@ -108,6 +108,6 @@ def _find(root: Path, name: str) -> tuple[Path, bytes] | None:
     return None
 
 
-def wrong(path: Path, what: str, *, fix: str = "Check that the download is complete.") -> Refusal:
+def wrong(path: Path, what: str, *, fix: str = "Check that the download is complete.") -> UserError:
     """The refusal of a source that contradicts itself."""
-    return Refusal(f"{path} {what}.", fix=fix, exit_code=Exit.BAD_DATA)
+    return UserError(f"{path} {what}.", fix=fix, exit_code=Exit.BAD_DATA)

@@ -26,7 +26,7 @@ from alexrepro.data.sources.walk import (
     spoken,
     why_skipped,
 )
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
 
 __all__ = ["WNID", "spoken"]  # other layouts take them from here
@@ -47,7 +47,7 @@ def fits(path: Path) -> bool:
 def read(path: Path) -> Source:
     """The class folders below the path.
 
-    Raises Refusal if the classes of the splits differ, or if it is not clear which folders are classes.
+    Raises UserError if the classes of the splits differ, or if it is not clear which folders are classes.
     """
     found: dict[str, ClassFolders] = {}
     skipped = []
@@ -68,7 +68,7 @@ def read(path: Path) -> Source:
     for name, others in names.items():
         if others.keys() != first.keys():
             different = ", ".join(sorted(others.keys() ^ first.keys())[:5])
-            raise Refusal(
+            raise UserError(
                 f"{path}: {name} has other classes than {next(iter(names))}: {different}.",
                 fix="Every split needs the same class folders.",
                 exit_code=Exit.BAD_DATA,
@@ -154,7 +154,7 @@ def _beside(path: Path, splits: Container[str]) -> list[Skipped]:
 def _by_form(found: ClassFolders) -> dict[str, str]:
     """The folder of each class by its name in composed Unicode, since systems differ in how they write accents.
 
-    Raises Refusal if two folders have the same name in that form.
+    Raises UserError if two folders have the same name in that form.
     """
     forms: dict[str, str] = {}
     for name in found.photos:

@@ -13,10 +13,10 @@ from alexrepro.data.sources.folders import ENDS_IN_WNID, SPLITS
 from alexrepro.data.sources.labels import BEGINS_WITH_WNID
 from alexrepro.data.sources.packed import content, unpacking
 from alexrepro.data.sources.seen import Folder, walk
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 Fits = Callable[[Path], list[str]]  # the layouts that fit a folder
-Hint = Callable[[Sequence[Folder]], Refusal | None]
+Hint = Callable[[Sequence[Folder]], UserError | None]
 
 TFRECORD = re.compile(r"tfrecord|-\d{5}-of-\d{5}$")
 NOT_READ = {
@@ -31,7 +31,7 @@ BY_END = 'for f in *_n????????.*; do w=${f##*_}; mkdir -p "${w%.*}" && mv "$f" "
 SHOWN = 3
 
 
-def unrecognised(path: Path, fits: Fits) -> Refusal:
+def unrecognized(path: Path, fits: Fits) -> UserError:
     """The refusal of a folder that no layout fits."""
     folders = walk(path)
     hints: tuple[Hint, ...] = (*BEFORE_LAYOUTS, partial(_layout_below, fits=fits), *AFTER_LAYOUTS)
@@ -39,12 +39,12 @@ def unrecognised(path: Path, fits: Fits) -> Refusal:
         if refusal := hint(folders):
             return refusal
     return no_input(
-        f"Nothing in {path} is recognised as images; it holds {folders[0].words()}.",
+        f"Nothing in {path} is recognized as images; it holds {folders[0].words()}.",
         "Class folders are PATH/train/<class>/photo.jpg; the other layouts are in docs/how-to/prepare-imagenet.md.",
     )
 
 
-def nested(path: Path, fits: Fits) -> Refusal | None:
+def nested(path: Path, fits: Fits) -> UserError | None:
     """The refusal of class folders that lie deeper than they are looked for, if they do."""
     folders = walk(path)
     if refusal := _split_within_split(folders) or _split_in_pieces(folders):
@@ -58,15 +58,15 @@ def summary(path: Path) -> str:
     return walk(path)[0].words()
 
 
-def flat_photos(path: Path) -> Refusal | None:
+def flat_photos(path: Path) -> UserError | None:
     """The refusal of photos for training that lie in no class folders, if there are any."""
     return _flat_photos(walk(path))
 
 
-def _nothing(folders: Sequence[Folder]) -> Refusal | None:
+def _nothing(folders: Sequence[Folder]) -> UserError | None:
     top = folders[0]
     if top.error:
-        return Refusal(f"{top.path} cannot be listed: {top.error}.", fix="Change its permissions, or ask its owner.",
+        return UserError(f"{top.path} cannot be listed: {top.error}.", fix="Change its permissions, or ask its owner.",
                        exit_code=Exit.NO_PERMISSION)  # fmt: skip
     if top.folders or top.files:
         return None
@@ -74,7 +74,7 @@ def _nothing(folders: Sequence[Folder]) -> Refusal | None:
     return no_input(f"{top.path} {what}.", "Check that the disk is mounted and that this is the folder of the images.")
 
 
-def _own_store(folders: Sequence[Folder]) -> Refusal | None:
+def _own_store(folders: Sequence[Folder]) -> UserError | None:
     for folder in folders[: 1 + len(folders[0].folders)]:
         if "manifest.json" in folder.files and any(name.startswith("shard-") for name in folder.files):
             return no_input(f"{folder.path} is a store that `alexrepro prepare` wrote.",
@@ -82,7 +82,7 @@ def _own_store(folders: Sequence[Folder]) -> Refusal | None:
     return None
 
 
-def _split_within_split(folders: Sequence[Folder]) -> Refusal | None:
+def _split_within_split(folders: Sequence[Folder]) -> UserError | None:
     """train/train/<class>/photo.jpg."""
     top, found = folders[0], dict[str, list[Path]]()
     for folder in folders:
@@ -97,7 +97,7 @@ def _split_within_split(folders: Sequence[Folder]) -> Refusal | None:
                     _linking(top.path, found))  # fmt: skip
 
 
-def _split_in_pieces(folders: Sequence[Folder]) -> Refusal | None:
+def _split_in_pieces(folders: Sequence[Folder]) -> UserError | None:
     """train.X1/<class>/photo.jpg, train.X2/<class>/photo.jpg."""
     top, found = folders[0], dict[str, list[Path]]()
     for name in top.folders:
@@ -110,7 +110,7 @@ def _split_in_pieces(folders: Sequence[Folder]) -> Refusal | None:
     return no_input(f"The folders {names} in {top.path} are not named train, val or test.", _linking(top.path, found))
 
 
-def _layout_below(folders: Sequence[Folder], fits: Fits) -> Refusal | None:
+def _layout_below(folders: Sequence[Folder], fits: Fits) -> UserError | None:
     """A folder that a layout fits lies further below."""
     top, found = folders[0], dict[Path, str]()
     for folder in folders[1:]:
@@ -129,7 +129,7 @@ def _layout_below(folders: Sequence[Folder], fits: Fits) -> Refusal | None:
     return no_input(what, f"Type: alexrepro prepare {quote(str(first))}")
 
 
-def _flat_photos(folders: Sequence[Folder]) -> Refusal | None:
+def _flat_photos(folders: Sequence[Folder]) -> UserError | None:
     """train/photo.jpg, with or without the class in its name."""
     top = folders[0].path
     splits = [f for f in folders if f.path.parent == top and f.path.name.lower() in SPLITS and f.photos]
@@ -153,7 +153,7 @@ def _flat_photos(folders: Sequence[Folder]) -> Refusal | None:
     )
 
 
-def _shards(folders: Sequence[Folder]) -> Refusal | None:
+def _shards(folders: Sequence[Folder]) -> UserError | None:
     for folder in folders:
         tars = [name for name in folder.files if NUMBERED_TAR.fullmatch(name)]
         if tars:
@@ -165,7 +165,7 @@ def _shards(folders: Sequence[Folder]) -> Refusal | None:
     return None
 
 
-def _archives(folders: Sequence[Folder]) -> Refusal | None:
+def _archives(folders: Sequence[Folder]) -> UserError | None:
     for folder in folders:
         packed = [name for name in folder.files if unpacking(Path(name)) or name.endswith(".tar")]
         if parts := [match[1] for name in folder.files if (match := PART_OF_ANY.fullmatch(name))]:
@@ -177,13 +177,13 @@ def _archives(folders: Sequence[Folder]) -> Refusal | None:
     return None
 
 
-def packed_file(file: Path, *, target: Path, others: Sequence[str] = ()) -> Refusal:
+def packed_file(file: Path, *, target: Path, others: Sequence[str] = ()) -> UserError:
     """The refusal of an archive that is to be unpacked into the folder `target` first, or that is damaged."""
     found, command = content(file), (unpacking(file) or "").partition(" ")[0]
     is_sound = found != "unknown" if command else found == "tar"
     if not is_sound or found in {"empty", "web page", "Git LFS pointer"}:
         seen = "it does not begin like an archive" if found == "unknown" else f"it is of the kind: {found}"
-        return Refusal(f"{file} is damaged: {seen}.", fix="Download it again.", exit_code=Exit.BAD_DATA)
+        return UserError(f"{file} is damaged: {seen}.", fix="Download it again.", exit_code=Exit.BAD_DATA)
     place = quote(str(file))
     if re.search(r"\.(tar(\.\w+)?|t[gx]z|tbz2?|tzst)$", file.name.lower()):
         typed = f"tar -xf {place} -C {quote(str(file.parent))}"
@@ -194,7 +194,7 @@ def packed_file(file: Path, *, target: Path, others: Sequence[str] = ()) -> Refu
     return no_input(f"{file}{more} is an archive that is not read in place.", fix)
 
 
-def _not_read(folders: Sequence[Folder]) -> Refusal | None:
+def _not_read(folders: Sequence[Folder]) -> UserError | None:
     """A known format that is not read."""
     for folder in folders:
         if {"train", "test", "meta"} <= set(folder.files):
@@ -235,6 +235,6 @@ def _more(found: Sequence[object] | dict[Path, str]) -> str:
     return f" and {len(found) - SHOWN:,} more" if len(found) > SHOWN else ""
 
 
-def no_input(what: str, fix: str) -> Refusal:
+def no_input(what: str, fix: str) -> UserError:
     """The refusal of a path at which nothing can be read, with what to type."""
-    return Refusal(what, fix=fix, exit_code=Exit.MISSING_INPUT)
+    return UserError(what, fix=fix, exit_code=Exit.MISSING_INPUT)

@@ -21,7 +21,7 @@ from alexrepro.data.sources.kaggle import NAMES, TRUTH
 from alexrepro.data.sources.labels import without_training
 from alexrepro.data.sources.source import File, Photo, Place, Skipped, Source, Split
 from alexrepro.data.sources.tables import names_in
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.files import read_text
 
 MINIATURE = "MINIATURE.txt"
@@ -36,10 +36,10 @@ def fits(path: Path) -> bool:
 
 
 def read(path: Path) -> Source:
-    """Classes and photos of the one year that is there. Raises Refusal for two years, or where counts disagree."""
+    """Classes and photos of the one year that is there. Raises UserError for two years, or where counts disagree."""
     years = _years(path)
     if len(years) > 1:
-        raise Refusal(f"{path} holds ILSVRC-2010 and 2012.", fix="Keep each year in a folder of its own.")
+        raise UserError(f"{path} holds ILSVRC-2010 and 2012.", fix="Keep each year in a folder of its own.")
     year = years[0]
     table = class_table(path, year)
     images = next(path / tree for tree in reversed(TREES) if (path / tree).is_dir())
@@ -61,7 +61,7 @@ def read(path: Path) -> Source:
     used = [*_companions(path), *(file for part in parts for file in part.read)]
     skipped += rest(path, images, used=used, splits=[split.name for split in splits])
     if not splits:
-        raise Refusal(f"{path} has no photos of ILSVRC-{year}: {_listed(skipped)}.",
+        raise UserError(f"{path} has no photos of ILSVRC-{year}: {_listed(skipped)}.",
                       fix="Put the photos there, under their official names.", exit_code=Exit.BAD_DATA)  # fmt: skip
     is_miniature = (path / MINIATURE).exists()
     words = dict(zip(table.wnids, table.words, strict=True)) if table else _names(path, wnids)
@@ -97,16 +97,16 @@ def _first_names(folder: Path, most: int = 2000) -> Iterator[str]:
 
 
 def _wnids(path: Path, year: Year, table: ClassTable | None, training: dict[str, Found]) -> tuple[str, ...]:
-    """The classes in the order of the labels. Raises Refusal if folders and devkit name different classes."""
+    """The classes in the order of the labels. Raises UserError if folders and devkit name different classes."""
     if table is None and year == "2010":
-        raise Refusal(
+        raise UserError(
             f"{path} has no meta.mat, which numbers the classes of ILSVRC-2010.",
             fix="Put ILSVRC2010_devkit-1.0.tar.gz there, packed or not; it comes with the images from image-net.org.",
             exit_code=Exit.MISSING_INPUT,
         )
     if table is None:
         if not training:
-            raise Refusal(
+            raise UserError(
                 f"{path} has no devkit and no training photos in class folders or tars, so there are no classes.",
                 fix=f"Put {DEVKIT} there, or the training photos in train/<wnid>/.",
                 exit_code=Exit.MISSING_INPUT,
@@ -164,4 +164,4 @@ def _patched(split: Split, patches: dict[tuple[str, str], Place]) -> Split:
     if not patches:
         return split
     photos = [Photo(p.path, p.label, patches.get((split.name, p.name), p.place)) for p in split.photos]
-    return Split(split.name, photos, split.labelled)
+    return Split(split.name, photos, split.labeled)

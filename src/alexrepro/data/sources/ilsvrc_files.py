@@ -27,7 +27,7 @@ from alexrepro.data.sources.walk import (
     why_ignored,
     why_skipped,
 )
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
 
 ARCHIVE = re.compile(
@@ -118,7 +118,7 @@ def _skipped(name: str, found: Listing) -> tuple[Skipped, ...]:
 def rest(root: Path, images: Path, *, used: Iterable[Path], splits: Sequence[str]) -> list[Skipped]:
     """What lies in the source, and in its folder of images, and was not used.
 
-    Raises Refusal if it is the folder or archive of a split that was found nowhere.
+    Raises UserError if it is the folder or archive of a split that was found nowhere.
     """
     within = images.relative_to(root).parts
     chain = [root.joinpath(*within[:depth]) for depth in range(len(within) + 1)]
@@ -186,7 +186,7 @@ def _numbered_part(found: Iterable[tuple[str, Place]], read: Iterable[Path], ski
 
 
 def _why_unused(entry: os.DirEntry[str], place: Path, splits: Sequence[str]) -> str:
-    """Why something is not used. Raises Refusal if it is the folder or archive of a split that was found nowhere."""
+    """Why something is not used. Raises UserError if it is the folder or archive of a split that was found nowhere."""
     if reason := why_ignored(entry.name):
         return reason
     is_whole = is_folder(entry) or entry.is_symlink()  # also if the link leads nowhere
@@ -205,7 +205,7 @@ def _why_unused(entry: os.DirEntry[str], place: Path, splits: Sequence[str]) -> 
     return f"a folder with {what or 'no photos'}, of no split"
 
 
-def _not_understood(place: Path, split: str) -> Refusal:
+def _not_understood(place: Path, split: str) -> UserError:
     what, fix = "cannot be read as an archive of photos", "Fetch it again"
     if place.name.endswith(PACKED) and not place.name.endswith(".tar"):
         what, fix = "is compressed, so that no photo in it can be read without all before it", "Unpack it"
@@ -219,7 +219,7 @@ def _not_understood(place: Path, split: str) -> Refusal:
         fix = "Put them there"
     elif place.is_symlink():
         what, fix = "is a link that leads nowhere", "Mend it"
-    return Refusal(
+    return UserError(
         f"{place} {what}; so there would be no split {split}.",
         fix=f"{fix}, or move it elsewhere to prepare the rest.",
         exit_code=Exit.BAD_DATA,

@@ -46,7 +46,7 @@ class Truth:
     def labels(self, split: str, part: Part) -> list[int] | None:
         """The label of each photo, or None where nothing says it; then says what would.
 
-        Raises Refusal for photos that a table lacks, or that lie in folders of other classes than it says.
+        Raises UserError for photos that a table lacks, or that lie in folders of other classes than it says.
         """
         names = [name for name, _ in part.numbered]
         labels = self._in_tables(split, names)

@@ -11,8 +11,8 @@ from alexrepro.data.sources.folders import (
     LAST_OF_2012,
     spoken,
 )
-from alexrepro.data.sources.source import UNLABELLED, Photo, Place, Source, Split
-from alexrepro.errors import Exit, Refusal
+from alexrepro.data.sources.source import UNLABELED, Photo, Place, Source, Split
+from alexrepro.errors import Exit, UserError
 
 NUMBERED = re.compile(r"ILSVRC20\d\d_(val|test)_(\d{8})(?:_(n\d{8}))?(?:\.\w+)*", re.IGNORECASE)  # Hugging Face: WNID
 COUNTS_2012 = {"train": ILSVRC_2012_TRAIN, "val": 50_000, "test": 100_000}  # §2; exact counts of the 2012 release
@@ -34,9 +34,9 @@ def train_split(training: dict[str, Found], label_of: dict[str, int]) -> Split:
 
 def numbered_split(split: str, found: Found, labels: list[int] | None) -> Split:
     """The numbered photos in their order, with their labels where they are known."""
-    known = labels or [UNLABELLED] * len(found)
+    known = labels or [UNLABELED] * len(found)
     photos = [Photo(spoken(Path(split, name)), label, place) for (name, place), label in zip(found, known, strict=True)]
-    return Split(split, photos, labelled=labels is not None)
+    return Split(split, photos, labeled=labels is not None)
 
 
 def gaps_of_2012(classes: Sequence[str], splits: Sequence[Split]) -> Iterator[str]:
@@ -68,8 +68,8 @@ def refuse_wrong_labels(path: Path, source: Source) -> None:
         number = NUMBERED.fullmatch(photo.name)
         known = KNOWN_VAL.get(int(number[2])) if number else None
         if known and photo.label >= 0 and source.classes[photo.label] != known:
-            raise Refusal(
-                f"{path}: {photo.name} is labelled {source.classes[photo.label]}, but it is known to be {known}; so "
+            raise UserError(
+                f"{path}: {photo.name} is labeled {source.classes[photo.label]}, but it is known to be {known}; so "
                 "the labels of the validation photos are in another order.",
                 fix="Take them from ILSVRC2012_devkit_t12.tar.gz, LOC_val_solution.csv, or a val.txt that counts the "
                 "sorted WNIDs from 0.",

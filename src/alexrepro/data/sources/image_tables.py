@@ -18,8 +18,8 @@ from alexrepro.data.sources.beside import beside
 from alexrepro.data.sources.folders import SPLITS, dataset_of, is_wnids, sorted_names, spoken, words_of
 from alexrepro.data.sources.labels import refuse_missing, without_training, wnid_in
 from alexrepro.data.sources.sequences import missing_files
-from alexrepro.data.sources.source import MOST_CLASSES, UNLABELLED, Photo, Row, Source, Split
-from alexrepro.errors import Exit, Refusal, Unreadable
+from alexrepro.data.sources.source import MOST_CLASSES, UNLABELED, Photo, Row, Source, Split
+from alexrepro.errors import Exit, Unreadable, UserError
 from alexrepro.progress import say
 
 COLUMNS, LABEL = ("image", "img"), "label"
@@ -52,7 +52,7 @@ def table_files(path: Path, suffix: str) -> list[Path]:
 
 
 def split_of(file: Path) -> str:
-    """The split that a file is named after, or else its folder. Raises Refusal if there is none, or if they differ."""
+    """The split that a file, or else its folder, is named after. Raises UserError if none, or if they differ."""
     words = re.split(r"[-_.]", file.stem.lower())
     in_name = [SPLITS[word] for word in words if word in SPLITS]
     in_folder = SPLITS.get(file.parent.name.lower())
@@ -60,7 +60,7 @@ def split_of(file: Path) -> str:
     found = sorted({*named, *([in_folder] if in_folder else [])})
     if len(found) != 1:
         what = f"names two splits, {' and '.join(found)}" if found else "does not say which split it is"
-        raise Refusal(
+        raise UserError(
             f"{file} {what}.",
             fix="Rename it so that it begins with train-, validation- or test-, or move it to a folder of that name.",
             exit_code=Exit.BAD_DATA,
@@ -69,13 +69,13 @@ def split_of(file: Path) -> str:
 
 
 def image_column(schema: pa.Schema, file: Path) -> str:
-    """The column of the pictures. Raises Refusal, with the columns and types, unless there is one and a label."""
+    """The column of the pictures. Raises UserError, with the columns and types, unless there is one and a label."""
     pictures = [name for name in COLUMNS if schema.names.count(name) == 1 and _is_image(schema.field(name).type)]
     has_label = schema.names.count(LABEL) == 1 and _is_label(schema.field(LABEL).type)
     if len(pictures) == 1 and has_label:
         return pictures[0]
     columns = spoken(Path(", ".join(f"{field.name}: {field.type}" for field in schema)))
-    raise Refusal(
+    raise UserError(
         f"{file} has the columns {columns}.",
         fix="It needs `image` or `img`, one struct of bytes (binary) and path (string), and one integer `label`.",
         exit_code=Exit.BAD_DATA,
@@ -101,7 +101,7 @@ def photos_of(first: int, paths: Iterable[str | None], labels: Iterable[int | No
     """
     found: list[Photo] = []
     for number, (path, label) in enumerate(zip(paths, labels, strict=True)):
-        known = UNLABELLED if label is None else max(label, UNLABELLED)
+        known = UNLABELED if label is None else max(label, UNLABELED)
         row = Row(place.file, place.group, place.row + number, place.reader)
         name = spoken(Path(f"{place.file.name}/{path or f'{first + number}'}"))
         found.append(Photo(name, known, row))
@@ -127,7 +127,7 @@ def picture(kind: str, column: Callable[[], Any], row: int) -> bytes:
 def source_of(path: Path, tables: Sequence[Table]) -> Source:
     """The source of some tables.
 
-    Raises Refusal where labels, class names and file names contradict each other, and where labels are missing.
+    Raises UserError where labels, class names and file names contradict each other, and where labels are missing.
     """
     found: dict[str, list[Photo]] = {}
     folders: dict[str, Path] = {}
@@ -140,7 +140,7 @@ def source_of(path: Path, tables: Sequence[Table]) -> Source:
         missing = [
             f"row {row} of {table.file.name}"
             for table in tables if table.split == split
-            for row, photo in enumerate(table.photos) if photo.label == UNLABELLED
+            for row, photo in enumerate(table.photos) if photo.label == UNLABELED
         ]  # fmt: skip
         refuse_missing(split, missing, photos=len(photos))
     names = _common_names(tables)
@@ -159,10 +159,10 @@ def source_of(path: Path, tables: Sequence[Table]) -> Source:
 
 def _split(name: str, photos: list[Photo], order: Sequence[int]) -> Split:
     """A split whose labels are the places in the new order of the classes."""
-    place = {label: new for new, label in enumerate(order)} | {UNLABELLED: UNLABELLED}
+    place = {label: new for new, label in enumerate(order)} | {UNLABELED: UNLABELED}
     if any(label != new for label, new in place.items()):
         photos = [replace(photo, label=place[photo.label]) for photo in photos]
-    return Split(name, photos, labelled=all(photo.label >= 0 for photo in photos))
+    return Split(name, photos, labeled=all(photo.label >= 0 for photo in photos))
 
 
 def _is_image(kind: pa.DataType) -> bool:
@@ -191,7 +191,7 @@ def _with_suffix(folder: Path, suffix: str) -> list[Path]:
 
 
 def _common_names(tables: Sequence[Table]) -> tuple[str, ...] | None:
-    """The names of the labels. Raises Refusal if two files number the classes differently."""
+    """The names of the labels. Raises UserError if two files number the classes differently."""
     named = [table for table in tables if table.names]
     for table in named[1:]:
         pairs = zip_longest(named[0].names, table.names, fillvalue="no class")
@@ -205,9 +205,9 @@ def _common_names(tables: Sequence[Table]) -> tuple[str, ...] | None:
 def _classes(photos: list[Photo], names: tuple[str, ...] | None) -> tuple[str, ...]:
     """The class of each label: the WNID in its photos' names, else its name in the metadata, else its number.
 
-    Raises Refusal if two labels have one WNID, one label has two, or a WNID is not that of the metadata.
+    Raises UserError if two labels have one WNID, one label has two, or a WNID is not that of the metadata.
     """
-    labels = {photo.label for photo in photos} - {UNLABELLED}
+    labels = {photo.label for photo in photos} - {UNLABELED}
     if not labels and not names:
         raise _contradiction("No row of the files has a label, and nothing names the classes.")
     largest = max(labels, default=0)
@@ -227,5 +227,5 @@ def _classes(photos: list[Photo], names: tuple[str, ...] | None) -> tuple[str, .
     return tuple(wnid_of.get(label, name) for label, name in enumerate(classes))
 
 
-def _contradiction(what: str) -> Refusal:
-    return Refusal(what, fix="Check that the files belong together.", exit_code=Exit.BAD_DATA)
+def _contradiction(what: str) -> UserError:
+    return UserError(what, fix="Check that the files belong together.", exit_code=Exit.BAD_DATA)

@@ -16,7 +16,7 @@ from alexrepro.data.sources.source import Skipped, Source, Split
 from alexrepro.data.sources.tables import labels_in, names_in, solution_rows
 from alexrepro.data.sources.walk import NO_PICTURE, why_ignored
 from alexrepro.data.sources.zips import ZipMember, zip_members
-from alexrepro.errors import Exit, Refusal, Unreadable
+from alexrepro.errors import Exit, Unreadable, UserError
 from alexrepro.files import decoded
 from alexrepro.progress import say
 
@@ -31,7 +31,7 @@ def fits(path: Path) -> bool:
 
 
 def read(path: Path) -> Source:
-    """Classes and photos of the archive. Raises Refusal if it is damaged or holds no such tree."""
+    """Classes and photos of the archive. Raises UserError if it is damaged or holds no such tree."""
     file = _archive(path)
     assert file is not None
     found: dict[str, dict[str, Found]] = {"train": {}, "val": {}, "test": {}}  # by split and WNID
@@ -54,7 +54,7 @@ def read(path: Path) -> Source:
             others[name.rpartition("/")[0], "photos that belong to no split", bool(split)] += 1
     training = found["train"]
     if not training:
-        raise Refusal(f"{file} holds no training photos below CLS-LOC/train/<wnid>/, as Kaggle's archive does.",
+        raise UserError(f"{file} holds no training photos below CLS-LOC/train/<wnid>/, as Kaggle's archive does.",
                       fix="Unzip it, and prepare the folder.", exit_code=Exit.BAD_DATA)  # fmt: skip
     wnids = tuple(sorted(training))
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
@@ -105,8 +105,8 @@ def _text(tables: dict[str, ZipMember], name: str) -> str:
         raise wrong(member.archive, f"has a table that cannot be read: {reason}") from None
 
 
-def _packed_again(file: Path, inner: str) -> Refusal:
-    return Refusal(
+def _packed_again(file: Path, inner: str) -> UserError:
+    return UserError(
         f"{file} holds {inner}, and no photo in a gzip stream can be found again without reading all before it.",
         fix=f"Unpack both, and prepare the folder: unzip {file.name} && tar -xzf {inner}",
         exit_code=Exit.MISSING_INPUT,

@@ -1,7 +1,7 @@
 """A built-in miniature of ILSVRC-2010 (§2): drawn images in the official folders, with devkit and ground truths.
 
 For trying every command without the real images. It has their traits on purpose: ids that do not follow the WNIDs,
-images of every size, some of them grey, one CMYK image, one PNG named JPEG, and one file that cannot be read.
+images of every size, some of them gray, one CMYK image, one PNG named JPEG, and one file that cannot be read.
 """
 
 import io
@@ -16,7 +16,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from alexrepro.data.sources.synthetic import draw
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.keys import key
 from alexrepro.progress import progress
 
@@ -25,7 +25,7 @@ VAL_PER_CLASS = 10
 TEST_PER_CLASS = 25
 SEED = 2010
 JPEG_QUALITY = 90
-GREY_SHARE = 0.03
+GRAY_SHARE = 0.03
 GREATEST_GAP = 90  # between the numbers in two names of training images, which are not consecutive in the original
 MARKER = "MINIATURE.txt"
 README = "devkit-1.0/readme.txt"
@@ -105,7 +105,7 @@ def write_miniature(
     """Fill the folder with the miniature, the same bytes each time (§2).
 
     A folder that is complete is left as it is, and one whose writing was interrupted is completed.
-    Raises Refusal if the folder holds anything else, or a miniature of other counts.
+    Raises UserError if the folder holds anything else, or a miniature of other counts.
     """
     val_ids, test_ids = _class_ids("val", val_per_class), _class_ids("test", test_per_class)
     readme = _readme(train_per_class, val_per_class, test_per_class)
@@ -134,7 +134,7 @@ def _check_is_ours(folder: Path, readme: str) -> None:
     is_empty = not folder.exists() or not any(folder.iterdir())
     is_ours = (folder / README).exists() and (folder / README).read_text(encoding="utf-8", errors="replace") == readme
     if not (is_empty or is_ours):
-        raise Refusal(
+        raise UserError(
             f"Folder {folder} is not empty and holds no miniature of these counts; drawing there would mix two sets.",
             fix="Name a folder that does not exist yet, or delete this one.",
             exit_code=Exit.CANNOT_CREATE,
@@ -172,7 +172,7 @@ def _encoded(picture: Picture) -> bytes:
     """The file of one picture, drawn from the key of its name."""
     generator = _random(picture.path.stem)
     image = Image.fromarray(draw(picture.form, generator))
-    if picture.kind == "plain" and generator.random() < GREY_SHARE:
+    if picture.kind == "plain" and generator.random() < GRAY_SHARE:
         image = image.convert("L")
     if picture.kind == "cmyk":
         image = image.convert("CMYK")

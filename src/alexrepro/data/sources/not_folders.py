@@ -9,7 +9,7 @@ from shlex import quote
 from alexrepro.data.sources.folders import is_photo, sorted_names
 from alexrepro.data.sources.hints import no_input, packed_file
 from alexrepro.data.sources.packed import unpacking
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 
 URL = re.compile(r"([a-z][a-z0-9+.-]*):/+(.+)", re.IGNORECASE)
 COPYING = {"s3": "aws s3 sync", "gs": "gsutil -m rsync -r"}
@@ -28,7 +28,7 @@ def is_there(path: Path) -> bool:
         return False
 
 
-def missing(path: Path) -> Refusal:
+def missing(path: Path) -> UserError:
     """The refusal of a path at which there is nothing, with the name that may have been meant."""
     if url := URL.fullmatch(str(path)):
         address = f"{url[1]}://{url[2]}"
@@ -58,7 +58,7 @@ def missing(path: Path) -> Refusal:
     return no_input(f"{path} is not there{holds}.", "Check the name, and that its disk is mounted.")
 
 
-def not_a_folder(path: Path, fits: Callable[[Path], list[str]]) -> Refusal:
+def not_a_folder(path: Path, fits: Callable[[Path], list[str]]) -> UserError:
     """The refusal of a file that is no source by itself."""
     folder = quote(str(path.parent))
     if fits(path.parent) and not is_photo(path.name):

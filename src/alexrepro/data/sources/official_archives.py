@@ -15,7 +15,7 @@ from alexrepro.data.sources.ilsvrc import TREES
 from alexrepro.data.sources.kaggle import TRUTH
 from alexrepro.data.sources.packed import archive_files
 from alexrepro.data.sources.walk import below
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 
 MD5_BLOCK_BYTES = 2**20
 REGISTER = "https://image-net.org/download.php"
@@ -87,7 +87,7 @@ def year_at(path: Path) -> str:
 def _check(path: Path, archive: Archive, md5: bool) -> Checked:
     try:
         files = _files(path, archive.file)
-    except Refusal as refusal:
+    except UserError as refusal:
         return Checked(archive, "missing", f"{refusal.what} {refusal.fix}")
     if files:
         return _compared(files, archive, md5)
@@ -112,7 +112,7 @@ def _of_kaggle(path: Path, archive: Archive) -> str | None:
 
 
 def _files(path: Path, name: str) -> Sequence[Path]:
-    """The file of an archive, or its parts in order. Raises Refusal if it is compressed or a part is missing."""
+    """The file of an archive, or its parts in order. Raises UserError if it is compressed or a part is missing."""
     if not name.endswith(".tar"):
         return [path / name] if (path / name).is_file() else []
     return archive_files(path, re.escape(name.removesuffix(".tar")))

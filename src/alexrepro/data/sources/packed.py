@@ -10,7 +10,7 @@ from pathlib import Path
 from shlex import quote
 
 from alexrepro.data.sources.folders import sorted_names
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
 
 UNFINISHED = (".aria2", ".part", ".partial", ".crdownload", ".download", ".filepart", ".opdownload", ".!qb", ".!ut")
@@ -49,7 +49,7 @@ PACKED_PART = re.compile(
 def archive_files(folder: Path, stem: str) -> tuple[Path, ...]:
     """The file of a tar whose name without `.tar` matches `stem`, or its parts in order; none if it is not there.
 
-    Raises Refusal if it is there compressed only, not downloaded to its end, or without one of its parts.
+    Raises UserError if it is there compressed only, not downloaded to its end, or without one of its parts.
     """
     pattern = re.compile(rf"({stem}(?: \(\d+\))?)(\..+)", re.IGNORECASE)  # (1): of a browser
     found: dict[str, list[str]] = {}
@@ -89,19 +89,19 @@ def content(file: Path) -> str:
     return next((packing.name for packing in PACKINGS if start.startswith(packing.magic)), "unknown")
 
 
-def compressed(file: Path, *, others: int = 0) -> Refusal:
+def compressed(file: Path, *, others: int = 0) -> UserError:
     """The refusal of a tar that is compressed, or that is named as if it were."""
     packing = next(packing for packing in PACKINGS if _has_suffix(file, packing.suffixes))
     found = content(file)
     if found == "tar":
         fix = f"Rename it: mv {quote(str(file))} {quote(str(file.with_suffix('')))}"
-        return Refusal(f"{file} is a plain tar in spite of its name.", fix=fix, exit_code=Exit.BAD_DATA)
+        return UserError(f"{file} is a plain tar in spite of its name.", fix=fix, exit_code=Exit.BAD_DATA)
     if found != packing.name:
         seen = "it does not begin like that" if found == "unknown" else f"its first bytes are those of: {found}"
-        return Refusal(f"{file} is not compressed with {packing.name}: {seen}.",
+        return UserError(f"{file} is not compressed with {packing.name}: {seen}.",
                        fix="Download it again.", exit_code=Exit.BAD_DATA)  # fmt: skip
     more = f", and the {others:,} others like it" if others else ""
-    return Refusal(
+    return UserError(
         f"{file} is compressed with {packing.name}, so no photo can be read without unpacking all before it.",
         fix=f"Unpack it to a plain tar: {packing.command} {quote(str(file))}{more}",
         exit_code=Exit.BAD_DATA,
@@ -114,7 +114,7 @@ def _files(folder: Path, stem: str, rests: Sequence[str]) -> tuple[Path, ...]:
     unfinished = [folder / (stem + rest) for rest in rests if rest.lower().endswith(UNFINISHED)]
     is_whole = whole is not None and whole.exists() and whole.stat().st_size > 0
     if unfinished and (not is_whole or any(_has_suffix(file, (".aria2",)) for file in unfinished)):
-        raise Refusal(
+        raise UserError(
             f"{unfinished[0]} is an unfinished download.",
             fix="Let the download finish, or remove that file if the archive beside it is whole.",
             exit_code=Exit.MISSING_INPUT,
@@ -126,12 +126,12 @@ def _files(folder: Path, stem: str, rests: Sequence[str]) -> tuple[Path, ...]:
 
 
 def _in_order(folder: Path, stem: str, parts: Sequence[tuple[str, str]]) -> tuple[Path, ...]:
-    """The parts by number or by letters. Raises Refusal if one is missing or there are two sets of them."""
+    """The parts by number or by letters. Raises UserError if one is missing or there are two sets of them."""
     name_of = {(len(index), _number(index)): (stem + rest, index) for rest, index in parts}
     numbers = sorted(name_of)
     are_letters = [not index.isdigit() for _, index in parts]
     if len({number for _, number in numbers}) < len(parts) or len(set(are_letters)) > 1:
-        raise Refusal(
+        raise UserError(
             f"{folder} holds two sets of parts of {stem}.tar: {', '.join(stem + rest for rest, _ in parts[:4])} ...",
             fix="Keep one set.", exit_code=Exit.BAD_DATA,
         )  # fmt: skip
@@ -145,7 +145,7 @@ def _in_order(folder: Path, stem: str, parts: Sequence[tuple[str, str]]) -> tupl
         before = (length, number)
     if missing:
         more = f" and {len(missing) - SHOWN_MISSING:,} more" if len(missing) > SHOWN_MISSING else ""
-        raise Refusal(
+        raise UserError(
             f"Parts of {folder / stem}.tar are missing: {', '.join(missing[:SHOWN_MISSING])}{more}.",
             fix="Download the missing parts.", exit_code=Exit.MISSING_INPUT,
         )  # fmt: skip
@@ -174,7 +174,7 @@ def _index(number: int, like: str, digits: int) -> str:
 
 
 def _refuse_what_must_be_unpacked(folder: Path, stem: str, rests: Sequence[str]) -> None:
-    """Raise Refusal for a compressed archive, whole or in parts."""
+    """Raise UserError for a compressed archive, whole or in parts."""
     for rest in rests:
         file = folder / (stem + rest)
         if unpacking(file):
@@ -182,7 +182,7 @@ def _refuse_what_must_be_unpacked(folder: Path, stem: str, rests: Sequence[str])
         if match := PACKED_PART.fullmatch(rest):
             joined = folder / (stem + match[1])
             typed = f"cat {quote(str(joined))}.* > {quote(str(joined))} && {unpacking(joined)}"
-            raise Refusal(
+            raise UserError(
                 f"{file} is a part of a compressed archive, so no photo can be read without unpacking all before it.",
                 fix=f"Join the parts, then unpack them: {typed}",
                 exit_code=Exit.BAD_DATA,

@@ -29,7 +29,7 @@ from alexrepro.data.sources.image_tables import (
 )
 from alexrepro.data.sources.packed import content
 from alexrepro.data.sources.source import Photo, Row, Source
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.progress import counting
 
 BYTES_OF_A_ROW = 64
@@ -44,7 +44,7 @@ def fits(path: Path) -> bool:
 def read(path: Path) -> Source:
     """The splits and rows of the files.
 
-    Raises Refusal if a file has no image column or names no known split, or where labels, class names and file names
+    Raises UserError if a file has no image column or names no known split, or where labels, class names and file names
     contradict each other.
     """
     with counting(f"reading {path}") as count:
@@ -107,12 +107,12 @@ def _refuse_a_bomb(file: Path, metadata: pq.FileMetaData) -> None:
         raise _broken(file, f"{packed:,} bytes unpack to {unpacked:,} in {metadata.num_rows:,} rows")
 
 
-def _broken(file: Path, why: object) -> Refusal:
+def _broken(file: Path, why: object) -> UserError:
     if content(file) == "Git LFS pointer":
-        return Refusal(f"{file} is a pointer to a file that Git LFS has not fetched.",
+        return UserError(f"{file} is a pointer to a file that Git LFS has not fetched.",
                        fix=f"Fetch it: git -C {file.parent} lfs pull", exit_code=Exit.MISSING_INPUT)  # fmt: skip
     said = (str(why) or "damaged").splitlines()[0]
-    return Refusal(f"{file} cannot be read as Parquet of images: {said}.",
+    return UserError(f"{file} cannot be read as Parquet of images: {said}.",
                    fix="Download it again.", exit_code=Exit.BAD_DATA)  # fmt: skip
 
 

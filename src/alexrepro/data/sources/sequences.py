@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 NUMBERED = re.compile(r"(.*?)(\d+)(?:-of-(\d+))?(?:-[0-9a-f]{16})?(\.\w+)", re.IGNORECASE)
 
@@ -12,7 +12,7 @@ NUMBERED = re.compile(r"(.*?)(\d+)(?:-of-(\d+))?(?:-[0-9a-f]{16})?(\.\w+)", re.I
 def missing_files(files: Sequence[Path]) -> Iterator[str]:
     """A remark on every set of numbered files that lacks some.
 
-    Sets without a total are compared only if they begin with 0 or 1. Raises Refusal where one set is there in two
+    Sets without a total are compared only if they begin with 0 or 1. Raises UserError where one set is there in two
     numberings, which would give every photo twice.
     """
     sets: dict[tuple[Path, str, str], dict[str | None, dict[int, str]]] = {}
@@ -23,7 +23,7 @@ def missing_files(files: Sequence[Path]) -> Iterator[str]:
     for (folder, before, after), by_total in sets.items():
         if len(by_total) > 1:
             totals = " and as ".join(f"{before}*-of-{total}" if total else f"{before}*" for total in by_total)
-            raise Refusal(
+            raise UserError(
                 f"{folder} holds one set of files twice, as {totals}.",
                 fix="Remove the older files.", exit_code=Exit.BAD_DATA,
             )  # fmt: skip

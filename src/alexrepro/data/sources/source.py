@@ -15,7 +15,7 @@ from alexrepro.errors import Unreached, Unreadable
 from alexrepro.files import writable
 from alexrepro.paper.training import STORED_PX
 
-UNLABELLED = -1
+UNLABELED = -1
 MOST_PHOTO_BYTES = 64 * 2**20  # of one file; the largest ImageNet photos have about 16 MB
 SPELLED = {"TIF": "TIFF", "PGM": "PPM", "PBM": "PPM", "PNM": "PPM"}  # suffixes by the format that they stand for
 OF_THIS_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # errors that no photo causes
@@ -116,7 +116,7 @@ class Split:
 
     name: str
     photos: Sequence[Photo]
-    labelled: bool = True
+    labeled: bool = True
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def _size_px(generator: Generator) -> tuple[int, int]:
 
 
 def _contrasting(color: Color, generator: Generator) -> Color:
-    """A random color whose luma differs enough from the given one to be seen in a grey picture too."""
+    """A random color whose luma differs enough from the given one to be seen in a gray picture too."""
     candidates = generator.uniform(0, 255, (32, 3)).astype(np.float32)
     gaps = np.abs(((candidates - color) * LUMA).sum(axis=1))
     chosen: Color = candidates[np.argmax(gaps >= LEAST_LUMA_GAP)]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from alexrepro.data.sources.folders import WNID, is_photo
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
 
 IMAGE_ID, PREDICTION = "ImageId", "PredictionString"  # the columns of Kaggle's tables
@@ -28,7 +28,7 @@ def stem(name: str) -> str:
 def text_rows(text: str, file: Path) -> dict[str, str]:
     """What each line says of a photo, where a line is a file name and a label: Caffe's val.txt.
 
-    Raises Refusal, naming the line, for any other line but a first one of headings.
+    Raises UserError, naming the line, for any other line but a first one of headings.
     """
     rows: dict[str, str] = {}
     for number, line in enumerate(text.split("\n"), 1):
@@ -44,7 +44,7 @@ def text_rows(text: str, file: Path) -> dict[str, str]:
 
 
 def solution_rows(text: str, file: Path) -> dict[str, str]:
-    """The WNID of each photo in a table such as LOC_val_solution.csv. Raises Refusal if it is no such table."""
+    """The WNID of each photo in a table such as LOC_val_solution.csv. Raises UserError if it is no such table."""
     lines = text.strip("\n").split("\n")
     between = max(",;\t", key=lines[0].count)
     if between != ",":
@@ -70,7 +70,7 @@ def solution_rows(text: str, file: Path) -> dict[str, str]:
 def labels_in(rows: Mapping[str, str], names: Sequence[str], label_of: Mapping[str, int], file: Path) -> list[int]:
     """The label of each photo: a WNID, or a number that counts the sorted WNIDs from 0, as in Caffe's val.txt.
 
-    rows: the label of each photo by its `stem`; there may be more of them than photos. Raises Refusal for a photo
+    rows: the label of each photo by its `stem`; there may be more of them than photos. Raises UserError for a photo
     without a row, a class that is not there, and numbers that are not those from 0 on.
     """
     missing = [name for name in names if stem(name) not in rows]
@@ -96,9 +96,9 @@ def names_in(text: str) -> dict[str, str]:
     return {row[1]: row[2].strip() for row in found if row}
 
 
-def bad_table(file: Path, what: str) -> Refusal:
+def bad_table(file: Path, what: str) -> UserError:
     """The refusal of a table of labels."""
-    return Refusal(
+    return UserError(
         f"{file} cannot give the labels: {what}.",
         fix=f"Mend {file.name} or put the original there; or move it elsewhere, and the photos stay without labels.",
         exit_code=Exit.BAD_DATA,

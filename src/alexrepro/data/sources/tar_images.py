@@ -13,7 +13,7 @@ from alexrepro.data.sources.archives import Span, archive, listed
 from alexrepro.data.sources.folders import WNID, is_photo, spoken
 from alexrepro.data.sources.ilsvrc_splits import Found
 from alexrepro.data.sources.labels import BEGINS_WITH_WNID
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.progress import counting, say
 
 CLASS_TAR = re.compile(rf"({WNID.pattern})\.tar")
@@ -39,14 +39,14 @@ class Listing:
             yield from self._shown(listed(whole, read, self.skip))
 
     def photos(self, *parts: Path) -> Found:
-        """The photos in an archive by name. Raises Refusal if it holds two of one name."""
+        """The photos in an archive by name. Raises UserError if it holds two of one name."""
         return in_order(self._photos(self.files(*parts)), parts[0])
 
     def by_class(self, *parts: Path) -> dict[str, Found]:
         """The photos by WNID in an archive of class tars or of class folders.
 
-        The class of a photo that is in no class tar is that of its folder or of its name. Raises Refusal if one is not
-        known, and if a class tar or the name of a photo comes twice.
+        The class of a photo that is in no class tar is that of its folder or of its name. Raises UserError if one is
+        not known, and if a class tar or the name of a photo comes twice.
         """
         whole = archive(*parts)
         tars: dict[str, Found] = {}
@@ -90,7 +90,7 @@ def is_hidden(path: str) -> bool:
 
 
 def in_order(found: Found, file: Path) -> Found:
-    """The photos of an archive in the order of their names. Raises Refusal if two have one name."""
+    """The photos of an archive in the order of their names. Raises UserError if two have one name."""
     found.sort(key=lambda item: item[0])
     for (before, _), (name, _) in pairwise(found):
         if before == name:
@@ -116,15 +116,15 @@ def _class_of(path: str, file: Path) -> str:
         return folder
     if begins := BEGINS_WITH_WNID.fullmatch(name):
         return begins[1]
-    raise Refusal(
+    raise UserError(
         f"{file} holds {spoken(Path(path))}, whose class is not known.",
         fix="A training photo lies in n01440764.tar, in a folder n01440764, or has a name that begins with n01440764_.",
         exit_code=Exit.BAD_DATA,
     )
 
 
-def _twice(file: Path, name: str) -> Refusal:
-    return Refusal(
+def _twice(file: Path, name: str) -> UserError:
+    return UserError(
         f"{file} holds {spoken(Path(name))} twice.",
         fix="Unpack it, so that the later replaces the earlier, and prepare the folder.",
         exit_code=Exit.BAD_DATA,

@@ -10,7 +10,7 @@ from pathlib import Path
 from alexrepro.data.sources.classes import class_folders
 from alexrepro.data.sources.devkit import wrong
 from alexrepro.data.sources.folders import WNID, spoken
-from alexrepro.data.sources.source import UNLABELLED, File, Photo, Skipped, Source, Split
+from alexrepro.data.sources.source import UNLABELED, File, Photo, Skipped, Source, Split
 from alexrepro.data.sources.tables import labels_in, names_in, stem
 from alexrepro.data.sources.walk import below, entries, walk, why_skipped
 from alexrepro.files import read_text
@@ -26,7 +26,7 @@ def fits(path: Path) -> bool:
 
 
 def read(path: Path) -> Source:
-    """The three splits. Raises Refusal if a folder or an annotation names another class."""
+    """The three splits. Raises UserError if a folder or an annotation names another class."""
     wnids = sorted(set(read_text(path / WNIDS).split()))
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
     skipped: list[Skipped] = []
@@ -36,8 +36,8 @@ def read(path: Path) -> Source:
     elif (path / "val").is_dir():
         splits.append(_class_folders(path / "val", label_of, skipped))
     if (path / "test").is_dir():
-        tests = [Photo(below(path, file), UNLABELLED, File(file)) for file in _photos(path / "test", path, skipped)]
-        splits.append(Split("test", tests, labelled=False))
+        tests = [Photo(below(path, file), UNLABELED, File(file)) for file in _photos(path / "test", path, skipped)]
+        splits.append(Split("test", tests, labeled=False))
     known = {WNIDS, WORDS, *(split.name for split in splits)}
     skipped += [
         Skipped(below(path, path / entry.name), why_skipped(entry) or "beside the three splits")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from alexrepro.data.store.decode import begins_like_image
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 # The last line is of formats that are not read: a photo in one of them is named as unreadable, not passed over.
 SUFFIXES = {
@@ -64,14 +64,14 @@ def why_skipped(entry: os.DirEntry[str]) -> str | None:
 def walk(folder: Path) -> Iterator[tuple[Path, str | None]]:
     """Every file at any depth, with the reason to skip it or None for a photo: first the files, then each folder.
 
-    Links are followed, but no folder is read twice, so that a link to a folder above ends. Raises Refusal for folders
+    Links are followed, but no folder is read twice, so that a link to a folder above ends. Raises UserError for folders
     so deep that their files cannot be opened.
     """
     waiting, seen = [folder], set[tuple[int, int]]()
     while waiting:
         here = waiting.pop()
         if len(os.fsencode(here)) > MOST_PATH_BYTES:
-            raise Refusal(
+            raise UserError(
                 f"{folder} holds folders in folders, {len(here.relative_to(folder).parts):,} deep, with paths too long "
                 "to be opened.",
                 fix="Move the photos further up, or the folder elsewhere.",

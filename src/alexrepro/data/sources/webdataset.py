@@ -16,9 +16,9 @@ from alexrepro.data.sources.folders import ENDS_IN_WNID, SPLITS, dataset_of, is_
 from alexrepro.data.sources.labels import refuse_missing, without_training
 from alexrepro.data.sources.packed import compressed
 from alexrepro.data.sources.sequences import missing_files
-from alexrepro.data.sources.source import MOST_CLASSES, UNLABELLED, Photo, Place, Source, Split
+from alexrepro.data.sources.source import MOST_CLASSES, UNLABELED, Photo, Place, Source, Split
 from alexrepro.data.sources.tar_images import Listing, listing
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 SHARD = re.compile(
     r"(?:(?P<dataset>.+?)[-_])?(?P<split>(?!of-)[a-z]+)[-_](?P<number>\d+)(?:-of-\d+)?\.tar", re.IGNORECASE
@@ -38,7 +38,7 @@ def fits(path: Path) -> bool:
 def read(path: Path) -> Source:
     """The samples of every tar.
 
-    Raises Refusal for compressed tars, for a sample without label or picture, and for an _info.json that is none.
+    Raises UserError for compressed tars, for a sample without label or picture, and for an _info.json that is none.
     """
     if packed := _compressed(path):
         raise compressed(packed[0], others=len(packed) - 1)
@@ -84,19 +84,19 @@ def _read_shards(path: Path, shards: Tars, found: Listing) -> Source:
     named = {match["dataset"] for file in files if (match := SHARD.fullmatch(file.name))}
     if len(named) > 1:
         sets = ", ".join(sorted(name or "train, val" for name in named))
-        raise Refusal(f"{path} holds shards of several data sets: {sets}.",
+        raise UserError(f"{path} holds shards of several data sets: {sets}.",
                       fix="Put each into a folder of its own.", exit_code=Exit.BAD_DATA)  # fmt: skip
     samples = {file: list(_samples(file, found)) for file in files}
     splits = []
     for split, tars in shards.items():
         photos = [photo for file in tars for photo in samples[file]]
-        missing = [photo.path for photo in photos if photo.label == UNLABELLED]
+        missing = [photo.path for photo in photos if photo.label == UNLABELED]
         refuse_missing(
             split, [f"sample {Path(name).stem} of {Path(name).parent}" for name in missing], photos=len(photos)
         )
-        splits.append(Split(split, photos, labelled=not missing))
-    largest = max((photo.label for split in splits for photo in split.photos), default=UNLABELLED)
-    if largest == UNLABELLED:
+        splits.append(Split(split, photos, labeled=not missing))
+    largest = max((photo.label for split in splits for photo in split.photos), default=UNLABELED)
+    if largest == UNLABELED:
         raise wrong(files[0], "and the other shards hold no sample with a label")
     classes = tuple(f"class-{number:04d}" for number in range(largest + 1))
     info = files[0].with_name(INFO)
@@ -150,12 +150,12 @@ def _sample(shard: Path, key: str, parts: dict[str, Place]) -> Photo:
     stem = key.rpartition("/")[2]
     if len(pictures) != 1 or ("cls" in parts and not is_number):
         said = spoken(Path(f"{stem} has {', '.join(sorted(parts))}"))
-        raise Refusal(
+        raise UserError(
             f"{shard}: the sample {said}; it needs one picture and a number below {MOST_CLASSES:,} in .cls.",
             fix="Check that the shard is whole and meant for classification.",
             exit_code=Exit.BAD_DATA,
         )
-    known = max(int(label), UNLABELLED) if is_number else UNLABELLED
+    known = max(int(label), UNLABELED) if is_number else UNLABELED
     return Photo(f"{shard.name}/{spoken(Path(stem))}.{pictures[0]}", known, parts[pictures[0]])
 
 
@@ -167,12 +167,12 @@ def _read_photos(path: Path, tars: Tars, listed: Listing) -> Source:
     endings = {name: ENDS_IN_WNID.fullmatch(name) for photos in found.values() for _, name, _ in photos}
     wnids = tuple(sorted({ending[1] for ending in endings.values() if ending}))
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
-    labels = {name: label_of[ending[1]] if ending else UNLABELLED for name, ending in endings.items()}
-    if UNLABELLED in (labels[name] for split in ("train", "val") for _, name, _ in found.get(split, [])):
+    labels = {name: label_of[ending[1]] if ending else UNLABELED for name, ending in endings.items()}
+    if UNLABELED in (labels[name] for split in ("train", "val") for _, name, _ in found.get(split, [])):
         raise wrong(path, "has photos for training or validation whose names do not end in a WNID")
     splits = tuple(
         Split(split, [Photo(f"{file.name}/{name}", labels[name], place) for file, name, place in photos],
-              labelled=all(labels[name] >= 0 for _, name, _ in photos))
+              labeled=all(labels[name] >= 0 for _, name, _ in photos))
         for split, photos in found.items()
     )  # fmt: skip
     read = [file for files in tars.values() for file in files]

@@ -12,7 +12,7 @@ from shlex import quote
 from alexrepro.data.sources.folders import spoken
 from alexrepro.data.sources.packed import content
 from alexrepro.data.sources.source import MOST_PHOTO_BYTES
-from alexrepro.errors import Exit, Refusal, Unreadable
+from alexrepro.errors import Exit, Unreadable, UserError
 
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, ..., lengths of name and extra field (APPNOTE 4.3.7)
 ENCRYPTED = 0x1
@@ -61,7 +61,7 @@ class ZipMember:
 def zip_members(file: Path) -> Iterator[tuple[str, ZipMember]]:
     """The path and place of every member that can be read in place, in the archive's order.
 
-    Raises Refusal if the archive is damaged, cut short, encrypted or packed by another method than deflate, and if a
+    Raises UserError if the archive is damaged, cut short, encrypted or packed by another method than deflate, and if a
     path comes twice.
     """
     names = set[str]()
@@ -90,22 +90,22 @@ def zip_members(file: Path) -> Iterator[tuple[str, ZipMember]]:
         raise _damaged(file, error) from None
 
 
-def _not_in_place(file: Path, why: str) -> Refusal:
+def _not_in_place(file: Path, why: str) -> UserError:
     folder = quote(str(file.with_suffix("")))
-    return Refusal(f"{file} cannot be read in place: {why}.",
+    return UserError(f"{file} cannot be read in place: {why}.",
                    fix=f"Unzip it, and prepare the folder: unzip {quote(str(file))} -d {folder}",
                    exit_code=Exit.BAD_DATA)  # fmt: skip
 
 
-def _damaged(file: Path, error: Exception) -> Refusal:
+def _damaged(file: Path, error: Exception) -> UserError:
     """The refusal of an archive whose directory, which is at its end, cannot be read."""
     if list(file.parent.glob(f"{glob.escape(file.stem)}.z[0-9][0-9]")) or "multiple disks" in str(error):
         return _not_in_place(file, "it is in several parts; join them first with zip -s 0 --out whole.zip")
     seen = content(file)
     if seen != "zip":
-        return Refusal(f"{file} is no zip archive: its first bytes are those of: {seen}.",
+        return UserError(f"{file} is no zip archive: its first bytes are those of: {seen}.",
                        fix="Download it again.", exit_code=Exit.BAD_DATA)  # fmt: skip
-    return Refusal(
+    return UserError(
         f"{file} is no whole zip archive: {error}; it ends at byte {file.stat().st_size:,}.",
         fix="Continue the download, for example with wget -c, or download it again.",
         exit_code=Exit.BAD_DATA,

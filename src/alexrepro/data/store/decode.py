@@ -51,7 +51,7 @@ class Decoded:
 def decode(data: bytes) -> Decoded:
     """The pixels of an image file, at its own size.
 
-    Grey is ordinary: 2 % of ImageNet is. Raises Unreadable for truncated, corrupt and animated images, for 16 bits per
+    Gray is ordinary: 2 % of ImageNet is. Raises Unreadable for truncated, corrupt and animated images, for 16 bits per
     channel, for too many pixels or scans, and for anything that is no image.
     """
     kind = _kind(data)
@@ -75,7 +75,7 @@ def begins_like_image(data: bytes) -> bool:
 def encode(pixels: Pixels) -> bytes:
     """A baseline JPEG of quality 95, chroma 4:2:0, with the standard Huffman tables, which decode no slower.
 
-    pixels: uint8 (H, W, 3), contiguous. simplejpeg cannot optimise the tables; that would save 3-5 % of the bytes.
+    pixels: uint8 (H, W, 3), contiguous. simplejpeg cannot optimize the tables; that would save 3-5 % of the bytes.
     """
     encoded: bytes = simplejpeg.encode_jpeg(pixels, quality=JPEG_QUALITY, colorspace="RGB", colorsubsampling=CHROMA)
     return encoded
@@ -129,7 +129,7 @@ def _decode_jpeg(data: bytes) -> Decoded:
     except ValueError as error:
         reason = "truncated JPEG" if "Premature end" in str(error) else "corrupt JPEG"
         raise Unreadable(f"{reason}: {error}") from error
-    if is_four_color:  # Pillow's conversion to RGB is the more exact one: 1.0 grey levels off, against 1.3
+    if is_four_color:  # Pillow's conversion to RGB is the more exact one: 1.0 gray levels off, against 1.3
         return _decode_other(data, "JPEG", oddity="CMYK JPEG")
     oddities = []
     if not data.endswith(END_OF_JPEG):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from alexrepro.data.store.manifest import Form
 from alexrepro.data.store.shard_writer import Job
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.paper.training import STORED_PX
 
 BYTES_AN_IMAGE = {"jpeg": 33_000, "raw": 197_000}  # measured means, with their names and labels
@@ -14,7 +14,7 @@ BYTES_OF_SUMS = 790_000  # of a shard, until its split is done; the mean image h
 
 
 def refuse_if_too_full(out: Path, waiting: Sequence[Job], form: Form) -> None:
-    """Raise Refusal unless the disk holds the shards that are still to be made, by the mean size of an image."""
+    """Raise UserError unless the disk holds the shards that are still to be made, by the mean size of an image."""
     sums = sum(job.needs_moments for job in waiting)
     need = sum(len(job.photos) for job in waiting) * BYTES_AN_IMAGE[form.encoding]
     need += (sums + bool(sums)) * BYTES_OF_SUMS
@@ -23,7 +23,7 @@ def refuse_if_too_full(out: Path, waiting: Sequence[Job], form: Form) -> None:
         return
     have = shutil.disk_usage(out).free
     if need > have:
-        raise Refusal(
+        raise UserError(
             f"The stores need about {need / 1e6:,.0f} MB more, and {out} has {have / 1e6:,.0f} MB free.",
             fix="Free some space, or choose another disk with --out.",
             exit_code=Exit.IO_ERROR,

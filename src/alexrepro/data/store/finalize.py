@@ -39,7 +39,7 @@ def write_manifest(
     manifest = Manifest(
         dataset=source.dataset, split=split.name, images=sum(shard.images for shard in shards),
         classes=source.classes, class_names=source.class_names, ilsvrc_ids=source.ilsvrc_ids,
-        labelled=split.labelled, encoding=form.encoding, rule=rule(form.side_px, form.square), source=name,
+        labeled=split.labeled, encoding=form.encoding, rule=rule(form.side_px, form.square), source=name,
         listing=listing,
         libraries={"torch": torch.__version__, **codec_versions()},
         shards=shards, defects=defects, labels_sha256=sha256_of(labels.tobytes()), sha256=sums,

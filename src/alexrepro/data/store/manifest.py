@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.paper.training import STORED_PX, Fit
 
 FORMAT = 2
@@ -67,7 +67,7 @@ class Manifest:
     classes: tuple[str, ...]
     class_names: tuple[str, ...]
     ilsvrc_ids: tuple[int, ...] | None
-    labelled: bool
+    labeled: bool
     encoding: Encoding
     rule: str
     source: str
@@ -101,10 +101,10 @@ class Manifest:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest of the store in a folder. Raises Refusal if there is none, or it is damaged or of another format."""
+    """The manifest of the store in a folder. Raises UserError if missing, damaged or of another format."""
     file = path / MANIFEST
     if not file.is_file():
-        raise Refusal(
+        raise UserError(
             f"{path} is not a store: it has no {MANIFEST}.",
             fix="Make one with: alexrepro prepare SOURCE.",
             exit_code=Exit.MISSING_INPUT,
@@ -115,7 +115,7 @@ def read_manifest(path: Path) -> Manifest:
         text = file.read_text(encoding="utf-8")
         read: dict[str, Any] = json.loads(text)
         if read["format"] not in (FORMAT, *EARLIER):
-            raise Refusal(
+            raise UserError(
                 f"{path} has the format {read['format']!s:.20}; this version reads up to {FORMAT}.",
                 fix="Use a newer alexrepro, or prepare it anew with: alexrepro prepare SOURCE.",
             )
@@ -153,9 +153,9 @@ def _is_sound(manifest: Manifest) -> bool:
     )
 
 
-def damaged(path: Path, what: str) -> Refusal:
+def damaged(path: Path, what: str) -> UserError:
     """The refusal of a store whose bytes are not those that were written."""
-    return Refusal(
+    return UserError(
         f"The store {path} is damaged: {what}.", fix="Prepare it anew from its source.", exit_code=Exit.BAD_DATA
     )
 

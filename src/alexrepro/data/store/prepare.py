@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from alexrepro.data.sources import recognise
+from alexrepro.data.sources import recognize
 from alexrepro.data.sources.cifar import fetch
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.sources.source import Source, Split, in_utf8
@@ -23,7 +23,7 @@ from alexrepro.data.store.resize import rule
 from alexrepro.data.store.shard_writer import Job, Note, make_shards, read_note
 from alexrepro.data.store.skipped import account_for
 from alexrepro.data.store.store import Store, find_stores
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.files import make_folder, writable, write_text
 from alexrepro.locks import locked, waiting_for
 from alexrepro.paper.training import STORED_PX, Fit
@@ -55,9 +55,10 @@ def prepare(
 ) -> dict[str, Store]:
     """Write one store per split of a source below `out` and return them by split name.
 
-    source: a folder or file whose layout is recognised or named, or the word "miniature" or "cifar10". side_px: a
+    source: a folder or file whose layout is recognized or named, or the word "miniature" or "cifar10". side_px: a
     multiple of 32; 256 (§2), or 32 for CIFAR-10 as it is. encoding: JPEG, or raw for such small images. At most
-    `max_bad` unreadable files are left out and listed; a split that is already there is not made again. Raises Refusal
+    `max_bad` unreadable files are left out and listed; a split that is already there is not made again. Raises
+    UserError
     if more files are unreadable, if nothing in a split can be read, if the disk is too full, or if photos are missing
     or would be left out and a part is not allowed. The work is kept then, and a second call goes on from it.
     """
@@ -66,13 +67,13 @@ def prepare(
         source = out / folder
         with locked(out / f".{folder}.lock", busy=waiting_for(f"prepare {folder}")):
             make(source)
-    found = in_utf8(recognise(Path(source), layout=layout))
+    found = in_utf8(recognize(Path(source), layout=layout))
     account_for(found, Path(source), out=out, allow_partial=allow_partial)
     if found.gaps and not allow_partial:
         raise _incomplete(Path(source), found.gaps)
     for split in found.splits:
         if not split.photos:
-            raise Refusal(
+            raise UserError(
                 f"{source} has no photo for {split.name}.", fix="Check that it holds images.", exit_code=Exit.BAD_DATA
             )
     form = _form(found, encoding, side_px, square)
@@ -134,7 +135,7 @@ class _Work:
     @cached_property
     def is_written(self) -> bool:
         """Whether nothing is left but to give the folder its name."""
-        with suppress(Refusal):
+        with suppress(UserError):
             return self.store is not None or bool(read_manifest(self.folder))
         return False
 
@@ -179,16 +180,16 @@ class _Work:
 def _form(source: Source, encoding: Encoding | None, side_px: int | None, square: Fit) -> Form:
     side_px = source.side_px if side_px is None else side_px
     if not 0 < side_px <= STORED_PX or side_px % SIDE_STEP:
-        raise Refusal(
+        raise UserError(
             f"A side of {side_px} px cannot be stored.", fix=f"Choose a multiple of {SIDE_STEP} up to {STORED_PX}.",
             exit_code=Exit.USAGE,
         )  # fmt: skip
     return Form(encoding or ("raw" if side_px <= SMALL_PX else "jpeg"), side_px, square)
 
 
-def _incomplete(path: Path, gaps: Sequence[str]) -> Refusal:
+def _incomplete(path: Path, gaps: Sequence[str]) -> UserError:
     more = f" and {len(gaps) - SHOWN_GAPS:,} more" if len(gaps) > SHOWN_GAPS else ""
-    return Refusal(
+    return UserError(
         f"{path} is not complete: {'; '.join(gaps[:SHOWN_GAPS])}{more}.",
         fix="Fetch what is missing, or prepare what is there with: --allow-partial.",
         exit_code=Exit.BAD_DATA,
@@ -205,7 +206,7 @@ def _refuse_if_bad(works: Sequence[_Work], most: int, *, table: Path) -> None:
         return
     write_text(table, defect_table(bad))
     first = "; ".join(f"{defect['path']}: {defect['reason']}" for defect in bad[:SHOWN_GAPS])
-    raise Refusal(
+    raise UserError(
         f"{len(bad):,} files cannot be read; {most:,} may be. All are listed in {table}. The first: {first}.",
         fix=f"Fetch them again, or leave them out with: --max-bad {len(bad)}; that continues the work on the others.",
         exit_code=Exit.BAD_DATA,
@@ -215,7 +216,7 @@ def _refuse_if_bad(works: Sequence[_Work], most: int, *, table: Path) -> None:
 def _refuse_if_empty(split: Split, notes: Sequence[Note]) -> None:
     if not any(note.shard.images for note in notes):
         reason = next((f" The first: {note.defects[0]['reason']}." for note in notes if note.defects), "")
-        raise Refusal(
+        raise UserError(
             f"None of the {len(split.photos):,} files of {split.name} can be read.{reason}",
             fix="Check that the source holds images.",
             exit_code=Exit.BAD_DATA,

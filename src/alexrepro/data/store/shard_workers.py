@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from alexrepro.data.store.processes import end_with_parent, stop_signals_deferred
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 
 if TYPE_CHECKING:
     from alexrepro.data.store.shard_writer import Job
@@ -34,7 +34,7 @@ class _Worker:
 def make_in_processes(jobs: Sequence["Job"], *, processes: int) -> Generator["Job"]:
     """Make shards in several processes and yield each when it is done.
 
-    Raises what a worker raised at once, and Refusal if one was killed. All workers are ended then, and also if the
+    Raises what a worker raised at once, and UserError if one was killed. All workers are ended then, and also if the
     caller stops.
     """
     workers: list[_Worker] = []
@@ -68,7 +68,7 @@ def _start() -> _Worker:
             process.start()
             theirs.close()
     except OSError as error:
-        raise Refusal(
+        raise UserError(
             f"A worker process cannot be started: {error.strerror}.",
             fix="Use fewer --processes.",
             exit_code=Exit.WORKER_FAILED,
@@ -95,15 +95,15 @@ def _send(worker: _Worker, job: "Job") -> None:
         raise _lost(worker) from None
 
 
-def _lost(worker: _Worker) -> Refusal:
+def _lost(worker: _Worker) -> UserError:
     worker.process.join(timeout=CLOSING_SECONDS)
     code = worker.process.exitcode or 0
     return _failed(worker, f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}")
 
 
-def _failed(worker: _Worker, how: str) -> Refusal:
+def _failed(worker: _Worker, how: str) -> UserError:
     where = f"while it made {worker.job.file}" if worker.job else "before its first shard"
-    return Refusal(
+    return UserError(
         f"Worker process {worker.process.pid} {how} {where}.",
         fix="See whether memory ran out; if so, use fewer --processes. The same command continues: finished shards "
         "are kept.",
@@ -137,7 +137,7 @@ def _work(pipe: Connection) -> None:
             answer = None
             try:
                 make_shard(job)
-            except (Refusal, MemoryError) as error:
+            except (UserError, MemoryError) as error:
                 answer = error
             except OSError as error:  # a new one: pickling loses what was added to its text
                 answer = OSError(error.errno, error.strerror, error.filename)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alexrepro.data.sources.ilsvrc_splits import refuse_wrong_labels
 from alexrepro.data.sources.source import Source
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.files import write_text
 from alexrepro.progress import say
 
@@ -17,8 +17,8 @@ SHOWN = 5
 def account_for(found: Source, path: Path, *, out: Path, allow_partial: bool) -> None:
     """List in <out>/<dataset>-skipped.csv what is not read, and say how much there is of it and what is missing.
 
-    Raises Refusal if photos or classes would be left out and a part is not allowed, and, allowed or not, if
-    validation photos are labelled other than they are known to be.
+    Raises UserError if photos or classes would be left out and a part is not allowed, and, allowed or not, if
+    validation photos are labeled other than they are known to be.
     """
     refuse_wrong_labels(path, found)
     table = out / f"{found.dataset}-skipped.csv"
@@ -36,7 +36,7 @@ def account_for(found: Source, path: Path, *, out: Path, allow_partial: bool) ->
         say(f"Skipped files and folders: {len(found.skipped):,} ({counts}). All are listed in {table}.")
     lost = [f"{item.path} ({item.reason})" for item in found.skipped if item.is_loss]
     if lost and not allow_partial:
-        raise Refusal(
+        raise UserError(
             f"{path} holds photos or classes that would be left out: {_some(lost)}.",
             fix="Move or mend them, or prepare the rest with: --allow-partial.",
             exit_code=Exit.BAD_DATA,

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from alexrepro.data.store.decode import Pixels, decode_square
 from alexrepro.data.store.manifest import COLOR_AXES, COSTS, MANIFEST, MEAN, Manifest, damaged, read_manifest, sha256_of
 from alexrepro.data.store.shard_reader import Files, Places, mapped_table, numbers, places
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
 
 SCHEMA = pa.schema([("image", pa.binary()), ("label", pa.int64()), ("name", pa.string()), ("crc32", pa.uint32())])
@@ -60,7 +60,7 @@ class Store:
 
     @classmethod
     def open(cls, path: Path) -> "Store":
-        """The store in a folder. Raises Refusal if it is none, is of another format, or lacks a shard."""
+        """The store in a folder. Raises UserError if it is none, is of another format, or lacks a shard."""
         manifest = read_manifest(path)
         for shard in manifest.shards:
             if not (path / shard.file).exists():
@@ -77,7 +77,7 @@ class Store:
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
-        """The class of each image as its place in `manifest.classes`, (N,); -1 where unlabelled."""
+        """The class of each image as its place in `manifest.classes`, (N,); -1 where unlabeled."""
         labels = np.concatenate([self._labels(shard) for shard in range(len(self.manifest.shards))])
         labels = labels.astype("<i8", copy=False)
         if sha256_of(labels.tobytes()) != self.manifest.labels_sha256:
@@ -107,7 +107,7 @@ class Store:
     def pixels(self, row: int, out: Pixels) -> None:
         """Put an image into `out`, uint8 (256, 256, 3).
 
-        Its checksum is compared the first time; raises Refusal naming file and row if it is damaged.
+        Its checksum is compared the first time; raises UserError naming file and row if it is damaged.
         """
         found = self.image(row, out, check=not self.checked[row])
         self.checked[row] = True
@@ -117,7 +117,7 @@ class Store:
     def image(self, row: int, scratch: Pixels, *, check: bool) -> Pixels:
         """The pixels of an image, uint8 (256, 256, 3): `scratch` once it is decoded into it; raw, as they were read.
 
-        check: whether to compare the checksum. Raises Refusal naming file and row if the image is damaged.
+        check: whether to compare the checksum. Raises UserError naming file and row if the image is damaged.
         """
         shard, place = self._where(row)
         places = self._places(shard)
@@ -135,12 +135,12 @@ class Store:
             raise _unreadable(self.path, self.place(row), error) from None
 
     def mean_image(self) -> NDArray[np.float32]:
-        """The mean of all training images, float32 (3, 256, 256), 0-255. Raises Refusal if this split has none."""
+        """The mean of all training images, float32 (3, 256, 256), 0-255. Raises UserError if this split has none."""
         found: NDArray[np.float32] = np.load(io.BytesIO(self._beside(MEAN)), allow_pickle=False)
         return found
 
     def color_axes(self) -> ColorAxes:
-        """The principal components of RGB. Raises Refusal if this split has none."""
+        """The principal components of RGB. Raises UserError if this split has none."""
         read = json.loads(self._beside(COLOR_AXES))
         return ColorAxes(*(np.array(read[name]) for name in ("mean_rgb", "eigenvalues", "eigenvectors")))
 
@@ -154,7 +154,7 @@ class Store:
     def _beside(self, file: str) -> bytes:
         """A file of statistics, once its checksum has been compared."""
         if file not in self.manifest.sha256:
-            raise Refusal(
+            raise UserError(
                 f"{self.path} is a {self.manifest.split} store and has no {file}.",
                 fix="Train on the training split: alexrepro train --store STORE.",
             )
@@ -194,11 +194,11 @@ class Store:
             raise _unreadable(self.path, about.file, error) from None
 
 
-def _unreadable(store: Path, what: str, error: OSError) -> Refusal:
+def _unreadable(store: Path, what: str, error: OSError) -> UserError:
     """The refusal of a file that is not there any more, or that the system cannot read."""
     if error.errno in (None, errno.ENOENT):
         return damaged(store, f"{what} cannot be read ({error.strerror or error})")
-    return Refusal(
+    return UserError(
         f"{what} of the store {store} cannot be read ({error.strerror}).",
         fix="See whether the disk is in order and the limit on open files (ulimit -n) is high enough, and try again.",
         exit_code=Exit.IO_ERROR,
@@ -224,20 +224,20 @@ def find_stores(folder: Path) -> list[Store]:
     for path in sorted(manifests, key=lambda path: (-path.stat().st_mtime, str(path))):
         try:
             found.append(Store.open(path.parent))
-        except Refusal as refusal:
+        except UserError as refusal:
             say(f"Passed over: {refusal.what}")
     return found
 
 
 def newest_store(folder: Path, *, split: str | None = None, dataset: str | None = None) -> Store:
-    """The newest store of this split and data set below a folder; raises Refusal saying what is there instead."""
+    """The newest store of this split and data set below a folder; raises UserError saying what is there instead."""
     found = find_stores(folder)
     for store in found:
         if split in (None, store.manifest.split) and dataset in (None, store.manifest.dataset):
             return store
     wanted = " ".join(filter(None, (dataset, split, "store")))
     there = f"it holds {', '.join(store.path.name for store in found)}" if found else "it holds no store"
-    raise Refusal(
+    raise UserError(
         f"There is no {wanted} under {folder}; {there}.",
         fix="Make one with: alexrepro prepare SOURCE (or the word miniature), or name one with --store.",
         exit_code=Exit.MISSING_INPUT,

@@ -6,7 +6,7 @@ Reading checks what it reads; this reads everything, and names all that is wrong
 from pathlib import Path
 
 from alexrepro.data.store.manifest import read_manifest
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.files import sha256_of_file
 from alexrepro.progress import progress
 
@@ -18,7 +18,7 @@ def verify(path: Path) -> list[str]:
     """
     try:
         manifest = read_manifest(path)
-    except Refusal as refusal:
+    except UserError as refusal:
         return [refusal.what]
     problems = []
     if not path.name.endswith(manifest.digest[:6]):

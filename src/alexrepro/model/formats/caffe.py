@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.model.formats.torchvision import imagenet_names
 from alexrepro.model.weights import Weights, checked, constant_mean, damaged, extra
 from alexrepro.paper.training import STORED_PX
@@ -47,7 +47,7 @@ def read(path: Path, *, mean: Path | None) -> Weights:
     """The weights of an eight-stage network of Caffe, with the mean that it was trained with, if that is given.
 
     Widths, classes and the constants of the normalization are taken from the file; where the normalization stands
-    tells CaffeNet from bvlc_alexnet. Raises Refusal for other networks and damaged files.
+    tells CaffeNet from bvlc_alexnet. Raises UserError for other networks and damaged files.
     """
     net = _parsed("NetParameter", path)
     layers = [*net.layers, *net.layer]
@@ -63,7 +63,7 @@ def read(path: Path, *, mean: Path | None) -> Weights:
     }
     try:
         recipe = _recipe(layers, path).but(widths)
-    except Refusal as refusal:
+    except UserError as refusal:
         raise refusal if refusal.exit_code is Exit.BAD_DATA else damaged(path, refusal.what.rstrip(".")) from None
     tensors = {}
     for stage, (weight, bias) in zip(stages, blobs, strict=True):
@@ -79,7 +79,7 @@ def read(path: Path, *, mean: Path | None) -> Weights:
 def read_mean(path: Path) -> Tensor:
     """The mean of Caffe's training images as RGB, float32 (3, 256, 256); one value a channel will do.
 
-    Raises Refusal if the file holds neither.
+    Raises UserError if the file holds neither.
     """
     found = _numpy_mean(path) if path.suffix.lower() in {".npy", ".npz"} else _array(_parsed("BlobProto", path), path)
     found = found.reshape(found.shape[-3:]) if found.dim() == 4 and len(found) == 1 else found
@@ -102,7 +102,7 @@ def _numpy_mean(path: Path) -> Tensor:
                     raise damaged(path, f"it holds {len(names)} arrays ({', '.join(names)[:80]}), and a mean is one")
                 found = found[names[0]]
         return torch.from_numpy(found.astype(np.float32))
-    except (PermissionError, Refusal):
+    except (PermissionError, UserError):
         raise
     except Exception as error:  # hostile bytes make the reader raise anything from ValueError to MemoryError
         raise damaged(path, f"it is no array of numbers ({str(error).splitlines()[0][:80]})") from None

@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path
 from typing import Literal
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.model.weights import damaged
 
 Kind = Literal["safetensors", "torch", "caffe"]
@@ -44,7 +44,7 @@ MOST_HEADER_BYTES = 100_000_000  # of safetensors
 
 
 def kind_of(path: Path) -> Kind:
-    """The kind of a file of weights. Raises Refusal saying what it is, if it is of no kind that can be read."""
+    """The kind of a file of weights. Raises UserError saying what it is, if it is of no kind that can be read."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if not head:
@@ -69,7 +69,7 @@ def kind_of(path: Path) -> Kind:
     if head.startswith(b"\x80"):  # a pickle, as torch wrote before 2020
         return "torch"
     if ending not in ENDINGS:
-        raise Refusal(
+        raise UserError(
             f"{path.name} is no file of weights, by its first bytes, nor has it one of the endings "
             f"{', '.join(ENDINGS)}.",
             fix="Name a file of one of these kinds; see: alexrepro convert --help.",
@@ -97,7 +97,7 @@ def _kind_of_zip(path: Path) -> Kind:
 
 
 def _refuse_text(path: Path, head: bytes) -> None:
-    """Raise Refusal if the file is a text: no weights are."""
+    """Raise UserError if the file is a text: no weights are."""
     try:
         text = head[:-4].decode() if len(head) == HEAD_BYTES else head.decode()  # a character may be cut
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""ONNX: the network stage by stage as a graph of standard operations, views (B, 3, S, S) in, logits (B, K) out.
+"""ONNX: the network stage by stage as a graph of standard operations, crops (B, 3, S, S) in, logits (B, K) out.
 
 Response normalization is the operation LRN, whose α is divided by n as in 2012, or written out as squares, a sum over
 neighboring maps, and a power, for readers that get LRN wrong or lack it.
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.model.normalization import ResponseNorm
 from alexrepro.model.weights import Weights, extra
 from alexrepro.paper.network import Network, Norm, Operation, SameMapNorm, Size, Stage
@@ -22,19 +22,19 @@ from alexrepro.recipes.recipe import Recipe
 Form = Literal["op", "decomposed"]
 OPSET = 17
 IR_VERSION = 8  # of onnx 1.12, which brought opset 17
-INPUT, OUTPUT = "views", "logits"
+INPUT, OUTPUT = "crops", "logits"
 # What can be written; anything else of a network is refused by name.
 FIELDS = {
-    "input_px", "channels", "input_std", "towers", "rounding", "response", "norm", "same_map_norm", "pool", "dropout",
+    "input_px", "channels", "input_std", "towers", "rounding", "activation", "norm", "same_map_norm", "pool", "dropout",
     "dropout_scales", "initial", "stages",
 }  # fmt: skip
 STAGE_FIELDS = {
     "name", "kind", "maps", "kernel_px", "stride_px", "pad_px", "reads", "order",
-    "weight_std", "bias", "rate_factor", "decay_factor", "dropout",
+    "weight_std", "bias", "learning_rate_factor", "decay_factor", "dropout",
 }  # fmt: skip
 KINDS = ("conv", "full")
-OPERATIONS = ("response", "norm", "same_map_norm", "average_pool", "pool", "dropout")
-RESPONSES = {"relu": "Relu", "tanh": "Tanh"}
+OPERATIONS = ("activation", "norm", "same_map_norm", "average_pool", "pool", "dropout")
+ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh"}
 
 
 class _Graph:
@@ -89,16 +89,16 @@ def write(weights: Weights, path: Path, *, lrn: Form) -> None:
 
 
 def check_exportable(recipe: Recipe) -> None:
-    """Raise Refusal naming the first part of the network that has no counterpart in this file."""
+    """Raise UserError naming the first part of the network that has no counterpart in this file."""
     network = recipe.network
     odd = [f"network.{n}" for n in _departures(network) - FIELDS]
-    odd += [] if network.response in RESPONSES else [f"network.response={network.response}"]
+    odd += [] if network.activation in ACTIVATIONS else [f"network.activation={network.activation}"]
     for stage in network.stages:
         odd += [f"network.{stage.name}.{n}" for n in _departures(stage) - STAGE_FIELDS]
         odd += [] if stage.kind in KINDS else [f"{stage.name}, which is {stage.kind}"]
         odd += [f"{operation} in {stage.name}" for operation in stage.order if operation not in OPERATIONS]
     if odd:
-        raise Refusal(
+        raise UserError(
             f"ONNX files cannot be written of {recipe.name}: there is no way yet to write {', '.join(odd)}.",
             fix="Write it as .safetensors.",
         )
@@ -109,16 +109,16 @@ def _departures(part: Any) -> set[str]:
     return {item.name for item in fields(part) if getattr(part, item.name) != item.default}
 
 
-def logits(path: Path, views: Tensor) -> Tensor:
-    """What the network in the file says of the views, by onnxruntime."""
+def logits(path: Path, crops: Tensor) -> Tensor:
+    """What the network in the file says of the crops, by onnxruntime."""
     runtime = extra("onnxruntime")
     try:
         options = runtime.SessionOptions()
         options.log_severity_level = 4  # its warnings would go to stderr in colors
         session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        return torch.from_numpy(session.run([OUTPUT], {INPUT: views.numpy()})[0])
+        return torch.from_numpy(session.run([OUTPUT], {INPUT: crops.numpy()})[0])
     except Exception as error:  # its errors have no base of their own
-        raise Refusal(
+        raise UserError(
             f"onnxruntime cannot run the written file: {str(error).splitlines()[0][:120]}",
             fix="Nothing was kept. Write it as .safetensors.",
             exit_code=Exit.BAD_DATA,
@@ -143,8 +143,8 @@ def _kernels(graph: _Graph, network: Network, stage: Stage, size: Size, weights:
 
 def _operation(graph: _Graph, network: Network, stage: Stage, operation: Operation, lrn: Form) -> None:
     match operation:
-        case "response":
-            graph.add(RESPONSES[network.response])
+        case "activation":
+            graph.add(ACTIVATIONS[network.activation])
         case "norm" if network.norm:
             norm = ResponseNorm(network.norm, maps=stage.maps, groups=network.towers)
             _lrn(graph, network.norm, norm.groups) if lrn == "op" else _decomposed(graph, network.norm, norm)

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.model.formats import torchvision
 from alexrepro.model.formats.state_dict import alexnet_in
 from alexrepro.model.weights import Weights, checked, damaged
@@ -30,7 +30,7 @@ def write(weights: Weights, path: Path) -> None:
 
 
 def read(path: Path) -> Weights:
-    """The weights in a file that `write` made, or of torchvision's alexnet. Raises Refusal for any other."""
+    """The weights in a file that `write` made, or of torchvision's alexnet. Raises UserError for any other."""
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
@@ -42,7 +42,7 @@ def read(path: Path) -> Weights:
     if "recipe" not in header:
         if not tensors.keys() >= {"conv1.weight", "conv1.bias"}:
             return torchvision.from_tensors(alexnet_in(tensors, path), path)
-        raise Refusal(
+        raise UserError(
             f"{path} does not say which recipe its network has.",
             fix="Name the run folder that it comes from, or a file that `alexrepro convert` wrote.",
         )
@@ -60,14 +60,14 @@ def _names(header: dict[str, str], name: str, path: Path) -> tuple[str, ...] | N
         raise damaged(path, "the names of its classes are no list") from None
 
 
-def logits(path: Path, views: Tensor) -> Tensor:
-    """What the network in the file says of the views."""
-    found: Tensor = read(path).network()(views)
+def logits(path: Path, crops: Tensor) -> Tensor:
+    """What the network in the file says of the crops."""
+    found: Tensor = read(path).network()(crops)
     return found
 
 
 def _recipe(text: str, path: Path) -> Recipe:
     try:
         return from_text(text, path)
-    except Refusal as refusal:
+    except UserError as refusal:
         raise damaged(path, f"its recipe is not one ({refusal.what.rstrip('.')})") from None

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.model.formats.kinds import ELSEWHERE
 from alexrepro.model.weights import damaged
 from alexrepro.progress import say
@@ -41,8 +41,8 @@ OTHERS = (  # what stands in the names of the tensors of other networks
 def alexnet_in(found: Any, path: Path) -> dict[str, Tensor]:
     """The tensors of torchvision's alexnet, by its names, in what a file holds.
 
-    Raises Refusal saying what is there instead. Where several entries of a checkpoint fit, as with a moving average of
-    the weights, it is the first one that is not called so.
+    Raises UserError saying what is there instead. Where several entries of a checkpoint fit, as with a moving average
+    of the weights, it is the first one that is not called so.
     """
     entries = list(_state_dicts(found))
     fitting = [(f"{where}{prefix}", tensors) for where, held in entries for prefix, tensors in _matched(held)]
@@ -79,7 +79,7 @@ def _matched(held: Mapping[str, Tensor]) -> Iterator[tuple[str, dict[str, Tensor
             yield prefix, {name.removeprefix(prefix): held[plain[name]] for name in below}
 
 
-def _misfit(path: Path, held: Mapping[str, Tensor]) -> Refusal:
+def _misfit(path: Path, held: Mapping[str, Tensor]) -> UserError:
     if not held:
         return damaged(path, "it is not a state dict, a name for each tensor")
     network = next((network for part, network in OTHERS if any(re.search(part, name) for name in held)), None)

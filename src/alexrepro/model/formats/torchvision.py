@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torchvision.models import AlexNet_Weights, alexnet
 
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.model.formats.kinds import AS_STATE_DICT
 from alexrepro.model.formats.state_dict import NAMES, alexnet_in
 from alexrepro.model.weights import Weights, checked, constant_mean, damaged
@@ -33,13 +33,13 @@ PLAIN: list[Any] = [
     ),
 ]  # fmt: skip
 MEAN_RGB = (123.675, 116.28, 103.53)  # 255 times 0.485, 0.456, 0.406
-TRAINING_ONLY = ("initial", "dropout", "weight_std", "bias", "rate_factor", "decay_factor")
+TRAINING_ONLY = ("initial", "dropout", "weight_std", "bias", "learning_rate_factor", "decay_factor")
 
 
 def read(path: Path) -> Weights:
     """The weights in a checkpoint of torchvision's alexnet, with any number of classes.
 
-    Raises Refusal for a file that holds anything else; nothing in it is ever run.
+    Raises UserError for a file that holds anything else; nothing in it is ever run.
     """
     return from_tensors(alexnet_in(_loaded(path), path), path)
 
@@ -52,13 +52,13 @@ def from_tensors(found: Mapping[str, Tensor], path: Path) -> Weights:
     tensors = {name: found[theirs] for name, theirs in NAMES.items()}
     try:
         recipe = ONE_WEIRD_TRICK.for_classes(classes)
-    except Refusal as refusal:
+    except UserError as refusal:
         raise damaged(path, f"it has {classes:,} classes; {refusal.what.rstrip('.')}") from None
     return checked(Weights(recipe, tensors, constant_mean(MEAN_RGB), imagenet_names(classes)), path)
 
 
 def _loaded(path: Path) -> Any:
-    """What a file of torch holds: tensors and plain values. Raises Refusal for anything else."""
+    """What a file of torch holds: tensors and plain values. Raises UserError for anything else."""
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(PLAIN):
             warnings.simplefilter("ignore")
@@ -80,19 +80,19 @@ def imagenet_names(classes: int) -> tuple[str, ...] | None:
 
 
 def write(weights: Weights, path: Path) -> None:
-    """Write a state dict that torchvision's alexnet loads. Raises Refusal if the network is another one."""
+    """Write a state dict that torchvision's alexnet loads. Raises UserError if the network is another one."""
     _check(weights.recipe)
     content = io.BytesIO()  # torch tells of a full disk by a RuntimeError
     torch.save({theirs: weights.tensors[name].clone() for name, theirs in NAMES.items()}, content)
     path.write_bytes(content.getbuffer())
 
 
-def logits(path: Path, views: Tensor) -> Tensor:
-    """What torchvision's own network says of the views with the weights in the file."""
+def logits(path: Path, crops: Tensor) -> Tensor:
+    """What torchvision's own network says of the crops with the weights in the file."""
     state = torch.load(path, map_location="cpu", weights_only=True)
     model = alexnet(num_classes=len(state[NAMES["fc8.bias"]])).eval()
     model.load_state_dict(state)
-    found: Tensor = model(views / torch.tensor(ONE_WEIRD_TRICK.network.input_std)[:, None, None])
+    found: Tensor = model(crops / torch.tensor(ONE_WEIRD_TRICK.network.input_std)[:, None, None])
     return found
 
 
@@ -104,7 +104,7 @@ def _check(recipe: Recipe) -> None:
     ]
     if found:
         more = f" ({len(found)} such fields)" if len(found) > 1 else ""
-        raise Refusal(
+        raise UserError(
             f"torchvision's alexnet cannot hold the network of {recipe.name}: {found[0]}{more}.",
             fix="Write it as .safetensors or .onnx.",
         )

@@ -32,7 +32,7 @@ DIFFERENCES = (
             "::test_relu_and_tanh_of_figure_1_differ_in_the_response_its_best_rates_and_the_length_only",
             "tests/reports/experiments/test_figures.py::test_figure_1_compares_the_epochs_of_both_responses",
         ),
-        fields=("network.response",),
+        fields=("network.activation",),
         note="The figure does not say which network it was. Three seeds each: 6.2 times sooner in reading A, "
         "figure-1-relu, 2.5 times in reading B, figure-1-relu-b (docs/results/figure-1.md).",
     ),
@@ -40,10 +40,10 @@ DIFFERENCES = (
         "P36",
         "§3.2",
         "Two GPUs lower the errors by 1.7 and 1.2 points against one GPU with half the kernels, in slightly less "
-        "time. That network keeps its last convolutional and its full layers, which favours it.",
+        "time. That network keeps its last convolutional and its full layers, which favors it.",
         "not run",
         ("recipe one-tower", _DIFFERENCE, _CHANGES),
-        in_2012="Notes of 145-half minus 145-2010, test split of 2010, ten views.",
+        in_2012="Notes of 145-half minus 145-2010, test split of 2010, ten crops.",
         fields=("network.towers",),
         note="The variation is a field's change; it waits for a training on ILSVRC-2010.",
     ),
@@ -53,7 +53,7 @@ DIFFERENCES = (
         "Response normalization lowers the errors by 1.4 and 1.2 points.",
         "not run",
         ("recipe no-norm", _DIFFERENCE, _CHANGES),
-        in_2012="Notes of 148 minus 145, validation split of 2012, ten views; 148 lacks all three norm layers.",
+        in_2012="Notes of 148 minus 145, validation split of 2012, ten crops; 148 lacks all three norm layers.",
         note="The variation is a field's change; it waits for a training on ILSVRC-2012.",
     ),
     Statement(
@@ -62,7 +62,7 @@ DIFFERENCES = (
         "Overlapping windows lower the errors by 0.4 and 0.3 points against windows of 2×2.",
         "not run",
         ("recipe non-overlapping-pooling", _DIFFERENCE, _CHANGES),
-        in_2012="Notes of 147 minus 145, validation split of 2012, ten views.",
+        in_2012="Notes of 147 minus 145, validation split of 2012, ten crops.",
         note="One run each: a difference as small as the spread of repeated runs.",
     ),
     Statement(
@@ -93,16 +93,16 @@ RESULTS = (
         "/ 17.0.",
         "not run",
         ("experiment table-1", _PAGE, _ERROR),
-        in_2012="Note of 145-2010, ten views.",
+        in_2012="Note of 145-2010, ten crops.",
         note="It waits for a training on ILSVRC-2010.",
     ),
     Statement(
         "P41",
         "§6",
-        "With the centre view alone: 39.0 / 18.3.",
+        "With the center crop alone: 39.0 / 18.3.",
         "not run",
         ("experiment table-1", _PAGE, _ERROR),
-        in_2012="Note of 145-2010, centre view.",
+        in_2012="Note of 145-2010, center crop.",
         note="It waits for a training on ILSVRC-2010.",
     ),
     Statement(
@@ -207,7 +207,7 @@ PICTURES = (
         (
             "experiment figure-4",
             "tests/evaluation/test_nearest_neighbors.py::test_the_last_hidden_stage_is_fc7_whatever_follows_it",
-            "tests/evaluation/test_nearest_neighbors.py::test_the_neighbours_are_those_of_a_plain_search",
+            "tests/evaluation/test_nearest_neighbors.py::test_the_neighbors_are_those_of_a_plain_search",
         ),
         note="All training images are searched.",
     ),

@@ -4,7 +4,7 @@ from alexrepro.paper.statements.statement import Statement
 
 _ORDER = "tests/model/test_alexnet.py::test_the_stages_run_in_the_order_of_the_2012_configuration"
 _UPDATE = "tests/training/test_optimizer.py::test_the_update_is_the_printed_rule_through_a_rate_drop"
-_TRAINING = "tests/recipes/test_catalogue.py::test_the_training_as_run_is_that_of_layer_params_145"
+_TRAINING = "tests/recipes/test_catalog.py::test_the_training_as_run_is_that_of_layer_params_145"
 _FILES = "tests/recipes/test_conformance.py::test_a_network_of_2012_is_what_its_files_say"
 _NORMS = "tests/recipes/test_conformance.py::test_norms_of_2012_divide_alpha_by_their_window_and_stop_at_the_tower"
 _REFERENCE = "tests/training/test_reference.py::test_three_updates_equal_those_of_numpy"  # the network a second time
@@ -167,7 +167,7 @@ START_AND_UPDATE = (
             "tests/paper/test_departures.py::test_the_gradient_is_the_mean_over_the_batch",
             "tests/data/loading/test_loader.py::test_each_image_comes_once_and_the_last_batch_is_smaller",
         ),
-        fields=("training.rate", "training.batch"),
+        fields=("training.learning_rate", "training.batch"),
     ),
     Statement(
         "S14",

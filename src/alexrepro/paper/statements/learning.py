@@ -3,7 +3,7 @@
 from alexrepro.paper.statements.statement import Statement
 
 _CHANGES = "tests/recipes/test_variations.py::test_a_variation_changes_what_its_claim_names_and_nothing_else"
-_VIEWS = "tests/data/loading/test_crops.py::test_training_views_equal_the_reference"
+_CROPS = "tests/data/loading/test_crops.py::test_training_crops_equal_the_reference"
 _DEFAULTS = "tests/paper/test_training.py::test_the_defaults_are_the_numbers_of_section_5"
 _INITIAL = "tests/model/test_alexnet.py::test_initial_weights_have_the_deviations_and_biases_of_the_recipe"
 
@@ -17,7 +17,7 @@ REGULARIZATION = (
             "tests/paper/test_training.py::test_crops_and_mirrors_number_2178_where_2048_is_printed",
             "tests/data/loading/test_sampling.py::test_offsets_reach_from_0_to_32_in_both_axes",
             "tests/data/loading/test_sampling.py::test_about_half_of_the_images_are_mirrored",
-            _VIEWS,
+            _CROPS,
         ),
         in_2012="Offsets 0 to 32 in each axis, both included: convdata_jpeg.py.",
         fields=("augmentation.crops", "augmentation.flips", "augmentation.last_offset_px"),
@@ -31,19 +31,19 @@ REGULARIZATION = (
         (
             "recipe no-crops",
             _CHANGES,
-            "tests/data/loading/test_sampling.py::test_without_crops_and_flips_only_the_centre_is_seen",
+            "tests/data/loading/test_sampling.py::test_without_crops_and_flips_only_the_center_is_seen",
         ),
         note="Compare the training loss and the errors of both: alexrepro ablate.",
     ),
     Statement(
         "P23",
         "§4.1",
-        "Testing shows the four corners, the centre and their mirror images, and averages the ten softmax outputs.",
+        "Testing shows the four corners, the center and their mirror images, and averages the ten softmax outputs.",
         "as printed",
         (
-            "tests/data/loading/test_crops.py::test_ten_views_come_in_the_order_of_the_2012_code",
-            "tests/data/loading/test_crops.py::test_mirrored_views_follow_the_originals",
-            "tests/evaluation/test_inference.py::test_one_pass_averages_ten_views_and_keeps_the_centre",
+            "tests/data/loading/test_crops.py::test_ten_crops_come_in_the_order_of_the_2012_code",
+            "tests/data/loading/test_crops.py::test_mirrored_crops_follow_the_originals",
+            "tests/evaluation/test_inference.py::test_one_pass_averages_ten_crops_and_keeps_the_center",
         ),
     ),
     Statement(
@@ -54,7 +54,7 @@ REGULARIZATION = (
         "departs",
         (
             "tests/data/loading/test_crops.py::test_the_three_readings_of_lambda_differ_by_its_unit",
-            _VIEWS,
+            _CROPS,
             "tests/data/loading/test_sampling.py::test_thirty_two_consecutive_images_share_crop_and_mirror_but_not_color",
             "tests/data/loading/test_sampling.py::test_color_draws_are_standard_normal_and_new_in_each_epoch",
             "tests/data/store/test_statistics.py::test_color_axes_equal_those_of_a_plain_covariance",
@@ -108,7 +108,7 @@ LEARNING = (
         "Stochastic gradient descent with batches of 128, momentum 0.9 and weight decay 0.0005.",
         "as printed",
         (
-            "tests/recipes/test_catalogue.py::test_the_training_as_run_is_that_of_layer_params_145",
+            "tests/recipes/test_catalog.py::test_the_training_as_run_is_that_of_layer_params_145",
             _DEFAULTS,
         ),
         fields=("training.batch", "training.momentum", "training.weight_decay"),
@@ -167,8 +167,8 @@ LEARNING = (
         ),
         in_2012="Switched by hand at noted epochs; conv1 and the biases had rates of their own: layer-params-145.cfg.",
         fields=(
-            "training.rate",
-            "training.bias_rate",
+            "training.learning_rate",
+            "training.bias_learning_rate",
             "training.schedule.kind",
             "training.schedule.factor",
             "training.schedule.drops",

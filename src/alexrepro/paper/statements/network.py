@@ -18,7 +18,7 @@ DATA = (
     Statement(
         "P1",
         "§1, §2",
-        "ImageNet as a whole: more than 15 million labelled images in about 22,000 categories.",
+        "ImageNet as a whole: more than 15 million labeled images in about 22,000 categories.",
         "no test can pin it",
         (),
         note="The collection of autumn 2011 is no longer handed out; no number of it enters the code.",
@@ -45,7 +45,7 @@ DATA = (
         (
             "tests/paper/test_results.py::test_the_two_runs_of_a_difference_share_its_split",
             "tests/data/sources/test_sources.py::test_labels_of_ilsvrc2010_are_its_ids_less_one",
-            "tests/data/sources/test_sources.py::test_without_its_ground_truth_the_test_split_is_unlabelled",
+            "tests/data/sources/test_sources.py::test_without_its_ground_truth_the_test_split_is_unlabeled",
         ),
         in_2012="The differences for normalization and pooling were noted on the validation split of 2012: "
         "layer-params-147.cfg, layer-params-148.cfg.",
@@ -79,8 +79,8 @@ DATA = (
         "The only other preparation is to subtract the training set's mean at each pixel; values stay raw.",
         "as printed",
         (
-            "tests/data/loading/test_crops.py::test_training_views_equal_the_reference",
-            "tests/data/loading/test_crops.py::test_testing_views_are_the_ten_views_minus_the_mean",
+            "tests/data/loading/test_crops.py::test_training_crops_equal_the_reference",
+            "tests/data/loading/test_crops.py::test_evaluation_crops_are_the_ten_crops_minus_the_mean",
             "tests/data/store/test_statistics.py::test_mean_image_equals_the_plain_mean",
             _SHOWN,
             _TEXT,
@@ -159,7 +159,7 @@ ARCHITECTURE = (
         "A ReLU follows every layer with weights; the last has the softmax instead.",
         "as printed",
         (_ORDER, "tests/model/test_layers.py::test_an_operation_that_the_network_lacks_is_skipped"),
-        fields=("network.response", "network.<stage>.order"),
+        fields=("network.activation", "network.<stage>.order"),
     ),
     Statement(
         "P15",
@@ -211,13 +211,13 @@ COUNTS = (
         (
             "tests/paper/test_network.py::test_there_are_60_965_224_parameters_which_print_as_60_million",
             "tests/paper/test_network.py::test_there_are_659_272_neurons_which_round_to_660_000",
-            "tests/paper/test_network.py::test_a_view_takes_724_406_816_multiply_adds",
+            "tests/paper/test_network.py::test_a_crop_takes_724_406_816_multiply_adds",
             "tests/reports/experiments/test_claims.py::test_the_printed_neurons_are_not_what_the_count_rounds_to",
             "experiment parameters",
         ),
         note="Counted: 60,965,224 weights and biases, which round to 60 million, and 659,272 outputs of learned "
         "layers, which round to 660,000. The paper prints no number of operations: the 4 GFLOPs that are often quoted "
-        "are not its own, and a view takes 724,406,816 multiply-adds, 1.45 GFLOPs.",
+        "are not its own, and a crop takes 724,406,816 multiply-adds, 1.45 GFLOPs.",
     ),
     Statement(
         "P19",

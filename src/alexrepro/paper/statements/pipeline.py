@@ -3,12 +3,12 @@
 from alexrepro.paper.statements.statement import Statement
 
 _PLAN = "tests/data/loading/test_sampling.py"
-_VIEWS = "tests/data/loading/test_crops.py"
-_SHOWN = "tests/recipes/test_catalogue.py::test_the_views_as_run_are_those_of_convdata_jpeg"
+_CROPS = "tests/data/loading/test_crops.py"
+_SHOWN = "tests/recipes/test_catalog.py::test_the_crops_as_run_are_those_of_convdata_jpeg"
 _SWITCHED_OFF = (
     "tests/training/test_train.py::test_a_schedule_that_switches_the_color_shift_off_trains_as_if_there_were_none"
 )
-_SCRIPT = "tests/recipes/test_catalogue.py::test_the_schedule_of_2012_has_the_epochs_of_the_notebook"
+_SCRIPT = "tests/recipes/test_catalog.py::test_the_schedule_of_2012_has_the_epochs_of_the_notebook"
 
 SCHEDULE = (
     Statement(
@@ -18,7 +18,7 @@ SCHEDULE = (
         "as run",
         (
             _SCRIPT,
-            "tests/recipes/test_catalogue.py::test_the_training_as_run_is_that_of_layer_params_145",
+            "tests/recipes/test_catalog.py::test_the_training_as_run_is_that_of_layer_params_145",
             "tests/training/test_schedule.py::test_rates_follow_the_notebook",
         ),
         fields=("training.schedule.kind", "training.schedule.at", "training.epochs"),
@@ -41,10 +41,10 @@ SCHEDULE = (
         (
             "tests/recipes/test_conformance.py::test_a_network_of_2012_is_what_its_files_say",
             _SCRIPT,
-            "tests/recipes/test_catalogue.py::test_the_schedule_of_2010_has_the_epochs_of_its_notebook",
+            "tests/recipes/test_catalog.py::test_the_schedule_of_2010_has_the_epochs_of_its_notebook",
         ),
         in_2012="145-2010 ends with a tenth of it. What held before the end is inferred from run4.sh.",
-        fields=("training.bias_rate", "training.rate", "training.schedule.at"),
+        fields=("training.bias_learning_rate", "training.learning_rate", "training.schedule.at"),
     ),
     Statement(
         "S22",
@@ -85,10 +85,10 @@ DATA = (
         "Batch files come in one cyclic order and are never shuffled again.",
         "as run",
         (
-            "tests/recipes/test_catalogue.py::test_the_training_as_run_is_that_of_layer_params_145",
+            "tests/recipes/test_catalog.py::test_the_training_as_run_is_that_of_layer_params_145",
             f"{_PLAN}::test_the_2012_order_is_the_same_in_every_epoch",
         ),
-        fields=("training.reshuffles",),
+        fields=("training.shuffle_every_epoch",),
         note="The text is silent; as-printed draws a new order each epoch.",
     ),
     Statement(
@@ -106,7 +106,7 @@ DATA = (
         "32 consecutive images share one crop and one mirror draw, so a batch has four of them.",
         "as run",
         (_SHOWN, f"{_PLAN}::test_thirty_two_consecutive_images_share_crop_and_mirror_but_not_color"),
-        fields=("augmentation.shared_by",),
+        fields=("augmentation.images_per_crop",),
         note="The text is silent; as-printed draws for each image.",
     ),
     Statement(
@@ -125,8 +125,8 @@ DATA = (
         "as run",
         (
             _SHOWN,
-            f"{_VIEWS}::test_training_views_equal_the_reference",
-            f"{_VIEWS}::test_testing_views_are_the_ten_views_minus_the_mean",
+            f"{_CROPS}::test_training_crops_equal_the_reference",
+            f"{_CROPS}::test_evaluation_crops_are_the_ten_crops_minus_the_mean",
         ),
         fields=("augmentation.mean",),
     ),
@@ -137,8 +137,8 @@ DATA = (
         "image.",
         "as run",
         (
-            f"{_VIEWS}::test_the_three_readings_of_lambda_differ_by_its_unit",
-            f"{_VIEWS}::test_training_views_equal_the_reference",
+            f"{_CROPS}::test_the_three_readings_of_lambda_differ_by_its_unit",
+            f"{_CROPS}::test_training_crops_equal_the_reference",
             f"{_PLAN}::test_thirty_two_consecutive_images_share_crop_and_mirror_but_not_color",
         ),
         in_2012="The stored deviations are not released; the author's tool of 2014 has some for 0-255 pixels.",
@@ -152,8 +152,8 @@ DATA = (
         "as run",
         (
             _SHOWN,
-            f"{_VIEWS}::test_training_views_equal_the_reference",
-            f"{_VIEWS}::test_testing_views_are_the_ten_views_minus_the_mean",
+            f"{_CROPS}::test_training_crops_equal_the_reference",
+            f"{_CROPS}::test_evaluation_crops_are_the_ten_crops_minus_the_mean",
             _SWITCHED_OFF,
         ),
         fields=("augmentation.color_shift.divide_by",),
@@ -166,7 +166,7 @@ DATA = (
         "not run",
         (
             "tests/data/store/test_resize.py::test_padding_shows_the_whole_image_in_the_middle_of_a_canvas",
-            f"{_VIEWS}::test_training_views_equal_the_reference",
+            f"{_CROPS}::test_training_crops_equal_the_reference",
             "tests/recipes/test_cuda_convnet2.py::test_145f_sees_whole_images_minus_one_number",
             "recipe net-145f",
         ),

@@ -2,7 +2,7 @@
 
 from alexrepro.paper.statements.statement import Statement
 
-_VIEWS = "tests/data/loading/test_crops.py"
+_CROPS = "tests/data/loading/test_crops.py"
 _MEMBERS = "tests/paper/test_logbook.py::test_the_winning_average_has_three_pretrained_members_and_four_others"
 
 TESTING = (
@@ -21,17 +21,17 @@ TESTING = (
     Statement(
         "S36",
         "convdata_jpeg.py",
-        "The ten views: top left, top right, centre, bottom left, bottom right, then mirrored.",
+        "The ten crops: top left, top right, center, bottom left, bottom right, then mirrored.",
         "as run",
         (
-            f"{_VIEWS}::test_ten_views_come_in_the_order_of_the_2012_code",
-            f"{_VIEWS}::test_mirrored_views_follow_the_originals",
+            f"{_CROPS}::test_ten_crops_come_in_the_order_of_the_2012_code",
+            f"{_CROPS}::test_mirrored_crops_follow_the_originals",
         ),
     ),
     Statement(
         "S37",
         "layer.cu LogregCostLayer",
-        "Probabilities of the views are averaged, not logits; loss and both errors come from the average.",
+        "Probabilities of the crops are averaged, not logits; loss and both errors come from the average.",
         "as run",
         ("tests/evaluation/test_evaluate.py::test_counts_and_loss_equal_a_plain_loop_over_images",),
     ),
@@ -49,7 +49,7 @@ TESTING = (
     Statement(
         "S39",
         "avg-test.py",
-        "An average of networks is a weighted sum of their ten-view probabilities; avg-valid.py can tune the weights "
+        "An average of networks is a weighted sum of their ten-crop probabilities; avg-valid.py can tune the weights "
         "on the validation split, and whether it was used is unknown.",
         "not run",
         (
@@ -73,7 +73,7 @@ TESTING = (
         "findsimilar.py",
         "Neighbors are the nearest image of each training batch, so two of one batch never appear together.",
         "departs",
-        ("tests/evaluation/test_nearest_neighbors.py::test_the_neighbours_are_those_of_a_plain_search",),
+        ("tests/evaluation/test_nearest_neighbors.py::test_the_neighbors_are_those_of_a_plain_search",),
         note="Here the search is over all training images, as the paper says.",
     ),
 )
@@ -104,7 +104,7 @@ MORE_DATA = (
             "tests/training/test_fine_tune.py::test_the_named_stages_begin_where_the_earlier_run_ended",
             "recipe net-146-2012-2011",
         ),
-        fields=("training.begins_with",),
+        fields=("training.init_from_stages",),
         note="The chain of recipes is there; the collections of 2009 and 2011 are no longer handed out.",
     ),
     Statement(

@@ -10,7 +10,7 @@ from alexrepro.reports.tables.table import ResultTable
 
 NAME, TITLE = "cifar", "CIFAR-10: test errors of the networks before ImageNet"
 NEEDS = tuple(
-    Needs(recipe.name, CIFAR_TEST, quoted.views or "centre", printed=quoted)
+    Needs(recipe.name, CIFAR_TEST, quoted.crops or "center", printed=quoted)
     if (quoted := QUOTED.get(recipe.name))
     else Needs(recipe.name, CIFAR_TEST, "ten")
     for recipe in CIFAR

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.pictures import FIGURE_1_HIGHEST_ERROR, FIGURE_1_TIMES_SOONER, FIGURE_1_TRAINING_ERROR
-from alexrepro.recipes.catalogue import find_recipe
+from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import differences
 from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.experiment import Experiment
@@ -29,7 +29,7 @@ from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Cell, 
 TITLE = "Figure 1: epochs to a training error, ReLU against tanh"
 READINGS = {"A": ("figure-1-relu", "figure-1-tanh"), "B": ("figure-1-relu-b", "figure-1-tanh-b")}
 NAMES = [name for names in READINGS.values() for name in names]
-RATES, EPOCHS = {"training.rate", "training.bias_rate"}, "training.epochs"
+RATES, EPOCHS = {"training.learning_rate", "training.bias_learning_rate"}, "training.epochs"
 OTHER_RATE = "another rate"
 DATASET = "cifar10"
 CLAIM = (
@@ -38,7 +38,7 @@ CLAIM = (
 )
 COLUMNS = {
     **dict.fromkeys(("reading", "recipe"), TEXT),
-    "rate": NUMBER,
+    "learning_rate": NUMBER,
     "seed": COUNT,
     **dict.fromkeys(("dataset", "run"), TEXT),
     "epochs": COUNT,
@@ -115,11 +115,17 @@ def _summarize(evidence: Evidence) -> ResultTable:
 def _record(reading: Reading, curve: Curve) -> Record:
     run, epochs = curve.run, curve.epochs
     values: dict[str, Cell] = {
-        "reading": reading.name, "recipe": run.recipe.name, "rate": run.recipe.training.rate, "seed": curve.seed,
-        "dataset": run.environment["dataset"], "run": str(run.folder), "epochs": len(epochs),
-        "training_error": float(epochs["training_error"].iloc[-1]), "epochs_to_25_percent": curve.crossing,
+        "reading": reading.name,
+        "recipe": run.recipe.name,
+        "learning_rate": run.recipe.training.learning_rate,
+        "seed": curve.seed,
+        "dataset": run.environment["dataset"],
+        "run": str(run.folder),
+        "epochs": len(epochs),
+        "training_error": float(epochs["training_error"].iloc[-1]),
+        "epochs_to_25_percent": curve.crossing,
         "note": _departure(curve),
-    }  # fmt: skip
+    }
     return Record(COLUMNS, values)
 
 

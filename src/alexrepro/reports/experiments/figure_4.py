@@ -17,14 +17,14 @@ from alexrepro.reports.experiment import Experiment, folder_of, prepare_command,
 from alexrepro.reports.figures.plot import INK, LINES, new_figure
 from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Record, ResultTable
-from alexrepro.runs.neighbors import Neighbours, load_neighbours
+from alexrepro.runs.neighbors import Neighbors, load_neighbors
 from alexrepro.runs.run import Run
 
 TITLE = "Figure 4: guesses for test images, and nearest training images"
 COLUMNS = {
     **dict.fromkeys(("part", "image", "true_class"), TEXT),
     "rank": COUNT,
-    **dict.fromkeys(("neighbour", "class"), TEXT),
+    **dict.fromkeys(("neighbor", "class"), TEXT),
     "probability": FRACTION,
     "distance": NUMBER,
     **dict.fromkeys(("note", "run"), TEXT),
@@ -36,10 +36,10 @@ LETTERS, FEW_LETTERS = 22, 17  # of a class's name, and above a small picture
 WRONG, RIGHT, FAINT = LINES[0], LINES[1], 0.6
 
 
-def chosen(evidence: Evidence) -> tuple[Run, Neighbours] | None:
-    """The foremost run with saved neighbours."""
+def chosen(evidence: Evidence) -> tuple[Run, Neighbors] | None:
+    """The foremost run with saved neighbors."""
     for run in evidence.foremost():
-        found = load_neighbours(run)
+        found = load_neighbors(run)
         if found is not None:
             return run, found
     return None
@@ -57,21 +57,21 @@ def _summarize(evidence: Evidence) -> ResultTable:
     return ResultTable("figure-4", TITLE, rows)
 
 
-def _records(run: Run, found: Neighbours) -> Iterator[Record]:
+def _records(run: Run, found: Neighbors) -> Iterator[Record]:
     names, image_names = found.about.class_names, found.about.names
     for image, label, guesses, chances in zip(image_names, found.labels, found.guesses, found.chances, strict=False):
         facts = {"run": str(run.folder), "part": "guesses", "image": image, "true_class": names[label]}
         for rank, (guess, chance) in enumerate(zip(guesses, chances, strict=True), start=1):
             yield Record(COLUMNS, {**facts, "rank": rank, "class": names[guess], "probability": float(chance)})
     lines = zip(
-        image_names[len(found.labels) :], found.query_labels, found.about.neighbour_names, found.neighbour_labels,
+        image_names[len(found.labels) :], found.query_labels, found.about.neighbor_names, found.neighbor_labels,
         found.distances, strict=True,
     )  # fmt: skip
-    for image, label, neighbours, labels, distances in lines:
-        facts = {"run": str(run.folder), "part": "neighbours", "image": image, "true_class": names[label]}
-        for rank, (name, of, distance) in enumerate(zip(neighbours, labels, distances, strict=True), start=1):
+    for image, label, neighbors, labels, distances in lines:
+        facts = {"run": str(run.folder), "part": "neighbors", "image": image, "true_class": names[label]}
+        for rank, (name, of, distance) in enumerate(zip(neighbors, labels, distances, strict=True), start=1):
             yield Record(
-                COLUMNS, {**facts, "rank": rank, "neighbour": name, "class": names[of], "distance": float(distance)}
+                COLUMNS, {**facts, "rank": rank, "neighbor": name, "class": names[of], "distance": float(distance)}
             )
 
 
@@ -79,8 +79,8 @@ def _draw(evidence: Evidence) -> Figure | None:
     found = chosen(evidence)
     if found is None:
         return None
-    run, neighbours = found
-    names = neighbours.about.class_names
+    run, neighbors = found
+    names = neighbors.about.class_names
     figure = new_figure(13, 6.5)
     figure.suptitle(f"{run.folder.parent.name}/{run.folder.name}", fontsize=9)
     left, right = figure.subfigures(1, 2, width_ratios=(1, 1.05), squeeze=False)[0]
@@ -89,20 +89,20 @@ def _draw(evidence: Evidence) -> Figure | None:
     places = left.subplots(4, 4, height_ratios=(2, 1.2) * 2)
     for place in places.flat:
         place.set_axis_off()
-    for number in range(len(neighbours.images)):
+    for number in range(len(neighbors.images)):
         row, column = 2 * (number // 4), number % 4
-        _guessed(places[row, column], places[row + 1, column], neighbours, number)
-    rows = right.subplots(len(neighbours.queries), 1 + neighbours.distances.shape[1])
+        _guessed(places[row, column], places[row + 1, column], neighbors, number)
+    rows = right.subplots(len(neighbors.queries), 1 + neighbors.distances.shape[1])
     for number, line in enumerate(np.atleast_2d(rows)):
-        query = first_synonym(names[neighbours.query_labels[number]], FEW_LETTERS)
-        _picture(line[0], neighbours.queries[number], query, color=RIGHT)
-        shown = zip(line[1:], neighbours.neighbours[number], neighbours.neighbour_labels[number], strict=True)
+        query = first_synonym(names[neighbors.query_labels[number]], FEW_LETTERS)
+        _picture(line[0], neighbors.queries[number], query, color=RIGHT)
+        shown = zip(line[1:], neighbors.neighbors[number], neighbors.neighbor_labels[number], strict=True)
         for place, image, label in shown:
             _picture(place, image, first_synonym(names[label], FEW_LETTERS), color=INK)
     return figure
 
 
-def _guessed(above: Axes, below: Axes, found: Neighbours, number: int) -> None:
+def _guessed(above: Axes, below: Axes, found: Neighbors, number: int) -> None:
     """One test image with its true class, and below it the likeliest classes, the true one in another color."""
     names, label = found.about.class_names, found.labels[number]
     _picture(above, found.images[number], first_synonym(names[label]), color=INK)
@@ -136,7 +136,7 @@ def _smaller(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _lacks(evidence: Evidence) -> list[str]:
     runs = [run for name in PREFERRED for run in evidence.named(name)]
-    if any(load_neighbours(run) for run in runs):
+    if any(load_neighbors(run) for run in runs):
         return []
     if runs:
         return [f"alexrepro features {shlex.quote(str(runs[0].folder))}"]

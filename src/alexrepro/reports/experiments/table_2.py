@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
-from alexrepro.paper.results import TEST_2012, Reported, Views
+from alexrepro.paper.results import TEST_2012, Crops, Reported
 from alexrepro.reports.experiment import (
     Experiment,
     Needs,
@@ -31,7 +31,7 @@ NEEDS = (
     Needs(ONE, results.VAL_2012, "ten", printed=results.CNN_2012),
     Needs(STARRED, results.VAL_2012, "ten", printed=results.CNN_2012_PRETRAINED),
 )
-VIEWS: tuple[Views, ...] = ("ten", "centre")
+CROPS: tuple[Crops, ...] = ("ten", "center")
 PRINTED_TEST = {
     results.CNN_2012_FIVE.name: results.CNN_2012_FIVE_TEST,
     results.CNN_2012_SEVEN.name: results.CNN_2012_SEVEN_TEST,
@@ -79,7 +79,7 @@ class Line:
             "network": self.row.label,
             "members": self.members,
             "source": self.row.source,
-            "views": self.row.views or "",
+            "crops": self.row.crops or "",
             "images": of_row["images"],
             "val top-1": of_row["top-1 error"],
             "val top-5": "" if on_test else of_row["top-5 error"],
@@ -98,9 +98,9 @@ def _summarize(evidence: Evidence) -> ResultTable:
         lines += [Line(row, members=needed.recipe) for row in measured_rows(needed, evidence.evaluations)]
     for average in AVERAGES:
         lines += _of_average(average, evidence)
-    for views in VIEWS:
-        lines += [Line(row, members=row.recipe or "") for row in rows_on_other_data(evidence.evaluations, views=views)]
-        lines += [_on_other_data(e) for e in evidence.ensembles if is_other_data(e) and e.views == views]
+    for crops in CROPS:
+        lines += [Line(row, members=row.recipe or "") for row in rows_on_other_data(evidence.evaluations, crops=crops)]
+        lines += [_on_other_data(e) for e in evidence.ensembles if is_other_data(e) and e.crops == crops]
     return ResultTable("table-2", TITLE, tuple(lines))
 
 
@@ -120,7 +120,7 @@ def _of_average(average: Average, evidence: Evidence) -> list[Line]:
         return lines
     note = f"not run: {average.obstacle}" if average.obstacle else "not run"
     row = Row(
-        label, "measured", dataset="ilsvrc2012", split=results.VAL_2012, views="ten", note=note,
+        label, "measured", dataset="ilsvrc2012", split=results.VAL_2012, crops="ten", note=note,
         claim=claim_of(average.printed), verdict="not run",
     )  # fmt: skip
     return [Line(row, members=average.shown(), submitted_test=submitted)]

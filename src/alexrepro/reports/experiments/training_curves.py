@@ -17,7 +17,7 @@ TITLE = "Training curves: loss and validation error of every run"
 COLUMNS = {
     "run": TEXT,
     "epoch": COUNT,
-    **dict.fromkeys(("loss", "rate"), NUMBER),
+    **dict.fromkeys(("loss", "learning_rate"), NUMBER),
     **dict.fromkeys(("top1_error", "top5_error"), FRACTION),
     "validation_loss": NUMBER,
     "note": TEXT,
@@ -49,7 +49,7 @@ def _draw(evidence: Evidence) -> Figure | None:
         return None
     figure = new_figure(9, 3.6)
     loss = axes(figure, (1, 2, 1), x="epoch", y="training loss, nats")
-    error = axes(figure, (1, 2, 2), x="epoch", y="validation error, % (centre view)")
+    error = axes(figure, (1, 2, 2), x="epoch", y="validation error, % (center crop)")
     for (run, found), color in zip(curves, LINES, strict=False):
         loss.plot(found["epoch"], found["loss"], color=color, marker=".", label=name_of(run))
         error.plot(found["epoch"], 100 * found["top1_error"], color=color, marker=".")

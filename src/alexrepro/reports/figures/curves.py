@@ -12,8 +12,16 @@ from alexrepro.runs import row_files
 from alexrepro.runs.run import METRICS, VALIDATION, Run
 
 BY_EPOCH = (
-    "epoch", "updates", "images", "loss", "rate", "training_error", "top1_error", "top5_error", "validation_loss",
-)  # fmt: skip
+    "epoch",
+    "updates",
+    "images",
+    "loss",
+    "learning_rate",
+    "training_error",
+    "top1_error",
+    "top5_error",
+    "validation_loss",
+)
 
 
 def metrics(run: Run) -> pd.DataFrame:
@@ -41,17 +49,17 @@ def validations(run: Run) -> pd.DataFrame:
 
 
 def by_epoch(run: Run) -> pd.DataFrame:
-    """One row per epoch: mean training loss over its images, last rate, and the validation's errors and loss.
+    """One row per epoch: mean training loss over its images, last learning_rate, and the validation's errors and loss.
 
-    Columns: epoch, updates and images (so far), loss, rate, training_error (where the run noted it), top1_error,
-    top5_error, validation_loss.
+    Columns: epoch, updates and images (so far), loss, learning_rate, training_error (where the run noted it),
+    top1_error, top5_error, validation_loss.
     """
     parts = [_sums(updates) for updates in metrics_in_parts(run)]
     if not parts:
         return pd.DataFrame(columns=list(BY_EPOCH), dtype="float64")
     grouped = _grouped(pd.concat(parts))
     found = grouped[["epoch", "updates", "images"]].assign(
-        loss=grouped["loss"] / grouped["images"], rate=grouped["rate"]
+        loss=grouped["loss"] / grouped["images"], learning_rate=grouped["learning_rate"]
     )
     is_noted = grouped["noted"].sum() == grouped["updates"].sum()  # a sum leaves out what is missing
     found["training_error"] = grouped["training_error"] / grouped["images"] if is_noted else None
@@ -65,7 +73,7 @@ def _sums(updates: pd.DataFrame) -> pd.DataFrame:
     errors = updates["top1_error"] if "top1_error" in updates else pd.Series(float("nan"), updates.index)
     sums = pd.DataFrame({
         "epoch": updates["epoch"], "updates": 1, "images": weights, "loss": updates["loss"] * weights,
-        "rate": updates["rate"], "training_error": errors * weights, "noted": errors.notna(),
+        "learning_rate": updates["learning_rate"], "training_error": errors * weights, "noted": errors.notna(),
     })  # fmt: skip
     return _grouped(sums)
 
@@ -73,5 +81,5 @@ def _sums(updates: pd.DataFrame) -> pd.DataFrame:
 def _grouped(sums: pd.DataFrame) -> pd.DataFrame:
     """The rows of each epoch as one."""
     return sums.groupby("epoch", as_index=False).agg(
-        {n: "last" if n == "rate" else "sum" for n in sums if n != "epoch"}
+        {n: "last" if n == "learning_rate" else "sum" for n in sums if n != "epoch"}
     )

@@ -39,9 +39,9 @@ def _towers(place: Axes, network: Network, *, rows: list[float]) -> None:
     boxes = [_block(place, 0.0, middle, image, kind="input")] * network.towers
     high = _half(image)
     place.text(
-        _centre(boxes[0]), middle + ABOVE * high + 0.2, "input", ha="center", fontsize=TEXT_PT + 1, weight="bold"
+        _center(boxes[0]), middle + ABOVE * high + 0.2, "input", ha="center", fontsize=TEXT_PT + 1, weight="bold"
     )
-    place.text(_centre(boxes[0]), middle - high - 0.25, _size(image), ha="center", va="top", fontsize=TEXT_PT)
+    place.text(_center(boxes[0]), middle - high - 0.25, _size(image), ha="center", va="top", fontsize=TEXT_PT)
     for number, (stage, size) in enumerate(network.inputs(), start=1):
         boxes = _stage(place, network, stage, size, number=number, rows=rows, before=boxes)
     place.set_xlim(-0.6, STEP * len(network.stages) + 1.4)
@@ -61,8 +61,8 @@ def _stage(
             if line == row or (stage.reads == "both" and before[0] != before[-1]):
                 _arrow(place, other, box, across=line != row)
         words = _words(network, stage, share, size) if row == rows[-1] else _size(share)  # both towers do the same
-        place.text(_centre(box), row - BELOW, words, ha="center", va="top", fontsize=TEXT_PT)
-    place.text(_centre(boxes[0]), max(rows) + ABOVE, stage.name, ha="center", fontsize=TEXT_PT + 1, weight="bold")
+        place.text(_center(box), row - BELOW, words, ha="center", va="top", fontsize=TEXT_PT)
+    place.text(_center(boxes[0]), max(rows) + ABOVE, stage.name, ha="center", fontsize=TEXT_PT + 1, weight="bold")
     return boxes
 
 
@@ -73,9 +73,9 @@ def _words(network: Network, stage: Stage, share: Size, size: Size) -> str:
         stride = f", stride {stage.stride_px}" if stage.stride_px > 1 else ""
         lines.append(f"{stage.kernel_px}×{stage.kernel_px}{stride}")
     if network.side_input is not None and network.side_input.stage == stage.name:
-        lines.append("+ blurred view")
+        lines.append("+ blurred crop")
     for operation in stage.order:
-        word = {"response": network.response, "pool": f"pool {network.pool.size_px}/{network.pool.stride_px}"}
+        word = {"activation": network.activation, "pool": f"pool {network.pool.size_px}/{network.pool.stride_px}"}
         if (operation, network.norm) != ("norm", None) and (operation, network.dropout_of(stage)) != ("dropout", 0.0):
             lines.append(word.get(operation, operation.replace("_", " ")))
     if "pool" in stage.order:
@@ -95,7 +95,7 @@ def _half(size: Size) -> float:
     return (FULL_HEIGHT if size[1] == 1 else 0.35 + 0.14 * sqrt(size[1])) / 2
 
 
-def _centre(box: Box) -> float:
+def _center(box: Box) -> float:
     return (box[0] + box[1]) / 2
 
 

@@ -51,7 +51,9 @@ def curves(runs: Iterable[Run]) -> list[Curve]:
     """Those of the runs whose metrics tell the training error, by recipe and seed."""
     found = [Curve(run, _whole_epochs(run)) for run in runs]
     told = [curve for curve in found if curve.epochs["training_error"].notna().any()]
-    return sorted(told, key=lambda curve: (curve.run.recipe.training.rate, curve.seed, curve.run.recipe.digest))
+    return sorted(
+        told, key=lambda curve: (curve.run.recipe.training.learning_rate, curve.seed, curve.run.recipe.digest)
+    )
 
 
 def _whole_epochs(run: Run) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.reports.statistics.intervals import McNemar, mcnemar, paired_interval
 from alexrepro.runs.evaluation import Findings
 from alexrepro.runs.predictions import Predictions, read_predictions
@@ -22,7 +22,7 @@ class Comparison:
     first: str
     second: str
     split: str
-    views: str
+    crops: str
     top: int
     images: int
     both_wrong: int
@@ -60,16 +60,16 @@ class Comparison:
 
 
 def compare(first: Path, second: Path) -> list[Comparison]:
-    """Top-1 and top-5 errors of two folders of runs or ensembles, for every split and views that both were tested on.
+    """Top-1 and top-5 errors of two folders of runs or ensembles, for every split and crops that both were tested on.
 
-    Raises Refusal if they share no labelled split and views, or were tested on different images.
+    Raises UserError if they share no labeled split and crops, or were tested on different images.
     """
     tested, other = (Findings(folder).all_predictions for folder in (first, second))
     shared = [name for name in tested if name in other]
     if not shared:
         has = (f"{folder} has {', '.join(names) or 'none'}" for folder, names in ((first, tested), (second, other)))
-        raise Refusal(
-            f"These have no predictions of the same split and views: {'; '.join(has)}.",
+        raise UserError(
+            f"These have no predictions of the same split and crops: {'; '.join(has)}.",
             fix="Test both alike: alexrepro evaluate RUN, with or without --ten-crop.",
             exit_code=Exit.MISSING_INPUT,
         )
@@ -89,17 +89,17 @@ def what_differs(one: Predictions, two: Predictions) -> str | None:
 
 
 def _compared(one: Predictions, two: Predictions, top: int, *, first: Path, second: Path) -> Comparison:
-    differing = "views" if one.about.views != two.about.views else what_differs(one, two)
+    differing = "crops" if one.about.crops != two.about.crops else what_differs(one, two)
     if differing:
-        raise Refusal(
+        raise UserError(
             f"{first} and {second} were tested on different images: the {differing} differs.",
             fix="Test both on the same store: alexrepro evaluate RUN --store STORE.",
         )
     if (one.labels < 0).any():
-        raise Refusal(f"{one.about.split} has no labels.", fix="Compare on a labelled split.")
+        raise UserError(f"{one.about.split} has no labels.", fix="Compare on a labeled split.")
     wrong, also = one.wrong(top), two.wrong(top)
     return Comparison(
-        str(first), str(second), one.about.split, one.about.views, top, len(wrong),
+        str(first), str(second), one.about.split, one.about.crops, top, len(wrong),
         both_wrong=int((wrong & also).sum()), only_first_wrong=int((wrong & ~also).sum()),
         only_second_wrong=int((also & ~wrong).sum()),
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """A difference in error between a variation and its base, and what may stand beside it.
 
-A printed or noted difference stands beside a measured one only on the same split with the same views. Differences
+A printed or noted difference stands beside a measured one only on the same split with the same crops. Differences
 are fractions, variation minus base, except where people read points.
 """
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from alexrepro.paper.logbook import LOGGED, Logged
-from alexrepro.paper.results import ALL_DELTAS, ReportedDelta, Views
+from alexrepro.paper.results import ALL_DELTAS, Crops, ReportedDelta
 from alexrepro.reports.statistics.verdict import Verdict
 from alexrepro.reports.tables.error_rows import beyond_verdict
 from alexrepro.reports.tables.table import COUNT, FRACTION, TEXT, Cell, images_and_seeds, place
 
-# The printed differences are those of the notes on ten views, rounded; footnote 5 says where the paper means another.
-PRINTED_VIEWS: Views = "ten"
+# The printed differences are those of the notes on ten crops, rounded; footnote 5 says where the paper means another.
+PRINTED_CROPS: Crops = "ten"
 IntervalKind = Literal["paired", "unpaired"]
 ONE_SEED = "other seeds are not included"
 SEVERAL_SEEDS = "images clustered over seeds, spread of the seeds (Student's t)"
@@ -67,7 +67,7 @@ class DeltaRow:
     note: str
     dataset: str | None = None
     split: str | None = None
-    views: Views | None = None
+    crops: Crops | None = None
     seeds: int | None = None
     images: int | None = None
     top1: Difference | None = None
@@ -81,7 +81,7 @@ class DeltaRow:
     source: Literal["reported", "measured"] = "measured"
 
     COLUMNS: ClassVar[Mapping[str, str]] = {
-        **dict.fromkeys(("variation", "says", "base", "source", "dataset", "split", "views"), TEXT),
+        **dict.fromkeys(("variation", "says", "base", "source", "dataset", "split", "crops"), TEXT),
         **dict.fromkeys(("seeds", "images"), COUNT),
         **dict.fromkeys(("top1_delta", "top1_low", "top1_high", "top1_std"), FRACTION),
         **dict.fromkeys(("top5_delta", "top5_low", "top5_high", "top5_std"), FRACTION),
@@ -97,13 +97,13 @@ class DeltaRow:
             if self.printed is None or self.top1 is not None or self.split != self.printed.split:
                 raise ValueError(f"{self.variation}: a reported row holds what was printed, and where")
             return
-        measured = (self.dataset, self.split, self.views, self.seeds, self.images, self.top1, self.top5, self.interval)
+        measured = (self.dataset, self.split, self.crops, self.seeds, self.images, self.top1, self.top5, self.interval)
         if any(part is None for part in measured) and any(part is not None for part in measured):
             raise ValueError(f"{self.variation}: a measured difference needs its split, seeds, images and intervals")
-        if self.printed is not None and not is_printed_for(self.printed, self.split, self.views):
-            raise ValueError(f"{self.variation}: {self.printed.name} was not printed for {self.split}, {self.views}")
-        if self.logged is not None and not is_logged_for(self.logged, self.split, self.views):
-            raise ValueError(f"{self.variation}: no difference was noted for {self.split}, {self.views} views")
+        if self.printed is not None and not is_printed_for(self.printed, self.split, self.crops):
+            raise ValueError(f"{self.variation}: {self.printed.name} was not printed for {self.split}, {self.crops}")
+        if self.logged is not None and not is_logged_for(self.logged, self.split, self.crops):
+            raise ValueError(f"{self.variation}: no difference was noted for {self.split}, {self.crops} crops")
         if self.printed is None and not self.note:
             raise ValueError(f"{self.variation}: no printed number stands beside it, so the note must say why")
 
@@ -127,7 +127,7 @@ class DeltaRow:
             "variation": self.variation,
             "says": self.says,
             "source": self.source,
-            "split, views": place(self.split or "", self.views),
+            "split, crops": place(self.split or "", self.crops),
             "images": images_and_seeds(self.images, self.seeds),
             "top-1, points (95 %)": points_with_interval(self.top1),
             "top-5, points (95 %)": points_with_interval(self.top5),
@@ -140,15 +140,15 @@ class DeltaRow:
         }
 
 
-def is_printed_for(printed: ReportedDelta, split: str | None, views: str | None) -> bool:
-    """Whether a difference was printed for this split and these views."""
-    return printed in ALL_DELTAS and printed.split is not None and (printed.split, PRINTED_VIEWS) == (split, views)
+def is_printed_for(printed: ReportedDelta, split: str | None, crops: str | None) -> bool:
+    """Whether a difference was printed for this split and these crops."""
+    return printed in ALL_DELTAS and printed.split is not None and (printed.split, PRINTED_CROPS) == (split, crops)
 
 
-def is_logged_for(logged: LoggedDelta, split: str | None, views: str | None) -> bool:
-    """Whether both results of a difference were noted for this split and these views."""
+def is_logged_for(logged: LoggedDelta, split: str | None, crops: str | None) -> bool:
+    """Whether both results of a difference were noted for this split and these crops."""
     return all(
-        noted in LOGGED and (noted.split, noted.views) == (split, views) for noted in (logged.variation, logged.base)
+        noted in LOGGED and (noted.split, noted.crops) == (split, crops) for noted in (logged.variation, logged.base)
     )
 
 

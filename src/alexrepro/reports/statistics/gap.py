@@ -1,4 +1,4 @@
-"""Two errors of one network, one minus the other: of two kinds of views, or of two splits.
+"""Two errors of one network, one minus the other: of two kinds of crops, or of two splits.
 
 Gaps are fractions; measured ones carry a 95 % interval: paired by image where both networks' answers for the same
 images are there, else of two independent samples.
@@ -14,7 +14,7 @@ from alexrepro.reports.tables.table import COUNT, FRACTION, TEXT, Cell, Record
 from alexrepro.runs.evaluation import Evaluation
 
 COLUMNS = {
-    **dict.fromkeys(("label", "source", "split", "views"), TEXT),
+    **dict.fromkeys(("label", "source", "split", "crops"), TEXT),
     **dict.fromkeys(("seeds", "images"), COUNT),
     **dict.fromkeys(("top1_gap", "top1_low", "top1_high"), FRACTION),
     **dict.fromkeys(("top5_gap", "top5_low", "top5_high"), FRACTION),

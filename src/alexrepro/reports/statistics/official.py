@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.paper.results import CLASSES, IMAGES, TRAINING_IMAGES
 from alexrepro.runs.evaluation import Evaluation
 from alexrepro.runs.run import Run
@@ -33,7 +33,7 @@ def _training(run: Run, dataset: str) -> str:
     """What the files of a run tell of its training images: the batches of an epoch, the last of which may be short."""
     try:
         batches, batch = run.environment["updates_per_epoch"], run.recipe.training.batch
-    except (Refusal, OSError, ValueError, KeyError):
+    except (UserError, OSError, ValueError, KeyError):
         return ""
     return trained_on(batches * batch, dataset, bound="at most ")
 

@@ -8,7 +8,7 @@ be told from none: a wide interval, of few images or seeds, confirms nothing.
 from collections.abc import Iterable
 from typing import Literal
 
-from alexrepro.recipes.catalogue import TOLERANCE
+from alexrepro.recipes.catalog import TOLERANCE
 
 Verdict = Literal["reproduced", "within noise", "not reproduced", "not comparable", "not run"]
 ROUNDING = 0.001 / 2  # numbers are printed with one digit of a percent

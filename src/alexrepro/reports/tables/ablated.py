@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.paper.results import TEST_2010
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
@@ -62,14 +62,14 @@ def _tested(variation: Variation, base: Recipe, evidence: Evidence) -> list[Eval
     """The evaluations of a variation of this base; none where it does not fit it."""
     try:
         varied = variation.of(base)
-    except Refusal:
+    except UserError:
         return []
     found = evaluated(varied, evidence)
-    return [e for e in found if e.views == variation.views] if variation.is_of_testing else found
+    return [e for e in found if e.crops == variation.crops] if variation.is_of_testing else found
 
 
 def how_to_ablate(variations: Sequence[Variation]) -> list[str]:
-    """The commands that train the paper's recipes and variations of them, and compare them over ten views."""
+    """The commands that train the paper's recipes and variations of them, and compare them over ten crops."""
     names: dict[str, list[str]] = {}
     for variation in variations:
         names.setdefault(base_of(variation).name, []).append(variation.name)

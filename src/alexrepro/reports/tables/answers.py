@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from alexrepro.errors import Refusal
+from alexrepro.errors import UserError
 from alexrepro.progress import say
 from alexrepro.reports.statistics.comparison import TOPS, what_differs
 from alexrepro.reports.statistics.intervals import Sample, sample_of, sample_of_counts
@@ -43,12 +43,12 @@ def sample(evaluations: Sequence[Evaluation], top: int, wrong: Wrong | None) -> 
 
 def known_answers(evaluation: Evaluation) -> Predictions | None:
     """The predictions behind an evaluation; None if they are gone, or are older or newer than its counts."""
-    path = Findings(Path(evaluation.run)).predictions(evaluation.split, evaluation.views)
+    path = Findings(Path(evaluation.run)).predictions(evaluation.split, evaluation.crops)
     if not path.exists():
         return None
     try:
         found = read_predictions(path)
-    except Refusal as refusal:
+    except UserError as refusal:
         say(f"Passed over: {refusal.what}")
         return None
     counted = (evaluation.store, evaluation.epochs, evaluation.top1_correct, evaluation.top5_correct)

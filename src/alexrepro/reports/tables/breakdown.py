@@ -13,7 +13,7 @@ SHOWN = 10
 
 
 def breakdown(predictions: Predictions) -> dict[str, pd.DataFrame]:
-    """Two tables of a labelled split: `classes`, the worst first, and `confusions`, the most frequent first.
+    """Two tables of a labeled split: `classes`, the worst first, and `confusions`, the most frequent first.
 
     classes: class, name, images, top1_wrong, top5_wrong, top1_error, top5_error (fractions), one row a class.
     confusions: class, name, taken_for, taken_for_name, images, one row for each wrong first guess that was made.
@@ -45,10 +45,10 @@ def breakdown(predictions: Predictions) -> dict[str, pd.DataFrame]:
 def save_breakdown(evaluation: Evaluation) -> tuple[dict[str, pd.DataFrame], list[Path]]:
     """The breakdown of an evaluation, written beside it as two CSV files."""
     findings = Findings(Path(evaluation.run))
-    found = breakdown(read_predictions(findings.predictions(evaluation.split, evaluation.views)))
+    found = breakdown(read_predictions(findings.predictions(evaluation.split, evaluation.crops)))
     paths = []
     for name, table in found.items():
-        path = findings.breakdown(evaluation.split, evaluation.views, name)
+        path = findings.breakdown(evaluation.split, evaluation.crops, name)
         write_whole(path, partial(table.to_csv, index=False, lineterminator="\n"))
         paths.append(path)
     return found, paths

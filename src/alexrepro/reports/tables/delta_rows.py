@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from alexrepro.paper.logbook import Logged
-from alexrepro.paper.results import TEST_2010, VAL_2012, ReportedDelta, Views
-from alexrepro.recipes.catalogue import CATALOGUE
-from alexrepro.recipes.variations import BASE_VIEWS, Variation, find_variation
+from alexrepro.paper.results import TEST_2010, VAL_2012, Crops, ReportedDelta
+from alexrepro.recipes.catalog import CATALOG
+from alexrepro.recipes.variations import BASE_CROPS, Variation, find_variation
 from alexrepro.reports.experiment import departure, grouped
 from alexrepro.reports.statistics.comparison import TOPS
 from alexrepro.reports.statistics.difference import (
-    PRINTED_VIEWS,
+    PRINTED_CROPS,
     DeltaRow,
     Difference,
     LoggedDelta,
@@ -35,7 +35,7 @@ def delta_table(
     """One row for each variation and split that it shares with the base, or one that says "not run".
 
     base, variations: evaluations of one recipe each; seeds that both have are compared, each once.
-    Raises ValueError if the evaluations of one name are of several recipes, Refusal for an unknown variation.
+    Raises ValueError if the evaluations of one name are of several recipes, UserError for an unknown variation.
     """
     _check_one_recipe("base", base)
     rows = [row for key, found in variations.items() for row in delta_rows(find_variation(key), base=base, found=found)]
@@ -50,7 +50,7 @@ def delta_rows(
     base_name: str = "",
     same_epochs: bool = True,
 ) -> list[DeltaRow]:
-    """One row for each split, views and length that a variation shares with its base, or one that says "not run".
+    """One row for each split, crops and length that a variation shares with its base, or one that says "not run".
 
     base_name: what the base is called where nothing was measured of it. same_epochs: not so for networks that have
     schedules of their own.
@@ -59,13 +59,13 @@ def delta_rows(
     rows = []
     bases = {_place(group[0], same_epochs): {e.seed: e for e in group} for group in grouped(base)}
     for group in grouped(found):
-        views = BASE_VIEWS if variation.is_of_testing else group[0].views
-        same_seeds = bases.get(_place(replace(group[0], views=views), same_epochs), {})
+        crops = BASE_CROPS if variation.is_of_testing else group[0].crops
+        same_seeds = bases.get(_place(replace(group[0], crops=crops), same_epochs), {})
         pairs = [(e, same_seeds[e.seed]) for e in group if e.seed in same_seeds]
         if pairs:
             rows.append(_measured(variation, pairs))
     name = base[0].recipe if base else base_name
-    note = "nothing in common with the base: run the same seed, split and views" if found and base else "not run"
+    note = "nothing in common with the base: run the same seed, split and crops" if found and base else "not run"
     verdict: Verdict | None = "not run" if variation.tests else None
     return rows or [DeltaRow(variation.name, variation.says, name, note, claim=claim_of(variation), verdict=verdict)]
 
@@ -75,12 +75,12 @@ def reported_delta(variation: Variation, *, base: str) -> list[DeltaRow]:
     printed = variation.tests
     if printed is None:
         return []
-    views = PRINTED_VIEWS if printed.split else None
+    crops = PRINTED_CROPS if printed.split else None
     return [
         DeltaRow(
             variation.name, variation.says, base, note="" if printed.split else "printed without naming the data",
-            source="reported", split=printed.split, views=views, printed=printed, cites=str(printed.cites),
-            logged=_logged_delta(variation, base=base, split=printed.split, views=views),
+            source="reported", split=printed.split, crops=crops, printed=printed, cites=str(printed.cites),
+            logged=_logged_delta(variation, base=base, split=printed.split, crops=crops),
         )
     ]  # fmt: skip
 
@@ -92,12 +92,12 @@ def claim_of(variation: Variation) -> str:
 
 
 def _measured(variation: Variation, pairs: Pairs) -> DeltaRow:
-    """pairs: (variation, base) of the same seed, on the same split with the same views."""
+    """pairs: (variation, base) of the same seed, on the same split with the same crops."""
     first, first_base = pairs[0]
     printed = variation.tests
     is_whole = not (shortfall(first) or shortfall(first_base))
-    logged = _logged_delta(variation, base=first_base.recipe, split=first.split, views=first.views)
-    is_printed = printed is not None and is_printed_for(printed, first.split, first.views)
+    logged = _logged_delta(variation, base=first_base.recipe, split=first.split, crops=first.crops)
+    is_printed = printed is not None and is_printed_for(printed, first.split, first.crops)
     beside = printed if is_printed and is_whole else None
     how = departure(first_base) or shortfall(first)
     notes = ["" if is_printed else _why_empty(printed, first), how]
@@ -106,7 +106,7 @@ def _measured(variation: Variation, pairs: Pairs) -> DeltaRow:
     verdict = _verdict(printed, beside, top1=top1, top5=top5, is_full=not how)
     return DeltaRow(
         variation.name, variation.says, base=first_base.recipe, note="; ".join(filter(None, notes)),
-        dataset=first.dataset, split=first.split, views=first.views, seeds=len(pairs), images=first.images,
+        dataset=first.dataset, split=first.split, crops=first.crops, seeds=len(pairs), images=first.images,
         top1=top1, top5=top5, interval="unpaired" if by_image is None else "paired", printed=beside,
         logged=logged if is_whole else None,
         cites="; ".join(e.run for pair in pairs for e in pair), claim=claim_of(variation), verdict=verdict,
@@ -126,12 +126,12 @@ def _verdict(
     )  # fmt: skip
 
 
-def _logged_delta(variation: Variation, *, base: str, split: str | None, views: Views | None) -> LoggedDelta | None:
-    """The noted difference on this split with these views, if the notes hold both results."""
-    expected = CATALOGUE[base].expected if base in CATALOGUE else ()
+def _logged_delta(variation: Variation, *, base: str, split: str | None, crops: Crops | None) -> LoggedDelta | None:
+    """The noted difference on this split with these crops, if the notes hold both results."""
+    expected = CATALOG[base].expected if base in CATALOG else ()
     for noted in expected:
         delta = LoggedDelta(variation.logged, noted) if variation.logged and isinstance(noted, Logged) else None
-        if delta is not None and is_logged_for(delta, split, views):
+        if delta is not None and is_logged_for(delta, split, crops):
             return delta
     return None
 
@@ -141,11 +141,11 @@ def _why_empty(printed: ReportedDelta | None, measured: Evaluation) -> str:
         return "no printed number"
     if printed.split is None and measured.split in (TEST_2010, VAL_2012):
         return "not comparable: printed without naming the data"
-    return f"not comparable: other {'data' if printed.split != measured.split else 'views'}"
+    return f"not comparable: other {'data' if printed.split != measured.split else 'crops'}"
 
 
-def _place(evaluation: Evaluation, same_epochs: bool) -> tuple[str, Views, int, int | None]:
-    return evaluation.split, evaluation.views, evaluation.images, evaluation.epochs if same_epochs else None
+def _place(evaluation: Evaluation, same_epochs: bool) -> tuple[str, Crops, int, int | None]:
+    return evaluation.split, evaluation.crops, evaluation.images, evaluation.epochs if same_epochs else None
 
 
 def _check_one_recipe(name: str, evaluations: Sequence[Evaluation]) -> None:

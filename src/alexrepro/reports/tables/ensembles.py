@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from alexrepro.paper import results
 from alexrepro.paper.logbook import EXTRA_DATA, SUPPLIED_DATA, Submission
 from alexrepro.paper.results import Reported
-from alexrepro.recipes.catalogue import find_recipe
+from alexrepro.recipes.catalog import find_recipe
 from alexrepro.reports.experiment import departure, folder_of, prepare_command, train_command
 from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.reports.statistics.official import shortfall
@@ -38,9 +38,9 @@ class Average:
         return counted(member or "145f" for member in self.members)
 
     def found(self, evidence: Evidence) -> list[Evaluation]:
-        """The evaluations of exactly these members, equally weighted, over ten views of the validation split."""
-        asked = (self.printed.split, self.printed.views)
-        return [e for e in evidence.ensembles if (e.split, e.views) == asked and self._is_of(e)]
+        """The evaluations of exactly these members, equally weighted, over ten crops of the validation split."""
+        asked = (self.printed.split, self.printed.crops)
+        return [e for e in evidence.ensembles if (e.split, e.crops) == asked and self._is_of(e)]
 
     def _is_of(self, evaluation: Evaluation) -> bool:
         equal = len({round(member.weight, 6) for member in evaluation.members}) == 1
@@ -49,7 +49,7 @@ class Average:
     @property
     def obstacle(self) -> str:
         """Why nobody can measure it; nothing where it can be."""
-        lost = [member for member in self.members if member and find_recipe(member).training.begins_with]
+        lost = [member for member in self.members if member and find_recipe(member).training.init_from_stages]
         if None in self.members:
             return "145f sees whole pictures, which lie in another store"
         return "members learn first from collections that are no longer handed out" if lost else ""
@@ -72,7 +72,7 @@ def counted(recipes: Iterable[str]) -> str:
 
 
 def departure_of(evaluation: Evaluation) -> str:
-    """How the members of an ensemble differ from the catalogue's recipes; nothing if all are full runs of them."""
+    """How the members of an ensemble differ from the catalog's recipes; nothing if all are full runs of them."""
     return "; ".join(dict.fromkeys(filter(None, (departure(member) for member in _members(evaluation)))))
 
 

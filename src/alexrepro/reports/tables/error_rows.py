@@ -1,6 +1,6 @@
 """Rows of error rates: what the authors printed, and what was measured, never mixed up.
 
-A printed number stands only beside a measurement on all images of the same split with the same views; a row that
+A printed number stands only beside a measurement on all images of the same split with the same crops; a row that
 breaks the rule cannot be built. Errors are fractions except where people read.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from alexrepro.paper.results import ALL_REPORTED, IMAGES, QUOTED, Reported, Views
+from alexrepro.paper.results import ALL_REPORTED, IMAGES, QUOTED, Crops, Reported
 from alexrepro.reports.statistics.comparison import TOPS
 from alexrepro.reports.statistics.intervals import Interval, mean_and_std, wilson_interval
 from alexrepro.reports.statistics.verdict import Verdict, judged
@@ -38,7 +38,7 @@ class Row:
     source: Literal["reported", "measured"]
     dataset: str
     split: str
-    views: Views | None
+    crops: Crops | None
     recipe: str | None = None
     seeds: int | None = None
     images: int | None = None
@@ -57,7 +57,7 @@ class Row:
     verdict: Verdict | None = None
 
     COLUMNS: ClassVar[Mapping[str, str]] = {
-        **dict.fromkeys(("label", "source", "dataset", "split", "views", "recipe"), TEXT),
+        **dict.fromkeys(("label", "source", "dataset", "split", "crops", "recipe"), TEXT),
         **dict.fromkeys(("seeds", "images"), COUNT),
         **dict.fromkeys(("top1_error", "top1_low", "top1_high", "top1_std"), FRACTION),
         **dict.fromkeys(("top5_error", "top5_low", "top5_high"), FRACTION),
@@ -90,7 +90,7 @@ class Row:
         return {
             "network": self.label,
             "source": self.source,
-            "split, views": place(self.split, self.views),
+            "split, crops": place(self.split, self.crops),
             "images": images_and_seeds(self.images, self.seeds),
             "top-1 error": _error(self.top1_error, self.top1_low, self.top1_high, std=self.top1_std),
             "top-5 error": _error(self.top5_error, self.top5_low, self.top5_high),
@@ -103,7 +103,7 @@ class Row:
     def _check_reported(self) -> None:
         if self.printed is None:
             raise ValueError(f"{self.label}: a reported row needs the numbers the authors printed")
-        same = ("split", "views", "top1_error", "top5_error")
+        same = ("split", "crops", "top1_error", "top5_error")
         if any(getattr(self, name) != getattr(self.printed, name) for name in same):
             raise ValueError(f"{self.label}: differs from the printed {self.printed.name}")
 
@@ -120,10 +120,10 @@ class Row:
             raise ValueError(f"{self.label}: no printed number stands beside it, so the note must say why")
         if self.printed is not None and self.images is None:
             raise ValueError(f"{self.label}: a printed number stands beside a measurement, and there is none")
-        if self.printed is not None and (self.printed.split, self.printed.views) != (self.split, self.views):
+        if self.printed is not None and (self.printed.split, self.printed.crops) != (self.split, self.crops):
             raise ValueError(
-                f"{self.label}: {self.printed.name} was printed for {self.printed.split}, {self.printed.views} views; "
-                f"this row is {self.split}, {self.views} views"
+                f"{self.label}: {self.printed.name} was printed for {self.printed.split}, {self.printed.crops} crops; "
+                f"this row is {self.split}, {self.crops} crops"
             )
         if self.printed is not None and self.images != IMAGES.get(self.printed.split, self.images):
             raise ValueError(f"{self.label}: {self.printed.name} was not printed for {self.images} images")
@@ -137,7 +137,7 @@ def beyond_verdict(note: str, verdict: str | None) -> str:
 def reported_row(printed: Reported) -> Row:
     """A row of what the authors printed."""
     return Row(
-        printed.label, "reported", dataset=printed.split.rpartition("-")[0], split=printed.split, views=printed.views,
+        printed.label, "reported", dataset=printed.split.rpartition("-")[0], split=printed.split, crops=printed.crops,
         top1_error=printed.top1_error, top5_error=printed.top5_error, cites=str(printed.cites), printed=printed,
     )  # fmt: skip
 
@@ -145,7 +145,7 @@ def reported_row(printed: Reported) -> Row:
 def claim_of(printed: Reported) -> str:
     """Printed errors in words: what, how much, where."""
     errors = f"{_error(printed.top1_error) or '–'} / {_error(printed.top5_error) or '–'}"
-    return f"{printed.label}: {errors} on {place(printed.split, printed.views)}"
+    return f"{printed.label}: {errors} on {place(printed.split, printed.crops)}"
 
 
 def judged_row(row: Row) -> Row:
@@ -159,17 +159,17 @@ def judged_row(row: Row) -> Row:
 def measured_row(evaluations: Sequence[Evaluation], *, label: str, printed: Reported | None, note: str) -> Row:
     """A row of evaluations that differ in the seed only: mean errors, their spread, and intervals.
 
-    Raises ValueError if they differ in more, or if the printed numbers are of another split or other views.
+    Raises ValueError if they differ in more, or if the printed numbers are of another split or other crops.
     """
     first = evaluations[0]
-    kinds = {(e.recipe, e.digest, e.epochs, e.split, e.views, e.images) for e in evaluations}
+    kinds = {(e.recipe, e.digest, e.epochs, e.split, e.crops, e.images) for e in evaluations}
     seeds = {e.seed for e in evaluations}
     if len(kinds) > 1 or len(seeds) < len(evaluations):
         raise ValueError(f"{label}: these evaluations differ in more than their seeds")
     shown = first.images * len(evaluations)
     kind, ((top1_low, top1_high), (top5_low, top5_high)) = _intervals(evaluations)
     return Row(
-        label, "measured", dataset=first.dataset, split=first.split, views=first.views, recipe=first.recipe,
+        label, "measured", dataset=first.dataset, split=first.split, crops=first.crops, recipe=first.recipe,
         seeds=len(seeds), images=first.images,
         top1_error=(shown - sum(e.top1_correct for e in evaluations)) / shown,
         top5_error=(shown - sum(e.top5_correct for e in evaluations)) / shown,

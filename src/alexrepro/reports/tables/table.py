@@ -115,9 +115,9 @@ class ResultTable:
         return list(paths)
 
 
-def place(split: str, views: str | None) -> str:
-    """Where a number was measured, for people: the split, and the views where they are known."""
-    return f"{split}, {views}" if views else split
+def place(split: str, crops: str | None) -> str:
+    """Where a number was measured, for people: the split, and the crops where they are known."""
+    return f"{split}, {crops}" if crops else split
 
 
 def images_and_seeds(images: int | None, seeds: int | None) -> str:

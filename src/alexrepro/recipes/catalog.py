@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.paper.logbook import LOGGED, Logged, logged
 from alexrepro.paper.results import QUOTED, Reported
 from alexrepro.recipes import cuda_convnet2, fall2009_chain
@@ -40,18 +40,18 @@ TOLERANCE = (0.005, 0.004)
 
 
 def _noted(recipe: Recipe, like: str) -> Entry:
-    """A network of the 2012 files with every result that its parameter file notes, ten views first."""
+    """A network of the 2012 files with every result that its parameter file notes, ten crops first."""
     config = recipe.name.removeprefix("net-")
     notes = [note for note in LOGGED if note.config == config and not note.part]
-    return Entry(recipe, like, expected=tuple(sorted(notes, key=lambda note: note.views != "ten")))
+    return Entry(recipe, like, expected=tuple(sorted(notes, key=lambda note: note.crops != "ten")))
 
 
-CATALOGUE = {
+CATALOG = {
     entry.recipe.name: entry
     for entry in (
         Entry(AS_PRINTED, like=None),
         Entry(AS_RUN_2012, like="as-printed", expected=(logged("145"),)),
-        Entry(AS_RUN_2010, like="as-run-2012", expected=(logged("145-2010"), logged("145-2010", views="centre"))),
+        Entry(AS_RUN_2010, like="as-run-2012", expected=(logged("145-2010"), logged("145-2010", crops="center"))),
         Entry(TINY, like="as-run-2012"),
         _noted(cuda_convnet2.NET_145_HALF, "as-run-2010"),
         *(
@@ -80,16 +80,16 @@ DEFAULT_RECIPES = {"cifar10": "cifar-18pct", "ilsvrc2010": "as-run-2010", "ilsvr
 
 
 def find_recipe(name: str) -> Recipe:
-    """The recipe of this name, or of this TOML file; raises Refusal with the nearest name if there is none."""
+    """The recipe of this name, or of this TOML file; raises UserError with the nearest name if there is none."""
     if name.endswith(".toml"):
         return from_toml(Path(name))
-    if name not in CATALOGUE:
-        near = get_close_matches(name, CATALOGUE, n=1)
+    if name not in CATALOG:
+        near = get_close_matches(name, CATALOG, n=1)
         meant = f"; did you mean {near[0]}?" if near else "."
-        raise Refusal(
+        raise UserError(
             f"There is no recipe {name}{meant}", fix="List them with: alexrepro recipes list.", exit_code=Exit.USAGE
         )
-    return CATALOGUE[name].recipe
+    return CATALOG[name].recipe
 
 
 def default_recipe(dataset: str) -> Recipe:

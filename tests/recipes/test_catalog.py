@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from alexrepro.errors import Exit, Refusal
+from alexrepro.errors import Exit, UserError
 from alexrepro.paper.citation import citations
 from alexrepro.paper.logbook import logged
 from alexrepro.paper.network import Network, Norm, Pool, SameMapNorm, SideInput, Stage
 from alexrepro.paper.training import At, Augmentation, ColorShift, Decay, Plateau, Script, Training
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, AS_RUN_2012, TINY
-from alexrepro.recipes.catalogue import CATALOGUE, default_recipe, find_recipe
+from alexrepro.recipes.catalog import CATALOG, default_recipe, find_recipe
 from alexrepro.recipes.ledger import ledger, shown
 from alexrepro.recipes.recipe import Recipe, differences
 
@@ -22,13 +22,13 @@ STRUCTURE = {"name", "kind", "maps", "kernel_px", "stride_px", "pad_px", "reads"
 
 # layers-145.cfg: maps of both towers, kernel, stride, zeros around, which towers it reads, what follows, std, bias
 STAGES_145: dict[str, tuple[Any, ...]] = {
-    "conv1": (96, 11, 4, 0, "both", ("norm", "pool", "response"), 0.01, 0.0),
-    "conv2": (256, 5, 1, 2, "own", ("response", "norm", "same_map_norm", "pool"), 0.01, 1.0),
-    "conv3": (384, 3, 1, 1, "both", ("response",), 0.03, 0.0),
-    "conv4": (384, 3, 1, 1, "own", ("response",), 0.03, 1.0),
-    "conv5": (256, 3, 1, 1, "own", ("pool", "response"), 0.03, 1.0),
-    "fc6": (4096, 0, 1, 0, "both", ("response", "dropout"), 0.01, 1.0),
-    "fc7": (4096, 0, 1, 0, "both", ("response", "dropout"), 0.01, 1.0),
+    "conv1": (96, 11, 4, 0, "both", ("norm", "pool", "activation"), 0.01, 0.0),
+    "conv2": (256, 5, 1, 2, "own", ("activation", "norm", "same_map_norm", "pool"), 0.01, 1.0),
+    "conv3": (384, 3, 1, 1, "both", ("activation",), 0.03, 0.0),
+    "conv4": (384, 3, 1, 1, "own", ("activation",), 0.03, 1.0),
+    "conv5": (256, 3, 1, 1, "own", ("pool", "activation"), 0.03, 1.0),
+    "fc6": (4096, 0, 1, 0, "both", ("activation", "dropout"), 0.01, 1.0),
+    "fc7": (4096, 0, 1, 0, "both", ("activation", "dropout"), 0.01, 1.0),
     "fc8": (1000, 0, 1, 0, "both", (), 0.01, 0.0),
 }
 
@@ -43,7 +43,7 @@ def test_a_stage_as_run_is_that_of_layers_145(name: str) -> None:
 
 
 def test_no_stage_as_run_has_a_rate_or_decay_of_its_own() -> None:
-    factors = {(stage.rate_factor, stage.decay_factor) for stage in AS_RUN_2012.network.stages}
+    factors = {(stage.learning_rate_factor, stage.decay_factor) for stage in AS_RUN_2012.network.stages}
 
     assert factors == {(1.0, 1.0)}
 
@@ -63,20 +63,28 @@ def test_pooling_towers_and_dropout_as_run_are_the_printed_ones() -> None:
 
 def test_the_training_as_run_is_that_of_layer_params_145() -> None:
     assert AS_RUN_2012.training == Training(
-        batch=128, momentum=0.9, weight_decay=5e-4, bias_decay=0.0, rate=0.01, bias_rate=0.02, epochs=90,
-        schedule=AS_RUN_2012.training.schedule, reshuffles=False, precision="float32",
-    )  # fmt: skip
+        batch=128,
+        momentum=0.9,
+        weight_decay=5e-4,
+        bias_decay=0.0,
+        learning_rate=0.01,
+        bias_learning_rate=0.02,
+        epochs=90,
+        schedule=AS_RUN_2012.training.schedule,
+        shuffle_every_epoch=False,
+        precision="float32",
+    )
 
 
 def test_the_schedule_of_2012_has_the_epochs_of_the_notebook() -> None:
     assert AS_RUN_2012.training.schedule == Script(
         (
-            At(25, rate=1e-3),
-            At(51, rate=1e-4),
+            At(25, learning_rate=1e-3),
+            At(51, learning_rate=1e-4),
             At(67, color_shift=False),
-            At(67, rate=1e-5, bias_rate=0.02, stages=("conv1",)),
-            At(72, rate=0.0, bias_rate=0.0, stages=("conv1",)),
-            At(79, rate=1e-5),
+            At(67, learning_rate=1e-5, bias_learning_rate=0.02, stages=("conv1",)),
+            At(72, learning_rate=0.0, bias_learning_rate=0.0, stages=("conv1",)),
+            At(79, learning_rate=1e-5),
         )
     )
 
@@ -84,19 +92,19 @@ def test_the_schedule_of_2012_has_the_epochs_of_the_notebook() -> None:
 def test_the_schedule_of_2010_has_the_epochs_of_its_notebook() -> None:
     assert AS_RUN_2010.training.schedule == Script(
         (
-            At(23, rate=1e-3, bias_rate=0.002),
-            At(51, rate=1e-4),
+            At(23, learning_rate=1e-3, bias_learning_rate=0.002),
+            At(51, learning_rate=1e-4),
             At(68, color_shift=False),
-            At(68, rate=1e-5, bias_rate=0.002, stages=("conv1",)),
-            At(72, rate=0.0, bias_rate=0.0, stages=("conv1",)),
-            At(78, rate=1e-5),
+            At(68, learning_rate=1e-5, bias_learning_rate=0.002, stages=("conv1",)),
+            At(72, learning_rate=0.0, bias_learning_rate=0.0, stages=("conv1",)),
+            At(78, learning_rate=1e-5),
         )
     )
 
 
-def test_the_views_as_run_are_those_of_convdata_jpeg() -> None:
+def test_the_crops_as_run_are_those_of_convdata_jpeg() -> None:
     assert AS_RUN_2012.augmentation == Augmentation(
-        crops=True, flips=True, last_offset_px=32, shared_by=32, mean="central",
+        crops=True, flips=True, last_offset_px=32, images_per_crop=32, mean="central",
         color_shift=ColorShift(std=0.1, reading="deviation", divide_by=1.1),
     )  # fmt: skip
 
@@ -138,29 +146,29 @@ def test_the_ledger_has_one_row_for_each_cited_field() -> None:
 def test_the_ledger_shows_the_printed_and_the_run_value() -> None:
     rows = {row["path"]: row for row in ledger()["fields"]}
 
-    assert (rows["augmentation.shared_by"]["printed"], rows["augmentation.shared_by"]["as_run"]) == (1, 32)
+    assert (rows["augmentation.images_per_crop"]["printed"], rows["augmentation.images_per_crop"]["as_run"]) == (1, 32)
     assert (rows["network.same_map_norm.k"]["printed"], rows["network.same_map_norm.k"]["as_run"]) == (None, 1.0)
     assert shown(rows["network.<stage>.weight_std"]["as_run"]) == "0.01; 0.03 in conv3, conv4, conv5"
 
 
 def test_recipes_are_found_by_the_name_they_bear() -> None:
-    assert [find_recipe(name).name for name in CATALOGUE] == list(CATALOGUE)
+    assert [find_recipe(name).name for name in CATALOG] == list(CATALOG)
 
 
 def test_an_unknown_recipe_suggests_the_nearest() -> None:
-    with pytest.raises(Refusal, match="did you mean as-run-2012") as caught:
+    with pytest.raises(UserError, match="did you mean as-run-2012") as caught:
         find_recipe("as-run-2021")
 
     assert caught.value.exit_code == Exit.USAGE
 
 
 def test_expected_results_are_the_noted_ones() -> None:
-    assert CATALOGUE["as-run-2012"].expected == (logged("145"),)
-    assert CATALOGUE["as-run-2010"].expected == (logged("145-2010"), logged("145-2010", views="centre"))
+    assert CATALOG["as-run-2012"].expected == (logged("145"),)
+    assert CATALOG["as-run-2010"].expected == (logged("145-2010"), logged("145-2010", crops="center"))
 
 
-def test_every_recipe_is_like_one_of_the_catalogue() -> None:
-    assert {entry.like for entry in CATALOGUE.values()} - {None} <= set(CATALOGUE)
+def test_every_recipe_is_like_one_of_the_catalog() -> None:
+    assert {entry.like for entry in CATALOG.values()} - {None} <= set(CATALOG)
 
 
 @pytest.mark.parametrize(
