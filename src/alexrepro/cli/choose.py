@@ -114,6 +114,26 @@ def testing_store(dataset: str, recipe: Recipe, *, classes: Sequence[str], store
     )
 
 
+def evaluation_store(path: Path | None, run: "Run", *, stores: Path) -> "Store":
+    """The store at the path, or else the labeled test or validation store of that data set, or of the run's."""
+    from alexrepro.data.store.store import Store
+
+    if path is not None and is_folder(path):
+        return Store.open(path)
+    environment = run.environment
+    dataset = str(path) if path else environment["dataset"]
+    return testing_store(dataset, run.recipe, classes=environment["classes"], stores=(stores,))
+
+
+def submission_store(path: Path | None, run: "Run", *, stores: Path) -> "Store":
+    """The store at the path, or else the newest test store of that data set or of the run's, labeled or not."""
+    from alexrepro.data.store.store import Store, newest_store
+
+    if path is not None and is_folder(path):
+        return Store.open(path)
+    return newest_store(stores, split="test", dataset=str(path) if path else run.environment["dataset"])
+
+
 def _unlabeled(dataset: str, classes: Sequence[str], stores: Sequence[Path], splits: Sequence[str]) -> "Store | None":
     """The newest store without labels of the first of these splits that has one."""
     found = labeled_splits(dataset, classes=classes, stores=stores, labeled=False)
@@ -177,3 +197,8 @@ def choose_run(path: Path | None, *, runs: Path) -> "Run":
         )
     say(f"Run: {found[0].folder}.")
     return found[0]
+
+
+def choose_runs(paths: Sequence[Path] | None, *, runs: Path) -> "list[Run]":
+    """The runs in the folders, or the one with the newest checkpoint."""
+    return [choose_run(path, runs=runs) for path in paths] if paths else [choose_run(None, runs=runs)]

@@ -18,7 +18,7 @@ from alexrepro.diagnostics.workloads import Round, evaluate_work, feed_work, pre
 from alexrepro.distributed.process_group import Cluster, grid
 from alexrepro.distributed.rank import Place
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.compatible import check_images
+from alexrepro.evaluation.load_run import check_compatible
 from alexrepro.paper.network import Network
 from alexrepro.progress import progress
 from alexrepro.recipes.recipe import Recipe
@@ -88,7 +88,7 @@ def bench(
             f"There is no part {unknown[0]} to measure.", fix=f"Name {', '.join(prepared)}.", exit_code=Exit.USAGE
         )
     if "feed" in parts:
-        check_images(recipe, store)
+        check_compatible(recipe, store)
     rates = []
     for part in parts:
         work, limit_name, limit = prepared[part]()

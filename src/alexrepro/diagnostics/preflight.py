@@ -29,9 +29,8 @@ from alexrepro.diagnostics.system_checks import (
     writable,
 )
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.compatible import center_crops, check_images
-from alexrepro.evaluation.evaluate import pixels_of
-from alexrepro.evaluation.inference import BATCH
+from alexrepro.evaluation.inference import BATCH, center_crops
+from alexrepro.evaluation.load_run import check_compatible, pixels_of
 from alexrepro.model.alexnet import build
 from alexrepro.paper.training import Plateau
 from alexrepro.progress import say
@@ -134,7 +133,7 @@ def of_case(case: Case) -> Iterator[Finding]:
 def _recipe(case: Case) -> Finding:
     recipe, store = case.recipe, case.store
     for images in filter(None, (store, case.validation)):
-        check_images(recipe, images)
+        check_compatible(recipe, images)
     found = (
         f"{recipe.name}-{recipe.digest}: {recipe.network.classes:,} classes, {len(store):,} images of "
         f"{store.side_px} px, batches of {recipe.training.batch}"

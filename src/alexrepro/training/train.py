@@ -21,8 +21,9 @@ from alexrepro.data.loading.loader import Batch, Feed, part
 from alexrepro.data.store.store import Store
 from alexrepro.device import Machine
 from alexrepro.distributed.process_group import Cluster
-from alexrepro.evaluation.compatible import center_crops, check_images
 from alexrepro.evaluation.evaluate import count
+from alexrepro.evaluation.inference import EvaluationJob, Model, center_crops
+from alexrepro.evaluation.load_run import check_compatible
 from alexrepro.keys import key
 from alexrepro.paper.training import Augmentation, Plateau
 from alexrepro.progress import Advance, progress, say
@@ -66,7 +67,7 @@ def train(
     """
     cluster = cluster or Cluster()
     for images in filter(None, (store, validation)):
-        check_images(recipe, images)
+        check_compatible(recipe, images)
     recipe = recipe.for_classes(len(store.manifest.classes))
     run = run_of(runs, recipe, dataset=store.manifest.dataset, seed=seed)
     with _held(run, cluster), stop_requests() as stop, cluster.ended_by_launcher(stop):
@@ -232,11 +233,11 @@ def _validate(trainer: Trainer, epoch: int, stop: Stop) -> None:
     if trainer.validation is None:
         return
     split = trainer.validation.manifest.full_name
-    counts = count(
-        trainer.model, trainer.validation, recipe=trainer.recipe, pixels=trainer.pixels, crops="center",
-        machine=trainer.machine, title=f"epoch {epoch} on {split}", cluster=trainer.cluster,
-        after_batch=stop_if_asked,
-    )  # fmt: skip
+    models = [Model(trainer.model, trainer.recipe, trainer.pixels)]
+    job = EvaluationJob(
+        models, trainer.validation, "center", trainer.machine, trainer.cluster, title=f"epoch {epoch} on {split}"
+    )
+    counts = count(job, after_batch=stop_if_asked)
     if not trainer.cluster.is_first:
         return
     top1, top5 = 1 - counts.top1_correct / counts.images, 1 - counts.top5_correct / counts.images

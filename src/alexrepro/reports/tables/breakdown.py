@@ -20,7 +20,7 @@ def breakdown(predictions: Predictions) -> dict[str, pd.DataFrame]:
     """
     about = predictions.about
     images = pd.DataFrame({
-        "label": predictions.labels, "guess": predictions.guesses[:, 0],
+        "label": predictions.labels, "guess": predictions.top5[:, 0],
         "top1_wrong": predictions.wrong(1), "top5_wrong": predictions.wrong(5),
     })  # fmt: skip
     by_class = images.groupby("label").agg(
