@@ -133,8 +133,8 @@ class Source:
     """Everything that a layout says: data set, classes in the order of the labels, and the splits.
 
     gaps say where there are fewer or more photos than the data set is known to have; known_bad is how many of its
-    files nobody can read. skipped are the files and folders below the source that are not read. side_px is the side in which the images are
-    stored where nothing else is asked for.
+    files nobody can read. skipped are the files and folders below the source that are not read.
+    side_px is the side in which the images are stored by default.
     classes are WNIDs or folder names; class_names are for people; ilsvrc_ids are 1-based where the source has them.
     """
 
