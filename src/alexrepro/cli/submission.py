@@ -84,7 +84,7 @@ def score(
 
     found = score_submission(file, devkit)
     if json:
-        print_json({"split": found.split, "images": found.images, "errors": list(found.errors)})
+        print_json({"split": found.split, "images": found.images, "flat": list(found.errors)})
         return
     rows = [[classes, percent(error, 2)] for classes, error in enumerate(found.errors, start=1)]
     columns = ["classes counted", "error"]

@@ -1,4 +1,4 @@
-"""Evaluation: exact counts of a run, or of an average of runs, on a split, saved with all predictions (§2, §4.1, §6)."""
+"""Evaluation: exact counts of a run, or of an average of runs, on a split, saved with predictions (§2, §4.1, §6)."""
 
 import hashlib
 import json
