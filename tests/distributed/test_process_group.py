@@ -77,7 +77,7 @@ def test_the_place_is_that_of_torchrun_or_of_the_slurm_step() -> None:
     "environment", [{}, {"SLURM_NTASKS": "4", "SLURM_JOB_ID": "7"}, {**STEP, "SLURM_STEP_NUM_TASKS": "1"}]
 )
 def test_a_batch_script_or_an_interactive_shell_is_one_process(environment: dict[str, str]) -> None:
-    assert find_rank(environment).size == 1
+    assert find_rank(environment).world_size == 1
 
 
 @pytest.mark.parametrize(
