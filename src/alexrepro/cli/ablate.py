@@ -53,7 +53,7 @@ def ablate(
 
     Without arguments, lists what can be varied and the printed number each variation tests. With names, trains what
     is missing, tests all over ten crops on the test split (else the validation split), and writes
-    OUT/ablations-<recipe>-<digest>.{csv,parquet,md,tex,json}, with the variations of the recipe measured before.
+    OUT/ablations-<recipe>-<digest>.{csv,md,json}, with the variations of the recipe measured before.
 
     Example:  alexrepro ablate without-conv3 tanh --seeds 3
     """
