@@ -20,7 +20,7 @@ FOLDER = Path("folder")
 
 IN_STORE = [
     *(field.name for field in fields(Manifest)), *STORE_SCHEMA.names,
-    *(getattr(store_files, name) for name in ("MANIFEST", "MEAN", "COLOR_AXES", "DEFECTS", "COSTS")),
+    *(getattr(store_files, name) for name in ("MANIFEST", "MEAN", "COLOR_AXES", "DEFECTS")),
 ]  # fmt: skip
 FOUND = Findings(FOLDER)
 TESTED = (FOUND.predictions("x", "ten"), FOUND.probabilities("x", "ten"))

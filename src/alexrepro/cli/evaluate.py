@@ -149,10 +149,7 @@ def _print(evaluations: "list[Evaluation]", *, json: bool) -> None:
         return
     ties = f"hang on ties ({asked.ties})"
     columns = ["crops", "images", "top-1 error (95 %)", "top-5 error (95 %)", "loss", ties, "preprocessing"]
-    costs = ["hierarchical cost"] if asked.hierarchical_cost is not None else []
-    print_table(
-        f"{asked.run} on {asked.split}", columns + costs, [_row(e) for e in evaluations], right=columns[1:] + costs
-    )
+    print_table(f"{asked.run} on {asked.split}", columns, [_row(e) for e in evaluations], right=columns[1:])
 
 
 def _row(e: "Evaluation") -> list[str]:
@@ -162,8 +159,7 @@ def _row(e: "Evaluation") -> list[str]:
     for correct, error in ((e.top1_correct, e.top1_error), (e.top5_correct, e.top5_error)):
         low, high = wilson_interval(e.images - correct, e.images)
         row.append(f"{percent(error, 2)} ({100 * low:.2f}–{100 * high:.2f})")
-    row += [f"{e.loss:.4f}", f"{e.tied_images:,}", (e.preprocessing or "")[:DIGITS]]
-    return row if e.hierarchical_cost is None else [*row, f"{e.hierarchical_cost:.4f}"]
+    return [*row, f"{e.loss:.4f}", f"{e.tied_images:,}", (e.preprocessing or "")[:DIGITS]]
 
 
 def _facts(e: "Evaluation") -> dict[str, Any]:
