@@ -57,7 +57,7 @@ def updates(group: ProcessGroup, recipe: Recipe, store: Store, *, dtype: torch.d
     axes, device, batch = store.color_axes(), find_device("cpu"), recipe.training.batch
     arrays = (store.mean_image(), axes.eigenvalues, axes.eigenvectors)
     pixels = Pixels(*(torch.from_numpy(np.asarray(array)).to(dtype) for array in arrays))
-    model = build(recipe.network, seed=1).to(dtype).held_by(group.wire)
+    model = build(recipe.network, seed=1).to(dtype).held_by(group.towers)
     momentum, logits = Remembering(model, recipe.training), list[torch.Tensor]()
 
     def forward(crops: torch.Tensor, masks: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -82,9 +82,9 @@ def updates(group: ProcessGroup, recipe: Recipe, store: Store, *, dtype: torch.d
         "logits": torch.cat(group.all_gather_object(logits[0].detach())),
         "losses": group.all_reduce(torch.stack(losses)),
     }
-    found |= {f"gradient of {name}": model.whole(name, gradient) for name, gradient in momentum.first.items()}
-    found |= {name: model.whole(name, kernel.detach()) for name, kernel in model.named_kernels().items()}
-    found |= {f"velocity of {name}": model.whole(name, v) for name, v in momentum.velocities.items()}
+    found |= {f"gradient of {name}": model.gather_full(name, gradient) for name, gradient in momentum.first.items()}
+    found |= {name: model.gather_full(name, kernel.detach()) for name, kernel in model.named_kernels().items()}
+    found |= {f"velocity of {name}": model.gather_full(name, v) for name, v in momentum.velocities.items()}
     return {name: tensor.numpy() for name, tensor in found.items()}
 
 

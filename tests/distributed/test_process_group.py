@@ -69,7 +69,9 @@ TORCHRUN = {
 def test_the_place_is_that_of_torchrun_or_of_the_slurm_step() -> None:
     found = [find_rank(environment) for environment in (TORCHRUN, STEP, {**STEP, **TORCHRUN})]
 
-    assert [(p.rank, p.world_size, p.local_rank, p.local_world_size, p.host) for p in found] == [(3, 4, 1, 2, "gpu07")] * 3
+    assert [(p.rank, p.world_size, p.local_rank, p.local_world_size, p.host) for p in found] == [
+        (3, 4, 1, 2, "gpu07")
+    ] * 3
     assert [(p.port, p.store_is_with_first) for p in found] == [(29500, False), (24567, True), (29500, False)]
 
 

@@ -65,7 +65,7 @@ def tried(group: ProcessGroup, store: Store, batch: int) -> Tried:
     """Which replica this rank belongs to, the rows that it tested in batches of so many, and what all ranks count."""
     inference.BATCH, before = batch, inference.BATCH
     device, (whole, pixels) = find_device("cpu"), seer()
-    model = whole.held_by(group.wire)
+    model = whole.held_by(group.towers)
     try:
         batches = tested_batches(
             [Candidate(model, RECIPE, pixels)], store, crops=("center",), device=device, title="", share=group.shard

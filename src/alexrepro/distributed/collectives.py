@@ -18,8 +18,8 @@ class Gradients:
         if group.mesh is None:
             return
         for name, parameter in model.named_kernels().items():
-            if model.is_whole(name) and group.wire.processes > 1:
-                hook = self._sum(None, 1 / group.wire.processes)
+            if model.is_replicated(name) and group.towers.processes > 1:
+                hook = self._sum(None, 1 / group.towers.processes)
             elif group.shard[1] > 1:
                 hook = self._sum(group.mesh.get_group("data"), 1.0)
             else:

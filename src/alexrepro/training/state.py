@@ -117,7 +117,7 @@ class Trainer:
         self.saved_at = time.monotonic()
 
     def _whole(self, shares: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: self.model.whole(name, share.detach()) for name, share in shares.items()}
+        return {name: self.model.gather_full(name, share.detach()) for name, share in shares.items()}
 
 
 def _are_finite(*tensors: Tensor) -> bool:
@@ -144,9 +144,9 @@ def start(
         check_room(run, recipe, updates=updates, keep=keep)
     step = group.broadcast(step)
     group.broadcast_tensors([*(kernel.detach() for kernel in kernels.values()), *velocities.values()])
-    model = whole.held_by(group.wire).to(device.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = whole.held_by(group.towers).to(device.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     momentum = Momentum(model, recipe.training, compiles=device.compiles)
-    momentum.load({name: model.share(name, velocity) for name, velocity in velocities.items()})
+    momentum.load({name: model.rows_of(name, velocity) for name, velocity in velocities.items()})
     pixels = group.broadcast(save_pixels(run, store) if group.is_first else None)
     assert pixels is not None
     return Trainer(
