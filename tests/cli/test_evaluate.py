@@ -1,4 +1,4 @@
-"""`evaluate`, `compare`, `submit` and `score` on drawn images: averages, breakdowns, submissions."""
+"""`evaluate`, `compare`, `submit` and `score` on drawn images: averages, comparisons, submissions."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from alexrepro.cli.app import app
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.store.prepare import prepare
-from alexrepro.device import Machine, find_machine
+from alexrepro.device import Device, find_device
 from alexrepro.errors import UserError
 from alexrepro.evaluation import inference
 from alexrepro.recipes.as_printed_and_run import TINY
@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = TINY.but({"network.fc6.maps": 8, "network.fc7.maps": 8}).shortened(1)
     for seed in (0, 1):
         train(recipe, store=stores["train"], validation=None, runs=folder / "runs", seed=seed,
-              machine=find_machine("cpu"))  # fmt: skip
+              device=find_device("cpu"))  # fmt: skip
     return folder
 
 
@@ -82,17 +82,6 @@ def test_two_runs_are_one_average_that_can_be_compared_with_a_member(call: Call,
     assert "mid-p" in call("compare", "A", average["run"]).stdout
 
 
-def test_the_breakdown_is_written_and_its_worst_classes_printed(call: Call, folder: Path) -> None:
-    found = printed(call("evaluate", "A", "--breakdown", "--json"))["breakdown"]
-
-    assert len(found["classes"]) == 10
-    assert found["classes"][0]["top1_error"] == max(row["top1_error"] for row in found["classes"])
-    header, *rows = (folder / found["files"][0]).read_text().splitlines()
-    assert header == "class,name,images,top1_wrong,top5_wrong,top1_error,top5_error"
-    assert len(rows) == 20
-    assert "taken_for" in call("evaluate", "A", "--breakdown").stdout
-
-
 def test_probabilities_are_saved_and_their_size_is_printed(call: Call, folder: Path) -> None:
     result = call("evaluate", "A", "--ten-crop", "--save-probabilities")
 
@@ -130,11 +119,11 @@ def test_norms_are_compiled_where_it_pays_or_is_asked_for(
 ) -> None:
     asked: list[bool] = []
 
-    def noted(device: str, *, compiles: bool) -> Machine:
+    def noted(name: str, *, compiles: bool) -> Device:
         asked.append(compiles)
-        return find_machine(device)
+        return find_device(name)
 
-    monkeypatch.setattr(inference, "find_machine", noted)
+    monkeypatch.setattr(inference, "find_device", noted)
     monkeypatch.setattr(inference, "COMPILED_FROM_CROPS", least)  # the split has 20 images
 
     for option in ((), ("--compile",), ("--no-compile",)):

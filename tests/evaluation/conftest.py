@@ -3,24 +3,24 @@
 import pytest
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run
 from alexrepro.training.train import train
 
-from ..toy import machine, recipe, signals_that_are_heard, stores, toy  # noqa: F401
+from ..toy import device, recipe, signals_that_are_heard, stores, toy  # noqa: F401
 
 
 @pytest.fixture(scope="session")
 def pair(
     stores: dict[str, Store],  # noqa: F811
     recipe: Recipe,  # noqa: F811
-    machine: Machine,  # noqa: F811
+    device: Device,  # noqa: F811
     tmp_path_factory: pytest.TempPathFactory,
 ) -> list[Run]:
     runs = tmp_path_factory.mktemp("runs")
     return [
-        train(recipe, store=stores["train"], validation=None, runs=runs, seed=seed, machine=machine) for seed in (0, 1)
+        train(recipe, store=stores["train"], validation=None, runs=runs, seed=seed, device=device) for seed in (0, 1)
     ]
 
 

@@ -14,9 +14,9 @@ from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.loading.loader import part
 from alexrepro.data.store.manifest import Manifest, Shard, sha256_of
 from alexrepro.data.store.store import Store, shard_table, write_shard
-from alexrepro.device import find_machine
-from alexrepro.distributed.process_group import Cluster, Parallel, connect
-from alexrepro.distributed.rank import Place
+from alexrepro.device import find_device
+from alexrepro.distributed.process_group import Parallel, ProcessGroup, connect
+from alexrepro.distributed.rank import Rank
 from alexrepro.evaluation import inference
 from alexrepro.evaluation.evaluate import count
 from alexrepro.evaluation.inference import EvaluationJob, Model, scored_batches
@@ -61,36 +61,36 @@ def network() -> tuple[AlexNet, Pixels]:
     return build(RECIPE.network, seed=0), Pixels(torch.full((3, SIDE_PX, SIDE_PX), 128.0), torch.ones(3), torch.eye(3))
 
 
-def job(store: Store, cluster: Cluster) -> EvaluationJob:
+def job(store: Store, group: ProcessGroup) -> EvaluationJob:
     model, pixels = network()
-    models = [Model(model.held_by(cluster.towers), RECIPE, pixels)]
-    return EvaluationJob(models, store, "center", find_machine("cpu"), cluster)
+    models = [Model(model.held_by(group.towers), RECIPE, pixels)]
+    return EvaluationJob(models, store, "center", find_device("cpu"), group)
 
 
-def counted(cluster: Cluster, store: Store, batch: int) -> Counted:
+def counted(group: ProcessGroup, store: Store, batch: int) -> Counted:
     """The replica of this rank, the rows that it saw in batches of this size, and the counts of all ranks."""
     inference.BATCH, before = batch, inference.BATCH
     try:
-        rows = [int(row) for scored in scored_batches(job(store, cluster)) for row in scored.batch.images]
-        found = count(job(store, cluster))
+        rows = [int(row) for scored in scored_batches(job(store, group)) for row in scored.batch.images]
+        found = count(job(store, group))
     finally:
         inference.BATCH = before
     found = replace(found, loss_sum=round(found.loss_sum, 3))  # the one sum that is not of whole numbers
-    return cluster.share, rows, found
+    return group.shard, rows, found
 
 
-def counted_by_one_rank(place: Place, parallel: Parallel, work: list[tuple[Path, int]]) -> list[Counted]:
-    with connect(place, find_machine("cpu"), network=RECIPE.network, parallel=parallel) as cluster:
-        return [counted(cluster, Store.open(store), batch) for store, batch in work]
+def counted_by_one_rank(rank: Rank, parallel: Parallel, work: list[tuple[Path, int]]) -> list[Counted]:
+    with connect(rank, find_device("cpu"), network=RECIPE.network, parallel=parallel) as group:
+        return [counted(group, Store.open(store), batch) for store, batch in work]
 
 
 def check(stores: list[Store], batches: list[int], ranks: int, parallel: Parallel) -> None:
     work = [(store.path, batch) for store in stores for batch in batches]
     asked = (parallel, work)
 
-    found = run_ranks(counted_by_one_rank, ranks, *asked) if ranks > 1 else [counted_by_one_rank(Place(), *asked)]
+    found = run_ranks(counted_by_one_rank, ranks, *asked) if ranks > 1 else [counted_by_one_rank(Rank(), *asked)]
 
-    expected = {store.path: counted(Cluster(), store, len(store))[2] for store in stores}
+    expected = {store.path: counted(ProcessGroup(), store, len(store))[2] for store in stores}
     for number, (path, batch) in enumerate(work):
         rows = dict(rank[number][:2] for rank in found)  # by replica
         assert sorted(row for each in rows.values() for row in each) == list(range(expected[path].images)), (
@@ -112,13 +112,13 @@ def test_counts_are_the_same_on_any_grid_of_ranks(tmp_path: Path, ranks: int, pa
     check([noise_store(tmp_path / f"{size}", size) for size in sizes], [1, 7, 64], ranks, parallel)
 
 
-def feed_threads_of_one_rank(place: Place, store: Path) -> int:
+def feed_threads_of_one_rank(rank: Rank, store: Path) -> int:
     """The most threads that feed the validation of a rank on a host of 16 processors."""
     os.sched_getaffinity = lambda _: set(range(16))
-    inference.BATCH, machine, seen = 1, find_machine("cpu"), [0]
-    with connect(place, machine, network=RECIPE.network, parallel="data") as cluster:
+    inference.BATCH, device, seen = 1, find_device("cpu"), [0]
+    with connect(rank, device, network=RECIPE.network, parallel="data") as group:
         count(
-            job(Store.open(store), cluster),
+            job(Store.open(store), group),
             after_batch=lambda: seen.append(sum(thread.name.startswith("feed-") for thread in threading.enumerate())),
         )
     return max(seen)

@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import UserError
 from alexrepro.evaluation.evaluate import evaluate_runs, open_runs
 from alexrepro.files import read_json, write_json
@@ -18,11 +18,11 @@ from alexrepro.runs.run import Run
 
 
 def evaluated(
-    runs: list[Run], store: Store, machine: Machine, weights: Sequence[float] = ()
+    runs: list[Run], store: Store, device: Device, weights: Sequence[float] = ()
 ) -> tuple[list[Evaluation], np.ndarray]:
     """The evaluations over ten crops, and all probabilities."""
     folder = runs[0].folder.parent.parent
-    opened = open_runs(runs, store, crops="ten", machine=machine, folder=folder, weights=weights)
+    opened = open_runs(runs, store, crops="ten", device=device, folder=folder, weights=weights)
     found = evaluate_runs(opened, save_probabilities=True)
     file = Findings(Path(found[-1].run)).probabilities(store.manifest.full_name, "ten")
     return found, load_file(file)["probabilities"]
@@ -32,15 +32,15 @@ def evaluated(
 def test_an_average_equals_a_plain_loop_over_its_members(
     pair: list[Run],
     stores: dict[str, Store],
-    machine: Machine,
+    device: Device,
     weights: tuple[float, ...],
     normalized: tuple[float, ...],
 ) -> None:
     store = stores["test"]
-    members = [evaluated([run], store, machine)[1] for run in pair]
+    members = [evaluated([run], store, device)[1] for run in pair]
     expected = normalized[0] * members[0] + normalized[1] * members[1]
 
-    (_, ten), found = evaluated(pair, store, machine, weights)
+    (_, ten), found = evaluated(pair, store, device, weights)
 
     np.testing.assert_allclose(found, expected, atol=1e-7)  # float32
     assert ten.top1_correct == int((expected.argmax(1) == store.labels).sum())
@@ -49,11 +49,11 @@ def test_an_average_equals_a_plain_loop_over_its_members(
 
 
 def test_an_average_is_found_with_its_members_whatever_their_order(
-    pair: list[Run], stores: dict[str, Store], machine: Machine
+    pair: list[Run], stores: dict[str, Store], device: Device
 ) -> None:
-    made, _ = evaluated(pair, stores["val"], machine, (1, 2))
+    made, _ = evaluated(pair, stores["val"], device, (1, 2))
 
-    again, _ = evaluated(pair[::-1], stores["val"], machine, (2, 1))
+    again, _ = evaluated(pair[::-1], stores["val"], device, (2, 1))
 
     found = find_ensembles(pair[0].folder.parent.parent)
     assert [e for e in found if e.split == made[0].split] == made == again
@@ -61,35 +61,35 @@ def test_an_average_is_found_with_its_members_whatever_their_order(
 
 
 def test_a_member_with_its_classes_in_another_order_is_matched(
-    pair: list[Run], stores: dict[str, Store], machine: Machine, tmp_path: Path
+    pair: list[Run], stores: dict[str, Store], device: Device, tmp_path: Path
 ) -> None:
     turned = tmp_path / "runs" / pair[1].folder.parent.name / "turned"
     shutil.copytree(pair[1].folder, turned)
     shutil.copy(pair[1].folder.parent / "recipe.toml", turned.parent)
     environment = read_json(turned / "environment.json")
     write_json(turned / "environment.json", {**environment, "classes": environment["classes"][::-1]})
-    _, expected = evaluated([pair[1]], stores["val"], machine)
+    _, expected = evaluated([pair[1]], stores["val"], device)
 
-    _, found = evaluated([Run(turned)], stores["val"], machine)
+    _, found = evaluated([Run(turned)], stores["val"], device)
 
     assert np.array_equal(found, expected[:, ::-1])
 
 
 @pytest.mark.parametrize("weights", [(1.0,), (1.0, 0.0), (1.0, float("nan"))])
 def test_weights_that_do_not_fit_are_refused(
-    pair: list[Run], stores: dict[str, Store], machine: Machine, weights: tuple[float, ...]
+    pair: list[Run], stores: dict[str, Store], device: Device, weights: tuple[float, ...]
 ) -> None:
     with pytest.raises(UserError, match="do not fit 2 runs"):
-        evaluated(pair, stores["val"], machine, weights)
+        evaluated(pair, stores["val"], device, weights)
 
 
 def test_a_run_is_averaged_neither_with_itself_nor_with_one_of_other_data(
-    pair: list[Run], stores: dict[str, Store], machine: Machine, tmp_path: Path
+    pair: list[Run], stores: dict[str, Store], device: Device, tmp_path: Path
 ) -> None:
     other = tmp_path / pair[1].folder.parent.name / "other-seed-1"
     write_json(other / "environment.json", {**pair[1].environment, "dataset": "other"})
 
     with pytest.raises(UserError, match="named twice"):
-        evaluated([pair[0], pair[0]], stores["val"], machine)
+        evaluated([pair[0], pair[0]], stores["val"], device)
     with pytest.raises(UserError, match=r"different data sets: other, "):
-        evaluated([pair[0], Run(other)], stores["val"], machine)
+        evaluated([pair[0], Run(other)], stores["val"], device)

@@ -10,7 +10,7 @@ import torch
 from alexrepro.data.loading.crops import center_crop, ten_crops
 from alexrepro.data.loading.sampling import testing_plan
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import UserError
 from alexrepro.evaluation import inference
 from alexrepro.evaluation.evaluate import evaluate, open_runs
@@ -28,9 +28,9 @@ from alexrepro.training.train import train
 
 
 @torch.no_grad()
-def probabilities_one_image_at_a_time(run: Run, store: Store, machine: Machine, crops: str) -> np.ndarray:
-    model, _ = load_network(run, machine)
-    mean = load_pixels(run, machine).mean_image
+def probabilities_one_image_at_a_time(run: Run, store: Store, device: Device, crops: str) -> np.ndarray:
+    model, _ = load_network(run, device)
+    mean = load_pixels(run, device).mean_image
     rows = []
     for pixels in read_images(store, range(len(store))):
         image = torch.from_numpy(pixels).permute(2, 0, 1).float() - mean  # the toy recipe aligns the mean
@@ -41,13 +41,13 @@ def probabilities_one_image_at_a_time(run: Run, store: Store, machine: Machine, 
 
 @pytest.mark.parametrize("crops", ["center", "ten"])
 def test_counts_and_loss_equal_a_plain_loop_over_images(
-    run: Run, stores: dict[str, Store], machine: Machine, crops: Crops
+    run: Run, stores: dict[str, Store], device: Device, crops: Crops
 ) -> None:
     store = stores["test"]
 
-    found = evaluate(run, store, crops=crops, machine=machine)
+    found = evaluate(run, store, crops=crops, device=device)
 
-    expected = probabilities_one_image_at_a_time(run, store, machine, crops)
+    expected = probabilities_one_image_at_a_time(run, store, device, crops)
     true = expected[np.arange(len(store)), store.labels]
     assert found.images == len(store) == 18
     assert found.top1_correct == int((expected.argmax(1) == store.labels).sum())
@@ -55,17 +55,17 @@ def test_counts_and_loss_equal_a_plain_loop_over_images(
     assert found.loss == pytest.approx(-np.log(true).mean(), rel=1e-5)  # float32 against float64
 
 
-def test_ten_crops_save_the_center_crop_as_it_is_alone(run: Run, stores: dict[str, Store], machine: Machine) -> None:
-    alone = evaluate(run, stores["val"], crops="center", machine=machine)
+def test_ten_crops_save_the_center_crop_as_it_is_alone(run: Run, stores: dict[str, Store], device: Device) -> None:
+    alone = evaluate(run, stores["val"], crops="center", device=device)
 
-    ten = evaluate(run, stores["val"], crops="ten", machine=machine)
+    ten = evaluate(run, stores["val"], crops="ten", device=device)
 
     found = find_evaluations(run.folder.parent.parent)
     assert [e for e in found if (e.run, e.split) == (ten.run, ten.split)] == [alone, ten]
 
 
-def test_an_evaluation_names_store_ties_and_preprocessing(run: Run, stores: dict[str, Store], machine: Machine) -> None:
-    found = evaluate(run, stores["val"], crops="center", machine=machine)
+def test_an_evaluation_names_store_ties_and_preprocessing(run: Run, stores: dict[str, Store], device: Device) -> None:
+    found = evaluate(run, stores["val"], crops="center", device=device)
 
     assert found.store == stores["val"].manifest.digest
     assert (found.ties, found.tied_images) == ("lower class first", 0)
@@ -87,23 +87,23 @@ def test_an_evaluation_without_optional_fields_is_read(tmp_path: Path) -> None:
 
 
 def test_a_missing_image_is_an_error(
-    run: Run, stores: dict[str, Store], machine: Machine, monkeypatch: pytest.MonkeyPatch
+    run: Run, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inference, "testing_plan", lambda images, side_px: testing_plan(images - 1, side_px=side_px))
 
     with pytest.raises(ValueError, match="not every image was evaluated once"):
-        evaluate(run, stores["test"], crops="center", machine=machine)
+        evaluate(run, stores["test"], crops="center", device=device)
 
 
 @pytest.mark.parametrize("batch", [1, 5, 17])
 def test_the_batch_size_changes_no_prediction(
-    run: Run, stores: dict[str, Store], machine: Machine, monkeypatch: pytest.MonkeyPatch, batch: int
+    run: Run, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
     file = Findings(run.folder).predictions(stores["test"].manifest.full_name, "ten")
-    whole, predictions = evaluate(run, stores["test"], crops="ten", machine=machine), read_predictions(file)
+    whole, predictions = evaluate(run, stores["test"], crops="ten", device=device), read_predictions(file)
     monkeypatch.setattr(inference, "BATCH", batch)
 
-    split, same = evaluate(run, stores["test"], crops="ten", machine=machine), read_predictions(file)
+    split, same = evaluate(run, stores["test"], crops="ten", device=device), read_predictions(file)
 
     assert replace(split, loss=whole.loss) == whole
     assert split.loss == pytest.approx(whole.loss, rel=1e-6)  # float32
@@ -112,9 +112,9 @@ def test_the_batch_size_changes_no_prediction(
 
 
 def test_a_machine_that_compiles_evaluates_with_compiled_norms(run: Run, stores: dict[str, Store]) -> None:
-    compiling = Machine(torch.device("cpu"), compiles=True)
+    compiling = Device(torch.device("cpu"), compiles=True)
 
-    opened = open_runs([run], stores["test"], crops="center", machine=compiling, folder=run.folder)
+    opened = open_runs([run], stores["test"], crops="center", device=compiling, folder=run.folder)
 
     (model,) = opened.job.models
     assert isinstance(model.network, AlexNet)
@@ -122,16 +122,16 @@ def test_a_machine_that_compiles_evaluates_with_compiled_norms(run: Run, stores:
 
 
 def test_a_store_without_labels_or_of_other_classes_is_refused(
-    run: Run, stores: dict[str, Store], machine: Machine
+    run: Run, stores: dict[str, Store], device: Device
 ) -> None:
     manifest = stores["test"].manifest
     unlabeled = Store(stores["test"].path, replace(manifest, labeled=False))
     other = Store(stores["test"].path, replace(manifest, classes=("spots", "plaid")))
 
     with pytest.raises(UserError, match="has no labels") as refused:
-        evaluate(run, unlabeled, crops="center", machine=machine)
+        evaluate(run, unlabeled, crops="center", device=device)
     with pytest.raises(UserError, match="2 classes that are not the 2"):
-        evaluate(run, other, crops="center", machine=machine)
+        evaluate(run, other, crops="center", device=device)
 
     assert "alexrepro submit" in refused.value.fix
 
@@ -159,12 +159,12 @@ def test_images_of_another_side_or_resize_are_refused(
 
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_a_training_refuses_images_of_another_side_before_its_first_step(
-    recipe: Recipe, stores: dict[str, Store], machine: Machine, tmp_path: Path, split: str
+    recipe: Recipe, stores: dict[str, Store], device: Device, tmp_path: Path, split: str
 ) -> None:
     smaller = Store(stores[split].path, replace(stores[split].manifest, side_px=64))
     images = {**stores, split: smaller}
 
     with pytest.raises(UserError, match="of 64 px, cropped; toy wants 256 px"):
-        train(recipe, store=images["train"], validation=images["val"], runs=tmp_path, seed=0, machine=machine)
+        train(recipe, store=images["train"], validation=images["val"], runs=tmp_path, seed=0, device=device)
 
     assert list(tmp_path.iterdir()) == []

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import UserError
 from alexrepro.evaluation.inference import (
     COMPILED_FROM_CROPS,
     EvaluationJob,
     Model,
     averages,
-    machine_for,
+    device_for,
     preprocessing,
     scored_batches,
 )
@@ -55,61 +55,59 @@ def image() -> Tensor:
     return found
 
 
-def test_one_pass_averages_ten_crops_and_keeps_the_center(model: Model, image: Tensor, machine: Machine) -> None:
-    found = averages(model, image, crops=("center", "ten"), machine=machine)
+def test_one_pass_averages_ten_crops_and_keeps_the_center(model: Model, image: Tensor, device: Device) -> None:
+    found = averages(model, image, crops=("center", "ten"), device=device)
 
     assert found["center"][0].tolist() == pytest.approx([226 / 256, 30 / 256])
     assert found["ten"][0].tolist() == pytest.approx([201 / 256, 55 / 256])  # the mean of the ten
 
 
-def test_averaged_logits_are_the_geometric_mean_of_the_ten(model: Model, image: Tensor, machine: Machine) -> None:
-    found = averages(model, image, crops=("ten-logits",), machine=machine)
+def test_averaged_logits_are_the_geometric_mean_of_the_ten(model: Model, image: Tensor, device: Device) -> None:
+    found = averages(model, image, crops=("ten-logits",), device=device)
 
     ones = torch.tensor(list(CORNERS.values()), dtype=torch.float64) / 256
     means = torch.stack([1 - ones, ones]).log().mean(1).exp()
     assert found["ten-logits"][0].tolist() == pytest.approx((means / means.sum()).tolist(), abs=1e-6)
 
 
-def test_the_center_crop_is_bit_for_bit_that_of_its_own_pass(model: Model, image: Tensor, machine: Machine) -> None:
-    both = averages(model, image, crops=("center", "ten"), machine=machine)
-    alone = averages(model, image, crops=("center",), machine=machine)
+def test_the_center_crop_is_bit_for_bit_that_of_its_own_pass(model: Model, image: Tensor, device: Device) -> None:
+    both = averages(model, image, crops=("center", "ten"), device=device)
+    alone = averages(model, image, crops=("center",), device=device)
 
     assert list(alone) == ["center"]
     assert torch.equal(both["center"], alone["center"])
 
 
-def test_outputs_are_put_in_the_order_of_the_stores_classes(model: Model, image: Tensor, machine: Machine) -> None:
+def test_outputs_are_put_in_the_order_of_the_stores_classes(model: Model, image: Tensor, device: Device) -> None:
     turned = replace(model, order=torch.tensor([1, 0]), weight=0.5)
 
-    found = averages(turned, image, crops=("center",), machine=machine)
+    found = averages(turned, image, crops=("center",), device=device)
 
     assert found["center"][0].tolist() == pytest.approx([15 / 256, 113 / 256])
 
 
-def test_outputs_that_are_not_finite_are_refused(model: Model, image: Tensor, machine: Machine) -> None:
+def test_outputs_that_are_not_finite_are_refused(model: Model, image: Tensor, device: Device) -> None:
     broken = replace(model, pixels=replace(model.pixels, mean_image=torch.full((3, 256, 256), torch.nan)))
 
     with pytest.raises(UserError, match="not finite"):
-        averages(broken, image, crops=("center",), machine=machine)
+        averages(broken, image, crops=("center",), device=device)
 
 
-def test_batches_show_every_image_once_in_stored_order(
-    model: Model, stores: dict[str, Store], machine: Machine
-) -> None:
-    batches = scored_batches(EvaluationJob([model], stores["test"], "center", machine))
+def test_batches_show_every_image_once_in_stored_order(model: Model, stores: dict[str, Store], device: Device) -> None:
+    batches = scored_batches(EvaluationJob([model], stores["test"], "center", device))
 
     assert [row for scored in batches for row in scored.batch.images.tolist()] == list(range(18))
 
 
 @torch.no_grad()
 def counted(
-    network: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, *, batch: int, machine: Machine
+    network: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, *, batch: int, device: Device
 ) -> dict[Crops, Scores]:
     """The scores over both crops, in batches of this size."""
     pixels = Pixels(torch.full((3, 256, 256), 127.5), torch.zeros(3), torch.zeros(3, 3))
     model = Model(network, TINY, pixels)
     parts = [
-        (averages(model, some, crops=("center", "ten"), machine=machine), truth)
+        (averages(model, some, crops=("center", "ten"), device=device), truth)
         for some, truth in zip(images.split(batch), labels.split(batch), strict=True)
     ]
     return {crops: concatenate(score(found[crops], truth) for found, truth in parts) for crops in ("center", "ten")}
@@ -133,31 +131,31 @@ def assert_same_counts(one: dict[Crops, Scores], other: dict[Crops, Scores]) -> 
 
 
 @pytest.mark.parametrize("batch", [1, 3, 8, 13])
-def test_the_shape_of_a_batch_changes_no_count(shown: tuple[Tensor, Tensor], machine: Machine, batch: int) -> None:
+def test_the_shape_of_a_batch_changes_no_count(shown: tuple[Tensor, Tensor], device: Device, batch: int) -> None:
     network = build(TINY.network, seed=0).to(memory_format=torch.channels_last)
 
-    found = counted(network, *shown, batch=batch, machine=machine)
+    found = counted(network, *shown, batch=batch, device=device)
 
-    assert_same_counts(found, counted(network, *shown, batch=20, machine=machine))
+    assert_same_counts(found, counted(network, *shown, batch=20, device=device))
 
 
 @pytest.mark.slow
-def test_compiled_norms_change_no_count(shown: tuple[Tensor, Tensor], machine: Machine) -> None:
+def test_compiled_norms_change_no_count(shown: tuple[Tensor, Tensor], device: Device) -> None:
     plain, same = (build(TINY.network, seed=0).to(memory_format=torch.channels_last) for _ in range(2))
-    compiled = Machine(torch.device("cpu"), compiles=True).ready(same)
+    compiled = Device(torch.device("cpu"), compiles=True).ready(same)
 
-    found = counted(compiled, *shown, batch=13, machine=machine)
+    found = counted(compiled, *shown, batch=13, device=device)
 
     assert all(module.is_compiled for module in same.modules() if hasattr(module, "is_compiled"))
-    assert_same_counts(found, counted(plain, *shown, batch=20, machine=machine))
+    assert_same_counts(found, counted(plain, *shown, batch=20, device=device))
 
 
 @pytest.mark.parametrize(("crops", "enough"), [("center", COMPILED_FROM_CROPS), ("ten", COMPILED_FROM_CROPS / 10)])
 def test_norms_are_compiled_for_many_crops(monkeypatch: pytest.MonkeyPatch, crops: Crops, enough: float) -> None:
     monkeypatch.setattr("alexrepro.device.can_compile", lambda _: True)
 
-    assert machine_for("cpu", None, images=ceil(enough), crops=crops).compiles
-    assert not machine_for("cpu", None, images=ceil(enough) - 1, crops=crops).compiles
+    assert device_for("cpu", None, images=ceil(enough), crops=crops).compiles
+    assert not device_for("cpu", None, images=ceil(enough) - 1, crops=crops).compiles
 
 
 def test_the_digest_of_preprocessing_changes_with_each_of_its_parts(model: Model, stores: dict[str, Store]) -> None:

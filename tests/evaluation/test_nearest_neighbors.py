@@ -11,7 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 from alexrepro.data.loading.crops import center_crop
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import UserError
 from alexrepro.evaluation import nearest_neighbors
 from alexrepro.evaluation.inference import read_images
@@ -25,15 +25,15 @@ from alexrepro.runs.run import Run
 from alexrepro.training.train import train
 
 
-def search(run: Run, stores: dict[str, Store], machine: Machine) -> Neighbors:
-    return find_neighbors(run, train=stores["train"], test=stores["test"], machine=machine)
+def search(run: Run, stores: dict[str, Store], device: Device) -> Neighbors:
+    return find_neighbors(run, train=stores["train"], test=stores["test"], device=device)
 
 
 @torch.no_grad()
-def features_of(run: Run, images: np.ndarray, machine: Machine) -> np.ndarray:
+def features_of(run: Run, images: np.ndarray, device: Device) -> np.ndarray:
     """The activations of fc2, computed with plain matrix products."""
-    model, _ = load_network(run, machine)
-    mean = load_pixels(run, machine).mean_image
+    model, _ = load_network(run, device)
+    mean = load_pixels(run, device).mean_image
     crop = center_crop(torch.from_numpy(images).permute(0, 3, 1, 2).float() - mean, 224)
     kernels = model.stages["fc2"].kernels
     before = model.stages["conv1"](crop, None).flatten(1)
@@ -41,15 +41,15 @@ def features_of(run: Run, images: np.ndarray, machine: Machine) -> np.ndarray:
 
 
 def test_the_neighbors_are_those_of_a_plain_search(
-    run: Run, stores: dict[str, Store], machine: Machine, monkeypatch: pytest.MonkeyPatch
+    run: Run, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nearest_neighbors, "BATCH", 7)  # several batches, the last one smaller
     train = stores["train"]
 
-    found = search(run, stores, machine)
+    found = search(run, stores, device)
 
     queries, others = (
-        features_of(run, images, machine) for images in (found.queries, read_images(train, range(len(train))))
+        features_of(run, images, device) for images in (found.queries, read_images(train, range(len(train))))
     )
     distances, rows = NearestNeighbors(n_neighbors=6, algorithm="brute").fit(others).kneighbors(queries)
     np.testing.assert_allclose(found.distances, distances, rtol=1e-3, atol=1e-3)  # float32 against float64
@@ -57,8 +57,8 @@ def test_the_neighbors_are_those_of_a_plain_search(
     assert found.neighbors.shape == (5, 6, 256, 256, 3)
 
 
-def test_neighbors_are_saved_with_the_run(run: Run, stores: dict[str, Store], machine: Machine) -> None:
-    found = search(run, stores, machine)
+def test_neighbors_are_saved_with_the_run(run: Run, stores: dict[str, Store], device: Device) -> None:
+    found = search(run, stores, device)
 
     kept = load_neighbors(run)
 
@@ -70,7 +70,7 @@ def test_neighbors_are_saved_with_the_run(run: Run, stores: dict[str, Store], ma
 
 
 def test_the_five_most_probable_classes_are_found_for_each_of_eight_images(
-    recipe: Recipe, machine: Machine, tmp_path: Path
+    recipe: Recipe, device: Device, tmp_path: Path
 ) -> None:
     for number in range(14):  # seven classes
         file = tmp_path / "images" / "train" / f"class-{number % 7}" / f"{number}.JPEG"
@@ -78,9 +78,9 @@ def test_the_five_most_probable_classes_are_found_for_each_of_eight_images(
         file.write_bytes(simplejpeg.encode_jpeg(np.full((60, 60, 3), 9 * number, dtype=np.uint8)))
     store = prepare(tmp_path / "images", out=tmp_path / "stores", processes=1)["train"]
     short = recipe.but({"training.epochs": 1})
-    run = train(short, store=store, validation=None, runs=tmp_path / "runs", seed=0, machine=machine)
+    run = train(short, store=store, validation=None, runs=tmp_path / "runs", seed=0, device=device)
 
-    found = find_neighbors(run, train=store, test=store, machine=machine)
+    found = find_neighbors(run, train=store, test=store, device=device)
 
     assert found.top5.shape == found.probabilities.shape == (8, 5)
     rest = 1 - found.probabilities.sum(1)  # of the other two of seven classes
@@ -100,9 +100,9 @@ def test_the_last_hidden_stage_is_fc7_whatever_follows_it() -> None:
     assert last_hidden(CATALOG["net-146-2011"].recipe.network) == "fc7"  # a linear layer of 2048 stands behind it
 
 
-def test_a_store_of_other_classes_is_refused(run: Run, stores: dict[str, Store], machine: Machine) -> None:
+def test_a_store_of_other_classes_is_refused(run: Run, stores: dict[str, Store], device: Device) -> None:
     other = Store(stores["test"].path, stores["test"].manifest)
     other.manifest = other.manifest.__class__(**{**other.manifest.__dict__, "classes": ("a", "b")})
 
     with pytest.raises(UserError, match="other classes"):
-        find_neighbors(run, train=stores["train"], test=other, machine=machine)
+        find_neighbors(run, train=stores["train"], test=other, device=device)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.predict import Prediction, open_weights, predict, with_names
 from alexrepro.model import formats
@@ -53,20 +53,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder.folder
 
 
-def seen(weights: Weights, image: Path, *, machine: Machine, crops: Crops = "center") -> Prediction:
-    (prediction,) = predict(weights, [image], crops=crops, machine=machine)
+def seen(weights: Weights, image: Path, *, device: Device, crops: Crops = "center") -> Prediction:
+    (prediction,) = predict(weights, [image], crops=crops, device=device)
     return prediction
 
 
 @pytest.mark.parametrize("crops", ["center", "ten"])
 def test_a_converted_run_predicts_what_the_run_predicts(
-    run: Path, image: Path, tmp_path: Path, machine: Machine, crops: Crops
+    run: Path, image: Path, tmp_path: Path, device: Device, crops: Crops
 ) -> None:
     opened = open_weights(run, stores=tmp_path)
     formats.write(opened, tmp_path / "run.safetensors", lrn="op")
     converted = open_weights(tmp_path / "run.safetensors", stores=tmp_path)
 
-    found = [seen(weights, image, machine=machine, crops=crops) for weights in (opened, converted)]
+    found = [seen(weights, image, device=device, crops=crops) for weights in (opened, converted)]
 
     assert found[0] == found[1]
     assert len({one.probability for one in found[0].top5}) == 5  # not uniform
@@ -90,24 +90,24 @@ def test_an_earlier_checkpoint_can_be_named(run: Path, tmp_path: Path) -> None:
 
 
 def test_predictions_are_in_descending_order_with_class_names(
-    run: Path, image: Path, tmp_path: Path, machine: Machine
+    run: Path, image: Path, tmp_path: Path, device: Device
 ) -> None:
-    top5 = seen(open_weights(run, stores=tmp_path), image, machine=machine).top5
+    top5 = seen(open_weights(run, stores=tmp_path), image, device=device).top5
 
     assert [found.name for found in top5] == [CLASSES[found.number] for found in top5]
     assert [found.probability for found in top5] == sorted((found.probability for found in top5), reverse=True)
 
 
-def test_equal_classes_come_in_their_order(run: Path, image: Path, tmp_path: Path, machine: Machine) -> None:
+def test_equal_classes_come_in_their_order(run: Path, image: Path, tmp_path: Path, device: Device) -> None:
     opened = open_weights(run, stores=tmp_path)
     blank = Weights(opened.recipe, {n: torch.zeros_like(t) for n, t in opened.tensors.items()}, opened.mean_image)
 
-    top5 = seen(blank, image, machine=machine).top5
+    top5 = seen(blank, image, device=device).top5
 
     assert [(found.number, found.name) for found in top5] == [(number, str(number)) for number in range(5)]
 
 
-def test_stretching_keeps_the_ends_that_cropping_cuts_off(run: Path, tmp_path: Path, machine: Machine) -> None:
+def test_stretching_keeps_the_ends_that_cropping_cuts_off(run: Path, tmp_path: Path, device: Device) -> None:
     opened = open_weights(run, stores=tmp_path)
     sharp = replace(opened, tensors={**opened.tensors, "fc8.weight": 100 * opened.tensors["fc8.weight"]})
     warping = replace(sharp, recipe=TINY.but({"augmentation.square": "warped"}))
@@ -118,7 +118,7 @@ def test_stretching_keeps_the_ends_that_cropping_cuts_off(run: Path, tmp_path: P
         image.save(tmp_path / f"{name}.png")
 
     cropped, middle, warped, narrow = (
-        seen(weights, tmp_path / f"{name}.png", machine=machine).top5[0].probability
+        seen(weights, tmp_path / f"{name}.png", device=device).top5[0].probability
         for weights, name in ((sharp, "ends"), (sharp, "middle"), (warping, "ends"), (sharp, "narrow"))
     )
 
@@ -135,16 +135,14 @@ def test_stretching_keeps_the_ends_that_cropping_cuts_off(run: Path, tmp_path: P
         ("zeros", Exit.MISSING_INPUT), ("text.jpg", Exit.BAD_DATA),
     ],
 )  # fmt: skip
-def test_a_file_that_is_not_an_image_is_named(
-    run: Path, tmp_path: Path, machine: Machine, name: str, code: Exit
-) -> None:
+def test_a_file_that_is_not_an_image_is_named(run: Path, tmp_path: Path, device: Device, name: str, code: Exit) -> None:
     (tmp_path / "text.jpg").write_text("not a picture")
     (tmp_path / "folder").mkdir()
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
     (tmp_path / "zeros").symlink_to("/dev/zero")
 
     with pytest.raises(UserError, match=re.escape(name)) as caught:
-        predict(open_weights(run, stores=tmp_path), [tmp_path / name], crops="center", machine=machine)
+        predict(open_weights(run, stores=tmp_path), [tmp_path / name], crops="center", device=device)
 
     assert caught.value.exit_code == code
 

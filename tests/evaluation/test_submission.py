@@ -9,7 +9,7 @@ import pytest
 from alexrepro.data.sources.devkit import truth
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.evaluate import open_runs
 from alexrepro.evaluation.submission import (
@@ -37,13 +37,13 @@ def test_lines_are_the_devkits_numbers_in_the_order_of_the_file_names(tmp_path: 
 
 
 def test_a_store_without_labels_can_be_submitted(
-    run: Run, stores: dict[str, Store], machine: Machine, tmp_path: Path
+    run: Run, stores: dict[str, Store], device: Device, tmp_path: Path
 ) -> None:
     known = stores["test"]
     store = Store(known.path, replace(known.manifest, ilsvrc_ids=(20, 10), labeled=False))
     store.__dict__["labels"] = -np.ones(18, dtype=np.int64)
 
-    lines = submit(open_runs([run], store, crops="center", machine=machine, folder=tmp_path), tmp_path / "a.txt")
+    lines = submit(open_runs([run], store, crops="center", device=device, folder=tmp_path), tmp_path / "a.txt")
 
     written = (tmp_path / "a.txt").read_text().splitlines()
     assert lines == len(written) == 18

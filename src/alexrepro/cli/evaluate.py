@@ -1,43 +1,37 @@
 """`alexrepro evaluate`: exact errors of a run, or of an average of runs, on a split."""
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from alexrepro.cli import options
 from alexrepro.cli.choose import choose_runs, evaluation_store
-from alexrepro.cli.options import (
-    RUNS,
-    STORES,
-    Compile,
-    Device,
-    EnsembleWeights,
-    Json,
-    RunPaths,
-    Runs,
-    StorePath,
-    Stores,
-    TenCrop,
-    numbers,
-)  # fmt: skip
+from alexrepro.cli.show import percent, print_json, print_table
 from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.paper.results import Crops
+
+if TYPE_CHECKING:
+    from alexrepro.runs.evaluation import Evaluation
+
+DIGITS = 12  # of the digest of the preprocessing, whose 64 are in --json
+COLUMNS = ("crops", "images", "top-1 error (95 %)", "top-5 error (95 %)", "loss", "ties", "preprocessing")
 
 
 @ended_at_once()
 def evaluate(
-    run: RunPaths = None,
-    store: StorePath = None,
-    ten_crop: TenCrop = False,
-    ensemble_weights: EnsembleWeights = None,
-    breakdown: Annotated[bool, typer.Option("--breakdown", help="Also write errors by class, and confusions.")] = False,
+    run: options.RunPaths = None,
+    store: options.StorePath = None,
+    ten_crop: options.TenCrop = False,
+    ensemble_weights: options.EnsembleWeights = None,
     save_probabilities: Annotated[
         bool, typer.Option("--save-probabilities", help="Also keep all probabilities: 4 bytes a class and image.")
     ] = False,
-    stores: Stores = STORES,
-    runs: Runs = RUNS,
-    device: Device = "auto",
-    compile: Compile = None,
-    json: Json = False,
+    stores: options.Stores = options.STORES,
+    runs: options.Runs = options.RUNS,
+    device: options.DeviceName = "auto",
+    compile: options.Compile = None,
+    json: options.Json = False,
 ) -> None:
     """Count a run's top-1 and top-5 errors on a split.
 
@@ -47,17 +41,36 @@ def evaluate(
 
     Example:  alexrepro evaluate --ten-crop
     """
-    from alexrepro.cli.evaluations import print_evaluations
     from alexrepro.evaluation.evaluate import evaluate_runs, open_runs
-    from alexrepro.evaluation.inference import machine_for
+    from alexrepro.evaluation.inference import device_for
 
-    chosen = choose_runs(run, runs=runs)
+    chosen, weights = choose_runs(run, runs=runs), options.numbers(ensemble_weights)
     images = evaluation_store(store, chosen[0], stores=stores)
     crops: Crops = "ten" if ten_crop else "center"
-    machine, weights = (
-        machine_for(device, compile, images=len(images) * len(chosen), crops=crops),
-        numbers(ensemble_weights),
-    )
-    opened = open_runs(chosen, images, crops=crops, machine=machine, folder=runs, weights=weights)
+    used = device_for(device, compile, images=len(images) * len(chosen), crops=crops)
+    opened = open_runs(chosen, images, crops=crops, device=used, folder=runs, weights=weights)
     found = evaluate_runs(opened, save_probabilities=save_probabilities)
-    print_evaluations(found, with_breakdown=breakdown, json=json)
+    if json:
+        print_json(_facts(found[-1]) | {e.crops: _facts(e) for e in found[:-1]})
+    else:
+        print_table(f"{found[-1].run} on {found[-1].split}", COLUMNS, map(_row, found), right=COLUMNS[1:])
+
+
+def _row(e: "Evaluation") -> list[str]:
+    from alexrepro.reports.statistics.intervals import wilson_interval
+
+    row = [e.crops, f"{e.images:,}"]
+    for correct, error in ((e.top1_correct, e.top1_error), (e.top5_correct, e.top5_error)):
+        low, high = wilson_interval(e.images - correct, e.images)
+        row.append(f"{percent(error, 2)} ({100 * low:.2f}–{100 * high:.2f})")
+    return [*row, f"{e.loss:.4f}", f"{e.tied_images:,}", (e.preprocessing or "")[:DIGITS]]
+
+
+def _facts(e: "Evaluation") -> dict[str, Any]:
+    """Everything that is saved, the errors, and their 95 % Wilson intervals."""
+    from alexrepro.reports.statistics.intervals import wilson_interval
+
+    facts = asdict(e) | {"top1_error": e.top1_error, "top5_error": e.top5_error}
+    for top, correct in (("top1", e.top1_correct), ("top5", e.top5_correct)):
+        facts[f"{top}_low"], facts[f"{top}_high"] = wilson_interval(e.images - correct, e.images)
+    return facts

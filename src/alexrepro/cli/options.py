@@ -45,7 +45,7 @@ EnsembleWeights = Annotated[
     str | None, typer.Option("--ensemble-weights", help="Weights of several runs, such as 1,1,0.5. Default: equal.")
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random draw.", show_default=True)]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", show_default=True)]
+DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", show_default=True)]
 Compile = Annotated[
     bool | None,
     typer.Option("--compile/--no-compile", help="Compile loops for this machine first. Default: if it pays."),

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from alexrepro.cli.choose import choose_run
-from alexrepro.cli.options import RUNS, STORES, Device, Json, Runs, Stores, TenCrop
+from alexrepro.cli.options import RUNS, STORES, DeviceName, Json, Runs, Stores, TenCrop
 from alexrepro.cli.show import PLAIN_WIDTH, percent, plain, print_json
 from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.paper.results import Crops
@@ -36,7 +36,7 @@ def predict(
     ten_crop: TenCrop = False,
     stores: Stores = STORES,
     runs: Runs = RUNS,
-    device: Device = "auto",
+    device: DeviceName = "auto",
     json: Json = False,
 ) -> None:
     """Print the five most probable classes of images.
@@ -46,7 +46,7 @@ def predict(
 
     Example:  alexrepro predict cat.jpg --weights caffe.safetensors --ten-crop
     """
-    from alexrepro.device import find_machine
+    from alexrepro.device import find_device
     from alexrepro.evaluation.predict import open_weights, with_names
     from alexrepro.evaluation.predict import predict as core
 
@@ -55,7 +55,7 @@ def predict(
     if names is not None:
         found = with_names(found, names)
     crops: Crops = "ten" if ten_crop else "center"
-    predictions = core(found, images, crops=crops, machine=find_machine(device))
+    predictions = core(found, images, crops=crops, device=find_device(device))
     if json:
         shown = [{"file": str(p.file), "top5": [asdict(found) for found in p.top5]} for p in predictions]
         print_json({"weights": str(source), "recipe": found.recipe.name, "crops": crops, "images": shown})

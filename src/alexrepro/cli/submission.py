@@ -5,21 +5,8 @@ from typing import Annotated
 
 import typer
 
+from alexrepro.cli import options
 from alexrepro.cli.choose import choose_runs, submission_store
-from alexrepro.cli.options import (
-    RUNS,
-    STORES,
-    Compile,
-    Device,
-    EnsembleWeights,
-    Json,
-    RunPaths,
-    Runs,
-    StorePath,
-    Stores,
-    TenCrop,
-    numbers,
-)  # fmt: skip
 from alexrepro.cli.show import percent, print_json, print_table
 from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.paper.results import Crops
@@ -28,16 +15,16 @@ from alexrepro.progress import say
 
 @ended_at_once()
 def submit(
-    run: RunPaths = None,
+    run: options.RunPaths = None,
     to: Annotated[Path, typer.Option("--to", help="File to write.", show_default=True)] = Path("submission.txt"),
-    store: StorePath = None,
-    ten_crop: TenCrop = False,
-    ensemble_weights: EnsembleWeights = None,
-    stores: Stores = STORES,
-    runs: Runs = RUNS,
-    device: Device = "auto",
-    compile: Compile = None,
-    json: Json = False,
+    store: options.StorePath = None,
+    ten_crop: options.TenCrop = False,
+    ensemble_weights: options.EnsembleWeights = None,
+    stores: options.Stores = options.STORES,
+    runs: options.Runs = options.RUNS,
+    device: options.DeviceName = "auto",
+    compile: options.Compile = None,
+    json: options.Json = False,
 ) -> None:
     """Write a submission for ILSVRC-2012's test split.
 
@@ -48,17 +35,14 @@ def submit(
     Example:  alexrepro submit --ten-crop --to submission.txt
     """
     from alexrepro.evaluation.evaluate import open_runs
-    from alexrepro.evaluation.inference import machine_for
-    from alexrepro.evaluation.submission import check_submission
+    from alexrepro.evaluation.inference import device_for
     from alexrepro.evaluation.submission import submit as core
 
-    chosen = choose_runs(run, runs=runs)
+    chosen, weights = choose_runs(run, runs=runs), options.numbers(ensemble_weights)
     images = submission_store(store, chosen[0], stores=stores)
-    check_submission(images.manifest)
     crops: Crops = "ten" if ten_crop else "center"
-    machine = machine_for(device, compile, images=len(images) * len(chosen), crops=crops)
-    weights = numbers(ensemble_weights)
-    lines = core(open_runs(chosen, images, crops=crops, machine=machine, folder=runs, weights=weights), to)
+    used = device_for(device, compile, images=len(images) * len(chosen), crops=crops)
+    lines = core(open_runs(chosen, images, crops=crops, device=used, folder=runs, weights=weights), to)
     if json:
         print_json({"submission": str(to), "lines": lines})
     else:
@@ -71,7 +55,7 @@ def score(
     devkit: Annotated[
         Path, typer.Option("--devkit", help="Folder of ILSVRC-2010's devkit and ground truths.", show_default=False)
     ],
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Score a submission to ILSVRC-2010, made by any program.
 

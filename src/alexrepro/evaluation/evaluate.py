@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.inference import SCORED, EvaluationJob, Model, preprocessing, scored_batches
 from alexrepro.evaluation.load_run import check_compatible, load_network, load_pixels
@@ -43,17 +43,17 @@ class OpenedRuns:
     members: tuple[Member, ...] = ()
 
 
-def evaluate(run: Run, store: Store, *, crops: Crops, machine: Machine) -> Evaluation:
+def evaluate(run: Run, store: Store, *, crops: Crops, device: Device) -> Evaluation:
     """Evaluate the newest checkpoint of a run on a store; saves counts and predictions in its folder.
 
     Ten crops save the result of the center crop, too. Raises UserError if the run has no checkpoint, the store has no
     labels, or the classes differ.
     """
-    return evaluate_runs(open_runs([run], store, crops=crops, machine=machine, folder=run.folder))[-1]
+    return evaluate_runs(open_runs([run], store, crops=crops, device=device, folder=run.folder))[-1]
 
 
 def open_runs(
-    runs: Sequence[Run], store: Store, *, crops: Crops, machine: Machine, folder: Path, weights: Sequence[float] = ()
+    runs: Sequence[Run], store: Store, *, crops: Crops, device: Device, folder: Path, weights: Sequence[float] = ()
 ) -> OpenedRuns:
     """Load one run, or an ensemble of several, for a store.
 
@@ -66,9 +66,9 @@ def open_runs(
         raise UserError(
             f"These runs are of different data sets: {', '.join(datasets)}.", fix="Name runs of one of them only."
         )
-    opened = [_open(run, store, machine=machine, weight=w) for run, w in zip(runs, normalized, strict=True)]
+    opened = [_open(run, store, device=device, weight=w) for run, w in zip(runs, normalized, strict=True)]
     opened.sort(key=lambda pair: _identity(pair[1]))  # so the order of the arguments changes no bit
-    job = EvaluationJob([model for model, _ in opened], store, crops, machine)
+    job = EvaluationJob([model for model, _ in opened], store, crops, device)
     members = tuple(member for _, member in opened)
     if len(members) == 1:
         return OpenedRuns(job, members[0])
@@ -138,7 +138,7 @@ def predict_split(opened: OpenedRuns, *, save_probabilities: bool = False) -> li
 
 
 def count(job: EvaluationJob, *, after_batch: Callable[[], None] = lambda: None) -> Counts:
-    """Exact counts on every image of a labeled store, each once; the replicas of the job's cluster share the images.
+    """Exact counts on every image of a labeled store, each once; the replicas of the job's group share the images.
 
     after_batch: called after every batch; what it raises ends the count. Raises UserError if outputs are not finite.
     """
@@ -147,13 +147,13 @@ def count(job: EvaluationJob, *, after_batch: Callable[[], None] = lambda: None)
         for batch in batches:
             mine.append(batch.scores[job.crops].counts())
             after_batch()
-    counts = reduce(add, job.cluster.gather(reduce(add, mine)))
+    counts = reduce(add, job.group.all_gather_object(reduce(add, mine)))
     if counts.images != len(job.store):
         raise ValueError(f"{job.store.path}: {counts.images:,} of {len(job.store):,} images were counted")
     return counts
 
 
-def _open(run: Run, store: Store, *, machine: Machine, weight: float = 1.0) -> tuple[Model, Member]:
+def _open(run: Run, store: Store, *, device: Device, weight: float = 1.0) -> tuple[Model, Member]:
     """The network of a run's newest checkpoint, with its outputs matched to the store's classes by their WNIDs."""
     check_compatible(run.recipe, store)
     environment, wanted = run.environment, list(store.manifest.classes)
@@ -164,11 +164,11 @@ def _open(run: Run, store: Store, *, machine: Machine, weight: float = 1.0) -> t
             fix="Choose a store of the same data set with --store, or another run.",
         )
     index = {name: number for number, name in enumerate(classes)}
-    order = torch.tensor([index[name] for name in wanted], device=machine.device) if wanted != classes else None
-    network, step = load_network(run, machine)
+    order = torch.tensor([index[name] for name in wanted], device=device.torch_device) if wanted != classes else None
+    network, step = load_network(run, device)
     recipe, epochs = run.recipe, step // environment["updates_per_epoch"]
     member = Member(str(run.folder), recipe.name, recipe.digest, environment["seed"], epochs, weight)
-    return Model(machine.ready(network), recipe, load_pixels(run, machine), weight, order), member
+    return Model(device.compiled(network), recipe, load_pixels(run, device), weight, order), member
 
 
 def _identity(member: Member) -> tuple[object, ...]:

@@ -19,8 +19,8 @@ from alexrepro.data.loading.crops import Pixels, evaluation_crops, places
 from alexrepro.data.loading.loader import Batch, feed
 from alexrepro.data.loading.sampling import testing_plan
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine, find_machine
-from alexrepro.distributed.process_group import Cluster
+from alexrepro.device import Device, find_device
+from alexrepro.distributed.process_group import ProcessGroup
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.metrics import Scores, score
 from alexrepro.paper.results import Crops
@@ -36,11 +36,11 @@ SCORED: Mapping[Crops, tuple[Crops, ...]] = {  # what one pass over these crops 
 COMPILED_FROM_CROPS = 10_000  # 20 s of a core for the compiler; 2 ms and more saved per crop of the full-width network
 
 
-def machine_for(device: str, compiles: bool | None, *, images: int, crops: Crops) -> Machine:
-    """The machine for inference; by default it compiles if inference on so many images takes longer than compiling."""
+def device_for(device: str, compiles: bool | None, *, images: int, crops: Crops) -> Device:
+    """The device for inference; by default it compiles if inference on so many images takes longer than compiling."""
     if compiles is None:
         compiles = images * len(places(crops, 1, 1, 1)) >= COMPILED_FROM_CROPS
-    return find_machine(device, compiles=compiles)
+    return find_device(device, compiles=compiles)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Model:
 
 @dataclass(frozen=True)
 class EvaluationJob:
-    """The models to average, the images they see, and where this is computed. Replicas of a cluster share the images.
+    """The models to average, the images they see, and where this is computed. Replicas of a group share the images.
 
     title: of the progress bar; by default the split and the crops.
     """
@@ -68,8 +68,8 @@ class EvaluationJob:
     models: Sequence[Model]
     store: Store
     crops: Crops
-    machine: Machine
-    cluster: Cluster = field(default_factory=Cluster)
+    device: Device
+    group: ProcessGroup = field(default_factory=ProcessGroup)
     title: str = ""
 
 
@@ -84,16 +84,16 @@ class ScoredBatch:
 
 def scored_batches(job: EvaluationJob) -> Generator[ScoredBatch, None, None]:
     """This replica's part of the images of a store, in stored order. Raises UserError if outputs are not finite."""
-    store, crops, share = job.store, SCORED[job.crops], job.cluster.share
+    store, crops, share = job.store, SCORED[job.crops], job.group.shard
     title = job.title or f"{store.manifest.full_name}, {'center crop' if job.crops == 'center' else 'ten crops'}"
     correct = seen = 0
     with progress(title, total=len(store) // share[1]) as advance:
         batches = feed(
             store, testing_plan(len(store), side_px=store.side_px), batch=BATCH * share[1], share=share,
-            device=job.machine.device, workers=job.cluster.feed_workers,
+            device=job.device.torch_device, workers=job.group.loader_workers,
         )  # fmt: skip
         for batch in batches:
-            weighted = (averages(model, batch.crops, crops=crops, machine=job.machine) for model in job.models)
+            weighted = (averages(model, batch.crops, crops=crops, device=job.device) for model in job.models)
             mean = reduce(lambda a, b: {name: a[name] + b[name] for name in crops}, weighted)
             scored = ScoredBatch(batch, mean, {name: score(mean[name], batch.labels) for name in crops})
             yield scored
@@ -104,10 +104,10 @@ def scored_batches(job: EvaluationJob) -> Generator[ScoredBatch, None, None]:
 
 
 @torch.no_grad()
-def averages(model: Model, images: Tensor, *, crops: Sequence[Crops], machine: Machine) -> dict[Crops, Tensor]:
+def averages(model: Model, images: Tensor, *, crops: Sequence[Crops], device: Device) -> dict[Crops, Tensor]:
     """The softmax outputs of a network averaged over crops, times its weight: float32 (B, K) for each of the crops.
 
-    For `ten-logits`, the softmax of the averaged logits. images: uint8 (B, 3, 256, 256) on the machine's device, where
+    For `ten-logits`, the softmax of the averaged logits. images: uint8 (B, 3, 256, 256) on the device's device, where
     the crops are cut one after the other.
     """
     side_px = model.recipe.network.input_px
@@ -119,7 +119,7 @@ def averages(model: Model, images: Tensor, *, crops: Sequence[Crops], machine: M
     offsets = places(widest, images.shape[-2], images.shape[-1], side_px)
     found: dict[Crops, Tensor] = {}
     for offset, crop in zip(offsets, inputs, strict=True):
-        with machine.arithmetic(model.recipe.training):
+        with device.autocast(model.recipe.training):
             logits = model.network(crop).float()
         outputs = logits.softmax(1)
         found["ten"] = found.get("ten", 0) + outputs

@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save
 
 from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import write_bytes
 from alexrepro.model.alexnet import AlexNet
@@ -27,7 +27,7 @@ def check_compatible(recipe: Recipe, store: Store) -> None:
         )
 
 
-def load_network(run: Run, machine: Machine) -> tuple[AlexNet, int]:
+def load_network(run: Run, device: Device) -> tuple[AlexNet, int]:
     """The network of a run's newest checkpoint and its step. Raises UserError if there is no checkpoint."""
     saved = checkpoint.newest(run.checkpoints)
     if saved is None:
@@ -36,7 +36,7 @@ def load_network(run: Run, machine: Machine) -> tuple[AlexNet, int]:
         )
     model = AlexNet(run.recipe.network)
     load_weights(model, saved)
-    return model.to(machine.device, memory_format=torch.channels_last), saved.step  # type: ignore[call-overload]
+    return model.to(device.torch_device, memory_format=torch.channels_last), saved.step  # type: ignore[call-overload]
 
 
 def load_weights(model: AlexNet, saved: checkpoint.Checkpoint) -> None:
@@ -64,10 +64,10 @@ def save_pixels(run: Run, store: Store) -> Pixels:
     return pixels
 
 
-def load_pixels(run: Run, machine: Machine) -> Pixels:
+def load_pixels(run: Run, device: Device) -> Pixels:
     """The mean image and color axes of a run's training. Raises UserError if missing or damaged."""
     try:
-        return Pixels(**load_file(run.pixels_file)).to(machine.device)
+        return Pixels(**load_file(run.pixels_file)).to(device.torch_device)
     except (FileNotFoundError, SafetensorError, TypeError):
         raise UserError(
             f"{run.pixels_file} is missing or damaged: it holds the mean image and color axes that {run.folder} needs.",
