@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alexrepro.cli.choose import choose_recipe, training_store, validation_store
-from alexrepro.cli.options import RUNS, STORES, Batch, Device, Epochs, Json, Runs, Seed, Set, StorePath, Stores
+from alexrepro.cli.options import RUNS, STORES, Batch, DeviceName, Epochs, Json, Runs, Seed, Set, StorePath, Stores
 from alexrepro.cli.show import print_json, print_table
 from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.errors import Exit, UserError
@@ -32,7 +32,7 @@ def doctor(
     epochs: Epochs = None,
     batch: Batch = None,
     changes: Set = None,
-    device: Device = "auto",
+    device_name: DeviceName = "auto",
     full: Annotated[bool, typer.Option("--full", help="Compare every byte of all stores under --stores, too.")] = False,
     json: Json = False,
 ) -> None:
@@ -53,7 +53,7 @@ def doctor(
     from alexrepro.diagnostics.preflight import Case, of_case, of_machine, of_stores
     from alexrepro.diagnostics.system_checks import refused
 
-    findings, machine = of_machine(device)
+    findings, device = of_machine(device_name)
     folders = sorted(p.parent for p in stores.rglob(MANIFEST) if not p.parent.name.startswith("."))
     named = [store] if store and store.is_dir() and store not in folders else []
     findings += of_stores([*folders, *named], every_byte=full)
@@ -64,8 +64,8 @@ def doctor(
     else:
         chosen = choose_recipe(recipe, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs, batch=batch)
         validation = validation_store(data, stores=stores)
-        if machine is not None:
-            findings += of_case(Case(chosen, data, validation, runs, machine, seed))
+        if device is not None:
+            findings += of_case(Case(chosen, data, validation, runs, device, seed))
     _show(findings, json)
 
 
