@@ -56,7 +56,7 @@ def _exit_codes() -> str:
         "# Exit codes",
         "Every command ends with one of these, after sysexits.h. With all but 0 it says on stderr, in two lines, what\n"
         "went wrong and what to type next. Any other code is a fault of the program itself, and a traceback stands\n"
-        "above it. Processes started by `--gpus` or `--processes` end with the code of the one that failed first.",
+        "above it. Processes started by `--gpus` or `--cpu-ranks` end with the code of the one that failed first.",
         _table(("code", "says", "when", "what a scheduler should do"), rows),
     ]
     return "\n\n".join(parts) + "\n"

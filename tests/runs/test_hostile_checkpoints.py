@@ -103,7 +103,7 @@ def test_a_hostile_checkpoint_is_not_begun_with(
 
     ended = command(
         "train", tmp_path / "finer.toml", "--store", stores["train"].path, "--runs", tmp_path / "others",
-        "--device", "cpu", "--no-compile", "--init-from", hostile.folder, said=tmp_path / "said",
+        "--device", "cpu", "--no-compile", said=tmp_path / "said",
     )  # fmt: skip
 
     assert_refused(ended)

@@ -10,16 +10,13 @@ from alexrepro.cli.choose import choose_recipe, testing_store, training_store, v
 from alexrepro.cli.options import (
     REPORTS,
     RUNS,
-    STORES,
     AllowFlatLoss,
-    Batch,
     Device,
     Epochs,
     Json,
     Runs,
     Set,
     StorePath,
-    Stores,
 )
 from alexrepro.cli.show import print_json, print_table
 from alexrepro.distributed.launchers import ended_at_once
@@ -38,12 +35,10 @@ def ablate(
     ] = None,
     base: Annotated[str | None, typer.Option("--base", help="Recipe to vary. Default: by the data set.")] = None,
     store: StorePath = None,
-    stores: Stores = STORES,
     runs: Runs = RUNS,
     out: Annotated[Path, typer.Option("--out", help="Folder for the table's files.")] = REPORTS,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Train seeds 0 to N-1 of each.")] = 1,
     epochs: Epochs = None,
-    batch: Batch = None,
     changes: Set = None,
     device: Device = "auto",
     allow_flat_loss: AllowFlatLoss = False,
@@ -69,14 +64,14 @@ def ablate(
     from alexrepro.training.ablate import ablate as core
 
     check_alone("ablate")
-    images = training_store(store, stores=stores)
+    images = training_store(store)
     manifest = images.manifest
-    named = choose_recipe(base, dataset=manifest.dataset, changes=changes or (), epochs=epochs, batch=batch)
+    named = choose_recipe(base, dataset=manifest.dataset, changes=changes or (), epochs=epochs)
     recipe = named.for_classes(len(manifest.classes))
-    test = testing_store(manifest.dataset, recipe, classes=manifest.classes, stores=(images.path.parent, stores))
+    test = testing_store(manifest.dataset, recipe, classes=manifest.classes, folder=images.path.parent)
     trials = trials_of(recipe, chosen)
     found = core(
-        trials, store=images, validation=validation_store(images, stores=stores), test=test, runs=runs,
+        trials, store=images, validation=validation_store(images), test=test, runs=runs,
         seeds=range(seeds), allow_flat_loss=allow_flat_loss,
         machine=_machine(device, shown=len(images) * recipe.training.epochs * len(trials) * seeds),
     )  # fmt: skip

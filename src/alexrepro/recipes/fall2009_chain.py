@@ -1,6 +1,6 @@
 """The sixth conv layer and its chain of pre-training over other data sets (§6; layers-146-*.cfg, initw.py).
 
-`alexrepro train net-146-2009 --store fall2009 --init-from RUN` takes the stages that `training.init_from_stages` names
+`alexrepro train net-146-2009 RUN --store fall2009` takes the stages that `training.init_from_stages` names
 from
 an earlier run: #145 -> net-146-2009 -> net-146-2011 -> net-146-2012-2011, which is the paper's 1 CNN*. Classes follow
 the store. The notes on 2009 and 2011 tell the epoch and the batch file of 1024 images within it, 6.2600 being the

@@ -54,7 +54,7 @@ FURTHER = (
         "§4.1",
         "So augmentation is, in effect, free.",
         "not run",
-        ("tests/diagnostics/test_bench.py::test_the_slower_of_feed_and_step_decides_the_time",),
+        ("tests/diagnostics/test_bench.py::test_the_slower_of_loader_and_step_decides_the_time",),
         note="alexrepro bench measures both; beside a GPU it was not measured.",
     ),
 )
