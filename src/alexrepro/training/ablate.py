@@ -38,7 +38,7 @@ def ablate(
     for seed in seeds:
         for (recipe, crops), evaluations in zip(trials, found, strict=True):
             number += 1
-            say(f"Run {number} of {total}, seed {seed}: {recipe.name}, {recipe.says}.")
+            say(f"Run {number} of {total}, seed {seed}: {recipe.name}, {recipe.description}.")
             run = train(
                 recipe, store=store, validation=validation, runs=runs, seed=seed, machine=machine,
                 allow_flat_loss=allow_flat_loss,
