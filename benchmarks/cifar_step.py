@@ -24,8 +24,8 @@ from torch import Tensor
 
 from alexrepro.data.loading.loader import Batch, feed
 from alexrepro.data.store.store import Store
-from alexrepro.device import find_machine
-from alexrepro.distributed.process_group import Cluster
+from alexrepro.device import find_device
+from alexrepro.distributed.process_group import ProcessGroup
 from alexrepro.processors import usable_processors
 from alexrepro.recipes.catalog import find_recipe
 from alexrepro.runs.run import run_of
@@ -48,8 +48,8 @@ def trainer_of(recipe_name: str, store: Store, folder: Path) -> Trainer:
     recipe = find_recipe(recipe_name)
     run = run_of(folder, recipe, dataset=store.manifest.dataset, seed=0)
     run.folder.mkdir(parents=True)
-    machine = find_machine("cpu")
-    return start(run, recipe, store=store, validation=None, seed=0, machine=machine, cluster=Cluster())
+    device = find_device("cpu")
+    return start(run, recipe, store=store, validation=None, seed=0, device=device, group=ProcessGroup())
 
 
 def updates(trainer: Trainer, batches: Iterator[Batch], number: int) -> int:

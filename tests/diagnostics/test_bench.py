@@ -3,7 +3,7 @@
 import pytest
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.diagnostics import bench as benchmark
 from alexrepro.diagnostics.bench import Rate, bench, estimate
 from alexrepro.errors import Exit, UserError
@@ -14,18 +14,18 @@ def rates(loader: float, step: float) -> list[Rate]:
     return [Rate("loader", loader, loader, loader), Rate("step", step, step, step)]
 
 
-def test_loader_and_step_are_timed_in_rounds(stores: dict[str, Store], recipe: Recipe, machine: Machine) -> None:
-    found = bench(recipe, stores["train"], machine, rounds=2)
+def test_loader_and_step_are_timed_in_rounds(stores: dict[str, Store], recipe: Recipe, device: Device) -> None:
+    found = bench(recipe, stores["train"], device, rounds=2)
 
     assert [rate.part for rate in found] == ["loader", "step"]
     assert all(0 < rate.slowest <= rate.images_per_second <= rate.fastest for rate in found)
 
 
-def test_images_of_another_size_are_refused(stores: dict[str, Store], recipe: Recipe, machine: Machine) -> None:
+def test_images_of_another_size_are_refused(stores: dict[str, Store], recipe: Recipe, device: Device) -> None:
     smaller = recipe.but({"augmentation.stored_px": 224, "network.input_px": 192})
 
     with pytest.raises(UserError, match="holds images of 256 px") as refused:
-        bench(smaller, stores["train"], machine, rounds=1)
+        bench(smaller, stores["train"], device, rounds=1)
 
     assert refused.value.exit_code is Exit.BAD_CONFIG
 

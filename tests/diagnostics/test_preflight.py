@@ -13,7 +13,7 @@ import pytest
 
 from alexrepro.data.store.manifest import Shard, sha256_of
 from alexrepro.data.store.store import Store, shard_table, write_shard
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.diagnostics import preflight, system_checks
 from alexrepro.diagnostics.bench import Rate
 from alexrepro.diagnostics.preflight import Case, of_case, of_stores
@@ -28,8 +28,8 @@ MIDDLE = ("conv3", "conv4", "conv5")
 
 
 @pytest.fixture
-def case(stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path: Path) -> Case:
-    return Case(recipe, stores["train"], stores["val"], tmp_path / "runs", machine)
+def case(stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path) -> Case:
+    return Case(recipe, stores["train"], stores["val"], tmp_path / "runs", device)
 
 
 def found(case: Case, until: str) -> dict[str, Finding]:
@@ -121,7 +121,7 @@ def test_the_memory_for_batches_is_what_a_training_with_validation_takes(
         with most_shared_memory() as most:
             train(
                 each.recipe, store=each.store, validation=each.validation, runs=tmp_path / name, seed=0,
-                machine=each.machine,
+                device=each.device,
             )  # fmt: skip
         taken[name] = most[0]
 
@@ -239,11 +239,11 @@ def test_a_flipped_bit_in_an_image_is_found_by_the_whole_comparison(copy: Path) 
 
 
 def test_a_machine_is_described_whatever_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "find_machine", lambda device, compiles: Machine(system_checks.torch.device("cpu")))
+    monkeypatch.setattr(preflight, "find_device", lambda device, compiles: Device(system_checks.torch.device("cpu")))
 
-    findings, machine = preflight.of_machine("cpu")
+    findings, device = preflight.of_machine("cpu")
 
-    assert machine is not None
+    assert device is not None
     assert [finding.what for finding in findings] == [
         "program", "Python", "torch", "torchvision", "Pillow", "GPUs", "compiler", "processors", "/dev/shm",
     ]  # fmt: skip
@@ -251,7 +251,7 @@ def test_a_machine_is_described_whatever_it_lacks(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_device_that_is_not_there_is_wrong() -> None:
-    findings, machine = preflight.of_machine("cuda:99")
+    findings, device = preflight.of_machine("cuda:99")
 
-    assert machine is None
+    assert device is None
     assert (findings[-1].what, findings[-1].verdict, findings[-1].exit_code) == ("device", "wrong", Exit.NO_DEVICE)

@@ -11,7 +11,7 @@ from alexrepro.cli.options import (
     REPORTS,
     RUNS,
     AllowFlatLoss,
-    Device,
+    DeviceName,
     Epochs,
     Json,
     Runs,
@@ -24,7 +24,7 @@ from alexrepro.progress import say
 from alexrepro.recipes.variations import VARIATIONS, Variation, find_variation, trials_of
 
 if TYPE_CHECKING:
-    from alexrepro.device import Machine
+    from alexrepro.device import Device
     from alexrepro.reports.tables.table import ResultTable
 
 
@@ -40,7 +40,7 @@ def ablate(
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Train seeds 0 to N-1 of each.")] = 1,
     epochs: Epochs = None,
     changes: Set = None,
-    device: Device = "auto",
+    device_name: DeviceName = "auto",
     allow_flat_loss: AllowFlatLoss = False,
     json: Json = False,
 ) -> None:
@@ -73,7 +73,7 @@ def ablate(
     found = core(
         trials, store=images, validation=validation_store(images), test=test, runs=runs,
         seeds=range(seeds), allow_flat_loss=allow_flat_loss,
-        machine=_machine(device, shown=len(images) * recipe.training.epochs * len(trials) * seeds),
+        device=_device(device_name, shown=len(images) * recipe.training.epochs * len(trials) * seeds),
     )  # fmt: skip
     measured = measured_of(recipe, gather(runs), store=test.manifest.digest)
     _print(delta_table(found[0], measured, name=f"ablations-{recipe.name}-{recipe.digest}"), out, json)
@@ -88,11 +88,11 @@ def _print(table: "ResultTable", out: Path, json: bool) -> None:
     say(f"Wrote: {', '.join(str(path) for path in files)}.")
 
 
-def _machine(device: str, *, shown: int) -> "Machine":
-    """The machine for trainings that show so many images in all."""
-    from alexrepro.device import find_machine, is_worth_compiling
+def _device(device_name: str, *, shown: int) -> "Device":
+    """The device for trainings that show so many images in all."""
+    from alexrepro.device import find_device, is_worth_compiling
 
-    return find_machine(device, compiles=is_worth_compiling(shown))
+    return find_device(device_name, compiles=is_worth_compiling(shown))
 
 
 def _list_variations(json: bool) -> None:

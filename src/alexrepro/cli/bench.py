@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alexrepro.cli.choose import choose_recipe, training_store
-from alexrepro.cli.options import STORES, Device, Json, Set, StorePath
+from alexrepro.cli.options import STORES, DeviceName, Json, Set, StorePath
 from alexrepro.cli.show import print_json, print_table
 from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.recipes.recipe import Recipe
@@ -25,7 +25,7 @@ def bench(
     recipe: Annotated[str, typer.Argument(help="Recipe name or TOML file.")] = "as-run-2012",
     store: StorePath = None,
     changes: Set = None,
-    device: Device = "auto",
+    device_name: DeviceName = "auto",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each measurement; the median is shown.")] = 5,
     images: Annotated[
         int | None,
@@ -41,17 +41,17 @@ def bench(
     Example:  alexrepro bench as-run-2012 --set training.precision=bf16
     """
     from alexrepro.data.sources.folders import ILSVRC_2012_TRAIN
-    from alexrepro.device import find_machine
+    from alexrepro.device import find_device
     from alexrepro.diagnostics.bench import bench as core
     from alexrepro.diagnostics.bench import estimate
 
     chosen = choose_recipe(recipe, dataset="", changes=changes or ())
-    machine = find_machine(device, compiles=True)
+    device = find_device(device_name, compiles=True)
     found = training_store(store) if store or list(STORES.glob("*-train-*")) else _drawn(chosen)
-    rates = core(chosen, found, machine, rounds=rounds)
+    rates = core(chosen, found, device, rounds=rounds)
     ahead = estimate(chosen, rates, images=images or ILSVRC_2012_TRAIN)
     if json:
-        about = {"recipe": chosen.name, "store": found.path.name, "machine": machine.facts()}
+        about = {"recipe": chosen.name, "store": found.path.name, "machine": device.facts()}
         print_json({**{rate.part: asdict(rate) for rate in rates}, "estimate": asdict(ahead), **about})
         return
     title = f"{chosen.name}, batches of {chosen.training.batch}, {chosen.training.precision}, on {found.path.name}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alexrepro.cli.choose import choose_recipe, split_name, training_store, validation_store
-from alexrepro.cli.options import RUNS, Device, Epochs, Json, Runs, Seed, Set, StorePath
+from alexrepro.cli.options import RUNS, DeviceName, Epochs, Json, Runs, Seed, Set, StorePath
 from alexrepro.cli.show import print_json, print_table
 from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.errors import Exit, UserError
@@ -30,7 +30,7 @@ def doctor(
     seed: Seed = 0,
     epochs: Epochs = None,
     changes: Set = None,
-    device: Device = "auto",
+    device_name: DeviceName = "auto",
     full: Annotated[bool, typer.Option("--full", help="Compare every byte of all stores, too.")] = False,
     json: Json = False,
 ) -> None:
@@ -51,7 +51,7 @@ def doctor(
     from alexrepro.diagnostics.preflight import Case, of_case, of_machine, of_stores
     from alexrepro.diagnostics.system_checks import refused
 
-    findings, machine = of_machine(device)
+    findings, device = of_machine(device_name)
     named = split_name(store)[0]
     folders = sorted(p.parent for p in named.rglob(MANIFEST) if not p.parent.name.startswith("."))
     findings += of_stores(folders, every_byte=full)
@@ -62,8 +62,8 @@ def doctor(
     else:
         chosen = choose_recipe(recipe, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs)
         validation = validation_store(data)
-        if machine is not None:
-            findings += of_case(Case(chosen, data, validation, runs, machine, seed))
+        if device is not None:
+            findings += of_case(Case(chosen, data, validation, runs, device, seed))
     _show(findings, json)
 
 

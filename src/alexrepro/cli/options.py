@@ -22,7 +22,7 @@ StorePath = Annotated[
     typer.Option("--store", help="Store, data set, or folder of stores. Default: the newest in stores/ that fits."),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random draw.", show_default=True)]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", show_default=True)]
+DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", show_default=True)]
 Compile = Annotated[
     bool | None,
     typer.Option(

@@ -12,7 +12,7 @@ from alexrepro.cli.options import (
     AllowFlatLoss,
     Compile,
     CpuRanks,
-    Device,
+    DeviceName,
     Epochs,
     Gpus,
     Json,
@@ -43,7 +43,7 @@ def train(
     seed: Seed = 0,
     epochs: Epochs = None,
     changes: Set = None,
-    device: Device = "auto",
+    device_name: DeviceName = "auto",
     compile: Compile = None,
     gpus: Gpus = None,
     cpu_ranks: CpuRanks = None,
@@ -63,27 +63,27 @@ def train(
 
     Example:  alexrepro train as-run-2012 --gpus 2
     """
-    from alexrepro.device import find_machine, is_worth_compiling
+    from alexrepro.device import find_device, is_worth_compiling
     from alexrepro.distributed.launch import launch_if_asked
     from alexrepro.distributed.process_group import connect
-    from alexrepro.distributed.rank import find_place
+    from alexrepro.distributed.rank import find_rank
     from alexrepro.training.train import train as core
 
-    with (place := find_place()).quiet(launched_too=True):
+    with (rank := find_rank()).quiet(launched_too=True):
         data, (named, source) = training_store(store), choose_start(recipe, start)
         chosen = choose_recipe(named, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs)
         if source and not chosen.training.init_from_stages:
             chosen = chosen.but({"training.continues": True})
         validation = validation_store(data)
-    launch_if_asked(place, chosen.network, gpus=gpus, processes=cpu_ranks, device=device, parallel=parallel)
-    with place.quiet():
+    launch_if_asked(rank, chosen.network, gpus=gpus, processes=cpu_ranks, device=device_name, parallel=parallel)
+    with rank.quiet():
         compiles = is_worth_compiling(len(data) * chosen.training.epochs) if compile is None else compile
-        machine = find_machine(place.device(device), compiles=compiles, processors=place.processors)
-        with connect(place, machine, network=chosen.network, parallel=parallel) as cluster:
-            run = core(chosen, store=data, validation=validation, runs=runs, seed=seed, machine=machine, resume=resume,
-                       source=source, cluster=cluster, allow_flat_loss=allow_flat_loss, keep=keep,
+        device = find_device(rank.device(device_name), compiles=compiles, processors=rank.processors)
+        with connect(rank, device, network=chosen.network, parallel=parallel) as group:
+            run = core(chosen, store=data, validation=validation, runs=runs, seed=seed, device=device, resume=resume,
+                       source=source, group=group, allow_flat_loss=allow_flat_loss, keep=keep,
                        log=log or ())  # fmt: skip
-    if cluster.is_first:
+    if group.is_first:
         _print(run, json)
 
 

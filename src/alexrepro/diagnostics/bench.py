@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from alexrepro.data.loading.loader import Feed, default_workers
 from alexrepro.data.loading.sampling import training_plan
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.evaluation.compatible import check_images
 from alexrepro.model.alexnet import build
 from alexrepro.progress import progress
@@ -50,13 +50,13 @@ class Estimate:
     workers_needed: int
 
 
-def bench(recipe: Recipe, store: Store, machine: Machine, *, rounds: int) -> list[Rate]:
+def bench(recipe: Recipe, store: Store, device: Device, *, rounds: int) -> list[Rate]:
     """Time the loader and the training step of a recipe in alternation, after one round of each to warm up.
 
     Raises UserError if the recipe wants images of another size than the store has.
     """
     check_images(recipe, store)
-    parts: dict[Part, Round] = {"loader": _loader(recipe, store, machine), "step": _step(recipe, machine)}
+    parts: dict[Part, Round] = {"loader": _loader(recipe, store, device), "step": _step(recipe, device)}
     found: dict[Part, list[float]] = {part: [] for part in parts}
     with progress("bench", total=rounds, unit="rounds") as advance:
         for run in parts.values():
@@ -78,7 +78,7 @@ def estimate(recipe: Recipe, rates: Sequence[Rate], *, images: int) -> Estimate:
     return Estimate(recipe.training.epochs, images, hours, slower, default_workers(), needed)
 
 
-def _loader(recipe: Recipe, store: Store, machine: Machine) -> Round:
+def _loader(recipe: Recipe, store: Store, device: Device) -> Round:
     """Batches as a training reads them."""
     plan = training_plan(
         len(store), seed=0, epoch=1, augmentation=recipe.augmentation, side_px=recipe.network.input_px,
@@ -86,7 +86,9 @@ def _loader(recipe: Recipe, store: Store, machine: Machine) -> Round:
     )  # fmt: skip
 
     def run() -> tuple[int, float]:
-        with Feed(store, batch=recipe.training.batch, side_px=recipe.network.input_px, device=machine.device) as opened:
+        with Feed(
+            store, batch=recipe.training.batch, side_px=recipe.network.input_px, device=device.torch_device
+        ) as opened:
             batches = chain.from_iterable(opened.batches(plan) for _ in count())
             next(batches)  # the workers have started
             started = perf_counter()
@@ -96,24 +98,24 @@ def _loader(recipe: Recipe, store: Store, machine: Machine) -> Round:
     return run
 
 
-def _step(recipe: Recipe, machine: Machine) -> Round:
+def _step(recipe: Recipe, device: Device) -> Round:
     """One training step on a batch that is on the device: forward, backward and the update rule of §5."""
     training, network = recipe.training, recipe.network
-    model = build(network, seed=0).to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    forward, momentum = machine.ready(model), Momentum(model, training, compiles=machine.compiles)
+    model = build(network, seed=0).to(device.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    forward, momentum = device.compiled(model), Momentum(model, training, compiles=device.compiles)
     rates = rates_at(training, network.stages, epoch=1, errors=())
     size = (training.batch, network.channels, network.input_px, network.input_px)
-    crops = torch.randn(size, device=machine.device).mul_(60).contiguous(memory_format=torch.channels_last)
-    labels = torch.arange(training.batch, device=machine.device) % network.classes
+    crops = torch.randn(size, device=device.torch_device).mul_(60).contiguous(memory_format=torch.channels_last)
+    labels = torch.arange(training.batch, device=device.torch_device) % network.classes
 
     def run() -> tuple[int, float]:
         started = perf_counter()
         masks = model.draw_masks(training.batch, key_of_step=0)
-        with machine.arithmetic(training):
+        with device.autocast(training):
             logits = forward(crops, masks)
         F.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
         momentum.step(rates)
-        machine.wait()
+        device.synchronize()
         return training.batch, perf_counter() - started
 
     return run

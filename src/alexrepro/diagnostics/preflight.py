@@ -13,7 +13,7 @@ import torch
 from alexrepro.data.loading.loader import batch_count, workers_and_slots
 from alexrepro.data.store.store import Store
 from alexrepro.data.store.verify import verify
-from alexrepro.device import Machine, find_machine
+from alexrepro.device import Device, find_device
 from alexrepro.diagnostics.bench import bench, estimate
 from alexrepro.diagnostics.system_checks import (
     Finding,
@@ -61,21 +61,21 @@ class Case:
     store: Store
     validation: Store | None
     runs: Path
-    machine: Machine
+    device: Device
     seed: int = 0
 
 
-def of_machine(device: str) -> tuple[list[Finding], Machine | None]:
-    """What the machine is, and the machine itself unless the device cannot be used."""
+def of_machine(device_name: str) -> tuple[list[Finding], Device | None]:
+    """What the machine is, and its device unless it cannot be used."""
     say("Looking at: machine.")
-    found = [*versions(), *gpus(device)]
+    found = [*versions(), *gpus(device_name)]
     try:
-        machine = find_machine(device, compiles=True)
+        device = find_device(device_name, compiles=True)
     except UserError as refusal:
         return [*found, refused("device", refusal)], None
-    on_gpu = machine.device.type == "cuda"
+    on_gpu = device.torch_device.type == "cuda"
     joined = torch.cuda.device_count() if on_gpu else 0
-    return [*found, compiler(machine), processors(), shared_memory(joined)], machine
+    return [*found, compiler(device), processors(), shared_memory(joined)], device
 
 
 def of_stores(folders: Sequence[Path], *, every_byte: bool) -> Iterator[Finding]:
@@ -153,7 +153,7 @@ def _memory(case: Case) -> Finding:
     training, network = case.recipe.training, case.recipe.network
     batch = min(training.batch, len(case.store))
     held = PROGRAM_BYTES + COPIES_OF_WEIGHTS * FLOAT_BYTES * network.parameters
-    if case.machine.device.type == "cpu":
+    if case.device.torch_device.type == "cpu":
         held += COPIES_OF_RESPONSES * (2 if training.precision == "bf16" else FLOAT_BYTES) * batch * network.neurons
     return memory(fed_bytes(case) + held)
 
@@ -188,7 +188,7 @@ def _workers(case: Case) -> int:
 
 def _first_signal(case: Case) -> Finding:
     """Whether the images reach the last hidden stage of the untrained network, as the guard of a training asks."""
-    recipe, device = case.recipe, case.machine.device
+    recipe, device = case.recipe, case.device.torch_device
     crops, labels = center_crops(case.store, recipe=recipe, pixels=pixels_of(case.store).to(device), most=SHOWN_IMAGES)
     model = build(recipe.network, seed=case.seed).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     learning_rate = rates_at(recipe.training, recipe.network.stages, epoch=1, errors=()).general
@@ -201,16 +201,16 @@ def _first_signal(case: Case) -> Finding:
 
 def _time(case: Case) -> Finding:
     """An estimate of the whole training, from one round of the bench; on a processor with small batches."""
-    recipe, store, machine = case.recipe, case.store, case.machine
+    recipe, store, device = case.recipe, case.store, case.device
     images = recipe.training.batch
-    if machine.device.type == "cpu":
+    if device.torch_device.type == "cpu":
         images = min(images, TIMED_IMAGES)
         if FLOP_A_MAC * recipe.network.macs * images > PATIENCE_FLOP:
             how = f"alexrepro bench {recipe.name} --rounds 1 --images {len(store)}"
             return Finding("time", "not measured, since an update would take minutes", "look", f"Measure with: {how}.")
-    with enough_memory(machine.device, batch=images):
+    with enough_memory(device.torch_device, batch=images):
         timed = recipe.but({"training.batch": images})
-        rates = bench(timed, store, machine, rounds=1)
+        rates = bench(timed, store, device, rounds=1)
     ahead = estimate(recipe, rates, images=len(store))
     fed, trained = (rate.images_per_second for rate in rates)
     found = (

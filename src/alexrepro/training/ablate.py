@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.evaluation.evaluate import evaluate
 from alexrepro.paper.results import Crops
 from alexrepro.progress import say
@@ -25,7 +25,7 @@ def ablate(
     test: Store,
     runs: Path,
     seeds: Sequence[int],
-    machine: Machine,
+    device: Device,
     allow_flat_loss: bool = False,
 ) -> list[list[Evaluation]]:
     """For each recipe and the crops to test it over, one evaluation per seed on the test store, in their order.
@@ -40,10 +40,10 @@ def ablate(
             number += 1
             say(f"Run {number} of {total}, seed {seed}: {recipe.name}, {recipe.description}.")
             run = train(
-                recipe, store=store, validation=validation, runs=runs, seed=seed, machine=machine,
+                recipe, store=store, validation=validation, runs=runs, seed=seed, device=device,
                 allow_flat_loss=allow_flat_loss,
             )  # fmt: skip
-            evaluations.append(_saved(run, test, crops) or evaluate(run, test, crops=crops, machine=machine))
+            evaluations.append(_saved(run, test, crops) or evaluate(run, test, crops=crops, device=device))
     return found
 
 

@@ -14,9 +14,9 @@ from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.loading.loader import batch_count
 from alexrepro.data.loading.sampling import Plan, training_plan
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
-from alexrepro.distributed.collectives import Gradients, Votes
-from alexrepro.distributed.process_group import Cluster
+from alexrepro.device import Device
+from alexrepro.distributed.collectives import Gradients, StopConsensus
+from alexrepro.distributed.process_group import ProcessGroup
 from alexrepro.evaluation.evaluate import load_weights, save_pixels
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.progress import say
@@ -41,13 +41,13 @@ class Trainer:
     store: Store
     validation: Store | None
     seed: int
-    machine: Machine
+    device: Device
     pixels: Pixels
     model: AlexNet
     momentum: Momentum
-    cluster: Cluster
+    group: ProcessGroup
     gradients: Gradients
-    votes: Votes
+    stop_consensus: StopConsensus
     forward: Callable[..., Tensor]  # the model as the machine runs it
     step: int = 0
     flat: FlatLoss | None = None  # watches for a loss at chance
@@ -84,7 +84,7 @@ class Trainer:
     @property
     def at_half_the_rates(self) -> str:
         """What to do if the training diverges; empty on ranks that do not say it."""
-        return at_half_the_rates(self.run, store=self.store, seed=self.seed) if self.cluster.is_first else ""
+        return at_half_the_rates(self.run, store=self.store, seed=self.seed) if self.group.is_first else ""
 
     def add_metrics(self, rows: Iterable[Sequence[object]]) -> None:
         """Write rows of updates, and tell the loggers of them."""
@@ -103,17 +103,17 @@ class Trainer:
         Raises UserError, on every rank and before anything is written, if a weight or velocity is not finite.
         """
         wild: list[str] = []
-        if self.cluster.share[0] == 0:
+        if self.group.shard[0] == 0:
             weights, velocities = self._whole(self.model.named_kernels()), self._whole(self.momentum.velocities)
-            if self.cluster.is_first:
+            if self.group.is_first:
                 wild = [name for name, velocity in velocities.items() if not _are_finite(weights[name], velocity)]
-        wild = self.cluster.first(wild)
+        wild = self.group.broadcast(wild)
         if wild:
-            raise self.cluster.all_end(not_finite_weights(wild, self.step, fix=self.at_half_the_rates))
-        if self.cluster.is_first:
+            raise self.group.abort(not_finite_weights(wild, self.step, fix=self.at_half_the_rates))
+        if self.group.is_first:
             self.run.sync_rows()
             checkpoint.save(self.run.checkpoints, Checkpoint(self.step, weights, velocities), keep=self.keep)
-        self.cluster.meet()
+        self.group.barrier()
         self.saved_at = time.monotonic()
 
     def _whole(self, shares: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -125,33 +125,33 @@ def _are_finite(*tensors: Tensor) -> bool:
 
 
 def start(
-    run: Run, recipe: Recipe, *, store: Store, validation: Store | None, seed: int, machine: Machine,
-    cluster: Cluster, source: Run | None = None, keep: int = KEPT, log: Sequence[str] = (),
+    run: Run, recipe: Recipe, *, store: Store, validation: Store | None, seed: int, device: Device,
+    group: ProcessGroup, source: Run | None = None, keep: int = KEPT, log: Sequence[str] = (),
 ) -> Trainer:  # fmt: skip
     """Everything as it was at the newest checkpoint, or at the beginning, with stages of `source` if one is given.
 
     Every rank begins with the whole network, as the first one has it, and keeps its share. keep: so many checkpoints.
     Raises UserError if the disk has no room for them.
     """
-    loggers = open_log(run, log) if cluster.is_first else Log()  # before rows are dropped that come again
+    loggers = open_log(run, log) if group.is_first else Log()  # before rows are dropped that come again
     whole = build(recipe.network, seed=seed)
     kernels = whole.named_kernels()
     velocities = {name: torch.zeros_like(kernel) for name, kernel in kernels.items()}
     step = 0
-    if cluster.is_first:
+    if group.is_first:
         step = _begin(whole, velocities, run=run, recipe=recipe, store=store, source=source, keep=keep)
         updates = recipe.training.epochs * batch_count(len(store), recipe.training.batch)
         check_room(run, recipe, updates=updates, keep=keep)
-    step = cluster.first(step)
-    cluster.spread([*(kernel.detach() for kernel in kernels.values()), *velocities.values()])
-    model = whole.held_by(cluster.towers).to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    momentum = Momentum(model, recipe.training, compiles=machine.compiles)
+    step = group.broadcast(step)
+    group.broadcast_tensors([*(kernel.detach() for kernel in kernels.values()), *velocities.values()])
+    model = whole.held_by(group.towers).to(device.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    momentum = Momentum(model, recipe.training, compiles=device.compiles)
     momentum.load({name: model.rows_of(name, velocity) for name, velocity in velocities.items()})
-    pixels = cluster.first(save_pixels(run, store) if cluster.is_first else None)
+    pixels = group.broadcast(save_pixels(run, store) if group.is_first else None)
     assert pixels is not None
     return Trainer(
-        run, recipe, store, validation, seed, machine, pixels.to(machine.device), model, momentum, cluster,
-        Gradients(model, cluster), Votes(cluster), machine.ready(model), step, keep=keep, log=loggers,
+        run, recipe, store, validation, seed, device, pixels.to(device.torch_device), model, momentum, group,
+        Gradients(model, group), StopConsensus(group), device.compiled(model), step, keep=keep, log=loggers,
     )  # fmt: skip
 
 
@@ -203,7 +203,7 @@ def shared_facts(recipe: Recipe, *, store: Store, seed: int) -> dict[str, str]:
 
 
 def environment(
-    recipe: Recipe, *, store: Store, validation: Store | None, seed: int, machine: Machine, cluster: Cluster
+    recipe: Recipe, *, store: Store, validation: Store | None, seed: int, device: Device, group: ProcessGroup
 ) -> dict[str, Any]:
     """What a run is started with, for its environment.json."""
     used = {"train": store, "validation": validation}
@@ -218,6 +218,6 @@ def environment(
         "began_with": None,
         "updates_per_epoch": batch_count(len(store), recipe.training.batch),
         "classes": list(store.manifest.classes),
-        "machine": {**machine.facts(), **cluster.facts()},
+        "machine": {**device.facts(), **group.facts()},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
