@@ -46,7 +46,6 @@ Resume = Annotated[
     typer.Option(help="auto: continue from the newest checkpoint; never: set an earlier run aside and start anew."),
 ]
 AllowFlatLoss = Annotated[bool, typer.Option("--allow-flat-loss", help="Go on although the loss stays at chance.")]
-Keep = Annotated[int, typer.Option("--keep", min=1, help="Number of newest checkpoints to keep.", show_default=True)]
 Log = Annotated[
     list[str] | None,
     typer.Option(
@@ -63,7 +62,6 @@ Epochs = Annotated[
     int | None, typer.Option("--epochs", help="Train this many epochs, with the schedule squeezed to fit.")
 ]
 
-KEPT = 2
 RUNS = Path("runs")
 STORES = Path("stores")
 REPORTS = Path("reports")

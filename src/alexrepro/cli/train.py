@@ -7,7 +7,6 @@ import typer
 
 from alexrepro.cli.choose import choose_recipe, choose_start, training_store, validation_store
 from alexrepro.cli.options import (
-    KEPT,
     RUNS,
     AllowFlatLoss,
     Compile,
@@ -16,7 +15,6 @@ from alexrepro.cli.options import (
     Epochs,
     Gpus,
     Json,
-    Keep,
     Log,
     Parallel,
     Resume,
@@ -49,7 +47,6 @@ def train(
     cpu_ranks: CpuRanks = None,
     parallel: Parallel = None,
     resume: Resume = "auto",
-    keep: Keep = KEPT,
     allow_flat_loss: AllowFlatLoss = False,
     log: Log = None,
     json: Json = False,
@@ -81,8 +78,7 @@ def train(
         device = find_device(rank.device(device_name), compiles=compiles, processors=rank.processors)
         with connect(rank, device, network=chosen.network, parallel=parallel) as group:
             run = core(chosen, store=data, validation=validation, runs=runs, seed=seed, device=device, resume=resume,
-                       source=source, group=group, allow_flat_loss=allow_flat_loss, keep=keep,
-                       log=log or ())  # fmt: skip
+                       source=source, group=group, allow_flat_loss=allow_flat_loss, log=log or ())  # fmt: skip
     if group.is_first:
         _print(run, json)
 
