@@ -27,7 +27,6 @@ def evaluate(
     save_probabilities: Annotated[
         bool, typer.Option("--save-probabilities", help="Also keep all probabilities: 4 bytes a class and image.")
     ] = False,
-    stores: options.Stores = options.STORES,
     runs: options.Runs = options.RUNS,
     device: options.DeviceName = "auto",
     compile: options.Compile = None,
@@ -45,7 +44,7 @@ def evaluate(
     from alexrepro.evaluation.inference import device_for
 
     chosen, weights = choose_runs(run, runs=runs), options.numbers(ensemble_weights)
-    images = evaluation_store(store, chosen[0], stores=stores)
+    images = evaluation_store(store, chosen[0])
     crops: Crops = "ten" if ten_crop else "center"
     used = device_for(device, compile, images=len(images) * len(chosen), crops=crops)
     opened = open_runs(chosen, images, crops=crops, device=used, folder=runs, weights=weights)

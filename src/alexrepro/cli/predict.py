@@ -10,8 +10,8 @@ from rich.bar import Bar
 from rich.console import Console
 from rich.table import Table
 
-from alexrepro.cli.choose import choose_run
-from alexrepro.cli.options import RUNS, STORES, DeviceName, Json, Runs, Stores, TenCrop
+from alexrepro.cli.choose import choose_run, split_name
+from alexrepro.cli.options import RUNS, DeviceName, Json, Runs, StorePath, TenCrop
 from alexrepro.cli.show import PLAIN_WIDTH, percent, plain, print_json
 from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.paper.results import Crops
@@ -34,9 +34,9 @@ def predict(
         typer.Option("--names", help="Class names, one a line: after WNIDs, or in output order."),
     ] = None,
     ten_crop: TenCrop = False,
-    stores: Stores = STORES,
+    store: StorePath = None,
     runs: Runs = RUNS,
-    device: DeviceName = "auto",
+    device_name: DeviceName = "auto",
     json: Json = False,
 ) -> None:
     """Print the five most probable classes of images.
@@ -51,11 +51,11 @@ def predict(
     from alexrepro.evaluation.predict import predict as core
 
     source = weights or choose_run(None, runs=runs).folder
-    found = open_weights(source, stores=stores)
+    found = open_weights(source, stores=split_name(store)[0])
     if names is not None:
         found = with_names(found, names)
     crops: Crops = "ten" if ten_crop else "center"
-    predictions = core(found, images, crops=crops, device=find_device(device))
+    predictions = core(found, images, crops=crops, device=find_device(device_name))
     if json:
         shown = [{"file": str(p.file), "top5": [asdict(found) for found in p.top5]} for p in predictions]
         print_json({"weights": str(source), "recipe": found.recipe.name, "crops": crops, "images": shown})

@@ -20,7 +20,6 @@ def submit(
     store: options.StorePath = None,
     ten_crop: options.TenCrop = False,
     ensemble_weights: options.EnsembleWeights = None,
-    stores: options.Stores = options.STORES,
     runs: options.Runs = options.RUNS,
     device: options.DeviceName = "auto",
     compile: options.Compile = None,
@@ -39,7 +38,7 @@ def submit(
     from alexrepro.evaluation.submission import submit as core
 
     chosen, weights = choose_runs(run, runs=runs), options.numbers(ensemble_weights)
-    images = submission_store(store, chosen[0], stores=stores)
+    images = submission_store(store, chosen[0])
     crops: Crops = "ten" if ten_crop else "center"
     used = device_for(device, compile, images=len(images) * len(chosen), crops=crops)
     lines = core(open_runs(chosen, images, crops=crops, device=used, folder=runs, weights=weights), to)

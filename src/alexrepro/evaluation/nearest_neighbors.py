@@ -43,7 +43,7 @@ def find_neighbors(run: Run, *, train: Store, test: Store, device: Device) -> Ne
         if list(store.manifest.classes) != run.environment["classes"]:
             raise UserError(
                 f"{store.path} has other classes than {run.folder}.",
-                fix="Choose stores of the run's data set with --stores, or another run.",
+                fix="Choose stores of the run's data set with --store, or another run.",
             )
     model, step = load_network(run, device)
     shown, queries = _rows_drawn(test)
