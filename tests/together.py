@@ -24,6 +24,7 @@ from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run
 from alexrepro.training import train as training
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.optimizer import Momentum
 from alexrepro.training.schedule import Rates, rates_at
 from alexrepro.training.state import Trainer
@@ -115,9 +116,16 @@ def train_of_one_rank(place: Place, leg: Leg, stores: dict[str, Path], recipe: R
         ):
             trained.share = cluster.share
             training.train(
-                recipe, store=opened["train"], validation=opened["val"], runs=runs, seed=0, machine=machine,
-                cluster=cluster,
-            )  # fmt: skip
+                TrainingJob(
+                    recipe,
+                    store=opened["train"],
+                    validation=opened["val"],
+                    runs=runs,
+                    seed=0,
+                    device=machine,
+                    group=cluster,
+                )
+            )
     except UserError as refusal:
         trained.code = int(refusal.exit_code)
     except SystemExit as end:

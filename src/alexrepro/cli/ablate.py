@@ -67,6 +67,7 @@ def ablate(
     from alexrepro.reports.tables.ablated import measured_of
     from alexrepro.reports.tables.delta_rows import delta_table
     from alexrepro.training.ablate import ablate as core
+    from alexrepro.training.job import TrainingJob
 
     check_alone("ablate")
     images = training_store(store, stores=stores)
@@ -75,11 +76,12 @@ def ablate(
     recipe = named.for_classes(len(manifest.classes))
     test = testing_store(manifest.dataset, recipe, classes=manifest.classes, stores=(images.path.parent, stores))
     trials = trials_of(recipe, chosen)
-    found = core(
-        trials, store=images, validation=validation_store(images, stores=stores), test=test, runs=runs,
-        seeds=range(seeds), allow_flat_loss=allow_flat_loss,
-        machine=_machine(device, shown=len(images) * recipe.training.epochs * len(trials) * seeds),
+    job = TrainingJob(
+        recipe, store=images, validation=validation_store(images, stores=stores), runs=runs, seed=0,
+        device=_machine(device, shown=len(images) * recipe.training.epochs * len(trials) * seeds),
+        allow_flat_loss=allow_flat_loss,
     )  # fmt: skip
+    found = core(trials, job, test=test, seeds=range(seeds))
     measured = measured_of(recipe, gather(runs), store=test.manifest.digest)
     _print(delta_table(found[0], measured, name=f"ablations-{recipe.name}-{recipe.digest}"), out, json)
 

@@ -50,8 +50,9 @@ def doctor(
         return
 
     from alexrepro.data.store.manifest import MANIFEST
-    from alexrepro.diagnostics.preflight import Case, of_case, of_machine, of_stores
+    from alexrepro.diagnostics.preflight import of_job, of_machine, of_stores
     from alexrepro.diagnostics.system_checks import refused
+    from alexrepro.training.job import TrainingJob
 
     findings, machine = of_machine(device)
     folders = sorted(p.parent for p in stores.rglob(MANIFEST) if not p.parent.name.startswith("."))
@@ -65,7 +66,8 @@ def doctor(
         chosen = choose_recipe(recipe, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs, batch=batch)
         validation = validation_store(data, stores=stores)
         if machine is not None:
-            findings += of_case(Case(chosen, data, validation, runs, machine, seed))
+            job = TrainingJob(chosen, store=data, validation=validation, runs=runs, seed=seed, device=machine)
+            findings += of_job(job)
     _show(findings, json)
 
 

@@ -70,6 +70,7 @@ def train(
     from alexrepro.distributed.launch import launch_if_asked
     from alexrepro.distributed.process_group import connect
     from alexrepro.distributed.rank import find_place
+    from alexrepro.training.job import TrainingJob
     from alexrepro.training.train import train as core
 
     with (place := find_place()).quiet(launched_too=True):
@@ -82,9 +83,11 @@ def train(
         compiles = is_worth_compiling(len(data) * chosen.training.epochs) if compile is None else compile
         machine = find_machine(place.device(device), compiles=compiles, processors=place.processors)
         with connect(place, machine, network=chosen.network, parallel=parallel) as cluster:
-            run = core(chosen, store=data, validation=validation, runs=runs, seed=seed, machine=machine, resume=resume,
-                       source=source, cluster=cluster, allow_flat_loss=allow_flat_loss, keep=keep,
-                       log=log or ())  # fmt: skip
+            job = TrainingJob(
+                chosen, store=data, validation=validation, runs=runs, seed=seed, device=machine, group=cluster,
+                source=source, keep=keep, log=tuple(log or ()), allow_flat_loss=allow_flat_loss,
+            )  # fmt: skip
+            run = core(job, resume=resume)
     if cluster.is_first:
         _print(run, json)
 
