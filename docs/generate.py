@@ -10,7 +10,7 @@ from typing import Any, get_args
 from alexrepro.cli.reference import cli_reference, markdown_table
 from alexrepro.cli.show import percent
 from alexrepro.errors import MEANINGS
-from alexrepro.paper.statements.statement import Status
+from alexrepro.paper.statement import Status
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.catalog import CATALOG, Entry
 from alexrepro.recipes.fields import flatten
@@ -40,7 +40,7 @@ def _exit_codes() -> str:
         "Every command ends with one of these, after sysexits.h. With all but 0 it says on stderr, in two lines, what\n"
         "went wrong and what to type next. Any other code is a fault of the program itself, and a traceback stands\n"
         "above it. Processes started by `--gpus` or `--processes` end with the code of the one that failed first.",
-        markdown_table(("code", "says", "when", "what a scheduler should do"), rows),
+        markdown_table(("code", "meaning", "when", "what a scheduler should do"), rows),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -54,12 +54,12 @@ def _recipes() -> str:
         "A recipe holds every field that can change a number. `alexrepro train NAME` trains one; without a name, the\n"
         "recipe is chosen by the data set. The expected results are those noted in the released 2012 code, or\n"
         "published with the weights of later networks.",
-        markdown_table(("recipe", "like", "says", "epochs", "expected"), catalog),
+        markdown_table(("recipe", "like", "description", "epochs", "expected"), catalog),
         *(_departures(entry) for entry in CATALOG.values() if entry.like),
         "## Variations",
         "A variation is a change of fields that `alexrepro ablate NAME` trains beside its base. Differences are in\n"
         "points of top-1 / top-5 error, as the paper prints them.",
-        markdown_table(("variation", "says", "changes", "section", "printed difference"), variations),
+        markdown_table(("variation", "description", "changes", "section", "printed difference"), variations),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -70,7 +70,13 @@ def _catalog_row(entry: Entry) -> list[str]:
         for e in entry.expected
     )
     recipe = entry.recipe
-    return [f"`{recipe.name}`", entry.like or "", recipe.says, str(recipe.training.epochs), expected or "not known"]
+    return [
+        f"`{recipe.name}`",
+        entry.like or "",
+        recipe.description,
+        str(recipe.training.epochs),
+        expected or "not known",
+    ]
 
 
 def _departures(entry: Entry) -> str:
@@ -87,7 +93,7 @@ def _variation_row(variation: Variation) -> list[str]:
     changes = [f"`{setting}`" for path, value in variation.but.items() for setting in _settings(path, value)]
     changes += [f"`{path}` halved" for path in variation.halves]
     printed = _points(variation.tests.top1_delta, variation.tests.top5_delta) if variation.tests else "none printed"
-    return [f"`{variation.name}`", variation.says, ", ".join(changes), variation.section, printed]
+    return [f"`{variation.name}`", variation.description, ", ".join(changes), variation.section, printed]
 
 
 def _settings(path: str, value: Any) -> list[str]:
@@ -116,17 +122,20 @@ def _fidelity() -> str:
         "A § is a section of the paper; a file is one of the released 2012 code, or of cuda-convnet where it says so:\n"
         "its kernels were not released with it. `silent, chosen` marks what no source says. `none` means that the\n"
         "recipe has no such part. Values in bold differ from the text.",
-        markdown_table(("field", "as printed", "as run in 2012", "source", "says"), map(_field_row, rows["fields"])),
+        markdown_table(
+            ("field", "as printed", "as run in 2012", "source", "description"), map(_field_row, rows["fields"])
+        ),
         "## Errors that the authors printed",
         markdown_table(
-            ("method", "section", "split", "crops", "top-1", "top-5", "says"), map(_reported_row, rows["reported"])
+            ("method", "section", "split", "crops", "top-1", "top-5", "description"),
+            map(_reported_row, rows["reported"]),
         ),
         "## Differences that the authors printed",
         "In points, the variation minus the paper's network. The split is the one of the notes; the text names none.",
-        markdown_table(("change", "section", "split", "top-1 / top-5", "says"), map(_delta_row, rows["deltas"])),
+        markdown_table(("change", "section", "split", "top-1 / top-5", "description"), map(_delta_row, rows["deltas"])),
         "## Results noted in the released code",
         markdown_table(
-            ("config", "file", "says", "split", "crops", "epochs", "top-1", "top-5", "loss"),
+            ("config", "file", "description", "split", "crops", "epochs", "top-1", "top-5", "loss"),
             map(_logged_row, rows["logged"]),
         ),
         "## Entries of the challenge of 2012",
@@ -148,7 +157,8 @@ def _statements(rows: list[Row]) -> list[str]:
         "says, value by value, and expects one of its tests to fail.",
         ", ".join(f"{counts[status]} {status}" for status in get_args(Status) if counts[status]) + ".",
         markdown_table(
-            ("", "source", "says", "in 2012", "here", "fields of a recipe", "pinned by"), map(_statement_row, rows)
+            ("", "source", "description", "in 2012", "here", "fields of a recipe", "pinned by"),
+            map(_statement_row, rows),
         ),
     ]
 
@@ -157,7 +167,7 @@ def _statement_row(row: Row) -> list[str]:
     here = f"**{row['status']}**" + (f": {row['note']}" if row["note"] else "")
     fields = "<br>".join(map(_value_of_field, row["fields"]))
     pins = "<br>".join(f"`{pin.removeprefix('tests/')}`" for pin in row["pins"])
-    return [row["id"], row["source"], row["says"], row["in_2012"], here, fields, pins]
+    return [row["id"], row["source"], row["description"], row["in_2012"], here, fields, pins]
 
 
 def _value_of_field(field: Row) -> str:
@@ -168,23 +178,23 @@ def _value_of_field(field: Row) -> str:
 def _field_row(row: Row) -> list[str]:
     run = shown(row["as_run"])
     marked = run if row["as_run"] == row["printed"] else f"**{run}**"
-    return [f"`{row['path']}`", shown(row["printed"]), marked, row["source"], row["says"]]
+    return [f"`{row['path']}`", shown(row["printed"]), marked, row["source"], row["description"]]
 
 
 def _reported_row(row: Row) -> list[str]:
     errors = [percent(row["top1_error"]) or "–", percent(row["top5_error"]) or "–"]
-    return [row["label"], row["section"], row["split"], row["crops"] or "not said", *errors, row["says"]]
+    return [row["label"], row["section"], row["split"], row["crops"] or "not said", *errors, row["description"]]
 
 
 def _delta_row(row: Row) -> list[str]:
     points = _points(row["top1_delta"], row["top5_delta"])
-    return [row["name"], row["section"], row["split"] or "not said", points, row["says"]]
+    return [row["name"], row["section"], row["split"] or "not said", points, row["description"]]
 
 
 def _logged_row(row: Row) -> list[str]:
     errors = [percent(row["top1_error"], 2), percent(row["top5_error"], 2)]
     where = [row["split"], row["crops"] or "not said", row["epochs"]]
-    return [row["config"], row["source"], row["says"], *where, *errors, str(row["loss"] or "–")]
+    return [row["config"], row["source"], row["description"], *where, *errors, str(row["loss"] or "–")]
 
 
 def _submitted_row(row: Row) -> list[str]:

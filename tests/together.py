@@ -58,7 +58,7 @@ def updates(cluster: Cluster, recipe: Recipe, store: Store, *, dtype: torch.dtyp
     axes, machine, batch = store.color_axes(), find_machine("cpu"), recipe.training.batch
     arrays = (store.mean_image(), axes.eigenvalues, axes.eigenvectors)
     pixels = Pixels(*(torch.from_numpy(np.asarray(array)).to(dtype) for array in arrays))
-    model = build(recipe.network, seed=1).to(dtype).held_by(cluster.wire)
+    model = build(recipe.network, seed=1).to(dtype).held_by(cluster.towers)
     momentum, logits = Remembering(model, recipe.training), list[torch.Tensor]()
 
     def forward(crops: torch.Tensor, masks: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -80,9 +80,9 @@ def updates(cluster: Cluster, recipe: Recipe, store: Store, *, dtype: torch.dtyp
                 trainer.step += 1
     assert momentum.first is not None
     found = {"logits": torch.cat(cluster.gather(logits[0].detach())), "losses": cluster.add(torch.stack(losses))}
-    found |= {f"gradient of {name}": model.whole(name, gradient) for name, gradient in momentum.first.items()}
-    found |= {name: model.whole(name, kernel.detach()) for name, kernel in model.named_kernels().items()}
-    found |= {f"velocity of {name}": model.whole(name, v) for name, v in momentum.velocities.items()}
+    found |= {f"gradient of {name}": model.gather_full(name, gradient) for name, gradient in momentum.first.items()}
+    found |= {name: model.gather_full(name, kernel.detach()) for name, kernel in model.named_kernels().items()}
+    found |= {f"velocity of {name}": model.gather_full(name, v) for name, v in momentum.velocities.items()}
     return {name: tensor.numpy() for name, tensor in found.items()}
 
 

@@ -50,7 +50,7 @@ class Machine:
         if not self.compiles:
             return model
         compile_norms(model)
-        if self.device.type == "cuda" and model.wire.processes == 1:
+        if self.device.type == "cuda" and model.towers.processes == 1:
             return Compiled(model, mode="reduce-overhead")  # CUDA graphs: at batch 128 launches cost as much as work
         return model
 

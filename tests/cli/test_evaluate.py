@@ -1,4 +1,4 @@
-"""`alexrepro evaluate` on drawn images: averages, comparisons, breakdowns and the contest's file."""
+"""`alexrepro evaluate` on drawn images: averages, comparisons and the contest's file."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,6 @@ from typer.testing import CliRunner, Result
 
 from alexrepro import device
 from alexrepro.cli.evaluate import evaluate
-from alexrepro.data.sources.cost_matrix import cost_matrix
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.store.prepare import prepare
 from alexrepro.device import Machine, find_machine
@@ -106,17 +105,6 @@ def test_an_average_can_be_compared_with_a_member(call: Call) -> None:
     assert "mid-p" in call("--compare", "A", average).stdout
 
 
-def test_the_breakdown_is_written_and_its_worst_shown(call: Call, folder: Path) -> None:
-    found = told(call("A", "--breakdown", "--json"))["breakdown"]
-
-    assert len(found["classes"]) == 10
-    assert found["classes"][0]["top1_error"] == max(row["top1_error"] for row in found["classes"])
-    header, *rows = (folder / found["files"][0]).read_text().splitlines()
-    assert header == "class,name,images,top1_wrong,top5_wrong,top1_error,top5_error"
-    assert len(rows) == 20
-    assert "taken_for" in call("A", "--breakdown").stdout
-
-
 def test_the_contests_file_has_a_line_for_each_photo(call: Call, folder: Path) -> None:
     found = told(call("A", "--submission", "answers.txt", "--json"))
 
@@ -141,16 +129,13 @@ def test_a_file_of_answers_is_scored_by_the_devkit(call: Call, folder: Path) -> 
         (devkit / name).write_bytes((folder / "photos/devkit-1.0/data" / name).read_bytes())
     right = (devkit / VAL_TRUTH).read_text().split()[:15]
     (folder / "answers.txt").write_text("".join(f"{line}\n" for line in right) + "\n" * 5)  # five have no guess
-    costs = cost_matrix(devkit, classes=20)
-    assert costs is not None
 
     result = call("--predictions", "answers.txt", "--devkit", "devkit", "--json")
 
-    assert told(result) == {"flat": [0.25] * 5, "hierarchical": [0.25 * int(costs.max())] * 5}
+    assert told(result) == {"flat": [0.25] * 5}
     assert "20 images of val in devkit" in result.stderr
     shown = call("--predictions", "answers.txt", "--devkit", "devkit").stdout
     assert "25.00 %" in shown
-    assert "hierarchical cost" in shown
 
 
 @pytest.mark.parametrize(("least", "is_long"), [(20, True), (21, False)])
@@ -179,7 +164,7 @@ def test_loops_are_compiled_where_it_pays_or_is_asked_for(
         (("A", "--weights", "1,2"), "do not fit 1 run"),
         (("A", "--compare"), "not 1"),
         (("A", "A"), "named twice"),
-        (("A", "--submission", "a.txt", "--breakdown"), "do not go together"),
+        (("A", "--submission", "a.txt", "--save-probabilities"), "do not go together"),
         (("--predictions", "a.txt", "--ten-crop"), "--predictions and --ten-crop do not go together"),
         (("A", "--predictions", "a.txt", "--devkit", "photos"), "--predictions and RUN do not go together"),
         (("--predictions", "a.txt"), "belong together"),

@@ -65,7 +65,7 @@ def tried(cluster: Cluster, store: Store, batch: int) -> Tried:
     """Which replica this rank belongs to, the rows that it tested in batches of so many, and what all ranks count."""
     inference.BATCH, before = batch, inference.BATCH
     machine, (whole, pixels) = find_machine("cpu"), seer()
-    model = whole.held_by(cluster.wire)
+    model = whole.held_by(cluster.towers)
     try:
         batches = tested_batches(
             [Candidate(model, RECIPE, pixels)], store, crops=("center",), machine=machine, title="", share=cluster.share

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from alexrepro.evaluation.metrics import Counts, answers, joined
+from alexrepro.evaluation.metrics import answers, joined
 from alexrepro.runs.evaluation import Evaluation
 
 PROBABILITIES = torch.tensor(
@@ -30,13 +30,10 @@ def test_answers_are_those_read_by_eye() -> None:
 
 
 def test_counts_are_those_made_by_hand() -> None:
-    costs = torch.arange(49, dtype=torch.uint8).reshape(7, 7)
-
-    counts = answers(PROBABILITIES, LABELS, costs).counts()
+    counts = answers(PROBABILITIES, LABELS).counts()
 
     assert (counts.images, counts.top1_correct, counts.top5_correct, counts.tied) == (3, 0, 2, 1)
     assert counts.loss_sum == pytest.approx(-log(0.10) - log(0.25) - log(0.05), rel=1e-6)
-    assert counts.cost_sum == 0 + 1 + 6  # of the guess 0, which costs least, for each true class
 
 
 @pytest.mark.parametrize(
@@ -61,13 +58,6 @@ def test_parts_join_and_add_to_the_whole() -> None:
     assert torch.equal(joined(parts).guesses, whole.guesses)
     assert joined(parts).counts() == whole.counts()
     assert parts[0].counts() + parts[1].counts() == whole.counts()
-
-
-def test_costs_are_added_only_where_both_parts_have_them() -> None:
-    costly, plain = Counts(1, 1, 1, 0.5, cost_sum=3), Counts(1, 0, 1, 0.5)
-
-    assert (costly + costly).cost_sum == 6
-    assert (costly + plain).cost_sum is None
 
 
 def test_an_error_is_the_share_of_images_that_were_not_right() -> None:

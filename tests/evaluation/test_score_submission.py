@@ -5,13 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexrepro.data.sources.cost_matrix import cost_matrix
 from alexrepro.data.sources.devkit import truth
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.score_submission import count_guesses, read_guesses, score
-
-COSTS = np.array([[0, 1, 4], [2, 0, 4], [3, 3, 0]], dtype=np.uint8)  # not symmetric: a guess is a row, a truth a column
 
 
 @pytest.fixture(scope="module")
@@ -38,35 +35,24 @@ def drawn(labels: list[int], classes: int, seed: int) -> list[list[int]]:
     return found
 
 
-def by_loop(guesses: list[list[int]], labels: list[int], costs: list[list[int]]) -> tuple[list[float], list[float]]:
-    worst = max(cost for row in costs for cost in row)
-    flat, hierarchical = [], []
-    for allowed in range(1, 6):
-        wrong = cost = 0
-        for some, label in zip(guesses, labels, strict=True):
-            counted = some[:allowed]
-            wrong += label not in counted
-            cost += min([worst, *(costs[guess - 1][label - 1] for guess in counted)])
-        flat.append(wrong / len(labels))
-        hierarchical.append(cost / len(labels))
-    return flat, hierarchical
+def by_loop(guesses: list[list[int]], labels: list[int]) -> list[float]:
+    return [
+        sum(label not in some[:allowed] for some, label in zip(guesses, labels, strict=True)) / len(labels)
+        for allowed in range(1, 6)
+    ]
 
 
 @pytest.mark.shared
 def test_the_real_classes_are_scored_as_by_a_plain_loop(shared_data: Path, tmp_path: Path) -> None:
     devkit = shared_data / "ilsvrc2010-devkit"
     labels = truth(devkit, "ILSVRC2010_validation_ground_truth.txt", classes=1000)
-    costs = cost_matrix(devkit, classes=1000)
     assert labels is not None
-    assert costs is not None
     guesses = drawn(labels, 1000, seed=0)
 
     found = score(written(tmp_path, [" ".join(map(str, some)) for some in guesses]), devkit)
 
-    flat, hierarchical = by_loop(guesses, labels, costs.tolist())
     assert (found.split, found.images) == ("val", 50_000)
-    assert found.flat == pytest.approx(flat, abs=1e-12)  # rounding only
-    assert found.hierarchical == pytest.approx(hierarchical, abs=1e-12)
+    assert found.flat == pytest.approx(by_loop(guesses, labels), abs=1e-12)  # rounding only
     assert found.flat[0] > found.flat[4] > 0.5
 
 
@@ -80,10 +66,9 @@ def test_lines_end_and_blanks_stand_as_programs_write_them(tmp_path: Path, conte
 def test_scores_are_those_made_by_hand() -> None:
     guesses = np.array([[1, 2, 0, 0, 0], [3, 3, 2, 1, 0], [0, 0, 0, 0, 0]])
 
-    flat, hierarchical = count_guesses(guesses, np.array([2, 1, 3]), COSTS)
+    flat = count_guesses(guesses, np.array([2, 1, 3]))
 
     assert flat == pytest.approx((1, 2 / 3, 2 / 3, 1 / 3, 1 / 3))
-    assert hierarchical == pytest.approx(((1 + 3 + 4) / 3, (0 + 3 + 4) / 3, (0 + 2 + 4) / 3, 4 / 3, 4 / 3))
 
 
 @pytest.mark.parametrize(("split", "images"), [("val", 20), ("test", 40)])
@@ -94,7 +79,7 @@ def test_the_number_of_lines_tells_the_split(miniature: Path, tmp_path: Path, sp
 
     found = score(written(tmp_path, [str(label) for label in labels]), miniature)
 
-    assert (found.split, found.images, found.flat, found.hierarchical) == (split, images, (0.0,) * 5, (0.0,) * 5)
+    assert (found.split, found.images, found.flat) == (split, images, (0.0,) * 5)
 
 
 @pytest.mark.parametrize(

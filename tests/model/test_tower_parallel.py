@@ -1,4 +1,4 @@
-"""The wire: two processes with a tower each compute what one process with both does, forward and back, in float64."""
+"""Two processes with one tower each compute what one process with both does, forward and backward, in float64."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +10,13 @@ import torch
 import torch.nn.functional as F
 
 from alexrepro.device import find_machine
+from alexrepro.diagnostics.workloads import SilentTowers, Traffic
 from alexrepro.distributed.process_group import connect
 from alexrepro.distributed.rank import Place
 from alexrepro.errors import UserError
-from alexrepro.model import tower_parallel as wires
-from alexrepro.model.alexnet import AlexNet, build, check_shares
-from alexrepro.model.tower_parallel import Alone, Cut, Traffic, Wire
+from alexrepro.model import tower_parallel
+from alexrepro.model.alexnet import AlexNet, build, check_shardable
+from alexrepro.model.tower_parallel import LocalTowers
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.cuda_convnet2 import NET_131, NET_150
 from alexrepro.recipes.fall2009_chain import NET_146_2009
@@ -49,34 +50,34 @@ NETWORKS = {
 
 
 @contextmanager
-def overheard() -> Iterator[list[int]]:
-    """How many bytes one of two processes sends, in gathers and in scattered sums."""
-    sent, gather, scatter = [0, 0], wires._all_gather, wires._reduce_scatter
+def counted_bytes() -> Iterator[list[int]]:
+    """Bytes that one of two processes sends, in gathers and in reduce-scatters."""
+    sent, gather, scatter = [0, 0], tower_parallel._all_gather, tower_parallel._reduce_scatter
 
-    def counted_gather(whole: torch.Tensor, own: torch.Tensor, **more: Any) -> Any:
+    def counted_gather(full: torch.Tensor, own: torch.Tensor, **more: Any) -> Any:
         sent[0] += own.nbytes
-        return gather(whole, own, **more)
+        return gather(full, own, **more)
 
     def counted_scatter(own: torch.Tensor, parts: torch.Tensor, **more: Any) -> Any:
         sent[1] += parts.nbytes - own.nbytes
         return scatter(own, parts, **more)
 
-    wires._all_gather, wires._reduce_scatter = counted_gather, counted_scatter
+    tower_parallel._all_gather, tower_parallel._reduce_scatter = counted_gather, counted_scatter
     try:
         yield sent
     finally:
-        wires._all_gather, wires._reduce_scatter = gather, scatter
+        tower_parallel._all_gather, tower_parallel._reduce_scatter = gather, scatter
 
 
-def one_step(recipe: Recipe, wire: Wire) -> Found:
-    """Logits, and whole gradients, of one step with dropout on three crops; and the bytes sent for them."""
-    model = build(recipe.network, seed=1).double().held_by(wire)
+def one_step(recipe: Recipe, towers: LocalTowers) -> Found:
+    """Logits and full gradients of one step with dropout on three crops, and the bytes sent for them."""
+    model = build(recipe.network, seed=1).double().held_by(towers)
     draws = torch.Generator().manual_seed(2)
     crops = 50 * torch.randn(CROPS, 3, recipe.network.input_px, recipe.network.input_px, generator=draws).double()
-    with overheard() as sent:
+    with counted_bytes() as sent:
         logits = model(crops, model.draw_masks(CROPS, key_of_step=3))
         F.cross_entropy(logits, torch.tensor([0, 4, 1]) % recipe.network.classes).backward()
-    gradients = {name: model.whole(name, kernel.grad) for name, kernel in model.named_kernels().items()}
+    gradients = {name: model.gather_full(name, kernel.grad) for name, kernel in model.named_kernels().items()}
     found = {name: tensor.detach().numpy() for name, tensor in ({"logits": logits} | gradients).items()}
     return found | {"sent": np.array(sent)}
 
@@ -84,7 +85,7 @@ def one_step(recipe: Recipe, wire: Wire) -> Found:
 def steps_of_one_rank(place: Place) -> dict[str, Found]:
     network = AS_RUN_2012.network
     with connect(place, find_machine("cpu"), network=network, parallel="tower") as cluster:
-        return {name: one_step(recipe, cluster.wire) for name, recipe in NETWORKS.items()}
+        return {name: one_step(recipe, cluster.towers) for name, recipe in NETWORKS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -94,13 +95,13 @@ def pair() -> list[dict[str, Found]]:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_two_processes_compute_what_one_does(pair: list[dict[str, Found]], name: str) -> None:
-    alone = one_step(NETWORKS[name], Alone())
+    local = one_step(NETWORKS[name], LocalTowers())
 
     for rank in pair:
-        assert set(rank[name]) == set(alone)
-        for what, expected in ((what, tensor) for what, tensor in alone.items() if what != "sent"):
+        assert set(rank[name]) == set(local)
+        for what, expected in ((what, tensor) for what, tensor in local.items() if what != "sent"):
             np.testing.assert_allclose(rank[name][what], expected, **CLOSE, err_msg=what)
-    assert abs(alone["conv1.weight"]).max() > 1e-5
+    assert abs(local["conv1.weight"]).max() > 1e-5
 
 
 def test_both_processes_hold_the_same_logits_to_the_last_bit(pair: list[dict[str, Found]]) -> None:
@@ -109,61 +110,52 @@ def test_both_processes_hold_the_same_logits_to_the_last_bit(pair: list[dict[str
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_cut_wire_counts_what_a_real_one_sends(pair: list[dict[str, Found]], name: str) -> None:
-    network, cut = NETWORKS[name].network, Cut(0, 2)
+def test_silent_towers_count_what_two_processes_send(pair: list[dict[str, Found]], name: str) -> None:
+    network, silent = NETWORKS[name].network, SilentTowers(0, 2)
 
-    AlexNet(network, cut).double()(torch.zeros(1, 3, network.input_px, network.input_px, dtype=torch.float64))
+    AlexNet(network, silent).double()(torch.zeros(1, 3, network.input_px, network.input_px, dtype=torch.float64))
 
     for rank in pair:
-        assert rank[name]["sent"].tolist() == [CROPS * cut.traffic.bytes_forward, CROPS * cut.traffic.bytes_back]
+        assert rank[name]["sent"].tolist() == [CROPS * silent.traffic.bytes_forward, CROPS * silent.traffic.bytes_back]
 
 
 def test_the_towers_of_2012_gather_61_672_values_for_an_image() -> None:
-    cut = Cut(0, 2)
+    silent = SilentTowers(0, 2)
     with torch.no_grad():
-        AlexNet(AS_RUN_2012.network, cut)(torch.zeros(1, 3, 224, 224))
+        AlexNet(AS_RUN_2012.network, silent)(torch.zeros(1, 3, 224, 224))
 
     maps = 256 * 13 * 13 + 256 * 6 * 6 + 4096 + 4096  # what conv3, fc6, fc7 and fc8 read
-    assert cut.traffic == Traffic(maps + 1000, 4 * (maps + 1000) // 2, 4 * maps // 2)  # float32; half of it here
-    assert cut.traffic.values == 61_672
-
-
-class Half(Alone):
-    """The wire of one of two processes, before it is used."""
-
-    processes = 2
-
-    def __init__(self, index: int) -> None:
-        self.index = index
+    assert silent.traffic == Traffic(maps + 1000, 4 * (maps + 1000) // 2, 4 * maps // 2)  # float32; half of it here
+    assert silent.traffic.values == 61_672
 
 
 def test_each_process_holds_half_of_every_weight() -> None:
     with torch.device("meta"):
-        halves = [AlexNet(AS_RUN_2012.network, Half(index)).named_kernels() for index in (0, 1)]
+        halves = [AlexNet(AS_RUN_2012.network, SilentTowers(index, 2)).named_kernels() for index in (0, 1)]
 
     assert halves[0]["conv2.weight"].shape == (128, 48, 5, 5)
     assert halves[0]["fc6.weight"].shape == (2048, 9216)
     assert sum(kernel.numel() for half in halves for kernel in half.values()) == 60_965_224
 
 
-def test_classes_that_do_not_divide_are_kept_whole() -> None:
+def test_classes_that_cannot_be_divided_are_replicated() -> None:
     with torch.device("meta"):
-        held = AlexNet(AS_RUN_2012.for_classes(21_843).network, Half(1)).named_kernels()
+        held = AlexNet(AS_RUN_2012.for_classes(21_843).network, SilentTowers(1, 2)).named_kernels()
 
     assert held["fc7.weight"].shape == (2048, 4096)
     assert held["fc8.weight"].shape == (21_843, 4096)
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         ({"network.towers": 1}, "a single tower"),
         ({"network.fc6.maps": 4095}, "fc6 has 4095 maps"),
         ({"network.norm.n": 99, "network.norm.per_tower": False}, "reaches 49 maps"),
     ],
 )
-def test_networks_that_cannot_be_shared_are_refused(changes: dict[str, Any], says: str) -> None:
+def test_networks_whose_towers_cannot_be_divided_are_refused(changes: dict[str, Any], message: str) -> None:
     network = AS_RUN_2012.but(changes).network
 
-    with pytest.raises(UserError, match=says):
-        check_shares(network, 2)
+    with pytest.raises(UserError, match=message):
+        check_shardable(network, 2)

@@ -167,7 +167,7 @@ def test_names_of_any_language_are_kept() -> None:
     assert Recipe(name="größer 2, zweimal").name == "größer 2, zweimal"
 
 
-@pytest.mark.parametrize("says", ["two\nlines", "\x1b[31m", "\x7f"])
-def test_a_sentence_with_control_characters_is_refused(says: str) -> None:
+@pytest.mark.parametrize("description", ["two\nlines", "\x1b[31m", "\x7f"])
+def test_a_sentence_with_control_characters_is_refused(description: str) -> None:
     with pytest.raises(UserError, match="one line of text"):
-        Recipe(says=says)
+        Recipe(description=description)

@@ -58,11 +58,11 @@ def toml_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @settings(max_examples=60, deadline=None)  # the first example pays for imports
-@given(base=st.sampled_from([AS_PRINTED, AS_RUN_2012]), changes=CHANGES, says=st.text("aé\"\\ '#=", max_size=9))
+@given(base=st.sampled_from([AS_PRINTED, AS_RUN_2012]), changes=CHANGES, description=st.text("aé\"\\ '#=", max_size=9))
 def test_a_changed_recipe_written_as_toml_reads_back_the_same(
-    toml_file: Path, base: Recipe, changes: dict[str, Any], says: str
+    toml_file: Path, base: Recipe, changes: dict[str, Any], description: str
 ) -> None:
-    recipe = base.but(changes, name="mine", says=says)
+    recipe = base.but(changes, name="mine", description=description)
     toml_file.write_text(recipe.to_toml(), encoding="utf-8")
 
     assert from_toml(toml_file) == recipe
@@ -138,11 +138,11 @@ def test_a_file_that_makes_no_recipe_is_refused_with_the_reason(tmp_path: Path, 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
 def test_a_file_of_any_editor_is_read(tmp_path: Path, encoding: str) -> None:
-    (tmp_path / "mine.toml").write_bytes('says = "größer"\r\ntraining.learning_rate = 0.5\r\n'.encode(encoding))
+    (tmp_path / "mine.toml").write_bytes('description = "größer"\r\ntraining.learning_rate = 0.5\r\n'.encode(encoding))
 
     recipe = from_toml(tmp_path / "mine.toml")
 
-    assert (recipe.says, recipe.training.learning_rate) == ("größer", 0.5)
+    assert (recipe.description, recipe.training.learning_rate) == ("größer", 0.5)
 
 
 @pytest.mark.parametrize("name", ["", "x" * 300])
@@ -257,7 +257,7 @@ def test_a_digest_is_six_hexadecimal_digits() -> None:
 
 
 def test_a_digest_does_not_depend_on_the_name() -> None:
-    assert AS_RUN_2012.but({}, name="other", says="something else").digest == AS_RUN_2012.digest
+    assert AS_RUN_2012.but({}, name="other", description="something else").digest == AS_RUN_2012.digest
 
 
 def test_a_digest_depends_on_a_field() -> None:

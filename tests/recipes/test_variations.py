@@ -82,7 +82,7 @@ def test_a_variation_is_named_after_its_base_and_itself(base: Recipe, name: str)
     varied = VARIATIONS[name].of(base)
 
     assert varied.name == f"{base.name}+{name}"
-    assert varied.says == f"like {base.name}, but {VARIATIONS[name].says}"
+    assert varied.description == f"like {base.name}, but {VARIATIONS[name].description}"
 
 
 @pytest.mark.parametrize("name", KEEPING_THE_NETWORK)

@@ -53,7 +53,7 @@ def ablate(
 
     Without arguments, lists what can be varied and the printed number each variation tests. With names, trains what
     is missing, tests all over ten crops on the test split (else the validation split), and writes
-    OUT/ablations-<recipe>-<digest>.{csv,parquet,md,tex,json}, with the variations of the recipe measured before.
+    OUT/ablations-<recipe>-<digest>.{csv,md,json}, with the variations of the recipe measured before.
 
     Example:  alexrepro ablate without-conv3 tanh --seeds 3
     """
@@ -107,7 +107,7 @@ def _list_variations(json: bool) -> None:
     if json:
         print_json({"variations": rows})
         return
-    columns = ("variation", "says", "section", "printed", "noted in 2012")
+    columns = ("variation", "description", "section", "printed", "noted in 2012")
     print_table("What can be ablated", columns, [[row[name] for name in columns] for row in rows])
     say("Train some of them with: alexrepro ablate NAME ...")
 
@@ -116,7 +116,7 @@ def _row(variation: Variation) -> dict[str, str]:
     printed, logged = variation.tests, variation.logged
     return {
         "variation": variation.name,
-        "says": variation.says,
+        "description": variation.description,
         "section": variation.section,
         "printed": _points((printed.top1_delta, printed.top5_delta)) if printed else "no printed number",
         "noted in 2012": f"#{logged.config}: {100 * logged.top1_error:.2f} / {100 * logged.top5_error:.2f} %"

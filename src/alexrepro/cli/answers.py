@@ -50,11 +50,8 @@ def print_scores(predictions: Path | None, devkit: Path | None, *, json: bool) -
     what = f"{found.images:,} images of {found.split} in {devkit}"
     if json:
         say(f"Scored: {what}.")
-        print_json({"flat": list(found.flat), "hierarchical": list(found.hierarchical)})
+        print_json({"flat": list(found.flat)})
         return
-    columns = ["guesses", "flat error", "hierarchical cost"]
-    rows = [
-        [guesses, percent(flat, 2), f"{cost:.4f}"]
-        for guesses, (flat, cost) in enumerate(zip(found.flat, found.hierarchical, strict=True), start=1)
-    ]
+    columns = ["guesses", "flat error"]
+    rows = [[guesses, percent(flat, 2)] for guesses, flat in enumerate(found.flat, start=1)]
     print_table(f"{predictions} on {what}", columns, rows, right=columns)

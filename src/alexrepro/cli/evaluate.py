@@ -35,7 +35,6 @@ Weights = Annotated[
 Compare = Annotated[
     bool, typer.Option("--compare", help="Compare two runs or ensembles that were tested, image by image.")
 ]
-Breakdown = Annotated[bool, typer.Option("--breakdown", help="Also write errors by class, and confusions.")]
 Submission = Annotated[
     Path | None, typer.Option("--submission", help="Write ILSVRC's file of answers for the test split; count nothing.")
 ]
@@ -57,7 +56,6 @@ def evaluate(
     ten_crop: TenCrop = False,
     weights: Weights = None,
     compare: Compare = False,
-    breakdown: Breakdown = False,
     submission: Submission = None,
     predictions: PredictionFile = None,
     devkit: Devkit = None,
@@ -77,7 +75,7 @@ def evaluate(
     Example:  alexrepro evaluate --ten-crop
     """
     tested = {"--store": store, "--ten-crop": ten_crop, "--weights": weights}
-    beside: dict[str, object] = {"--breakdown": breakdown, "--save-probabilities": save_probabilities}
+    beside: dict[str, object] = {"--save-probabilities": save_probabilities}
     beside |= tested | {"--devkit": devkit} if compare else {}
     _check({"--compare": compare, "--submission": submission, "--predictions": predictions}, beside)
     if compare:
@@ -100,7 +98,7 @@ def evaluate(
     found = evaluate_runs(
         chosen, images, crops=crops, machine=machine, folder=runs, weights=shares, save_probabilities=save_probabilities
     )
-    _print(found, with_breakdown=breakdown, json=json)
+    _print(found, json=json)
 
 
 def _machine(device: str, compiles: bool | None, *, crops: Crops, images: int) -> "Machine":
@@ -143,32 +141,15 @@ def _numbers(weights: str | None) -> list[float]:
         ) from None
 
 
-def _print(evaluations: "list[Evaluation]", *, with_breakdown: bool, json: bool) -> None:
-    """The evaluations, of which the last was asked for, and its breakdown if wanted."""
-    from alexrepro.reports.tables.breakdown import SHOWN, save_breakdown
-
+def _print(evaluations: "list[Evaluation]", *, json: bool) -> None:
+    """Print the evaluations; the last one is the one that was asked for."""
     *others, asked = evaluations
-    tables, files = save_breakdown(asked) if with_breakdown else ({}, [])
     if json:
-        shown = {name: table.head(SHOWN).to_dict("records") for name, table in tables.items()}
-        also = {"breakdown": {**shown, "files": [str(file) for file in files]}} if with_breakdown else {}
-        print_json(_facts(asked) | {e.crops: _facts(e) for e in others} | also)
+        print_json(_facts(asked) | {e.crops: _facts(e) for e in others})
         return
     ties = f"hang on ties ({asked.ties})"
     columns = ["crops", "images", "top-1 error (95 %)", "top-5 error (95 %)", "loss", ties, "preprocessing"]
-    costs = ["hierarchical cost"] if asked.hierarchical_cost is not None else []
-    print_table(
-        f"{asked.run} on {asked.split}", columns + costs, [_row(e) for e in evaluations], right=columns[1:] + costs
-    )
-    for name, table in tables.items():
-        worst = table.head(SHOWN).round(4)
-        print_table(
-            f"{name}, the first {len(worst)} of {len(table):,}",
-            worst.columns.astype(str).tolist(),
-            worst.to_numpy().tolist(),
-        )
-    if files:
-        say(f"Wrote {', '.join(map(str, files))}.")
+    print_table(f"{asked.run} on {asked.split}", columns, [_row(e) for e in evaluations], right=columns[1:])
 
 
 def _row(e: "Evaluation") -> list[str]:
@@ -178,8 +159,7 @@ def _row(e: "Evaluation") -> list[str]:
     for correct, error in ((e.top1_correct, e.top1_error), (e.top5_correct, e.top5_error)):
         low, high = wilson_interval(e.images - correct, e.images)
         row.append(f"{percent(error, 2)} ({100 * low:.2f}–{100 * high:.2f})")
-    row += [f"{e.loss:.4f}", f"{e.tied_images:,}", (e.preprocessing or "")[:DIGITS]]
-    return row if e.hierarchical_cost is None else [*row, f"{e.hierarchical_cost:.4f}"]
+    return [*row, f"{e.loss:.4f}", f"{e.tied_images:,}", (e.preprocessing or "")[:DIGITS]]
 
 
 def _facts(e: "Evaluation") -> dict[str, Any]:

@@ -33,13 +33,13 @@ def list_recipes(json: Json = False) -> None:
         return
     print_table(
         "Recipes",
-        ("name", "digest", "like", "says", "epochs", "expected result"),
+        ("name", "digest", "like", "description", "epochs", "expected result"),
         [
             [
                 row["name"],
                 row["digest"],
                 row["like"],
-                row["says"],
+                row["description"],
                 row["epochs"],
                 "\n".join(map(_result, row["expected"])),
             ]
@@ -70,7 +70,7 @@ def show(
     if toml:
         print(recipe.to_toml(), end="")
         return
-    print(f"{recipe.name}-{recipe.digest}: {recipe.says}.")
+    print(f"{recipe.name}-{recipe.digest}: {recipe.description}.")
     _print_differences(AS_PRINTED, recipe)
 
 
@@ -103,7 +103,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
 
 
 def _named(recipe: Recipe) -> dict[str, Any]:
-    return {"name": recipe.name, "digest": recipe.digest, "says": recipe.says}
+    return {"name": recipe.name, "digest": recipe.digest, "description": recipe.description}
 
 
 def _result(expected: dict[str, Any]) -> str:

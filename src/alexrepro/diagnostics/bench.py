@@ -101,7 +101,7 @@ def bench_towers(
 ) -> tuple[Rate, WireCost]:
     """Measure the step in processes that share the towers, and what their wire costs; all of them must ask."""
     (work, limit_name, limit), traffic = towers_work(recipe, machine, updates, cluster)
-    processes = cluster.wire.processes
+    processes = cluster.towers.processes
     part = f"step, {processes} processes"
     rates, limits = _rounds(part, work, limit, rounds)
     added = [most / rate - 1 for rate, most in zip(rates, limits, strict=True)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import chain, count, cycle, islice
 from time import perf_counter
 
@@ -19,7 +20,7 @@ from alexrepro.device import Machine
 from alexrepro.distributed.collectives import Gradients
 from alexrepro.distributed.process_group import Cluster
 from alexrepro.model.alexnet import AlexNet, build
-from alexrepro.model.tower_parallel import Cut, Traffic
+from alexrepro.model.tower_parallel import LocalTowers
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.optimizer import Momentum
 from alexrepro.training.schedule import rates_at
@@ -30,6 +31,42 @@ FED, PRODUCTS = 16, 8  # batches for each update, matrix products in a round
 TEN_CROPS, FORWARD_AND_BACK = 10, 3  # a step computes every product once forward and twice back
 Round = Callable[[], tuple[float, float]]  # work done and the seconds it took
 Work = tuple[Round, str, Round]  # the work, what limits it, and the limit
+
+
+@dataclass
+class Traffic:
+    """What one process sends to the others for one image, and the number of values gathered in all of them."""
+
+    values: int = 0
+    bytes_forward: int = 0
+    bytes_back: int = 0
+
+
+class SilentTowers(LocalTowers):
+    """Sharded towers without communication: copies of the maps held here stand for those of the other processes.
+
+    `traffic` counts what real ones would send.
+    """
+
+    def __init__(self, rank: int, processes: int) -> None:
+        self.rank, self.processes = rank, processes
+        self.traffic = Traffic()
+
+    def all_gather_maps(self, maps: torch.Tensor) -> torch.Tensor:
+        """The maps, once for each process."""
+        self._count(maps, is_summed=True)
+        return torch.cat([maps] * self.processes, dim=1)
+
+    def gather_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        """The logits, once for each process; the others' slices of the gradient are not needed."""
+        self._count(logits, is_summed=False)
+        return torch.cat([logits, *[logits.detach()] * (self.processes - 1)], dim=1)
+
+    def _count(self, maps: torch.Tensor, *, is_summed: bool) -> None:
+        sent = maps[0].numel() * maps.element_size() * (self.processes - 1)
+        self.traffic.values += maps[0].numel() * self.processes
+        self.traffic.bytes_forward += sent
+        self.traffic.bytes_back += sent * is_summed
 
 
 def feed_work(recipe: Recipe, store: Store, machine: Machine, batches: int) -> Work:
@@ -80,13 +117,13 @@ def step_work(recipe: Recipe, machine: Machine, updates: int) -> Work:
 
 def towers_work(recipe: Recipe, machine: Machine, updates: int, cluster: Cluster) -> tuple[Work, Traffic]:
     """The same updates in processes that share the towers, beside the same without any word between them."""
-    wire = Cut(cluster.wire.index, cluster.wire.processes)
-    model, cut = (build(recipe.network, seed=0).held_by(held) for held in (cluster.wire, wire))
+    silent = SilentTowers(cluster.towers.rank, cluster.towers.processes)
+    model, cut = (build(recipe.network, seed=0).held_by(held) for held in (cluster.towers, silent))
     work = _updates(model, recipe, machine, updates, cluster)
     limit = _updates(cut, recipe, machine, updates, Cluster())
     with torch.no_grad(), machine.arithmetic(recipe.training):
         cut(_crops(recipe, machine, 1), cut.draw_masks(1, key_of_step=0))
-    traffic, wire.traffic = wire.traffic, Traffic()
+    traffic, silent.traffic = silent.traffic, Traffic()
     return (_together(work, cluster), "the same without communication", _together(limit, cluster)), traffic
 
 

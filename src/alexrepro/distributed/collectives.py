@@ -18,8 +18,8 @@ class Gradients:
         if cluster.mesh is None:
             return
         for name, parameter in model.named_kernels().items():
-            if model.is_whole(name) and cluster.wire.processes > 1:
-                hook = self._sum(None, 1 / cluster.wire.processes)
+            if model.is_replicated(name) and cluster.towers.processes > 1:
+                hook = self._sum(None, 1 / cluster.towers.processes)
             elif cluster.share[1] > 1:
                 hook = self._sum(cluster.mesh.get_group("data"), 1.0)
             else:

@@ -21,8 +21,8 @@ from alexrepro.distributed.heartbeat import Watch
 from alexrepro.distributed.rank import Place
 from alexrepro.distributed.rendezvous import first_line, not_met, open_store
 from alexrepro.errors import Exit, UserError
-from alexrepro.model.alexnet import check_shares
-from alexrepro.model.tower_parallel import Alone, Paired, Wire
+from alexrepro.model.alexnet import check_shardable
+from alexrepro.model.tower_parallel import LocalTowers, ShardedTowers
 from alexrepro.paper.network import Network
 
 Parallel = Literal["tower", "data"]
@@ -39,7 +39,7 @@ class Cluster:
 
     place: Place = field(default_factory=Place)
     mesh: DeviceMesh | None = None
-    wire: Wire = field(default_factory=Alone)
+    towers: LocalTowers = field(default_factory=LocalTowers)
     unwatch: Callable[[], None] = lambda: None  # stops the watch over the other ranks
 
     @property
@@ -59,7 +59,7 @@ class Cluster:
 
     def facts(self) -> dict[str, int]:
         """What the environment file of a run records about the processes."""
-        return {"processes": self.place.size, "replicas": self.share[1], "sharing_towers": self.wire.processes}
+        return {"processes": self.place.size, "replicas": self.share[1], "sharing_towers": self.towers.processes}
 
     def first(self, value: T) -> T:
         """The value that the first rank has; what the others give does not matter."""
@@ -168,7 +168,7 @@ def connect(place: Place, machine: Machine, *, network: Network, parallel: Paral
         sides = (ranks.T.tolist(), ranks.tolist())
         groups: list[Any] = [dist.new_subgroups_by_enumeration(lists, timeout=ANSWER)[0] for lists in sides]
         mesh = DeviceMesh.from_group(groups, machine.device.type, mesh=ranks, mesh_dim_names=("data", "tower"))
-        cluster = Cluster(place, mesh, Paired(groups[1]) if sharing > 1 else Alone(), watch.close)
+        cluster = Cluster(place, mesh, ShardedTowers(groups[1]) if sharing > 1 else LocalTowers(), watch.close)
         if on_gpu:
             _refuse_shared_gpus(cluster, machine)
         for group in groups:  # a group is connected by its first use, which should not wait for the first update
@@ -200,7 +200,7 @@ def grid(processes: int, network: Network, parallel: Parallel | None) -> tuple[i
     if parallel == "data" or processes == 1:
         return processes, 1
     sharing = max(2, network.towers)
-    check_shares(network, sharing)
+    check_shardable(network, sharing)
     if processes % sharing:
         raise UserError(
             f"{processes} processes cannot share networks of {sharing} towers.",

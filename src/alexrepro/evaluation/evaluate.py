@@ -108,7 +108,6 @@ def measure(
             dataset=store.manifest.dataset, split=about.split, crops=about.crops,
             images=counts.images, top1_correct=counts.top1_correct, top5_correct=counts.top5_correct,
             loss=counts.loss_sum / counts.images,
-            hierarchical_cost=None if counts.cost_sum is None else counts.cost_sum / counts.images,
             tied_images=counts.tied, store=about.store, preprocessing=about.preprocessing, classes=len(about.classes),
             members=tuple(members),
         )

@@ -84,15 +84,13 @@ def tested_batches(
     workers: of the feed; by default it takes all processors but one.
     Raises UserError if the outputs of a network are not finite.
     """
-    found = store.costs()
-    costs = None if found is None else torch.from_numpy(found).to(machine.device)
     correct = seen = 0
     with progress(title, total=len(store) // share[1]) as advance:
         plan = testing_plan(len(store), side_px=store.side_px)
         for batch in feed(store, plan, batch=BATCH * share[1], share=share, device=machine.device, workers=workers):
             shares = (averages(candidate, batch.crops, crops=crops, machine=machine) for candidate in candidates)
             mean = reduce(lambda a, b: {asked: a[asked] + b[asked] for asked in crops}, shares)
-            tested = Tested(batch, mean, {asked: answers(mean[asked], batch.labels, costs) for asked in crops})
+            tested = Tested(batch, mean, {asked: answers(mean[asked], batch.labels) for asked in crops})
             yield tested
             correct, seen = correct + tested.answers[crops[-1]].counts().top1_correct, seen + len(batch)
             advance(

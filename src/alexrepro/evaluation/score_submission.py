@@ -1,4 +1,4 @@
-"""Scores of a file of answers to ILSVRC-2010, as its devkit counts them (eval_flat.m, eval_hie.m).
+"""Scores of a file of answers to ILSVRC-2010, as its devkit counts them (eval_flat.m).
 
 A file has one line for each photo of a split in the order of the file names, with up to five class numbers, from 1 on
 and the best first. N images, G guesses (five), K classes.
@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from alexrepro.data.sources.cost_matrix import Costs, cost_matrix
 from alexrepro.data.sources.devkit import Year, class_table, truth, truth_file
 from alexrepro.errors import Exit, UserError
 from alexrepro.runs.evaluation import GUESSES
 
-YEAR: Year = "2010"  # that of 2012 has no costs
+YEAR: Year = "2010"
 SPLITS = ("val", "test")
 MOST_BYTES = 20_000_000  # five guesses for each of the 150,000 test photos have less than 4,000,000
 SHOWN = 20  # characters of a word that is no class number
@@ -24,15 +23,11 @@ SHOWN = 20  # characters of a word that is no class number
 
 @dataclass(frozen=True)
 class Scores:
-    """What an answer costs on average where the first 1, 2, ... 5 guesses of each image count.
-
-    flat: the share of images whose class is not among them. hierarchical: the mean of the least cost of a guess.
-    """
+    """flat: the fraction of images whose class is not among the first 1, 2, ... 5 predictions."""
 
     split: str
     images: int
     flat: tuple[float, ...]
-    hierarchical: tuple[float, ...]
 
 
 def score(file: Path, devkit: Path) -> Scores:
@@ -42,17 +37,15 @@ def score(file: Path, devkit: Path) -> Scores:
     of that format, naming the line, or if the devkit lacks what is needed.
     """
     table = class_table(devkit, YEAR)
-    costs = None if table is None else cost_matrix(devkit, classes=len(table.wnids))
-    if costs is None:
+    if table is None:
         raise UserError(
-            f"{devkit} has no meta.mat with the costs of ILSVRC-{YEAR}.",
+            f"{devkit} has no meta.mat of ILSVRC-{YEAR}.",
             fix="Name the folder of ILSVRC2010_devkit-1.0.tar.gz, packed or not, with --devkit.",
             exit_code=Exit.MISSING_INPUT,
         )
-    guesses = read_guesses(file, classes=len(costs))
-    split, labels = _truth(devkit, file, images=len(guesses), classes=len(costs))
-    flat, hierarchical = count_guesses(guesses, labels, costs)
-    return Scores(split, len(guesses), flat, hierarchical)
+    guesses = read_guesses(file, classes=len(table.wnids))
+    split, labels = _truth(devkit, file, images=len(guesses), classes=len(table.wnids))
+    return Scores(split, len(guesses), count_guesses(guesses, labels))
 
 
 def read_guesses(file: Path, *, classes: int) -> NDArray[np.int64]:
@@ -77,18 +70,13 @@ def read_guesses(file: Path, *, classes: int) -> NDArray[np.int64]:
     return np.array(rows, dtype=np.int64).reshape(-1, GUESSES)
 
 
-def count_guesses(
-    guesses: NDArray[np.int64], labels: NDArray[np.int64], costs: Costs
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Flat errors and mean hierarchical costs for 1 to G guesses.
+def count_guesses(guesses: NDArray[np.int64], labels: NDArray[np.int64]) -> tuple[float, ...]:
+    """Flat errors for 1 to G guesses.
 
-    guesses: (N, G) numbers from 1 on, or 0 for none. labels: (N,) numbers from 1 on. costs: (K, K), of each guess for
-    each true class; an image without a guess costs as much as the worst one.
+    guesses: (N, G) numbers from 1 on, or 0 for none. labels: (N,) numbers from 1 on.
     """
     right = np.logical_or.accumulate(guesses == labels[:, None], axis=1)
-    with_none = np.vstack([np.full(costs.shape[1], costs.max()), costs])  # a guess of 0 is the first row
-    least = np.minimum.accumulate(with_none[guesses, labels[:, None] - 1], axis=1)
-    return tuple((~right).mean(0).tolist()), tuple(least.mean(0).tolist())
+    return tuple((~right).mean(0).tolist())
 
 
 def _truth(devkit: Path, file: Path, *, images: int, classes: int) -> tuple[str, NDArray[np.int64]]:

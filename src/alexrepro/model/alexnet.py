@@ -15,26 +15,28 @@ from torch import Tensor, nn
 from alexrepro.errors import UserError
 from alexrepro.keys import key
 from alexrepro.model.layers import StageLayers
-from alexrepro.model.tower_parallel import Alone, Wire
+from alexrepro.model.tower_parallel import LocalTowers
 from alexrepro.paper.network import Network
 
 
 class AlexNet(nn.Module):
     """The network of §3: crops (B, 3, 224, 224) in, logits (B, K) out.
 
-    With a wire to other processes it holds its share of the towers. Raises UserError if they cannot be shared so.
+    Holds this process's part of the towers. Raises UserError if they cannot be divided among that many processes.
     """
 
     input_std: Tensor
 
-    def __init__(self, network: Network, wire: Wire | None = None) -> None:
+    def __init__(self, network: Network, towers: LocalTowers | None = None) -> None:
         super().__init__()
         self.network = network
-        self.wire = wire or Alone()
-        check_shares(network, self.wire.processes)
+        self.towers = towers or LocalTowers()
+        check_shardable(network, self.towers.processes)
         std = torch.tensor(network.input_std or [1.0] * network.channels)[:, None, None]
         self.register_buffer("input_std", std, persistent=False)
-        self.stages = nn.ModuleDict({s.name: StageLayers(network, s, size, self.wire) for s, size in network.inputs()})
+        self.stages = nn.ModuleDict(
+            {s.name: StageLayers(network, s, size, self.towers) for s, size in network.inputs()}
+        )
 
     def forward(self, crops: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
         """Logits of the crops; `masks` from `draw_masks` in training, None in testing."""
@@ -42,9 +44,11 @@ class AlexNet(nn.Module):
         for number, (name, module) in enumerate(self.stages.items()):  # conv1 … fc8
             stage = cast(StageLayers, module)
             if number and stage.reads_both:  # every process has the whole crop
-                x = self.wire.collect(x) if stage.is_whole else self.wire.join(x)  # (B, C·t/T, …) -> (B, C, …)
+                x = (
+                    self.towers.gather_logits(x) if stage.is_replicated else self.towers.all_gather_maps(x)
+                )  # (B, C·t/T, …) -> (B, C, …)
             x = stage(x, masks[name] if masks is not None and stage.has_dropout else None, crops)
-        return stage.wire.collect(x)  # (B, K)
+        return stage.towers.gather_logits(x)  # (B, K)
 
     def named_kernels(self) -> dict[str, nn.Parameter]:
         """Every weight and bias as `<stage>.weight` and `<stage>.bias`, in the order of the stages.
@@ -59,36 +63,37 @@ class AlexNet(nn.Module):
                 found[f"{name}.side"] = stage.side.weight
         return found
 
-    def held_by(self, wire: Wire) -> "AlexNet":
-        """The part of this network, which holds all towers, that a process with this wire holds."""
-        if wire.processes == 1:
+    def held_by(self, towers: LocalTowers) -> "AlexNet":
+        """The part of this network, which holds all towers, that a process with these towers holds."""
+        if towers.processes == 1:
             return self
-        part, kernels = AlexNet(self.network, wire).to(next(self.parameters())), self.named_kernels()
+        part, kernels = AlexNet(self.network, towers).to(next(self.parameters())), self.named_kernels()
         with torch.no_grad():
             for name, parameter in part.named_kernels().items():
-                parameter.copy_(part.share(name, kernels[name]))
+                parameter.copy_(part.rows_of(name, kernels[name]))
         return part
 
-    def share(self, name: str, whole: Tensor) -> Tensor:
-        """The rows that this process holds of a whole `<stage>.weight`, bias or velocity."""
-        wire = self._wire_of(name)
-        return whole.chunk(wire.processes)[wire.index]
+    def rows_of(self, name: str, full: Tensor) -> Tensor:
+        """The rows that this process holds of a full `<stage>.weight`, bias or velocity."""
+        towers = self._towers_of(name)
+        return full.chunk(towers.processes)[towers.rank]
 
-    def whole(self, name: str, share: Tensor) -> Tensor:
-        """The whole of which this process holds a share; every process of the wire must ask."""
-        return self._wire_of(name).whole(share)
+    def gather_full(self, name: str, rows: Tensor) -> Tensor:
+        """The full tensor from the rows that each process holds; a collective call."""
+        return self._towers_of(name).gather_full(rows)
 
-    def is_whole(self, name: str) -> bool:
-        """Whether every process of the wire holds all of this weight or bias."""
-        return self._wire_of(name).processes == 1
+    def is_replicated(self, name: str) -> bool:
+        """Whether every process of the towers holds all of this weight or bias."""
+        return self._towers_of(name).processes == 1
 
-    def _wire_of(self, name: str) -> Wire:
-        return cast(StageLayers, self.stages[name.partition(".")[0]]).wire
+    def _towers_of(self, name: str) -> LocalTowers:
+        return cast(StageLayers, self.stages[name.partition(".")[0]]).towers
 
     def draw_masks(self, batch: int, *, key_of_step: int, rows: slice = slice(None)) -> dict[str, Tensor]:
         """A 0/1 mask (B, ...) for each stage with dropout, drawn at full width from the key of the step (§4.2).
 
-        batch: images of all replicas together; `rows` of them are this process's. Whatever it keeps, it draws all.
+        batch: the global batch size; `rows` selects this process's part. The full mask is always drawn, so the result
+        does not depend on the number of processes.
         """
         parameter = next(self.parameters())
         masks = {}
@@ -97,7 +102,7 @@ class AlexNet(nn.Module):
             if layers.has_dropout:
                 generator = torch.Generator(parameter.device).manual_seed(key(key_of_step, stage.name))
                 chances = torch.rand(batch, *layers.dropped, generator=generator, device=parameter.device)
-                units = chances[rows].chunk(layers.wire.processes, dim=1)[layers.wire.index]
+                units = chances[rows].chunk(layers.towers.processes, dim=1)[layers.towers.rank]
                 masks[stage.name] = (units >= self.network.dropout_of(stage)).to(parameter.dtype)
         return masks
 
@@ -126,27 +131,26 @@ def build(network: Network, *, seed: int) -> AlexNet:
     return model
 
 
-def check_shares(network: Network, processes: int) -> None:
-    """Raise UserError unless so many processes can share the towers of this network."""
+def check_shardable(network: Network, processes: int) -> None:
+    """Raise UserError unless the towers of this network can be divided among that many processes."""
     if processes == 1:
         return
+    fix = "Give every process a whole network with --parallel data."
     if network.towers % processes:
         towers = f"{network.towers} towers" if network.towers > 1 else "a single tower"
-        raise UserError(
-            f"The network has {towers}, which {processes} processes cannot share.",
-            fix="Give every process a whole network with --parallel data.",
-        )
+        raise UserError(f"The network has {towers}, which cannot be divided among {processes} processes.", fix=fix)
     reach = network.norm.n // 2 if network.norm and not network.norm.per_tower else 0
     for stage in network.stages:
-        last = stage is network.stages[-1]
-        if (stage.maps % processes and not last) or (stage is network.stages[0] and stage.reads == "own"):
+        is_first, is_last = stage is network.stages[0], stage is network.stages[-1]
+        if (stage.maps % processes and not is_last) or (is_first and stage.reads == "own"):
             raise UserError(
-                f"{stage.name} has {stage.maps} maps and reads {stage.reads}: {processes} processes cannot share it.",
-                fix="Give every process a whole network with --parallel data.",
+                f"{stage.name} has {stage.maps} maps and reads {stage.reads}: it cannot be divided among {processes} "
+                "processes.",
+                fix=fix,
             )
         if "norm" in stage.order and reach > stage.maps // processes:
             raise UserError(
                 f"Normalization reaches {reach} maps to either side, and a process holds "
                 f"{stage.maps // processes} of {stage.name}.",
-                fix="Give every process a whole network with --parallel data.",
+                fix=fix,
             )

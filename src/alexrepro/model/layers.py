@@ -2,8 +2,9 @@
 
 Layers are plain torch where the paper's operation equals torch's. They differ in three places: conv1's zeros on
 the right and below only, response normalization, and dropout that halves at test time instead of doubling in training.
-B batch, C maps, H W pixels. A process that shares the towers with others holds its part of a stage's maps; the last
-stage is kept whole by each where its classes do not divide.
+A process that holds some of the towers holds that part of a stage's maps; the last stage is replicated where its
+classes cannot be divided.
+B batch, C maps, H W pixels, P processes that hold the towers together.
 """
 
 from typing import Literal
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from alexrepro.model.locally_connected import LocalKernels
 from alexrepro.model.normalization import ContrastNorm, ResponseNorm, SameMap
-from alexrepro.model.tower_parallel import Alone, Wire
+from alexrepro.model.tower_parallel import LocalTowers
 from alexrepro.paper.network import Network, Norm, Operation, SideInput, Size, Stage
 
 
@@ -99,18 +100,18 @@ class JoinedNorm(nn.Module):
     (B, C/P, H, W) -> the same size. Only the maps within reach of a border travel.
     """
 
-    def __init__(self, norm: Norm, *, maps: int, wire: Wire) -> None:
+    def __init__(self, norm: Norm, *, maps: int, towers: LocalTowers) -> None:
         super().__init__()
-        self.wire, self.maps, self.reach = wire, maps, norm.n // 2
-        self.has_before, self.has_after = wire.index > 0, wire.index < wire.processes - 1
+        self.towers, self.maps, self.reach = towers, maps, norm.n // 2
+        self.has_before, self.has_after = towers.rank > 0, towers.rank < towers.processes - 1
         seen = maps + self.reach * (self.has_before + self.has_after)
         self.norm = ResponseNorm(norm, maps=seen, groups=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """The normalized maps."""
         reach = self.reach
-        edges = self.wire.join(torch.cat([x[:, :reach], x[:, self.maps - reach :]], dim=1))
-        before, after = (edges[:, 2 * self.wire.index * reach + start :][:, :reach] for start in (-reach, 2 * reach))
+        edges = self.towers.all_gather_maps(torch.cat([x[:, :reach], x[:, self.maps - reach :]], dim=1))
+        before, after = (edges[:, 2 * self.towers.rank * reach + start :][:, :reach] for start in (-reach, 2 * reach))
         seen = [before] * self.has_before + [x] + [after] * self.has_after
         normalized: Tensor = self.norm(torch.cat(seen, dim=1))
         return normalized[:, reach * self.has_before :][:, : self.maps]
@@ -119,12 +120,12 @@ class JoinedNorm(nn.Module):
 class StageLayers(nn.Module):
     """A stage: kernels, then its operations in the recipe's order; absent operations are skipped."""
 
-    def __init__(self, network: Network, stage: Stage, size: Size, wire: Wire | None = None) -> None:
+    def __init__(self, network: Network, stage: Stage, size: Size, towers: LocalTowers | None = None) -> None:
         super().__init__()
-        wire = wire or Alone()
-        self.is_whole = stage.maps % wire.processes > 0
-        self.wire = Alone() if self.is_whole else wire
-        processes = self.wire.processes
+        towers = towers or LocalTowers()
+        self.is_replicated = stage.maps % towers.processes > 0
+        self.towers = LocalTowers() if self.is_replicated else towers
+        processes = self.towers.processes
         self.kernels: Kernels | LocalKernels = (
             LocalKernels(network, stage, size)
             if stage.kind == "local"
@@ -171,9 +172,9 @@ class StageLayers(nn.Module):
                 return Dropout(rate, network.dropout_scales) if rate else None
 
     def _norm(self, norm: Norm, towers: int, maps: int) -> nn.Module:
-        processes = self.wire.processes
+        processes = self.towers.processes
         if processes > 1 and norm.n > 1 and not norm.per_tower:
-            return JoinedNorm(norm, maps=maps // processes, wire=self.wire)
+            return JoinedNorm(norm, maps=maps // processes, towers=self.towers)
         return ResponseNorm(norm, maps=maps // processes, groups=max(1, towers // processes))
 
 

@@ -41,11 +41,13 @@ def _schedule(first: int, *, drops: int = 2, each: int = 10) -> tuple[Script, in
     return Script(tuple(lines)), first + drops * each
 
 
-def _net(name: str, says: str, stages: tuple[Stage, ...], schedule: tuple[Script, int], **network: Any) -> Recipe:
+def _net(
+    name: str, description: str, stages: tuple[Stage, ...], schedule: tuple[Script, int], **network: Any
+) -> Recipe:
     script, epochs = schedule
     return Recipe(
         name=f"cifar-{name}",
-        says=says,
+        description=description,
         network=Network(**{"input_px": 32, "towers": 1, "norm": None, "dropout": 0.0, "stages": stages, **network}),
         training=Training(
             learning_rate=RATE,
@@ -122,7 +124,7 @@ CIFAR_13PCT_NORM = CIFAR_13PCT.but(
         "network.conv1.order": ("activation", "pool", "norm"),
         "network.conv2.order": ("activation", "norm", "pool"),
     },
-    name="cifar-13pct-norm", says="13pct with the norms of 11pct and nothing else changed",
+    name="cifar-13pct-norm", description="13pct with the norms of 11pct and nothing else changed",
 )  # fmt: skip
 
 # Figure 1: no weight decay, no crops; the paper names neither layers nor rates, so there are two readings. The rates
@@ -132,13 +134,15 @@ PLAIN = {
     "training.learning_rate": 2e-3, "training.bias_learning_rate": 4e-3, "training.epochs": 15,
 }  # fmt: skip
 TANH = {"network.activation": "tanh", "training.learning_rate": 8e-3, "training.bias_learning_rate": 1.6e-2}
-FIGURE_1_RELU = CIFAR_19PCT.but(PLAIN, name="figure-1-relu", says="Figure 1, reading A: 19pct's layers, ReLUs")
+FIGURE_1_RELU = CIFAR_19PCT.but(PLAIN, name="figure-1-relu", description="Figure 1, reading A: 19pct's layers, ReLUs")
 FIGURE_1_TANH = FIGURE_1_RELU.but(
-    {**TANH, "training.epochs": 50}, name="figure-1-tanh", says="Figure 1, reading A: 19pct's layers, tanh"
+    {**TANH, "training.epochs": 50}, name="figure-1-tanh", description="Figure 1, reading A: 19pct's layers, tanh"
 )
-FIGURE_1_RELU_B = WHOLE_13PCT.but(PLAIN, name="figure-1-relu-b", says="Figure 1, reading B: 13pct's layers, ReLUs")
+FIGURE_1_RELU_B = WHOLE_13PCT.but(
+    PLAIN, name="figure-1-relu-b", description="Figure 1, reading B: 13pct's layers, ReLUs"
+)
 FIGURE_1_TANH_B = FIGURE_1_RELU_B.but(
-    {**TANH, "training.epochs": 25}, name="figure-1-tanh-b", says="Figure 1, reading B: 13pct's layers, tanh"
+    {**TANH, "training.epochs": 25}, name="figure-1-tanh-b", description="Figure 1, reading B: 13pct's layers, tanh"
 )
 
 CIFAR = (CIFAR_80SEC, CIFAR_19PCT, CIFAR_18PCT, CIFAR_13PCT, CIFAR_13PCT_NORM, CIFAR_11PCT)

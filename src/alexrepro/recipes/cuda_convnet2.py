@@ -38,9 +38,11 @@ def by_hand(
     return Script(tuple(sorted(lines, key=lambda line: line.epoch)))
 
 
-def _run(base: Recipe, number: str, says: str, but: Mapping[str, Any], *, schedule: Script, epochs: int) -> Recipe:
+def _run(
+    base: Recipe, number: str, description: str, but: Mapping[str, Any], *, schedule: Script, epochs: int
+) -> Recipe:
     changes = {**but, "training.schedule": schedule, "training.epochs": epochs}
-    return base.but(changes, name=f"net-{number}", says=says)
+    return base.but(changes, name=f"net-{number}", description=description)
 
 
 # The runs behind the differences of §3.2 to §3.4, and the one without links between the towers.

@@ -30,15 +30,15 @@ def _with(recipe: Recipe, stage: Stage, before: str) -> dict[str, Any]:
     return {"network.stages": (*stages[:place], stage, *stages[place:])}
 
 
-def _chained(base: Recipe, number: str, says: str, lines: tuple[At, ...], epochs: int, **more: Any) -> Recipe:
+def _chained(base: Recipe, number: str, description: str, lines: tuple[At, ...], epochs: int, **more: Any) -> Recipe:
     script = Script(tuple(sorted(lines, key=lambda line: line.epoch)))
     changes = {"training.learning_rate": 1e-3, "training.epochs": epochs, "training.schedule": script}
     changes |= {path.replace("__", "."): value for path, value in more.items()}
-    return base.but(changes, name=f"net-{number}", says=says)
+    return base.but(changes, name=f"net-{number}", description=description)
 
 
 _CONV6_BIASES = At(1, bias_learning_rate=0.002, stages=("conv6",))  # layer-params-146-*.cfg [conv6a] epsB
-_SIX = AS_RUN_2012.but(_with(AS_RUN_2012, CONV6, before="fc6"), says="#145 with a sixth conv layer")
+_SIX = AS_RUN_2012.but(_with(AS_RUN_2012, CONV6, before="fc6"), description="#145 with a sixth conv layer")
 NET_146_2009 = _chained(
     _SIX, "146-2009", "#145 with a sixth conv layer, on the ImageNet of fall 2009",
     (

@@ -12,7 +12,7 @@ from alexrepro.recipes.recipe import Recipe
 
 
 def _later(
-    number: str, says: str, decay: tuple[float, float, int | None], *, off: int, frozen: int, epochs: int = 95,
+    number: str, description: str, decay: tuple[float, float, int | None], *, off: int, frozen: int, epochs: int = 95,
     bias_end: float, bias_levels: int | None = 2, but: dict[str, Any] | None = None,
 ) -> Recipe:  # fmt: skip
     """decay: first and last rate, levels; off and frozen: the epochs when the color shift and conv1 end.
@@ -29,7 +29,7 @@ def _later(
         **(but or {}),
     }
     how = f"in {levels} levels" if levels else "a little every epoch"
-    return AS_RUN_2012.but(changes, name=f"net-{number}", says=f"{says}; rate {start:g} to {end:g} {how}")
+    return AS_RUN_2012.but(changes, name=f"net-{number}", description=f"{description}; rate {start:g} to {end:g} {how}")
 
 
 SAME = "the network of #145"

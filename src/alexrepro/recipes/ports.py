@@ -37,7 +37,7 @@ CAFFE_2013 = Recipe().but(
         "augmentation.color_shift": None,  # readme.md: no relighting
     },
     name="caffe-2013",
-    says="Caffe's replica of the paper, bvlc_alexnet",
+    description="Caffe's replica of the paper, bvlc_alexnet",
 )
 """`alexrepro train caffe-2013`: 42.9 / 19.8 % are published for ilsvrc2012-val, center crop."""
 
@@ -47,7 +47,7 @@ CAFFENET_2013 = CAFFE_2013.but(
         **{f"network.{name}.bias": 1.0 for name in BIASED},
     },
     name="caffenet-2013",
-    says="Caffe's reference network, which pools before it normalizes",
+    description="Caffe's reference network, which pools before it normalizes",
 )
 """`alexrepro train caffenet-2013`: 42.6 / 19.6 % are published for ilsvrc2012-val, center crop."""
 
@@ -78,7 +78,7 @@ def _one_weird_trick() -> Recipe:
         ),
         "augmentation.color_shift": None,
     }
-    recipe = Recipe().but(changes, name="one-weird-trick", says="torchvision's alexnet, one tower, of 2014")
+    recipe = Recipe().but(changes, name="one-weird-trick", description="torchvision's alexnet, one tower, of 2014")
     return recipe.but(_torch_deviations(recipe.network))
 
 

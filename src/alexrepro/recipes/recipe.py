@@ -30,14 +30,14 @@ class Recipe:
     """Network, training and augmentation under one name; the defaults are the paper's text."""
 
     name: str = "as-printed"
-    says: str = "the text of the paper"
+    description: str = "the text of the paper"
     network: Network = field(default_factory=Network)
     training: Training = field(default_factory=Training)
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
         """Raise UserError for a recipe that cannot be computed with; `but` comes here once, after all its changes."""
-        check_name(self.name, self.says)
+        check_name(self.name, self.description)
         check(self.network, self.training, self.augmentation)
 
     def fields(self) -> dict[str, Any]:
@@ -45,13 +45,13 @@ class Recipe:
         parts = {"network": self.network, "training": self.training, "augmentation": self.augmentation}
         return {path: leaf for part, value in parts.items() for path, leaf in flatten(value, part)}
 
-    def but(self, changes: Mapping[str, Any], *, name: str | None = None, says: str | None = None) -> "Recipe":
+    def but(self, changes: Mapping[str, Any], *, name: str | None = None, description: str | None = None) -> "Recipe":
         """The same recipe with some fields changed, by dotted path; raises UserError for what does not fit.
 
         Without a name the recipe keeps its own: the digest already tells the two apart.
         """
         parts = _changed(changes, network=self.network, training=self.training, augmentation=self.augmentation)
-        return replace(self, **parts, name=name or self.name, says=says or self.says)
+        return replace(self, **parts, name=name or self.name, description=description or self.description)
 
     def for_classes(self, classes: int) -> "Recipe":
         """The same recipe with as many classes as a data set has."""
@@ -78,7 +78,7 @@ class Recipe:
         lines = [
             f"# alexrepro recipe {self.name}-{self.digest}",
             f"name = {_toml(self.name)}",
-            f"says = {_toml(self.says)}",
+            f"description = {_toml(self.description)}",
         ]
         lines += [f"{path} = {_toml(value)}" for path, value in self.fields().items()]
         return "\n".join(lines) + "\n"
@@ -109,8 +109,8 @@ def from_text(text: str, path: Path) -> Recipe:
     except (ValueError, RecursionError) as error:
         reason = str(error).replace("\n", " ")
         raise UserError(f"{path} is not TOML: {reason}.", fix="Write one `path = value` a line.") from None
-    name, says = table.pop("name", path.stem), table.pop("says", f"read from {path.name}")
-    check_name(name, says)
+    name, description = table.pop("name", path.stem), table.pop("description", f"read from {path.name}")
+    check_name(name, description)
     network, parts = Network(), table.get("network")
     if isinstance(parts, dict) and "stages" in parts:
         network = _with_stages(network, parts.pop("stages"))
@@ -118,7 +118,7 @@ def from_text(text: str, path: Path) -> Recipe:
     kinds = {path: value for path, value in leaves.items() if path.endswith(".kind")}
     changes = {**kinds, **{path: value for path, value in leaves.items() if path not in kinds}}
     parts = _changed(changes, network=network, training=Training(), augmentation=Augmentation())
-    return Recipe(name=name, says=says, **parts)
+    return Recipe(name=name, description=description, **parts)
 
 
 def parse_changes(texts: Iterable[str]) -> dict[str, Any]:

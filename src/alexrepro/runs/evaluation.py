@@ -1,8 +1,7 @@
 """What testing leaves behind, in the folder of a run or of an ensemble. The names of those files are spelled here.
 
 evaluations/<split>.<crops>.json, predictions/<split>.<crops>.parquet, where asked
-probabilities/<split>.<crops>.safetensors and breakdowns/<split>.<crops>.{classes,confusions}.csv; those of an ensemble
-lie in runs/ensembles/<digest>/.
+probabilities/<split>.<crops>.safetensors; those of an ensemble lie in runs/ensembles/<digest>/.
 """
 
 from contextlib import suppress
@@ -18,7 +17,7 @@ from alexrepro.progress import say
 ENSEMBLES = "ensembles"
 MOST_SPLIT_BYTES = 220  # of the 255 of a file system, as the crops and an ending are added
 LOWER_FIRST = "lower class first"
-GUESSES = 5  # §2: top-5; the contest's hierarchical cost and its submissions allow as many
+GUESSES = 5  # §2: top-5; the contest's submissions allow as many
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,6 @@ class Member:
 class Evaluation:
     """Exact counts of one run, or of one ensemble, on one split; loss is the mean of -log p of the true class, in nats.
 
-    hierarchical_cost is the mean over images of the least cost among five guesses, where the data set has costs.
     ties: which of two equal probabilities counts as larger; tied_images: those whose top-1 or top-5 answer hangs on
     it. store: the digest of the store. preprocessing: the digest of everything between a stored image and the
     network. classes: of the data set. The last five are None in files that do not tell.
@@ -56,7 +54,6 @@ class Evaluation:
     top1_correct: int
     top5_correct: int
     loss: float
-    hierarchical_cost: float | None = None
     ties: str = LOWER_FIRST
     tied_images: int | None = None
     store: str | None = None
@@ -105,10 +102,6 @@ class Findings:
     def probabilities(self, split: str, crops: Crops) -> Path:
         """The probabilities of every class for every image of a split."""
         return self._file("probabilities", split, f"{crops}.safetensors")
-
-    def breakdown(self, split: str, crops: Crops, table: str) -> Path:
-        """A table of errors by class, or of confusions."""
-        return self._file("breakdowns", split, f"{crops}.{table}.csv")
 
     def _file(self, folder: str, split: str, rest: str) -> Path:
         return self.folder / folder / f"{plain_name(split, of='A split', most_bytes=MOST_SPLIT_BYTES)}.{rest}"

@@ -31,7 +31,7 @@ def ablate(
     for seed in seeds:
         for (recipe, crops), evaluations in zip(trials, found, strict=True):
             number += 1
-            say(f"Run {number} of {total}, seed {seed}: {recipe.name}, {recipe.says}.")
+            say(f"Run {number} of {total}, seed {seed}: {recipe.name}, {recipe.description}.")
             run = train(replace(job, recipe=recipe, seed=seed))
             evaluations.append(_saved(run, test, crops) or evaluate(run, test, crops=crops, machine=job.device))
     return found

@@ -118,7 +118,7 @@ class Trainer:
         self.saved_at = time.monotonic()
 
     def _whole(self, shares: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: self.model.whole(name, share.detach()) for name, share in shares.items()}
+        return {name: self.model.gather_full(name, share.detach()) for name, share in shares.items()}
 
 
 def _are_finite(*tensors: Tensor) -> bool:
@@ -142,9 +142,9 @@ def start(job: TrainingJob) -> Trainer:
         check_room(run, recipe, updates=recipe.training.epochs * job.steps_per_epoch, keep=job.keep)
     step = cluster.first(step)
     cluster.spread([*(kernel.detach() for kernel in kernels.values()), *velocities.values()])
-    model = whole.held_by(cluster.wire).to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = whole.held_by(cluster.towers).to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     momentum = Momentum(model, recipe.training, compiles=machine.compiles)
-    momentum.load({name: model.share(name, velocity) for name, velocity in velocities.items()})
+    momentum.load({name: model.rows_of(name, velocity) for name, velocity in velocities.items()})
     pixels = cluster.first(save_pixels(run, job.store) if cluster.is_first else None)
     assert pixels is not None
     return Trainer(

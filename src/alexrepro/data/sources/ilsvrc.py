@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from alexrepro.data.sources.archives import archive, members
-from alexrepro.data.sources.cost_matrix import cost_matrix
 from alexrepro.data.sources.devkit import META, ClassTable, Year, class_table, wrong
 from alexrepro.data.sources.folders import SPLITS, is_photo, spoken, words_of
 from alexrepro.data.sources.hints import flat_photos
@@ -77,7 +76,6 @@ def read(path: Path) -> Source:
         ),
         known_bad=int(is_miniature),  # one of its files is cut on purpose
         skipped=tuple(skipped),
-        costs=cost_matrix(path, classes=len(wnids)) if year == "2010" else None,
     )  # fmt: skip
 
 

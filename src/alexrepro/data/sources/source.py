@@ -8,9 +8,6 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from alexrepro.errors import Unreached, Unreadable
 from alexrepro.files import writable
 from alexrepro.paper.training import STORED_PX
@@ -136,9 +133,8 @@ class Source:
     """Everything that a layout says: data set, classes in the order of the labels, and the splits.
 
     gaps say where there are fewer or more photos than the data set is known to have; known_bad is how many of its
-    files nobody can read. skipped are the files and folders below the source that are not read. costs, uint8 (K, K),
-    are of each guess for each true class, where the source has them. side_px is the side in which the images are
-    stored where nothing else is asked for.
+    files nobody can read. skipped are the files and folders below the source that are not read.
+    side_px is the side in which the images are stored by default.
     classes are WNIDs or folder names; class_names are for people; ilsvrc_ids are 1-based where the source has them.
     """
 
@@ -150,7 +146,6 @@ class Source:
     gaps: tuple[str, ...] = ()
     known_bad: int = 0
     skipped: tuple[Skipped, ...] = ()
-    costs: NDArray[np.uint8] | None = None
     side_px: int = STORED_PX
 
 

@@ -30,7 +30,7 @@ def write_manifest(
 ) -> None:
     """Write the statistics and the table of defects, and last the manifest."""
     folder, form = jobs[0].folder, jobs[0].form
-    sums = _write_all(folder, _statistics(jobs) if split.name == "train" else {}, source.costs)
+    sums = _write_all(folder, _statistics(jobs) if split.name == "train" else {})
     defects = tuple(defect for note in notes for defect in note.defects)
     if defects:
         write_text(folder / files.DEFECTS, defect_table(defects))
@@ -60,9 +60,8 @@ def _statistics(jobs: Sequence[Job]) -> dict[str, bytes]:
     }
 
 
-def _write_all(folder: Path, contents: dict[str, bytes], costs: NDArray[Any] | None) -> dict[str, str]:
+def _write_all(folder: Path, contents: dict[str, bytes]) -> dict[str, str]:
     """Write what lies beside the shards, and return the checksums."""
-    contents = contents if costs is None else {**contents, files.COSTS: _array_file(costs)}
     for file, content in contents.items():
         write_bytes(folder / file, content)
     return {file: sha256_of(content) for file, content in contents.items()}

@@ -16,7 +16,6 @@ from alexrepro.paper.training import STORED_PX, Fit
 FORMAT = 2
 EARLIER = {1: {"side_px": STORED_PX, "square": "cropped"}}  # what manifests of earlier formats left unsaid
 MANIFEST, MEAN, COLOR_AXES, DEFECTS = "manifest.json", "mean.npy", "color_axes.json", "defects.csv"
-COSTS = "costs.npy"
 Encoding = Literal["jpeg", "raw"]
 Action = Literal["decoded", "left out"]
 LEFT_OUT: Action = "left out"

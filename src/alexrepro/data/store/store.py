@@ -22,7 +22,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from alexrepro.data.store.decode import Pixels, decode_square
-from alexrepro.data.store.manifest import COLOR_AXES, COSTS, MANIFEST, MEAN, Manifest, damaged, read_manifest, sha256_of
+from alexrepro.data.store.manifest import COLOR_AXES, MANIFEST, MEAN, Manifest, damaged, read_manifest, sha256_of
 from alexrepro.data.store.shard_reader import Files, Places, mapped_table, numbers, places
 from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
@@ -143,13 +143,6 @@ class Store:
         """The principal components of RGB. Raises UserError if this split has none."""
         read = json.loads(self._beside(COLOR_AXES))
         return ColorAxes(*(np.array(read[name]) for name in ("mean_rgb", "eigenvalues", "eigenvectors")))
-
-    def costs(self) -> NDArray[np.uint8] | None:
-        """The hierarchical cost of each guess for each true class, uint8 (K, K), where the source has them."""
-        if COSTS not in self.manifest.sha256:
-            return None
-        found: NDArray[np.uint8] = np.load(io.BytesIO(self._beside(COSTS)), allow_pickle=False)
-        return found
 
     def _beside(self, file: str) -> bytes:
         """A file of statistics, once its checksum has been compared."""

@@ -28,7 +28,7 @@ CLAIMED = tuple(
 
 def _as_noted(recipe: Recipe, printed: results.ReportedDelta, section: str) -> Variation:
     note = logged(recipe.name.removeprefix("net-"))
-    return Variation(recipe.name, recipe.says, {}, tests=printed, logged=note, section=section)
+    return Variation(recipe.name, recipe.description, {}, tests=printed, logged=note, section=section)
 
 
 NOTED = {
