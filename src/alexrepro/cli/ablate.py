@@ -76,11 +76,9 @@ def ablate(
     recipe = named.for_classes(len(manifest.classes))
     test = testing_store(manifest.dataset, recipe, classes=manifest.classes, stores=(images.path.parent, stores))
     trials = trials_of(recipe, chosen)
-    job = TrainingJob(
-        recipe, store=images, validation=validation_store(images, stores=stores), runs=runs, seed=0,
-        device=_machine(device, shown=len(images) * recipe.training.epochs * len(trials) * seeds),
-        allow_flat_loss=allow_flat_loss,
-    )  # fmt: skip
+    machine = _machine(device, shown=len(images) * recipe.training.epochs * len(trials) * seeds)
+    job = TrainingJob(recipe, store=images, validation=validation_store(images, stores=stores), runs=runs, seed=0,
+                      device=machine, allow_flat_loss=allow_flat_loss)  # fmt: skip
     found = core(trials, job, test=test, seeds=range(seeds))
     measured = measured_of(recipe, gather(runs), store=test.manifest.digest)
     _print(delta_table(found[0], measured, name=f"ablations-{recipe.name}-{recipe.digest}"), out, json)

@@ -61,8 +61,8 @@ def train(
 ) -> None:
     """Train one recipe and write a run folder.
 
-    Reads a store made by `prepare`; validates after every epoch on the validation store of the same data set.
-    Writes RUNS/<recipe>-<digest>/<dataset>-seed-<n>/. The same command continues an interrupted run, on any GPUs.
+    Reads a store made by `prepare`; validates after every epoch on the validation store of the same data set. Writes
+    RUNS/<recipe>-<digest>/<dataset>-seed-<n>/. The same command continues an interrupted run, on any GPUs.
 
     Example:  alexrepro train as-run-2012 --gpus 2
     """
@@ -77,18 +77,15 @@ def train(
         data, source = training_store(store, stores=stores), source_run(init_from, continue_from)
         chosen = choose_recipe(recipe, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs, batch=batch,
                                continued=source if continue_from else None)  # fmt: skip
-        validation = validation_store(data, stores=stores)
     launch_if_asked(place, chosen.network, gpus=gpus, processes=processes, device=device, parallel=parallel)
     with place.quiet():
         compiles = is_worth_compiling(len(data) * chosen.training.epochs) if compile is None else compile
         machine = find_machine(place.device(device), compiles=compiles, processors=place.processors)
         with connect(place, machine, network=chosen.network, parallel=parallel) as cluster:
-            job = TrainingJob(
-                chosen, store=data, validation=validation, runs=runs, seed=seed, device=machine, group=cluster,
-                source=source, keep=keep, log=tuple(log or ()), allow_flat_loss=allow_flat_loss,
-            )  # fmt: skip
-            run = core(job, resume=resume)
-    if cluster.is_first:
+            run = core(TrainingJob(chosen, store=data, validation=validation_store(data, stores=stores), runs=runs,
+                                   seed=seed, device=machine, group=cluster, source=source, keep=keep,
+                                   log=tuple(log or ()), allow_flat_loss=allow_flat_loss), resume=resume)  # fmt: skip
+    if place.rank == 0:
         _print(run, json)
 
 
