@@ -13,7 +13,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
 from alexrepro.cli.choose import choose_recipe, testing_store, training_store, validation_store
-from alexrepro.device import find_machine
+from alexrepro.device import find_device
 from alexrepro.paper.results import Crops
 from alexrepro.processors import usable_processors
 from alexrepro.recipes.recipe import Recipe
@@ -27,9 +27,9 @@ def ablated(recipe: Recipe, crops: Crops, seed: int, store: Path, runs: Path) ->
     images = training_store(store, stores=store.parent)
     validation = validation_store(images, stores=store.parent)
     test = testing_store(images.manifest.dataset, classes=images.manifest.classes, stores=(store.parent,))
-    machine = find_machine("cpu", compiles=True)
+    device = find_device("cpu", compiles=True)
     job = TrainingJob(
-        recipe, store=images, validation=validation, runs=runs, seed=seed, device=machine, allow_flat_loss=True
+        recipe, store=images, validation=validation, runs=runs, seed=seed, device=device, allow_flat_loss=True
     )
     [[e]] = ablate([(recipe, crops)], job, test=test, seeds=[seed])
     return f"{recipe.name} seed {seed}: top-1 {100 * e.top1_error:.2f} %, top-5 {100 * e.top5_error:.2f} %"

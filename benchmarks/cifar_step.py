@@ -24,7 +24,7 @@ from torch import Tensor
 
 from alexrepro.data.loading.loader import Batch, feed
 from alexrepro.data.store.store import Store
-from alexrepro.device import find_machine
+from alexrepro.device import find_device
 from alexrepro.processors import usable_processors
 from alexrepro.recipes.catalog import find_recipe
 from alexrepro.training import train
@@ -44,7 +44,7 @@ def timed(work: Callable[[], None]) -> float:
 
 def trainer_of(recipe_name: str, store: Store, folder: Path) -> Trainer:
     """A training that has not begun."""
-    recipe, device = find_recipe(recipe_name), find_machine("cpu")
+    recipe, device = find_recipe(recipe_name), find_device("cpu")
     job = TrainingJob(recipe, store=store, validation=None, runs=folder, seed=0, device=device)
     job.run.folder.mkdir(parents=True)
     return start(job)

@@ -10,7 +10,7 @@ import simplejpeg
 
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine, find_machine
+from alexrepro.device import Device, find_device
 from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import At, Script
 from alexrepro.recipes.recipe import Recipe
@@ -77,19 +77,17 @@ def recipe() -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def machine() -> Machine:
-    return find_machine("cpu")
+def device() -> Device:
+    return find_device("cpu")
 
 
 @pytest.fixture(scope="session")
-def toy(stores: dict[str, Store], recipe: Recipe, machine: Machine) -> Callable[..., Run]:
+def toy(stores: dict[str, Store], recipe: Recipe, device: Device) -> Callable[..., Run]:
     """Trains the recipe, or another one, into a folder of runs."""
 
     def run(folder: Path, *, chosen: Recipe = recipe, seed: int = 0, resume: str = "auto") -> Run:
         return train(
-            TrainingJob(
-                chosen, store=stores["train"], validation=stores["val"], runs=folder, seed=seed, device=machine
-            ),
+            TrainingJob(chosen, store=stores["train"], validation=stores["val"], runs=folder, seed=seed, device=device),
             resume=resume,
         )
 

@@ -14,7 +14,7 @@ from alexrepro import device
 from alexrepro.cli.evaluate import evaluate
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.store.prepare import prepare
-from alexrepro.device import Machine, find_machine
+from alexrepro.device import Device, find_device
 from alexrepro.errors import UserError
 from alexrepro.evaluation import inference
 from alexrepro.recipes.as_printed_and_run import TINY
@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 validation=None,
                 runs=folder / "runs",
                 seed=seed,
-                device=find_machine("cpu"),
+                device=find_device("cpu"),
             )
         )
     return folder
@@ -144,11 +144,11 @@ def test_loops_are_compiled_where_it_pays_or_is_asked_for(
 ) -> None:
     asked: list[bool] = []
 
-    def noted(device: str, *, compiles: bool) -> Machine:
+    def noted(device: str, *, compiles: bool) -> Device:
         asked.append(compiles)
-        return find_machine(device)
+        return find_device(device)
 
-    monkeypatch.setattr(device, "find_machine", noted)
+    monkeypatch.setattr(device, "find_device", noted)
     monkeypatch.setattr(inference, "COMPILED_FROM_CROPS", least)  # the split has 20 images
 
     for option in ((), ("--compile",), ("--no-compile",)):

@@ -3,11 +3,11 @@
 import pytest
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine, find_machine
+from alexrepro.device import Device, find_device
 from alexrepro.diagnostics import bench as engine_bench
 from alexrepro.diagnostics.bench import Rate, WireCost, bench, bench_towers, projection, sharing_processes
 from alexrepro.distributed.process_group import connect
-from alexrepro.distributed.rank import Place
+from alexrepro.distributed.rank import Rank
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
@@ -20,29 +20,29 @@ def rate(part: str, images_per_second: float) -> Rate:
     return Rate(part, images_per_second, images_per_second, images_per_second, "a limit", 2 * images_per_second)
 
 
-def test_every_part_is_measured_beside_a_limit(stores: dict[str, Store], recipe: Recipe, machine: Machine) -> None:
+def test_every_part_is_measured_beside_a_limit(stores: dict[str, Store], recipe: Recipe, device: Device) -> None:
     parts = ("feed", "step", "evaluate", "prepare")
 
-    found = bench(parts, recipe=recipe, store=stores["train"], machine=machine, rounds=2, updates=1)
+    found = bench(parts, recipe=recipe, store=stores["train"], device=device, rounds=2, updates=1)
 
     assert [rate.part for rate in found] == list(parts)
     assert all(0 < rate.least <= rate.images_per_second <= rate.most for rate in found)
     assert all(0 < rate.share < 5 for rate in found)  # a limit is measured too, and a shared machine wavers
 
 
-def test_a_part_that_there_is_not_is_refused(stores: dict[str, Store], recipe: Recipe, machine: Machine) -> None:
+def test_a_part_that_there_is_not_is_refused(stores: dict[str, Store], recipe: Recipe, device: Device) -> None:
     with pytest.raises(UserError, match="no part stride") as refused:
-        bench(["stride"], recipe=recipe, store=stores["train"], machine=machine, rounds=1, updates=1)
+        bench(["stride"], recipe=recipe, store=stores["train"], device=device, rounds=1, updates=1)
     assert refused.value.exit_code == Exit.USAGE
 
 
 def test_the_feed_is_not_measured_on_images_of_another_size(
-    stores: dict[str, Store], recipe: Recipe, machine: Machine
+    stores: dict[str, Store], recipe: Recipe, device: Device
 ) -> None:
     smaller = recipe.but({"augmentation.stored_px": 224, "network.input_px": 192})
 
     with pytest.raises(UserError, match="holds images of 256 px, cropped; toy wants 224 px") as refused:
-        bench(["feed"], recipe=smaller, store=stores["train"], machine=machine, rounds=1, updates=1)
+        bench(["feed"], recipe=smaller, store=stores["train"], device=device, rounds=1, updates=1)
     assert refused.value.exit_code is Exit.BAD_CONFIG
 
 
@@ -58,10 +58,10 @@ def test_the_slower_of_feed_and_step_decides_the_time(recipe: Recipe, monkeypatc
     assert projection(recipe, [rate("feed", 10.0)], images=36_000) is None
 
 
-def bench_of_one_rank(place: Place) -> tuple[Rate, WireCost]:
-    machine = find_machine("cpu")
-    with connect(place, machine, network=NARROW.network, parallel="tower") as cluster:
-        return bench_towers(NARROW, cluster=cluster, machine=machine, rounds=2, updates=1)
+def bench_of_one_rank(rank: Rank) -> tuple[Rate, WireCost]:
+    device = find_device("cpu")
+    with connect(rank, device, network=NARROW.network, parallel="tower") as group:
+        return bench_towers(NARROW, group=group, device=device, rounds=2, updates=1)
 
 
 @pytest.mark.slow
@@ -89,7 +89,7 @@ def test_towers_are_measured_beside_the_same_work_without_a_word_between_them() 
 )
 def test_towers_that_cannot_be_measured_are_refused(recipe: Recipe, started: int, says: str) -> None:
     with pytest.raises(UserError, match=says) as refused:
-        sharing_processes(Place(0, started), recipe.network, device="cpu")
+        sharing_processes(Rank(0, started), recipe.network, device="cpu")
     assert refused.value.exit_code == Exit.USAGE
 
 
@@ -97,7 +97,7 @@ def test_a_single_gpu_cannot_hold_two_processes(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
 
     with pytest.raises(UserError, match="2 processes need a GPU each, and torch can use 1 here") as refused:
-        sharing_processes(Place(), AS_RUN_2012.network, device="auto")
+        sharing_processes(Rank(), AS_RUN_2012.network, device="auto")
 
     assert refused.value.exit_code == Exit.NO_DEVICE
-    assert sharing_processes(Place(), AS_RUN_2012.network, device="cpu") == 2
+    assert sharing_processes(Rank(), AS_RUN_2012.network, device="cpu") == 2

@@ -13,7 +13,7 @@ import pytest
 
 from alexrepro.data.store.manifest import Shard, sha256_of
 from alexrepro.data.store.store import Store, shard_table, write_shard
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.diagnostics import preflight, system_checks
 from alexrepro.diagnostics.bench import Rate
 from alexrepro.diagnostics.preflight import of_job, of_stores
@@ -29,9 +29,9 @@ MIDDLE = ("conv3", "conv4", "conv5")
 
 
 @pytest.fixture
-def case(stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path: Path) -> TrainingJob:
+def case(stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path) -> TrainingJob:
     return TrainingJob(
-        recipe, store=stores["train"], validation=stores["val"], runs=tmp_path / "runs", seed=0, device=machine
+        recipe, store=stores["train"], validation=stores["val"], runs=tmp_path / "runs", seed=0, device=device
     )
 
 
@@ -252,11 +252,11 @@ def test_a_flipped_bit_in_an_image_is_found_by_the_whole_comparison(copy: Path) 
 
 
 def test_a_machine_is_described_whatever_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "find_machine", lambda device, compiles: Machine(system_checks.torch.device("cpu")))
+    monkeypatch.setattr(preflight, "find_device", lambda device, compiles: Device(system_checks.torch.device("cpu")))
 
-    findings, machine = preflight.of_machine("cpu")
+    findings, device = preflight.of_machine("cpu")
 
-    assert machine is not None
+    assert device is not None
     assert [finding.what for finding in findings] == [
         "program", "Python", "torch", "torchvision", "Pillow", "GPUs", "compiler", "processors", "/dev/shm",
     ]  # fmt: skip
@@ -264,7 +264,7 @@ def test_a_machine_is_described_whatever_it_lacks(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_device_that_is_not_there_is_wrong() -> None:
-    findings, machine = preflight.of_machine("cuda:99")
+    findings, device = preflight.of_machine("cuda:99")
 
-    assert machine is None
+    assert device is None
     assert (findings[-1].what, findings[-1].verdict, findings[-1].exit_code) == ("device", "wrong", Exit.NO_DEVICE)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import find_machine
+from alexrepro.device import find_device
 from alexrepro.errors import UserError
 from alexrepro.evaluation.compatible import check_images
 from alexrepro.recipes.recipe import Recipe
@@ -27,7 +27,7 @@ from alexrepro.training.train import train
 def test_images_of_another_side_or_rule_are_refused(
     changes: dict[str, object], said: str, recipe: Recipe, stores: dict[str, Store], tmp_path: Path
 ) -> None:
-    other, cpu = recipe.but(changes), find_machine("cpu")
+    other, cpu = recipe.but(changes), find_device("cpu")
 
     with pytest.raises(UserError, match=said) as refused:
         train(TrainingJob(other, store=stores["train"], validation=None, runs=tmp_path, seed=0, device=cpu))
@@ -43,7 +43,7 @@ def test_validation_images_of_another_side_are_refused_before_the_first_update(
     with pytest.raises(UserError, match="of 64 px, cropped; toy wants 256 px"):
         train(
             TrainingJob(
-                recipe, store=stores["train"], validation=smaller, runs=tmp_path, seed=0, device=find_machine("cpu")
+                recipe, store=stores["train"], validation=smaller, runs=tmp_path, seed=0, device=find_device("cpu")
             )
         )
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from alexrepro.device import find_machine
+from alexrepro.device import find_device
 from alexrepro.diagnostics.workloads import SilentTowers, Traffic
 from alexrepro.distributed.process_group import connect
-from alexrepro.distributed.rank import Place
+from alexrepro.distributed.rank import Rank
 from alexrepro.errors import UserError
 from alexrepro.model import tower_parallel
 from alexrepro.model.alexnet import AlexNet, build, check_shardable
@@ -82,10 +82,10 @@ def one_step(recipe: Recipe, towers: LocalTowers) -> Found:
     return found | {"sent": np.array(sent)}
 
 
-def steps_of_one_rank(place: Place) -> dict[str, Found]:
+def steps_of_one_rank(rank: Rank) -> dict[str, Found]:
     network = AS_RUN_2012.network
-    with connect(place, find_machine("cpu"), network=network, parallel="tower") as cluster:
-        return {name: one_step(recipe, cluster.towers) for name, recipe in NETWORKS.items()}
+    with connect(rank, find_device("cpu"), network=network, parallel="tower") as group:
+        return {name: one_step(recipe, group.towers) for name, recipe in NETWORKS.items()}
 
 
 @pytest.fixture(scope="module")

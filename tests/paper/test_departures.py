@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from alexrepro.data.store.prepare import prepare
-from alexrepro.device import find_machine
+from alexrepro.device import find_device
 from alexrepro.model.layers import StageLayers
 from alexrepro.paper.network import Network, Stage
 from alexrepro.recipes.recipe import Recipe
@@ -70,7 +70,7 @@ def first_update(tmp_path_factory: pytest.TempPathFactory) -> Run:
     stage = Stage("fc1", kind="full", maps=2, reads="both", weight_std=0.0, order=())
     recipe = Recipe(network=Network(stages=(stage,))).but({"training.epochs": 1, "training.bias_learning_rate": 0.5})
     return train(
-        TrainingJob(recipe, store=store, validation=None, runs=folder / "runs", seed=0, device=find_machine("cpu"))
+        TrainingJob(recipe, store=store, validation=None, runs=folder / "runs", seed=0, device=find_device("cpu"))
     )
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.files import append
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import row_files
@@ -73,10 +73,10 @@ def assert_durable(log: list[Event]) -> None:
 
 
 def test_the_files_of_a_run_and_their_names_reach_the_disk(
-    stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path: Path, log: list[Event]
+    stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path, log: list[Event]
 ) -> None:
     run = train(
-        TrainingJob(recipe, store=stores["train"], validation=stores["val"], runs=tmp_path, seed=0, device=machine)
+        TrainingJob(recipe, store=stores["train"], validation=stores["val"], runs=tmp_path, seed=0, device=device)
     )
 
     assert_durable(log)
@@ -87,10 +87,10 @@ def test_the_files_of_a_run_and_their_names_reach_the_disk(
 
 
 def test_the_rows_of_the_updates_are_on_the_disk_before_their_checkpoint(
-    stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path: Path, log: list[Event]
+    stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path, log: list[Event]
 ) -> None:
     run = train(
-        TrainingJob(recipe, store=stores["train"], validation=stores["val"], runs=tmp_path, seed=0, device=machine)
+        TrainingJob(recipe, store=stores["train"], validation=stores["val"], runs=tmp_path, seed=0, device=device)
     )
 
     saved = [place for place, _, name in names_given(log) if name.name.startswith("step-")]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports.provenance import provenance
@@ -52,7 +52,7 @@ def stopped(toy: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture
-def go(stores: dict[str, Store], machine: Machine, tmp_path: Path) -> Train:
+def go(stores: dict[str, Store], device: Device, tmp_path: Path) -> Train:
     """Trains a recipe that continues another run."""
 
     def run(recipe: Recipe, source: Run | None, *, seed: int = 0) -> Run:
@@ -63,7 +63,7 @@ def go(stores: dict[str, Store], machine: Machine, tmp_path: Path) -> Train:
                 validation=stores["val"],
                 runs=tmp_path,
                 seed=seed,
-                device=machine,
+                device=device,
                 source=source,
             )
         )

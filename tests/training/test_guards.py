@@ -9,7 +9,7 @@ import torch
 from alexrepro.data.loading.sampling import training_plan
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
-from alexrepro.device import find_machine
+from alexrepro.device import find_device
 from alexrepro.errors import Exit, UserError
 from alexrepro.model.alexnet import build
 from alexrepro.paper.training import Script
@@ -128,7 +128,7 @@ def test_a_run_whose_loss_stays_at_chance_ends_unless_allowed(
     stores: dict[str, Store], stuck: Recipe, tmp_path: Path
 ) -> None:
     def go(runs: Path, **more: bool) -> Run:
-        cpu = find_machine("cpu")
+        cpu = find_device("cpu")
         return train(TrainingJob(stuck, store=stores["train"], validation=None, runs=runs, seed=0, device=cpu, **more))
 
     with pytest.raises(UserError, match=r"After 6 updates the loss is 0\.693"):
@@ -142,7 +142,7 @@ def test_an_ablation_goes_on_after_a_network_that_stays_at_chance_if_allowed(
 ) -> None:
     def go(runs: Path, **more: bool) -> list[list[Evaluation]]:
         job = TrainingJob(
-            recipe, store=stores["train"], validation=None, runs=runs, seed=0, device=find_machine("cpu"), **more
+            recipe, store=stores["train"], validation=None, runs=runs, seed=0, device=find_device("cpu"), **more
         )
         return ablate([(stuck, "ten"), (recipe, "ten")], job, test=stores["test"], seeds=[0])
 
@@ -164,7 +164,7 @@ def test_three_hundred_updates_on_photographs_tell_a_stalled_run_from_a_sound_on
     short = recipe.but({"training.precision": "bf16", "training.epochs": 2, "training.schedule": Script(())})
 
     def go() -> Run:
-        cpu = find_machine("cpu", compiles=True)
+        cpu = find_device("cpu", compiles=True)
         return train(TrainingJob(short, store=store, validation=None, runs=tmp_path, seed=0, device=cpu))
 
     if is_standardized:
@@ -178,7 +178,7 @@ def test_three_hundred_updates_on_photographs_tell_a_stalled_run_from_a_sound_on
 def test_a_loss_that_is_no_number_names_the_images_of_its_update(
     stores: dict[str, Store], recipe: Recipe, tmp_path: Path
 ) -> None:
-    cpu = find_machine("cpu")
+    cpu = find_device("cpu")
     wild = recipe.but({"training.learning_rate": 1e30})
 
     with pytest.raises(UserError, match="at update 2, at the rate 1e\\+30") as refused:

@@ -13,7 +13,7 @@ from alexrepro.cli.options import (
     STORES,
     AllowFlatLoss,
     Batch,
-    Device,
+    DeviceName,
     Epochs,
     Json,
     Runs,
@@ -27,7 +27,7 @@ from alexrepro.progress import say
 from alexrepro.recipes.variations import VARIATIONS, Variation, find_variation, trials_of
 
 if TYPE_CHECKING:
-    from alexrepro.device import Machine
+    from alexrepro.device import Device
     from alexrepro.reports.tables.table import ResultTable
 
 
@@ -45,7 +45,7 @@ def ablate(
     epochs: Epochs = None,
     batch: Batch = None,
     changes: Set = None,
-    device: Device = "auto",
+    device: DeviceName = "auto",
     allow_flat_loss: AllowFlatLoss = False,
     json: Json = False,
 ) -> None:
@@ -76,9 +76,9 @@ def ablate(
     recipe = named.for_classes(len(manifest.classes))
     test = testing_store(manifest.dataset, recipe, classes=manifest.classes, stores=(images.path.parent, stores))
     trials = trials_of(recipe, chosen)
-    machine = _machine(device, shown=len(images) * recipe.training.epochs * len(trials) * seeds)
+    shown = len(images) * recipe.training.epochs * len(trials) * seeds
     job = TrainingJob(recipe, store=images, validation=validation_store(images, stores=stores), runs=runs, seed=0,
-                      device=machine, allow_flat_loss=allow_flat_loss)  # fmt: skip
+                      device=_device(device, shown=shown), allow_flat_loss=allow_flat_loss)  # fmt: skip
     found = core(trials, job, test=test, seeds=range(seeds))
     measured = measured_of(recipe, gather(runs), store=test.manifest.digest)
     _print(delta_table(found[0], measured, name=f"ablations-{recipe.name}-{recipe.digest}"), out, json)
@@ -93,11 +93,11 @@ def _print(table: "ResultTable", out: Path, json: bool) -> None:
     say(f"Wrote: {', '.join(str(path) for path in files)}.")
 
 
-def _machine(device: str, *, shown: int) -> "Machine":
-    """The machine for trainings that show so many images in all."""
-    from alexrepro.device import find_machine, is_worth_compiling
+def _device(device: str, *, shown: int) -> "Device":
+    """The device for trainings that show so many images in all."""
+    from alexrepro.device import find_device, is_worth_compiling
 
-    return find_machine(device, compiles=is_worth_compiling(shown))
+    return find_device(device, compiles=is_worth_compiling(shown))
 
 
 def _list_variations(json: bool) -> None:

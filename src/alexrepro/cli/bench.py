@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from alexrepro.cli.choose import choose_recipe, training_store
-from alexrepro.cli.options import STORES, Batch, Device, Json, Set, StorePath, Stores
+from alexrepro.cli.options import STORES, Batch, DeviceName, Json, Set, StorePath, Stores
 from alexrepro.cli.show import percent, print_json, print_table
 from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.errors import Exit, UserError
@@ -38,7 +38,7 @@ def bench(
     stores: Stores = STORES,
     batch: Batch = None,
     changes: Set = None,
-    device: Device = "auto",
+    device_name: DeviceName = "auto",
     parallel: Sharing = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each measurement; medians are shown.")] = 5,
     updates: Annotated[int, typer.Option(min=1, help="Updates, or batches, in a round.")] = 1,
@@ -57,21 +57,21 @@ def bench(
     Example:  alexrepro bench feed step --set training.precision=bf16
     """
     from alexrepro.data.sources.folders import ILSVRC_2012_TRAIN
-    from alexrepro.device import find_machine
+    from alexrepro.device import find_device
     from alexrepro.diagnostics.bench import bench as core
     from alexrepro.diagnostics.bench import projection
 
     chosen = choose_recipe(recipe, dataset="", changes=changes or (), epochs=None, batch=batch)
     if parallel:
-        _bench_towers(parts, chosen, device=device, rounds=rounds, updates=updates, json=json)
+        _bench_towers(parts, chosen, device_name=device_name, rounds=rounds, updates=updates, json=json)
         return
-    machine = find_machine(device, compiles=True)
+    device = find_device(device_name, compiles=True)
     found = training_store(store, stores=stores) if store or list(stores.glob("*-train-*")) else _drawn(chosen)
-    rates = core(parts or ["feed", "step"], recipe=chosen, store=found, machine=machine, rounds=rounds, updates=updates)
+    rates = core(parts or ["feed", "step"], recipe=chosen, store=found, device=device, rounds=rounds, updates=updates)
     ahead = projection(chosen, rates, images=images or ILSVRC_2012_TRAIN)
     if json:
         shown = {rate.part: {**asdict(rate), "share": rate.share} for rate in rates}
-        about = {"recipe": chosen.name, "store": found.path.name, "machine": machine.facts()}
+        about = {"recipe": chosen.name, "store": found.path.name, "machine": device.facts()}
         print_json(shown | {"projection": asdict(ahead) if ahead else None} | about)
         return
     _show(f"{_title(chosen)}, on {found.path.name}", rates)
@@ -80,32 +80,32 @@ def bench(
 
 
 def _bench_towers(
-    parts: list[str] | None, recipe: Recipe, *, device: str, rounds: int, updates: int, json: bool
+    parts: list[str] | None, recipe: Recipe, *, device_name: str, rounds: int, updates: int, json: bool
 ) -> None:
     """The step of a network whose towers are shared by processes; starts them where that was not done."""
-    from alexrepro.device import find_machine
+    from alexrepro.device import find_device
     from alexrepro.diagnostics.bench import bench_towers, sharing_processes
     from alexrepro.distributed.launch import launch
     from alexrepro.distributed.process_group import connect
-    from alexrepro.distributed.rank import find_place
+    from alexrepro.distributed.rank import find_rank
 
     if (parts or ["step"]) != ["step"]:
         raise UserError(
             f"--parallel tower measures the step, not {' and '.join(parts or ())}.",
             fix="Type: alexrepro bench step --parallel tower.", exit_code=Exit.USAGE,
         )  # fmt: skip
-    place = find_place()
-    sharing = sharing_processes(place, recipe.network, device=device)
-    if place.size == 1:
+    rank = find_rank()
+    sharing = sharing_processes(rank, recipe.network, device=device_name)
+    if rank.world_size == 1:
         sys.exit(launch(sharing))
-    with place.quiet():
-        machine = find_machine(place.device(device), compiles=True, processors=place.processors)
-        with connect(place, machine, network=recipe.network, parallel="tower") as cluster:
-            rate, cost = bench_towers(recipe, cluster=cluster, machine=machine, rounds=rounds, updates=updates)
-    if not cluster.is_first:
+    with rank.quiet():
+        device = find_device(rank.device(device_name), compiles=True, processors=rank.processors)
+        with connect(rank, device, network=recipe.network, parallel="tower") as group:
+            rate, cost = bench_towers(recipe, group=group, device=device, rounds=rounds, updates=updates)
+    if not group.is_first:
         return
     if json:
-        about = {"recipe": recipe.name, "batch": recipe.training.batch, "machine": machine.facts()}
+        about = {"recipe": recipe.name, "batch": recipe.training.batch, "machine": device.facts()}
         print_json({"step": {**asdict(rate), "share": rate.share}, "wire": asdict(cost), **about})
         return
     _show(_title(recipe), [rate])

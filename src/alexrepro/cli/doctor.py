@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alexrepro.cli.choose import choose_recipe, training_store, validation_store
-from alexrepro.cli.options import RUNS, STORES, Batch, Device, Epochs, Json, Runs, Seed, Set, StorePath, Stores
+from alexrepro.cli.options import RUNS, STORES, Batch, DeviceName, Epochs, Json, Runs, Seed, Set, StorePath, Stores
 from alexrepro.cli.show import print_json, print_table
 from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.errors import Exit, UserError
@@ -22,7 +22,9 @@ def doctor(
         list[Path] | None,
         typer.Argument(help="Stores to verify, byte by byte; nothing else is looked at.", show_default=False),
     ] = None,
-    recipe: Annotated[str | None, typer.Option("--recipe", help="Recipe or TOML file. Default: by the data set.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", help="Recipe or TOML file. Default: by the data set.")
+    ] = None,
     store: StorePath = None,
     stores: Stores = STORES,
     runs: Runs = RUNS,
@@ -30,7 +32,7 @@ def doctor(
     epochs: Epochs = None,
     batch: Batch = None,
     changes: Set = None,
-    device: Device = "auto",
+    device_name: DeviceName = "auto",
     full: Annotated[bool, typer.Option("--full", help="Compare every byte of all stores under --stores, too.")] = False,
     json: Json = False,
 ) -> None:
@@ -52,7 +54,7 @@ def doctor(
     from alexrepro.diagnostics.system_checks import refused
     from alexrepro.training.job import TrainingJob
 
-    findings, machine = of_machine(device)
+    findings, device = of_machine(device_name)
     folders = sorted(p.parent for p in stores.rglob(MANIFEST) if not p.parent.name.startswith("."))
     named = [store] if store and store.is_dir() and store not in folders else []
     findings += of_stores([*folders, *named], every_byte=full)
@@ -63,8 +65,8 @@ def doctor(
     else:
         chosen = choose_recipe(recipe, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs, batch=batch)
         validation = validation_store(data, stores=stores)
-        if machine is not None:
-            job = TrainingJob(chosen, store=data, validation=validation, runs=runs, seed=seed, device=machine)
+        if device is not None:
+            job = TrainingJob(chosen, store=data, validation=validation, runs=runs, seed=seed, device=device)
             findings += of_job(job)
     _show(findings, json)
 

@@ -8,7 +8,7 @@ import typer
 
 from alexrepro.cli.answers import print_comparison, print_scores
 from alexrepro.cli.choose import choose_run, is_folder, testing_store
-from alexrepro.cli.options import RUNS, STORES, Compile, Device, Json, Runs, StorePath, Stores
+from alexrepro.cli.options import RUNS, STORES, Compile, DeviceName, Json, Runs, StorePath, Stores
 from alexrepro.cli.show import percent, print_json, print_table
 from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.errors import Exit, UserError
@@ -17,7 +17,7 @@ from alexrepro.progress import say
 
 if TYPE_CHECKING:
     from alexrepro.data.store.store import Store
-    from alexrepro.device import Machine
+    from alexrepro.device import Device
     from alexrepro.runs.evaluation import Evaluation
     from alexrepro.runs.run import Run
 
@@ -62,7 +62,7 @@ def evaluate(
     save_probabilities: SaveProbabilities = False,
     stores: Stores = STORES,
     runs: Runs = RUNS,
-    device: Device = "auto",
+    device_name: DeviceName = "auto",
     compile: Compile = None,
     json: Json = False,
 ) -> None:
@@ -91,22 +91,22 @@ def evaluate(
     chosen = [choose_run(path, runs=runs) for path in run] if run else [choose_run(None, runs=runs)]
     images = _store(store, chosen[0], stores=stores, is_submission=submission is not None)
     crops: Crops = "ten" if ten_crop else "center"
-    machine, shares = _machine(device, compile, crops=crops, images=len(images) * len(chosen)), _numbers(weights)
+    device, shares = _device(device_name, compile, crops=crops, images=len(images) * len(chosen)), _numbers(weights)
     if submission is not None:
-        _submit(chosen, images, submission, crops=crops, machine=machine, runs=runs, weights=shares, json=json)
+        _submit(chosen, images, submission, crops=crops, device=device, runs=runs, weights=shares, json=json)
         return
     found = evaluate_runs(
-        chosen, images, crops=crops, machine=machine, folder=runs, weights=shares, save_probabilities=save_probabilities
+        chosen, images, crops=crops, device=device, folder=runs, weights=shares, save_probabilities=save_probabilities
     )
     _print(found, json=json)
 
 
-def _machine(device: str, compiles: bool | None, *, crops: Crops, images: int) -> "Machine":
-    """The machine for testing so many images, each counted once for every network."""
-    from alexrepro.device import find_machine
+def _device(device_name: str, compiles: bool | None, *, crops: Crops, images: int) -> "Device":
+    """The device for testing so many images, each counted once for every network."""
+    from alexrepro.device import find_device
     from alexrepro.evaluation.inference import is_worth_compiling
 
-    return find_machine(device, compiles=is_worth_compiling(images, crops) if compiles is None else compiles)
+    return find_device(device_name, compiles=is_worth_compiling(images, crops) if compiles is None else compiles)
 
 
 def _check(alone: Mapping[str, object], beside: Mapping[str, object]) -> None:
@@ -180,14 +180,14 @@ def _submit(
     file: Path,
     *,
     crops: Crops,
-    machine: "Machine",
+    device: "Device",
     runs: Path,
     weights: list[float],
     json: bool,
 ) -> None:
     from alexrepro.evaluation.submission import submit
 
-    lines = submit(runs_tested, images, file, crops=crops, machine=machine, folder=runs, weights=weights)
+    lines = submit(runs_tested, images, file, crops=crops, device=device, folder=runs, weights=weights)
     if json:
         print_json({"submission": str(file), "lines": lines})
     else:

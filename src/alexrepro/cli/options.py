@@ -23,7 +23,7 @@ StorePath = Annotated[
     typer.Option("--store", help="Store folder, or the name of a data set. Default: the newest fitting one."),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random draw.", show_default=True)]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", show_default=True)]
+DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", show_default=True)]
 Compile = Annotated[
     bool | None,
     typer.Option("--compile/--no-compile", help="Compile loops for this machine first. Default: if it pays."),

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from alexrepro.cli.choose import choose_run
-from alexrepro.cli.options import RUNS, STORES, Device, Json, Runs, Stores
+from alexrepro.cli.options import RUNS, STORES, DeviceName, Json, Runs, Stores
 from alexrepro.cli.show import PLAIN_WIDTH, percent, plain, print_json
 from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.paper.results import Crops
@@ -38,7 +38,7 @@ def predict(
     ] = False,
     stores: Stores = STORES,
     runs: Runs = RUNS,
-    device: Device = "auto",
+    device: DeviceName = "auto",
     json: Json = False,
 ) -> None:
     """Show what a network sees in photographs: top-5 with bars.
@@ -48,7 +48,7 @@ def predict(
 
     Example:  alexrepro predict cat.jpg --weights caffe.safetensors --ten-crop
     """
-    from alexrepro.device import find_machine
+    from alexrepro.device import find_device
     from alexrepro.evaluation.class_names import named_by
     from alexrepro.evaluation.predict import open_weights
     from alexrepro.evaluation.predict import predict as core
@@ -58,7 +58,7 @@ def predict(
     if names is not None:
         found = named_by(names, found)
     crops: Crops = "ten" if ten_crop else "center"
-    predictions = core(found, images, crops=crops, machine=find_machine(device))
+    predictions = core(found, images, crops=crops, device=find_device(device))
     if json:
         shown = [{"file": str(p.file), "top5": [asdict(guess) for guess in p.guesses]} for p in predictions]
         print_json({"weights": str(source), "recipe": found.recipe.name, "crops": crops, "images": shown})

@@ -13,7 +13,7 @@ from alexrepro.cli.options import (
     Batch,
     Compile,
     ContinueFrom,
-    Device,
+    DeviceName,
     Epochs,
     Gpus,
     InitFrom,
@@ -46,7 +46,7 @@ def train(
     epochs: Epochs = None,
     batch: Batch = None,
     changes: Set = None,
-    device: Device = "auto",
+    device_name: DeviceName = "auto",
     compile: Compile = None,
     gpus: Gpus = None,
     processes: Processes = None,
@@ -61,31 +61,31 @@ def train(
 ) -> None:
     """Train one recipe and write a run folder.
 
-    Reads a store made by `prepare`; validates after every epoch on the validation store of the same data set. Writes
-    RUNS/<recipe>-<digest>/<dataset>-seed-<n>/. The same command continues an interrupted run, on any GPUs.
+    Reads a store made by `prepare`; validates after every epoch on the validation store of the same data set.
+    Writes RUNS/<recipe>-<digest>/<dataset>-seed-<n>/. The same command continues an interrupted run, on any GPUs.
 
     Example:  alexrepro train as-run-2012 --gpus 2
     """
-    from alexrepro.device import find_machine, is_worth_compiling
+    from alexrepro.device import find_device, is_worth_compiling
     from alexrepro.distributed.launch import launch_if_asked
     from alexrepro.distributed.process_group import connect
-    from alexrepro.distributed.rank import find_place
+    from alexrepro.distributed.rank import find_rank
     from alexrepro.training.job import TrainingJob
     from alexrepro.training.train import train as core
 
-    with (place := find_place()).quiet(launched_too=True):
+    with (rank := find_rank()).quiet(launched_too=True):
         data, source = training_store(store, stores=stores), source_run(init_from, continue_from)
         chosen = choose_recipe(recipe, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs, batch=batch,
                                continued=source if continue_from else None)  # fmt: skip
-    launch_if_asked(place, chosen.network, gpus=gpus, processes=processes, device=device, parallel=parallel)
-    with place.quiet():
+    launch_if_asked(rank, chosen.network, gpus=gpus, processes=processes, device=device_name, parallel=parallel)
+    with rank.quiet():
         compiles = is_worth_compiling(len(data) * chosen.training.epochs) if compile is None else compile
-        machine = find_machine(place.device(device), compiles=compiles, processors=place.processors)
-        with connect(place, machine, network=chosen.network, parallel=parallel) as cluster:
+        device = find_device(rank.device(device_name), compiles=compiles, processors=rank.processors)
+        with connect(rank, device, network=chosen.network, parallel=parallel) as group:
             run = core(TrainingJob(chosen, store=data, validation=validation_store(data, stores=stores), runs=runs,
-                                   seed=seed, device=machine, group=cluster, source=source, keep=keep,
+                                   seed=seed, device=device, group=group, source=source, keep=keep,
                                    log=tuple(log or ()), allow_flat_loss=allow_flat_loss), resume=resume)  # fmt: skip
-    if place.rank == 0:
+    if group.is_first:
         _print(run, json)
 
 

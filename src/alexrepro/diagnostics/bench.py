@@ -13,10 +13,10 @@ import torch
 
 from alexrepro.data.loading.loader import default_workers
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.diagnostics.workloads import Round, evaluate_work, feed_work, prepare_work, step_work, towers_work
-from alexrepro.distributed.process_group import Cluster, grid
-from alexrepro.distributed.rank import Place
+from alexrepro.distributed.process_group import ProcessGroup, grid
+from alexrepro.distributed.rank import Rank
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.compatible import check_images
 from alexrepro.paper.network import Network
@@ -70,16 +70,16 @@ class Projection:
 
 
 def bench(
-    parts: Sequence[str], *, recipe: Recipe, store: Store, machine: Machine, rounds: int, updates: int
+    parts: Sequence[str], *, recipe: Recipe, store: Store, device: Device, rounds: int, updates: int
 ) -> list[Rate]:
     """Measure the named parts with a recipe on a store; each round makes so many updates or as many batches.
 
     Raises UserError for a part that there is not, or if the feed is to be measured on images of another size.
     """
     prepared = {
-        "feed": lambda: feed_work(recipe, store, machine, updates),
-        "step": lambda: step_work(recipe, machine, updates),
-        "evaluate": lambda: evaluate_work(recipe, machine, updates),
+        "feed": lambda: feed_work(recipe, store, device, updates),
+        "step": lambda: step_work(recipe, device, updates),
+        "evaluate": lambda: evaluate_work(recipe, device, updates),
         "prepare": lambda: prepare_work(store),
     }
     unknown = sorted(set(parts) - set(prepared))
@@ -97,11 +97,11 @@ def bench(
 
 
 def bench_towers(
-    recipe: Recipe, *, cluster: Cluster, machine: Machine, rounds: int, updates: int
+    recipe: Recipe, *, group: ProcessGroup, device: Device, rounds: int, updates: int
 ) -> tuple[Rate, WireCost]:
     """Measure the step in processes that share the towers, and what their wire costs; all of them must ask."""
-    (work, limit_name, limit), traffic = towers_work(recipe, machine, updates, cluster)
-    processes = cluster.towers.processes
+    (work, limit_name, limit), traffic = towers_work(recipe, device, updates, group)
+    processes = group.towers.processes
     part = f"step, {processes} processes"
     rates, limits = _rounds(part, work, limit, rounds)
     added = [most / rate - 1 for rate, most in zip(rates, limits, strict=True)]
@@ -109,7 +109,7 @@ def bench_towers(
     return _rate(part, rates, limit_name, limits), cost
 
 
-def sharing_processes(place: Place, network: Network, *, device: str) -> int:
+def sharing_processes(rank: Rank, network: Network, *, device: str) -> int:
     """How many processes the towers of one network are measured in.
 
     Raises UserError if they cannot be shared, if another number was started, or if there is not a GPU for each.
@@ -120,13 +120,13 @@ def sharing_processes(place: Place, network: Network, *, device: str) -> int:
         raise UserError(
             refusal.what, fix="Measure it in one process: leave out --parallel tower.", exit_code=Exit.USAGE
         ) from None
-    if place.size not in (1, sharing):
+    if rank.world_size not in (1, sharing):
         raise UserError(
-            f"{sharing} processes share the towers of one network, and {place.size} were started.",
+            f"{sharing} processes share the towers of one network, and {rank.world_size} were started.",
             fix=f"Start {sharing}, or a single one, which starts {sharing} on this host.",
             exit_code=Exit.USAGE,
         )
-    if place.size == 1 and device != "cpu" and 0 < torch.cuda.device_count() < sharing:
+    if rank.world_size == 1 and device != "cpu" and 0 < torch.cuda.device_count() < sharing:
         raise UserError(
             f"{sharing} processes need a GPU each, and torch can use {torch.cuda.device_count()} here.",
             fix="Measure on the processor with --device cpu.",

@@ -13,7 +13,7 @@ import torch
 from alexrepro.data.loading.loader import workers_and_slots
 from alexrepro.data.store.store import Store
 from alexrepro.data.store.verify import verify
-from alexrepro.device import Machine, find_machine
+from alexrepro.device import Device, find_device
 from alexrepro.diagnostics.bench import bench, projection
 from alexrepro.diagnostics.system_checks import (
     Finding,
@@ -51,17 +51,17 @@ PATIENCE_FLOP, FLOP_A_MAC = 2e12, 6  # of a timed update: some 20 seconds of a p
 LONG_HOURS = 6 * 24.0  # the training of 2012 took "between five and six days" (§1)
 
 
-def of_machine(device: str) -> tuple[list[Finding], Machine | None]:
+def of_machine(device_name: str) -> tuple[list[Finding], Device | None]:
     """What the machine is, and the machine itself unless the device cannot be used."""
     say("Looking at: machine.")
-    found = [*versions(), *gpus(device)]
+    found = [*versions(), *gpus(device_name)]
     try:
-        machine = find_machine(device, compiles=True)
+        device = find_device(device_name, compiles=True)
     except UserError as refusal:
         return [*found, refused("device", refusal)], None
-    on_gpu = machine.device.type == "cuda"
+    on_gpu = device.torch_device.type == "cuda"
     joined = torch.cuda.device_count() if on_gpu else 0
-    return [*found, compiler(machine), processors(), shared_memory(joined)], machine
+    return [*found, compiler(device), processors(), shared_memory(joined)], device
 
 
 def of_stores(folders: Sequence[Path], *, every_byte: bool) -> Iterator[Finding]:
@@ -137,7 +137,7 @@ def _memory(job: TrainingJob) -> Finding:
     training, network = job.recipe.training, job.recipe.network
     batch = min(training.batch, len(job.store))
     held = PROGRAM_BYTES + COPIES_OF_WEIGHTS * FLOAT_BYTES * network.parameters
-    if job.device.device.type == "cpu":
+    if job.device.torch_device.type == "cpu":
         held += COPIES_OF_RESPONSES * (2 if training.precision == "bf16" else FLOAT_BYTES) * batch * network.neurons
     return memory(fed_bytes(job) + held)
 
@@ -170,7 +170,7 @@ def _workers(job: TrainingJob) -> int:
 
 def _first_signal(job: TrainingJob) -> Finding:
     """Whether the images reach the last hidden stage of the untrained network, as the guard of a training asks."""
-    recipe, device = job.recipe, job.device.device
+    recipe, device = job.recipe, job.device.torch_device
     crops, labels = center_crops(job.store, recipe=recipe, pixels=pixels_of(job.store).to(device), most=SHOWN_IMAGES)
     model = build(recipe.network, seed=job.seed).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     learning_rate = rates_at(recipe.training, recipe.network.stages, epoch=1, errors=()).general
@@ -183,16 +183,16 @@ def _first_signal(job: TrainingJob) -> Finding:
 
 def _time(job: TrainingJob) -> Finding:
     """An estimate of the whole training, from one round of the bench; on a processor with small batches."""
-    recipe, store, machine = job.recipe, job.store, job.device
+    recipe, store, device = job.recipe, job.store, job.device
     images = recipe.training.batch
-    if machine.device.type == "cpu":
+    if device.torch_device.type == "cpu":
         images = min(images, TIMED_IMAGES)
         if FLOP_A_MAC * recipe.network.macs * images > PATIENCE_FLOP:
             how = f"alexrepro bench --recipe {recipe.name} --rounds 1 --images {len(store)}"
             return Finding("time", "not measured, since an update would take minutes", "look", f"Measure with: {how}.")
-    with enough_memory(machine.device, batch=images):
+    with enough_memory(device.torch_device, batch=images):
         timed = recipe.but({"training.batch": images})
-        rates = bench(("feed", "step"), recipe=timed, store=store, machine=machine, rounds=1, updates=1)
+        rates = bench(("feed", "step"), recipe=timed, store=store, device=device, rounds=1, updates=1)
     ahead = projection(recipe, rates, images=len(store))
     assert ahead is not None
     fed, trained = (rate.images_per_second for rate in rates)

@@ -16,9 +16,9 @@ from alexrepro.data.loading.sampling import training_plan
 from alexrepro.data.store.decode import decode, encode
 from alexrepro.data.store.resize import square
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.distributed.collectives import Gradients
-from alexrepro.distributed.process_group import Cluster
+from alexrepro.distributed.process_group import ProcessGroup
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.model.tower_parallel import LocalTowers
 from alexrepro.recipes.recipe import Recipe
@@ -69,7 +69,7 @@ class SilentTowers(LocalTowers):
         self.traffic.bytes_back += sent * is_summed
 
 
-def feed_work(recipe: Recipe, store: Store, machine: Machine, batches: int) -> Work:
+def feed_work(recipe: Recipe, store: Store, device: Device, batches: int) -> Work:
     """Batches as training reads them, beside the bare decoding of as many images in as many threads as workers."""
     batch = recipe.training.batch
     plan = training_plan(
@@ -78,7 +78,7 @@ def feed_work(recipe: Recipe, store: Store, machine: Machine, batches: int) -> W
     )  # fmt: skip
 
     def work() -> tuple[float, float]:
-        with Feed(store, batch=batch, side_px=recipe.network.input_px, device=machine.device) as opened:
+        with Feed(store, batch=batch, side_px=recipe.network.input_px, device=device.torch_device) as opened:
             epochs = chain.from_iterable(opened.batches(plan) for _ in count())
             next(epochs)  # the workers have begun
             started = perf_counter()
@@ -109,70 +109,70 @@ def _in_threads(items: Sequence[int], side_px: int, work: Callable[[int, np.ndar
     return len(items), perf_counter() - started
 
 
-def step_work(recipe: Recipe, machine: Machine, updates: int) -> Work:
+def step_work(recipe: Recipe, device: Device, updates: int) -> Work:
     """Whole updates on one batch that is on the device: crops, forward, backward, and the rule of §5."""
-    work = _updates(build(recipe.network, seed=0), recipe, machine, updates, Cluster())
-    return work, "the processor's matrix products", _products(recipe, machine, FORWARD_AND_BACK)
+    work = _updates(build(recipe.network, seed=0), recipe, device, updates, ProcessGroup())
+    return work, "the processor's matrix products", _products(recipe, device, FORWARD_AND_BACK)
 
 
-def towers_work(recipe: Recipe, machine: Machine, updates: int, cluster: Cluster) -> tuple[Work, Traffic]:
+def towers_work(recipe: Recipe, device: Device, updates: int, group: ProcessGroup) -> tuple[Work, Traffic]:
     """The same updates in processes that share the towers, beside the same without any word between them."""
-    silent = SilentTowers(cluster.towers.rank, cluster.towers.processes)
-    model, cut = (build(recipe.network, seed=0).held_by(held) for held in (cluster.towers, silent))
-    work = _updates(model, recipe, machine, updates, cluster)
-    limit = _updates(cut, recipe, machine, updates, Cluster())
-    with torch.no_grad(), machine.arithmetic(recipe.training):
-        cut(_crops(recipe, machine, 1), cut.draw_masks(1, key_of_step=0))
+    silent = SilentTowers(group.towers.rank, group.towers.processes)
+    model, cut = (build(recipe.network, seed=0).held_by(held) for held in (group.towers, silent))
+    work = _updates(model, recipe, device, updates, group)
+    limit = _updates(cut, recipe, device, updates, ProcessGroup())
+    with torch.no_grad(), device.autocast(recipe.training):
+        cut(_crops(recipe, device, 1), cut.draw_masks(1, key_of_step=0))
     traffic, silent.traffic = silent.traffic, Traffic()
-    return (_together(work, cluster), "the same without communication", _together(limit, cluster)), traffic
+    return (_together(work, group), "the same without communication", _together(limit, group)), traffic
 
 
-def _together(work: Round, cluster: Cluster) -> Round:
+def _together(work: Round, group: ProcessGroup) -> Round:
     """The work of all processes, which is done when the slowest has done it."""
 
     def all_work() -> tuple[float, float]:
-        cluster.meet()
+        group.barrier()
         started = perf_counter()
         amount, _ = work()
-        cluster.meet()
+        group.barrier()
         return amount, perf_counter() - started
 
     return all_work
 
 
-def _updates(model: AlexNet, recipe: Recipe, machine: Machine, updates: int, cluster: Cluster) -> Round:
+def _updates(model: AlexNet, recipe: Recipe, device: Device, updates: int, group: ProcessGroup) -> Round:
     """So many updates of a network on one batch that is on the device."""
     network, training = recipe.network, recipe.training
-    model = model.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    forward, gradients = machine.ready(model), Gradients(model, cluster)
-    momentum = Momentum(model, training, compiles=machine.compiles)
+    model = model.to(device.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    forward, gradients = device.compiled(model), Gradients(model, group)
+    momentum = Momentum(model, training, compiles=device.compiles)
     rates = rates_at(training, network.stages, epoch=1, errors=())
-    crops = _crops(recipe, machine, training.batch)
-    labels = torch.arange(training.batch, device=machine.device) % network.classes
+    crops = _crops(recipe, device, training.batch)
+    labels = torch.arange(training.batch, device=device.torch_device) % network.classes
 
     def work() -> tuple[float, float]:
         started = perf_counter()
         for step in range(updates):
             masks = model.draw_masks(training.batch, key_of_step=step)
-            with machine.arithmetic(training):
+            with device.autocast(training):
                 logits = forward(crops, masks)
             F.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
             gradients.wait()
             momentum.step(rates)
-        machine.wait()
+        device.synchronize()
         return updates * training.batch, perf_counter() - started
 
     return work
 
 
-def evaluate_work(recipe: Recipe, machine: Machine, batches: int) -> Work:
+def evaluate_work(recipe: Recipe, device: Device, batches: int) -> Work:
     """Ten crops of every image of a batch, averaged."""
-    model = build(recipe.network, seed=0).to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = build(recipe.network, seed=0).to(device.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     stored_px = recipe.augmentation.stored_px
-    forward = machine.ready(model)
+    forward = device.compiled(model)
     side = (recipe.training.batch, 3, stored_px, stored_px)
-    crops = torch.randint(0, 256, side, dtype=torch.uint8, device=machine.device)
-    pixels = Pixels(torch.full(side[1:], 120.0), torch.ones(3), torch.eye(3)).to(machine.device)
+    crops = torch.randint(0, 256, side, dtype=torch.uint8, device=device.torch_device)
+    pixels = Pixels(torch.full(side[1:], 120.0), torch.ones(3), torch.eye(3)).to(device.torch_device)
 
     @torch.no_grad()
     def work() -> tuple[float, float]:
@@ -181,32 +181,32 @@ def evaluate_work(recipe: Recipe, machine: Machine, batches: int) -> Work:
             for crop in evaluation_crops(
                 crops, crops="ten", side_px=recipe.network.input_px, pixels=pixels, augmentation=recipe.augmentation
             ):
-                with machine.arithmetic(recipe.training):
+                with device.autocast(recipe.training):
                     forward(crop).float().softmax(1)
-        machine.wait()
+        device.synchronize()
         return batches * len(crops), perf_counter() - started
 
-    return work, "the processor's matrix products", _products(recipe, machine, TEN_CROPS)
+    return work, "the processor's matrix products", _products(recipe, device, TEN_CROPS)
 
 
-def _crops(recipe: Recipe, machine: Machine, batch: int) -> torch.Tensor:
+def _crops(recipe: Recipe, device: Device, batch: int) -> torch.Tensor:
     side_px = recipe.network.input_px
-    crops = torch.randn(batch, 3, side_px, side_px, device=machine.device).mul_(60)
+    crops = torch.randn(batch, 3, side_px, side_px, device=device.torch_device).mul_(60)
     return crops.contiguous(memory_format=torch.channels_last)
 
 
-def _products(recipe: Recipe, machine: Machine, passes: int) -> Round:
+def _products(recipe: Recipe, device: Device, passes: int) -> Round:
     """Images a second if a machine did nothing but one great matrix product in the recipe's number format."""
     dtype = torch.bfloat16 if recipe.training.precision == "bf16" else torch.float32
-    side = 8192 if machine.device.type == "cuda" else 2048
-    left = torch.randn(side, side, device=machine.device).to(dtype)
+    side = 8192 if device.torch_device.type == "cuda" else 2048
+    left = torch.randn(side, side, device=device.torch_device).to(dtype)
     flop_an_image = 2 * passes * recipe.network.macs
 
     def limit() -> tuple[float, float]:
         started = perf_counter()
         for _ in range(PRODUCTS):
             left @ left
-        machine.wait()
+        device.synchronize()
         return PRODUCTS * 2 * side**3 / flop_an_image, perf_counter() - started
 
     return limit

@@ -33,7 +33,7 @@ def ablate(
             number += 1
             say(f"Run {number} of {total}, seed {seed}: {recipe.name}, {recipe.description}.")
             run = train(replace(job, recipe=recipe, seed=seed))
-            evaluations.append(_saved(run, test, crops) or evaluate(run, test, crops=crops, machine=job.device))
+            evaluations.append(_saved(run, test, crops) or evaluate(run, test, crops=crops, device=job.device))
     return found
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from alexrepro.data.loading.loader import batch_count
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
-from alexrepro.distributed.process_group import Cluster
+from alexrepro.device import Device
+from alexrepro.distributed.process_group import ProcessGroup
 from alexrepro.evaluation.compatible import check_images
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.checkpoint import KEPT
@@ -29,8 +29,8 @@ class TrainingJob:
     validation: Store | None
     runs: Path
     seed: int
-    device: Machine
-    group: Cluster = field(default_factory=Cluster)
+    device: Device
+    group: ProcessGroup = field(default_factory=ProcessGroup)
     source: Run | None = None
     keep: int = KEPT
     log: tuple[str, ...] = ()

@@ -59,9 +59,9 @@ def own_validation(job: TrainingJob) -> Store | None:
     A run that began without validation goes on without, unless its rate follows the errors.
     Raises UserError if that rate has lost its store, or if the ranks differ.
     """
-    run, found, cluster = job.run, job.validation, job.group
+    run, found, group = job.run, job.validation, job.group
     follows_errors = isinstance(job.recipe.training.schedule, Plateau)
-    name, folders = cluster.first(_recorded(run) if cluster.is_first else (None, []))
+    name, folders = group.broadcast(_recorded(run) if group.is_first else (None, []))
     folders = list(dict.fromkeys([*folders, *(other.path.parent for other in (job.store, found) if other is not None)]))
     if name is None:
         own = found if follows_errors else None
@@ -73,11 +73,11 @@ def own_validation(job: TrainingJob) -> Store | None:
         own = found if found is not None and found.path.name == name else _find(name, folders)
         if own is not None and own is not found:
             say(f"{run.folder} keeps its own validation store {own.path}.")
-    cluster.agree({"the validation store": own.manifest.digest if own else "none"})
+    group.assert_same_everywhere({"the validation store": own.manifest.digest if own else "none"})
     if name is not None and own is None:
         lost = f"The validation store {name} of {run.folder} is not in {' or '.join(map(str, folders))}"
         if follows_errors:
-            raise cluster.all_end(
+            raise group.abort(
                 UserError(
                     f"{lost}, and its learning rate follows the errors on it.",
                     fix="Bring that store back, or begin the run anew with --resume never.",

@@ -14,9 +14,9 @@ from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.loading.loader import batch_count
 from alexrepro.data.loading.sampling import Plan, training_plan
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
-from alexrepro.distributed.collectives import Gradients, Votes
-from alexrepro.distributed.process_group import Cluster
+from alexrepro.device import Device
+from alexrepro.distributed.collectives import Gradients, StopConsensus
+from alexrepro.distributed.process_group import ProcessGroup
 from alexrepro.evaluation.evaluate import load_weights, save_pixels
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.progress import say
@@ -42,14 +42,14 @@ class Trainer:
     store: Store
     validation: Store | None
     seed: int
-    machine: Machine
+    device: Device
     pixels: Pixels
     model: AlexNet
     momentum: Momentum
-    cluster: Cluster
+    group: ProcessGroup
     gradients: Gradients
-    votes: Votes
-    forward: Callable[..., Tensor]  # the model as the machine runs it
+    stop_consensus: StopConsensus
+    forward: Callable[..., Tensor]  # compiled where that pays
     step: int = 0
     flat: FlatLoss | None = None  # watches for a loss at chance
     saved_at: float = field(default_factory=time.monotonic)
@@ -85,7 +85,7 @@ class Trainer:
     @property
     def at_half_the_rates(self) -> str:
         """What to do if the training diverges; empty on ranks that do not say it."""
-        return at_half_the_rates(self.run, store=self.store, seed=self.seed) if self.cluster.is_first else ""
+        return at_half_the_rates(self.run, store=self.store, seed=self.seed) if self.group.is_first else ""
 
     def add_metrics(self, rows: Iterable[Sequence[object]]) -> None:
         """Write rows of updates, and tell the loggers of them."""
@@ -104,17 +104,17 @@ class Trainer:
         Raises UserError, on every rank and before anything is written, if a weight or velocity is not finite.
         """
         wild: list[str] = []
-        if self.cluster.share[0] == 0:
+        if self.group.shard[0] == 0:
             weights, velocities = self._whole(self.model.named_kernels()), self._whole(self.momentum.velocities)
-            if self.cluster.is_first:
+            if self.group.is_first:
                 wild = [name for name, velocity in velocities.items() if not _are_finite(weights[name], velocity)]
-        wild = self.cluster.first(wild)
+        wild = self.group.broadcast(wild)
         if wild:
-            raise self.cluster.all_end(not_finite_weights(wild, self.step, fix=self.at_half_the_rates))
-        if self.cluster.is_first:
+            raise self.group.abort(not_finite_weights(wild, self.step, fix=self.at_half_the_rates))
+        if self.group.is_first:
             self.run.sync_rows()
             checkpoint.save(self.run.checkpoints, Checkpoint(self.step, weights, velocities), keep=self.keep)
-        self.cluster.meet()
+        self.group.barrier()
         self.saved_at = time.monotonic()
 
     def _whole(self, shares: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -131,25 +131,25 @@ def start(job: TrainingJob) -> Trainer:
     Every rank begins with the whole network, as the first one has it, and keeps its share.
     Raises UserError if the disk has no room for the checkpoints.
     """
-    run, recipe, cluster, machine = job.run, job.recipe, job.group, job.device
-    loggers = open_log(run, job.log) if cluster.is_first else Log()  # before rows are dropped that come again
+    run, recipe, group, device = job.run, job.recipe, job.group, job.device
+    loggers = open_log(run, job.log) if group.is_first else Log()  # before rows are dropped that come again
     whole = build(recipe.network, seed=job.seed)
     kernels = whole.named_kernels()
     velocities = {name: torch.zeros_like(kernel) for name, kernel in kernels.items()}
     step = 0
-    if cluster.is_first:
+    if group.is_first:
         step = _begin(whole, velocities, job)
         check_room(run, recipe, updates=recipe.training.epochs * job.steps_per_epoch, keep=job.keep)
-    step = cluster.first(step)
-    cluster.spread([*(kernel.detach() for kernel in kernels.values()), *velocities.values()])
-    model = whole.held_by(cluster.towers).to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    momentum = Momentum(model, recipe.training, compiles=machine.compiles)
+    step = group.broadcast(step)
+    group.broadcast_tensors([*(kernel.detach() for kernel in kernels.values()), *velocities.values()])
+    model = whole.held_by(group.towers).to(device.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    momentum = Momentum(model, recipe.training, compiles=device.compiles)
     momentum.load({name: model.rows_of(name, velocity) for name, velocity in velocities.items()})
-    pixels = cluster.first(save_pixels(run, job.store) if cluster.is_first else None)
+    pixels = group.broadcast(save_pixels(run, job.store) if group.is_first else None)
     assert pixels is not None
     return Trainer(
-        run, recipe, job.store, job.validation, job.seed, machine, pixels.to(machine.device), model, momentum, cluster,
-        Gradients(model, cluster), Votes(cluster), machine.ready(model), step, keep=job.keep, log=loggers,
+        run, recipe, job.store, job.validation, job.seed, device, pixels.to(device.torch_device), model, momentum,
+        group, Gradients(model, group), StopConsensus(group), device.compiled(model), step, keep=job.keep, log=loggers,
     )  # fmt: skip
 
 
