@@ -21,7 +21,7 @@ from alexrepro.device import Device, find_device
 from alexrepro.evaluation.inference import Candidate, tested_batches
 from alexrepro.model.alexnet import build
 from alexrepro.paper.results import Crops
-from alexrepro.recipes.catalog import CATALOG
+from alexrepro.recipes.catalog import catalog
 
 KINDS: tuple[Crops, ...] = ("center", "ten")
 
@@ -60,7 +60,7 @@ def rounds(
 
 def main(asked: argparse.Namespace) -> None:
     store = Part(Store.open(asked.store), asked.images)
-    recipe = CATALOG[asked.recipe].recipe.for_classes(len(store.manifest.classes))
+    recipe = catalog()[asked.recipe].recipe.for_classes(len(store.manifest.classes))
     recipe = recipe.but({"training.precision": asked.precision})
     device = find_device(asked.device, compiles=not asked.no_compile)
     model = build(recipe.network, seed=0).to(device.torch_device, memory_format=torch.channels_last)

@@ -29,7 +29,7 @@ from alexrepro.device import Device, find_device
 from alexrepro.evaluation.evaluate import pixels_of
 from alexrepro.keys import key
 from alexrepro.model.alexnet import build
-from alexrepro.recipes.catalog import CATALOG
+from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.optimizer import Momentum
 from alexrepro.training.schedule import rates_at
@@ -92,7 +92,7 @@ def table(found: Losses, updates: int, seeds: int) -> str:
 
 def main(asked: argparse.Namespace) -> None:
     store = Store.open(asked.store)
-    recipe = CATALOG[asked.recipe].recipe.for_classes(len(store.manifest.classes))
+    recipe = catalog()[asked.recipe].recipe.for_classes(len(store.manifest.classes))
     device = find_device(asked.device, compiles=True)
     found: Losses = {}
     with asked.out.with_suffix(".csv").open("w", newline="", encoding="utf-8") if asked.out else nullcontext() as file:

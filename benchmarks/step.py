@@ -23,7 +23,7 @@ from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.model.compiled import Compiled
 from alexrepro.model.normalization import ResponseNorm, SameMap
 from alexrepro.paper.network import Norm, SameMapNorm
-from alexrepro.recipes.catalog import CATALOG
+from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.optimizer import Momentum
 from alexrepro.training.schedule import rates_at
@@ -193,7 +193,7 @@ def table(found: dict[str, list[float]], images: int) -> str:
 
 
 def main(asked: argparse.Namespace) -> None:
-    recipe = CATALOG[asked.recipe].recipe.but({"training.precision": asked.precision, "training.batch": asked.batch})
+    recipe = catalog()[asked.recipe].recipe.but({"training.precision": asked.precision, "training.batch": asked.batch})
     torch.set_num_threads(1)
     device = find_device(asked.device)
     parts = {

@@ -12,7 +12,7 @@ from alexrepro.cli.show import percent
 from alexrepro.errors import MEANINGS
 from alexrepro.paper.statement import Status
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
-from alexrepro.recipes.catalog import CATALOG, Entry
+from alexrepro.recipes.catalog import Entry, catalog
 from alexrepro.recipes.fields import flatten
 from alexrepro.recipes.ledger import Row, ledger, shown
 from alexrepro.recipes.recipe import Recipe, differences
@@ -46,7 +46,7 @@ def _exit_codes() -> str:
 
 
 def _recipes() -> str:
-    catalog = [_catalog_row(entry) for entry in CATALOG.values()]
+    named = [_catalog_row(entry) for entry in catalog().values()]
     variations = [_variation_row(variation) for variation in VARIATIONS.values()]
     parts = [
         NOTE,
@@ -54,8 +54,8 @@ def _recipes() -> str:
         "A recipe holds every field that can change a number. `alexrepro train NAME` trains one; without a name, the\n"
         "recipe is chosen by the data set. The expected results are those noted in the released 2012 code, or\n"
         "published with the weights of later networks.",
-        markdown_table(("recipe", "like", "description", "epochs", "expected"), catalog),
-        *(_departures(entry) for entry in CATALOG.values() if entry.like),
+        markdown_table(("recipe", "like", "description", "epochs", "expected"), named),
+        *(_departures(entry) for entry in catalog().values() if entry.like),
         "## Variations",
         "A variation is a change of fields that `alexrepro ablate NAME` trains beside its base. Differences are in\n"
         "points of top-1 / top-5 error, as the paper prints them.",
@@ -80,7 +80,7 @@ def _catalog_row(entry: Entry) -> list[str]:
 
 
 def _departures(entry: Entry) -> str:
-    base = CATALOG[entry.like or ""].recipe
+    base = catalog()[entry.like or ""].recipe
     return f"## {entry.recipe.name}\n\nLike `{base.name}`, but:\n\n{_difference_table(base, entry.recipe)}"
 
 

@@ -17,7 +17,7 @@ from alexrepro.evaluation import nearest_neighbors
 from alexrepro.evaluation.evaluate import load_network, load_pixels
 from alexrepro.evaluation.nearest_neighbors import find_neighbors, last_hidden
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED
-from alexrepro.recipes.catalog import CATALOG
+from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.neighbors import Neighbors, load_neighbors
 from alexrepro.runs.run import Run
@@ -118,7 +118,7 @@ def test_the_shown_images_are_no_queries_and_the_same_for_every_run(stores: dict
 
 def test_the_last_hidden_stage_is_fc7_whatever_follows_it() -> None:
     assert last_hidden(AS_PRINTED.network) == "fc7"
-    assert last_hidden(CATALOG["net-146-2011"].recipe.network) == "fc7"  # a linear layer of 2048 stands behind it
+    assert last_hidden(catalog()["net-146-2011"].recipe.network) == "fc7"  # a linear layer of 2048 stands behind it
 
 
 def test_a_store_of_other_classes_is_refused(run: Run, stores: dict[str, Store], device: Device) -> None:

@@ -17,7 +17,7 @@ from alexrepro.model import formats
 from alexrepro.model.alexnet import build
 from alexrepro.model.weights import Weights
 from alexrepro.paper.results import Crops
-from alexrepro.recipes.catalog import TINY
+from alexrepro.recipes.as_printed_and_run import TINY
 from alexrepro.runs.checkpoint import Checkpoint, save
 from alexrepro.runs.run import run_of
 

@@ -18,8 +18,7 @@ from alexrepro.model import tower_parallel
 from alexrepro.model.alexnet import AlexNet, build, check_shardable
 from alexrepro.model.tower_parallel import LocalTowers
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
-from alexrepro.recipes.cuda_convnet2 import NET_131, NET_150
-from alexrepro.recipes.fall2009_chain import NET_146_2009
+from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe
 
 from ..ranks import run_ranks
@@ -41,9 +40,9 @@ NETWORKS = {
     "as-run-2012": small(AS_RUN_2012),
     "as-printed": small(AS_PRINTED),
     "windows wider than a tower's neighbors": small(AS_PRINTED, **{"network.norm.n": 7, "network.norm.alpha": 0.1}),
-    "a side input": small(NET_131, **{"network.input_px": 224}),
-    "full stages that read their own tower": small(NET_150, **{"network.fc6.maps": 24}),
-    "six conv layers": small(NET_146_2009, **{"network.conv6.maps": 12}),
+    "a side input": small(find_recipe("net-131"), **{"network.input_px": 224}),
+    "full stages that read their own tower": small(find_recipe("net-150"), **{"network.fc6.maps": 24}),
+    "six conv layers": small(find_recipe("net-146-2009"), **{"network.conv6.maps": 12}),
     "an odd number of classes": small(AS_RUN_2012, **{"network.fc8.maps": 7}),
     "dropout in a conv stage": small(AS_RUN_2012, **{"network.conv5.order": ("activation", "pool", "dropout")}),
 }

@@ -15,8 +15,8 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.model.alexnet import build
 from alexrepro.model.formats import torchvision
 from alexrepro.model.weights import Weights
-from alexrepro.recipes.catalog import TINY
-from alexrepro.recipes.ports import ONE_WEIRD_TRICK
+from alexrepro.recipes.as_printed_and_run import TINY
+from alexrepro.recipes.catalog import find_recipe
 
 CLASSES = 7
 
@@ -104,4 +104,4 @@ def test_a_pickle_that_runs_code_is_bad_data_and_does_not_run(tmp_path: Path, wr
 
 
 def test_the_recipe_of_a_state_dict_is_one_weird_trick(state: tuple[Path, dict[str, Tensor]]) -> None:
-    assert torchvision.read(state[0]).recipe == ONE_WEIRD_TRICK.for_classes(CLASSES)
+    assert torchvision.read(state[0]).recipe == find_recipe("one-weird-trick").for_classes(CLASSES)

@@ -17,7 +17,7 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.model.formats.torchvision import imagenet_names
 from alexrepro.model.weights import Weights, checked, constant_mean, damaged, extra
 from alexrepro.paper.training import STORED_PX
-from alexrepro.recipes.ports import CAFFE_2013, CAFFENET_2013
+from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe
 
 # Of Caffe's messages, the fields that matter here: name -> (number, type); `*` is repeated, a capital is a message.
@@ -52,7 +52,7 @@ def read(path: Path, *, mean: Path | None) -> Weights:
     net = _parsed("NetParameter", path)
     layers = [*net.layers, *net.layer]
     blobs = [[_array(blob, path) for blob in layer.blobs] for layer in layers if layer.blobs]
-    stages = CAFFE_2013.network.stages
+    stages = find_recipe("caffe-2013").network.stages
     if [len(pair) for pair in blobs] != [2] * len(stages):
         raise damaged(path, f"it has {len(blobs)} layers with weights, and AlexNet {len(stages)} of two tensors each")
     if any(weight.dim() < 2 for weight, _ in blobs):
@@ -118,7 +118,7 @@ def _recipe(layers: list[Any], path: Path) -> Recipe:
     if len(constants) > 1 or norms[0].norm_region:
         raise damaged(path, "its normalizations differ, or run within a map")
     size, alpha, beta, k, _ = constants.pop()
-    base = CAFFE_2013 if kinds.index("LRN") < kinds.index("Pooling") else CAFFENET_2013
+    base = find_recipe("caffe-2013" if kinds.index("LRN") < kinds.index("Pooling") else "caffenet-2013")
     rounded = {"n": int(size), "alpha": _short(alpha), "beta": _short(beta), "k": _short(k)}
     return base.but({f"network.norm.{name}": value for name, value in rounded.items()})
 

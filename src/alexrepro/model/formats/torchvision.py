@@ -19,7 +19,7 @@ from alexrepro.errors import UserError
 from alexrepro.model.formats.kinds import AS_STATE_DICT
 from alexrepro.model.formats.state_dict import NAMES, alexnet_in
 from alexrepro.model.weights import Weights, checked, constant_mean, damaged
-from alexrepro.recipes.ports import ONE_WEIRD_TRICK
+from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe, differences
 
 # Plain values that training programs save beside the weights; making one runs nothing else.
@@ -51,7 +51,7 @@ def from_tensors(found: Mapping[str, Tensor], path: Path) -> Weights:
         raise damaged(path, f"{NAMES['fc8.bias']} is no list of biases")
     tensors = {name: found[theirs] for name, theirs in NAMES.items()}
     try:
-        recipe = ONE_WEIRD_TRICK.for_classes(classes)
+        recipe = find_recipe("one-weird-trick").for_classes(classes)
     except UserError as refusal:
         raise damaged(path, f"it has {classes:,} classes; {refusal.what.rstrip('.')}") from None
     return checked(Weights(recipe, tensors, constant_mean(MEAN_RGB), imagenet_names(classes)), path)
@@ -92,14 +92,15 @@ def logits(path: Path, crops: Tensor) -> Tensor:
     state = torch.load(path, map_location="cpu", weights_only=True)
     model = alexnet(num_classes=len(state[NAMES["fc8.bias"]])).eval()
     model.load_state_dict(state)
-    found: Tensor = model(crops / torch.tensor(ONE_WEIRD_TRICK.network.input_std)[:, None, None])
+    found: Tensor = model(crops / torch.tensor(find_recipe("one-weird-trick").network.input_std)[:, None, None])
     return found
 
 
 def _check(recipe: Recipe) -> None:
+    like = find_recipe("one-weird-trick").for_classes(recipe.network.classes)
     found = [
         f"{path} is {ours}, not {theirs}"
-        for path, (theirs, ours) in differences(ONE_WEIRD_TRICK.for_classes(recipe.network.classes), recipe).items()
+        for path, (theirs, ours) in differences(like, recipe).items()
         if path.startswith("network.") and path.rpartition(".")[2] not in TRAINING_ONLY
     ]
     if found:
