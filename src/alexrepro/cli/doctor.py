@@ -22,9 +22,7 @@ def doctor(
         list[Path] | None,
         typer.Argument(help="Stores to verify, byte by byte; nothing else is looked at.", show_default=False),
     ] = None,
-    recipe: Annotated[
-        str | None, typer.Option("--recipe", help="Recipe or TOML file. Default: by the data set.")
-    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="Recipe or TOML file. Default: by the data set.")] = None,
     store: StorePath = None,
     stores: Stores = STORES,
     runs: Runs = RUNS,
