@@ -207,7 +207,7 @@ def test_too_little_memory_names_a_batch() -> None:
         raise torch.OutOfMemoryError("Tried to allocate 20.00 GiB. More words.")
     assert refused.value.what.endswith("of cpu: Tried to allocate 20.00 GiB.")
     assert refused.value.exit_code == Exit.OUT_OF_MEMORY
-    assert "--batch" in refused.value.fix
+    assert "--set training.batch" in refused.value.fix
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alexrepro.cli.answers import print_comparison, print_scores
-from alexrepro.cli.choose import choose_run, is_folder, testing_store
-from alexrepro.cli.options import RUNS, STORES, Compile, DeviceName, Json, Runs, StorePath, Stores
+from alexrepro.cli.choose import choose_run, evaluation_store, split_name
+from alexrepro.cli.options import RUNS, Compile, DeviceName, Json, Runs, StorePath
 from alexrepro.cli.show import percent, print_json, print_table
 from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.errors import Exit, UserError
@@ -60,7 +60,6 @@ def evaluate(
     predictions: PredictionFile = None,
     devkit: Devkit = None,
     save_probabilities: SaveProbabilities = False,
-    stores: Stores = STORES,
     runs: Runs = RUNS,
     device_name: DeviceName = "auto",
     compile: Compile = None,
@@ -89,7 +88,7 @@ def evaluate(
     from alexrepro.evaluation.ensemble import evaluate_runs
 
     chosen = [choose_run(path, runs=runs) for path in run] if run else [choose_run(None, runs=runs)]
-    images = _store(store, chosen[0], stores=stores, is_submission=submission is not None)
+    images = _store(store, chosen[0], is_submission=submission is not None)
     crops: Crops = "ten" if ten_crop else "center"
     device, shares = _device(device_name, compile, crops=crops, images=len(images) * len(chosen)), _numbers(weights)
     if submission is not None:
@@ -119,17 +118,14 @@ def _check(alone: Mapping[str, object], beside: Mapping[str, object]) -> None:
         )  # fmt: skip
 
 
-def _store(store: Path | None, run: "Run", *, stores: Path, is_submission: bool) -> "Store":
-    """The store at the path, or else the newest of that data set or of the run's, labeled or for a submission."""
-    from alexrepro.data.store.store import Store, newest_store
+def _store(named: Path | None, run: "Run", *, is_submission: bool) -> "Store":
+    """The store for the evaluation, or for a submission the newest test store, labeled or not."""
+    from alexrepro.data.store.store import newest_store
 
-    if store is not None and is_folder(store):
-        return Store.open(store)
-    environment = run.environment
-    dataset = str(store) if store else environment["dataset"]
-    if is_submission:
-        return newest_store(stores, split="test", dataset=dataset)
-    return testing_store(dataset, run.recipe, classes=environment["classes"], stores=(stores,))
+    folder, dataset = split_name(named)
+    if is_submission and not (folder / "manifest.json").is_file():
+        return newest_store(folder, split="test", dataset=dataset or run.environment["dataset"])
+    return evaluation_store(named, run)
 
 
 def _numbers(weights: str | None) -> list[float]:

@@ -14,7 +14,7 @@ from alexrepro.data.loading.loader import workers_and_slots
 from alexrepro.data.store.store import Store
 from alexrepro.data.store.verify import verify
 from alexrepro.device import Device, find_device
-from alexrepro.diagnostics.bench import bench, projection
+from alexrepro.diagnostics.bench import bench, estimate
 from alexrepro.diagnostics.system_checks import (
     Finding,
     compiler,
@@ -52,7 +52,7 @@ LONG_HOURS = 6 * 24.0  # the training of 2012 took "between five and six days" (
 
 
 def of_machine(device_name: str) -> tuple[list[Finding], Device | None]:
-    """What the machine is, and the machine itself unless the device cannot be used."""
+    """What the machine is, and its device unless it cannot be used."""
     say("Looking at: machine.")
     found = [*versions(), *gpus(device_name)]
     try:
@@ -126,7 +126,9 @@ def _recipe(job: TrainingJob) -> Finding:
         f"{store.side_px} px, batches of {recipe.training.batch}"
     )
     if len(store) < recipe.training.batch:
-        return Finding("recipe", f"{found}, which are not filled", "look", f"Give at most --batch {len(store)}.")
+        return Finding(
+            "recipe", f"{found}, which are not filled", "look", f"Give at most --set training.batch={len(store)}."
+        )
     if job.validation is None and isinstance(recipe.training.schedule, Plateau):
         advice = "Prepare validation images, or choose as-run-2012."
         return Finding("recipe", f"{found}; without validation its rate is never divided", "look", advice)
@@ -188,21 +190,20 @@ def _time(job: TrainingJob) -> Finding:
     if device.torch_device.type == "cpu":
         images = min(images, TIMED_IMAGES)
         if FLOP_A_MAC * recipe.network.macs * images > PATIENCE_FLOP:
-            how = f"alexrepro bench --recipe {recipe.name} --rounds 1 --images {len(store)}"
+            how = f"alexrepro bench {recipe.name} --rounds 1 --images {len(store)}"
             return Finding("time", "not measured, since an update would take minutes", "look", f"Measure with: {how}.")
     with enough_memory(device.torch_device, batch=images):
         timed = recipe.but({"training.batch": images})
-        rates = bench(("feed", "step"), recipe=timed, store=store, device=device, rounds=1, updates=1)
-    ahead = projection(recipe, rates, images=len(store))
-    assert ahead is not None
+        rates = bench(timed, store, device, rounds=1)
+    ahead = estimate(recipe, rates, images=len(store))
     fed, trained = (rate.images_per_second for rate in rates)
     found = (
         f"about {ahead.hours:,.1f} hours for {ahead.epochs} epochs, a rough estimate from one round of {images} images:"
-        f" {fed:,.0f} images/s fed, {trained:,.0f} trained"
+        f" loader {fed:,.0f} images/s, step {trained:,.0f} images/s"
     )
     advice = ""
-    if ahead.bound == "feed":
-        advice = f"The feed is the slower: {ahead.workers_that_would_do} processors would do."
+    if ahead.slower == "loader":
+        advice = f"The loader is slower than the step: {ahead.workers_needed} workers would keep up."
     elif ahead.hours > LONG_HOURS:
         advice = "Train on a GPU, or squeeze the schedule: --epochs N."
     return Finding("time", found, "look" if advice else "fine", advice, facts=asdict(ahead))

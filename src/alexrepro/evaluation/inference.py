@@ -126,8 +126,7 @@ def averages(candidate: Candidate, images: Tensor, *, crops: Sequence[Crops], de
     if not bool(found["ten"].isfinite().all()):
         raise UserError(
             "The network's outputs are not finite: its training diverged.",
-            fix="Begin a new run at lower rates: "
-            "alexrepro train --continue-from RUN --set training.learning_rate_factor=0.5",
+            fix="Begin a new run at lower rates: alexrepro train RUN --set training.learning_rate_factor=0.5",
             exit_code=Exit.BAD_DATA,
         )
     found["ten"] = found["ten"] / len(spots)

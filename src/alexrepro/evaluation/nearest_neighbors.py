@@ -137,5 +137,5 @@ def _check(run: Run, *stores: Store) -> None:
         if list(store.manifest.classes) != run.environment["classes"]:
             raise UserError(
                 f"{store.path} has other classes than {run.folder}.",
-                fix="Choose stores of the run's data set with --stores, or another run.",
+                fix="Choose stores of the run's data set with --store, or another run.",
             )
