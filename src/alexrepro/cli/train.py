@@ -79,7 +79,8 @@ def train(
         device = find_device(rank.device(device_name), compiles=compiles, processors=rank.processors)
         with connect(rank, device, network=chosen.network, parallel=parallel) as group:
             job = TrainingJob(chosen, store=data, validation=validation, runs=runs, seed=seed, device=device,
-                              group=group, source=source, log=tuple(log or ()), allow_flat_loss=allow_flat_loss)  # fmt: skip
+                              group=group, source=source, log=tuple(log or ()),
+                              allow_flat_loss=allow_flat_loss)  # fmt: skip
             run = core(job, resume=resume)
     if group.is_first:
         _print(run, json)
