@@ -6,6 +6,7 @@ from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 from ..toy import device, recipe, signals_that_are_heard, stores, toy  # noqa: F401
@@ -20,7 +21,8 @@ def pair(
 ) -> list[Run]:
     runs = tmp_path_factory.mktemp("runs")
     return [
-        train(recipe, store=stores["train"], validation=None, runs=runs, seed=seed, device=device) for seed in (0, 1)
+        train(TrainingJob(recipe, store=stores["train"], validation=None, runs=runs, seed=seed, device=device))
+        for seed in (0, 1)
     ]
 
 

@@ -24,6 +24,7 @@ from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.evaluation import Findings
 from alexrepro.runs.predictions import read_predictions
 from alexrepro.runs.run import Run, find_evaluations
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 
@@ -165,6 +166,8 @@ def test_a_training_refuses_images_of_another_side_before_its_first_step(
     images = {**stores, split: smaller}
 
     with pytest.raises(UserError, match="of 64 px, cropped; toy wants 256 px"):
-        train(recipe, store=images["train"], validation=images["val"], runs=tmp_path, seed=0, device=device)
+        train(
+            TrainingJob(recipe, store=images["train"], validation=images["val"], runs=tmp_path, seed=0, device=device)
+        )
 
     assert list(tmp_path.iterdir()) == []

@@ -22,6 +22,7 @@ from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.neighbors import Neighbors, load_neighbors
 from alexrepro.runs.run import Run
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 
@@ -78,7 +79,7 @@ def test_the_five_most_probable_classes_are_found_for_each_of_eight_images(
         file.write_bytes(simplejpeg.encode_jpeg(np.full((60, 60, 3), 9 * number, dtype=np.uint8)))
     store = prepare(tmp_path / "images", out=tmp_path / "stores", processes=1)["train"]
     short = recipe.but({"training.epochs": 1})
-    run = train(short, store=store, validation=None, runs=tmp_path / "runs", seed=0, device=device)
+    run = train(TrainingJob(short, store=store, validation=None, runs=tmp_path / "runs", seed=0, device=device))
 
     found = find_neighbors(run, train=store, test=store, device=device)
 
