@@ -18,6 +18,7 @@ from alexrepro.device import Device, find_device
 from alexrepro.errors import UserError
 from alexrepro.evaluation import inference
 from alexrepro.recipes.as_printed_and_run import TINY
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 app = typer.Typer()
@@ -34,8 +35,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stores = prepare(folder / "photos", out=folder / "stores", processes=1)
     recipe = TINY.but({"network.fc6.maps": 8, "network.fc7.maps": 8}).shortened(1)
     for seed in (0, 1):
-        train(recipe, store=stores["train"], validation=None, runs=folder / "runs", seed=seed,
-              device=find_device("cpu"))  # fmt: skip
+        train(
+            TrainingJob(
+                recipe,
+                store=stores["train"],
+                validation=None,
+                runs=folder / "runs",
+                seed=seed,
+                device=find_device("cpu"),
+            )
+        )
     return folder
 
 

@@ -17,6 +17,7 @@ from alexrepro.files import read_json, write_json
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.evaluation import Findings, find_ensembles
 from alexrepro.runs.run import Run
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 
@@ -27,7 +28,8 @@ def pair(
     """Two runs that differ in the seed."""
     runs = tmp_path_factory.mktemp("runs")
     return [
-        train(recipe, store=stores["train"], validation=None, runs=runs, seed=seed, device=device) for seed in (0, 1)
+        train(TrainingJob(recipe, store=stores["train"], validation=None, runs=runs, seed=seed, device=device))
+        for seed in (0, 1)
     ]
 
 

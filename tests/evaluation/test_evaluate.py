@@ -22,13 +22,16 @@ from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.evaluation import Evaluation, Findings
 from alexrepro.runs.predictions import Predictions, read_predictions
 from alexrepro.runs.run import Run, find_evaluations
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 
 @pytest.fixture(scope="module")
 def run(stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("runs")
-    return train(recipe, store=stores["train"], validation=stores["val"], runs=folder, seed=0, device=device)
+    return train(
+        TrainingJob(recipe, store=stores["train"], validation=stores["val"], runs=folder, seed=0, device=device)
+    )
 
 
 def probabilities_one_image_at_a_time(run: Run, store: Store, device: Device, crops: str) -> np.ndarray:

@@ -21,13 +21,14 @@ from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.neighbors import Neighbors, load_neighbors
 from alexrepro.runs.run import Run
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 
 @pytest.fixture(scope="module")
 def run(stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("runs")
-    return train(recipe, store=stores["train"], validation=None, runs=folder, seed=0, device=device)
+    return train(TrainingJob(recipe, store=stores["train"], validation=None, runs=folder, seed=0, device=device))
 
 
 def search(run: Run, stores: dict[str, Store], device: Device) -> Neighbors:
@@ -98,7 +99,7 @@ def test_the_five_likeliest_classes_are_guessed_for_each_of_eight_images(
         file.write_bytes(simplejpeg.encode_jpeg(np.full((60, 60, 3), 9 * number, dtype=np.uint8)))
     store = prepare(tmp_path / "photos", out=tmp_path / "stores", processes=1)["train"]
     short = recipe.but({"training.epochs": 1})
-    run = train(short, store=store, validation=None, runs=tmp_path / "runs", seed=0, device=device)
+    run = train(TrainingJob(short, store=store, validation=None, runs=tmp_path / "runs", seed=0, device=device))
 
     found = find_neighbors(run, train=store, test=store, device=device)
 

@@ -13,6 +13,7 @@ from alexrepro.evaluation.submission import check_submission, submit, write_subm
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.predictions import About, Predictions
 from alexrepro.runs.run import Run
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 IDS = (449, 7, 1000, 2, 88, 31)  # of six classes in the order of their labels
@@ -22,7 +23,7 @@ ABOUT = About("run", 90, "ilsvrc2012-test", "ten", "5704e", "9e0ce55", tuple("ab
 @pytest.fixture(scope="module")
 def run(stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("runs")
-    return train(recipe, store=stores["train"], validation=None, runs=folder, seed=0, device=device)
+    return train(TrainingJob(recipe, store=stores["train"], validation=None, runs=folder, seed=0, device=device))
 
 
 def test_lines_are_the_devkits_numbers_in_the_order_of_the_file_names(tmp_path: Path) -> None:

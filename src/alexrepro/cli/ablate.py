@@ -62,6 +62,7 @@ def ablate(
     from alexrepro.reports.tables.ablated import measured_of
     from alexrepro.reports.tables.delta_rows import delta_table
     from alexrepro.training.ablate import ablate as core
+    from alexrepro.training.job import TrainingJob
 
     check_alone("ablate")
     images = training_store(store)
@@ -70,11 +71,10 @@ def ablate(
     recipe = named.for_classes(len(manifest.classes))
     test = testing_store(manifest.dataset, recipe, classes=manifest.classes, folder=images.path.parent)
     trials = trials_of(recipe, chosen)
-    found = core(
-        trials, store=images, validation=validation_store(images), test=test, runs=runs,
-        seeds=range(seeds), allow_flat_loss=allow_flat_loss,
-        device=_device(device_name, shown=len(images) * recipe.training.epochs * len(trials) * seeds),
-    )  # fmt: skip
+    shown = len(images) * recipe.training.epochs * len(trials) * seeds
+    job = TrainingJob(recipe, store=images, validation=validation_store(images), runs=runs, seed=0,
+                      device=_device(device_name, shown=shown), allow_flat_loss=allow_flat_loss)  # fmt: skip
+    found = core(trials, job, test=test, seeds=range(seeds))
     measured = measured_of(recipe, gather(runs), store=test.manifest.digest)
     _print(delta_table(found[0], measured, name=f"ablations-{recipe.name}-{recipe.digest}"), out, json)
 

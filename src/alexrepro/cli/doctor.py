@@ -22,9 +22,7 @@ def doctor(
         list[Path] | None,
         typer.Argument(help="Stores to verify, byte by byte; nothing else is looked at.", show_default=False),
     ] = None,
-    recipe: Annotated[
-        str | None, typer.Option("--recipe", help="Recipe name or TOML file. Default: by the data set.")
-    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="Recipe or TOML file. Default: by the data set.")] = None,
     store: StorePath = None,
     runs: Runs = RUNS,
     seed: Seed = 0,
@@ -48,8 +46,9 @@ def doctor(
         return
 
     from alexrepro.data.store.manifest import MANIFEST
-    from alexrepro.diagnostics.preflight import Case, of_case, of_machine, of_stores
+    from alexrepro.diagnostics.preflight import of_job, of_machine, of_stores
     from alexrepro.diagnostics.system_checks import refused
+    from alexrepro.training.job import TrainingJob
 
     findings, device = of_machine(device_name)
     named = split_name(store)[0]
@@ -63,7 +62,8 @@ def doctor(
         chosen = choose_recipe(recipe, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs)
         validation = validation_store(data)
         if device is not None:
-            findings += of_case(Case(chosen, data, validation, runs, device, seed))
+            job = TrainingJob(chosen, store=data, validation=validation, runs=runs, seed=seed, device=device)
+            findings += of_job(job)
     _show(findings, json)
 
 

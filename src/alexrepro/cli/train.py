@@ -27,6 +27,7 @@ from alexrepro.cli.show import percent, print_json
 from alexrepro.distributed.launchers import ended_at_once
 
 if TYPE_CHECKING:
+    from alexrepro.recipes.recipe import Recipe
     from alexrepro.runs.run import Run
 
 
@@ -64,23 +65,30 @@ def train(
     from alexrepro.distributed.launch import launch_if_asked
     from alexrepro.distributed.process_group import connect
     from alexrepro.distributed.rank import find_rank
+    from alexrepro.training.job import TrainingJob
     from alexrepro.training.train import train as core
 
     with (rank := find_rank()).quiet(launched_too=True):
         data, (named, source) = training_store(store), choose_start(recipe, start)
         chosen = choose_recipe(named, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs)
-        if source and not chosen.training.init_from_stages:
-            chosen = chosen.but({"training.continues": True})
-        validation = validation_store(data)
+        chosen, validation = _continuing(chosen, source), validation_store(data)
     launch_if_asked(rank, chosen.network, gpus=gpus, processes=cpu_ranks, device=device_name, parallel=parallel)
     with rank.quiet():
         compiles = is_worth_compiling(len(data) * chosen.training.epochs) if compile is None else compile
         device = find_device(rank.device(device_name), compiles=compiles, processors=rank.processors)
         with connect(rank, device, network=chosen.network, parallel=parallel) as group:
-            run = core(chosen, store=data, validation=validation, runs=runs, seed=seed, device=device, resume=resume,
-                       source=source, group=group, allow_flat_loss=allow_flat_loss, log=log or ())  # fmt: skip
+            run = core(TrainingJob(chosen, store=data, validation=validation, runs=runs, seed=seed, device=device,
+                                   group=group, source=source, log=tuple(log or ()),
+                                   allow_flat_loss=allow_flat_loss), resume=resume)  # fmt: skip
     if group.is_first:
         _print(run, json)
+
+
+def _continuing(recipe: "Recipe", source: "Run | None") -> "Recipe":
+    """The recipe that continues the source, unless it takes some stages only."""
+    if source is None or recipe.training.init_from_stages:
+        return recipe
+    return recipe.but({"training.continues": True})
 
 
 def _print(run: "Run", json: bool) -> None:
