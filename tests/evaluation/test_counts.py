@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from alexrepro.data.loading.crops import Pixels
-from alexrepro.data.loading.loader import part
+from alexrepro.data.loading.sampling import shard_of
 from alexrepro.data.store.manifest import Manifest, Shard, sha256_of
 from alexrepro.data.store.store import Store, shard_table, write_shard
 from alexrepro.device import find_device
@@ -71,7 +71,7 @@ def counted(group: ProcessGroup, store: Store, batch: int) -> Counted:
     """The replica of this rank, the rows that it saw in batches of this size, and the counts of all ranks."""
     inference.BATCH, before = batch, inference.BATCH
     try:
-        rows = [int(row) for scored in scored_batches(job(store, group)) for row in scored.batch.images]
+        rows = [int(row) for scored in scored_batches(job(store, group)) for row in scored.batch.draws.rows]
         found = count(job(store, group))
     finally:
         inference.BATCH = before
@@ -119,7 +119,7 @@ def feed_threads_of_one_rank(rank: Rank, store: Path) -> int:
     with connect(rank, device, network=RECIPE.network, parallel="data") as group:
         count(
             job(Store.open(store), group),
-            after_batch=lambda: seen.append(sum(thread.name.startswith("feed-") for thread in threading.enumerate())),
+            after_batch=lambda: seen.append(sum(thread.name.startswith("loader-") for thread in threading.enumerate())),
         )
     return max(seen)
 
@@ -142,6 +142,6 @@ def test_a_validation_set_is_counted_exactly(tmp_path: Path, ranks: int, paralle
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4])
 def test_shares_of_a_batch_are_all_its_images_once(ranks: int) -> None:
     for images in range(64 * ranks + 1):  # batches of up to 64 a rank, and what is left for the last one
-        shares = [range(images)[part(images, (rank, ranks))] for rank in range(ranks)]
+        shares = [range(images)[shard_of(images, (rank, ranks))] for rank in range(ranks)]
         assert [place for share in shares for place in share] == list(range(images))
         assert max(len(share) for share in shares) == -(-images // ranks)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from alexrepro.data.loading.crops import center_crop, ten_crops
-from alexrepro.data.loading.sampling import testing_plan
+from alexrepro.data.loading.sampling import EpochPlan, evaluation_plan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import UserError
@@ -90,7 +90,10 @@ def test_an_evaluation_without_optional_fields_is_read(tmp_path: Path) -> None:
 def test_a_missing_image_is_an_error(
     run: Run, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inference, "testing_plan", lambda images, side_px: testing_plan(images - 1, side_px=side_px))
+    def one_less(images: int, side_px: int) -> EpochPlan:
+        return evaluation_plan(images - 1, side_px=side_px)
+
+    monkeypatch.setattr(inference, "evaluation_plan", one_less)
 
     with pytest.raises(ValueError, match="not every image was evaluated once"):
         evaluate(run, stores["test"], crops="center", device=device)

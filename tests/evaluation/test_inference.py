@@ -96,7 +96,7 @@ def test_outputs_that_are_not_finite_are_refused(model: Model, image: Tensor, de
 def test_batches_show_every_image_once_in_stored_order(model: Model, stores: dict[str, Store], device: Device) -> None:
     batches = scored_batches(EvaluationJob([model], stores["test"], "center", device))
 
-    assert [row for scored in batches for row in scored.batch.images.tolist()] == list(range(18))
+    assert [row for scored in batches for row in scored.batch.draws.rows.tolist()] == list(range(18))
 
 
 @torch.no_grad()

@@ -114,10 +114,10 @@ def predict_split(opened: OpenedRuns, *, save_probabilities: bool = False) -> li
     files, scores, rows = Findings(Path(opened.whole.run)), [], []
     kept = torch.empty(len(store), len(manifest.classes)) if save_probabilities else None
     for batch in scored_batches(job):
-        rows.append(batch.batch.images)
+        rows.append(batch.batch.draws.rows)
         scores.append({crops: Scores(*(column.cpu() for column in found)) for crops, found in batch.scores.items()})
         if kept is not None:
-            kept[batch.batch.images] = batch.probabilities[job.crops].cpu()
+            kept[batch.batch.draws.rows] = batch.probabilities[job.crops].cpu()
     if not np.array_equal(np.concatenate(rows), np.arange(len(store))):
         raise ValueError(f"{store.path}: not every image was evaluated once")
     names, found = tuple(store.name(row) for row in range(len(store))), []
