@@ -13,7 +13,7 @@ import typer
 from alexrepro.cli.choose import choose_recipe, training_store
 from alexrepro.cli.options import STORES, Batch, DeviceName, Json, Set, StorePath, Stores
 from alexrepro.cli.show import percent, print_json, print_table
-from alexrepro.distributed.launchers import ended_at_once
+from alexrepro.distributed.rank import ended_at_once
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
 
@@ -99,7 +99,7 @@ def _bench_towers(
     if rank.world_size == 1:
         sys.exit(launch(sharing))
     with rank.quiet():
-        device = find_device(rank.device(device_name), compiles=True, processors=rank.processors)
+        device = find_device(device_name, local_rank=rank.local_rank, compiles=True, processors=rank.processors)
         with connect(rank, device, network=recipe.network, parallel="tower") as group:
             rate, cost = bench_towers(recipe, group=group, device=device, rounds=rounds, updates=updates)
     if not group.is_first:

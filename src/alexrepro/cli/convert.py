@@ -8,7 +8,7 @@ import typer
 
 from alexrepro.cli.options import STORES, Json, Stores
 from alexrepro.cli.show import print_json
-from alexrepro.distributed.launchers import ended_at_once
+from alexrepro.distributed.rank import ended_at_once
 
 
 @ended_at_once()

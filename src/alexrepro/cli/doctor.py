@@ -9,7 +9,7 @@ import typer
 from alexrepro.cli.choose import choose_recipe, training_store, validation_store
 from alexrepro.cli.options import RUNS, STORES, Batch, DeviceName, Epochs, Json, Runs, Seed, Set, StorePath, Stores
 from alexrepro.cli.show import print_json, print_table
-from alexrepro.distributed.launchers import ended_at_once
+from alexrepro.distributed.rank import ended_at_once
 from alexrepro.errors import Exit, UserError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from alexrepro.cli.answers import print_comparison, print_scores
 from alexrepro.cli.choose import choose_run, is_folder, testing_store
 from alexrepro.cli.options import RUNS, STORES, Compile, DeviceName, Json, Runs, StorePath, Stores
 from alexrepro.cli.show import percent, print_json, print_table
-from alexrepro.distributed.launchers import ended_at_once
+from alexrepro.distributed.rank import ended_at_once
 from alexrepro.errors import Exit, UserError
 from alexrepro.paper.results import Crops
 from alexrepro.progress import say

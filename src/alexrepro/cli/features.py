@@ -8,7 +8,7 @@ import typer
 from alexrepro.cli.choose import choose_run, testing_store, training_store
 from alexrepro.cli.options import RUNS, STORES, DeviceName, Json, Runs, Stores
 from alexrepro.cli.show import print_json
-from alexrepro.distributed.launchers import ended_at_once
+from alexrepro.distributed.rank import ended_at_once
 
 
 @ended_at_once()

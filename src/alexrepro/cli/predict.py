@@ -13,7 +13,7 @@ from rich.table import Table
 from alexrepro.cli.choose import choose_run
 from alexrepro.cli.options import RUNS, STORES, DeviceName, Json, Runs, Stores
 from alexrepro.cli.show import PLAIN_WIDTH, percent, plain, print_json
-from alexrepro.distributed.launchers import ended_at_once
+from alexrepro.distributed.rank import ended_at_once
 from alexrepro.paper.results import Crops
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from alexrepro.data.loading.loader import default_workers
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.diagnostics.workloads import Round, evaluate_work, feed_work, prepare_work, step_work, towers_work
-from alexrepro.distributed.process_group import ProcessGroup, grid
+from alexrepro.distributed.launch import grid
+from alexrepro.distributed.process_group import ProcessGroup
 from alexrepro.distributed.rank import Rank
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.compatible import check_images
