@@ -1,49 +1,46 @@
-"""Options that were renamed or became commands: typed as before, they are answered with what to type now.
+"""Options that were renamed, or became commands of their own: typed as before, they are answered with what to type now.
 
-Fields of recipes that were renamed are listed in recipes/fields.py.
+Renamed fields of recipes are in recipes/fields.py.
 """
 
 from collections.abc import Sequence
 
 from alexrepro.errors import Exit, UserError
 
-PATH = "PATH"  # in the place of an option: an argument that is not an option
+ARGUMENT = "PATH"  # stands for an argument of a command that takes none any more
+EVERYWHERE = {"--stores": "Use --store.", "--batch": "Use --set training.batch=N."}
 OPTIONS = {  # command -> old option -> what to type now
-    "evaluate": {
-        "--compare": "alexrepro compare RUN_A RUN_B",
-        "--submission": "alexrepro submit RUN --to FILE",
-        "--predictions": "alexrepro score FILE --devkit DIR",
-        "--devkit": "alexrepro score FILE --devkit DIR",
-        "--weights": "--ensemble-weights",
-        "--stores": "--store",
-    },
     "prepare": {
-        "--check": "alexrepro verify FOLDER --quick",
-        "--md5": "alexrepro verify FOLDER",
+        "--check": "Use: alexrepro verify FOLDER --quick",
+        "--md5": "Use: alexrepro verify FOLDER",
+    },
+    "train": {
+        "--processes": "Use --cpu-ranks.",
+        "--init-from": "Use: alexrepro train RECIPE RUN",
+        "--continue-from": "Use: alexrepro train RUN",
+        "--keep": "Leave it out: the two newest checkpoints are kept.",
+    },
+    "evaluate": {
+        "--compare": "Use: alexrepro compare RUN_A RUN_B",
+        "--submission": "Use: alexrepro submit RUN --to FILE",
+        "--predictions": "Use: alexrepro score FILE --devkit FOLDER",
+        "--devkit": "Use: alexrepro score FILE --devkit FOLDER",
+        "--weights": "Use --ensemble-weights.",
+        "--breakdown": "Count errors by class in RUN/predictions/*.parquet, which holds every prediction.",
     },
     "doctor": {
-        PATH: "alexrepro verify STORE",
-        "--full": "alexrepro verify",
-        "--stores": "--store",
-        "--batch": "--set training.batch=N",
+        ARGUMENT: "Use: alexrepro verify STORE",
+        "--full": "Use: alexrepro verify",
     },
-    "train": {"--processes": "--cpu-ranks", "--stores": "--store"},
-    "predict": {"--stores": "--store"},
-    "features": {"--stores": "--store"},
-    "convert": {"--stores": "--store"},
-    "ablate": {"--stores": "--store"},
-    "bench": {"--stores": "--store"},
 }
 
 
-def refuse_renamed(arguments: Sequence[str]) -> None:
-    """Raise UserError for an option that was renamed or became a command."""
+def refuse_renamed(arguments: Sequence[str]) -> Sequence[str]:
+    """The arguments of the program. Raises UserError for an option that was renamed or became a command."""
     command, *words = arguments or [""]
-    known = OPTIONS.get(command, {})
+    old = OPTIONS.get(command, {}) | EVERYWHERE
     for number, word in enumerate(words):
-        option = word.partition("=")[0] if word.startswith("-") or number else PATH
-        if option in known:
-            now = known[option]
-            verb = "use" if now.startswith("alexrepro") else "it is now"
-            what = f"`alexrepro {command} {option}` no longer exists."
-            raise UserError(what, fix=f"{verb.capitalize()}: {now}", exit_code=Exit.USAGE)
+        option = ARGUMENT if number == 0 and not word.startswith("-") else word.partition("=")[0]
+        if option in old:
+            raise UserError(f"alexrepro {command} has no {option} any more.", fix=old[option], exit_code=Exit.USAGE)
+    return arguments
