@@ -83,7 +83,7 @@ def test_towers_are_measured_beside_the_same_work_without_a_word_between_them() 
 @pytest.mark.parametrize(
     ("recipe", "started", "says"),
     [
-        (AS_RUN_2012.but({"network.towers": 1}), 1, "a single tower, which 2 processes cannot share"),
+        (AS_RUN_2012.but({"network.towers": 1}), 1, "a single tower, which cannot be divided among 2 processes"),
         (AS_RUN_2012, 3, "2 processes share the towers of one network, and 3 were started"),
     ],
 )

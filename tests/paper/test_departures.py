@@ -11,14 +11,14 @@ from torch.testing import assert_close
 
 from alexrepro.data.store.prepare import prepare
 from alexrepro.device import find_machine
-from alexrepro.model.layers import StageLayers
+from alexrepro.model.layers import StageModule
 from alexrepro.paper.network import Network, Stage
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
 from alexrepro.runs.run import Run
 from alexrepro.training.train import train
 
-pooled = StageLayers(Network(), Network().stage("conv5"), (384, 13, 13)).operations["pool"]
+pooled = StageModule(Network(), Network().stage("conv5"), (384, 13, 13)).operations["pool"]
 
 
 def draw(*shape: int) -> Tensor:

@@ -21,7 +21,7 @@ from alexrepro.errors import UserError
 from alexrepro.evaluation.compatible import check_images
 from alexrepro.evaluation.evaluate import load_network, load_pixels
 from alexrepro.model.alexnet import AlexNet
-from alexrepro.model.layers import StageLayers
+from alexrepro.model.layers import StageModule
 from alexrepro.paper.network import Network
 from alexrepro.paper.pictures import FIGURE_4_GUESSES, FIGURE_4_NEIGHBORS, FIGURE_4_QUERIES
 from alexrepro.progress import progress
@@ -77,7 +77,7 @@ class _Reader:
         self._seen = torch.empty(0)
 
     def __enter__(self) -> "_Reader":
-        response = cast(StageLayers, self.model.stages[self.stage]).operations["activation"]
+        response = cast(StageModule, self.model.stages[self.stage]).operations["activation"]
         self._handle = response.register_forward_hook(self._note)
         return self
 
