@@ -32,8 +32,8 @@ LAYERS = (
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 
 ONLY = {
-    "PIL": ("data/store/decode.py", "data/sources/miniature.py", "data/sources/synthetic.py"),
-    "simplejpeg": ("data/store/decode.py", "data/sources/miniature.py", "data/sources/synthetic.py"),
+    "PIL": ("data/store/decode.py", "data/sources/miniature.py"),
+    "simplejpeg": ("data/store/decode.py",),
     "pyarrow": (
         "data/store/store.py",
         "data/store/shard_reader.py",

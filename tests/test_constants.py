@@ -41,10 +41,7 @@ CONSTANTS = {
 }
 ELSEWHERE = {
     ("model/normalization.py", 0.75): "a faster way to the same power; every other exponent is computed as well",
-    ("data/sources/synthetic.py", 0.02): "geometry of a drawn picture",
-    ("data/sources/synthetic.py", 0.03): "geometry of a drawn picture",
-    ("data/sources/miniature.py", 0.03): "share of gray pictures",
-    ("data/sources/synthetic.py", 0.75): "height of a triangle, √3/2",
+    ("data/sources/miniature.py", 0.03): "fraction of gray images",
 }
 
 

@@ -1,4 +1,4 @@
-"""`alexrepro evaluate` on drawn images: averages, comparisons, breakdowns and the contest's file."""
+"""`alexrepro evaluate` on drawn images: averages, comparisons and the contest's file."""
 
 import json
 from collections.abc import Callable
@@ -14,10 +14,11 @@ from alexrepro import device
 from alexrepro.cli.evaluate import evaluate
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.store.prepare import prepare
-from alexrepro.device import Machine, find_machine
+from alexrepro.device import Device, find_device
 from alexrepro.errors import UserError
 from alexrepro.evaluation import inference
 from alexrepro.recipes.as_printed_and_run import TINY
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 app = typer.Typer()
@@ -34,8 +35,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stores = prepare(folder / "photos", out=folder / "stores", processes=1)
     recipe = TINY.but({"network.fc6.maps": 8, "network.fc7.maps": 8}).shortened(1)
     for seed in (0, 1):
-        train(recipe, store=stores["train"], validation=None, runs=folder / "runs", seed=seed,
-              machine=find_machine("cpu"))  # fmt: skip
+        train(
+            TrainingJob(
+                recipe,
+                store=stores["train"],
+                validation=None,
+                runs=folder / "runs",
+                seed=seed,
+                device=find_device("cpu"),
+            )
+        )
     return folder
 
 
@@ -96,17 +105,6 @@ def test_an_average_can_be_compared_with_a_member(call: Call) -> None:
     assert "mid-p" in call("--compare", "A", average).stdout
 
 
-def test_the_breakdown_is_written_and_its_worst_shown(call: Call, folder: Path) -> None:
-    found = told(call("A", "--breakdown", "--json"))["breakdown"]
-
-    assert len(found["classes"]) == 10
-    assert found["classes"][0]["top1_error"] == max(row["top1_error"] for row in found["classes"])
-    header, *rows = (folder / found["files"][0]).read_text().splitlines()
-    assert header == "class,name,images,top1_wrong,top5_wrong,top1_error,top5_error"
-    assert len(rows) == 20
-    assert "taken_for" in call("A", "--breakdown").stdout
-
-
 def test_the_contests_file_has_a_line_for_each_photo(call: Call, folder: Path) -> None:
     found = told(call("A", "--submission", "answers.txt", "--json"))
 
@@ -146,11 +144,11 @@ def test_loops_are_compiled_where_it_pays_or_is_asked_for(
 ) -> None:
     asked: list[bool] = []
 
-    def noted(device: str, *, compiles: bool) -> Machine:
+    def noted(device: str, *, compiles: bool) -> Device:
         asked.append(compiles)
-        return find_machine(device)
+        return find_device(device)
 
-    monkeypatch.setattr(device, "find_machine", noted)
+    monkeypatch.setattr(device, "find_device", noted)
     monkeypatch.setattr(inference, "COMPILED_FROM_CROPS", least)  # the split has 20 images
 
     for option in ((), ("--compile",), ("--no-compile",)):
@@ -166,7 +164,7 @@ def test_loops_are_compiled_where_it_pays_or_is_asked_for(
         (("A", "--weights", "1,2"), "do not fit 1 run"),
         (("A", "--compare"), "not 1"),
         (("A", "A"), "named twice"),
-        (("A", "--submission", "a.txt", "--breakdown"), "do not go together"),
+        (("A", "--submission", "a.txt", "--save-probabilities"), "do not go together"),
         (("--predictions", "a.txt", "--ten-crop"), "--predictions and --ten-crop do not go together"),
         (("A", "--predictions", "a.txt", "--devkit", "photos"), "--predictions and RUN do not go together"),
         (("--predictions", "a.txt"), "belong together"),

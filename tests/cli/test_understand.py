@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from alexrepro.cli.app import app
 from alexrepro.paper.logbook import LOGGED
 from alexrepro.paper.results import ALL_DELTAS, ALL_REPORTED
-from alexrepro.paper.statements import STATEMENTS
+from alexrepro.paper.statement import statements
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012, TINY
-from alexrepro.recipes.catalog import CATALOG
+from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.recipe import differences, from_toml
 
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7", "fc8"]
@@ -99,7 +99,7 @@ def test_facts_in_json_hold_every_printed_and_noted_number() -> None:
     found = answered("facts")
 
     assert list(found) == ["statements", "fields", "reported", "deltas", "logged", "submitted"]
-    assert [row["id"] for row in found["statements"]] == [statement.id for statement in STATEMENTS]
+    assert [row["id"] for row in found["statements"]] == [statement.id for statement in statements()]
     assert [row["name"] for row in found["reported"]] == [result.name for result in ALL_REPORTED]
     assert [row["name"] for row in found["deltas"]] == [result.name for result in ALL_DELTAS]
     assert [row["config"] for row in found["logged"]] == [entry.config for entry in LOGGED]
@@ -110,7 +110,7 @@ def test_facts_in_json_give_each_field_both_values_and_a_source() -> None:
 
     assert rows["training.bias_learning_rate"] == {
         "path": "training.bias_learning_rate", "printed": 0.01, "as_run": 0.02, "source": "§5",
-        "says": "an equal learning rate for all layers",
+        "description": "an equal learning rate for all layers",
     }  # fmt: skip
 
 
@@ -125,7 +125,7 @@ def test_facts_in_json_give_each_number_its_section_split_and_crops() -> None:
 def test_facts_of_one_statement_in_json_are_its_row() -> None:
     row = answered("facts", "P31")
 
-    assert list(row) == ["id", "source", "says", "in_2012", "status", "note", "fields", "pins"]
+    assert list(row) == ["id", "source", "description", "in_2012", "status", "note", "fields", "pins"]
     assert (row["id"], row["source"], row["status"]) == ("P31", "§5", "as printed")
     assert row["fields"][0]["path"] == "network.<stage>.weight_std"
     assert (row["fields"][0]["printed"]["conv3"], row["fields"][0]["as_run"]["conv3"]) == (0.01, 0.03)
@@ -153,9 +153,10 @@ def test_facts_show_sections_of_files_as_they_are() -> None:
 def test_recipes_list_in_json_names_every_recipe() -> None:
     rows = {row["name"]: row for row in answered("recipes", "list")["recipes"]}
 
-    assert list(rows) == list(CATALOG)
+    assert list(rows) == list(catalog())
     assert rows["as-run-2012"] == {
-        "name": "as-run-2012", "digest": AS_RUN_2012.digest, "says": AS_RUN_2012.says, "like": "as-printed",
+        "name": "as-run-2012", "digest": AS_RUN_2012.digest, "description": AS_RUN_2012.description,
+        "like": "as-printed",
         "epochs": 90,
         "expected": [
             {"split": "ilsvrc2012-val", "crops": "ten", "top1_error": 0.40664, "top5_error": 0.1821,
@@ -180,7 +181,7 @@ def test_recipes_show_as_toml_is_a_recipe_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(shown("recipes", "show", "as-run-2010", "--toml"), encoding="utf-8")
 
-    assert from_toml(file) == CATALOG["as-run-2010"].recipe
+    assert from_toml(file) == catalog()["as-run-2010"].recipe
 
 
 def test_recipes_show_as_toml_in_json_is_one_object_with_the_file() -> None:

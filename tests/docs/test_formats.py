@@ -23,7 +23,7 @@ IN_STORE = [
     *(getattr(store_files, name) for name in ("MANIFEST", "MEAN", "COLOR_AXES", "DEFECTS")),
 ]  # fmt: skip
 FOUND = Findings(FOLDER)
-TESTED = (FOUND.predictions("x", "ten"), FOUND.probabilities("x", "ten"), FOUND.breakdown("x", "ten", "y"))
+TESTED = (FOUND.predictions("x", "ten"), FOUND.probabilities("x", "ten"))
 IN_RUN = [
     *METRICS, *VALIDATION, *(field.name for field in fields(Evaluation)), MODEL, MOMENTUM, STATE,
     *(name for name in PREDICTIONS_SCHEMA.names if name[-1] not in "234"),  # the page writes `top1` … `top5`

@@ -10,7 +10,7 @@ import torch
 from alexrepro.data.loading.crops import center_crop, ten_crops
 from alexrepro.data.loading.sampling import testing_plan
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import UserError
 from alexrepro.evaluation import inference
 from alexrepro.evaluation.evaluate import candidate_of, evaluate, load_network
@@ -22,17 +22,20 @@ from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.evaluation import Evaluation, Findings
 from alexrepro.runs.predictions import Predictions, read_predictions
 from alexrepro.runs.run import Run, find_evaluations
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 
 @pytest.fixture(scope="module")
-def run(stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("runs")
-    return train(recipe, store=stores["train"], validation=stores["val"], runs=folder, seed=0, machine=machine)
+    return train(
+        TrainingJob(recipe, store=stores["train"], validation=stores["val"], runs=folder, seed=0, device=device)
+    )
 
 
-def probabilities_one_image_at_a_time(run: Run, store: Store, machine: Machine, crops: str) -> np.ndarray:
-    model, _ = load_network(run, machine)
+def probabilities_one_image_at_a_time(run: Run, store: Store, device: Device, crops: str) -> np.ndarray:
+    model, _ = load_network(run, device)
     mean = torch.from_numpy(store_mean(run))
     rows = []
     for i in range(len(store)):
@@ -53,13 +56,13 @@ def store_mean(run: Run) -> np.ndarray:
 
 @pytest.mark.parametrize("crops", ["center", "ten"])
 def test_counts_and_loss_equal_a_plain_loop_over_images(
-    run: Run, stores: dict[str, Store], machine: Machine, crops: str
+    run: Run, stores: dict[str, Store], device: Device, crops: str
 ) -> None:
     store = stores["test"]
 
-    found = evaluate(run, store, crops=crops, machine=machine)  # type: ignore[arg-type]
+    found = evaluate(run, store, crops=crops, device=device)  # type: ignore[arg-type]
 
-    expected = probabilities_one_image_at_a_time(run, store, machine, crops)
+    expected = probabilities_one_image_at_a_time(run, store, device, crops)
     true = expected[np.arange(len(store)), store.labels]
     assert found.images == len(store) == 18
     assert found.top1_correct == int((expected.argmax(1) == store.labels).sum())
@@ -68,17 +71,17 @@ def test_counts_and_loss_equal_a_plain_loop_over_images(
 
 
 def test_ten_crops_count_the_center_crop_exactly_as_it_is_counted_alone(
-    run: Run, stores: dict[str, Store], machine: Machine
+    run: Run, stores: dict[str, Store], device: Device
 ) -> None:
-    alone = evaluate(run, stores["test"], crops="center", machine=machine)
+    alone = evaluate(run, stores["test"], crops="center", device=device)
 
-    evaluate(run, stores["test"], crops="ten", machine=machine)
+    evaluate(run, stores["test"], crops="ten", device=device)
 
     assert [e for e in run.evaluations if (e.split, e.crops) == (alone.split, "center")] == [alone]
 
 
-def test_an_evaluation_says_what_it_was_made_of(run: Run, stores: dict[str, Store], machine: Machine) -> None:
-    found = evaluate(run, stores["val"], crops="center", machine=machine)
+def test_an_evaluation_says_what_it_was_made_of(run: Run, stores: dict[str, Store], device: Device) -> None:
+    found = evaluate(run, stores["val"], crops="center", device=device)
 
     assert found.store == stores["val"].manifest.digest
     assert (found.ties, found.tied_images) == ("lower class first", 0)
@@ -100,29 +103,29 @@ def test_an_evaluation_from_before_these_facts_is_read(run: Run, tmp_path: Path)
 
 
 def test_a_count_of_other_images_than_the_stores_is_an_error(
-    run: Run, stores: dict[str, Store], machine: Machine, monkeypatch: pytest.MonkeyPatch
+    run: Run, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inference, "testing_plan", lambda images, side_px: testing_plan(images - 1, side_px=side_px))
 
     with pytest.raises(ValueError, match="not every image was tested once"):
-        evaluate(run, stores["test"], crops="center", machine=machine)
+        evaluate(run, stores["test"], crops="center", device=device)
 
 
-def test_a_store_without_labels_is_refused(run: Run, stores: dict[str, Store], machine: Machine) -> None:
+def test_a_store_without_labels_is_refused(run: Run, stores: dict[str, Store], device: Device) -> None:
     store = Store(stores["test"].path, replace(stores["test"].manifest, labeled=False))
 
     with pytest.raises(UserError, match="has no labels") as refused:
-        evaluate(run, store, crops="center", machine=machine)
+        evaluate(run, store, crops="center", device=device)
 
     assert "--submission" in refused.value.fix
 
 
 @pytest.mark.parametrize("batch", [1, 5, 17])
 def test_the_batch_size_changes_no_answer(
-    run: Run, stores: dict[str, Store], machine: Machine, monkeypatch: pytest.MonkeyPatch, batch: int
+    run: Run, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
     def tested() -> tuple[Evaluation, Predictions]:
-        found = evaluate(run, stores["test"], crops="ten", machine=machine)
+        found = evaluate(run, stores["test"], crops="ten", device=device)
         return found, read_predictions(Findings(run.folder).predictions(found.split, "ten"))
 
     whole, answers = tested()
@@ -136,16 +139,16 @@ def test_the_batch_size_changes_no_answer(
 
 
 def test_a_machine_that_compiles_tests_with_compiled_norms(run: Run, stores: dict[str, Store]) -> None:
-    compiling = Machine(torch.device("cpu"), compiles=True)
+    compiling = Device(torch.device("cpu"), compiles=True)
 
-    candidate, _ = candidate_of(run, stores["test"], machine=compiling)
+    candidate, _ = candidate_of(run, stores["test"], device=compiling)
 
     assert isinstance(candidate.model, AlexNet)
     assert [module.is_compiled for module in candidate.model.modules() if isinstance(module, ResponseNorm)] == [True]
 
 
-def test_an_evaluation_is_found_again(run: Run, stores: dict[str, Store], machine: Machine) -> None:
-    made = evaluate(run, stores["val"], crops="ten", machine=machine)
+def test_an_evaluation_is_found_again(run: Run, stores: dict[str, Store], device: Device) -> None:
+    made = evaluate(run, stores["val"], crops="ten", device=device)
 
     assert made in find_evaluations(run.folder.parent.parent)
 
@@ -167,9 +170,9 @@ def test_a_network_that_says_the_same_of_every_class_earns_nothing() -> None:
 
 
 def test_a_store_of_other_classes_is_refused(
-    run: Run, stores: dict[str, Store], machine: Machine, monkeypatch: pytest.MonkeyPatch
+    run: Run, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Run, "environment", {**run.environment, "classes": ["spots", "plaid"]})
 
     with pytest.raises(UserError, match="not the 2"):
-        evaluate(run, stores["test"], crops="center", machine=machine)
+        evaluate(run, stores["test"], crops="center", device=device)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import UserError
 from alexrepro.evaluation.inference import (
     COMPILED_FROM_CROPS,
@@ -54,19 +54,15 @@ def image() -> Tensor:
     return found
 
 
-def test_one_pass_averages_ten_crops_and_keeps_the_center(
-    candidate: Candidate, image: Tensor, machine: Machine
-) -> None:
-    found = averages(candidate, image, crops=("center", "ten"), machine=machine)
+def test_one_pass_averages_ten_crops_and_keeps_the_center(candidate: Candidate, image: Tensor, device: Device) -> None:
+    found = averages(candidate, image, crops=("center", "ten"), device=device)
 
     assert found["center"][0].tolist() == pytest.approx([226 / 256, 30 / 256])
     assert found["ten"][0].tolist() == pytest.approx([201 / 256, 55 / 256])  # the mean of the ten
 
 
-def test_averaged_logits_are_the_geometric_mean_of_the_ten(
-    candidate: Candidate, image: Tensor, machine: Machine
-) -> None:
-    found = averages(candidate, image, crops=("ten-logits",), machine=machine)
+def test_averaged_logits_are_the_geometric_mean_of_the_ten(candidate: Candidate, image: Tensor, device: Device) -> None:
+    found = averages(candidate, image, crops=("ten-logits",), device=device)
 
     chances = torch.tensor(list(CORNERS.values()), dtype=torch.float64) / 256
     means = torch.stack([1 - chances, chances]).log().mean(1).exp()
@@ -74,49 +70,49 @@ def test_averaged_logits_are_the_geometric_mean_of_the_ten(
 
 
 def test_the_center_crop_is_bit_for_bit_that_of_its_own_pass(
-    candidate: Candidate, image: Tensor, machine: Machine
+    candidate: Candidate, image: Tensor, device: Device
 ) -> None:
-    both = averages(candidate, image, crops=("center", "ten"), machine=machine)
-    alone = averages(candidate, image, crops=("center",), machine=machine)
+    both = averages(candidate, image, crops=("center", "ten"), device=device)
+    alone = averages(candidate, image, crops=("center",), device=device)
 
     assert list(alone) == ["center"]
     assert torch.equal(both["center"], alone["center"])
 
 
 def test_classes_that_stand_in_another_order_are_put_in_theirs(
-    candidate: Candidate, image: Tensor, machine: Machine
+    candidate: Candidate, image: Tensor, device: Device
 ) -> None:
     turned = replace(candidate, order=torch.tensor([1, 0]), weight=0.5)
 
-    found = averages(turned, image, crops=("center",), machine=machine)
+    found = averages(turned, image, crops=("center",), device=device)
 
     assert found["center"][0].tolist() == pytest.approx([15 / 256, 113 / 256])
 
 
-def test_outputs_that_are_not_finite_are_refused(candidate: Candidate, image: Tensor, machine: Machine) -> None:
+def test_outputs_that_are_not_finite_are_refused(candidate: Candidate, image: Tensor, device: Device) -> None:
     broken = replace(candidate, pixels=replace(candidate.pixels, mean_image=torch.full((3, 256, 256), torch.nan)))
 
     with pytest.raises(UserError, match="not finite"):
-        averages(broken, image, crops=("center",), machine=machine)
+        averages(broken, image, crops=("center",), device=device)
 
 
 def test_batches_show_every_image_once_in_stored_order(
-    candidate: Candidate, stores: dict[str, Store], machine: Machine
+    candidate: Candidate, stores: dict[str, Store], device: Device
 ) -> None:
-    batches = tested_batches([candidate], stores["test"], crops=("center",), machine=machine, title="")
+    batches = tested_batches([candidate], stores["test"], crops=("center",), device=device, title="")
 
     assert [row for tested in batches for row in tested.batch.images.tolist()] == list(range(18))
 
 
 @torch.no_grad()
 def counted(
-    model: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, *, batch: int, machine: Machine
+    model: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, *, batch: int, device: Device
 ) -> dict[Crops, Answers]:
     """The answers over both crops of images that are shown so many at once."""
     pixels = Pixels(torch.full((3, 256, 256), 127.5), torch.zeros(3), torch.zeros(3, 3))
     candidate = Candidate(model, TINY, pixels)
     parts = [
-        (averages(candidate, some, crops=("center", "ten"), machine=machine), truth)
+        (averages(candidate, some, crops=("center", "ten"), device=device), truth)
         for some, truth in zip(images.split(batch), labels.split(batch), strict=True)
     ]
     return {crops: joined([answers(found[crops], truth) for found, truth in parts]) for crops in ("center", "ten")}
@@ -140,23 +136,23 @@ def assert_same_counts(one: dict[Crops, Answers], other: dict[Crops, Answers]) -
 
 
 @pytest.mark.parametrize("batch", [1, 3, 8, 13])
-def test_the_shape_of_a_batch_changes_no_count(shown: tuple[Tensor, Tensor], machine: Machine, batch: int) -> None:
+def test_the_shape_of_a_batch_changes_no_count(shown: tuple[Tensor, Tensor], device: Device, batch: int) -> None:
     model = build(TINY.network, seed=0).to(memory_format=torch.channels_last)
 
-    found = counted(model, *shown, batch=batch, machine=machine)
+    found = counted(model, *shown, batch=batch, device=device)
 
-    assert_same_counts(found, counted(model, *shown, batch=20, machine=machine))
+    assert_same_counts(found, counted(model, *shown, batch=20, device=device))
 
 
 @pytest.mark.slow
-def test_compiled_loops_change_no_count(shown: tuple[Tensor, Tensor], machine: Machine) -> None:
+def test_compiled_loops_change_no_count(shown: tuple[Tensor, Tensor], device: Device) -> None:
     plain, same = (build(TINY.network, seed=0).to(memory_format=torch.channels_last) for _ in range(2))
-    compiled = Machine(torch.device("cpu"), compiles=True).ready(same)
+    compiled = Device(torch.device("cpu"), compiles=True).compiled(same)
 
-    found = counted(compiled, *shown, batch=13, machine=machine)
+    found = counted(compiled, *shown, batch=13, device=device)
 
     assert all(module.is_compiled for module in same.modules() if hasattr(module, "is_compiled"))
-    assert_same_counts(found, counted(plain, *shown, batch=20, machine=machine))
+    assert_same_counts(found, counted(plain, *shown, batch=20, device=device))
 
 
 @pytest.mark.parametrize(("crops", "enough"), [("center", COMPILED_FROM_CROPS), ("ten", COMPILED_FROM_CROPS / 10)])

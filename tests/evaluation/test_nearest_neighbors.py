@@ -11,34 +11,35 @@ from sklearn.neighbors import NearestNeighbors
 from alexrepro.data.loading.crops import center_crop
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import UserError
 from alexrepro.evaluation import nearest_neighbors
 from alexrepro.evaluation.evaluate import load_network, load_pixels
 from alexrepro.evaluation.nearest_neighbors import find_neighbors, last_hidden
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED
-from alexrepro.recipes.catalog import CATALOG
+from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.neighbors import Neighbors, load_neighbors
 from alexrepro.runs.run import Run
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 
 @pytest.fixture(scope="module")
-def run(stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("runs")
-    return train(recipe, store=stores["train"], validation=None, runs=folder, seed=0, machine=machine)
+    return train(TrainingJob(recipe, store=stores["train"], validation=None, runs=folder, seed=0, device=device))
 
 
-def search(run: Run, stores: dict[str, Store], machine: Machine) -> Neighbors:
-    return find_neighbors(run, train=stores["train"], test=stores["test"], machine=machine)
+def search(run: Run, stores: dict[str, Store], device: Device) -> Neighbors:
+    return find_neighbors(run, train=stores["train"], test=stores["test"], device=device)
 
 
 @torch.no_grad()
-def features_of(run: Run, images: np.ndarray, machine: Machine) -> np.ndarray:
+def features_of(run: Run, images: np.ndarray, device: Device) -> np.ndarray:
     """What fc2 answers after its response, computed with plain matrix products."""
-    model, _ = load_network(run, machine)
-    mean = load_pixels(run, machine).mean_image
+    model, _ = load_network(run, device)
+    mean = load_pixels(run, device).mean_image
     crop = center_crop(torch.from_numpy(images).permute(0, 3, 1, 2).float() - mean, 224)
     kernels = model.stages["fc2"].kernels
     before = model.stages["conv1"](crop, None).flatten(1)
@@ -53,13 +54,13 @@ def all_images(store: Store) -> np.ndarray:
 
 
 def test_the_neighbors_are_those_of_a_plain_search(
-    run: Run, stores: dict[str, Store], machine: Machine, monkeypatch: pytest.MonkeyPatch
+    run: Run, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nearest_neighbors, "BATCH", 7)  # several batches, the last one smaller
 
-    found = search(run, stores, machine)
+    found = search(run, stores, device)
 
-    wanted, others = (features_of(run, images, machine) for images in (found.queries, all_images(stores["train"])))
+    wanted, others = (features_of(run, images, device) for images in (found.queries, all_images(stores["train"])))
     distances = np.linalg.norm(wanted[:, None] - others[None], axis=2)
     nearest = np.sort(distances, axis=1)[:, :6]
     np.testing.assert_allclose(found.distances, nearest, rtol=1e-3, atol=1e-3)  # float32 against float64
@@ -67,18 +68,18 @@ def test_the_neighbors_are_those_of_a_plain_search(
     assert found.neighbors.shape == (5, 6, 256, 256, 3)
 
 
-def test_the_neighbors_are_those_of_scikit_learn(run: Run, stores: dict[str, Store], machine: Machine) -> None:
-    found = search(run, stores, machine)
+def test_the_neighbors_are_those_of_scikit_learn(run: Run, stores: dict[str, Store], device: Device) -> None:
+    found = search(run, stores, device)
 
-    wanted, others = (features_of(run, images, machine) for images in (found.queries, all_images(stores["train"])))
+    wanted, others = (features_of(run, images, device) for images in (found.queries, all_images(stores["train"])))
     distances, rows = NearestNeighbors(n_neighbors=6, algorithm="brute").fit(others).kneighbors(wanted)
     np.testing.assert_allclose(found.distances, distances, rtol=1e-3, atol=1e-3)  # float32 against float64
     names = tuple(tuple(stores["train"].name(int(row)) for row in line) for line in rows)
     assert found.about.neighbor_names == names
 
 
-def test_what_was_found_is_kept_with_the_run(run: Run, stores: dict[str, Store], machine: Machine) -> None:
-    found = search(run, stores, machine)
+def test_what_was_found_is_kept_with_the_run(run: Run, stores: dict[str, Store], device: Device) -> None:
+    found = search(run, stores, device)
 
     kept = load_neighbors(run)
 
@@ -90,7 +91,7 @@ def test_what_was_found_is_kept_with_the_run(run: Run, stores: dict[str, Store],
 
 
 def test_the_five_likeliest_classes_are_guessed_for_each_of_eight_images(
-    recipe: Recipe, machine: Machine, tmp_path: Path
+    recipe: Recipe, device: Device, tmp_path: Path
 ) -> None:
     for number in range(14):  # seven classes
         file = tmp_path / "photos" / "train" / f"class-{number % 7}" / f"{number}.JPEG"
@@ -98,9 +99,9 @@ def test_the_five_likeliest_classes_are_guessed_for_each_of_eight_images(
         file.write_bytes(simplejpeg.encode_jpeg(np.full((60, 60, 3), 9 * number, dtype=np.uint8)))
     store = prepare(tmp_path / "photos", out=tmp_path / "stores", processes=1)["train"]
     short = recipe.but({"training.epochs": 1})
-    run = train(short, store=store, validation=None, runs=tmp_path / "runs", seed=0, machine=machine)
+    run = train(TrainingJob(short, store=store, validation=None, runs=tmp_path / "runs", seed=0, device=device))
 
-    found = find_neighbors(run, train=store, test=store, machine=machine)
+    found = find_neighbors(run, train=store, test=store, device=device)
 
     assert found.guesses.shape == found.chances.shape == (8, 5)
     rest = 1 - found.chances.sum(1)  # of the other two of seven classes
@@ -117,12 +118,12 @@ def test_the_shown_images_are_no_queries_and_the_same_for_every_run(stores: dict
 
 def test_the_last_hidden_stage_is_fc7_whatever_follows_it() -> None:
     assert last_hidden(AS_PRINTED.network) == "fc7"
-    assert last_hidden(CATALOG["net-146-2011"].recipe.network) == "fc7"  # a linear layer of 2048 stands behind it
+    assert last_hidden(catalog()["net-146-2011"].recipe.network) == "fc7"  # a linear layer of 2048 stands behind it
 
 
-def test_a_store_of_other_classes_is_refused(run: Run, stores: dict[str, Store], machine: Machine) -> None:
+def test_a_store_of_other_classes_is_refused(run: Run, stores: dict[str, Store], device: Device) -> None:
     other = Store(stores["test"].path, stores["test"].manifest)
     other.manifest = other.manifest.__class__(**{**other.manifest.__dict__, "classes": ("a", "b")})
 
     with pytest.raises(UserError, match="other classes"):
-        find_neighbors(run, train=stores["train"], test=other, machine=machine)
+        find_neighbors(run, train=stores["train"], test=other, device=device)

@@ -10,14 +10,14 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.predict import Prediction, open_weights, predict
 from alexrepro.model import formats
 from alexrepro.model.alexnet import build
 from alexrepro.model.weights import Weights
 from alexrepro.paper.results import Crops
-from alexrepro.recipes.catalog import TINY
+from alexrepro.recipes.as_printed_and_run import TINY
 from alexrepro.runs.checkpoint import Checkpoint, save
 from alexrepro.runs.run import run_of
 
@@ -51,20 +51,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder.folder
 
 
-def seen(weights: Weights, photograph: Path, *, machine: Machine, crops: Crops = "center") -> Prediction:
-    (prediction,) = predict(weights, [photograph], crops=crops, machine=machine)
+def seen(weights: Weights, photograph: Path, *, device: Device, crops: Crops = "center") -> Prediction:
+    (prediction,) = predict(weights, [photograph], crops=crops, device=device)
     return prediction
 
 
 @pytest.mark.parametrize("crops", ["center", "ten"])
 def test_a_converted_run_predicts_what_the_run_predicts(
-    run: Path, photograph: Path, tmp_path: Path, machine: Machine, crops: Crops
+    run: Path, photograph: Path, tmp_path: Path, device: Device, crops: Crops
 ) -> None:
     opened = open_weights(run, stores=tmp_path)
     formats.write(opened, tmp_path / "run.safetensors", lrn="op")
     converted = open_weights(tmp_path / "run.safetensors", stores=tmp_path)
 
-    found = [seen(weights, photograph, machine=machine, crops=crops) for weights in (opened, converted)]
+    found = [seen(weights, photograph, device=device, crops=crops) for weights in (opened, converted)]
 
     assert found[0] == found[1]
     assert len({guess.probability for guess in found[0].guesses}) == 5  # the network is not indifferent
@@ -93,26 +93,24 @@ def test_a_converted_run_still_has_the_wnids_of_its_classes(run: Path, tmp_path:
 
 
 def test_guesses_are_in_order_and_bear_the_names_of_their_classes(
-    run: Path, photograph: Path, tmp_path: Path, machine: Machine
+    run: Path, photograph: Path, tmp_path: Path, device: Device
 ) -> None:
-    guesses = seen(open_weights(run, stores=tmp_path), photograph, machine=machine).guesses
+    guesses = seen(open_weights(run, stores=tmp_path), photograph, device=device).guesses
 
     assert [guess.name for guess in guesses] == [CLASSES[guess.number] for guess in guesses]
     assert [g.probability for g in guesses] == sorted((g.probability for g in guesses), reverse=True)
 
 
-def test_equal_classes_come_in_their_order(run: Path, photograph: Path, tmp_path: Path, machine: Machine) -> None:
+def test_equal_classes_come_in_their_order(run: Path, photograph: Path, tmp_path: Path, device: Device) -> None:
     opened = open_weights(run, stores=tmp_path)
     blank = Weights(opened.recipe, {n: torch.zeros_like(t) for n, t in opened.tensors.items()}, opened.mean_image)
 
-    guesses = seen(blank, photograph, machine=machine).guesses
+    guesses = seen(blank, photograph, device=device).guesses
 
     assert [(guess.number, guess.name) for guess in guesses] == [(number, str(number)) for number in range(5)]
 
 
-def test_a_warped_square_shows_the_ends_that_a_cropped_one_cuts_off(
-    run: Path, tmp_path: Path, machine: Machine
-) -> None:
+def test_a_warped_square_shows_the_ends_that_a_cropped_one_cuts_off(run: Path, tmp_path: Path, device: Device) -> None:
     opened = open_weights(run, stores=tmp_path)
     sharp = replace(opened, tensors={**opened.tensors, "fc8.weight": 100 * opened.tensors["fc8.weight"]})
     warping = replace(sharp, recipe=TINY.but({"augmentation.square": "warped"}))
@@ -123,7 +121,7 @@ def test_a_warped_square_shows_the_ends_that_a_cropped_one_cuts_off(
         image.save(tmp_path / f"{name}.png")
 
     cropped, middle, warped, narrow = (
-        seen(weights, tmp_path / f"{name}.png", machine=machine).guesses[0].probability
+        seen(weights, tmp_path / f"{name}.png", device=device).guesses[0].probability
         for weights, name in ((sharp, "ends"), (sharp, "middle"), (warping, "ends"), (sharp, "narrow"))
     )
 
@@ -145,13 +143,13 @@ def test_names_must_be_as_many_as_outputs(run: Path, tmp_path: Path) -> None:
         ("zeros", Exit.MISSING_INPUT), ("text.jpg", Exit.BAD_DATA),
     ],
 )  # fmt: skip
-def test_a_file_that_is_no_image_is_named(run: Path, tmp_path: Path, machine: Machine, name: str, code: Exit) -> None:
+def test_a_file_that_is_no_image_is_named(run: Path, tmp_path: Path, device: Device, name: str, code: Exit) -> None:
     (tmp_path / "text.jpg").write_text("not a picture")
     (tmp_path / "folder").mkdir()
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
     (tmp_path / "zeros").symlink_to("/dev/zero")
 
     with pytest.raises(UserError, match=re.escape(name)) as caught:
-        predict(open_weights(run, stores=tmp_path), [tmp_path / name], crops="center", machine=machine)
+        predict(open_weights(run, stores=tmp_path), [tmp_path / name], crops="center", device=device)
 
     assert caught.value.exit_code == code

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.submission import check_submission, submit, write_submission
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.predictions import About, Predictions
 from alexrepro.runs.run import Run
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 IDS = (449, 7, 1000, 2, 88, 31)  # of six classes in the order of their labels
@@ -20,9 +21,9 @@ ABOUT = About("run", 90, "ilsvrc2012-test", "ten", "5704e", "9e0ce55", tuple("ab
 
 
 @pytest.fixture(scope="module")
-def run(stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("runs")
-    return train(recipe, store=stores["train"], validation=None, runs=folder, seed=0, machine=machine)
+    return train(TrainingJob(recipe, store=stores["train"], validation=None, runs=folder, seed=0, device=device))
 
 
 def test_lines_are_the_devkits_numbers_in_the_order_of_the_file_names(tmp_path: Path) -> None:
@@ -36,13 +37,13 @@ def test_lines_are_the_devkits_numbers_in_the_order_of_the_file_names(tmp_path: 
 
 
 def test_a_store_of_photos_without_labels_can_be_submitted(
-    run: Run, stores: dict[str, Store], machine: Machine, tmp_path: Path
+    run: Run, stores: dict[str, Store], device: Device, tmp_path: Path
 ) -> None:
     known = stores["test"]
     store = Store(known.path, replace(known.manifest, ilsvrc_ids=(20, 10), labeled=False))
     store.__dict__["labels"] = -np.ones(18, dtype=np.int64)
 
-    lines = submit([run], store, tmp_path / "a.txt", crops="center", machine=machine, folder=tmp_path)
+    lines = submit([run], store, tmp_path / "a.txt", crops="center", device=device, folder=tmp_path)
 
     written = (tmp_path / "a.txt").read_text().splitlines()
     assert lines == len(written) == 18
@@ -50,10 +51,10 @@ def test_a_store_of_photos_without_labels_can_be_submitted(
 
 
 def test_a_store_without_the_devkits_numbers_is_refused_before_any_work(
-    stores: dict[str, Store], machine: Machine, tmp_path: Path
+    stores: dict[str, Store], device: Device, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match="class numbers") as refused:
-        submit([], stores["test"], tmp_path / "a.txt", crops="ten", machine=machine, folder=tmp_path)
+        submit([], stores["test"], tmp_path / "a.txt", crops="ten", device=device, folder=tmp_path)
 
     assert "devkit" in refused.value.fix
     assert refused.value.exit_code == Exit.MISSING_INPUT

@@ -9,7 +9,7 @@ from torch import nn
 from alexrepro.model.alexnet import build
 from alexrepro.model.layers import LocallyConnected, StageModule
 from alexrepro.paper.network import Network, Stage
-from alexrepro.recipes.cifar import CIFAR_13PCT
+from alexrepro.recipes.catalog import find_recipe
 
 Array = NDArray[np.float64]
 
@@ -80,11 +80,12 @@ def test_averages_are_of_the_pixels_inside_the_map(side: int, out: int) -> None:
 
 
 def test_the_network_for_cifar_learns_through_its_local_layers() -> None:
-    model = build(CIFAR_13PCT.network, seed=0)
+    model = build(find_recipe("cifar-13pct").network, seed=0)
 
     loss = model(50 * torch.randn(2, 3, 24, 24, generator=torch.Generator().manual_seed(1))).logsumexp(1).sum()
     loss.backward()
 
     named = model.named_kernels()
-    assert sum(parameter.numel() for parameter in named.values()) == CIFAR_13PCT.network.parameters == 1_116_490
+    count = sum(parameter.numel() for parameter in named.values())
+    assert count == find_recipe("cifar-13pct").network.parameters == 1_116_490
     assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in named.values())

@@ -58,7 +58,7 @@ def test_every_printed_error_is_that_of_the_page() -> None:
 
 
 def test_the_printed_errors_of_fall_2009_name_its_classes() -> None:
-    assert results.FALL_2009.cites.says == "10,184 classes, half of them test"
+    assert results.FALL_2009.cites.description == "10,184 classes, half of them test"
 
 
 def test_every_printed_difference_is_that_of_the_text() -> None:

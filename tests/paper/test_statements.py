@@ -8,9 +8,8 @@ from typing import get_args
 
 import pytest
 
-from alexrepro.paper.statements import STATEMENTS
-from alexrepro.paper.statements.statement import Statement, Status
-from alexrepro.recipes.catalog import CATALOG
+from alexrepro.paper.statement import Statement, Status, statements
+from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.ledger import STAGE, ledger, values
 from alexrepro.recipes.variations import VARIATIONS
 
@@ -47,29 +46,29 @@ def exists(pin: str) -> bool:
     """Whether this test, experiment, recipe or variation is there."""
     kind, _, name = pin.partition(" ")
     file, _, test = pin.partition("::")
-    known = {"experiment": experiments(), "recipe": CATALOG.keys() | VARIATIONS.keys()}
+    known = {"experiment": experiments(), "recipe": catalog().keys() | VARIATIONS.keys()}
     return name in known[kind] if name else test in tests_of(file)
 
 
-def missing_pins(statements: tuple[Statement, ...]) -> list[str]:
+def missing_pins(rows: tuple[Statement, ...]) -> list[str]:
     """Every pin of the statements that leads nowhere, after the id of its statement."""
-    return [f"{s.id}: {pin}" for s in statements for pin in s.pins if not exists(pin)]
+    return [f"{s.id}: {pin}" for s in rows for pin in s.pins if not exists(pin)]
 
 
 def test_every_statement_of_the_paper_is_there_once_and_in_order() -> None:
-    assert [s.id for s in STATEMENTS if s.id.startswith("P")] == [f"P{n}" for n in range(1, PRINTED + 1)]
+    assert [s.id for s in statements() if s.id.startswith("P")] == [f"P{n}" for n in range(1, PRINTED + 1)]
 
 
 def test_every_trait_of_the_released_code_is_there_once_and_in_order() -> None:
-    assert [s.id for s in STATEMENTS if not s.id.startswith("P")] == [f"S{n}" for n in range(1, TRAITS + 1)]
+    assert [s.id for s in statements() if not s.id.startswith("P")] == [f"S{n}" for n in range(1, TRAITS + 1)]
 
 
 def test_every_statement_is_pinned_unless_its_status_says_that_it_cannot_be() -> None:
-    assert [s.id for s in STATEMENTS if not s.pins] == [s.id for s in STATEMENTS if s.status == NOT_TESTABLE]
+    assert [s.id for s in statements() if not s.pins] == [s.id for s in statements() if s.status == NOT_TESTABLE]
 
 
 def test_every_pin_exists() -> None:
-    assert missing_pins(STATEMENTS) == []
+    assert missing_pins(statements()) == []
 
 
 @pytest.mark.parametrize(
@@ -77,22 +76,22 @@ def test_every_pin_exists() -> None:
     ["tests/paper/test_network.py::test_renamed", "tests/gone.py::test_a", "experiment table-9", "recipe as-run-2021"],
 )
 def test_a_pin_that_was_renamed_is_found_out(pin: str) -> None:
-    stale = Statement("P0", "§0", "says", "as printed", (pin,))
+    stale = Statement("P0", "§0", "description", "as printed", (pin,))
 
     assert missing_pins((stale,)) == [f"P0: {pin}"]
 
 
 def test_every_status_is_one_of_the_house() -> None:
-    assert {s.status for s in STATEMENTS} == set(get_args(Status))
+    assert {s.status for s in statements()} == set(get_args(Status))
 
 
 def test_what_the_paper_says_is_never_only_as_run_and_the_reverse() -> None:
-    crossed = [s.id for s in STATEMENTS if s.status == ("as run" if s.id.startswith("P") else "as printed")]
+    crossed = [s.id for s in statements() if s.status == ("as run" if s.id.startswith("P") else "as printed")]
 
     assert crossed == []
 
 
-@pytest.mark.parametrize("path", sorted({path for s in STATEMENTS for path in s.fields}))
+@pytest.mark.parametrize("path", sorted({path for s in statements() for path in s.fields}))
 def test_every_field_is_one_of_a_recipe(path: str) -> None:
     found = values(path)
 
@@ -117,7 +116,7 @@ def test_a_value_that_a_statement_shows_is_that_of_the_recipe() -> None:
 def test_what_was_run_otherwise_than_printed_shows_in_a_field_of_its_statement() -> None:
     differing = {
         path
-        for path, both in ((p, values(p)) for s in STATEMENTS for p in s.fields)
+        for path, both in ((p, values(p)) for s in statements() for p in s.fields)
         if both["printed"] != both["as_run"]
     }
     departures = {row["path"] for row in ledger()["fields"] if row["printed"] != row["as_run"]}
@@ -126,14 +125,14 @@ def test_what_was_run_otherwise_than_printed_shows_in_a_field_of_its_statement()
 
 
 def test_what_is_not_simply_done_says_why() -> None:
-    assert [s.id for s in STATEMENTS if s.status in EXPLAINED and not s.note] == []
+    assert [s.id for s in statements() if s.status in EXPLAINED and not s.note] == []
 
 
 def test_no_two_statements_say_the_same() -> None:
-    assert [says for says, times in Counter(s.says for s in STATEMENTS).items() if times > 1] == []
+    assert [text for text, times in Counter(s.description for s in statements()).items() if times > 1] == []
 
 
 def test_every_text_is_a_sentence() -> None:
-    texts = [(s.id, text) for s in STATEMENTS for text in (s.says, s.in_2012, s.note) if text]
+    texts = [(s.id, text) for s in statements() for text in (s.description, s.in_2012, s.note) if text]
 
     assert [(name, text) for name, text in texts if not text.endswith(".")] == []

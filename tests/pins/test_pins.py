@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import pytest
 
-from alexrepro.paper.statements import STATEMENTS
+from alexrepro.paper.statement import statements
 
 ROOT = Path(__file__).parents[2]
-PINS = {statement.id: [pin for pin in statement.pins if "::" in pin] for statement in STATEMENTS}
-TESTABLE = [statement.id for statement in STATEMENTS if statement.status != "no test can pin it"]
+PINS = {statement.id: [pin for pin in statement.pins if "::" in pin] for statement in statements()}
+TESTABLE = [statement.id for statement in statements() if statement.status != "no test can pin it"]
 
 
 class Mutation(NamedTuple):

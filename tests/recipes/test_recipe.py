@@ -14,7 +14,7 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.paper.network import Norm
 from alexrepro.paper.training import At, Plateau, Script
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
-from alexrepro.recipes.catalog import CATALOG
+from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.recipe import Recipe, differences, from_toml, parse_changes
 
 rates = st.floats(min_value=0, max_value=1e6, allow_nan=False)
@@ -45,7 +45,7 @@ CHANGES = st.fixed_dictionaries(
 
 def digests(hash_seed: str) -> str:
     """The digests of the catalog in a fresh Python with this PYTHONHASHSEED."""
-    code = "from alexrepro.recipes.catalog import CATALOG; print([e.recipe.digest for e in CATALOG.values()])"
+    code = "from alexrepro.recipes.catalog import catalog; print([e.recipe.digest for e in catalog().values()])"
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
@@ -58,19 +58,19 @@ def toml_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @settings(max_examples=60, deadline=None)  # the first example pays for imports
-@given(base=st.sampled_from([AS_PRINTED, AS_RUN_2012]), changes=CHANGES, says=st.text("aé\"\\ '#=", max_size=9))
+@given(base=st.sampled_from([AS_PRINTED, AS_RUN_2012]), changes=CHANGES, description=st.text("aé\"\\ '#=", max_size=9))
 def test_a_changed_recipe_written_as_toml_reads_back_the_same(
-    toml_file: Path, base: Recipe, changes: dict[str, Any], says: str
+    toml_file: Path, base: Recipe, changes: dict[str, Any], description: str
 ) -> None:
-    recipe = base.but(changes, name="mine", says=says)
+    recipe = base.but(changes, name="mine", description=description)
     toml_file.write_text(recipe.to_toml(), encoding="utf-8")
 
     assert from_toml(toml_file) == recipe
 
 
-@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize("name", catalog())
 def test_a_named_recipe_written_as_toml_reads_back_the_same(tmp_path: Path, name: str) -> None:
-    recipe = CATALOG[name].recipe
+    recipe = catalog()[name].recipe
     file = tmp_path / "copy.toml"
     file.write_text(recipe.to_toml(), encoding="utf-8")
 
@@ -138,11 +138,11 @@ def test_a_file_that_makes_no_recipe_is_refused_with_the_reason(tmp_path: Path, 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
 def test_a_file_of_any_editor_is_read(tmp_path: Path, encoding: str) -> None:
-    (tmp_path / "mine.toml").write_bytes('says = "größer"\r\ntraining.learning_rate = 0.5\r\n'.encode(encoding))
+    (tmp_path / "mine.toml").write_bytes('description = "größer"\r\ntraining.learning_rate = 0.5\r\n'.encode(encoding))
 
     recipe = from_toml(tmp_path / "mine.toml")
 
-    assert (recipe.says, recipe.training.learning_rate) == ("größer", 0.5)
+    assert (recipe.description, recipe.training.learning_rate) == ("größer", 0.5)
 
 
 @pytest.mark.parametrize("name", ["", "x" * 300])
@@ -253,11 +253,11 @@ def test_a_whole_stage_cannot_be_set() -> None:
 
 
 def test_a_digest_is_six_hexadecimal_digits() -> None:
-    assert all(len(bytes.fromhex(entry.recipe.digest)) == 3 for entry in CATALOG.values())
+    assert all(len(bytes.fromhex(entry.recipe.digest)) == 3 for entry in catalog().values())
 
 
 def test_a_digest_does_not_depend_on_the_name() -> None:
-    assert AS_RUN_2012.but({}, name="other", says="something else").digest == AS_RUN_2012.digest
+    assert AS_RUN_2012.but({}, name="other", description="something else").digest == AS_RUN_2012.digest
 
 
 def test_a_digest_depends_on_a_field() -> None:
@@ -278,7 +278,7 @@ def test_a_digest_does_not_depend_on_the_order_of_changes() -> None:
 
 
 def test_recipes_of_the_catalog_have_different_digests() -> None:
-    assert len({entry.recipe.digest for entry in CATALOG.values()}) == len(CATALOG)
+    assert len({entry.recipe.digest for entry in catalog().values()}) == len(catalog())
 
 
 def test_digests_are_the_same_in_every_python_process() -> None:

@@ -50,7 +50,7 @@ def seen(
     make_run = make_runs_in(folder)
     runs = (
         make_run(TINY, losses=(3.0, 2.0, 1.0), errors=(0.9,), is_complete=True),
-        make_run(Recipe(name="x<script>alert(1)</script>", says="x").but({"training.epochs": 1}), losses=(1.0,)),
+        make_run(Recipe(name="x<script>alert(1)</script>", description="x").but({"training.epochs": 1}), losses=(1.0,)),
     )
     evaluation = Evaluation(
         run=str(runs[0].folder), recipe=AS_RUN_2010.name, digest=AS_RUN_2010.digest, seed=0, epochs=92,

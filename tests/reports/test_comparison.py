@@ -1,4 +1,4 @@
-"""Two runs on the same images, and errors by class, against tables that are counted by hand."""
+"""Two runs on the same images, against tables that are counted by hand."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +8,6 @@ import pytest
 
 from alexrepro.errors import UserError
 from alexrepro.reports.statistics.comparison import compare
-from alexrepro.reports.tables.breakdown import breakdown
 from alexrepro.runs.evaluation import Findings
 from alexrepro.runs.predictions import About, Predictions, write_predictions
 
@@ -55,18 +54,3 @@ def test_other_images_or_crops_are_not_compared(tmp_path: Path, other: Predictio
 
     with pytest.raises(UserError, match=what):
         compare(*folders)
-
-
-def test_the_breakdown_counts_classes_and_confusions() -> None:
-    tables = breakdown(PREDICTIONS)
-
-    assert tables["classes"].to_numpy().tolist() == [
-        ["c", "cow", 1, 1, 1, 1.0, 1.0],
-        ["a", "ant", 3, 2, 1, 2 / 3, 1 / 3],
-        ["b", "bee", 2, 1, 1, 0.5, 0.5],
-    ]
-    assert tables["confusions"].to_numpy().tolist() == [
-        ["a", "ant", "b", "bee", 2],
-        ["b", "bee", "a", "ant", 1],
-        ["c", "cow", "a", "ant", 1],
-    ]

@@ -120,7 +120,7 @@ def test_names_from_files_are_text_on_the_page(html: str) -> None:
 
 
 def test_a_hostile_recipe_name_stays_text_in_tables_and_figures(make_run: Callable[..., Run], tmp_path: Path) -> None:
-    run = make_run(Recipe(name="x<img src=y onerror=z>", says="x").but({"training.epochs": 1}), losses=(1.0,))
+    run = make_run(Recipe(name="x<img src=y onerror=z>", description="x").but({"training.epochs": 1}), losses=(1.0,))
 
     html = page_of(Evidence(runs=(run,)))
 

@@ -13,7 +13,7 @@ import pytest
 from alexrepro.paper import results
 from alexrepro.reports.statistics.intervals import wilson_interval
 from alexrepro.reports.tables.error_rows import Row, measured_row, reported_row
-from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Record, ResultTable
+from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, Record, ResultTable
 from alexrepro.runs.run import Evaluation
 
 T_ONE = 12.706204736432095  # the 97.5 % point of Student's t with one degree of freedom
@@ -129,16 +129,16 @@ def test_a_table_without_rows_is_refused() -> None:
         ResultTable("table-1", "Table 1", ())
 
 
-def test_saving_writes_five_whole_files_and_nothing_else(tmp_path: Path) -> None:
+def test_saving_writes_three_files_and_nothing_else(tmp_path: Path) -> None:
     paths = table().save(tmp_path / "reports")
 
-    assert [path.name for path in paths] == [f"table-1.{end}" for end in ("csv", "parquet", "md", "tex", "json")]
+    assert [path.name for path in paths] == [f"table-1.{end}" for end in ("csv", "md", "json")]
     assert sorted(paths) == sorted((tmp_path / "reports").iterdir())
 
 
-def test_csv_parquet_and_json_hold_the_same_numbers(tmp_path: Path) -> None:
+def test_csv_and_json_hold_the_same_numbers(tmp_path: Path) -> None:
     expected = table().frame()
-    csv, parquet, _, _, as_json = table().save(tmp_path)
+    csv, _, as_json = table().save(tmp_path)
     types: dict[Any, Any] = dict(Row.COLUMNS)
     numbers = [name for name, kind in types.items() if kind != "string"]
 
@@ -146,7 +146,6 @@ def test_csv_parquet_and_json_hold_the_same_numbers(tmp_path: Path) -> None:
         from_csv = [[float(row[name]) if row[name] else None for name in numbers] for row in DictReader(file)]
     from_json = pd.DataFrame(json.loads(as_json.read_text())["rows"], dtype=object).astype(types)
 
-    pd.testing.assert_frame_equal(pd.read_parquet(parquet), expected)
     pd.testing.assert_frame_equal(from_json, expected)
     assert from_csv == [[row.cells()[name] for name in numbers] for row in table().rows]
 
@@ -168,15 +167,6 @@ def test_people_read_how_many_seeds_were_counted() -> None:
 
 def test_a_bar_in_a_cell_does_not_end_it_in_markdown() -> None:
     assert r"| other data \| miniature |" in table().markdown()
-
-
-def test_latex_escapes_what_latex_reads_as_commands() -> None:
-    row = Record({"class": TEXT, "share": FRACTION}, {"class": r"50_% & \input{x}", "share": 0.5})
-
-    latex = ResultTable("records", "Records", (row,)).latex()
-
-    assert r"50\_\% \& \textbackslash input\{x\} & 50.00 \% \\" in latex
-    assert latex.startswith("% Records\n")
 
 
 def test_a_record_shows_its_interval_beside_its_number() -> None:

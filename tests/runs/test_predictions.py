@@ -8,13 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import UserError
 from alexrepro.evaluation.evaluate import evaluate
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.evaluation import Evaluation, Findings
 from alexrepro.runs.predictions import About, Predictions, read_predictions, write_predictions
 from alexrepro.runs.run import Run
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 ABOUT = About("run", 1, "set-test", "ten", "5704e", "9e0ce55", ("a", "b"), ("apple", "bee"))
@@ -25,14 +26,14 @@ UNLABELED = Predictions(
 
 
 @pytest.fixture(scope="module")
-def run(stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("runs")
-    return train(recipe, store=stores["train"], validation=None, runs=folder, seed=0, machine=machine)
+    return train(TrainingJob(recipe, store=stores["train"], validation=None, runs=folder, seed=0, device=device))
 
 
 @pytest.fixture(scope="module")
-def evaluation(run: Run, stores: dict[str, Store], machine: Machine) -> Evaluation:
-    return evaluate(run, stores["test"], crops="ten", machine=machine)
+def evaluation(run: Run, stores: dict[str, Store], device: Device) -> Evaluation:
+    return evaluate(run, stores["test"], crops="ten", device=device)
 
 
 @pytest.mark.parametrize("crops", ["center", "ten"])

@@ -40,7 +40,7 @@ def describe(
         return
     network = chosen.network
     total = ("total", "", "", "", "", f"{network.parameters:,}", "", f"{network.macs:,}")
-    print_table(f"{chosen.name}-{chosen.digest}: {chosen.says}", COLUMNS, [*_rows(network), total], right=RIGHT)
+    print_table(f"{chosen.name}-{chosen.digest}: {chosen.description}", COLUMNS, [*_rows(network), total], right=RIGHT)
     print(f"{network.parameters:,} parameters, {network.neurons:,} neurons, {network.macs:,} multiply-adds a crop.")
     if network.layers() == Network().layers():
         print(_beside_the_paper(network))
@@ -51,7 +51,7 @@ def _draw(recipe: Recipe, file: Path) -> None:
     from alexrepro.reports.figures import plot
     from alexrepro.reports.figures.diagram import draw
 
-    write_text(file, plot.svg(draw(recipe.network, title=f"{recipe.name}: {recipe.says}"), name=recipe.name))
+    write_text(file, plot.svg(draw(recipe.network, title=f"{recipe.name}: {recipe.description}"), name=recipe.name))
     say(f"Wrote {file}.")
 
 

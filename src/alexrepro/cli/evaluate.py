@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alexrepro.cli.answers import print_comparison, print_scores
-from alexrepro.cli.choose import choose_run, is_folder, testing_store
-from alexrepro.cli.options import RUNS, STORES, Compile, Device, Json, Runs, StorePath, Stores
+from alexrepro.cli.choose import choose_run, evaluation_store, split_name
+from alexrepro.cli.options import RUNS, Compile, DeviceName, Json, Runs, StorePath
 from alexrepro.cli.show import percent, print_json, print_table
 from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.errors import Exit, UserError
@@ -17,7 +17,7 @@ from alexrepro.progress import say
 
 if TYPE_CHECKING:
     from alexrepro.data.store.store import Store
-    from alexrepro.device import Machine
+    from alexrepro.device import Device
     from alexrepro.runs.evaluation import Evaluation
     from alexrepro.runs.run import Run
 
@@ -35,7 +35,6 @@ Weights = Annotated[
 Compare = Annotated[
     bool, typer.Option("--compare", help="Compare two runs or ensembles that were tested, image by image.")
 ]
-Breakdown = Annotated[bool, typer.Option("--breakdown", help="Also write errors by class, and confusions.")]
 Submission = Annotated[
     Path | None, typer.Option("--submission", help="Write ILSVRC's file of answers for the test split; count nothing.")
 ]
@@ -57,14 +56,12 @@ def evaluate(
     ten_crop: TenCrop = False,
     weights: Weights = None,
     compare: Compare = False,
-    breakdown: Breakdown = False,
     submission: Submission = None,
     predictions: PredictionFile = None,
     devkit: Devkit = None,
     save_probabilities: SaveProbabilities = False,
-    stores: Stores = STORES,
     runs: Runs = RUNS,
-    device: Device = "auto",
+    device_name: DeviceName = "auto",
     compile: Compile = None,
     json: Json = False,
 ) -> None:
@@ -77,7 +74,7 @@ def evaluate(
     Example:  alexrepro evaluate --ten-crop
     """
     tested = {"--store": store, "--ten-crop": ten_crop, "--weights": weights}
-    beside: dict[str, object] = {"--breakdown": breakdown, "--save-probabilities": save_probabilities}
+    beside: dict[str, object] = {"--save-probabilities": save_probabilities}
     beside |= tested | {"--devkit": devkit} if compare else {}
     _check({"--compare": compare, "--submission": submission, "--predictions": predictions}, beside)
     if compare:
@@ -91,24 +88,24 @@ def evaluate(
     from alexrepro.evaluation.ensemble import evaluate_runs
 
     chosen = [choose_run(path, runs=runs) for path in run] if run else [choose_run(None, runs=runs)]
-    images = _store(store, chosen[0], stores=stores, is_submission=submission is not None)
+    images = _store(store, chosen[0], is_submission=submission is not None)
     crops: Crops = "ten" if ten_crop else "center"
-    machine, shares = _machine(device, compile, crops=crops, images=len(images) * len(chosen)), _numbers(weights)
+    device, shares = _device(device_name, compile, crops=crops, images=len(images) * len(chosen)), _numbers(weights)
     if submission is not None:
-        _submit(chosen, images, submission, crops=crops, machine=machine, runs=runs, weights=shares, json=json)
+        _submit(chosen, images, submission, crops=crops, device=device, runs=runs, weights=shares, json=json)
         return
     found = evaluate_runs(
-        chosen, images, crops=crops, machine=machine, folder=runs, weights=shares, save_probabilities=save_probabilities
+        chosen, images, crops=crops, device=device, folder=runs, weights=shares, save_probabilities=save_probabilities
     )
-    _print(found, with_breakdown=breakdown, json=json)
+    _print(found, json=json)
 
 
-def _machine(device: str, compiles: bool | None, *, crops: Crops, images: int) -> "Machine":
-    """The machine for testing so many images, each counted once for every network."""
-    from alexrepro.device import find_machine
+def _device(device_name: str, compiles: bool | None, *, crops: Crops, images: int) -> "Device":
+    """The device for testing so many images, each counted once for every network."""
+    from alexrepro.device import find_device
     from alexrepro.evaluation.inference import is_worth_compiling
 
-    return find_machine(device, compiles=is_worth_compiling(images, crops) if compiles is None else compiles)
+    return find_device(device_name, compiles=is_worth_compiling(images, crops) if compiles is None else compiles)
 
 
 def _check(alone: Mapping[str, object], beside: Mapping[str, object]) -> None:
@@ -121,17 +118,14 @@ def _check(alone: Mapping[str, object], beside: Mapping[str, object]) -> None:
         )  # fmt: skip
 
 
-def _store(store: Path | None, run: "Run", *, stores: Path, is_submission: bool) -> "Store":
-    """The store at the path, or else the newest of that data set or of the run's, labeled or for a submission."""
-    from alexrepro.data.store.store import Store, newest_store
+def _store(named: Path | None, run: "Run", *, is_submission: bool) -> "Store":
+    """The store for the evaluation, or for a submission the newest test store, labeled or not."""
+    from alexrepro.data.store.store import newest_store
 
-    if store is not None and is_folder(store):
-        return Store.open(store)
-    environment = run.environment
-    dataset = str(store) if store else environment["dataset"]
-    if is_submission:
-        return newest_store(stores, split="test", dataset=dataset)
-    return testing_store(dataset, run.recipe, classes=environment["classes"], stores=(stores,))
+    folder, dataset = split_name(named)
+    if is_submission and not (folder / "manifest.json").is_file():
+        return newest_store(folder, split="test", dataset=dataset or run.environment["dataset"])
+    return evaluation_store(named, run)
 
 
 def _numbers(weights: str | None) -> list[float]:
@@ -143,29 +137,15 @@ def _numbers(weights: str | None) -> list[float]:
         ) from None
 
 
-def _print(evaluations: "list[Evaluation]", *, with_breakdown: bool, json: bool) -> None:
-    """The evaluations, of which the last was asked for, and its breakdown if wanted."""
-    from alexrepro.reports.tables.breakdown import SHOWN, save_breakdown
-
+def _print(evaluations: "list[Evaluation]", *, json: bool) -> None:
+    """Print the evaluations; the last one is the one that was asked for."""
     *others, asked = evaluations
-    tables, files = save_breakdown(asked) if with_breakdown else ({}, [])
     if json:
-        shown = {name: table.head(SHOWN).to_dict("records") for name, table in tables.items()}
-        also = {"breakdown": {**shown, "files": [str(file) for file in files]}} if with_breakdown else {}
-        print_json(_facts(asked) | {e.crops: _facts(e) for e in others} | also)
+        print_json(_facts(asked) | {e.crops: _facts(e) for e in others})
         return
     ties = f"hang on ties ({asked.ties})"
     columns = ["crops", "images", "top-1 error (95 %)", "top-5 error (95 %)", "loss", ties, "preprocessing"]
     print_table(f"{asked.run} on {asked.split}", columns, [_row(e) for e in evaluations], right=columns[1:])
-    for name, table in tables.items():
-        worst = table.head(SHOWN).round(4)
-        print_table(
-            f"{name}, the first {len(worst)} of {len(table):,}",
-            worst.columns.astype(str).tolist(),
-            worst.to_numpy().tolist(),
-        )
-    if files:
-        say(f"Wrote {', '.join(map(str, files))}.")
 
 
 def _row(e: "Evaluation") -> list[str]:
@@ -196,14 +176,14 @@ def _submit(
     file: Path,
     *,
     crops: Crops,
-    machine: "Machine",
+    device: "Device",
     runs: Path,
     weights: list[float],
     json: bool,
 ) -> None:
     from alexrepro.evaluation.submission import submit
 
-    lines = submit(runs_tested, images, file, crops=crops, machine=machine, folder=runs, weights=weights)
+    lines = submit(runs_tested, images, file, crops=crops, device=device, folder=runs, weights=weights)
     if json:
         print_json({"submission": str(file), "lines": lines})
     else:

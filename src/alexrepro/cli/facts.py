@@ -45,7 +45,12 @@ def _one(row: Row, json: bool) -> None:
     if json:
         print_json(row)
         return
-    lines = [("says", row["says"]), ("in 2012", row["in_2012"]), ("here", row["status"]), ("note", row["note"])]
+    lines = [
+        ("description", row["description"]),
+        ("in 2012", row["in_2012"]),
+        ("here", row["status"]),
+        ("note", row["note"]),
+    ]
     lines += [("pinned by" if number == 0 else "", pin) for number, pin in enumerate(row["pins"])]
     print_table(f"{row['id']}: {row['source']}", ("part", "text"), [line for line in lines if line[1]])
     if row["fields"]:
@@ -59,8 +64,8 @@ def _one(row: Row, json: bool) -> None:
 def _all(rows: dict[str, list[Row]]) -> None:
     print_table(
         "Statements of the paper (P) and traits of the released code (S)",
-        ("", "source", "says", "here"),
-        [[row["id"], row["source"], row["says"], row["status"]] for row in rows["statements"]],
+        ("", "source", "description", "here"),
+        [[row["id"], row["source"], row["description"], row["status"]] for row in rows["statements"]],
     )
     print_table(
         "Fields of a recipe",
@@ -69,24 +74,24 @@ def _all(rows: dict[str, list[Row]]) -> None:
     )
     print_table(
         "Errors that the authors printed",
-        ("method", "section", "split", "crops", "top-1", "top-5", "says"),
-        [[row["label"], *_where(row), *_errors(row, 1), row["says"]] for row in rows["reported"]],
+        ("method", "section", "split", "crops", "top-1", "top-5", "description"),
+        [[row["label"], *_where(row), *_errors(row, 1), row["description"]] for row in rows["reported"]],
         right=("top-1", "top-5"),
     )
     print_table(
         "Differences that the authors printed, in points",
-        ("change", "section", "split", "top-1", "top-5", "says"),
+        ("change", "section", "split", "top-1", "top-5", "description"),
         [
-            [row["name"], row["section"], row["split"] or "not said", *_points(row), row["says"]]
+            [row["name"], row["section"], row["split"] or "not said", *_points(row), row["description"]]
             for row in rows["deltas"]
         ],
         right=("top-1", "top-5"),
     )
     print_table(
         "Results noted in the released code",
-        ("config", "says", "split", "crops", "epochs", "top-1", "top-5", "loss"),
+        ("config", "description", "split", "crops", "epochs", "top-1", "top-5", "loss"),
         [
-            [row["config"], row["says"], row["split"], row["crops"] or "not said", row["epochs"],
+            [row["config"], row["description"], row["split"], row["crops"] or "not said", row["epochs"],
              *_errors(row, 2), row["loss"]]
             for row in rows["logged"]
         ],
@@ -104,7 +109,7 @@ def _all(rows: dict[str, list[Row]]) -> None:
 
 
 def _source(row: Row) -> str:
-    return f"{row['source']}: {row['says']}"
+    return f"{row['source']}: {row['description']}"
 
 
 def _where(row: Row) -> tuple[str, str, str]:

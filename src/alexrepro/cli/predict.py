@@ -10,8 +10,8 @@ from rich.bar import Bar
 from rich.console import Console
 from rich.table import Table
 
-from alexrepro.cli.choose import choose_run
-from alexrepro.cli.options import RUNS, STORES, Device, Json, Runs, Stores
+from alexrepro.cli.choose import choose_run, split_name
+from alexrepro.cli.options import RUNS, DeviceName, Json, Runs, StorePath
 from alexrepro.cli.show import PLAIN_WIDTH, percent, plain, print_json
 from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.paper.results import Crops
@@ -36,9 +36,9 @@ def predict(
     ten_crop: Annotated[
         bool, typer.Option("--ten-crop", help="Average the softmax over ten crops instead of the center crop.")
     ] = False,
-    stores: Stores = STORES,
+    store: StorePath = None,
     runs: Runs = RUNS,
-    device: Device = "auto",
+    device_name: DeviceName = "auto",
     json: Json = False,
 ) -> None:
     """Show what a network sees in photographs: top-5 with bars.
@@ -48,17 +48,17 @@ def predict(
 
     Example:  alexrepro predict cat.jpg --weights caffe.safetensors --ten-crop
     """
-    from alexrepro.device import find_machine
+    from alexrepro.device import find_device
     from alexrepro.evaluation.class_names import named_by
     from alexrepro.evaluation.predict import open_weights
     from alexrepro.evaluation.predict import predict as core
 
     source = weights or choose_run(None, runs=runs).folder
-    found = open_weights(source, stores=stores)
+    found = open_weights(source, stores=split_name(store)[0])
     if names is not None:
         found = named_by(names, found)
     crops: Crops = "ten" if ten_crop else "center"
-    predictions = core(found, images, crops=crops, machine=find_machine(device))
+    predictions = core(found, images, crops=crops, device=find_device(device_name))
     if json:
         shown = [{"file": str(p.file), "top5": [asdict(guess) for guess in p.guesses]} for p in predictions]
         print_json({"weights": str(source), "recipe": found.recipe.name, "crops": crops, "images": shown})

@@ -7,7 +7,7 @@ import typer
 from alexrepro.cli.options import Json
 from alexrepro.cli.show import percent, print_json, print_table
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED
-from alexrepro.recipes.catalog import CATALOG, TOLERANCE, Entry, find_recipe
+from alexrepro.recipes.catalog import TOLERANCE, Entry, catalog, find_recipe
 from alexrepro.recipes.ledger import shown
 from alexrepro.recipes.recipe import Recipe, differences
 
@@ -27,19 +27,19 @@ def list_recipes(json: Json = False) -> None:
 
     Example:  alexrepro recipes list
     """
-    rows = [_entry(entry) for entry in CATALOG.values()]
+    rows = [_entry(entry) for entry in catalog().values()]
     if json:
         print_json({"recipes": rows})
         return
     print_table(
         "Recipes",
-        ("name", "digest", "like", "says", "epochs", "expected result"),
+        ("name", "digest", "like", "description", "epochs", "expected result"),
         [
             [
                 row["name"],
                 row["digest"],
                 row["like"],
-                row["says"],
+                row["description"],
                 row["epochs"],
                 "\n".join(map(_result, row["expected"])),
             ]
@@ -70,7 +70,7 @@ def show(
     if toml:
         print(recipe.to_toml(), end="")
         return
-    print(f"{recipe.name}-{recipe.digest}: {recipe.says}.")
+    print(f"{recipe.name}-{recipe.digest}: {recipe.description}.")
     _print_differences(AS_PRINTED, recipe)
 
 
@@ -103,7 +103,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
 
 
 def _named(recipe: Recipe) -> dict[str, Any]:
-    return {"name": recipe.name, "digest": recipe.digest, "says": recipe.says}
+    return {"name": recipe.name, "digest": recipe.digest, "description": recipe.description}
 
 
 def _result(expected: dict[str, Any]) -> str:

@@ -32,8 +32,8 @@ def report(
     """Answer a table or figure of the paper.
 
     Reads what is below RUNS and never trains: what is missing is listed on stderr with the commands that make it.
-    Writes OUT/<name>.csv, .parquet, .md, .tex and .json, and for a figure .svg and .png. A printed number stands only
-    beside a measurement on the same split with the same crops.
+    Writes OUT/<name>.csv, .md and .json, and for a figure .svg and .png. A published number appears only next to a
+    measurement on the same split with the same crops.
 
     Example:  alexrepro report table-1
     """

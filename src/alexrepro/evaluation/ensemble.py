@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.evaluate import candidate_of, measure
 from alexrepro.evaluation.inference import Candidate
@@ -33,7 +33,7 @@ def evaluate_runs(
     store: Store,
     *,
     crops: Crops,
-    machine: Machine,
+    device: Device,
     folder: Path,
     weights: Sequence[float] = (),
     save_probabilities: bool = False,
@@ -44,14 +44,14 @@ def evaluate_runs(
     only the proportions count; equal without any.
     Raises UserError if a run is named twice, if their data sets or classes differ, or if the weights do not fit.
     """
-    found = open_runs(runs, store, weights=weights, machine=machine, folder=folder)
+    found = open_runs(runs, store, weights=weights, device=device, folder=folder)
     return measure(
-        found.who, found.candidates, store, crops=crops, machine=machine, members=found.members,
+        found.who, found.candidates, store, crops=crops, device=device, members=found.members,
         save_probabilities=save_probabilities,
     )  # fmt: skip
 
 
-def open_runs(runs: Sequence[Run], store: Store, *, weights: Sequence[float], machine: Machine, folder: Path) -> Opened:
+def open_runs(runs: Sequence[Run], store: Store, *, weights: Sequence[float], device: Device, folder: Path) -> Opened:
     """One run or an ensemble of several, ready to be tested on a store."""
     shares = _shares(runs, weights)
     datasets = sorted({run.environment["dataset"] for run in runs})
@@ -59,7 +59,7 @@ def open_runs(runs: Sequence[Run], store: Store, *, weights: Sequence[float], ma
         raise UserError(
             f"These runs are of different data sets: {', '.join(datasets)}.", fix="Name runs of one of them only."
         )
-    opened = [candidate_of(run, store, machine=machine, weight=w) for run, w in zip(runs, shares, strict=True)]
+    opened = [candidate_of(run, store, device=device, weight=w) for run, w in zip(runs, shares, strict=True)]
     opened.sort(key=lambda pair: _identity(pair[1]))  # the order in which they are named changes no bit
     candidates, members = [candidate for candidate, _ in opened], [member for _, member in opened]
     if len(members) == 1:

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save
 
 from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
-from alexrepro.distributed.process_group import Cluster
+from alexrepro.device import Device
+from alexrepro.distributed.process_group import ProcessGroup
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.compatible import check_images
 from alexrepro.evaluation.inference import Candidate, answer_all, tested_batches
@@ -39,9 +39,9 @@ def count(
     recipe: Recipe,
     pixels: Pixels,
     crops: Crops,
-    machine: Machine,
+    device: Device,
     title: str,
-    cluster: Cluster | None = None,
+    group: ProcessGroup | None = None,
     after_batch: Callable[[], None] = lambda: None,
 ) -> Counts:
     """Exact counts of a network on every image of a labeled store, each image once; replicas share the images.
@@ -49,7 +49,7 @@ def count(
     after_batch: called after every batch; what it raises ends the count. Raises UserError if the network's outputs are
     not finite.
     """
-    cluster = cluster or Cluster()
+    group = group or ProcessGroup()
     candidate = Candidate(model, recipe, pixels)
     mine: list[Counts] = []
     with closing(
@@ -57,26 +57,26 @@ def count(
             [candidate],
             store,
             crops=(crops,),
-            machine=machine,
+            device=device,
             title=title,
-            share=cluster.share,
-            workers=cluster.feed_workers,
+            share=group.shard,
+            workers=group.loader_workers,
         )
     ) as batches:
         for tested in batches:
             mine.append(tested.answers[crops].counts())
             after_batch()
-    return _complete(reduce(add, cluster.gather(reduce(add, mine))), store)
+    return _complete(reduce(add, group.all_gather_object(reduce(add, mine))), store)
 
 
-def evaluate(run: Run, store: Store, *, crops: Crops, machine: Machine, save_probabilities: bool = False) -> Evaluation:
+def evaluate(run: Run, store: Store, *, crops: Crops, device: Device, save_probabilities: bool = False) -> Evaluation:
     """Test the newest checkpoint of a run on a store; saves counts and predictions in its folder.
 
     Ten crops save the center crop's results, too. Raises UserError if the run has no checkpoint, the store has no
     labels, or the classes differ.
     """
-    candidate, who = candidate_of(run, store, machine=machine)
-    return measure(who, [candidate], store, crops=crops, machine=machine, save_probabilities=save_probabilities)[-1]
+    candidate, who = candidate_of(run, store, device=device)
+    return measure(who, [candidate], store, crops=crops, device=device, save_probabilities=save_probabilities)[-1]
 
 
 def measure(
@@ -85,7 +85,7 @@ def measure(
     store: Store,
     *,
     crops: Crops,
-    machine: Machine,
+    device: Device,
     members: Sequence[Member] = (),
     save_probabilities: bool = False,
 ) -> list[Evaluation]:
@@ -100,7 +100,7 @@ def measure(
             fix="Choose a labeled split with --store, or write the contest's file with --submission FILE.",
         )
     found = answer_all(
-        who, candidates, store, crops=crops, machine=machine, members=members, save_probabilities=save_probabilities
+        who, candidates, store, crops=crops, device=device, members=members, save_probabilities=save_probabilities
     )
     evaluations = [
         Evaluation(
@@ -118,7 +118,7 @@ def measure(
     return evaluations
 
 
-def candidate_of(run: Run, store: Store, *, machine: Machine, weight: float = 1.0) -> tuple[Candidate, Member]:
+def candidate_of(run: Run, store: Store, *, device: Device, weight: float = 1.0) -> tuple[Candidate, Member]:
     """The network of a run's newest checkpoint, ready to be tested on a store, and what is told of it.
 
     Classes are matched by their names, in ILSVRC WNIDs. Raises UserError if there is no checkpoint or the classes
@@ -133,14 +133,14 @@ def candidate_of(run: Run, store: Store, *, machine: Machine, weight: float = 1.
             fix="Choose a store of the same data set with --store, or another run.",
         )
     places = {name: place for place, name in enumerate(classes)}
-    order = torch.tensor([places[name] for name in wanted], device=machine.device) if wanted != classes else None
-    model, step = load_network(run, machine)
+    order = torch.tensor([places[name] for name in wanted], device=device.torch_device) if wanted != classes else None
+    model, step = load_network(run, device)
     recipe, epochs = run.recipe, step // environment["updates_per_epoch"]
     who = Member(str(run.folder), recipe.name, recipe.digest, environment["seed"], epochs, weight)
-    return Candidate(machine.ready(model), recipe, load_pixels(run, machine), weight, order), who
+    return Candidate(device.compiled(model), recipe, load_pixels(run, device), weight, order), who
 
 
-def load_network(run: Run, machine: Machine) -> tuple[AlexNet, int]:
+def load_network(run: Run, device: Device) -> tuple[AlexNet, int]:
     """The network of a run's newest checkpoint and its number of updates; raises UserError if there is none."""
     saved = checkpoint.newest(run.checkpoints)
     if saved is None:
@@ -149,7 +149,7 @@ def load_network(run: Run, machine: Machine) -> tuple[AlexNet, int]:
         )
     model = AlexNet(run.recipe.network)
     load_weights(model, saved)
-    return model.to(machine.device, memory_format=torch.channels_last), saved.step  # type: ignore[call-overload]
+    return model.to(device.torch_device, memory_format=torch.channels_last), saved.step  # type: ignore[call-overload]
 
 
 def load_weights(model: AlexNet, saved: checkpoint.Checkpoint) -> None:
@@ -177,10 +177,10 @@ def save_pixels(run: Run, store: Store) -> Pixels:
     return pixels
 
 
-def load_pixels(run: Run, machine: Machine) -> Pixels:
+def load_pixels(run: Run, device: Device) -> Pixels:
     """The mean image and color axes that the run was trained with. Raises UserError if missing or damaged."""
     try:
-        return Pixels(**load_file(run.pixels_file)).to(machine.device)
+        return Pixels(**load_file(run.pixels_file)).to(device.torch_device)
     except (FileNotFoundError, SafetensorError, TypeError):
         raise UserError(
             f"{run.pixels_file} is missing or damaged: it holds the mean image and color axes that {run.folder} needs.",

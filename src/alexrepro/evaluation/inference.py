@@ -21,7 +21,7 @@ from alexrepro.data.loading.crops import Pixels, evaluation_crops, places
 from alexrepro.data.loading.loader import Batch, feed
 from alexrepro.data.loading.sampling import testing_plan
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.metrics import Answers, Counts, answers, joined
 from alexrepro.files import write_whole
@@ -74,7 +74,7 @@ def tested_batches(
     store: Store,
     *,
     crops: Sequence[Crops],
-    machine: Machine,
+    device: Device,
     title: str,
     share: tuple[int, int] = (0, 1),  # noqa: PT028
     workers: int | None = None,  # noqa: PT028
@@ -87,8 +87,10 @@ def tested_batches(
     correct = seen = 0
     with progress(title, total=len(store) // share[1]) as advance:
         plan = testing_plan(len(store), side_px=store.side_px)
-        for batch in feed(store, plan, batch=BATCH * share[1], share=share, device=machine.device, workers=workers):
-            shares = (averages(candidate, batch.crops, crops=crops, machine=machine) for candidate in candidates)
+        for batch in feed(
+            store, plan, batch=BATCH * share[1], share=share, device=device.torch_device, workers=workers
+        ):
+            shares = (averages(candidate, batch.crops, crops=crops, device=device) for candidate in candidates)
             mean = reduce(lambda a, b: {asked: a[asked] + b[asked] for asked in crops}, shares)
             tested = Tested(batch, mean, {asked: answers(mean[asked], batch.labels) for asked in crops})
             yield tested
@@ -99,7 +101,7 @@ def tested_batches(
 
 
 @torch.no_grad()
-def averages(candidate: Candidate, images: Tensor, *, crops: Sequence[Crops], machine: Machine) -> dict[Crops, Tensor]:
+def averages(candidate: Candidate, images: Tensor, *, crops: Sequence[Crops], device: Device) -> dict[Crops, Tensor]:
     """The softmax outputs of a network averaged over crops, times its weight: float32 (B, K) for each of the crops.
 
     For `ten-logits`, the softmax of the averaged logits. images: uint8 (B, 3, 256, 256) on the machine's device, where
@@ -114,7 +116,7 @@ def averages(candidate: Candidate, images: Tensor, *, crops: Sequence[Crops], ma
     spots = places(widest, images.shape[-2], images.shape[-1], side_px)
     found: dict[Crops, Tensor] = {}
     for place, crop in zip(spots, shown, strict=True):
-        with machine.arithmetic(candidate.recipe.training):
+        with device.autocast(candidate.recipe.training):
             logits = candidate.model(crop).float()
         outputs = logits.softmax(1)
         found["ten"] = found.get("ten", 0) + outputs
@@ -124,8 +126,7 @@ def averages(candidate: Candidate, images: Tensor, *, crops: Sequence[Crops], ma
     if not bool(found["ten"].isfinite().all()):
         raise UserError(
             "The network's outputs are not finite: its training diverged.",
-            fix="Begin a new run at lower rates: "
-            "alexrepro train --continue-from RUN --set training.learning_rate_factor=0.5",
+            fix="Begin a new run at lower rates: alexrepro train RUN --set training.learning_rate_factor=0.5",
             exit_code=Exit.BAD_DATA,
         )
     found["ten"] = found["ten"] / len(spots)
@@ -140,7 +141,7 @@ def answer_all(
     store: Store,
     *,
     crops: Crops,
-    machine: Machine,
+    device: Device,
     members: Sequence[Member] = (),
     save_probabilities: bool = False,
 ) -> list[tuple[Predictions, Counts]]:
@@ -156,7 +157,7 @@ def answer_all(
     rows: list[NDArray[np.int64]] = []
     kept = torch.empty(images, len(manifest.classes)) if save_probabilities else None
     title = f"{manifest.full_name}, {'center crop' if crops == 'center' else 'ten crops'}"
-    for tested in tested_batches(candidates, store, crops=asked, machine=machine, title=title):
+    for tested in tested_batches(candidates, store, crops=asked, device=device, title=title):
         rows.append(tested.batch.images)
         for name in asked:
             parts[name].append(tested.answers[name].cpu())

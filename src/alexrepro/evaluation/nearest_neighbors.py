@@ -16,7 +16,7 @@ from alexrepro.data.loading.crops import Pixels, evaluation_crops
 from alexrepro.data.loading.loader import feed
 from alexrepro.data.loading.sampling import generator, testing_plan
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import UserError
 from alexrepro.evaluation.compatible import check_images
 from alexrepro.evaluation.evaluate import load_network, load_pixels
@@ -34,15 +34,15 @@ GUESSES = 5
 DRAW = 0  # the test images are the same for every run: nobody picks them
 
 
-def find_neighbors(run: Run, *, train: Store, test: Store, machine: Machine) -> Neighbors:
+def find_neighbors(run: Run, *, train: Store, test: Store, device: Device) -> Neighbors:
     """Guess eight test images and search the neighbors of five others among all training images; saved in the run.
 
     Raises UserError if the run has no checkpoint, or if the stores have other classes than the run.
     """
     _check(run, train, test)
-    model, step = load_network(run, machine)
+    model, step = load_network(run, device)
     shown, queries = _rows_drawn(test)
-    with _Reader(model, run.recipe, load_pixels(run, machine), machine) as reader:
+    with _Reader(model, run.recipe, load_pixels(run, device), device) as reader:
         logits, _ = reader.read(_images(test, shown))
         chances = logits.softmax(1).sort(dim=1, descending=True, stable=True)
         distances, rows = _search(reader, _images(test, queries), train)
@@ -71,8 +71,8 @@ def last_hidden(network: Network) -> str:
 class _Reader:
     """A network that gives logits and the features behind them."""
 
-    def __init__(self, model: AlexNet, recipe: Recipe, pixels: Pixels, machine: Machine) -> None:
-        self.model, self.recipe, self.pixels, self.machine = model, recipe, pixels, machine
+    def __init__(self, model: AlexNet, recipe: Recipe, pixels: Pixels, device: Device) -> None:
+        self.model, self.recipe, self.pixels, self.device = model, recipe, pixels, device
         self.stage = last_hidden(recipe.network)
         self._seen = torch.empty(0)
 
@@ -90,10 +90,10 @@ class _Reader:
         if isinstance(images, np.ndarray):
             images = torch.from_numpy(images).permute(0, 3, 1, 2)
         (crop,) = evaluation_crops(
-            images.to(self.machine.device), crops="center", side_px=self.recipe.network.input_px, pixels=self.pixels,
-            augmentation=self.recipe.augmentation,
+            images.to(self.device.torch_device), crops="center", side_px=self.recipe.network.input_px,
+            pixels=self.pixels, augmentation=self.recipe.augmentation,
         )  # fmt: skip
-        with self.machine.arithmetic(self.recipe.training):
+        with self.device.autocast(self.recipe.training):
             logits = self.model(crop)
         return logits.float(), self._seen
 
@@ -137,5 +137,5 @@ def _check(run: Run, *stores: Store) -> None:
         if list(store.manifest.classes) != run.environment["classes"]:
             raise UserError(
                 f"{store.path} has other classes than {run.folder}.",
-                fix="Choose stores of the run's data set with --stores, or another run.",
+                fix="Choose stores of the run's data set with --store, or another run.",
             )

@@ -14,7 +14,7 @@ from alexrepro.data.loading.crops import Pixels, evaluation_crops
 from alexrepro.data.store.decode import decode
 from alexrepro.data.store.resize import square
 from alexrepro.data.store.store import find_stores
-from alexrepro.device import Machine, find_machine
+from alexrepro.device import Device, find_device
 from alexrepro.errors import Exit, Unreadable, UserError
 from alexrepro.evaluation.evaluate import load_network, load_pixels
 from alexrepro.files import reading
@@ -60,13 +60,13 @@ def open_weights(path: Path, *, stores: Path, mean: Path | None = None) -> Weigh
         return formats.read(path, mean=mean)
     if mean is not None:
         raise UserError("A run keeps its own mean image.", fix="Leave --mean out.", exit_code=Exit.USAGE)
-    pixels = load_pixels(run, find_machine("cpu"))
+    pixels = load_pixels(run, find_device("cpu"))
     names, wnids = _class_names(run, stores), tuple(run.environment["classes"])
     return checked(Weights(run.recipe, _tensors(run, path), pixels.mean_image, names, wnids), path)
 
 
 @torch.no_grad()
-def predict(weights: Weights, files: Sequence[Path], *, crops: Crops, machine: Machine) -> list[Prediction]:
+def predict(weights: Weights, files: Sequence[Path], *, crops: Crops, device: Device) -> list[Prediction]:
     """The five most probable classes of each image file; among equals the lower number comes first.
 
     Raises UserError if a file is missing or unreadable, or if the mean image is not known.
@@ -77,15 +77,15 @@ def predict(weights: Weights, files: Sequence[Path], *, crops: Crops, machine: M
             fix="Give it at conversion: alexrepro convert FILE.caffemodel --mean MEAN --to FILE.safetensors.",
         )
     recipe = weights.recipe
-    pixels = Pixels(weights.mean_image, torch.zeros(3), torch.zeros(3, 3)).to(machine.device)
-    model = weights.network().to(machine.device)
+    pixels = Pixels(weights.mean_image, torch.zeros(3), torch.zeros(3, 3)).to(device.torch_device)
+    model = weights.network().to(device.torch_device)
     predictions = []
     for file in files:
-        image = _square(file, recipe.augmentation).to(machine.device)
+        image = _square(file, recipe.augmentation).to(device.torch_device)
         shown = evaluation_crops(
             image, crops=crops, side_px=recipe.network.input_px, pixels=pixels, augmentation=recipe.augmentation
         )
-        with machine.arithmetic(recipe.training):
+        with device.autocast(recipe.training):
             outputs = [model(crop).float().softmax(1)[0] for crop in shown]
         predictions.append(Prediction(file, _most_probable(torch.stack(outputs).mean(0), weights.classes)))
     return predictions
@@ -128,7 +128,7 @@ def _tensors(run: Run, path: Path) -> Mapping[str, Tensor]:
     file = path / MODEL if path.is_dir() else path
     if file.is_file():
         return checkpoint.read(file.parent).weights
-    model, _ = load_network(run, find_machine("cpu"))
+    model, _ = load_network(run, find_device("cpu"))
     return {name: parameter.detach() for name, parameter in model.named_kernels().items()}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alexrepro.data.store.manifest import LEFT_OUT, Manifest
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.ensemble import open_runs
 from alexrepro.evaluation.inference import answer_all
@@ -24,7 +24,7 @@ def submit(
     file: Path,
     *,
     crops: Crops,
-    machine: Machine,
+    device: Device,
     folder: Path,
     weights: Sequence[float] = (),
 ) -> int:
@@ -34,9 +34,9 @@ def submit(
     work if the store cannot be submitted.
     """
     ids = check_submission(store.manifest)
-    found = open_runs(runs, store, weights=weights, machine=machine, folder=folder)
+    found = open_runs(runs, store, weights=weights, device=device, folder=folder)
     *_, (predictions, _) = answer_all(
-        found.who, found.candidates, store, crops=crops, machine=machine, members=found.members
+        found.who, found.candidates, store, crops=crops, device=device, members=found.members
     )
     write_submission(predictions, ids, file)
     return len(predictions.names)

@@ -12,19 +12,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Citation:
-    """A section of the paper (`§3.3`) or a file of the released 2012 code, with what it says."""
+    """A section of the paper (`§3.3`) or a file of the released 2012 code, with what it states."""
 
     source: str
-    says: str = ""
+    description: str = ""
 
     def __str__(self) -> str:
-        """The source, followed by what it says."""
-        return f"{self.source}: {self.says}" if self.says else self.source
+        """The source, followed by what it states."""
+        return f"{self.source}: {self.description}" if self.description else self.source
 
 
-def cited(default: T, source: str, says: str = "") -> T:
+def cited(default: T, source: str, description: str = "") -> T:
     """A dataclass field with this default that remembers where the default comes from."""
-    value: T = field(default=default, metadata={"citation": Citation(source, says)})
+    value: T = field(default=default, metadata={"citation": Citation(source, description)})
     return value
 
 

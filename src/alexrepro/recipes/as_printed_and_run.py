@@ -56,14 +56,14 @@ AS_RUN_2012 = AS_PRINTED.but(
         "augmentation.color_shift.divide_by": 1.1,  # convdata_jpeg.py
     },
     name="as-run-2012",
-    says="what layers-145.cfg and its notebook show was run on ILSVRC-2012",
+    description="what layers-145.cfg and its notebook show was run on ILSVRC-2012",
 )
 """`alexrepro train as-run-2012`: expect 40.7 / 18.2 % on ilsvrc2012-val, ten crops, within 0.5 / 0.4 points."""
 
 AS_RUN_2010 = AS_RUN_2012.but(
     {"training.epochs": 92, "training.schedule": SCRIPT_2010},  # layer-params-145-2010.cfg: stopped in epoch 93
     name="as-run-2010",
-    says="the same network on ILSVRC-2010, whose test labels are public",
+    description="the same network on ILSVRC-2010, whose test labels are public",
 )
 """`alexrepro train as-run-2010`: expect 37.5 / 17.0 % on ilsvrc2010-test, ten crops, within 0.5 / 0.4 points."""
 
@@ -97,7 +97,7 @@ def _tiny() -> Recipe:
         "augmentation.images_per_crop": 8,  # four crops a batch, as in #145
     }
     return AS_RUN_2012.but(
-        widths | short, name="tiny", says="#145 at reduced width and on a short schedule, for the miniature"
+        widths | short, name="tiny", description="#145 at reduced width and on a short schedule, for the miniature"
     )
 
 

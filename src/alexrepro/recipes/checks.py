@@ -34,14 +34,16 @@ def check(network: Network, training: Training, augmentation: Augmentation) -> N
     _check_sizes(network)
 
 
-def check_name(name: Any, says: Any) -> None:
+def check_name(name: Any, description: Any) -> None:
     """Raise UserError unless a recipe's name can be that of a folder, and its sentence is one line of text."""
     if not isinstance(name, str) or not name.isprintable() or name != name.strip() or set("/\\") & set(name):
         problem = "must be a word that can name a folder"
     elif name.startswith((".", "-")) or not 1 <= len(name.encode()) <= MOST_NAME_BYTES:
         problem = f"must have 1 to {MOST_NAME_BYTES} bytes and begin with a letter or digit"
-    elif not isinstance(says, str) or not says.isprintable():
-        raise UserError("The recipe's `says` must be one line of text.", fix='Write it as: says = "one sentence".')
+    elif not isinstance(description, str) or not description.isprintable():
+        raise UserError(
+            "The recipe's `description` must be one line of text.", fix='Write it as: description = "one sentence".'
+        )
     else:
         return
     raise UserError(f"The recipe's name {problem}, not {str(name)[:80]!r}.", fix='Write it as: name = "mine".')

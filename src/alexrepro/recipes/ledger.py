@@ -12,8 +12,7 @@ from alexrepro.paper.citation import Citation, citations
 from alexrepro.paper.logbook import LOGGED, SUBMISSIONS, Logged, Submission
 from alexrepro.paper.network import Stage
 from alexrepro.paper.results import ALL_DELTAS, ALL_REPORTED, Reported, ReportedDelta
-from alexrepro.paper.statements import STATEMENTS
-from alexrepro.paper.statements.statement import Statement
+from alexrepro.paper.statement import Statement, statements
 from alexrepro.paper.training import Script
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
@@ -30,7 +29,7 @@ def ledger() -> dict[str, list[Row]]:
     Errors and differences of errors are fractions.
     """
     return {
-        "statements": [_statement(statement) for statement in STATEMENTS],
+        "statements": [_statement(statement) for statement in statements()],
         "fields": [_field(path, citation) for path, citation in _cited(Recipe)],
         "reported": [_reported(result) for result in ALL_REPORTED],
         "deltas": [_delta(result) for result in ALL_DELTAS],
@@ -65,7 +64,7 @@ def _statement(statement: Statement) -> Row:
     return {
         "id": statement.id,
         "source": statement.source,
-        "says": statement.says,
+        "description": statement.description,
         "in_2012": statement.in_2012,
         "status": statement.status,
         "note": statement.note,
@@ -93,7 +92,7 @@ def _dataclasses(declared: Any) -> list[type[Any]]:
 
 def _field(path: str, citation: Citation) -> Row:
     values = {"printed": _value(AS_PRINTED, path), "as_run": _value(AS_RUN_2012, path)}
-    return {"path": path, **values, "source": citation.source, "says": citation.says}
+    return {"path": path, **values, "source": citation.source, "description": citation.description}
 
 
 def _value(recipe: Recipe, path: str) -> Any:
@@ -117,7 +116,7 @@ def _reported(result: Reported) -> Row:
         "crops": result.crops,
         "top1_error": result.top1_error,
         "top5_error": result.top5_error,
-        "says": result.cites.says,
+        "description": result.cites.description,
     }
 
 
@@ -129,7 +128,7 @@ def _delta(result: ReportedDelta) -> Row:
         "crops": None,  # the running text does not say how many crops its differences were measured with
         "top1_delta": result.top1_delta,
         "top5_delta": result.top5_delta,
-        "says": result.cites.says,
+        "description": result.cites.description,
     }
 
 
@@ -137,7 +136,7 @@ def _logged(entry: Logged) -> Row:
     return {
         "config": entry.config,
         "source": entry.cites.source,
-        "says": entry.cites.says,
+        "description": entry.cites.description,
         "split": entry.split,
         "crops": entry.crops,
         "epochs": entry.epochs,

@@ -7,7 +7,7 @@ The digest names the run folder; a recipe with the same fields has the same dige
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -30,14 +30,14 @@ class Recipe:
     """Network, training and augmentation under one name; the defaults are the paper's text."""
 
     name: str = "as-printed"
-    says: str = "the text of the paper"
+    description: str = "the text of the paper"
     network: Network = field(default_factory=Network)
     training: Training = field(default_factory=Training)
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
         """Raise UserError for a recipe that cannot be computed with; `but` comes here once, after all its changes."""
-        check_name(self.name, self.says)
+        check_name(self.name, self.description)
         check(self.network, self.training, self.augmentation)
 
     def fields(self) -> dict[str, Any]:
@@ -45,13 +45,13 @@ class Recipe:
         parts = {"network": self.network, "training": self.training, "augmentation": self.augmentation}
         return {path: leaf for part, value in parts.items() for path, leaf in flatten(value, part)}
 
-    def but(self, changes: Mapping[str, Any], *, name: str | None = None, says: str | None = None) -> "Recipe":
+    def but(self, changes: Mapping[str, Any], *, name: str | None = None, description: str | None = None) -> "Recipe":
         """The same recipe with some fields changed, by dotted path; raises UserError for what does not fit.
 
         Without a name the recipe keeps its own: the digest already tells the two apart.
         """
         parts = _changed(changes, network=self.network, training=self.training, augmentation=self.augmentation)
-        return replace(self, **parts, name=name or self.name, says=says or self.says)
+        return replace(self, **parts, name=name or self.name, description=description or self.description)
 
     def for_classes(self, classes: int) -> "Recipe":
         """The same recipe with as many classes as a data set has."""
@@ -78,7 +78,7 @@ class Recipe:
         lines = [
             f"# alexrepro recipe {self.name}-{self.digest}",
             f"name = {_toml(self.name)}",
-            f"says = {_toml(self.says)}",
+            f"description = {_toml(self.description)}",
         ]
         lines += [f"{path} = {_toml(value)}" for path, value in self.fields().items()]
         return "\n".join(lines) + "\n"
@@ -91,34 +91,40 @@ def differences(one: Recipe, other: Recipe) -> dict[str, tuple[Any, Any]]:
     return {p: (left.get(p), right.get(p)) for p in paths if left.get(p) != right.get(p)}
 
 
-def from_toml(path: Path) -> Recipe:
-    """The recipe of a file written by `to_toml`, or of a hand-written one that changes some of the defaults.
+def from_toml(path: Path, *, find_base: Callable[[str], Recipe] | None = None) -> Recipe:
+    """The recipe of a file that `to_toml` wrote, or of a hand-written one: like its `base`, with some fields changed.
 
-    `network.stages` lists the stages in order; one that the paper lacks needs its fields in the file.
-    Raises UserError if the file is missing, is not TOML, or names an unknown field.
+    Without a `base` it is like the text of the paper. `network.stages` lists the stages in order; a stage that the base
+    lacks needs its fields in the file. Raises UserError if the file is missing, is not TOML, or names an unknown field.
     """
     with reading(path, kind="recipe file", fix="List the named recipes with: alexrepro recipes list."):
         text = read_text(path)
-    return from_text(text, path)
+    return from_text(text, path, find_base=find_base)
 
 
-def from_text(text: str, path: Path) -> Recipe:
-    """The same of a text that was read from a path, which names the recipe where the text does not."""
+def from_text(text: str, path: Path, *, find_base: Callable[[str], Recipe] | None = None) -> Recipe:
+    """The same for a text read from a path, which names the recipe if the text does not."""
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         reason = str(error).replace("\n", " ")
         raise UserError(f"{path} is not TOML: {reason}.", fix="Write one `path = value` a line.") from None
-    name, says = table.pop("name", path.stem), table.pop("says", f"read from {path.name}")
-    check_name(name, says)
-    network, parts = Network(), table.get("network")
+    base = find_base(str(table.pop("base"))) if find_base and "base" in table else Recipe()
+    table.setdefault("description", f"read from {path.name}")
+    return from_table(table, name=table.pop("name", path.stem), base=base)
+
+
+def from_table(table: dict[str, Any], *, name: str, base: Recipe) -> Recipe:
+    """A recipe like the base, with the fields of a TOML table changed."""
+    description, network, parts = table.pop("description"), base.network, table.get("network")
+    check_name(name, description)
     if isinstance(parts, dict) and "stages" in parts:
         network = _with_stages(network, parts.pop("stages"))
     leaves = {path: None if value == "none" else value for path, value in _leaves(table)}
-    kinds = {path: value for path, value in leaves.items() if path.endswith(".kind")}
+    kinds = {path: value for path, value in leaves.items() if path.endswith(".kind")}  # first: it decides the fields
     changes = {**kinds, **{path: value for path, value in leaves.items() if path not in kinds}}
-    parts = _changed(changes, network=network, training=Training(), augmentation=Augmentation())
-    return Recipe(name=name, says=says, **parts)
+    changed_parts = _changed(changes, network=network, training=base.training, augmentation=base.augmentation)
+    return Recipe(name=name, description=description, **changed_parts)
 
 
 def parse_changes(texts: Iterable[str]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class Variation:
     """
 
     name: str
-    says: str
+    description: str
     but: Mapping[str, Any] = field(default_factory=dict)
     halves: tuple[str, ...] = ()
     tests: results.ReportedDelta | None = None
@@ -62,7 +62,7 @@ class Variation:
             changed = base.but(self.but)
             varied = base.but(
                 {**self.but, **{path: fields[path] // 2 for path in self.halves}},
-                name=f"{base.name}+{self.name}", says=f"like {base.name}, but {self.says}",
+                name=f"{base.name}+{self.name}", description=f"like {base.name}, but {self.description}",
             )  # fmt: skip
         except UserError as refusal:
             raise self._misfit(f"cannot be tried on {base.name}: {refusal.what.rstrip('.')}") from None
@@ -72,7 +72,7 @@ class Variation:
 
     def _misfit(self, why: str) -> UserError:
         return UserError(
-            f"{self.name} ({self.says}) {why}.",
+            f"{self.name} ({self.description}) {why}.",
             fix=f"Choose another recipe with --base, or leave {self.name} out.",
             exit_code=Exit.USAGE,
         )
@@ -107,7 +107,7 @@ VARIATIONS = {
             tests=results.WITHOUT_MIDDLE, section="§7",
         ),
         Variation(
-            "without-conv3", "without conv3; conv4 takes over its crop of both towers",
+            "without-conv3", "without conv3; conv4 takes over its input from both towers",
             {"network.conv3": None, "network.conv4.reads": "both"}, tests=results.WITHOUT_MIDDLE, section="§7",
         ),
         Variation(

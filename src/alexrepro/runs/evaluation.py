@@ -1,8 +1,7 @@
 """What testing leaves behind, in the folder of a run or of an ensemble. The names of those files are spelled here.
 
 evaluations/<split>.<crops>.json, predictions/<split>.<crops>.parquet, where asked
-probabilities/<split>.<crops>.safetensors and breakdowns/<split>.<crops>.{classes,confusions}.csv; those of an ensemble
-lie in runs/ensembles/<digest>/.
+probabilities/<split>.<crops>.safetensors; those of an ensemble lie in runs/ensembles/<digest>/.
 """
 
 from contextlib import suppress
@@ -103,10 +102,6 @@ class Findings:
     def probabilities(self, split: str, crops: Crops) -> Path:
         """The probabilities of every class for every image of a split."""
         return self._file("probabilities", split, f"{crops}.safetensors")
-
-    def breakdown(self, split: str, crops: Crops, table: str) -> Path:
-        """A table of errors by class, or of confusions."""
-        return self._file("breakdowns", split, f"{crops}.{table}.csv")
 
     def _file(self, folder: str, split: str, rest: str) -> Path:
         return self.folder / folder / f"{plain_name(split, of='A split', most_bytes=MOST_SPLIT_BYTES)}.{rest}"

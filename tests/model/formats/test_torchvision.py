@@ -20,8 +20,8 @@ from alexrepro.model.alexnet import build
 from alexrepro.model.formats import torchvision
 from alexrepro.model.formats.torchvision import NAMES, alexnet_in
 from alexrepro.model.weights import Weights
-from alexrepro.recipes.catalog import TINY
-from alexrepro.recipes.ports import ONE_WEIRD_TRICK
+from alexrepro.recipes.as_printed_and_run import TINY
+from alexrepro.recipes.catalog import find_recipe
 
 HERE = Path("some.pth")
 CLASSES = 7
@@ -52,7 +52,7 @@ def test_our_network_computes_what_torchvisions_does(state: dict[str, Tensor], f
     assert weights.mean_image is not None
     ours = weights.network()(pixels - weights.mean_image[:, :224, :224])
 
-    assert weights.recipe == ONE_WEIRD_TRICK.for_classes(CLASSES)
+    assert weights.recipe == find_recipe("one-weird-trick").for_classes(CLASSES)
     assert_close(ours, theirs((pixels / 255 - mean) / std), atol=1e-5, rtol=0)  # float32; another order of scaling
 
 

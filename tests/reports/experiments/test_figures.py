@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from alexrepro.cli.describe import describe
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, TINY
-from alexrepro.recipes.catalog import CATALOG, find_recipe
+from alexrepro.recipes.catalog import catalog, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.experiment import answer, drawn, find, missing
@@ -144,7 +144,7 @@ def test_a_run_that_notes_no_training_error_is_not_drawn_in_figure_1(make_run: M
 
 @pytest.mark.parametrize("name", ["as-printed", "net-145-half", "net-137", "net-146-2011", "tiny", "caffe-2013"])
 def test_the_drawn_network_names_every_stage_with_its_size(name: str) -> None:
-    network = CATALOG[name].recipe.network
+    network = catalog()[name].recipe.network
 
     svg = plot.svg(draw(network, title=name), name=name)
 
@@ -156,7 +156,7 @@ def test_the_drawn_network_names_every_stage_with_its_size(name: str) -> None:
 
 
 def test_the_drawn_towers_are_linked_where_a_stage_reads_both() -> None:
-    linked, apart = draw(AS_PRINTED.network, title=""), draw(CATALOG["net-150"].recipe.network, title="")
+    linked, apart = draw(AS_PRINTED.network, title=""), draw(catalog()["net-150"].recipe.network, title="")
 
     dashed = [sum(p.get_linestyle() == "--" for p in figure.axes[0].patches) for figure in (linked, apart)]
 

@@ -3,15 +3,17 @@
 Ids count from 1 in an order of their own, which is not that of the sorted WNIDs; whatever has an id goes through here.
 """
 
-import math
+import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from scipy.io import loadmat
+
 from alexrepro.data.sources.archives import MOST_DEVKIT_BYTES, archive, from_tar_gz, members
 from alexrepro.data.sources.folders import WNID
-from alexrepro.data.sources.matfile import Cell, read_structs
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import decoded
 
@@ -61,24 +63,20 @@ def truth(root: Path, name: str, *, classes: int) -> list[int] | None:
 def read_meta(data: bytes, year: Year) -> ClassTable:
     """The leaves of a meta.mat. Raises UserError if it cannot be read, is of another year, or skips an id."""
     try:
-        leaves = [row for row in read_structs(data, "synsets") if row["num_children"] == 0]
-        ids = [row[f"ILSVRC{year}_ID"] for row in leaves]
-        entries = [(str(row["WNID"]), str(row["words"]), _count(row["num_train_images"])) for row in leaves]
-    except (ValueError, KeyError) as error:
-        raise wrong(Path(META), f"is not that of ILSVRC-{year}: {error}") from None
+        stream = io.BytesIO(data)
+        found = loadmat(stream, squeeze_me=True)["synsets"]  # type: ignore[arg-type]  # scipy-stubs leave streams out
+        leaves = [row for row in np.atleast_1d(found) if row["num_children"] == 0]
+        ids = [int(row[f"ILSVRC{year}_ID"]) for row in leaves]
+        entries = [(str(row["WNID"]), str(row["words"]), int(row["num_train_images"])) for row in leaves]
+    except Exception as error:  # scipy raises almost anything for a damaged file
+        raise wrong(Path(META), f"is not that of ILSVRC-{year}: {' '.join(str(error).split())}") from None
     by_id = dict(zip(ids, entries, strict=True))
-    if not ids or set(by_id) != set(range(1, len(ids) + 1)):
+    if not ids or sorted(ids) != list(range(1, len(ids) + 1)):
         raise wrong(Path(META), "does not number its leaves from 1 without a gap")
     wnids, words, counts = zip(*(by_id[number] for number in range(1, len(ids) + 1)), strict=True)
     if len(set(wnids)) < len(ids) or not all(map(WNID.fullmatch, wnids)):
         raise wrong(Path(META), "does not give every leaf a WNID of its own")
     return ClassTable(wnids, words, counts)
-
-
-def _count(cell: Cell) -> int:
-    if not isinstance(cell, float | int) or not 0 <= cell < math.inf:
-        raise ValueError(f"{cell!r:.20} is no number of photos")
-    return int(cell)
 
 
 def devkit_file(root: Path, name: str) -> bytes | None:

@@ -18,7 +18,7 @@ from alexrepro.errors import UserError
 from alexrepro.model.formats.torchvision import imagenet_names
 from alexrepro.model.weights import Weights, checked, constant_mean, damaged, extra
 from alexrepro.paper.training import STORED_PX
-from alexrepro.recipes.ports import CAFFE_2013, CAFFENET_2013
+from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe
 
 # The fields of Caffe's messages that matter here: name -> (number, type[, default]); `*` is repeated.
@@ -53,7 +53,7 @@ def read(path: Path, *, mean: Path | None) -> Weights:
     net = _parsed("NetParameter", path)
     layers = [*net.layers, *net.layer]
     blobs = [[_array(blob, path) for blob in layer.blobs] for layer in layers if layer.blobs]
-    stages = CAFFE_2013.network.stages
+    stages = find_recipe("caffe-2013").network.stages
     if [len(pair) for pair in blobs] != [2] * len(stages) or any(weight.dim() < 2 for weight, _ in blobs):
         raise damaged(
             path, f"it has {len(blobs)} layers with weights; AlexNet has {len(stages)}, each with two tensors"
@@ -115,7 +115,7 @@ def _normalization(layers: list[Any], path: Path) -> tuple[Recipe, dict[str, Any
         raise damaged(path, "its normalizations differ, or run within a map")
     size, *floats, _ = constants.pop()
     rounded = [float(str(np.float32(value))) for value in floats]  # as it was typed: 1e-4, not 9.999999747e-05
-    base = CAFFE_2013 if kinds.index("LRN") < kinds.index("Pooling") else CAFFENET_2013
+    base = find_recipe("caffe-2013" if kinds.index("LRN") < kinds.index("Pooling") else "caffenet-2013")
     named = zip(("n", "alpha", "beta", "k"), (int(size), *rounded), strict=True)
     return base, {f"network.norm.{name}": value for name, value in named}
 

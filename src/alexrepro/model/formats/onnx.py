@@ -74,7 +74,7 @@ def write(weights: Weights, path: Path, *, lrn: Form) -> None:
     made = helper.make_graph(graph.nodes, "alexnet", [inputs], [outputs], graph.constants)
     proto = helper.make_model(
         made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="alexrepro",
-        doc_string=f"{weights.recipe.name}: {weights.recipe.says}. {INPUT}: RGB, 0-255, minus the mean image.",
+        doc_string=f"{weights.recipe.name}: {weights.recipe.description}. {INPUT}: RGB, 0-255, minus the mean image.",
     )  # fmt: skip
     helper.set_model_props(proto, {"recipe": weights.recipe.to_toml()})
     onnx.checker.check_model(proto)

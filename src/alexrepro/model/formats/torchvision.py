@@ -22,7 +22,7 @@ from torchvision.models import AlexNet_Weights, alexnet
 from alexrepro.errors import UserError
 from alexrepro.model.weights import Weights, checked, constant_mean, damaged
 from alexrepro.progress import say
-from alexrepro.recipes.ports import ONE_WEIRD_TRICK
+from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe, differences
 
 MODULES = {
@@ -69,7 +69,7 @@ def from_tensors(found: Mapping[str, Tensor], path: Path) -> Weights:
         raise damaged(path, f"{NAMES['fc8.bias']} is not a vector")
     classes = len(biases)
     try:
-        recipe = ONE_WEIRD_TRICK.for_classes(classes)
+        recipe = find_recipe("one-weird-trick").for_classes(classes)
     except UserError as error:
         raise damaged(path, f"it has {classes:,} classes; {error.what.rstrip('.')}") from None
     tensors = {name: found[theirs] for name, theirs in NAMES.items()}
@@ -166,14 +166,15 @@ def logits(path: Path, crops: Tensor) -> Tensor:
     state = torch.load(path, map_location="cpu", weights_only=True)
     model = alexnet(num_classes=len(state[NAMES["fc8.bias"]])).eval()
     model.load_state_dict(state)
-    found: Tensor = model(crops / torch.tensor(ONE_WEIRD_TRICK.network.input_std)[:, None, None])
+    found: Tensor = model(crops / torch.tensor(find_recipe("one-weird-trick").network.input_std)[:, None, None])
     return found
 
 
 def _check(recipe: Recipe) -> None:
+    like = find_recipe("one-weird-trick").for_classes(recipe.network.classes)
     found = [
         f"{path} is {ours}, not {theirs}"
-        for path, (theirs, ours) in differences(ONE_WEIRD_TRICK.for_classes(recipe.network.classes), recipe).items()
+        for path, (theirs, ours) in differences(like, recipe).items()
         if path.startswith("network.") and path.rpartition(".")[2] not in TRAINING_ONLY
     ]
     if found:

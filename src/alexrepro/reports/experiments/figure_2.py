@@ -36,7 +36,7 @@ def _summarize(_: Evidence) -> ResultTable:
 
 
 def _draw(_: Evidence) -> Figure:
-    return draw(AS_PRINTED.network, title=f"{AS_PRINTED.name}: {AS_PRINTED.says}")
+    return draw(AS_PRINTED.network, title=f"{AS_PRINTED.name}: {AS_PRINTED.description}")
 
 
 EXPERIMENT = Experiment(

@@ -62,7 +62,7 @@ class DeltaRow:
     """
 
     variation: str
-    says: str
+    description: str
     base: str
     note: str
     dataset: str | None = None
@@ -81,7 +81,7 @@ class DeltaRow:
     source: Literal["reported", "measured"] = "measured"
 
     COLUMNS: ClassVar[Mapping[str, str]] = {
-        **dict.fromkeys(("variation", "says", "base", "source", "dataset", "split", "crops"), TEXT),
+        **dict.fromkeys(("variation", "description", "base", "source", "dataset", "split", "crops"), TEXT),
         **dict.fromkeys(("seeds", "images"), COUNT),
         **dict.fromkeys(("top1_delta", "top1_low", "top1_high", "top1_std"), FRACTION),
         **dict.fromkeys(("top5_delta", "top5_low", "top5_high", "top5_std"), FRACTION),
@@ -125,7 +125,7 @@ class DeltaRow:
         """What people read: points of error, 95 % intervals in parentheses, the spread over seeds after ±."""
         return {
             "variation": self.variation,
-            "says": self.says,
+            "description": self.description,
             "source": self.source,
             "split, crops": place(self.split or "", self.crops),
             "images": images_and_seeds(self.images, self.seeds),

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from alexrepro.paper.logbook import Logged
 from alexrepro.paper.results import TEST_2010, VAL_2012, Crops, ReportedDelta
-from alexrepro.recipes.catalog import CATALOG
+from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.variations import BASE_CROPS, Variation, find_variation
 from alexrepro.reports.experiment import departure, grouped
 from alexrepro.reports.statistics.comparison import TOPS
@@ -67,7 +67,9 @@ def delta_rows(
     name = base[0].recipe if base else base_name
     note = "nothing in common with the base: run the same seed, split and crops" if found and base else "not run"
     verdict: Verdict | None = "not run" if variation.tests else None
-    return rows or [DeltaRow(variation.name, variation.says, name, note, claim=claim_of(variation), verdict=verdict)]
+    return rows or [
+        DeltaRow(variation.name, variation.description, name, note, claim=claim_of(variation), verdict=verdict)
+    ]
 
 
 def reported_delta(variation: Variation, *, base: str) -> list[DeltaRow]:
@@ -78,7 +80,8 @@ def reported_delta(variation: Variation, *, base: str) -> list[DeltaRow]:
     crops = PRINTED_CROPS if printed.split else None
     return [
         DeltaRow(
-            variation.name, variation.says, base, note="" if printed.split else "printed without naming the data",
+            variation.name, variation.description, base,
+            note="" if printed.split else "printed without naming the data",
             source="reported", split=printed.split, crops=crops, printed=printed, cites=str(printed.cites),
             logged=_logged_delta(variation, base=base, split=printed.split, crops=crops),
         )
@@ -105,7 +108,7 @@ def _measured(variation: Variation, pairs: Pairs) -> DeltaRow:
     top1, top5 = (pooled_difference(pairs, top, by_image) for top in TOPS)
     verdict = _verdict(printed, beside, top1=top1, top5=top5, is_full=not how)
     return DeltaRow(
-        variation.name, variation.says, base=first_base.recipe, note="; ".join(filter(None, notes)),
+        variation.name, variation.description, base=first_base.recipe, note="; ".join(filter(None, notes)),
         dataset=first.dataset, split=first.split, crops=first.crops, seeds=len(pairs), images=first.images,
         top1=top1, top5=top5, interval="unpaired" if by_image is None else "paired", printed=beside,
         logged=logged if is_whole else None,
@@ -128,7 +131,7 @@ def _verdict(
 
 def _logged_delta(variation: Variation, *, base: str, split: str | None, crops: Crops | None) -> LoggedDelta | None:
     """The noted difference on this split with these crops, if the notes hold both results."""
-    expected = CATALOG[base].expected if base in CATALOG else ()
+    expected = catalog()[base].expected if base in catalog() else ()
     for noted in expected:
         delta = LoggedDelta(variation.logged, noted) if variation.logged and isinstance(noted, Logged) else None
         if delta is not None and is_logged_for(delta, split, crops):

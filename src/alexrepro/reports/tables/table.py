@@ -1,4 +1,4 @@
-"""Tables of results: rows of one kind, saved as CSV, Parquet, Markdown, LaTeX and JSON.
+"""Tables of results: rows of one kind, saved as CSV, Markdown and JSON.
 
 What the rows may say is their own rule (`rows`, `deltas`). Errors are fractions except where people read.
 """
@@ -90,23 +90,16 @@ class ResultTable:
         lines = [headings, ["---"] * len(headings), *([cell.replace("|", r"\|") for cell in row] for row in rows)]
         return f"# {self.title}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
-    def latex(self) -> str:
-        """The table for people, as LaTeX for the package booktabs with its title as a comment."""
-        headings, rows = self.shown()
-        return f"% {self.title}\n" + pd.DataFrame(rows, columns=headings).to_latex(index=False, escape=True)
-
     def as_dict(self) -> dict[str, Any]:
         """Name, title and rows for JSON; errors are fractions, empty cells None."""
         return {"name": self.name, "title": self.title, "rows": [row.cells() for row in self.rows]}
 
     def save(self, folder: Path) -> list[Path]:
-        """Write <name>.csv, .parquet, .md, .tex and .json, each whole or not at all, and return their paths."""
+        """Write <name>.csv, .md and .json, each whole or not at all, and return their paths."""
         frame = self.frame()
         writers: dict[str, Callable[[Path], None]] = {
             "csv": lambda path: write_whole(path, lambda p: frame.to_csv(p, index=False, lineterminator="\n")),
-            "parquet": lambda path: write_whole(path, lambda p: frame.to_parquet(p, index=False)),
             "md": lambda path: write_text(path, self.markdown()),
-            "tex": lambda path: write_text(path, self.latex()),
             "json": lambda path: write_json(path, self.as_dict()),
         }
         paths = {folder / f"{self.name}.{suffix}": write for suffix, write in writers.items()}
