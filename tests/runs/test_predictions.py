@@ -20,8 +20,8 @@ from alexrepro.training.train import train
 
 ABOUT = About("run", 1, "set-test", "ten", "5704e", "9e0ce55", ("a", "b"), ("apple", "bee"))
 UNLABELED = Predictions(
-    ABOUT, ("x.JPEG", "y.JPEG"), labels=np.array([-1, -1]), guesses=np.array([[0, 1], [1, 0]]),
-    chances=np.array([[0.75, 0.25], [1.0, 0.0]], dtype=np.float32), log_chances=np.zeros(2), ranks=np.zeros(2, int),
+    ABOUT, ("x.JPEG", "y.JPEG"), labels=np.array([-1, -1]), top5=np.array([[0, 1], [1, 0]]),
+    probabilities=np.array([[0.75, 0.25], [1.0, 0.0]], dtype=np.float32), log_probs=np.zeros(2), ranks=np.zeros(2, int),
 )  # fmt: skip
 
 
@@ -68,9 +68,9 @@ def test_predictions_without_labels_come_back_with_gaps(tmp_path: Path) -> None:
     table, found = pq.read_table(tmp_path / "p.parquet"), read_predictions(tmp_path / "p.parquet")
 
     assert [table[name].null_count for name in ("label", "log_prob", "rank")] == [2, 2, 2]
-    same = ("about", "names", "labels", "guesses", "chances")
+    same = ("about", "names", "labels", "top5", "probabilities")
     assert all(np.array_equal(getattr(found, name), getattr(UNLABELED, name)) for name in same)
-    assert {field.name for field in fields(Predictions)} - set(same) == {"log_chances", "ranks"}
+    assert {field.name for field in fields(Predictions)} - set(same) == {"log_probs", "ranks"}
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 nothing PAR1"], ids=["empty", "broken"])

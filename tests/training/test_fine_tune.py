@@ -12,7 +12,7 @@ import torch
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import UserError
-from alexrepro.evaluation.evaluate import load_network
+from alexrepro.evaluation.load_run import load_network
 from alexrepro.model.alexnet import build
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint

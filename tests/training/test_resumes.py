@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexrepro.cli import options
 from alexrepro.data.store.store import Store
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
@@ -168,10 +167,6 @@ def test_the_command_changes_nothing_of_a_complete_run(
     again = command(*train, said=tmp_path / "said")
 
     assert (first.code, again.code) == (0, 0)
-    assert sorted(path.name for path in run.checkpoints.iterdir()) == [f"step-{step:09d}" for step in (3, 6, 9)]
+    assert sorted(path.name for path in run.checkpoints.iterdir()) == [f"step-{step:09d}" for step in (6, 9)]
     assert "Nothing to train" in again.said
     assert tree(run.folder.parent, without=lock) == before
-
-
-def test_the_command_keeps_as_many_as_training_does_unless_told() -> None:
-    assert options.KEPT == checkpoint.KEPT

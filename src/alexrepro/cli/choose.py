@@ -122,6 +122,16 @@ def evaluation_store(named: Path | None, run: "Run") -> "Store":
     return testing_store(dataset or environment["dataset"], run.recipe, classes=environment["classes"], folder=folder)
 
 
+def submission_store(named: Path | None, run: "Run") -> "Store":
+    """The store that --store names, or the newest test store of the run's data set, labeled or not."""
+    from alexrepro.data.store.store import Store, newest_store
+
+    if named is not None and (named / "manifest.json").is_file():
+        return Store.open(named)
+    folder, dataset = split_name(named)
+    return newest_store(folder, split="test", dataset=dataset or run.environment["dataset"])
+
+
 def _unlabeled(dataset: str, classes: Sequence[str], folder: Path, splits: Sequence[str]) -> "Store | None":
     """The newest store without labels of the first of these splits that has one."""
     found = labeled_splits(dataset, classes=classes, folder=folder, labeled=False)
@@ -177,3 +187,8 @@ def choose_run(path: Path | None, *, runs: Path) -> "Run":
         )
     say(f"Run: {found[0].folder}.")
     return found[0]
+
+
+def choose_runs(paths: Sequence[Path] | None, *, runs: Path) -> "list[Run]":
+    """The runs in the folders, or the one with the newest checkpoint."""
+    return [choose_run(path, runs=runs) for path in paths] if paths else [choose_run(None, runs=runs)]

@@ -1,4 +1,4 @@
-"""`alexrepro features`: what Figure 4 shows of a run."""
+"""`alexrepro features`: Figure 4's predictions and nearest neighbors of a run."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,9 +19,9 @@ def features(
     device_name: DeviceName = "auto",
     json: Json = False,
 ) -> None:
-    """Guess and search neighbors for Figure 4.
+    """Compute top-5 predictions and nearest neighbors for Figure 4.
 
-    Reads a run's newest checkpoint, eight and five test images that are drawn by their number, and every image of the
+    Reads a run's newest checkpoint, eight and five test images sampled with a fixed seed, and every image of the
     training store. Writes RUN/neighbors.safetensors, which `report figure-4` draws.
 
     Example:  alexrepro features

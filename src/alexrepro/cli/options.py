@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from alexrepro.errors import Exit, UserError
+
 
 def check_installed(loggers: list[str] | None) -> list[str] | None:
     """Refuse a logger without its package before anything begins."""
@@ -15,11 +17,31 @@ def check_installed(loggers: list[str] | None) -> list[str] | None:
     return loggers
 
 
+def numbers(weights: str | None) -> list[float]:
+    """The numbers in the value of --ensemble-weights."""
+    try:
+        return [float(weight) for weight in weights.split(",")] if weights else []
+    except ValueError:
+        raise UserError(
+            f"{weights} are not numbers.", fix="Give one for each run: --ensemble-weights 1,1,0.5.",
+            exit_code=Exit.USAGE,
+        ) from None  # fmt: skip
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of a table.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of run folders.", show_default=True)]
 StorePath = Annotated[
     Path | None,
     typer.Option("--store", help="Store, data set, or folder of stores. Default: the newest in stores/ that fits."),
+]
+RunPaths = Annotated[
+    list[Path] | None, typer.Argument(help="Run folders; several are averaged. Default: the newest run under --runs.")
+]
+TenCrop = Annotated[
+    bool, typer.Option("--ten-crop", help="Average the softmax over ten crops instead of the center crop.")
+]
+EnsembleWeights = Annotated[
+    str | None, typer.Option("--ensemble-weights", help="Weights of several runs, such as 1,1,0.5. Default: equal.")
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random draw.", show_default=True)]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", show_default=True)]

@@ -15,7 +15,7 @@ from alexrepro.data.loading.loader import Feed, default_workers
 from alexrepro.data.loading.sampling import training_plan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
-from alexrepro.evaluation.compatible import check_images
+from alexrepro.evaluation.load_run import check_compatible
 from alexrepro.model.alexnet import build
 from alexrepro.progress import progress
 from alexrepro.recipes.recipe import Recipe
@@ -54,7 +54,7 @@ def bench(recipe: Recipe, store: Store, device: Device, *, rounds: int) -> list[
 
     Raises UserError if the recipe wants images of another size than the store has.
     """
-    check_images(recipe, store)
+    check_compatible(recipe, store)
     parts: dict[Part, Round] = {"loader": _loader(recipe, store, device), "step": _step(recipe, device)}
     found: dict[Part, list[float]] = {part: [] for part in parts}
     with progress("bench", total=rounds, unit="rounds") as advance:

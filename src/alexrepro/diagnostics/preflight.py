@@ -29,9 +29,8 @@ from alexrepro.diagnostics.system_checks import (
     writable,
 )
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.compatible import center_crops, check_images
-from alexrepro.evaluation.evaluate import pixels_of
-from alexrepro.evaluation.inference import BATCH
+from alexrepro.evaluation.inference import BATCH, center_crops
+from alexrepro.evaluation.load_run import check_compatible, pixels_of
 from alexrepro.model.alexnet import build
 from alexrepro.progress import say
 from alexrepro.runs.disk_space import check_room
@@ -118,7 +117,7 @@ def of_job(job: TrainingJob) -> Iterator[Finding]:
 def _recipe(job: TrainingJob) -> Finding:
     recipe, store = job.recipe, job.store
     for images in filter(None, (store, job.validation)):
-        check_images(recipe, images)
+        check_compatible(recipe, images)
     found = (
         f"{recipe.name}-{recipe.digest}: {recipe.network.classes:,} classes, {len(store):,} images of "
         f"{store.side_px} px, batches of {recipe.training.batch}"

@@ -7,7 +7,7 @@ from alexrepro.data.loading.loader import batch_count
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.distributed.process_group import ProcessGroup
-from alexrepro.evaluation.compatible import check_images
+from alexrepro.evaluation.load_run import check_compatible
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.checkpoint import KEPT
 from alexrepro.runs.run import Run, run_of
@@ -49,5 +49,5 @@ class TrainingJob:
     def fitted(self) -> "TrainingJob":
         """The same job with as many classes as its store has. Raises UserError if the images do not fit the recipe."""
         for images in filter(None, (self.store, self.validation)):
-            check_images(self.recipe, images)
+            check_compatible(self.recipe, images)
         return replace(self, recipe=self.recipe.for_classes(len(self.store.manifest.classes)))

@@ -17,7 +17,7 @@ from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.distributed.collectives import Gradients, StopConsensus
 from alexrepro.distributed.process_group import ProcessGroup
-from alexrepro.evaluation.evaluate import load_weights, save_pixels
+from alexrepro.evaluation.load_run import load_weights, save_pixels
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe

@@ -18,8 +18,8 @@ from torch import Tensor
 from alexrepro.data.loading.crops import training_crops
 from alexrepro.data.loading.loader import Batch, Feed, part
 from alexrepro.distributed.process_group import ProcessGroup
-from alexrepro.evaluation.compatible import center_crops
 from alexrepro.evaluation.evaluate import count
+from alexrepro.evaluation.inference import EvaluationJob, Model, center_crops
 from alexrepro.keys import key
 from alexrepro.paper.training import Augmentation, Rates
 from alexrepro.progress import Advance, progress, say
@@ -202,11 +202,11 @@ def _validate(trainer: Trainer, epoch: int, stop: Stop) -> None:
     if trainer.validation is None:
         return
     split = trainer.validation.manifest.full_name
-    counts = count(
-        trainer.model, trainer.validation, recipe=trainer.recipe, pixels=trainer.pixels, crops="center",
-        device=trainer.device, title=f"epoch {epoch} on {split}", group=trainer.group,
-        after_batch=stop_if_asked,
-    )  # fmt: skip
+    models = [Model(trainer.model, trainer.recipe, trainer.pixels)]
+    job = EvaluationJob(
+        models, trainer.validation, "center", trainer.device, trainer.group, title=f"epoch {epoch} on {split}"
+    )
+    counts = count(job, after_batch=stop_if_asked)
     if not trainer.group.is_first:
         return
     top1, top5 = 1 - counts.top1_correct / counts.images, 1 - counts.top5_correct / counts.images
