@@ -42,14 +42,14 @@ BUG, MEMORY = 'RuntimeError("a bug")', 'training.torch.OutOfMemoryError("Tried t
 VALIDATE_FOR_HOURS = """
 import time
 from alexrepro.evaluation import evaluate
-batches = evaluate.tested_batches
+batches = evaluate.scored_batches
 def slowly(*arguments, **named):
-    for tested in batches(*arguments, **named):
+    for scored in batches(*arguments, **named):
         open("validating", "w").close()
         for _ in range(100_000):
             time.sleep(0.1)
-            yield tested
-evaluate.tested_batches = slowly
+            yield scored
+evaluate.scored_batches = slowly
 """
 SHORT_TIMEOUT = """
 from datetime import timedelta
@@ -209,7 +209,7 @@ def test_the_error_of_one_rank_ends_all_with_its_code(stores: dict[str, Store], 
     command = [sys.executable, "-m", "alexrepro", "train", "toy.toml", "--store", str(damaged)]
 
     ended = subprocess.run(
-        [*command, "--no-compile", "--device", "cpu", "--processes", "2", "--parallel", "data"],
+        [*command, "--no-compile", "--device", "cpu", "--cpu-ranks", "2", "--parallel", "data"],
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""How several processes start (`--gpus N` and `--processes N`, by torch's elastic launcher) and meet (in a store).
+"""How several processes start (`--gpus N` and `--cpu-ranks N`, by torch's elastic launcher) and meet (in a store).
 
 The launcher starts the ranks, forwards signals, ends all when one fails, and passes on their exit code.
 """
@@ -77,8 +77,8 @@ def processes_asked(*, gpus: int | None, processes: int | None, device: str) -> 
     if processes is not None:
         if gpus is not None or device != "cpu":
             raise UserError(
-                "--processes is for CPUs; on GPUs there is one process per GPU.",
-                fix="Use --device cpu --processes N, or --gpus N.",
+                "--cpu-ranks is for CPUs; on GPUs there is one process per GPU.",
+                fix="Use --device cpu --cpu-ranks N, or --gpus N.",
                 exit_code=Exit.USAGE,
             )
         return processes
@@ -87,13 +87,13 @@ def processes_asked(*, gpus: int | None, processes: int | None, device: str) -> 
     if device not in ("auto", "cuda"):
         raise UserError(
             f"--gpus {gpus} and --device {device} contradict each other.",
-            fix=f"Leave one of them out, or use --device cpu --processes {gpus}.",
+            fix=f"Leave one of them out, or use --device cpu --cpu-ranks {gpus}.",
             exit_code=Exit.USAGE,
         )
     if (found := gpu_count()) < gpus:
         raise UserError(
             f"--gpus {gpus} asks for more than torch can use here: {found or 'no'} GPU{'s' if found > 1 else ''}.",
-            fix=f"Train on the CPU with: --device cpu --processes {gpus}.",
+            fix=f"Train on the CPU with: --device cpu --cpu-ranks {gpus}.",
             exit_code=Exit.NO_DEVICE,
         )
     return gpus
