@@ -17,8 +17,8 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.files import read_text, reading
 from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import Augmentation, Training
-from alexrepro.recipes.checks import check, check_name
-from alexrepro.recipes.fields import SEE_FIELDS, changed, flatten, shortened
+from alexrepro.recipes.constraints import check, check_name
+from alexrepro.recipes.fields import RENAMED, SEE_FIELDS, changed, flatten, renamed, shortened
 from alexrepro.recipes.squeeze import squeezed
 
 ADDED_TO_STAGES = {"dropout": None}  # since the first digests: left out of them where a stage has this value
@@ -154,6 +154,8 @@ def _changed(changes: Mapping[str, Any], **parts: Any) -> dict[str, Any]:
     """The parts of a recipe after changes by dotted path; not yet checked as a whole."""
     for path, value in changes.items():
         part, _, rest = path.partition(".")
+        if part in RENAMED:
+            raise renamed(part)
         if part not in parts:
             near = get_close_matches(part, parts, n=1)
             raise UserError(
