@@ -25,11 +25,10 @@ from torch import Tensor
 from alexrepro.data.loading.loader import Batch, feed
 from alexrepro.data.store.store import Store
 from alexrepro.device import find_device
-from alexrepro.distributed.process_group import ProcessGroup
 from alexrepro.processors import usable_processors
 from alexrepro.recipes.catalog import find_recipe
-from alexrepro.runs.run import run_of
 from alexrepro.training import train
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.schedule import rates_at
 from alexrepro.training.state import Trainer, start
 
@@ -45,11 +44,10 @@ def timed(work: Callable[[], None]) -> float:
 
 def trainer_of(recipe_name: str, store: Store, folder: Path) -> Trainer:
     """A training that has not begun."""
-    recipe = find_recipe(recipe_name)
-    run = run_of(folder, recipe, dataset=store.manifest.dataset, seed=0)
-    run.folder.mkdir(parents=True)
-    device = find_device("cpu")
-    return start(run, recipe, store=store, validation=None, seed=0, device=device, group=ProcessGroup())
+    recipe, device = find_recipe(recipe_name), find_device("cpu")
+    job = TrainingJob(recipe, store=store, validation=None, runs=folder, seed=0, device=device)
+    job.run.folder.mkdir(parents=True)
+    return start(job)
 
 
 def updates(trainer: Trainer, batches: Iterator[Batch], number: int) -> int:

@@ -14,7 +14,7 @@ from signals import first_crops
 
 from alexrepro.data.store.store import Store
 from alexrepro.device import find_device
-from alexrepro.evaluation.evaluate import load_network
+from alexrepro.evaluation.load_run import load_network
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.runs.run import Run
 from alexrepro.training.activation_stats import Signals, signals

@@ -24,6 +24,7 @@ from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run
 from alexrepro.training import train as training
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.optimizer import Momentum
 from alexrepro.training.schedule import Rates, rates_at
 from alexrepro.training.state import Trainer
@@ -118,9 +119,16 @@ def train_of_one_rank(rank: Rank, leg: Leg, stores: dict[str, Path], recipe: Rec
         ):
             trained.share = group.shard
             training.train(
-                recipe, store=opened["train"], validation=opened["val"], runs=runs, seed=0, device=device,
-                group=group,
-            )  # fmt: skip
+                TrainingJob(
+                    recipe,
+                    store=opened["train"],
+                    validation=opened["val"],
+                    runs=runs,
+                    seed=0,
+                    device=device,
+                    group=group,
+                )
+            )
     except UserError as refusal:
         trained.code = int(refusal.exit_code)
     except SystemExit as end:

@@ -15,6 +15,7 @@ from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import At, Script
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 IMAGES = {"train": 20, "val": 7, "test": 9}  # per class; none divides by the batch
@@ -86,8 +87,8 @@ def toy(stores: dict[str, Store], recipe: Recipe, device: Device) -> Callable[..
 
     def run(folder: Path, *, chosen: Recipe = recipe, seed: int = 0, resume: str = "auto") -> Run:
         return train(
-            chosen, store=stores["train"], validation=stores["val"], runs=folder, seed=seed, device=device,
-            resume=resume,  # type: ignore[arg-type]
-        )  # fmt: skip
+            TrainingJob(chosen, store=stores["train"], validation=stores["val"], runs=folder, seed=seed, device=device),
+            resume=resume,
+        )
 
     return run

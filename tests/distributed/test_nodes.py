@@ -22,6 +22,7 @@ from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run, find_runs
 from alexrepro.training import state
 from alexrepro.training import train as training
+from alexrepro.training.job import TrainingJob
 
 from ..ranks import run_ranks
 
@@ -65,7 +66,9 @@ def arguments(stores: dict[str, Store], recipe: Recipe, tmp_path: Path) -> list[
 def alone(stores: dict[str, Store], recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("alone")
     device = find_device("cpu")
-    return training.train(recipe, store=stores["train"], validation=stores["val"], runs=folder, seed=0, device=device)
+    return training.train(
+        TrainingJob(recipe, store=stores["train"], validation=stores["val"], runs=folder, seed=0, device=device)
+    )
 
 
 def agents(arguments: list[str], *, ranks_a_host: int) -> list[list[str]]:

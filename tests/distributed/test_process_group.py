@@ -45,7 +45,7 @@ def test_missing_gpus_are_refused_with_the_way_to_do_without(monkeypatch: pytest
         processes_asked(gpus=2, processes=None, device="auto")
 
     assert refused.value.exit_code is Exit.NO_DEVICE
-    assert "--device cpu --processes 2" in refused.value.fix
+    assert "--device cpu --cpu-ranks 2" in refused.value.fix
 
 
 @pytest.mark.parametrize(("gpus", "processes", "device"), [(2, 2, "cpu"), (2, None, "cpu"), (None, 2, "auto")])

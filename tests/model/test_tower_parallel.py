@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 
 from alexrepro.device import find_device
-from alexrepro.diagnostics.workloads import SilentTowers, Traffic
 from alexrepro.distributed.process_group import connect
 from alexrepro.distributed.rank import Rank
 from alexrepro.errors import UserError
@@ -22,6 +21,7 @@ from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe
 
 from ..ranks import run_ranks
+from .silent import SilentTowers, Traffic
 
 MAPS = {"conv1": 8, "conv2": 12, "conv3": 16, "conv4": 16, "conv5": 12, "fc6": 24, "fc7": 20, "fc8": 6}
 CROPS = 3

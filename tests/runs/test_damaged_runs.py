@@ -12,7 +12,8 @@ import pytest
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.evaluate import evaluate, load_pixels
+from alexrepro.evaluation.evaluate import evaluate
+from alexrepro.evaluation.load_run import load_pixels
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports.loaded_runs import gather
 from alexrepro.runs.disk_space import check_room

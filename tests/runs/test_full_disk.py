@@ -18,6 +18,7 @@ from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
 from alexrepro.runs.run import Run, find_runs
 from alexrepro.training import train as training
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 from ..data.hostile import Ended, assert_refused, command
@@ -134,7 +135,9 @@ def test_a_disk_that_is_full_at_a_checkpoint_loses_nothing(
 @pytest.fixture
 def toy(stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path) -> Callable[..., Run]:
     def run(**options: Any) -> Run:
-        return train(recipe, store=stores["train"], validation=None, runs=tmp_path, seed=0, device=device, **options)
+        return train(
+            TrainingJob(recipe, store=stores["train"], validation=None, runs=tmp_path, seed=0, device=device, **options)
+        )
 
     return run
 

@@ -16,6 +16,7 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.lock import hold
 from alexrepro.runs.run import Run
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 from ..children import exit_of, in_child, wait_until
@@ -52,12 +53,12 @@ def _said(folder: Path) -> str:
 def test_the_second_process_is_refused_at_once_and_told_of_the_first(
     stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path
 ) -> None:
-    run = train(recipe, store=stores["train"], validation=None, runs=tmp_path, seed=0, device=device)
+    run = train(TrainingJob(recipe, store=stores["train"], validation=None, runs=tmp_path, seed=0, device=device))
     with held(run.folder) as first:
         started = time.monotonic()
 
         with pytest.raises(UserError, match="Another process") as refused:
-            train(recipe, store=stores["train"], validation=None, runs=tmp_path, seed=0, device=device)
+            train(TrainingJob(recipe, store=stores["train"], validation=None, runs=tmp_path, seed=0, device=device))
 
         assert time.monotonic() - started < AT_ONCE_SECONDS
     assert refused.value.exit_code is Exit.CANNOT_CREATE

@@ -22,6 +22,7 @@ from alexrepro.runs.run import Run
 from alexrepro.training import ablate as ablation
 from alexrepro.training import train as training
 from alexrepro.training.ablate import ablate
+from alexrepro.training.job import TrainingJob
 
 UPDATES = 9  # of a run: 40 images in batches of 16, three epochs
 
@@ -38,10 +39,10 @@ class Ablation:
         self.updates, self.written, self.tested = 0, 0, list[str]()
 
     def __call__(self, runs: Path) -> list[Evaluation]:
-        found = ablate(
-            self.trials, store=self.stores["train"], validation=None, test=self.stores["test"], runs=runs,
-            seeds=self.seeds, device=self.device,
-        )  # fmt: skip
+        job = TrainingJob(
+            self.trials[0][0], store=self.stores["train"], validation=None, runs=runs, seed=0, device=self.device
+        )
+        found = ablate(self.trials, job, test=self.stores["test"], seeds=self.seeds)
         return [evaluation for evaluations in found for evaluation in evaluations]
 
 

@@ -14,6 +14,7 @@ from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports.provenance import provenance
 from alexrepro.runs.run import Run, find_runs
 from alexrepro.training import train as training
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 from ..data.hostile import Ended, command
@@ -55,8 +56,17 @@ def go(stores: dict[str, Store], device: Device, tmp_path: Path) -> Train:
     """Trains a recipe that continues another run."""
 
     def run(recipe: Recipe, source: Run | None, *, seed: int = 0) -> Run:
-        return train(recipe, store=stores["train"], validation=stores["val"], runs=tmp_path, seed=seed,
-                     device=device, source=source)  # fmt: skip
+        return train(
+            TrainingJob(
+                recipe,
+                store=stores["train"],
+                validation=stores["val"],
+                runs=tmp_path,
+                seed=seed,
+                device=device,
+                source=source,
+            )
+        )
 
     return run
 

@@ -16,6 +16,7 @@ from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
 from alexrepro.runs.run import Run
 from alexrepro.training import train as training
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 PLAIN, COMPILED = Device(torch.device("cpu")), Device(torch.device("cpu"), compiles=True)
@@ -64,7 +65,7 @@ def test_torch_has_no_more_threads_than_the_program_has_processors(monkeypatch: 
 
 
 def run_of(recipe: Recipe, stores: dict[str, Store], device: Device, folder: Path) -> Run:
-    return train(recipe, store=stores["train"], validation=None, runs=folder, seed=0, device=device)
+    return train(TrainingJob(recipe, store=stores["train"], validation=None, runs=folder, seed=0, device=device))
 
 
 def losses(run: Run) -> torch.Tensor:

@@ -17,6 +17,7 @@ from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
 from alexrepro.runs.run import Run, find_runs
 from alexrepro.training import train as training
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.optimizer import Momentum
 
 from ..ranks import run_ranks
@@ -68,7 +69,9 @@ def test_an_infinite_gradient_under_a_finite_loss_is_never_saved(
 
     make_gradient_infinite(monkeypatch, in_update=update)
     with pytest.raises(UserError, match=said) as refused:
-        training.train(recipe, store=stores["train"], validation=validation, runs=tmp_path, seed=0, device=device)
+        training.train(
+            TrainingJob(recipe, store=stores["train"], validation=validation, runs=tmp_path, seed=0, device=device)
+        )
 
     assert refused.value.exit_code is Exit.BAD_DATA
     assert only_good_checkpoint(tmp_path) == 3
@@ -99,8 +102,8 @@ def diverge(rank: Rank, store: Path, recipe: Recipe, runs: Path) -> tuple[int, s
         try:
             with connect(rank, device, network=recipe.network, parallel="tower") as group:
                 training.train(
-                    recipe, store=opened, validation=None, runs=runs, seed=0, device=device, group=group
-                )  # fmt: skip
+                    TrainingJob(recipe, store=opened, validation=None, runs=runs, seed=0, device=device, group=group)
+                )
         except UserError as refusal:
             return int(refusal.exit_code), refusal.what
         except SystemExit as end:

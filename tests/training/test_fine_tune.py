@@ -12,13 +12,14 @@ import torch
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import UserError
-from alexrepro.evaluation.evaluate import load_network
+from alexrepro.evaluation.load_run import load_network
 from alexrepro.model.alexnet import build
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
 from alexrepro.runs.run import Run
 from alexrepro.training import train as training
 from alexrepro.training.fine_tune import check_same_source, inherit
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 KEPT = ("conv1", "fc2")
@@ -27,7 +28,7 @@ KEPT = ("conv1", "fc2")
 @pytest.fixture(scope="module")
 def first(stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("first")
-    return train(recipe, store=stores["train"], validation=None, runs=folder, seed=0, device=device)
+    return train(TrainingJob(recipe, store=stores["train"], validation=None, runs=folder, seed=0, device=device))
 
 
 def tuned(recipe: Recipe) -> Recipe:
@@ -49,12 +50,29 @@ def test_a_fine_tuned_run_notes_its_origin_and_keeps_to_it(
     first: Run, stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path
 ) -> None:
     def go(source: Run | None) -> Run:
-        return train(tuned(recipe), store=stores["train"], validation=None, runs=tmp_path, seed=1, device=device,
-                     source=source)  # fmt: skip
+        return train(
+            TrainingJob(
+                tuned(recipe),
+                store=stores["train"],
+                validation=None,
+                runs=tmp_path,
+                seed=1,
+                device=device,
+                source=source,
+            )
+        )
 
     run = go(first)
-    random = train(recipe.but({"training.epochs": 1}), store=stores["train"], validation=None, runs=tmp_path, seed=1,
-                   device=device)  # fmt: skip
+    random = train(
+        TrainingJob(
+            recipe.but({"training.epochs": 1}),
+            store=stores["train"],
+            validation=None,
+            runs=tmp_path,
+            seed=1,
+            device=device,
+        )
+    )
 
     began = run.environment["began_with"]
     assert (began["run"], began["step"]) == (first.folder.as_posix(), 9)
@@ -74,8 +92,17 @@ def test_a_run_that_has_a_checkpoint_continues_though_its_source_is_gone(
     longer = tuned(recipe).but({"training.epochs": 2})
 
     def go(chosen: Run | None) -> Run:
-        return train(longer, store=stores["train"], validation=None, runs=tmp_path / "runs", seed=1, device=device,
-                     source=chosen)  # fmt: skip
+        return train(
+            TrainingJob(
+                longer,
+                store=stores["train"],
+                validation=None,
+                runs=tmp_path / "runs",
+                seed=1,
+                device=device,
+                source=chosen,
+            )
+        )
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "_train_epochs", lambda trainer, _: trainer.save() or stop())
@@ -137,6 +164,10 @@ def test_a_run_that_does_not_fit_is_refused(
 
     for chosen, source, said in cases:
         with pytest.raises(UserError, match=said):
-            train(chosen, store=stores["train"], validation=None, runs=tmp_path, seed=0, device=device, source=source)
+            train(
+                TrainingJob(
+                    chosen, store=stores["train"], validation=None, runs=tmp_path, seed=0, device=device, source=source
+                )
+            )
     with pytest.raises(UserError, match=r"name stages of the network \(conv1, fc2, fc3\), not 'conv9'"):
         recipe.but({"training.init_from_stages": ("conv9",)})

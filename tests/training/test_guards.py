@@ -33,6 +33,7 @@ from alexrepro.training.divergence import (
     flat_refusal,
     not_finite,
 )
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 
@@ -128,7 +129,7 @@ def test_a_run_whose_loss_stays_at_chance_ends_unless_allowed(
 ) -> None:
     def go(runs: Path, **more: bool) -> Run:
         cpu = find_device("cpu")
-        return train(stuck, store=stores["train"], validation=None, runs=runs, seed=0, device=cpu, **more)
+        return train(TrainingJob(stuck, store=stores["train"], validation=None, runs=runs, seed=0, device=cpu, **more))
 
     with pytest.raises(UserError, match=r"After 6 updates the loss is 0\.693"):
         go(tmp_path / "stopped")
@@ -140,10 +141,10 @@ def test_an_ablation_goes_on_after_a_network_that_stays_at_chance_if_allowed(
     stores: dict[str, Store], recipe: Recipe, stuck: Recipe, tmp_path: Path
 ) -> None:
     def go(runs: Path, **more: bool) -> list[list[Evaluation]]:
-        return ablate(
-            [(stuck, "ten"), (recipe, "ten")], store=stores["train"], validation=None, test=stores["test"], runs=runs,
-            seeds=[0], device=find_device("cpu"), **more,
-        )  # fmt: skip
+        job = TrainingJob(
+            recipe, store=stores["train"], validation=None, runs=runs, seed=0, device=find_device("cpu"), **more
+        )
+        return ablate([(stuck, "ten"), (recipe, "ten")], job, test=stores["test"], seeds=[0])
 
     with pytest.raises(UserError, match=r"After 6 updates the loss is 0\.693") as ended:
         go(tmp_path / "stopped")
@@ -164,7 +165,7 @@ def test_three_hundred_updates_on_photographs_tell_a_stalled_run_from_a_sound_on
 
     def go() -> Run:
         cpu = find_device("cpu", compiles=True)
-        return train(short, store=store, validation=None, runs=tmp_path, seed=0, device=cpu)
+        return train(TrainingJob(short, store=store, validation=None, runs=tmp_path, seed=0, device=cpu))
 
     if is_standardized:
         with pytest.raises(UserError, match=r"After 2\d\d updates the loss is 4\.6") as refused:
@@ -181,7 +182,7 @@ def test_a_loss_that_is_no_number_names_the_images_of_its_update(
     wild = recipe.but({"training.learning_rate": 1e30})
 
     with pytest.raises(UserError, match="at update 2, at the rate 1e\\+30") as refused:
-        train(wild, store=stores["train"], validation=None, runs=tmp_path, seed=0, device=cpu)
+        train(TrainingJob(wild, store=stores["train"], validation=None, runs=tmp_path, seed=0, device=cpu))
 
     plan = training_plan(40, seed=0, epoch=1, augmentation=wild.augmentation, side_px=224, shuffle_every_epoch=True)
     names = [stores["train"].name(int(row)) for row in plan.order[16:21]]
@@ -206,7 +207,7 @@ def test_too_little_memory_names_a_batch() -> None:
         raise torch.OutOfMemoryError("Tried to allocate 20.00 GiB. More words.")
     assert refused.value.what.endswith("of cpu: Tried to allocate 20.00 GiB.")
     assert refused.value.exit_code == Exit.OUT_OF_MEMORY
-    assert "--batch" in refused.value.fix
+    assert "--set training.batch" in refused.value.fix
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from alexrepro.files import sha256_of_file
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run, find_runs
 from alexrepro.training import train as training
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 from ..children import die_before, exit_of, in_child
@@ -40,7 +41,9 @@ def short(stores: dict[str, Store], recipe: Recipe, device: Device, monkeypatch:
     brief = recipe.but({"training.epochs": 2})
 
     def run(folder: Path) -> Run:
-        return train(brief, store=stores["train"], validation=stores["val"], runs=folder, seed=0, device=device)
+        return train(
+            TrainingJob(brief, store=stores["train"], validation=stores["val"], runs=folder, seed=0, device=device)
+        )
 
     return run
 

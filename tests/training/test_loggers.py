@@ -23,6 +23,7 @@ from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run
 from alexrepro.training import loggers, trackers
 from alexrepro.training import train as training
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.loggers import Log, check_loggers, open_log
 from alexrepro.training.state import Trainer, start
 from alexrepro.training.trackers import FOLDER, Rows
@@ -37,7 +38,9 @@ def toy(stores: dict[str, Store], recipe: Recipe, device: Device, monkeypatch: p
 
     def run(folder: Path, *log: str) -> Run:
         return train(
-            recipe, store=stores["train"], validation=stores["val"], runs=folder, seed=0, device=device, log=log
+            TrainingJob(
+                recipe, store=stores["train"], validation=stores["val"], runs=folder, seed=0, device=device, log=log
+            )
         )
 
     return run
@@ -166,8 +169,10 @@ def test_only_the_first_process_tells(
 
     with pytest.raises(AssertionError):  # it is alone, and gets the mean image from nobody
         start(
-            Run(Path("runs")), recipe, store=stores["train"], validation=None, seed=0, device=device, group=second,
-            log=["tensorboard"],
+            TrainingJob(
+                recipe, store=stores["train"], validation=None, runs=Path("runs"), seed=0, device=device, group=second,
+                log=("tensorboard",),
+            )
         )  # fmt: skip
 
 

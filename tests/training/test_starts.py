@@ -19,6 +19,7 @@ from alexrepro.reports.provenance import provenance
 from alexrepro.runs.run import Run
 from alexrepro.training import starts
 from alexrepro.training import train as training
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.starts import commit
 from alexrepro.training.train import train
 
@@ -41,9 +42,9 @@ def go(copies: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path)
     def run(validation: str | None, *, chosen: Recipe = recipe, resume: str = "auto") -> Run:
         found = copies[validation] if validation else None
         return train(
-            chosen, store=copies["train"], validation=found, runs=tmp_path / "runs", seed=0, device=device,
-            resume=resume,  # type: ignore[arg-type]
-        )  # fmt: skip
+            TrainingJob(chosen, store=copies["train"], validation=found, runs=tmp_path / "runs", seed=0, device=device),
+            resume=resume,
+        )
 
     return run
 
@@ -165,7 +166,9 @@ def test_another_training_store_is_refused_with_the_option_that_names_the_right_
     go("val")
 
     with pytest.raises(UserError, match="was trained on") as refused:
-        train(recipe, store=copies["other"], validation=None, runs=tmp_path / "runs", seed=0, device=device)
+        train(
+            TrainingJob(recipe, store=copies["other"], validation=None, runs=tmp_path / "runs", seed=0, device=device)
+        )
 
     assert f"--store {copies['train'].path}" in refused.value.fix
 

@@ -14,6 +14,7 @@ from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
 from alexrepro.runs.run import Run
 from alexrepro.training import train as training
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.state import Trainer
 from alexrepro.training.train import train
 
@@ -107,7 +108,7 @@ def test_another_store_is_refused_for_a_run_that_began(
     toy(tmp_path)
 
     with pytest.raises(UserError, match="was trained on"):
-        train(recipe, store=stores["test"], validation=None, runs=tmp_path, seed=0, device=device)
+        train(TrainingJob(recipe, store=stores["test"], validation=None, runs=tmp_path, seed=0, device=device))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_saves_nothing_of_it(

@@ -172,7 +172,14 @@ def memory(need: int) -> Finding:
         return Finding("memory", f"about {size(need)} needed; this system does not say what is free", facts=facts)
     found = f"{size(free)} free, about {size(need)} needed"
     if free < need:
-        return Finding("memory", found, "wrong", "Free some, or give a smaller --batch.", Exit.OUT_OF_MEMORY, facts)
+        return Finding(
+            "memory",
+            found,
+            "wrong",
+            "Free some, or give a smaller batch: --set training.batch=N.",
+            Exit.OUT_OF_MEMORY,
+            facts,
+        )
     return Finding("memory", found, facts=facts)
 
 

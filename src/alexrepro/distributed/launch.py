@@ -1,4 +1,4 @@
-"""`--gpus N` and `--processes N`: the same command in so many processes, through torch's elastic launcher.
+"""`--gpus N` and `--cpu-ranks N`: the same command in so many processes, through torch's elastic launcher.
 
 The launcher starts them, forwards signals, ends all when one fails, and passes on their exit code.
 """
@@ -41,8 +41,8 @@ def processes_asked(*, gpus: int | None, processes: int | None, device: str) -> 
     if processes is not None:
         if gpus is not None or device != "cpu":
             raise UserError(
-                "--processes is for the processor; on GPUs there is one process for each.",
-                fix="Use --device cpu --processes N, or --gpus N.",
+                "--cpu-ranks is for the processor; on GPUs there is one process for each.",
+                fix="Use --device cpu --cpu-ranks N, or --gpus N.",
                 exit_code=Exit.USAGE,
             )
         return processes
@@ -51,14 +51,14 @@ def processes_asked(*, gpus: int | None, processes: int | None, device: str) -> 
     if device not in ("auto", "cuda"):
         raise UserError(
             f"--gpus {gpus} and --device {device} contradict each other.",
-            fix=f"Leave one of them out, or use --device cpu --processes {gpus}.",
+            fix=f"Leave one of them out, or use --device cpu --cpu-ranks {gpus}.",
             exit_code=Exit.USAGE,
         )
     found = torch.cuda.device_count()
     if found < gpus:
         raise UserError(
             f"--gpus {gpus} asks for more than torch can use here: {found or 'no'} GPU{'s' if found > 1 else ''}.",
-            fix=f"Train on the processor with: --device cpu --processes {gpus}.",
+            fix=f"Train on the processor with: --device cpu --cpu-ranks {gpus}.",
             exit_code=Exit.NO_DEVICE,
         )
     return gpus

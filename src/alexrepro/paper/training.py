@@ -121,9 +121,7 @@ class Augmentation:
 
     crops: bool = cited(True, "§4.1", "random 224×224 patches")
     flips: bool = cited(True, "§4.1", "and their horizontal reflections")
-    last_offset_px: int = cited(
-        32, "convdata_jpeg.py", "0..32 per axis; the printed factor 2048 needs 0..31", at_least=0
-    )
+    last_offset_px: int = cited(32, "convdata_jpeg.py", "0..32 per axis; the printed 2048 needs 0..31", at_least=0)
     images_per_crop: int = cited(1, "silent, chosen", "images that share a crop and a flip; convdata_jpeg.py: 32")
     stored_px: int = cited(STORED_PX, "§2", "shorter side 256; the networks for CIFAR-10 see its 32")
     square: Fit = cited(

@@ -4,11 +4,10 @@ Everything random is drawn from (seed, epoch) or (seed, step), so a run that sto
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from math import isfinite, log
-from pathlib import Path
 from signal import Signals
 from typing import Literal
 
@@ -18,19 +17,16 @@ from torch import Tensor
 
 from alexrepro.data.loading.crops import training_crops
 from alexrepro.data.loading.loader import Batch, Feed, part
-from alexrepro.data.store.store import Store
-from alexrepro.device import Device
 from alexrepro.distributed.process_group import ProcessGroup
-from alexrepro.evaluation.compatible import center_crops, check_images
 from alexrepro.evaluation.evaluate import count
+from alexrepro.evaluation.inference import EvaluationJob, Model, center_crops
 from alexrepro.keys import key
 from alexrepro.paper.training import Augmentation, Plateau
 from alexrepro.progress import Advance, progress, say
-from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs.checkpoint import KEPT
-from alexrepro.runs.run import Run, run_of
+from alexrepro.runs.run import Run
 from alexrepro.stop_signals import stop_requests, stopped
 from alexrepro.training.divergence import EARLY_WINDOW, FlatLoss, diagnose, enough_memory, flat_refusal, not_finite
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.schedule import Rates, rates_at
 from alexrepro.training.starts import open_folder, own_validation, start_of
 from alexrepro.training.state import Trainer, environment, result, shared_facts, start
@@ -42,52 +38,29 @@ READ_LOSS_EVERY = 25  # updates; reading waits for the device
 SAVE_EVERY_SECONDS = 600.0  # within an epoch, so that a crash costs ten minutes at most
 
 
-def train(
-    recipe: Recipe,
-    *,
-    store: Store,
-    validation: Store | None,
-    runs: Path,
-    seed: int,
-    device: Device,
-    resume: Resume = "auto",
-    source: Run | None = None,
-    group: ProcessGroup | None = None,
-    allow_flat_loss: bool = False,
-    keep: int = KEPT,
-    log: Sequence[str] = (),
-) -> Run:
-    """Train a recipe on a store until its last epoch; a run that is already there continues or is complete.
+def train(job: TrainingJob, *, resume: Resume = "auto") -> Run:
+    """Train until the recipe's last epoch; an interrupted run continues, and a complete one is returned as it is.
 
-    source: the run that `training.init_from_stages` takes stages from, or that `training.continues` continues; a new
-    run alone needs it. cluster: who trains together. keep: checkpoints kept. log: extra loggers, besides metrics.csv.
     Raises UserError when asked to stop (after saving), when the loss is not finite or, unless that is allowed, stays at
-    chance, when a batch does not fit into memory, or when the run is not this one's.
+    chance, when a batch does not fit into memory, or when the run folder belongs to another training.
     """
-    group = group or ProcessGroup()
-    for images in filter(None, (store, validation)):
-        check_images(recipe, images)
-    recipe = recipe.for_classes(len(store.manifest.classes))
-    run = run_of(runs, recipe, dataset=store.manifest.dataset, seed=seed)
+    job = job.fitted()
+    run, recipe, group = job.run, job.recipe, job.group
     with _held(run, group), stop_requests() as stop, group.ended_by_launcher(stop):
-        same = shared_facts(recipe, store=store, seed=seed)
-        group.assert_same_everywhere(same | {"--allow-flat-loss": str(allow_flat_loss)})
-        facts = environment(recipe, store=store, validation=validation, seed=seed, device=device, group=group)
+        group.assert_same_everywhere(shared_facts(job))
+        facts = environment(job)
         if group.is_first:
-            open_folder(run, recipe, facts, store=store, source=source, is_anew=resume == "never")
+            open_folder(job, facts, is_anew=resume == "never")
         if group.broadcast(group.is_first and run.result is not None):
             say(f"{run.folder} is complete: {recipe.training.epochs} epochs. Nothing to train.")
             return run
-        validation = own_validation(run, recipe, store=store, found=validation, group=group)
-        if validation is None and isinstance(recipe.training.schedule, Plateau):
+        job = replace(job, validation=own_validation(job))
+        if job.validation is None and isinstance(recipe.training.schedule, Plateau):
             say("No validation images with labels, so the rate is never divided; prepare some, or choose as-run-2012.")
-        trainer = start(
-            run, recipe, store=store, validation=validation, seed=seed, device=device, group=group, source=source,
-            keep=keep, log=log,
-        )  # fmt: skip
+        trainer = start(job)
         if group.is_first:
-            run.add_start(start_of(facts, step=trainer.step, validation=validation))
-        trainer.flat = None if allow_flat_loss else FlatLoss(recipe.network.classes)
+            run.add_start(start_of(facts, step=trainer.step, validation=job.validation))
+        trainer.flat = None if job.allow_flat_loss else FlatLoss(recipe.network.classes)
         _train_epochs(trainer, stop)
         if group.is_first:
             run.finish(result(trainer))
@@ -230,11 +203,11 @@ def _validate(trainer: Trainer, epoch: int, stop: Stop) -> None:
     if trainer.validation is None:
         return
     split = trainer.validation.manifest.full_name
-    counts = count(
-        trainer.model, trainer.validation, recipe=trainer.recipe, pixels=trainer.pixels, crops="center",
-        device=trainer.device, title=f"epoch {epoch} on {split}", group=trainer.group,
-        after_batch=stop_if_asked,
-    )  # fmt: skip
+    models = [Model(trainer.model, trainer.recipe, trainer.pixels)]
+    job = EvaluationJob(
+        models, trainer.validation, "center", trainer.device, trainer.group, title=f"epoch {epoch} on {split}"
+    )
+    counts = count(job, after_batch=stop_if_asked)
     if not trainer.group.is_first:
         return
     top1, top5 = 1 - counts.top1_correct / counts.images, 1 - counts.top5_correct / counts.images

@@ -259,8 +259,8 @@ def made_up_neighbors() -> Neighbors:
     pictures = np.zeros((2, 256, 256, 3), dtype=np.uint8)
     return Neighbors(
         About(3, "fc7", "x-test-1", "x-train-2", 100, names, ("a", "b", "c", "d"), (("e", "f"), ("g", "h"))),
-        images=pictures, labels=np.array([0, 1]), guesses=np.array([[0, 1], [0, 1]]),
-        chances=np.array([[0.75, 0.25], [0.5, 0.5]], dtype=np.float32), queries=pictures,
+        images=pictures, labels=np.array([0, 1]), top5=np.array([[0, 1], [0, 1]]),
+        probabilities=np.array([[0.75, 0.25], [0.5, 0.5]], dtype=np.float32), queries=pictures,
         query_labels=np.array([1, 0]), neighbors=np.zeros((2, 2, 256, 256, 3), dtype=np.uint8),
         neighbor_labels=np.array([[1, 1], [0, 1]]), distances=np.array([[1, 2], [3, 4]], dtype=np.float32),
     )  # fmt: skip

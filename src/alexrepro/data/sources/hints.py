@@ -78,7 +78,7 @@ def _own_store(folders: Sequence[Folder]) -> UserError | None:
     for folder in folders[: 1 + len(folders[0].folders)]:
         if "manifest.json" in folder.files and any(name.startswith("shard-") for name in folder.files):
             return no_input(f"{folder.path} is a store that `alexrepro prepare` wrote.",
-                            f"Train on it: alexrepro train --stores {quote(str(folder.path.parent))}")  # fmt: skip
+                            f"Train on it: alexrepro train --store {quote(str(folder.path.parent))}")  # fmt: skip
     return None
 
 
