@@ -19,7 +19,6 @@ from alexrepro.recipes.recipe import Recipe, from_toml
 IMPOSSIBLE = [
     ("network.towers", 0, "be 1 or more"),
     ("network.dropout", 1.0, "below 1"),
-    ("network.conv4.dropout", 1.0, "below 1"),
     ("network.norm.n", 4, "be odd"),
     ("network.pool.stride_px", 0, "be 1 or more"),
     ("network.conv1.stride_px", 0, "be 1 or more"),

@@ -103,7 +103,7 @@ class AlexNet(nn.Module):
                 generator = torch.Generator(parameter.device).manual_seed(key(key_of_step, stage.name))
                 chances = torch.rand(batch, *layers.dropped, generator=generator, device=parameter.device)
                 units = chances[rows].chunk(layers.towers.processes, dim=1)[layers.towers.rank]
-                masks[stage.name] = (units >= self.network.dropout_of(stage)).to(parameter.dtype)
+                masks[stage.name] = (units >= self.network.dropout).to(parameter.dtype)
         return masks
 
 

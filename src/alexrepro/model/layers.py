@@ -168,7 +168,7 @@ class StageLayers(nn.Module):
             case "pool":
                 return nn.MaxPool2d(network.pool.size_px, network.pool.stride_px, ceil_mode=True)
             case "dropout":
-                rate = network.dropout_of(stage)
+                rate = network.dropout
                 return Dropout(rate, network.dropout_scales) if rate else None
 
     def _norm(self, norm: Norm, towers: int, maps: int) -> nn.Module:

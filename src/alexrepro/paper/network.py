@@ -95,9 +95,6 @@ class Stage:
     )
     learning_rate_factor: float = cited(1.0, "§5", "an equal learning rate for all layers")
     decay_factor: float = cited(1.0, "layer-params-145.cfg", "wc = 0.0005 on every weight matrix")
-    dropout: float | None = cited(
-        None, "§4.2", "none: network.dropout; layers-177.cfg has keep=0.8 over conv4", below=1
-    )
 
 
 @dataclass(frozen=True)
@@ -195,10 +192,6 @@ class Network:
         """What the dropout of a stage that reads this size is given: the units after all that stands before it."""
         before = stage.order[: stage.order.index("dropout")]
         return self._pooled(replace(stage, order=before), self._output(stage, size))
-
-    def dropout_of(self, stage: Stage) -> float:
-        """The probability with which a stage's dropout sets a unit to zero: its own, or that of the network."""
-        return self.dropout if stage.dropout is None or not self.dropout else stage.dropout
 
     def groups(self, stage: Stage) -> int:
         """Towers that read only their own maps; 1 when each sees everything."""

@@ -30,7 +30,7 @@ FIELDS = {
 }  # fmt: skip
 STAGE_FIELDS = {
     "name", "kind", "maps", "kernel_px", "stride_px", "pad_px", "reads", "order",
-    "weight_std", "bias", "learning_rate_factor", "decay_factor", "dropout",
+    "weight_std", "bias", "learning_rate_factor", "decay_factor",
 }  # fmt: skip
 KINDS = ("conv", "full")
 OPERATIONS = ("activation", "norm", "same_map_norm", "average_pool", "pool", "dropout")
@@ -156,8 +156,8 @@ def _operation(graph: _Graph, network: Network, stage: Stage, operation: Operati
         case "pool":
             window, stride = [network.pool.size_px] * 2, [network.pool.stride_px] * 2
             graph.add("MaxPool", kernel_shape=window, strides=stride, ceil_mode=1)
-        case "dropout" if network.dropout_of(stage) and network.dropout_scales == "testing":
-            graph.add("Mul", graph.last, graph.constant(1 - network.dropout_of(stage)))
+        case "dropout" if network.dropout and network.dropout_scales == "testing":
+            graph.add("Mul", graph.last, graph.constant(1 - network.dropout))
 
 
 def _lrn(graph: _Graph, norm: Norm, groups: int) -> None:
