@@ -32,12 +32,10 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.inference import BATCH, center_crops
 from alexrepro.evaluation.load_run import check_compatible, pixels_of
 from alexrepro.model.alexnet import build
-from alexrepro.paper.training import Plateau
 from alexrepro.progress import say
 from alexrepro.runs.disk_space import check_room
 from alexrepro.training.divergence import diagnose, enough_memory
 from alexrepro.training.job import TrainingJob
-from alexrepro.training.schedule import rates_at
 
 # Measured at full width on a processor: weights count once each in network, velocities, gradients, the network as it is
 # built, and twice in a checkpoint on its way; responses with what is kept of them for the way back.
@@ -128,7 +126,7 @@ def _recipe(job: TrainingJob) -> Finding:
         return Finding(
             "recipe", f"{found}, which are not filled", "look", f"Give at most --set training.batch={len(store)}."
         )
-    if job.validation is None and isinstance(recipe.training.schedule, Plateau):
+    if job.validation is None and recipe.training.schedule.needs_validation:
         advice = "Prepare validation images, or choose as-run-2012."
         return Finding("recipe", f"{found}; without validation its rate is never divided", "look", advice)
     return Finding("recipe", found)
@@ -174,7 +172,7 @@ def _first_signal(job: TrainingJob) -> Finding:
     recipe, device = job.recipe, job.device.torch_device
     crops, labels = center_crops(job.store, recipe=recipe, pixels=pixels_of(job.store).to(device), most=SHOWN_IMAGES)
     model = build(recipe.network, seed=job.seed).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    learning_rate = rates_at(recipe.training, recipe.network.stages, epoch=1, errors=()).general
+    learning_rate = recipe.training.rates(recipe.network.stages, epoch=1).general
     found = diagnose(model, crops, labels, learning_rate=learning_rate)
     advice = found.fix(recipe.network)
     if found.is_hidden:

@@ -13,7 +13,7 @@ from alexrepro.errors import UserError
 from alexrepro.files import MOST_NAME_BYTES
 from alexrepro.paper.citation import Range, range_of
 from alexrepro.paper.network import Network, Stage
-from alexrepro.paper.training import STORED_PX, Augmentation, Plateau, Training
+from alexrepro.paper.training import STORED_PX, Augmentation, Training
 
 Check = tuple[str, bool, str]  # field, whether it holds, what it must
 
@@ -131,12 +131,8 @@ def _of_stage(stage: Stage, path: str) -> Iterator[Check]:
 
 def _of_training(training: Training, network: Network) -> Iterator[Check]:
     yield "training.init_from_stages", *_names_stages(training.init_from_stages, network)
-    if isinstance(training.schedule, Plateau):
-        return
-    epochs = [line.epoch for line in training.schedule.at]
-    yield "training.schedule.at", epochs == sorted(epochs), "be in the order of the epochs"
-    named = [name for line in training.schedule.at for name in line.stages]
-    yield "training.schedule.at", *_names_stages(named, network)
+    problem = training.schedule.problem([stage.name for stage in network.stages])
+    yield "training.schedule.at", problem is None, problem or ""
 
 
 def _of_augmentation(augmentation: Augmentation, network: Network) -> Iterator[Check]:
