@@ -6,15 +6,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import torch
 
+from alexrepro.data.store.store import Store
 from alexrepro.distributed import launch
 from alexrepro.distributed.launch import grid, open_store, processes_asked
 from alexrepro.distributed.rank import Rank
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
+from alexrepro.recipes.recipe import Recipe
 
 
 def test_two_processes_share_the_towers_unless_told_otherwise() -> None:
@@ -103,11 +106,17 @@ def test_ranks_of_another_job_do_not_join() -> None:
 
 
 @pytest.mark.slow
-def test_a_taken_port_is_told_without_the_stacks_of_torch(silent: int) -> None:
+def test_a_taken_port_is_reported_without_the_stacks_of_torch(
+    silent: int, stores: dict[str, Store], recipe: Recipe, tmp_path: Path
+) -> None:
+    (tmp_path / "toy.toml").write_text(recipe.to_toml())
     numbers = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(silent)}
-    command = [sys.executable, "-m", "alexrepro", "bench", "step", "--parallel", "tower", "--device", "cpu"]
+    command = [sys.executable, "-m", "alexrepro", "train", "toy.toml", "--store", str(stores["train"].path)]
 
-    ended = subprocess.run(command, env=os.environ | numbers, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [*command, "--device", "cpu", "--no-compile"], cwd=tmp_path, env=os.environ | numbers, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
 
     assert ended.returncode == Exit.WORKER_FAILED
     assert ended.stderr.splitlines()[-2].startswith(f"alexrepro: Port {silent}")

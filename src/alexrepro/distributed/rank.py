@@ -20,7 +20,6 @@ from alexrepro.stop_signals import ended_by_signal, signal_when_parent_ends
 
 OURS = "alexrepro-"  # how the run id of our own launcher begins
 FIRST_PORT, PORTS, LAST_PORT = 20_000, 10_000, 65_535
-MAX_RANKS = 10**9  # also the largest job number
 SHOWN_CHARACTERS = 80  # of a wrong value
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 FIRST_SPEAKS_SECONDS = 1.0  # the first rank reports an error, and a launcher ends the others
@@ -99,8 +98,7 @@ class Rank:
 def ended_at_once() -> Iterator[None]:
     """Until a training has something to save, a signal ends the program at once.
 
-    A rank keeps the default handlers, which end it even while it waits for others, and gets SIGTERM if its launcher
-    ends.
+    A rank keeps the default handlers, which end it even while it waits, and gets SIGTERM if its launcher ends.
     """
     if any(os.environ.get(by.rank) and os.environ.get(by.world_size) != "1" for by in LAUNCHERS):
         signal_when_parent_ends(signal.SIGTERM)
@@ -176,12 +174,12 @@ def _rank_and_size(by: Launcher, given: Variables) -> tuple[int, int]:
 
 def _local_numbers(by: list[Launcher], size: int, given: Variables) -> tuple[int | None, int | None]:
     """The rank of this process on its host, and the number of ranks there, where a launcher gives them."""
-    rank_name = next((name for each in by for name in each.local_rank if name in given), None)
-    rank = None if rank_name is None else _number(given, rank_name, most=size - 1)
-    size_name = next((name for each in by for name in each.local_world_size if name in given), None)
-    if size_name is not None:
+    rank_name = next((name for each in by for name in each.local_rank if name in given), "")
+    rank = _number(given, rank_name, most=size - 1) if rank_name else None
+    size_name = next((name for each in by for name in each.local_world_size if name in given), "")
+    if size_name:
         local_size = _number(given, size_name, least=1, most=size)
-        if rank_name is not None and rank is not None and rank >= local_size:
+        if rank is not None and rank >= local_size:
             raise _refused(rank_name, str(rank), f"but {size_name} is {local_size}")
         return rank, local_size
     hosts = next((name for each in by for name in each.hosts if name in given), None)
@@ -211,7 +209,7 @@ def _port(by: list[Launcher], given: Variables, job: str) -> int:
     return FIRST_PORT + crc32(job.encode(errors="replace")) % PORTS
 
 
-def _number(given: Variables, name: str, *, least: int = 0, most: int = MAX_RANKS) -> int:
+def _number(given: Variables, name: str, *, least: int = 0, most: int = 10**9) -> int:
     value = given[name]
     if not re.fullmatch(r"[0-9]{1,10}", value) or not least <= int(value) <= most:
         raise _refused(name, value, f"which is not a whole number from {least} to {most}")
@@ -246,7 +244,7 @@ def _refuse_unknown(given: Variables, *, is_alone: bool) -> None:
 def _unknown(name: str, given: Variables, *, lacks: str) -> UserError:
     return UserError(
         f"{name} is {given[name][:SHOWN_CHARACTERS]}, but {lacks} not set, so this may be one of several processes.",
-        fix=f"Start the processes with torchrun or srun, or set RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT for "
-        f"each; unset {name} to train in one.",
+        fix="Start them with torchrun or srun, or set RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT for each; "
+        f"unset {name} to train in one.",
         exit_code=Exit.USAGE,
     )
