@@ -12,6 +12,11 @@ from typing import Literal
 from alexrepro.paper.citation import cited
 
 Operation = Literal["activation", "norm", "same_map_norm", "contrast_norm", "pool", "average_pool", "dropout"]
+# The field of `Network` that configures each operation; without a value the operation is skipped.
+CONFIGURED_BY: dict[Operation, str] = {
+    "activation": "activation", "norm": "norm", "same_map_norm": "same_map_norm", "contrast_norm": "same_map_norm",
+    "pool": "pool", "average_pool": "pool", "dropout": "dropout",
+}  # fmt: skip
 Size = tuple[int, int, int]  # maps, height, width
 
 
@@ -195,6 +200,12 @@ class Network:
     def dropout_of(self, stage: Stage) -> float:
         """The probability with which a stage's dropout sets a unit to zero: its own, or that of the network."""
         return self.dropout if stage.dropout is None or not self.dropout else stage.dropout
+
+    def operations(self, stage: Stage) -> tuple[Operation, ...]:
+        """The operations of a stage that the network is configured to compute, in their order."""
+        values = {name: getattr(self, field) for name, field in CONFIGURED_BY.items()}
+        values["dropout"] = self.dropout_of(stage)
+        return tuple(name for name in stage.order if values[name])
 
     def groups(self, stage: Stage) -> int:
         """Towers that read only their own maps; 1 when each sees everything."""
