@@ -52,14 +52,3 @@ def test_a_store_that_is_damaged_comes_before_one_that_is_missing(stores: Path, 
     wrong = [(row["what"], row["exit_code"]) for row in found["findings"] if row["verdict"] == "wrong"]
     assert wrong == [(f"store {val.name}", 65), ("store", 66)]
     assert (ended.exit_code, found["exit_code"]) == (65, 65)
-
-
-def test_named_stores_are_compared_byte_by_byte(stores: Path) -> None:
-    paths = sorted(str(path) for path in stores.glob("ilsvrc2010-miniature-[tv]*"))
-
-    ended = CliRunner().invoke(app, ["doctor", *paths, "--json"])
-
-    assert ended.exit_code == 0
-    assert [(store["store"], store["problems"]) for store in json.loads(ended.stdout)["stores"]] == [
-        (path, []) for path in paths
-    ]

@@ -22,10 +22,12 @@ from alexrepro.cli.features import features
 from alexrepro.cli.predict import predict
 from alexrepro.cli.prepare import prepare
 from alexrepro.cli.recipes import recipes
+from alexrepro.cli.renamed import refuse_renamed
 from alexrepro.cli.report import report
 from alexrepro.cli.submission import score, submit
 from alexrepro.cli.terminal import close_streams, name_around, not_text, open_streams, read_arguments
 from alexrepro.cli.train import train
+from alexrepro.cli.verify import verify
 from alexrepro.cli.watch import watch
 from alexrepro.errors import STOPPING, Exit, UserError
 from alexrepro.progress import say, visible
@@ -54,7 +56,7 @@ OTHER_ERROR = (Exit.IO_ERROR, "See whether the disk or the network fails, then r
 
 app = typer.Typer(
     name="alexrepro",
-    help="Reproduce the 2012 AlexNet paper: every table, figure and ablation beside what was measured.",
+    help="Reproduce the 2012 AlexNet paper: every table, figure and ablation next to our measurement.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -75,6 +77,7 @@ app.command(rich_help_panel="Use")(convert)
 app.command(rich_help_panel="Use")(submit)
 app.command(rich_help_panel="Use")(score)
 app.command(rich_help_panel="Check")(doctor)
+app.command(rich_help_panel="Check")(verify)
 app.command(rich_help_panel="Check")(bench)
 
 
@@ -102,7 +105,7 @@ def main() -> None:
     try:
         try:
             _refuse_deleted_folder()
-            app(args=read_arguments(sys.argv[1:]))
+            app(args=refuse_renamed(read_arguments(sys.argv[1:])))
         finally:
             close_streams()
     except UserError as refusal:

@@ -12,7 +12,6 @@ import torch
 
 from alexrepro.data.loading.loader import workers_and_slots
 from alexrepro.data.store.store import Store
-from alexrepro.data.store.verify import verify
 from alexrepro.device import Device, find_device
 from alexrepro.diagnostics.bench import bench, estimate
 from alexrepro.diagnostics.system_checks import (
@@ -32,12 +31,10 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.inference import BATCH, center_crops
 from alexrepro.evaluation.load_run import check_compatible, pixels_of
 from alexrepro.model.alexnet import build
-from alexrepro.paper.training import Plateau
 from alexrepro.progress import say
 from alexrepro.runs.disk_space import check_room
 from alexrepro.training.divergence import diagnose, enough_memory
 from alexrepro.training.job import TrainingJob
-from alexrepro.training.schedule import rates_at
 
 # Measured at full width on a processor: weights count once each in network, velocities, gradients, the network as it is
 # built, and twice in a checkpoint on its way; responses with what is kept of them for the way back.
@@ -63,17 +60,17 @@ def of_machine(device_name: str) -> tuple[list[Finding], Device | None]:
     return [*found, compiler(device), processors(), shared_memory(joined)], device
 
 
-def of_stores(folders: Sequence[Path], *, every_byte: bool) -> Iterator[Finding]:
-    """Whether stores are as they were written: by their lists, labels and statistics, or by every byte."""
+def of_stores(folders: Sequence[Path]) -> Iterator[Finding]:
+    """Whether manifest, shard structure, labels and statistics of stores are as they were written."""
     say("Looking at: stores.")
     for folder in folders:
-        problems = verify(folder) if every_byte else _at_a_glance(folder)
+        problems = _at_a_glance(folder)
         if problems:
             advice = "Prepare it anew from its source."
             yield Finding(f"store {folder.name}", "; ".join(problems), "wrong", advice, Exit.BAD_DATA)
         else:
-            how = "every byte is as it was written" if every_byte else "sound at a glance; --full compares every byte"
-            yield Finding(f"store {folder.name}", f"{_size(Store.open(folder))}, {how}")
+            found = f"{_size(Store.open(folder))}; every byte is compared by: alexrepro verify"
+            yield Finding(f"store {folder.name}", found)
 
 
 def _at_a_glance(folder: Path) -> list[str]:
@@ -128,7 +125,7 @@ def _recipe(job: TrainingJob) -> Finding:
         return Finding(
             "recipe", f"{found}, which are not filled", "look", f"Give at most --set training.batch={len(store)}."
         )
-    if job.validation is None and isinstance(recipe.training.schedule, Plateau):
+    if job.validation is None and recipe.training.schedule.needs_validation:
         advice = "Prepare validation images, or choose as-run-2012."
         return Finding("recipe", f"{found}; without validation its rate is never divided", "look", advice)
     return Finding("recipe", found)
@@ -174,7 +171,7 @@ def _first_signal(job: TrainingJob) -> Finding:
     recipe, device = job.recipe, job.device.torch_device
     crops, labels = center_crops(job.store, recipe=recipe, pixels=pixels_of(job.store).to(device), most=SHOWN_IMAGES)
     model = build(recipe.network, seed=job.seed).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    learning_rate = rates_at(recipe.training, recipe.network.stages, epoch=1, errors=()).general
+    learning_rate = recipe.training.rates(recipe.network.stages, epoch=1).general
     found = diagnose(model, crops, labels, learning_rate=learning_rate)
     advice = found.fix(recipe.network)
     if found.is_hidden:
