@@ -7,16 +7,12 @@ Everything a reader can count (sizes, parameters, neurons, multiply-adds) is com
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Literal
+from typing import Literal, get_args
 
 from alexrepro.paper.citation import cited
 
 Operation = Literal["activation", "norm", "same_map_norm", "contrast_norm", "pool", "average_pool", "dropout"]
-# The field of `Network` that configures each operation; without a value the operation is skipped.
-CONFIGURED_BY: dict[Operation, str] = {
-    "activation": "activation", "norm": "norm", "same_map_norm": "same_map_norm", "contrast_norm": "same_map_norm",
-    "pool": "pool", "average_pool": "pool", "dropout": "dropout",
-}  # fmt: skip
+FIELD_OF = {name: name for name in get_args(Operation)} | {"contrast_norm": "same_map_norm", "average_pool": "pool"}
 Size = tuple[int, int, int]  # maps, height, width
 
 
@@ -149,21 +145,15 @@ class Network:
         None, "§2", "raw RGB values minus the mean; later networks divide each channel by a deviation, in gray levels"
     )
     towers: int = cited(2, "§3.2", "the net is spread across two GPUs")
-    rounding: Literal["up", "down"] = cited(
-        "up", "layer.py LocalLayerParser", "1 + ceil((224 - 11) / 4) = 55; later networks leave out what does not fit"
-    )
+    rounding: Literal["up", "down"] = cited("up", "layer.py LocalLayerParser", "1 + ceil((224 - 11) / 4) = 55")
     activation: Literal["relu", "tanh"] = cited("relu", "§3.1", "f(x) = max(0, x)")
     norm: Norm | None = cited(Norm(), "§3.3", "response normalization after the first and second layers")
     same_map_norm: SameMapNorm | None = cited(None, "§3.3", "not in the paper; layers-145.cfg [cnorm2] has one")
     side_input: SideInput | None = cited(None, "§3.5", "conv1 alone reads the image; networks up to #141 had one")
     pool: Pool = cited(Pool(), "§3.4", "overlapping max pooling")
     dropout: float = cited(0.5, "§4.2", "probability of setting a hidden neuron to zero; 0 turns it off everywhere")
-    dropout_scales: Literal["testing", "training"] = cited(
-        "testing", "§4.2", "outputs times 0.5 at test time; later networks divide the kept ones in training instead"
-    )
-    initial: Literal["gaussian", "uniform"] = cited(
-        "gaussian", "§5", "Gaussian weights, constant biases; uniform: both from ±√3 · weight_std around these"
-    )
+    dropout_scales: Literal["testing", "training"] = cited("testing", "§4.2", "outputs times 0.5 at test time")
+    initial: Literal["gaussian", "uniform"] = cited("gaussian", "§5", "uniform: ±√3 · weight_std, also for biases")
     stages: tuple[Stage, ...] = field(default=STAGES_AS_PRINTED)
 
     @property
@@ -202,9 +192,8 @@ class Network:
         return self.dropout if stage.dropout is None or not self.dropout else stage.dropout
 
     def operations(self, stage: Stage) -> tuple[Operation, ...]:
-        """The operations of a stage that the network is configured to compute, in their order."""
-        values = {name: getattr(self, field) for name, field in CONFIGURED_BY.items()}
-        values["dropout"] = self.dropout_of(stage)
+        """The operations of a stage in their order, without those that the network has switched off."""
+        values = {name: getattr(self, FIELD_OF[name]) for name in stage.order} | {"dropout": self.dropout_of(stage)}
         return tuple(name for name in stage.order if values[name])
 
     def groups(self, stage: Stage) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from alexrepro.errors import Exit, UserError
 from alexrepro.paper import results
 from alexrepro.paper.logbook import Logged, logged
-from alexrepro.paper.network import CONFIGURED_BY, Pool
+from alexrepro.paper.network import FIELD_OF, Pool
 from alexrepro.recipes.recipe import Recipe
 
 BASE_CROPS: results.Crops = "ten"  # over which a base is tested
@@ -136,8 +136,8 @@ VARIATIONS = {
 
 def _used(recipe: Recipe) -> dict[str, Any]:
     """The fields of a recipe that its network uses, by dotted path."""
-    used = {CONFIGURED_BY[operation] for stage in recipe.network.stages for operation in stage.order}
-    idle = tuple(f"network.{name}" for name in CONFIGURED_BY.values() if name not in used)
+    used = {FIELD_OF[operation] for stage in recipe.network.stages for operation in stage.order}
+    idle = tuple(f"network.{name}" for name in set(FIELD_OF.values()) - used)
     fields = {path: value for path, value in recipe.fields().items() if not path.startswith(idle)}
     if recipe.network.towers == 1:  # a stage then reads all maps in any case
         fields = {path: value for path, value in fields.items() if not path.endswith((".reads", ".per_tower"))}
