@@ -142,8 +142,7 @@ def test_the_memory_for_batches_is_what_a_training_with_validation_takes(
 def test_memory_grows_with_network_and_batch(job: TrainingJob) -> None:
     changes = ({"training.batch": 1}, {"training.batch": 16}, {"training.batch": 16, "network.fc2.maps": 4096})
     needs = [
-        found(replace(job, recipe=job.recipe.but(change)), "memory")["memory"].facts["need_bytes"]
-        for change in changes
+        found(replace(job, recipe=job.recipe.but(change)), "memory")["memory"].facts["need_bytes"] for change in changes
     ]
 
     assert needs == sorted(set(needs))

@@ -27,9 +27,8 @@ from alexrepro.diagnostics.system_checks import (
     writable,
 )
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.compatible import center_crops
-from alexrepro.evaluation.evaluate import pixels_of
-from alexrepro.evaluation.inference import BATCH
+from alexrepro.evaluation.inference import BATCH, center_crops
+from alexrepro.evaluation.load_run import pixels_of
 from alexrepro.model.alexnet import build
 from alexrepro.paper.training import Plateau
 from alexrepro.progress import say

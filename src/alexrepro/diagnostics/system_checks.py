@@ -4,8 +4,7 @@ import os
 import platform
 import re
 import resource
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import metadata, requires, version
 from pathlib import Path
@@ -111,7 +110,10 @@ def _nccl() -> Finding:
         found: tuple[object, ...] = torch.cuda.nccl.version()  # type: ignore[no-untyped-call]
     except AttributeError:  # of a torch that was built without
         return Finding(
-            "NCCL", "not in this torch: GPUs cannot train together", "warning", "Use one GPU, or Linux and PyPI's torch."
+            "NCCL",
+            "not in this torch: GPUs cannot train together",
+            "warning",
+            "Use one GPU, or Linux and PyPI's torch.",
         )
     return Finding("NCCL", ".".join(map(str, found)))
 
@@ -130,7 +132,10 @@ def compiler(device: Device) -> Finding:
     if device.compiles:
         return Finding("compiler", "torch compiles normalization and the update rule")
     return Finding(
-        "compiler", "none that torch can use, so normalization and the update rule are slower", "warning", "Install g++, or ignore this."
+        "compiler",
+        "none that torch can use, so normalization and the update rule are slower",
+        "warning",
+        "Install g++, or ignore this.",
     )
 
 
