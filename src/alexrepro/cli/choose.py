@@ -8,7 +8,6 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
 from alexrepro.recipes.catalog import default_recipe, find_recipe
 from alexrepro.recipes.recipe import Recipe, parse_changes
-from alexrepro.training.schedule import described
 
 if TYPE_CHECKING:
     from alexrepro.runs.run import Run
@@ -28,7 +27,8 @@ def choose_recipe(name: str | None, *, dataset: str, changes: Sequence[str], epo
         return recipe
     full, recipe = recipe.training.epochs, recipe.shortened(epochs)
     how = "squeezed into" if epochs < full else "stretched to"
-    say(f"The schedule of {full} epochs is {how} {epochs} ({described(recipe.training, recipe.network.stages)}).")
+    rates = recipe.training.schedule.description(recipe.training, recipe.network.stages)
+    say(f"The schedule of {full} epochs is {how} {epochs} ({rates}).")
     return recipe
 
 

@@ -30,12 +30,10 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.inference import BATCH, center_crops
 from alexrepro.evaluation.load_run import pixels_of
 from alexrepro.model.alexnet import build
-from alexrepro.paper.training import Plateau
 from alexrepro.progress import say
 from alexrepro.runs.disk_space import check_room
 from alexrepro.training.divergence import diagnose, enough_memory
 from alexrepro.training.job import TrainingJob
-from alexrepro.training.schedule import rates_at
 
 # Measured at full width on a CPU: weights count once each in the network, velocities, gradients, and the network under
 # construction, and twice in a checkpoint being written; activations with what is kept of them for the backward pass.
@@ -105,7 +103,7 @@ def _recipe(job: TrainingJob) -> Finding:
     if len(store) < recipe.training.batch:
         advice = f"Give at most --set training.batch={len(store)}."
         return Finding("recipe", f"{found}, more than the store has", "warning", advice)
-    if job.validation is None and isinstance(recipe.training.schedule, Plateau):
+    if job.validation is None and recipe.training.schedule.needs_validation:
         advice = "Prepare validation images, or choose as-run-2012."
         return Finding("recipe", f"{found}; without validation its learning rate never drops", "warning", advice)
     return Finding("recipe", found)
@@ -149,8 +147,8 @@ def _activations(job: TrainingJob) -> Finding:
     pixels = pixels_of(job.store).to(device)
     crops, labels = center_crops(job.store, recipe=recipe, pixels=pixels, most=DIAGNOSED_IMAGES)
     model = build(recipe.network, seed=job.seed).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    rates = rates_at(recipe.training, recipe.network.stages, epoch=1, errors=())
-    found = diagnose(model, crops, labels, learning_rate=rates.general)
+    learning_rate = recipe.training.rates(recipe.network.stages, epoch=1).general
+    found = diagnose(model, crops, labels, learning_rate=learning_rate)
     advice = found.fix(recipe.network)
     if found.is_hidden:
         return Finding("activations", found.facts, "error", advice, Exit.BAD_CONFIG, asdict(found))

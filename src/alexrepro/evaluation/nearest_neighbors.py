@@ -21,7 +21,7 @@ from alexrepro.evaluation.inference import read_images
 from alexrepro.evaluation.load_run import check_compatible, load_network, load_pixels
 from alexrepro.evaluation.metrics import score
 from alexrepro.model.alexnet import AlexNet
-from alexrepro.model.layers import StageLayers
+from alexrepro.model.layers import StageModule
 from alexrepro.paper.network import Network
 from alexrepro.paper.pictures import FIGURE_4_GUESSES, FIGURE_4_NEIGHBORS, FIGURE_4_QUERIES
 from alexrepro.progress import progress
@@ -83,7 +83,7 @@ class _Reader:
         self._features = torch.empty(0)
 
     def __enter__(self) -> "_Reader":
-        activation = cast(StageLayers, self.model.stages[self.stage]).operations["activation"]
+        activation = cast(StageModule, self.model.stages[self.stage]).operations["activation"]
         self._handle = activation.register_forward_hook(self._keep)
         return self
 

@@ -19,7 +19,6 @@ from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import Augmentation, Training
 from alexrepro.recipes.checks import check, check_name
 from alexrepro.recipes.fields import SEE_FIELDS, changed, flatten, shortened
-from alexrepro.recipes.squeeze import squeezed
 
 ADDED_TO_STAGES = {"dropout": None}  # since the first digests: left out of them where a stage has this value
 EDITION = 1  # raised when a default is corrected, so that a corrected recipe never reuses an old run folder
@@ -59,8 +58,9 @@ class Recipe:
         return self if classes == self.network.classes else self.but({f"network.{last}.maps": classes})
 
     def shortened(self, epochs: int) -> "Recipe":
-        """The same recipe squeezed into fewer epochs; see `squeezed`."""
-        return self.but({"training.epochs": epochs, "training.schedule": squeezed(self.training, max(1, epochs))})
+        """The same recipe with its schedule squeezed into another number of epochs."""
+        schedule = self.training.schedule.squeezed(max(1, epochs), of=self.training.epochs)
+        return self.but({"training.epochs": epochs, "training.schedule": schedule})
 
     @property
     def digest(self) -> str:
