@@ -65,7 +65,7 @@ def _program(
 
 def main() -> None:
     """Run the command line; a UserError becomes two lines on stderr and its exit code."""
-    # Compiled loops bring a second thread pool. Threads that spin while they wait take the cores from the first pool and
+    # Compiled loops bring a second thread pool. Threads that spin while they wait take the cores from the first one and
     # from the loader, which made training ten times slower; torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")  # errors take two lines, without C++ stacks
