@@ -23,17 +23,19 @@ from alexrepro.cli.features import features
 from alexrepro.cli.predict import predict
 from alexrepro.cli.prepare import prepare
 from alexrepro.cli.recipes import recipes
+from alexrepro.cli.renamed import refuse_renamed
 from alexrepro.cli.report import report
 from alexrepro.cli.submission import score, submit
 from alexrepro.cli.terminal import close_streams, open_streams, read_arguments
 from alexrepro.cli.train import train
+from alexrepro.cli.verify import verify
 from alexrepro.cli.watch import watch
 from alexrepro.errors import STOPPING, UserError
 from alexrepro.progress import say, visible
 
 app = typer.Typer(
     name="alexrepro",
-    help="Reproduce the 2012 AlexNet paper: every table, figure and ablation next to what was measured.",
+    help="Reproduce the 2012 AlexNet paper: every table, figure and ablation next to our measurement.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -42,7 +44,7 @@ PANELS: dict[str, list[Callable[..., Any]]] = {
     "Reproduce": [prepare, train, watch, evaluate, compare, ablate, features, report],
     "Understand": [facts, describe],
     "Use": [predict, convert, submit, score],
-    "Check": [doctor, bench],
+    "Check": [doctor, verify, bench],
 }
 for panel, commands in PANELS.items():
     for command in commands:
@@ -74,7 +76,7 @@ def main() -> None:
     try:
         try:
             check_folder()
-            app(args=read_arguments(sys.argv[1:]))
+            app(args=refuse_renamed(read_arguments(sys.argv[1:])))
         finally:
             close_streams()
     except UserError as refusal:

@@ -14,6 +14,15 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from alexrepro.errors import Exit, UserError
 
 MOST_INT = 2**63  # the range of TOML's whole numbers
+RENAMED = {  # old name of a field -> its name now; renamed options of commands are in cli/renamed.py
+    "rate": "learning_rate",
+    "bias_rate": "bias_learning_rate",
+    "rate_factor": "learning_rate_factor",
+    "response": "activation",
+    "shared_by": "images_per_crop",
+    "reshuffles": "shuffle_every_epoch",
+    "begins_with": "init_from_stages",
+}
 MOST_SHOWN = 80  # characters of a value in a message
 SEE_FIELDS = "See every field and its value with: alexrepro recipes show as-run-2012 --toml."
 
@@ -188,6 +197,9 @@ def _spoken(option: Any) -> str:
 
 def _unknown(kind: type[Any], name: str, stages: tuple[Any, ...]) -> UserError:
     known = [f.name for f in fields(kind)] + [s.name for s in stages if hasattr(s, "name")]
+    if RENAMED.get(name) in known:
+        what = f"{kind.__name__} has no field {name!r}; it is now {RENAMED[name]!r}."
+        return UserError(what, fix=SEE_FIELDS, exit_code=Exit.USAGE)
     near = get_close_matches(name, known, n=1)
     meant = f"; did you mean '{near[0]}'?" if near else f"; it has {', '.join(known)}."
     return UserError(f"{kind.__name__} has no field {shortened(name)}{meant}", fix=SEE_FIELDS, exit_code=Exit.USAGE)
