@@ -78,9 +78,8 @@ def _average_pool(network: Network, *_: object) -> nn.Module:  # of the pixels i
     return nn.AvgPool2d(network.pool.size_px, network.pool.stride_px, ceil_mode=True)
 
 
-def _dropout(network: Network, stage: Stage, _: LocalTowers) -> nn.Module | None:
-    probability = network.dropout_of(stage)
-    return Dropout(probability, network.dropout_scales) if probability else None
+def _dropout(network: Network, *_: object) -> nn.Module | None:
+    return Dropout(network.dropout, network.dropout_scales) if network.dropout else None
 
 
 def _export_pool(graph: "Graph", pool: nn.MaxPool2d | nn.AvgPool2d) -> None:

@@ -76,7 +76,7 @@ def _words(network: Network, stage: Stage, share: Size, size: Size) -> str:
         lines.append("+ blurred crop")
     for operation in stage.order:
         word = {"activation": network.activation, "pool": f"pool {network.pool.size_px}/{network.pool.stride_px}"}
-        if (operation, network.norm) != ("norm", None) and (operation, network.dropout_of(stage)) != ("dropout", 0.0):
+        if (operation, network.norm) != ("norm", None) and (operation, network.dropout) != ("dropout", 0.0):
             lines.append(word.get(operation, operation.replace("_", " ")))
     if "pool" in stage.order:
         reached = next((s for after, s in _after(network, stage) if after is not stage), None)
