@@ -74,8 +74,8 @@ def _average_pool(network: Network, *_: object) -> nn.Module:  # of the pixels i
     return nn.AvgPool2d(network.pool.size_px, network.pool.stride_px, ceil_mode=True)
 
 
-def _dropout(network: Network, stage: Stage, _: LocalTowers) -> nn.Module:
-    return Dropout(network.dropout_of(stage), network.dropout_scales)
+def _dropout(network: Network, *_: object) -> nn.Module:
+    return Dropout(network.dropout, network.dropout_scales)
 
 
 def _export_pool(graph: "Graph", pool: nn.MaxPool2d | nn.AvgPool2d) -> None:
