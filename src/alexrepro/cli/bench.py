@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexrepro.cli.choose import choose_recipe, training_store
+from alexrepro.cli.choose import choose_recipe
 from alexrepro.cli.options import STORES, DeviceName, Json, Set, StorePath
 from alexrepro.cli.show import print_json, print_table
+from alexrepro.cli.stores import training_store
 from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.recipes.recipe import Recipe
 

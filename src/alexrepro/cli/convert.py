@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from alexrepro.cli.choose import split_name
 from alexrepro.cli.options import Json, StorePath
 from alexrepro.cli.show import print_json
+from alexrepro.cli.stores import split_name
 from alexrepro.distributed.launchers import ended_at_once
 
 

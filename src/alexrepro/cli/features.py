@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from alexrepro.cli.choose import choose_run, evaluation_store, training_store
+from alexrepro.cli.choose import choose_run
 from alexrepro.cli.options import RUNS, DeviceName, Json, Runs, StorePath
 from alexrepro.cli.show import print_json
+from alexrepro.cli.stores import evaluation_store, training_store
 from alexrepro.distributed.launchers import ended_at_once
 
 

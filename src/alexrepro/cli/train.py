@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexrepro.cli.choose import choose_recipe, choose_start, training_store, validation_store
+from alexrepro.cli.choose import choose_recipe, choose_start
 from alexrepro.cli.options import (
     RUNS,
     AllowFlatLoss,
@@ -24,6 +24,7 @@ from alexrepro.cli.options import (
     StorePath,
 )
 from alexrepro.cli.show import percent, print_json
+from alexrepro.cli.stores import training_store, validation_store
 from alexrepro.distributed.launchers import ended_at_once
 
 if TYPE_CHECKING:
