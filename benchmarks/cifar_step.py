@@ -30,7 +30,6 @@ from alexrepro.processors import usable_processors
 from alexrepro.recipes.catalog import find_recipe
 from alexrepro.training import train
 from alexrepro.training.job import TrainingJob
-from alexrepro.training.schedule import rates_at
 from alexrepro.training.state import Trainer, start
 
 RECIPES = ["cifar-18pct", "figure-1-relu", "figure-1-tanh", "cifar-13pct", "figure-1-relu-b", "cifar-11pct"]
@@ -54,7 +53,7 @@ def trainer_of(recipe_name: str, store: Store, folder: Path) -> Trainer:
 def updates(trainer: Trainer, batches: Iterator[Batch], number: int) -> int:
     """So many updates; the images that they were made from."""
     recipe = trainer.recipe
-    rates = rates_at(recipe.training, recipe.network.stages, epoch=1, errors=[])
+    rates = recipe.training.rates(recipe.network.stages, epoch=1)
     trainer.momentum.freeze(rates)
     images = 0
     for batch in islice(batches, number):

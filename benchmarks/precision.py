@@ -32,7 +32,6 @@ from alexrepro.model.alexnet import build
 from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.optimizer import Momentum
-from alexrepro.training.schedule import rates_at
 
 FORMATS = ("float32", "bf16")
 WINDOWS = 6
@@ -53,7 +52,7 @@ def losses(recipe: Recipe, store: Store, *, seed: int, device: Device) -> Iterat
     training = recipe.training
     model = build(recipe.network, seed=seed).to(device.torch_device, memory_format=torch.channels_last)
     forward, momentum = device.compiled(model), Momentum(model, training, compiles=device.compiles)
-    rates = rates_at(training, recipe.network.stages, epoch=1, errors=())
+    rates = training.rates(recipe.network.stages, epoch=1)
     pixels = pixels_of(store).to(device.torch_device)
     for step, found in enumerate(batches(recipe, store, seed)):
         batch = found.to(device.torch_device)

@@ -26,7 +26,6 @@ from alexrepro.paper.network import Norm, SameMapNorm
 from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.optimizer import Momentum
-from alexrepro.training.schedule import rates_at
 
 WITHOUT_NORMS = {"network.norm": None, "network.same_map_norm": None}
 TEN_CROPS = 10
@@ -90,7 +89,7 @@ def ours(recipe: Recipe, device: Device, *, torch_norms: bool = False, whole: bo
     """An update as a run makes it; `whole`: with the network compiled as one, which a run does on a GPU only."""
     model, training = network_of(recipe, device, torch_norms=torch_norms), recipe.training
     momentum = Momentum(model, training, compiles=device.compiles)
-    rates = rates_at(training, recipe.network.stages, epoch=1, errors=())
+    rates = training.rates(recipe.network.stages, epoch=1)
     crops, forward = crops_of(recipe, device), device.compiled(model)
     if whole:
         forward = Compiled(model)

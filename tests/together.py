@@ -20,13 +20,13 @@ from alexrepro.distributed.process_group import Parallel, ProcessGroup, connect
 from alexrepro.distributed.rank import Rank
 from alexrepro.errors import UserError
 from alexrepro.model.alexnet import build
+from alexrepro.paper.training import Rates
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run
 from alexrepro.training import train as training
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.optimizer import Momentum
-from alexrepro.training.schedule import Rates, rates_at
 from alexrepro.training.state import Trainer
 
 MAPS = {"conv1": 8, "conv2": 12, "conv3": 16, "conv4": 16, "conv5": 12, "fc6": 24, "fc7": 20, "fc8": 2}
@@ -69,7 +69,7 @@ def updates(group: ProcessGroup, recipe: Recipe, store: Store, *, dtype: torch.d
         Run(Path()), recipe, store, None, 1, device, pixels, model, momentum, group, Gradients(model, group),
         StopConsensus(group), forward,
     )  # fmt: skip
-    rates = rates_at(recipe.training, recipe.network.stages, epoch=1, errors=())
+    rates = recipe.training.rates(recipe.network.stages, epoch=1)
     losses = []
     with Loader(store, batch=batch, side_px=recipe.network.input_px, shard=group.shard) as loader:
         while trainer.step < count:

@@ -21,7 +21,6 @@ from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe
 
 from ..ranks import run_ranks
-from .silent import SilentTowers, Traffic
 
 MAPS = {"conv1": 8, "conv2": 12, "conv3": 16, "conv4": 16, "conv5": 12, "fc6": 24, "fc7": 20, "fc8": 6}
 CROPS = 3
@@ -46,6 +45,24 @@ NETWORKS = {
     "an odd number of classes": small(AS_RUN_2012, **{"network.fc8.maps": 7}),
     "dropout in a conv stage": small(AS_RUN_2012, **{"network.conv5.order": ("activation", "pool", "dropout")}),
 }
+
+
+class SilentTowers(LocalTowers):
+    """One of two processes without communication: copies of its maps stand for the other's; counts bytes per image."""
+
+    processes = 2
+
+    def __init__(self, rank: int = 0) -> None:
+        self.rank, self.values, self.bytes_forward, self.bytes_back = rank, 0, 0, 0
+
+    def all_gather_maps(self, maps: torch.Tensor) -> torch.Tensor:
+        self.bytes_back += maps[0].nbytes  # the gradient of the other's maps
+        return self.gather_logits(maps)
+
+    def gather_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        self.values += 2 * logits[0].numel()
+        self.bytes_forward += logits[0].nbytes
+        return torch.cat([logits] * 2, dim=1)
 
 
 @contextmanager
@@ -110,27 +127,27 @@ def test_both_processes_hold_the_same_logits_to_the_last_bit(pair: list[dict[str
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_silent_towers_count_what_two_processes_send(pair: list[dict[str, Found]], name: str) -> None:
-    network, silent = NETWORKS[name].network, SilentTowers(0, 2)
+    network, silent = NETWORKS[name].network, SilentTowers()
 
     AlexNet(network, silent).double()(torch.zeros(1, 3, network.input_px, network.input_px, dtype=torch.float64))
 
     for rank in pair:
-        assert rank[name]["sent"].tolist() == [CROPS * silent.traffic.bytes_forward, CROPS * silent.traffic.bytes_back]
+        assert rank[name]["sent"].tolist() == [CROPS * silent.bytes_forward, CROPS * silent.bytes_back]
 
 
 def test_the_towers_of_2012_gather_61_672_values_for_an_image() -> None:
-    silent = SilentTowers(0, 2)
+    silent = SilentTowers()
     with torch.no_grad():
         AlexNet(AS_RUN_2012.network, silent)(torch.zeros(1, 3, 224, 224))
 
     maps = 256 * 13 * 13 + 256 * 6 * 6 + 4096 + 4096  # what conv3, fc6, fc7 and fc8 read
-    assert silent.traffic == Traffic(maps + 1000, 4 * (maps + 1000) // 2, 4 * maps // 2)  # float32; half of it here
-    assert silent.traffic.values == 61_672
+    assert silent.values == maps + 1000 == 61_672
+    assert (silent.bytes_forward, silent.bytes_back) == (4 * (maps + 1000) // 2, 4 * maps // 2)  # float32; half of it
 
 
 def test_each_process_holds_half_of_every_weight() -> None:
     with torch.device("meta"):
-        halves = [AlexNet(AS_RUN_2012.network, SilentTowers(index, 2)).named_kernels() for index in (0, 1)]
+        halves = [AlexNet(AS_RUN_2012.network, SilentTowers(index)).named_kernels() for index in (0, 1)]
 
     assert halves[0]["conv2.weight"].shape == (128, 48, 5, 5)
     assert halves[0]["fc6.weight"].shape == (2048, 9216)
@@ -139,7 +156,7 @@ def test_each_process_holds_half_of_every_weight() -> None:
 
 def test_classes_that_cannot_be_divided_are_replicated() -> None:
     with torch.device("meta"):
-        held = AlexNet(AS_RUN_2012.for_classes(21_843).network, SilentTowers(1, 2)).named_kernels()
+        held = AlexNet(AS_RUN_2012.for_classes(21_843).network, SilentTowers(1)).named_kernels()
 
     assert held["fc7.weight"].shape == (2048, 4096)
     assert held["fc8.weight"].shape == (21_843, 4096)

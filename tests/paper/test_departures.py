@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from alexrepro.data.store.prepare import prepare
 from alexrepro.device import find_device
-from alexrepro.model.layers import StageLayers
+from alexrepro.model.layers import StageModule
 from alexrepro.paper.network import Network, Stage
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
@@ -19,7 +19,7 @@ from alexrepro.runs.run import Run
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
-pooled = StageLayers(Network(), Network().stage("conv5"), (384, 13, 13)).operations["pool"]
+pooled = StageModule(Network(), Network().stage("conv5"), (384, 13, 13)).operations["pool"]
 
 
 def draw(*shape: int) -> Tensor:

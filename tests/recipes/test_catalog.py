@@ -9,7 +9,7 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.paper.citation import citations
 from alexrepro.paper.logbook import logged
 from alexrepro.paper.network import Network, Norm, Pool, SameMapNorm, SideInput, Stage
-from alexrepro.paper.training import At, Augmentation, ColorShift, Decay, Plateau, Script, Training
+from alexrepro.paper.training import At, Augmentation, ColorShift, Plateau, Script, Training
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, AS_RUN_2012, TINY
 from alexrepro.recipes.catalog import catalog, default_recipe, find_recipe
 from alexrepro.recipes.ledger import ledger, shown
@@ -140,7 +140,7 @@ def test_every_citation_names_a_section_or_a_file_or_says_that_it_is_chosen() ->
 def test_the_ledger_has_one_row_for_each_cited_field() -> None:
     paths = [row["path"] for row in ledger()["fields"]]
 
-    assert len(set(paths)) == len(paths) == sum(len(citations(cls)) for cls in (*CITED, Stage, Decay))
+    assert len(set(paths)) == len(paths) == sum(len(citations(cls)) for cls in (*CITED, Stage))
 
 
 def test_the_ledger_shows_the_printed_and_the_run_value() -> None:

@@ -4,7 +4,6 @@ import pytest
 
 from alexrepro.recipes.catalog import catalog, default_recipe
 from alexrepro.recipes.recipe import differences
-from alexrepro.training.schedule import rates_at
 
 
 # By hand: kernels times what each sees, and for local layers 36 places, each with kernels and biases of its own.
@@ -48,7 +47,7 @@ def test_both_rates_fall_at_the_end_and_no_color_is_shifted() -> None:
     recipe = catalog()["cifar-18pct"].recipe
     seen = {}
     for epoch in (120, 121, 131):
-        found = rates_at(recipe.training, recipe.network.stages, epoch=epoch, errors=())
+        found = recipe.training.rates(recipe.network.stages, epoch=epoch)
         seen[epoch] = (found.general, found.biases["fc10"])
 
     assert seen == {

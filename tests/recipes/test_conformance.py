@@ -7,7 +7,6 @@ import pytest
 from alexrepro.paper.network import Network, Operation, Stage
 from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.training.schedule import rates_at
 
 from .facts_2012 import FILES, facts_of, from_table, read_settings
 
@@ -41,7 +40,7 @@ def _operation(network: Network, stage: Stage, name: Operation) -> str:
     words = {
         "activation": f"response {network.activation}",
         "pool": f"pool {pool.size_px}/{pool.stride_px}",
-        "dropout": f"dropout {network.dropout_of(stage):g}",
+        "dropout": f"dropout {network.dropout:g}",
         "norm": f"norm {norm.n} {norm.alpha:g} {norm.beta:g} {norm.k:g}" if norm else "",
     }
     if square:
@@ -55,7 +54,7 @@ def _operation(network: Network, stage: Stage, name: Operation) -> str:
 def rate_facts(recipe: Recipe, stage: Stage) -> dict[str, str]:
     """The rates of a stage at the end of the run in the words of the table."""
     training = recipe.training
-    rates = rates_at(training, recipe.network.stages, epoch=training.epochs, errors=())
+    rates = training.rates(recipe.network.stages, epoch=training.epochs)
     return {
         "epsW": f"{rates.weights[stage.name]:g}",
         "epsB": f"{rates.biases[stage.name]:g}",

@@ -4,7 +4,6 @@ import pytest
 
 from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.training.schedule import rates_at
 
 
 def of(name: str) -> Recipe:
@@ -60,7 +59,7 @@ def test_the_network_of_2011_has_a_linear_layer_before_its_outputs() -> None:
 def test_rates_are_those_of_the_notes(name: str, epoch: int, general: float, conv1: float, shift: bool) -> None:
     recipe = of(name)
 
-    found = rates_at(recipe.training, recipe.network.stages, epoch=epoch, errors=())
+    found = recipe.training.rates(recipe.network.stages, epoch=epoch)
 
     assert found.general == pytest.approx(general, rel=1e-12)
     assert found.weights["conv1"] == pytest.approx(conv1, rel=1e-12)
@@ -82,7 +81,7 @@ def test_rates_are_those_of_the_notes(name: str, epoch: int, general: float, con
 def test_rates_of_the_biases_are_those_of_the_files(name: str, epoch: int, general: float, conv1: float) -> None:
     recipe = of(name)
 
-    found = rates_at(recipe.training, recipe.network.stages, epoch=epoch, errors=()).biases
+    found = recipe.training.rates(recipe.network.stages, epoch=epoch).biases
 
     assert (found["fc8"], found["conv1"]) == (pytest.approx(general, rel=1e-12), pytest.approx(conv1, rel=1e-12))
 
@@ -125,8 +124,7 @@ def test_a_network_of_the_chain_begins_with_all_of_the_one_before_but_its_last_s
 def test_half_of_2009_was_trained_on_from_a_higher_rate_after_28_epochs() -> None:
     recipe = of("net-141-2009-half")
     rates = {
-        epoch: rates_at(recipe.training, recipe.network.stages, epoch=epoch, errors=())
-        for epoch in (28, 29, recipe.training.epochs)
+        epoch: recipe.training.rates(recipe.network.stages, epoch=epoch) for epoch in (28, 29, recipe.training.epochs)
     }
 
     assert [rate.general for rate in rates.values()] == pytest.approx([1e-5, 1e-3, 1e-4], rel=1e-12)

@@ -121,7 +121,7 @@ ODD_FILES = {
         'training.schedule.kind = "script"\ntraining.schedule.at = [{epoch = 1, learning_rte = 0.1}]',
         "did you mean 'learning_rate'",
     ),
-    "a kind that is a list": ("training.schedule.kind = [1]", "is not one of decay, plateau, script"),
+    "a kind that is a list": ("training.schedule.kind = [1]", "is not one of plateau, script"),
     "another part": ("train.learning_rate = 3", "did you mean training"),
     "an escape code": ('"a\\u001b[31m".b = 3', r"no part 'a\\x1b"),
 }

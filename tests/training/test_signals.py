@@ -28,7 +28,7 @@ from .test_train import assert_same
 
 Train = Callable[..., Run]
 VALIDATED = 4  # images in a batch of a validation
-BEGINS = "from alexrepro.distributed.launchers import ended_at_once\nimport sys, time\n"
+BEGINS = "from alexrepro.distributed.rank import ended_at_once\nimport sys, time\n"
 
 
 def stopped_run(toy: Train, folder: Path) -> Run:
@@ -219,7 +219,7 @@ def test_a_rank_that_waits_for_others_ends_with_its_launcher() -> None:
 
 def test_compilers_do_not_hear_what_the_terminal_sends_to_all() -> None:
     shows = "import signal; print(*sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
-    with compiled._kept_from_compilers(STOPPING):
+    with compiled._signals_blocked(STOPPING):
         found = subprocess.run([sys.executable, "-c", shows], capture_output=True, text=True, check=True)
 
     assert found.stdout.split() == [str(int(number)) for number in sorted(STOPPING)]

@@ -20,7 +20,6 @@ from alexrepro.model.alexnet import build
 from alexrepro.progress import progress
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.optimizer import Momentum
-from alexrepro.training.schedule import rates_at
 
 BATCHES_A_ROUND = 16  # of the loader; a step takes longer than a batch
 
@@ -103,7 +102,7 @@ def _step(recipe: Recipe, device: Device) -> Round:
     training, network = recipe.training, recipe.network
     model = build(network, seed=0).to(device.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     forward, momentum = device.compiled(model), Momentum(model, training, compiles=device.compiles)
-    rates = rates_at(training, network.stages, epoch=1, errors=())
+    rates = training.rates(network.stages, epoch=1)
     size = (training.batch, network.channels, network.input_px, network.input_px)
     crops = torch.randn(size, device=device.torch_device).mul_(60).contiguous(memory_format=torch.channels_last)
     labels = torch.arange(training.batch, device=device.torch_device) % network.classes

@@ -108,8 +108,8 @@ def scored_batches(job: EvaluationJob) -> Generator[ScoredBatch, None, None]:
 def averages(model: Model, images: Tensor, *, crops: Sequence[Crops], device: Device) -> dict[Crops, Tensor]:
     """The softmax outputs of a network averaged over crops, times its weight: float32 (B, K) for each of the crops.
 
-    For `ten-logits`, the softmax of the averaged logits. images: uint8 (B, 3, 256, 256) on the device's device, where
-    the crops are cut one after the other.
+    For `ten-logits`, the softmax of the averaged logits. images: uint8 (B, 3, 256, 256) on the device, where crops are
+    cut one after the other.
     """
     side_px = model.recipe.network.input_px
     widest: Crops = "center" if set(crops) == {"center"} else "ten"

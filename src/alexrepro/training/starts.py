@@ -13,7 +13,6 @@ from typing import Any
 
 from alexrepro.data.store.store import Store
 from alexrepro.errors import Exit, UserError
-from alexrepro.paper.training import Plateau
 from alexrepro.progress import say
 from alexrepro.runs.run import Run
 from alexrepro.training.fine_tune import check_same_source, check_source, continue_run, origin
@@ -60,7 +59,7 @@ def own_validation(job: TrainingJob) -> Store | None:
     Raises UserError if that rate has lost its store, or if the ranks differ.
     """
     run, found, group = job.run, job.validation, job.group
-    follows_errors = isinstance(job.recipe.training.schedule, Plateau)
+    follows_errors = job.recipe.training.schedule.needs_validation
     name, folders = group.broadcast(_recorded(run) if group.is_first else (None, []))
     folders = list(dict.fromkeys([*folders, *(other.path.parent for other in (job.store, found) if other is not None)]))
     if name is None:

@@ -22,13 +22,12 @@ from alexrepro.distributed.process_group import ProcessGroup
 from alexrepro.evaluation.evaluate import count
 from alexrepro.evaluation.inference import EvaluationJob, Model, center_crops
 from alexrepro.keys import key
-from alexrepro.paper.training import Augmentation, Plateau
+from alexrepro.paper.training import Augmentation, Rates
 from alexrepro.progress import Advance, progress, say
 from alexrepro.runs.run import Run
 from alexrepro.stop_signals import stop_requests, stopped
 from alexrepro.training.divergence import EARLY_WINDOW, FlatLoss, diagnose, enough_memory, flat_refusal, not_finite
 from alexrepro.training.job import TrainingJob
-from alexrepro.training.schedule import Rates, rates_at
 from alexrepro.training.starts import open_folder, own_validation, start_of
 from alexrepro.training.state import Trainer, environment, result, shared_facts, start
 
@@ -56,7 +55,7 @@ def train(job: TrainingJob, *, resume: Resume = "auto") -> Run:
             say(f"{run.folder} is complete: {recipe.training.epochs} epochs. Nothing to train.")
             return run
         job = replace(job, validation=own_validation(job))
-        if job.validation is None and isinstance(recipe.training.schedule, Plateau):
+        if job.validation is None and recipe.training.schedule.needs_validation:
             say("No validation images with labels, so the rate is never divided; prepare some, or choose as-run-2012.")
         trainer = start(job)
         if group.is_first:
@@ -94,7 +93,7 @@ def _train_epoch(trainer: Trainer, epoch: int, loader: Loader, stop: Stop) -> No
     """The rest of an epoch, from the trainer's step to the epoch's last update."""
     recipe, training, group = trainer.recipe, trainer.recipe.training, trainer.group
     errors = group.broadcast([float(row["top1_error"]) for row in trainer.run.validations])
-    rates = rates_at(training, recipe.network.stages, epoch=epoch, errors=errors)
+    rates = training.rates(recipe.network.stages, epoch=epoch, errors=errors)
     trainer.momentum.freeze(rates)
     augmentation = recipe.augmentation
     if not rates.has_color_shift:

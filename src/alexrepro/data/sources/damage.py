@@ -33,7 +33,7 @@ def damaged(files: Sequence[Path], size: int, why: Exception, *, within: str = "
                        exit_code=Exit.BAD_DATA)  # fmt: skip
     if is_cut:
         mark = "" if "within" in str(why) else f" If it is whole, write the mark: truncate -s +1K {quote(str(last))}"
-        check = f", and compare its size: alexrepro prepare {quote(str(file.parent))} --check" * ("ILSVRC" in file.name)
+        check = f", and compare its size: alexrepro verify {quote(str(file.parent))} --quick" * ("ILSVRC" in file.name)
         more = f", or add the parts after {last.name}" if len(files) > 1 else ""
         return UserError(
             f"{last} is cut short: the archive ends at byte {size:,} {why}.",
