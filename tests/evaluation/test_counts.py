@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from alexrepro.data.loading.crops import Pixels
+from alexrepro.data.loading.loader import part
 from alexrepro.data.store.manifest import Manifest, Shard, sha256_of
 from alexrepro.data.store.store import Store, shard_table, write_shard
 from alexrepro.device import find_device
@@ -135,3 +136,11 @@ def test_the_ranks_of_a_host_share_its_processors_in_a_validation(tmp_path: Path
 def test_a_validation_set_is_counted_exactly(tmp_path: Path, ranks: int, parallel: Parallel, images: int) -> None:
     check([noise_store(tmp_path / "many", images)], [5, 50, 63, 64], ranks, parallel)
     check([noise_store(tmp_path / "few", 65 + ranks)], list(range(1, 65)), ranks, parallel)
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4])
+def test_the_parts_of_a_batch_are_all_its_images_once(ranks: int) -> None:
+    for images in range(64 * ranks + 1):  # batches of up to 64 a rank, and the rest in the last one
+        parts = [range(images)[part(images, (rank, ranks))] for rank in range(ranks)]
+        assert [image for one in parts for image in one] == list(range(images))
+        assert max(len(one) for one in parts) == -(-images // ranks)
