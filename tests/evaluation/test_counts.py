@@ -36,7 +36,7 @@ Counted = tuple[tuple[int, int], list[int], Counts]
 
 
 def noise_store(folder: Path, images: int) -> Store:
-    """A labeled store of so many small squares of noise."""
+    """A labeled store of small images of noise."""
     generator = np.random.default_rng(images)
     pixels = generator.integers(0, 256, (images, SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
     labels = generator.integers(0, CLASSES, images)

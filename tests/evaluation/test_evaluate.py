@@ -20,7 +20,7 @@ from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.normalization import ResponseNorm
 from alexrepro.paper.results import Crops
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs.evaluation import Findings
+from alexrepro.runs.evaluation import EvaluationFiles
 from alexrepro.runs.predictions import read_predictions
 from alexrepro.runs.run import Run, find_evaluations
 from alexrepro.training.job import TrainingJob
@@ -81,7 +81,7 @@ def test_a_missing_image_is_an_error(
 def test_the_batch_size_changes_no_prediction(
     run: Run, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    file = Findings(run.folder).predictions(stores["test"].manifest.full_name, "ten")
+    file = EvaluationFiles(run.folder).predictions(stores["test"].manifest.full_name, "ten")
     whole, predictions = evaluate(run, stores["test"], crops="ten", device=device), read_predictions(file)
     monkeypatch.setattr(inference, "BATCH", batch)
 

@@ -37,7 +37,7 @@ COMPILED_FROM_CROPS = 10_000  # 20 s of a core for the compiler; 2 ms and more s
 
 
 def device_for(device: str, compiles: bool | None, *, images: int, crops: Crops) -> Device:
-    """The device for inference; by default it compiles if inference on so many images takes longer than compiling."""
+    """The device for inference; by default it compiles if inference on these images takes longer than compiling."""
     if compiles is None:
         compiles = images * len(windows(crops, 1, 1, 1)) >= COMPILED_FROM_CROPS
     return find_device(device, compiles=compiles)
