@@ -96,7 +96,7 @@ def test_145f_follows_145_where_its_notes_end() -> None:
 def test_145f_sees_whole_images_minus_one_number() -> None:
     shown = of("net-145f").augmentation
 
-    assert (shown.square, shown.mean) == ("padded", "scalar")
+    assert (shown.resize, shown.mean) == ("pad", "scalar")
 
 
 @pytest.mark.parametrize("name", ["146-2009", "146-2011", "146-2012-2011", "146-2012-2009", "141-2009-2012"])

@@ -33,6 +33,7 @@ RENAMED = {  # what a recipe of an earlier development version calls a field
     "reshuffles": "shuffle_every_epoch",
     "begins_with": "init_from_stages",
     "says": "description",
+    "square": "resize",
 }
 SEE_FIELDS = "See every field and its value with: alexrepro recipes show as-run-2012 --toml."
 
