@@ -25,7 +25,7 @@ from alexrepro.paper.training import Augmentation, Rates
 from alexrepro.progress import Advance, progress, say
 from alexrepro.runs.run import Run
 from alexrepro.stop_signals import stop_requests, stopped
-from alexrepro.training.divergence import EARLY_WINDOW, FlatLoss, diagnose, enough_memory, flat_refusal, not_finite
+from alexrepro.training.divergence import EARLY_WINDOW, FlatLoss, diagnose, flat_refusal, not_finite
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.starts import open_folder, own_validation, start_of
 from alexrepro.training.state import Trainer, environment, result, shared_facts, start
@@ -77,7 +77,7 @@ def _train_epochs(trainer: Trainer, stop: Stop) -> None:
         trainer.store, batch=recipe.training.batch, side_px=recipe.network.input_px, share=group.shard,
         device=device, workers=group.loader_workers,
     )  # fmt: skip
-    with enough_memory(device, batch=recipe.training.batch), trainer.log, feed as images:
+    with trainer.device.enough_memory(batch=recipe.training.batch), trainer.log, feed as images:
         done = trainer.step // trainer.updates_per_epoch
         if group.broadcast(trainer.is_unvalidated):
             _validate(trainer, done, stop)

@@ -49,7 +49,7 @@ def training_crops(
     if augmentation.color_shift:
         shift = color_shift(colors, pixels=pixels, settings=augmentation.color_shift).repeat(1, side_px)[:, None]
     rows = torch.empty(len(crops), side_px, side_px * 3, dtype=pixels.mean_image.dtype, device=crops.device)
-    at_once = len(crops) if crops.is_cuda else max(1, CACHED_VALUES // crops.shape[1:].numel())
+    at_once = len(crops) if crops.device.type != "cpu" else max(1, CACHED_VALUES // crops.shape[1:].numel())
     for first in range(0, len(crops), at_once):
         some = slice(first, first + at_once)
         if mean is None:
@@ -69,7 +69,7 @@ def _in_rows(images: Tensor) -> Tensor:
 
 def _mirrored(images: Tensor, mirrored: Tensor) -> Tensor:
     """The images with those mirrored that are drawn, (B, 3, S, S)."""
-    if images.is_cuda:  # which cannot be asked for the drawn ones without waiting for it
+    if images.device.type != "cpu":  # which cannot be asked for the drawn ones without waiting for it
         return torch.where(mirrored[:, None, None, None], images.flip(3), images)
     found = images.clone()
     found[mirrored] = images[mirrored].flip(3)
