@@ -6,14 +6,19 @@ Device and compiler change the time of a run and the rounding of its sums; the n
 import ctypes
 import os
 import platform
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from alexrepro.data.loading.sampling import Batch
 from alexrepro.errors import Exit, UserError
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.compiled import Compiled, can_compile
@@ -98,6 +103,11 @@ class Device:
                 exit_code=Exit.OUT_OF_MEMORY,
             ) from None
 
+    @property
+    def copies(self) -> Callable[[NDArray[np.uint8], int], "GpuCopies"] | None:
+        """What a loader of batches copies them with; None where they are read in place."""
+        return partial(GpuCopies, self.torch_device) if self.is_gpu else None
+
     def facts(self) -> dict[str, Any]:
         """What the environment file of a run records about the device."""
         return {
@@ -111,6 +121,51 @@ class Device:
         }
 
 
+class GpuCopies:
+    """Copies batches to a GPU on a stream of their own; a batch is held until its copy is done."""
+
+    def __init__(self, device: torch.device, slots: NDArray[np.uint8], most: int) -> None:
+        self._device, self._slots, self._most = device, slots, most
+        self._under_way: deque[tuple[torch.cuda.Event, Batch]] = deque()
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._is_locked = _lock_in_place(slots)
+
+    def copied(self, filled: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches on the device, copied while it works."""
+        for batch in filled:
+            with torch.cuda.stream(self._stream):
+                moved = batch.to(self._device)
+                self._under_way.append((self._stream.record_event(), batch))
+            user = torch.cuda.current_stream(self._device)
+            user.wait_stream(self._stream)
+            for tensor in (moved.crops, moved.labels, moved.draws.offsets, moved.draws.flips, moved.draws.colors):
+                tensor.record_stream(user)
+            yield moved
+            del batch, moved
+            while self._under_way and (len(self._under_way) == self._most or self._under_way[0][0].query()):  # type: ignore[no-untyped-call]
+                self._finish()
+
+    def close(self) -> None:
+        """Wait for all copies and unlock the memory."""
+        while self._under_way:
+            self._finish()
+        if self._is_locked:
+            torch.cuda.cudart().cudaHostUnregister(self._slots.ctypes.data)  # type: ignore[no-untyped-call]
+
+    def _finish(self) -> None:
+        copied, _ = self._under_way.popleft()
+        copied.synchronize()
+
+
+def _lock_in_place(slots: NDArray[np.uint8]) -> bool:
+    """Let a GPU fetch from the memory directly; False where that is refused, and each batch is copied once more."""
+    refused = int(torch.cuda.cudart().cudaHostRegister(slots.ctypes.data, slots.nbytes, 0))  # type: ignore[no-untyped-call]
+    if refused:
+        with suppress(RuntimeError):  # the next launch reports the refusal once more; this one is for that
+            torch.zeros(1, device="cuda")
+    return not refused
+
+
 def fitting_batch(batch: int, fixed: int, peak: int, total: int) -> int:
     """The largest power of two below a batch that should fit, from the bytes that it needed beyond the fixed ones.
 
@@ -121,20 +176,11 @@ def fitting_batch(batch: int, fixed: int, peak: int, total: int) -> int:
     return int(2 ** (most.bit_length() - 1))
 
 
-@dataclass(frozen=True)
-class Gpu:
-    """A GPU that torch can use."""
-
-    name: str
-    memory_bytes: int
-    compute_capability: str
-
-
-def gpus() -> list[Gpu]:
-    """Every GPU that torch can use."""
+def gpus() -> list[tuple[str, int, str]]:
+    """Name, bytes of memory and compute capability of every GPU that torch can use."""
     numbers = range(gpu_count()) if torch.cuda.is_available() else ()
     found = [torch.cuda.get_device_properties(number) for number in numbers]
-    return [Gpu(each.name, each.total_memory, f"{each.major}.{each.minor}") for each in found]
+    return [(each.name, each.total_memory, f"{each.major}.{each.minor}") for each in found]
 
 
 def gpu_versions() -> dict[str, str | None]:

@@ -74,8 +74,8 @@ def check_gpus(device: str) -> Iterator[Finding]:
         yield Finding("GPUs", "not used: training runs on the CPU")
     elif not found:
         yield _no_gpu(built_for["CUDA"])
-    for number, gpu in enumerate(found if device != "cpu" else []):
-        about = f"{gpu.name}, {size(gpu.memory_bytes)}, compute capability {gpu.compute_capability}"
+    for number, (name, memory, capability) in enumerate(found if device != "cpu" else []):
+        about = f"{name}, {size(memory)}, compute capability {capability}"
         yield Finding(f"GPU {number}", f"{about}, driver {_driver() or 'unknown'}")
     if device != "cpu" and len(found) > 1:
         yield _nccl(built_for["NCCL"])
