@@ -9,7 +9,7 @@ import typer
 from alexrepro.cli.options import Json, StorePath
 from alexrepro.cli.show import print_json
 from alexrepro.cli.stores import split_name
-from alexrepro.distributed.launchers import ended_at_once
+from alexrepro.distributed.rank import ended_at_once
 
 
 @ended_at_once()
