@@ -13,12 +13,13 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
 from alexrepro.cli.choose import choose_recipe, testing_store, training_store, validation_store
-from alexrepro.device import find_machine
+from alexrepro.device import find_device
 from alexrepro.paper.results import Crops
 from alexrepro.processors import usable_processors
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import find_variation, trials_of
 from alexrepro.training.ablate import ablate
+from alexrepro.training.job import TrainingJob
 
 
 def ablated(recipe: Recipe, crops: Crops, seed: int, store: Path, runs: Path) -> str:
@@ -26,11 +27,11 @@ def ablated(recipe: Recipe, crops: Crops, seed: int, store: Path, runs: Path) ->
     images = training_store(store, stores=store.parent)
     validation = validation_store(images, stores=store.parent)
     test = testing_store(images.manifest.dataset, classes=images.manifest.classes, stores=(store.parent,))
-    machine = find_machine("cpu", compiles=True)
-    [[e]] = ablate(
-        [(recipe, crops)], store=images, validation=validation, test=test, runs=runs, seeds=[seed], machine=machine,
-        allow_flat_loss=True,
-    )  # fmt: skip
+    device = find_device("cpu", compiles=True)
+    job = TrainingJob(
+        recipe, store=images, validation=validation, runs=runs, seed=seed, device=device, allow_flat_loss=True
+    )
+    [[e]] = ablate([(recipe, crops)], job, test=test, seeds=[seed])
     return f"{recipe.name} seed {seed}: top-1 {100 * e.top1_error:.2f} %, top-5 {100 * e.top5_error:.2f} %"
 
 

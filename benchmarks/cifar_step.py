@@ -24,13 +24,11 @@ from torch import Tensor
 
 from alexrepro.data.loading.loader import Batch, feed
 from alexrepro.data.store.store import Store
-from alexrepro.device import find_machine
-from alexrepro.distributed.process_group import Cluster
+from alexrepro.device import find_device
 from alexrepro.processors import usable_processors
 from alexrepro.recipes.catalog import find_recipe
-from alexrepro.runs.run import run_of
 from alexrepro.training import train
-from alexrepro.training.schedule import rates_at
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.state import Trainer, start
 
 RECIPES = ["cifar-18pct", "figure-1-relu", "figure-1-tanh", "cifar-13pct", "figure-1-relu-b", "cifar-11pct"]
@@ -45,17 +43,16 @@ def timed(work: Callable[[], None]) -> float:
 
 def trainer_of(recipe_name: str, store: Store, folder: Path) -> Trainer:
     """A training that has not begun."""
-    recipe = find_recipe(recipe_name)
-    run = run_of(folder, recipe, dataset=store.manifest.dataset, seed=0)
-    run.folder.mkdir(parents=True)
-    machine = find_machine("cpu")
-    return start(run, recipe, store=store, validation=None, seed=0, machine=machine, cluster=Cluster())
+    recipe, device = find_recipe(recipe_name), find_device("cpu")
+    job = TrainingJob(recipe, store=store, validation=None, runs=folder, seed=0, device=device)
+    job.run.folder.mkdir(parents=True)
+    return start(job)
 
 
 def updates(trainer: Trainer, batches: Iterator[Batch], number: int) -> int:
     """So many updates; the images that they were made from."""
     recipe = trainer.recipe
-    rates = rates_at(recipe.training, recipe.network.stages, epoch=1, errors=[])
+    rates = recipe.training.rates(recipe.network.stages, epoch=1)
     trainer.momentum.freeze(rates)
     images = 0
     for batch in islice(batches, number):

@@ -17,11 +17,11 @@ import torch
 
 from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine, find_machine
-from alexrepro.evaluation.inference import Candidate, tested_batches
+from alexrepro.device import Device, find_device
+from alexrepro.evaluation.inference import EvaluationJob, Model, scored_batches
 from alexrepro.model.alexnet import build
 from alexrepro.paper.results import Crops
-from alexrepro.recipes.catalog import CATALOG
+from alexrepro.recipes.catalog import catalog
 
 KINDS: tuple[Crops, ...] = ("center", "ten")
 
@@ -37,37 +37,32 @@ class Part(Store):
         return self.images
 
 
-def spent(candidate: Candidate, store: Store, crops: Crops, machine: Machine) -> tuple[float, float]:
+def spent(model: Model, store: Store, crops: Crops, device: Device) -> tuple[float, float]:
     """Seconds, and CPU-seconds of all threads."""
-    asked: tuple[Crops, ...] = ("center", "ten") if crops == "ten" else ("center",)
     usage, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-    tested = sum(
-        len(found.batch) for found in tested_batches([candidate], store, crops=asked, machine=machine, title=crops)
-    )
-    assert tested == len(store)
+    job = EvaluationJob([model], store, crops, device, title=crops)
+    assert sum(len(found.batch) for found in scored_batches(job)) == len(store)
     now = resource.getrusage(resource.RUSAGE_SELF)
     return time.perf_counter() - started, now.ru_utime + now.ru_stime - usage.ru_utime - usage.ru_stime
 
 
-def rounds(
-    candidate: Candidate, store: Store, machine: Machine, count: int
-) -> Iterator[dict[Crops, tuple[float, float]]]:
+def rounds(model: Model, store: Store, device: Device, count: int) -> Iterator[dict[Crops, tuple[float, float]]]:
     for crops in KINDS:
-        spent(candidate, store, crops, machine)  # warms caches, threads and compilers up
+        spent(model, store, crops, device)  # warms caches, threads and compilers up
     for _ in range(count):
-        yield {crops: spent(candidate, store, crops, machine) for crops in KINDS}
+        yield {crops: spent(model, store, crops, device) for crops in KINDS}
 
 
 def main(asked: argparse.Namespace) -> None:
     store = Part(Store.open(asked.store), asked.images)
-    recipe = CATALOG[asked.recipe].recipe.for_classes(len(store.manifest.classes))
+    recipe = catalog()[asked.recipe].recipe.for_classes(len(store.manifest.classes))
     recipe = recipe.but({"training.precision": asked.precision})
-    machine = find_machine(asked.device, compiles=not asked.no_compile)
-    model = build(recipe.network, seed=0).to(machine.device, memory_format=torch.channels_last)
+    device = find_device(asked.device, compiles=not asked.no_compile)
+    network = build(recipe.network, seed=0).to(device.torch_device, memory_format=torch.channels_last)
     gray = torch.full((3, store.side_px, store.side_px), 120.0)
-    pixels = Pixels(gray, torch.ones(3), torch.eye(3)).to(machine.device)
-    candidate = Candidate(machine.ready(model), recipe, pixels)
-    found = list(rounds(candidate, store, machine, asked.rounds))
+    pixels = Pixels(gray, torch.ones(3), torch.eye(3)).to(device.torch_device)
+    model = Model(device.compiled(network), recipe, pixels)
+    found = list(rounds(model, store, device, asked.rounds))
     print("| | center | ten crops | ten / center |\n| --- | --- | --- | --- |")
     for number, name in enumerate(("seconds", "CPU-seconds")):
         one, ten = (median(one[crops][number] for one in found) / len(store) for crops in KINDS)
@@ -75,7 +70,7 @@ def main(asked: argparse.Namespace) -> None:
         print(f"| {name}, a thousandth an image | {1000 * one:.2f} | {1000 * ten:.2f} | {ratio:.2f} |")
     print(
         f"\n{recipe.name}, {recipe.training.precision}, {len(store)} images of {store.path.name}, {asked.rounds} "
-        f"rounds; torch {torch.__version__}, {machine.facts()['device']}, compiled: {machine.compiles}"
+        f"rounds; torch {torch.__version__}, {device.facts()['device']}, compiled: {device.compiles}"
     )
 
 

@@ -17,8 +17,8 @@ from alexrepro.data.loading.crops import Pixels, center_crop, color_shift
 from alexrepro.data.loading.loader import feed
 from alexrepro.data.loading.sampling import testing_plan
 from alexrepro.data.store.store import Store
-from alexrepro.device import find_machine
-from alexrepro.evaluation.evaluate import load_network, load_pixels, pixels_of
+from alexrepro.device import find_device
+from alexrepro.evaluation.load_run import load_network, load_pixels, pixels_of
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.model.normalization import ResponseNorm
 from alexrepro.paper.network import Network
@@ -225,9 +225,9 @@ def main() -> None:
     crops = center_crop(whole - pixels[store.manifest.dataset].mean_image, 224)
     subjects = [Subject(f"{r.name}, untrained", build(r.network, seed=0), crops) for r in (AS_PRINTED, AS_RUN_2012)]
     if asked.run:
-        run, machine = open_run(asked.run), find_machine("cpu")
-        model, step = load_network(run, machine)
-        pixels[run.environment["dataset"]] = own = load_pixels(run, machine)
+        run, device = open_run(asked.run), find_device("cpu")
+        model, step = load_network(run, device)
+        pixels[run.environment["dataset"]] = own = load_pixels(run, device)
         own_crops = center_crop(whole - own.mean_image, 224)
         subjects.append(Subject(f"{run.recipe.name}, {step:,} updates", model, own_crops))
     arithmetic(AS_PRINTED.network)

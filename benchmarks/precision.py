@@ -25,14 +25,13 @@ from alexrepro.data.loading.crops import training_crops
 from alexrepro.data.loading.loader import Batch, feed
 from alexrepro.data.loading.sampling import training_plan
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine, find_machine
-from alexrepro.evaluation.evaluate import pixels_of
+from alexrepro.device import Device, find_device
+from alexrepro.evaluation.load_run import pixels_of
 from alexrepro.keys import key
 from alexrepro.model.alexnet import build
-from alexrepro.recipes.catalog import CATALOG
+from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.optimizer import Momentum
-from alexrepro.training.schedule import rates_at
 
 FORMATS = ("float32", "bf16")
 WINDOWS = 6
@@ -48,21 +47,21 @@ def batches(recipe: Recipe, store: Store, seed: int) -> Iterator[Batch]:
         yield from feed(store, plan, batch=recipe.training.batch)
 
 
-def losses(recipe: Recipe, store: Store, *, seed: int, machine: Machine) -> Iterator[float]:
+def losses(recipe: Recipe, store: Store, *, seed: int, device: Device) -> Iterator[float]:
     """The loss before every update, at the rates of the first epoch, as a run of this seed has them."""
     training = recipe.training
-    model = build(recipe.network, seed=seed).to(machine.device, memory_format=torch.channels_last)
-    forward, momentum = machine.ready(model), Momentum(model, training, compiles=machine.compiles)
-    rates = rates_at(training, recipe.network.stages, epoch=1, errors=())
-    pixels = pixels_of(store).to(machine.device)
+    model = build(recipe.network, seed=seed).to(device.torch_device, memory_format=torch.channels_last)
+    forward, momentum = device.compiled(model), Momentum(model, training, compiles=device.compiles)
+    rates = training.rates(recipe.network.stages, epoch=1)
+    pixels = pixels_of(store).to(device.torch_device)
     for step, found in enumerate(batches(recipe, store, seed)):
-        batch = found.to(machine.device)
+        batch = found.to(device.torch_device)
         crops = training_crops(
             batch.crops, offsets_px=batch.offsets_px, mirrored=batch.mirrored, colors=batch.colors, pixels=pixels,
             augmentation=recipe.augmentation,
         )  # fmt: skip
         masks = model.draw_masks(len(batch), key_of_step=key(seed, "dropout", step))
-        with machine.arithmetic(training):
+        with device.autocast(training):
             logits = forward(crops, masks)
         loss = F.cross_entropy(logits.float(), batch.labels)
         loss.backward()
@@ -92,8 +91,8 @@ def table(found: Losses, updates: int, seeds: int) -> str:
 
 def main(asked: argparse.Namespace) -> None:
     store = Store.open(asked.store)
-    recipe = CATALOG[asked.recipe].recipe.for_classes(len(store.manifest.classes))
-    machine = find_machine(asked.device, compiles=True)
+    recipe = catalog()[asked.recipe].recipe.for_classes(len(store.manifest.classes))
+    device = find_device(asked.device, compiles=True)
     found: Losses = {}
     with asked.out.with_suffix(".csv").open("w", newline="", encoding="utf-8") if asked.out else nullcontext() as file:
         rows = csv.writer(file, lineterminator="\n") if file else None
@@ -103,7 +102,7 @@ def main(asked: argparse.Namespace) -> None:
             for name in FORMATS:
                 started, chosen = time.monotonic(), recipe.but({"training.precision": name})
                 run = found[name, seed] = []
-                for loss in islice(losses(chosen, store, seed=seed, machine=machine), asked.updates):
+                for loss in islice(losses(chosen, store, seed=seed, device=device), asked.updates):
                     run.append(loss)
                     if rows:
                         rows.writerow((name, seed, len(run), f"{loss:.6f}"))
@@ -112,7 +111,7 @@ def main(asked: argparse.Namespace) -> None:
     print(table(found, asked.updates, asked.seeds))
     print(
         f"\n{recipe.name} on {store.path.name}, batches of {recipe.training.batch}, {asked.updates} updates, "
-        f"{asked.seeds} seeds; torch {torch.__version__}, {machine.facts()['device']}, compiled: {machine.compiles}"
+        f"{asked.seeds} seeds; torch {torch.__version__}, {device.facts()['device']}, compiled: {device.compiles}"
     )
 
 

@@ -13,8 +13,8 @@ from loss_curve import labeled
 from signals import first_crops
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import find_machine
-from alexrepro.evaluation.evaluate import load_network
+from alexrepro.device import find_device
+from alexrepro.evaluation.load_run import load_network
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.runs.run import Run
 from alexrepro.training.activation_stats import Signals, signals
@@ -25,7 +25,7 @@ HEADING = "| run | update | fc7: mean | fc7: deviation | logits: deviation | con
 
 def networks(run: Run) -> dict[int, AlexNet]:
     """The run's network before training and at its last checkpoint, by update."""
-    trained, updates = load_network(run, machine=find_machine("cpu", compiles=False))
+    trained, updates = load_network(run, device=find_device("cpu", compiles=False))
     return {0: build(run.recipe.network, seed=run.environment["seed"]), updates: trained}
 
 

@@ -23,7 +23,7 @@ from alexrepro.data.loading.crops import training_crops
 from alexrepro.data.loading.loader import feed
 from alexrepro.data.loading.sampling import training_plan
 from alexrepro.data.store.store import Store
-from alexrepro.evaluation.evaluate import pixels_of
+from alexrepro.evaluation.load_run import pixels_of
 from alexrepro.keys import key
 from alexrepro.model.alexnet import build
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012

@@ -18,15 +18,14 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from alexrepro.device import Machine, find_machine
+from alexrepro.device import Device, find_device
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.model.compiled import Compiled
 from alexrepro.model.normalization import ResponseNorm, SameMap
 from alexrepro.paper.network import Norm, SameMapNorm
-from alexrepro.recipes.catalog import CATALOG
+from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.optimizer import Momentum
-from alexrepro.training.schedule import rates_at
 
 WITHOUT_NORMS = {"network.norm": None, "network.same_map_norm": None}
 TEN_CROPS = 10
@@ -73,32 +72,32 @@ def with_torch_norms(model: AlexNet) -> AlexNet:
     return model
 
 
-def network_of(recipe: Recipe, machine: Machine, *, torch_norms: bool = False) -> AlexNet:
+def network_of(recipe: Recipe, device: Device, *, torch_norms: bool = False) -> AlexNet:
     model = build(recipe.network, seed=0)
     if torch_norms:
         with_torch_norms(model)
-    return model.to(machine.device, memory_format=torch.channels_last)
+    return model.to(device.torch_device, memory_format=torch.channels_last)
 
 
-def crops_of(recipe: Recipe, machine: Machine) -> Tensor:
+def crops_of(recipe: Recipe, device: Device) -> Tensor:
     side = recipe.network.input_px
-    crops = torch.randn(recipe.training.batch, 3, side, side, device=machine.device) * 60
+    crops = torch.randn(recipe.training.batch, 3, side, side, device=device.torch_device) * 60
     return crops.contiguous(memory_format=torch.channels_last)
 
 
-def ours(recipe: Recipe, machine: Machine, *, torch_norms: bool = False, whole: bool = False) -> Step:
+def ours(recipe: Recipe, device: Device, *, torch_norms: bool = False, whole: bool = False) -> Step:
     """An update as a run makes it; `whole`: with the network compiled as one, which a run does on a GPU only."""
-    model, training = network_of(recipe, machine, torch_norms=torch_norms), recipe.training
-    momentum = Momentum(model, training, compiles=machine.compiles)
-    rates = rates_at(training, recipe.network.stages, epoch=1, errors=())
-    crops, forward = crops_of(recipe, machine), machine.ready(model)
+    model, training = network_of(recipe, device, torch_norms=torch_norms), recipe.training
+    momentum = Momentum(model, training, compiles=device.compiles)
+    rates = training.rates(recipe.network.stages, epoch=1)
+    crops, forward = crops_of(recipe, device), device.compiled(model)
     if whole:
         forward = Compiled(model)
-    labels = torch.arange(training.batch, device=machine.device) % recipe.network.classes
+    labels = torch.arange(training.batch, device=device.torch_device) % recipe.network.classes
 
     def step() -> None:
         masks = model.draw_masks(training.batch, key_of_step=0)
-        with machine.arithmetic(training):
+        with device.autocast(training):
             logits = forward(crops, masks)
         F.cross_entropy(logits.float(), labels).backward()
         momentum.step(rates)
@@ -106,15 +105,15 @@ def ours(recipe: Recipe, machine: Machine, *, torch_norms: bool = False, whole: 
     return step
 
 
-def torchvisions(recipe: Recipe, machine: Machine) -> Step:
+def torchvisions(recipe: Recipe, device: Device) -> Step:
     """An update of torchvision's AlexNet, which has neither towers nor norms and fewer maps, with torch's SGD."""
-    model = torchvision.models.alexnet().to(machine.device, memory_format=torch.channels_last)
+    model = torchvision.models.alexnet().to(device.torch_device, memory_format=torch.channels_last)
     sgd = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9, weight_decay=0.0005)
-    crops = crops_of(recipe, machine)
-    labels = torch.arange(len(crops), device=machine.device) % recipe.network.classes
+    crops = crops_of(recipe, device)
+    labels = torch.arange(len(crops), device=device.torch_device) % recipe.network.classes
 
     def step() -> None:
-        with machine.arithmetic(recipe.training):
+        with device.autocast(recipe.training):
             logits = model(crops)
         F.cross_entropy(logits.float(), labels).backward()
         sgd.step()
@@ -123,23 +122,23 @@ def torchvisions(recipe: Recipe, machine: Machine) -> Step:
     return step
 
 
-def ten_crops(recipe: Recipe, machine: Machine, *, torch_norms: bool = False) -> Step:
+def ten_crops(recipe: Recipe, device: Device, *, torch_norms: bool = False) -> Step:
     """Ten crops of every image of a batch, one crop after the other, as testing runs them."""
-    model = network_of(recipe, machine, torch_norms=torch_norms)
-    machine.ready(model)
-    crops = crops_of(recipe, machine)
+    model = network_of(recipe, device, torch_norms=torch_norms)
+    device.compiled(model)
+    crops = crops_of(recipe, device)
 
     @torch.no_grad()
     def step() -> None:
         for _ in range(TEN_CROPS):
-            with machine.arithmetic(recipe.training):
+            with device.autocast(recipe.training):
                 model(crops).float().softmax(1)
 
     return step
 
 
 def steps_of(recipe: Recipe, device: str, *, whole: bool) -> dict[str, Step]:
-    compiled, plain = find_machine(device, compiles=True), find_machine(device)
+    compiled, plain = find_device(device, compiles=True), find_device(device)
     bare = recipe.but(WITHOUT_NORMS)
     steps = {
         "ours": ours(recipe, compiled),
@@ -153,7 +152,7 @@ def steps_of(recipe: Recipe, device: str, *, whole: bool) -> dict[str, Step]:
 
 
 def tests_of(recipe: Recipe, device: str) -> dict[str, Step]:
-    compiled, plain = find_machine(device, compiles=True), find_machine(device)
+    compiled, plain = find_device(device, compiles=True), find_device(device)
     return {
         "ours": ten_crops(recipe, compiled),
         "ours, without norms": ten_crops(recipe.but(WITHOUT_NORMS), compiled),
@@ -162,21 +161,21 @@ def tests_of(recipe: Recipe, device: str) -> dict[str, Step]:
     }
 
 
-def seconds(step: Step, machine: Machine) -> float:
-    clock = time.process_time if machine.device.type == "cpu" else time.perf_counter
+def seconds(step: Step, device: Device) -> float:
+    clock = time.process_time if device.torch_device.type == "cpu" else time.perf_counter
     started = clock()
     step()
-    machine.wait()
+    device.synchronize()
     return clock() - started
 
 
-def in_turns(steps: dict[str, Step], machine: Machine, rounds: int) -> dict[str, list[float]]:
+def in_turns(steps: dict[str, Step], device: Device, rounds: int) -> dict[str, list[float]]:
     for step in steps.values():
-        seconds(step, machine), seconds(step, machine)  # compilers, threads and caches warm up
+        seconds(step, device), seconds(step, device)  # compilers, threads and caches warm up
     found: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(rounds):
         for name in list(steps) if number % 2 else reversed(steps):
-            found[name].append(seconds(steps[name], machine))
+            found[name].append(seconds(steps[name], device))
     return found
 
 
@@ -193,16 +192,16 @@ def table(found: dict[str, list[float]], images: int) -> str:
 
 
 def main(asked: argparse.Namespace) -> None:
-    recipe = CATALOG[asked.recipe].recipe.but({"training.precision": asked.precision, "training.batch": asked.batch})
+    recipe = catalog()[asked.recipe].recipe.but({"training.precision": asked.precision, "training.batch": asked.batch})
     torch.set_num_threads(1)
-    machine = find_machine(asked.device)
+    device = find_device(asked.device)
     parts = {
         "update": (partial(steps_of, whole=asked.whole), asked.batch),
         "ten crops": (tests_of, asked.batch),
     }
     for part in asked.parts:
         steps_for, images = parts[part]
-        print(f"\n## {part}\n\n{table(in_turns(steps_for(recipe, asked.device), machine, asked.rounds), images)}")
+        print(f"\n## {part}\n\n{table(in_turns(steps_for(recipe, asked.device), device, asked.rounds), images)}")
     print(
         f"\n{recipe.name}, {asked.precision}, batch {asked.batch}, {asked.rounds} rounds; "
         f"torch {torch.__version__}, torchvision {torchvision.__version__}, Python {platform.python_version()}"

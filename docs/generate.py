@@ -3,16 +3,20 @@
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from alexrepro.cli.reference import cli_reference, markdown_table
+import typer
+from typer.cli import get_docs_for_click
+
+from alexrepro.cli.app import app
 from alexrepro.cli.show import percent
 from alexrepro.errors import MEANINGS
 from alexrepro.paper.statement import Status
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
-from alexrepro.recipes.catalog import CATALOG, Entry
+from alexrepro.recipes.catalog import Entry, catalog
 from alexrepro.recipes.fields import flatten
 from alexrepro.recipes.ledger import Row, ledger, shown
 from alexrepro.recipes.recipe import Recipe, differences
@@ -25,11 +29,24 @@ NOTE = "<!-- Written by docs/generate.py; do not edit. -->"
 def pages() -> dict[str, str]:
     """Each generated page by its path below docs/."""
     return {
-        "reference/cli.md": f"{NOTE}\n\n{cli_reference()}",
+        "reference/cli.md": f"{NOTE}\n\n{_commands()}",
         "reference/recipes.md": _recipes(),
         "reference/exit-codes.md": _exit_codes(),
         "explanation/fidelity.md": _fidelity(),
     }
+
+
+def _commands() -> str:
+    program = typer.main.get_command(app)
+    written = get_docs_for_click(obj=program, ctx=typer.Context(program, info_name="alexrepro"), name="alexrepro")
+    return f"{written.strip()}\n"
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; bars inside cells are escaped."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    cells = ([cell.replace("|", r"\|") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
 def _exit_codes() -> str:
@@ -39,14 +56,14 @@ def _exit_codes() -> str:
         "# Exit codes",
         "Every command ends with one of these, after sysexits.h. With all but 0 it says on stderr, in two lines, what\n"
         "went wrong and what to type next. Any other code is a fault of the program itself, and a traceback stands\n"
-        "above it. Processes started by `--gpus` or `--processes` end with the code of the one that failed first.",
-        markdown_table(("code", "meaning", "when", "what a scheduler should do"), rows),
+        "above it. Processes started by `--gpus` or `--cpu-ranks` end with the code of the one that failed first.",
+        _table(("code", "meaning", "when", "what a scheduler should do"), rows),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _recipes() -> str:
-    catalog = [_catalog_row(entry) for entry in CATALOG.values()]
+    named = [_catalog_row(entry) for entry in catalog().values()]
     variations = [_variation_row(variation) for variation in VARIATIONS.values()]
     parts = [
         NOTE,
@@ -54,12 +71,12 @@ def _recipes() -> str:
         "A recipe holds every field that can change a number. `alexrepro train NAME` trains one; without a name, the\n"
         "recipe is chosen by the data set. The expected results are those noted in the released 2012 code, or\n"
         "published with the weights of later networks.",
-        markdown_table(("recipe", "like", "description", "epochs", "expected"), catalog),
-        *(_departures(entry) for entry in CATALOG.values() if entry.like),
+        _table(("recipe", "like", "description", "epochs", "expected"), named),
+        *(_departures(entry) for entry in catalog().values() if entry.like),
         "## Variations",
         "A variation is a change of fields that `alexrepro ablate NAME` trains beside its base. Differences are in\n"
         "points of top-1 / top-5 error, as the paper prints them.",
-        markdown_table(("variation", "description", "changes", "section", "printed difference"), variations),
+        _table(("variation", "description", "changes", "section", "printed difference"), variations),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -80,13 +97,13 @@ def _catalog_row(entry: Entry) -> list[str]:
 
 
 def _departures(entry: Entry) -> str:
-    base = CATALOG[entry.like or ""].recipe
+    base = catalog()[entry.like or ""].recipe
     return f"## {entry.recipe.name}\n\nLike `{base.name}`, but:\n\n{_difference_table(base, entry.recipe)}"
 
 
 def _difference_table(one: Recipe, other: Recipe) -> str:
     rows = [[f"`{path}`", shown(left), shown(right)] for path, (left, right) in differences(one, other).items()]
-    return markdown_table(("field", one.name, other.name), rows)
+    return _table(("field", one.name, other.name), rows)
 
 
 def _variation_row(variation: Variation) -> list[str]:
@@ -122,25 +139,23 @@ def _fidelity() -> str:
         "A § is a section of the paper; a file is one of the released 2012 code, or of cuda-convnet where it says so:\n"
         "its kernels were not released with it. `silent, chosen` marks what no source says. `none` means that the\n"
         "recipe has no such part. Values in bold differ from the text.",
-        markdown_table(
-            ("field", "as printed", "as run in 2012", "source", "description"), map(_field_row, rows["fields"])
-        ),
+        _table(("field", "as printed", "as run in 2012", "source", "description"), map(_field_row, rows["fields"])),
         "## Errors that the authors printed",
-        markdown_table(
+        _table(
             ("method", "section", "split", "crops", "top-1", "top-5", "description"),
             map(_reported_row, rows["reported"]),
         ),
         "## Differences that the authors printed",
         "In points, the variation minus the paper's network. The split is the one of the notes; the text names none.",
-        markdown_table(("change", "section", "split", "top-1 / top-5", "description"), map(_delta_row, rows["deltas"])),
+        _table(("change", "section", "split", "top-1 / top-5", "description"), map(_delta_row, rows["deltas"])),
         "## Results noted in the released code",
-        markdown_table(
+        _table(
             ("config", "file", "description", "split", "crops", "epochs", "top-1", "top-5", "loss"),
             map(_logged_row, rows["logged"]),
         ),
         "## Entries of the challenge of 2012",
         "From the official results page; the networks are those that the name of the submitted file lists.",
-        markdown_table(("entry", "networks", "split", "top-5"), map(_submitted_row, rows["submitted"])),
+        _table(("entry", "networks", "split", "top-5"), map(_submitted_row, rows["submitted"])),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -156,7 +171,7 @@ def _statements(rows: list[Row]) -> list[str]:
         "fail if this changes, and the recipe or experiment that measures it. `make test-pins` changes what each row\n"
         "says, value by value, and expects one of its tests to fail.",
         ", ".join(f"{counts[status]} {status}" for status in get_args(Status) if counts[status]) + ".",
-        markdown_table(
+        _table(
             ("", "source", "description", "in 2012", "here", "fields of a recipe", "pinned by"),
             map(_statement_row, rows),
         ),

@@ -96,7 +96,7 @@ def launched(
     (folder / "toy.toml").write_text(recipe.to_toml())
     (folder / "sitecustomize.py").write_text(PATCHING + textwrap.indent(textwrap.dedent(patch) or "pass", "    "))
     command = [sys.executable, "-m", "alexrepro", "train", "toy.toml", "--store", str(store.path)]
-    command += ["--no-compile", "--device", "cpu", "--processes", str(processes)]
+    command += ["--no-compile", "--device", "cpu", "--cpu-ranks", str(processes)]
     program = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
         env={**os.environ, "PYTHONPATH": str(folder)},

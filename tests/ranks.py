@@ -8,14 +8,14 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from alexrepro.distributed.rank import Place
+from alexrepro.distributed.rank import Rank
 
 T = TypeVar("T")
 ROOT = str(Path(__file__).parents[1])  # where `tests` is found by the ranks
 
 
 def run_ranks(work: Callable[..., T], size: int, *arguments: Any) -> list[T]:
-    """What every rank returns from `work(place, *arguments)`, in the order of the ranks."""
+    """What every rank returns from `work(rank, *arguments)`, in the order of the ranks."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["alexrepro.training.train"])
     with socket.socket() as found:
@@ -24,15 +24,15 @@ def run_ranks(work: Callable[..., T], size: int, *arguments: Any) -> list[T]:
     sys.path.insert(0, ROOT)
     try:
         with ProcessPoolExecutor(size, mp_context=context) as pool:
-            places = [Place(r, size, r, size, port=port, store_is_with_first=True) for r in range(size)]
-            under_way = [pool.submit(_alone_on_its_thread, work, place, *arguments) for place in places]
-            return [rank.result() for rank in under_way]
+            ranks = [Rank(r, size, r, size, port=port, store_is_with_first=True) for r in range(size)]
+            under_way = [pool.submit(_alone_on_its_thread, work, rank, *arguments) for rank in ranks]
+            return [future.result() for future in under_way]
     finally:
         sys.path.remove(ROOT)
 
 
-def _alone_on_its_thread(work: Callable[..., T], place: Place, *arguments: Any) -> T:
+def _alone_on_its_thread(work: Callable[..., T], rank: Rank, *arguments: Any) -> T:
     import torch
 
     torch.set_num_threads(1)
-    return work(place, *arguments)
+    return work(rank, *arguments)

@@ -14,18 +14,19 @@ import torch
 from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.loading.loader import Feed
 from alexrepro.data.store.store import Store
-from alexrepro.device import find_machine
-from alexrepro.distributed.collectives import Gradients, Votes
-from alexrepro.distributed.process_group import Cluster, Parallel, connect
-from alexrepro.distributed.rank import Place
+from alexrepro.device import find_device
+from alexrepro.distributed.collectives import Gradients, StopConsensus
+from alexrepro.distributed.process_group import Parallel, ProcessGroup, connect
+from alexrepro.distributed.rank import Rank
 from alexrepro.errors import UserError
 from alexrepro.model.alexnet import build
+from alexrepro.paper.training import Rates
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run
 from alexrepro.training import train as training
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.optimizer import Momentum
-from alexrepro.training.schedule import Rates, rates_at
 from alexrepro.training.state import Trainer
 
 MAPS = {"conv1": 8, "conv2": 12, "conv3": 16, "conv4": 16, "conv5": 12, "fc6": 24, "fc7": 20, "fc8": 2}
@@ -52,12 +53,12 @@ class Remembering(Momentum):
         super().step(rates)
 
 
-def updates(cluster: Cluster, recipe: Recipe, store: Store, *, dtype: torch.dtype, count: int) -> Found:
+def updates(group: ProcessGroup, recipe: Recipe, store: Store, *, dtype: torch.dtype, count: int) -> Found:
     """Logits and gradients of the first update, the losses of all, then whole weights and velocities."""
-    axes, machine, batch = store.color_axes(), find_machine("cpu"), recipe.training.batch
+    axes, device, batch = store.color_axes(), find_device("cpu"), recipe.training.batch
     arrays = (store.mean_image(), axes.eigenvalues, axes.eigenvectors)
     pixels = Pixels(*(torch.from_numpy(np.asarray(array)).to(dtype) for array in arrays))
-    model = build(recipe.network, seed=1).to(dtype).held_by(cluster.towers)
+    model = build(recipe.network, seed=1).to(dtype).held_by(group.towers)
     momentum, logits = Remembering(model, recipe.training), list[torch.Tensor]()
 
     def forward(crops: torch.Tensor, masks: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -65,12 +66,12 @@ def updates(cluster: Cluster, recipe: Recipe, store: Store, *, dtype: torch.dtyp
         return logits[-1]
 
     trainer = Trainer(
-        Run(Path()), recipe, store, None, 1, machine, pixels, model, momentum, cluster, Gradients(model, cluster),
-        Votes(cluster), forward,
+        Run(Path()), recipe, store, None, 1, device, pixels, model, momentum, group, Gradients(model, group),
+        StopConsensus(group), forward,
     )  # fmt: skip
-    rates = rates_at(recipe.training, recipe.network.stages, epoch=1, errors=())
+    rates = recipe.training.rates(recipe.network.stages, epoch=1)
     losses = []
-    with Feed(store, batch=batch, side_px=recipe.network.input_px, share=cluster.share, workers=1) as images:
+    with Feed(store, batch=batch, side_px=recipe.network.input_px, share=group.shard, workers=1) as images:
         while trainer.step < count:
             for shown in images.batches(trainer.plan(1 + trainer.step // trainer.updates_per_epoch)):
                 exact = replace(shown, colors=shown.colors.to(dtype))
@@ -78,7 +79,10 @@ def updates(cluster: Cluster, recipe: Recipe, store: Store, *, dtype: torch.dtyp
                 losses.append(training._update(trainer, exact, rates, recipe.augmentation, whole))
                 trainer.step += 1
     assert momentum.first is not None
-    found = {"logits": torch.cat(cluster.gather(logits[0].detach())), "losses": cluster.add(torch.stack(losses))}
+    found = {
+        "logits": torch.cat(group.all_gather_object(logits[0].detach())),
+        "losses": group.all_reduce(torch.stack(losses)),
+    }
     found |= {f"gradient of {name}": model.gather_full(name, gradient) for name, gradient in momentum.first.items()}
     found |= {name: model.gather_full(name, kernel.detach()) for name, kernel in model.named_kernels().items()}
     found |= {f"velocity of {name}": model.gather_full(name, v) for name, v in momentum.velocities.items()}
@@ -103,21 +107,28 @@ class Trained:
     shown: dict[int, list[int]] = field(default_factory=dict)
 
 
-def train_of_one_rank(place: Place, leg: Leg, stores: dict[str, Path], recipe: Recipe, runs: Path) -> Trained:
+def train_of_one_rank(rank: Rank, leg: Leg, stores: dict[str, Path], recipe: Recipe, runs: Path) -> Trained:
     """A training, to its end or until the last rank is sent a signal in the update of this number."""
-    opened, machine = {split: Store.open(path) for split, path in stores.items()}, find_machine("cpu")
+    opened, device = {split: Store.open(path) for split, path in stores.items()}, find_device("cpu")
     trained = Trained()
     try:
         with (
-            place.quiet(),
-            _noted(trained, leg.stop_after if place.rank == place.size - 1 else 0),
-            connect(place, machine, network=recipe.network, parallel=leg.parallel) as cluster,
+            rank.quiet(),
+            _noted(trained, leg.stop_after if rank.rank == rank.world_size - 1 else 0),
+            connect(rank, device, network=recipe.network, parallel=leg.parallel) as group,
         ):
-            trained.share = cluster.share
+            trained.share = group.shard
             training.train(
-                recipe, store=opened["train"], validation=opened["val"], runs=runs, seed=0, machine=machine,
-                cluster=cluster,
-            )  # fmt: skip
+                TrainingJob(
+                    recipe,
+                    store=opened["train"],
+                    validation=opened["val"],
+                    runs=runs,
+                    seed=0,
+                    device=device,
+                    group=group,
+                )
+            )
     except UserError as refusal:
         trained.code = int(refusal.exit_code)
     except SystemExit as end:

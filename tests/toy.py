@@ -10,11 +10,12 @@ import simplejpeg
 
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine, find_machine
+from alexrepro.device import Device, find_device
 from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import At, Script
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 IMAGES = {"train": 20, "val": 7, "test": 9}  # per class; none divides by the batch
@@ -76,18 +77,18 @@ def recipe() -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def machine() -> Machine:
-    return find_machine("cpu")
+def device() -> Device:
+    return find_device("cpu")
 
 
 @pytest.fixture(scope="session")
-def toy(stores: dict[str, Store], recipe: Recipe, machine: Machine) -> Callable[..., Run]:
+def toy(stores: dict[str, Store], recipe: Recipe, device: Device) -> Callable[..., Run]:
     """Trains the recipe, or another one, into a folder of runs."""
 
     def run(folder: Path, *, chosen: Recipe = recipe, seed: int = 0, resume: str = "auto") -> Run:
         return train(
-            chosen, store=stores["train"], validation=stores["val"], runs=folder, seed=seed, machine=machine,
-            resume=resume,  # type: ignore[arg-type]
-        )  # fmt: skip
+            TrainingJob(chosen, store=stores["train"], validation=stores["val"], runs=folder, seed=seed, device=device),
+            resume=resume,
+        )
 
     return run

@@ -26,22 +26,22 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 @dataclass(frozen=True)
-class Machine:
-    """One device and the processor threads beside it; whether loops are compiled for it."""
+class Device:
+    """A torch device, and whether loops are compiled for it."""
 
-    device: torch.device
+    torch_device: torch.device
     compiles: bool = False
 
-    def arithmetic(self, training: Training) -> AbstractContextManager[Any]:
+    def autocast(self, training: Training) -> AbstractContextManager[Any]:
         """The context in which the network computes: float32 throughout, or bf16 with float32 weights.
 
         Whether float32 products may be TF32's is set for the whole process, since the way back is computed outside
         the context. A processor has no TF32 and computes such a recipe in float32, which is more exact.
         """
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = training.precision == "tf32"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=training.precision == "bf16")
+        return torch.autocast(self.torch_device.type, torch.bfloat16, enabled=training.precision == "bf16")
 
-    def ready(self, model: AlexNet) -> Callable[..., Tensor]:
+    def compiled(self, model: AlexNet) -> Callable[..., Tensor]:
         """The network as it is to be called; on a GPU that it has for itself, compiled as a whole.
 
         Elsewhere only its norms are compiled: the rest gains nothing on a processor, and other processes cannot be
@@ -50,20 +50,20 @@ class Machine:
         if not self.compiles:
             return model
         compile_norms(model)
-        if self.device.type == "cuda" and model.towers.processes == 1:
+        if self.torch_device.type == "cuda" and model.towers.processes == 1:
             return Compiled(model, mode="reduce-overhead")  # CUDA graphs: at batch 128 launches cost as much as work
         return model
 
-    def wait(self) -> None:
+    def synchronize(self) -> None:
         """Return once everything that was asked of the device is done."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        if self.torch_device.type == "cuda":
+            torch.cuda.synchronize(self.torch_device)
 
     def facts(self) -> dict[str, Any]:
-        """What the environment file of a run records about the machine."""
-        on_gpu = self.device.type == "cuda"
+        """What the environment file of a run records about the device."""
+        on_gpu = self.torch_device.type == "cuda"
         return {
-            "device": torch.cuda.get_device_name(self.device) if on_gpu else "cpu",
+            "device": torch.cuda.get_device_name(self.torch_device) if on_gpu else "cpu",
             "torch": torch.__version__,
             "cuda": torch.version.cuda if on_gpu else None,
             "python": platform.python_version(),
@@ -78,8 +78,8 @@ def is_worth_compiling(crops: int) -> bool:
     return crops >= COMPILED_FROM_CROPS
 
 
-def find_machine(device: str = "auto", *, compiles: bool = False, processors: int | None = None) -> Machine:
-    """The machine for `--device`: auto takes a GPU if there is one; `compiles` holds where there is a compiler.
+def find_device(device: str = "auto", *, compiles: bool = False, processors: int | None = None) -> Device:
+    """The device for `--device`: auto takes a GPU if there is one; `compiles` holds where there is a compiler.
 
     processors: of this process, by default all that the program may use; torch gets no more threads, unless
     OMP_NUM_THREADS says otherwise. On a processor, memory that is freed stays with the program from now on.
@@ -101,7 +101,7 @@ def find_machine(device: str = "auto", *, compiles: bool = False, processors: in
         ) from None
     if found.type == "cpu":
         _keep_freed_memory()
-    return Machine(found, compiles=compiles and can_compile(found))
+    return Device(found, compiles=compiles and can_compile(found))
 
 
 def _limit_threads(most: int) -> None:

@@ -5,5 +5,5 @@ for f in ILSVRC/Data/CLS-LOC/val/*; do b=$(basename $f .JPEG); echo "$b $((10#${
 ar prepare . --out st --allow-partial
 ar prepare ILSVRC --out st1 --allow-partial
 ar prepare ILSVRC/Data/CLS-LOC --out st2 --allow-partial
-ar train tiny --stores st --runs runs --epochs 1 --device cpu
-ar evaluate --stores st --runs runs
+ar train tiny --store st --runs runs --epochs 1 --device cpu
+ar evaluate --store st --runs runs

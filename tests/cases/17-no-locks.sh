@@ -7,4 +7,4 @@ def flock(fd, how):
 if "FLOCK_SAYS" in os.environ: fcntl.flock = flock
 P
 make_tree ds; ar prepare ds --out st >/dev/null 2>&1; export PYTHONPATH=$W/site:$PYTHONPATH
-for e in ENOLCK EOPNOTSUPP ENOSYS; do export FLOCK_SAYS=$e; echo "--- $e"; ar prepare ds --out st-$e 2>&1 | tail -n 2; ar train tiny --stores st --runs runs-$e --epochs 1 --device cpu 2>&1 | tail -n 2; done
+for e in ENOLCK EOPNOTSUPP ENOSYS; do export FLOCK_SAYS=$e; echo "--- $e"; ar prepare ds --out st-$e 2>&1 | tail -n 2; ar train tiny --store st --runs runs-$e --epochs 1 --device cpu 2>&1 | tail -n 2; done

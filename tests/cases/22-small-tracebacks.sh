@@ -1,7 +1,7 @@
 . "$(dirname "$0")/env.sh"
 # A folder for --names; an .npz named .npy for --mean; a run folder whose JSON files are empty (power lost); Ctrl-C while the workers of prepare start.
-make_tree ds; ar prepare ds --out st >/dev/null 2>&1; ar train tiny --stores st --runs runs --epochs 1 --device cpu >/dev/null 2>&1
-ar predict ds/train/n01440764/n01440764_3.JPEG --stores st --runs runs --names . 2>&1 | tail -n 2
+make_tree ds; ar prepare ds --out st >/dev/null 2>&1; ar train tiny --store st --runs runs --epochs 1 --device cpu >/dev/null 2>&1
+ar predict ds/train/n01440764/n01440764_3.JPEG --store st --runs runs --names . 2>&1 | tail -n 2
 "$PY" - <<'P'
 import numpy as np
 from alexrepro.model.formats import caffe
@@ -20,7 +20,7 @@ open("small.caffemodel", "wb").write(net.SerializeToString())
 with open("mean.npy", "wb") as f: np.savez(f, mean=np.full((3, 256, 256), 110, np.float32))
 P
 ar convert small.caffemodel --mean mean.npy --to out.safetensors 2>&1 | tail -n 2
-for f in environment.json result.json; do cp -r runs runs-$f; : > runs-$f/*/ds-seed-0/$f; for c in train evaluate; do [ $c = train ] && o="tiny --epochs 1" || o=; ar $c $o --stores st --runs runs-$f --device cpu 2>&1 | tail -n 2; done; done
+for f in environment.json result.json; do cp -r runs runs-$f; : > runs-$f/*/ds-seed-0/$f; for c in train evaluate; do [ $c = train ] && o="tiny --epochs 1" || o=; ar $c $o --store st --runs runs-$f --device cpu 2>&1 | tail -n 2; done; done
 "$PY" - <<'P'
 import os, signal, subprocess, sys, time
 from make import photo

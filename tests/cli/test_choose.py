@@ -2,7 +2,7 @@
 
 import pytest
 
-from alexrepro.cli.choose import choose_recipe, validation_store
+from alexrepro.cli.choose import choose_recipe, training_store, validation_store
 from alexrepro.cli.choose import testing_store as choose_testing_store
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.store.prepare import prepare
@@ -24,7 +24,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Store]:
 def test_training_says_that_the_validation_store_has_no_labels(
     stores: dict[str, Store], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = validation_store(stores["train"], stores=stores["train"].path.parent)
+    found = validation_store(stores["train"])
 
     assert found is None
     assert f"the validation store {stores['val'].path} has no labels" in capsys.readouterr().err
@@ -34,12 +34,19 @@ def test_testing_says_that_the_validation_store_has_no_labels(stores: dict[str, 
     train = stores["train"]
 
     with pytest.raises(UserError, match=r"The validation store .* has no labels") as refused:
-        choose_testing_store(train.manifest.dataset, TINY, classes=train.manifest.classes, stores=(train.path.parent,))
+        choose_testing_store(train.manifest.dataset, TINY, classes=train.manifest.classes, folder=train.path.parent)
 
     assert ("LOC_val_solution.csv" in refused.value.fix, refused.value.exit_code) == (True, Exit.MISSING_INPUT)
 
 
-@pytest.mark.parametrize(("epochs", "batch", "field"), [(2, None, "epochs"), (None, 8, "batch")])
-def test_a_field_is_given_once(epochs: int | None, batch: int | None, field: str) -> None:
-    with pytest.raises(UserError, match=f"--{field} and --set training.{field} do not go together"):
-        choose_recipe("tiny", dataset="x", changes=[f"training.{field}=4"], epochs=epochs, batch=batch)
+def test_the_number_of_epochs_is_given_once() -> None:
+    with pytest.raises(UserError, match=r"--epochs and --set training.epochs were both given"):
+        choose_recipe("tiny", dataset="x", changes=["training.epochs=4"], epochs=2)
+
+
+@pytest.mark.parametrize("named", ["", "ilsvrc2010-miniature"])
+def test_a_store_is_named_by_its_folder_and_data_set(stores: dict[str, Store], named: str) -> None:
+    folder = stores["train"].path.parent
+
+    assert training_store(folder / named).path == stores["train"].path
+    assert training_store(stores["train"].path).path == stores["train"].path

@@ -30,7 +30,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_a_check_up_of_everything_ends_well(stores: Path, tmp_path: Path) -> None:
     """With the recipe that `train` would choose; the time depends on the machine, and so does its verdict."""
-    ended = CliRunner().invoke(app, ["doctor", "--stores", str(stores), "--runs", str(tmp_path), *SMALL, "--json"])
+    ended = CliRunner().invoke(app, ["doctor", "--store", str(stores), "--runs", str(tmp_path), *SMALL, "--json"])
 
     rows = {row["what"]: row for row in json.loads(ended.stdout)["findings"]}
     assert ended.exit_code == 0, ended.stdout
@@ -46,7 +46,7 @@ def test_a_store_that_is_damaged_comes_before_one_that_is_missing(stores: Path, 
     (tmp_path / val.name).mkdir()
     (tmp_path / val.name / "manifest.json").write_bytes((val / "manifest.json").read_bytes())
 
-    ended = CliRunner().invoke(app, ["doctor", "--stores", str(tmp_path), "--json"])
+    ended = CliRunner().invoke(app, ["doctor", "--store", str(tmp_path), "--json"])
 
     found = json.loads(ended.stdout)
     wrong = [(row["what"], row["exit_code"]) for row in found["findings"] if row["verdict"] == "wrong"]

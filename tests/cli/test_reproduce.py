@@ -155,7 +155,7 @@ def test_a_mistyped_recipe_is_refused_in_two_lines(alexrepro: Program, prepared:
     assert done.returncode == 2
     assert done.stderr.splitlines()[-2:] == [
         "alexrepro: There is no recipe as-run-2021; did you mean as-run-2012?",
-        "List them with: alexrepro recipes list.",
+        "List them with: alexrepro recipes list --all.",
     ]
 
 

@@ -134,7 +134,7 @@ def test_no_folder_for_temporary_files_is_told_with_its_variable(tmp_path: Path)
         "from alexrepro.cli.app import main\nmain()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, "bench", "feed", "--recipe", "tiny", "--stores", "none"], cwd=tmp_path,
+        [sys.executable, "-c", program, "bench", "tiny"], cwd=tmp_path,
         stderr=-1, check=False,
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from alexrepro.paper.logbook import LOGGED
 from alexrepro.paper.results import ALL_DELTAS, ALL_REPORTED
 from alexrepro.paper.statement import statements
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012, TINY
-from alexrepro.recipes.catalog import CATALOG
+from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.recipe import differences, from_toml
 
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7", "fc8"]
@@ -153,7 +153,7 @@ def test_facts_show_sections_of_files_as_they_are() -> None:
 def test_recipes_list_in_json_names_every_recipe() -> None:
     rows = {row["name"]: row for row in answered("recipes", "list")["recipes"]}
 
-    assert list(rows) == list(CATALOG)
+    assert list(rows) == list(catalog())
     assert rows["as-run-2012"] == {
         "name": "as-run-2012", "digest": AS_RUN_2012.digest, "description": AS_RUN_2012.description,
         "like": "as-printed",
@@ -181,7 +181,7 @@ def test_recipes_show_as_toml_is_a_recipe_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(shown("recipes", "show", "as-run-2010", "--toml"), encoding="utf-8")
 
-    assert from_toml(file) == CATALOG["as-run-2010"].recipe
+    assert from_toml(file) == catalog()["as-run-2010"].recipe
 
 
 def test_recipes_show_as_toml_in_json_is_one_object_with_the_file() -> None:

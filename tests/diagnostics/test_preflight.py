@@ -13,36 +13,39 @@ import pytest
 
 from alexrepro.data.store.manifest import Shard, sha256_of
 from alexrepro.data.store.store import Store, shard_table, write_shard
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.diagnostics import preflight, system_checks
 from alexrepro.diagnostics.bench import Rate
-from alexrepro.diagnostics.preflight import Case, of_case, of_stores
+from alexrepro.diagnostics.preflight import of_job, of_stores
 from alexrepro.diagnostics.system_checks import Finding
 from alexrepro.errors import Exit
 from alexrepro.paper.training import Plateau
 from alexrepro.recipes.as_printed_and_run import TINY
 from alexrepro.recipes.recipe import Recipe
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 MIDDLE = ("conv3", "conv4", "conv5")
 
 
 @pytest.fixture
-def case(stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path: Path) -> Case:
-    return Case(recipe, stores["train"], stores["val"], tmp_path / "runs", machine)
+def case(stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path) -> TrainingJob:
+    return TrainingJob(
+        recipe, store=stores["train"], validation=stores["val"], runs=tmp_path / "runs", seed=0, device=device
+    )
 
 
-def found(case: Case, until: str) -> dict[str, Finding]:
+def found(case: TrainingJob, until: str) -> dict[str, Finding]:
     """The rows up to the named one."""
     rows = {}
-    for finding in of_case(case):
+    for finding in of_job(case):
         rows[finding.what] = finding
         if finding.what == until:
             break
     return rows
 
 
-def test_a_training_that_will_run_is_fine_and_nothing_is_written(case: Case, tmp_path: Path) -> None:
+def test_a_training_that_will_run_is_fine_and_nothing_is_written(case: TrainingJob, tmp_path: Path) -> None:
     rows = found(case, "time")
 
     assert {what: row.verdict for what, row in rows.items() if what != "time"} == {
@@ -53,7 +56,7 @@ def test_a_training_that_will_run_is_fine_and_nothing_is_written(case: Case, tmp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_recipe_that_does_not_fit_the_store_ends_the_questions(case: Case) -> None:
+def test_a_recipe_that_does_not_fit_the_store_ends_the_questions(case: TrainingJob) -> None:
     smaller = case.recipe.but({"augmentation.stored_px": 224, "augmentation.last_offset_px": 0})
 
     (row,) = found(replace(case, recipe=smaller), "time").values()
@@ -62,13 +65,13 @@ def test_a_recipe_that_does_not_fit_the_store_ends_the_questions(case: Case) -> 
     assert "wants 224 px" in row.found
 
 
-def test_a_batch_that_the_store_does_not_fill_is_to_be_looked_at(case: Case) -> None:
+def test_a_batch_that_the_store_does_not_fill_is_to_be_looked_at(case: TrainingJob) -> None:
     row = found(replace(case, recipe=case.recipe.but({"training.batch": 64})), "recipe")["recipe"]
 
-    assert (row.verdict, row.advice) == ("look", "Give at most --batch 40.")
+    assert (row.verdict, row.advice) == ("look", "Give at most --set training.batch=40.")
 
 
-def test_a_plateau_without_validation_is_to_be_looked_at(case: Case) -> None:
+def test_a_plateau_without_validation_is_to_be_looked_at(case: TrainingJob) -> None:
     plateau = case.recipe.but({"training.schedule": Plateau()})
 
     assert found(replace(case, recipe=plateau), "recipe")["recipe"].verdict == "fine"
@@ -110,7 +113,7 @@ def most_shared_memory() -> Iterator[list[int]]:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the memory of this program below /proc")
 def test_the_memory_for_batches_is_what_a_training_with_validation_takes(
-    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    case: TrainingJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)  # one worker a feed
     validation = many_images(case.store, tmp_path / "many", 900)
@@ -120,9 +123,15 @@ def test_the_memory_for_batches_is_what_a_training_with_validation_takes(
         needed[name] = found(each, "memory")["memory"].facts["need_bytes"]
         with most_shared_memory() as most:
             train(
-                each.recipe, store=each.store, validation=each.validation, runs=tmp_path / name, seed=0,
-                machine=each.machine,
-            )  # fmt: skip
+                TrainingJob(
+                    each.recipe,
+                    store=each.store,
+                    validation=each.validation,
+                    runs=tmp_path / name,
+                    seed=0,
+                    device=each.device,
+                )
+            )
         taken[name] = most[0]
 
     # Seven batches of 128 images of 256 px; the pages of the workers' rows and of a torn batch are not counted.
@@ -130,7 +139,7 @@ def test_the_memory_for_batches_is_what_a_training_with_validation_takes(
     assert needed["with"] - needed["without"] == pytest.approx(taken["with"] - taken["without"], rel=0.02)
 
 
-def test_memory_grows_with_network_and_batch(case: Case) -> None:
+def test_memory_grows_with_network_and_batch(case: TrainingJob) -> None:
     changes = ({"training.batch": 1}, {"training.batch": 16}, {"training.batch": 16, "network.fc2.maps": 4096})
     needs = [
         found(replace(case, recipe=case.recipe.but(change)), "memory")["memory"].facts["need_bytes"]
@@ -140,7 +149,9 @@ def test_memory_grows_with_network_and_batch(case: Case) -> None:
     assert needs == sorted(set(needs))
 
 
-def test_a_disk_without_room_is_wrong_before_the_first_update(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_room_is_wrong_before_the_first_update(
+    case: TrainingJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 1000))  # type: ignore[attr-defined]
 
     row = found(case, "disk")["disk"]
@@ -162,7 +173,9 @@ def test_a_disk_without_room_is_wrong_before_the_first_update(case: Case, monkey
     ],
     ids=["as it is", "small weights", "small weights and standardized pixels"],
 )
-def test_the_first_signal_has_the_verdict_of_the_guard(changes: dict[str, object], verdict: str, case: Case) -> None:
+def test_the_first_signal_has_the_verdict_of_the_guard(
+    changes: dict[str, object], verdict: str, case: TrainingJob
+) -> None:
     row = found(replace(case, recipe=TINY.but(changes)), "first signal")["first signal"]
 
     assert row.verdict == verdict
@@ -171,23 +184,23 @@ def test_the_first_signal_has_the_verdict_of_the_guard(changes: dict[str, object
     assert "fc7 answers" in row.found
 
 
-def test_a_network_that_would_take_minutes_is_not_timed(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_that_would_take_minutes_is_not_timed(case: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "PATIENCE_FLOP", 0)
 
     row = found(case, "time")["time"]
 
     assert (row.verdict, row.found) == ("look", "not measured, since an update would take minutes")
-    assert "alexrepro bench --recipe toy" in row.advice
+    assert "alexrepro bench toy" in row.advice
 
 
 @pytest.mark.parametrize(
     ("paces", "long_hours", "advice"),
-    [((20.0, 10.0), 144, ""), ((20.0, 10.0), 0.003, "Train on a GPU"), ((5.0, 10.0), 144, "The feed is the slower")],
+    [((20.0, 10.0), 144, ""), ((20.0, 10.0), 0.003, "Train on a GPU"), ((5.0, 10.0), 144, "The loader is slower")],
 )
-def test_a_training_of_weeks_or_a_slow_feed_is_to_be_looked_at(
-    paces: tuple[float, float], long_hours: float, advice: str, case: Case, monkeypatch: pytest.MonkeyPatch
+def test_a_training_of_weeks_or_a_slow_loader_is_a_warning(
+    paces: tuple[float, float], long_hours: float, advice: str, case: TrainingJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rates = [Rate(part, pace, pace, pace, "a limit", pace) for part, pace in zip(("feed", "step"), paces, strict=True)]
+    rates = [Rate(part, pace, pace, pace) for part, pace in zip(("loader", "step"), paces, strict=True)]
     monkeypatch.setattr(preflight, "bench", lambda *_, **__: rates)
     monkeypatch.setattr(preflight, "LONG_HOURS", long_hours)
 
@@ -239,11 +252,11 @@ def test_a_flipped_bit_in_an_image_is_found_by_the_whole_comparison(copy: Path) 
 
 
 def test_a_machine_is_described_whatever_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "find_machine", lambda device, compiles: Machine(system_checks.torch.device("cpu")))
+    monkeypatch.setattr(preflight, "find_device", lambda device, compiles: Device(system_checks.torch.device("cpu")))
 
-    findings, machine = preflight.of_machine("cpu")
+    findings, device = preflight.of_machine("cpu")
 
-    assert machine is not None
+    assert device is not None
     assert [finding.what for finding in findings] == [
         "program", "Python", "torch", "torchvision", "Pillow", "GPUs", "compiler", "processors", "/dev/shm",
     ]  # fmt: skip
@@ -251,7 +264,7 @@ def test_a_machine_is_described_whatever_it_lacks(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_device_that_is_not_there_is_wrong() -> None:
-    findings, machine = preflight.of_machine("cuda:99")
+    findings, device = preflight.of_machine("cuda:99")
 
-    assert machine is None
+    assert device is None
     assert (findings[-1].what, findings[-1].verdict, findings[-1].exit_code) == ("device", "wrong", Exit.NO_DEVICE)

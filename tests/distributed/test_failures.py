@@ -40,14 +40,14 @@ BUG, MEMORY = 'RuntimeError("a bug")', 'training.torch.OutOfMemoryError("Tried t
 VALIDATE_FOR_HOURS = """
 import time
 from alexrepro.evaluation import evaluate
-batches = evaluate.tested_batches
+batches = evaluate.scored_batches
 def slowly(*arguments, **named):
-    for tested in batches(*arguments, **named):
+    for scored in batches(*arguments, **named):
         open("validating", "w").close()
         for _ in range(100_000):
             time.sleep(0.1)
-            yield tested
-evaluate.tested_batches = slowly
+            yield scored
+evaluate.scored_batches = slowly
 """
 UPDATE_FOR_SECONDS = """
 import time

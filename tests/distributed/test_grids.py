@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import find_machine
-from alexrepro.distributed.process_group import Cluster, Parallel, connect
-from alexrepro.distributed.rank import Place
+from alexrepro.device import find_device
+from alexrepro.distributed.process_group import Parallel, ProcessGroup, connect
+from alexrepro.distributed.rank import Rank
 from alexrepro.model.alexnet import build
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
@@ -38,28 +38,28 @@ EXACT = 1e-12  # float64; only sums over maps or images go in another order
 OUTPUT, GRADIENT, UPDATE = 1e-6, 1e-5, 1e-3  # float32; what rounding leaves, and what twenty updates make of it
 
 
-def of_one_rank(place: Place, parallel: Parallel, store: Path, names: list[str]) -> dict[str, tuple[str, Found]]:
+def of_one_rank(rank: Rank, parallel: Parallel, store: Path, names: list[str]) -> dict[str, tuple[str, Found]]:
     """A digest of all numbers by case, and from the first rank the numbers themselves: they are large."""
-    opened, machine = Store.open(store), find_machine("cpu")
+    opened, device = Store.open(store), find_device("cpu")
     told: dict[str, tuple[str, Found]] = {}
-    with connect(place, machine, network=NARROW.network, parallel=parallel) as cluster:
+    with connect(rank, device, network=NARROW.network, parallel=parallel) as group:
         for name in names:
-            found = of_case(cluster, opened, name)
+            found = of_case(group, opened, name)
             digest = sha256()
             for tensor in found.values():
                 digest.update(np.ascontiguousarray(tensor))
-            told[name] = digest.hexdigest(), found if cluster.is_first else {}
+            told[name] = digest.hexdigest(), found if group.is_first else {}
     return told
 
 
-def of_case(cluster: Cluster, store: Store, name: str) -> Found:
+def of_case(group: ProcessGroup, store: Store, name: str) -> Found:
     recipe, dtype, count = (CASES | FULL_WIDTH)[name]
-    return updates(cluster, recipe, store, dtype=dtype, count=count)
+    return updates(group, recipe, store, dtype=dtype, count=count)
 
 
 @cache
 def alone(store: Path, name: str) -> Found:
-    return of_case(Cluster(), Store.open(store), name)
+    return of_case(ProcessGroup(), Store.open(store), name)
 
 
 def distances(found: Found, expected: Found, recipe: Recipe) -> dict[str, float]:

@@ -50,7 +50,7 @@ def test_the_refusal_of_one_rank_ends_all_with_its_code(
     command = [sys.executable, "-m", "alexrepro", "train", "toy.toml", "--store", str(damaged)]
 
     ended = subprocess.run(
-        [*command, "--no-compile", "--device", "cpu", "--processes", "2", "--parallel", "data"],
+        [*command, "--no-compile", "--device", "cpu", "--cpu-ranks", "2", "--parallel", "data"],
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 import pytest
 
 from alexrepro.distributed.launchers import FIRST_PORT, PORTS
-from alexrepro.distributed.rank import find_place
+from alexrepro.distributed.rank import find_rank
 from alexrepro.errors import Exit, UserError
 
 MEETING = {"MASTER_ADDR": "host1", "MASTER_PORT": "29500"}
@@ -61,9 +61,9 @@ UNDERSTOOD = {  # rank, size, local rank, local size, host
 def test_the_place_is_what_the_launcher_says(case: str) -> None:
     environment, expected = UNDERSTOOD[case]
 
-    place = find_place(environment)
+    rank = find_rank(environment)
 
-    assert (place.rank, place.size, place.local_rank, place.local_size, place.host) == expected
+    assert (rank.rank, rank.world_size, rank.local_rank, rank.local_world_size, rank.host) == expected
 
 
 REFUSED = {  # what is set, and what is named
@@ -109,7 +109,7 @@ def test_what_is_not_understood_is_refused_by_name(case: str) -> None:
     environment, named = REFUSED[case]
 
     with pytest.raises(UserError, match=named) as refused:
-        find_place(environment)
+        find_rank(environment)
 
     assert refused.value.exit_code is Exit.USAGE
 
@@ -121,7 +121,7 @@ def test_ranks_of_one_job_meet_at_one_port_and_those_of_another_elsewhere() -> N
     )
     other = {**second, "PMIX_NAMESPACE": "prterun-host1-4712@1"}
 
-    ports = [find_place(environment).port for environment in (first, second, other)]
+    ports = [find_rank(environment).port for environment in (first, second, other)]
 
     assert ports[0] == ports[1] != ports[2]
     assert all(FIRST_PORT <= port < FIRST_PORT + PORTS for port in ports)

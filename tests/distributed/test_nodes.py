@@ -16,12 +16,13 @@ import pytest
 from alexrepro import __version__
 from alexrepro.cli import app
 from alexrepro.data.store.store import Store
-from alexrepro.device import find_machine
-from alexrepro.distributed.rank import FIRST_PORT, PORTS, Place
+from alexrepro.device import find_device
+from alexrepro.distributed.rank import FIRST_PORT, PORTS, Rank
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run, find_runs
 from alexrepro.training import state
 from alexrepro.training import train as training
+from alexrepro.training.job import TrainingJob
 
 from ..ranks import run_ranks
 
@@ -64,8 +65,10 @@ def arguments(stores: dict[str, Store], recipe: Recipe, tmp_path: Path) -> list[
 @pytest.fixture(scope="module")
 def alone(stores: dict[str, Store], recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("alone")
-    machine = find_machine("cpu")
-    return training.train(recipe, store=stores["train"], validation=stores["val"], runs=folder, seed=0, machine=machine)
+    device = find_device("cpu")
+    return training.train(
+        TrainingJob(recipe, store=stores["train"], validation=stores["val"], runs=folder, seed=0, device=device)
+    )
 
 
 def agents(arguments: list[str], *, ranks_a_host: int) -> list[list[str]]:
@@ -115,12 +118,12 @@ def job_port() -> int:
     raise AssertionError("no port is free")
 
 
-def task(place: Place, port: int, folder: Path, commands: list[list[str]], version: str) -> tuple[int, str]:
+def task(rank: Rank, port: int, folder: Path, commands: list[list[str]], version: str) -> tuple[int, str]:
     """Exit code and words of the command line in a task of a SLURM step; the version is that of the last rank."""
-    os.environ.update(slurm(place.rank, size=place.size, port=port))
+    os.environ.update(slurm(rank.rank, size=rank.world_size, port=port))
     os.chdir(folder)
-    sys.argv = ["alexrepro", *commands[place.rank]]
-    if place.rank == place.size - 1:
+    sys.argv = ["alexrepro", *commands[rank.rank]]
+    if rank.rank == rank.world_size - 1:
         state.__version__ = version
     said = StringIO()
     with redirect_stderr(said), redirect_stdout(StringIO()):

@@ -5,8 +5,8 @@ import torch
 
 from alexrepro.distributed import process_group
 from alexrepro.distributed.launch import processes_asked
-from alexrepro.distributed.process_group import Cluster, grid
-from alexrepro.distributed.rank import Place, find_place, first_host
+from alexrepro.distributed.process_group import ProcessGroup, grid
+from alexrepro.distributed.rank import Rank, find_rank, first_host
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
 
@@ -32,7 +32,7 @@ def test_a_rank_that_ends_with_the_others_watches_no_longer(monkeypatch: pytest.
     done: list[str] = []
     monkeypatch.setattr(process_group.time, "sleep", lambda seconds: done.append("waits for the first to say why"))
 
-    end = Cluster(Place(1, 2), unwatch=lambda: done.append("unwatches")).all_end(UserError("", fix=""))
+    end = ProcessGroup(Rank(1, 2), unwatch=lambda: done.append("unwatches")).abort(UserError("", fix=""))
 
     assert isinstance(end, SystemExit)
     assert done == ["unwatches", "waits for the first to say why"]  # meanwhile the first may be gone
@@ -45,7 +45,7 @@ def test_missing_gpus_are_refused_with_the_way_to_do_without(monkeypatch: pytest
         processes_asked(gpus=2, processes=None, device="auto")
 
     assert refused.value.exit_code is Exit.NO_DEVICE
-    assert "--device cpu --processes 2" in refused.value.fix
+    assert "--device cpu --cpu-ranks 2" in refused.value.fix
 
 
 @pytest.mark.parametrize(("gpus", "processes", "device"), [(2, 2, "cpu"), (2, None, "cpu"), (None, 2, "auto")])
@@ -67,9 +67,11 @@ TORCHRUN = {
 
 
 def test_the_place_is_that_of_torchrun_or_of_the_slurm_step() -> None:
-    found = [find_place(environment) for environment in (TORCHRUN, STEP, {**STEP, **TORCHRUN})]
+    found = [find_rank(environment) for environment in (TORCHRUN, STEP, {**STEP, **TORCHRUN})]
 
-    assert [(p.rank, p.size, p.local_rank, p.local_size, p.host) for p in found] == [(3, 4, 1, 2, "gpu07")] * 3
+    assert [(p.rank, p.world_size, p.local_rank, p.local_world_size, p.host) for p in found] == [
+        (3, 4, 1, 2, "gpu07")
+    ] * 3
     assert [(p.port, p.store_is_with_first) for p in found] == [(29500, False), (24567, True), (29500, False)]
 
 
@@ -77,7 +79,7 @@ def test_the_place_is_that_of_torchrun_or_of_the_slurm_step() -> None:
     "environment", [{}, {"SLURM_NTASKS": "4", "SLURM_JOB_ID": "7"}, {**STEP, "SLURM_STEP_NUM_TASKS": "1"}]
 )
 def test_a_batch_script_or_an_interactive_shell_is_one_process(environment: dict[str, str]) -> None:
-    assert find_place(environment).size == 1
+    assert find_rank(environment).world_size == 1
 
 
 @pytest.mark.parametrize(

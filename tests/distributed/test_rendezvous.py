@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from alexrepro.distributed import rendezvous
-from alexrepro.distributed.rank import Place
+from alexrepro.distributed.rank import Rank
 from alexrepro.distributed.rendezvous import open_store
 from alexrepro.errors import Exit, UserError
 
@@ -24,8 +24,8 @@ def silent() -> Iterator[int]:
         yield int(listener.getsockname()[1])
 
 
-def rank(number: int, port: int, job: str = "4711") -> Place:
-    return Place(number, 2, number, 2, "127.0.0.1", port, store_is_with_first=True, job=job)
+def rank(number: int, port: int, job: str = "4711") -> Rank:
+    return Rank(number, 2, number, 2, "127.0.0.1", port, store_is_with_first=True, job=job)
 
 
 def test_the_first_rank_says_that_its_port_is_taken(silent: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from alexrepro.data.loading.sampling import training_plan
 from alexrepro.data.store.store import Store
-from alexrepro.distributed.rank import Place
+from alexrepro.distributed.rank import Rank
 from alexrepro.model.alexnet import build
 from alexrepro.runs import checkpoint
 from alexrepro.runs.checkpoint import Checkpoint
@@ -37,7 +37,7 @@ def travel(legs: list[Leg], stores: dict[str, Store], runs: Path) -> tuple[Run, 
     for leg in legs:
         work = (leg, paths, RECIPE, runs)
         alone = leg.size == 1
-        ranks = [train_of_one_rank(Place(), *work)] if alone else run_ranks(train_of_one_rank, leg.size, *work)
+        ranks = [train_of_one_rank(Rank(), *work)] if alone else run_ranks(train_of_one_rank, leg.size, *work)
         assert [rank.code for rank in ranks] == [75 if leg.stop_after else 0] * leg.size
         replicas = {rank.share: rank.shown for rank in ranks}
         for step in ranks[0].shown:

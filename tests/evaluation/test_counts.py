@@ -1,4 +1,4 @@
-"""Testing on any number of ranks, in batches of any size: every image once, and the same whole numbers."""
+"""Counting on any number of ranks, in batches of any size: every image once, and the same whole numbers."""
 
 import os
 import threading
@@ -14,12 +14,12 @@ from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.loading.loader import part
 from alexrepro.data.store.manifest import Manifest, Shard, sha256_of
 from alexrepro.data.store.store import Store, shard_table, write_shard
-from alexrepro.device import find_machine
-from alexrepro.distributed.process_group import Cluster, Parallel, connect
-from alexrepro.distributed.rank import Place
+from alexrepro.device import find_device
+from alexrepro.distributed.process_group import Parallel, ProcessGroup, connect
+from alexrepro.distributed.rank import Rank
 from alexrepro.evaluation import inference
 from alexrepro.evaluation.evaluate import count
-from alexrepro.evaluation.inference import Candidate, tested_batches
+from alexrepro.evaluation.inference import EvaluationJob, Model, scored_batches
 from alexrepro.evaluation.metrics import Counts
 from alexrepro.files import sha256_of_file
 from alexrepro.model.alexnet import AlexNet, build
@@ -28,12 +28,12 @@ from alexrepro.recipes.recipe import Recipe
 
 from ..ranks import run_ranks
 
-SIDE_PX, CLASSES = 6, 12  # so small that 50,000 images are tested in a second
+SIDE_PX, CLASSES = 6, 12  # so small that 50,000 images are counted in a second
 GRIDS: list[tuple[int, Parallel]] = [(1, "data"), (2, "data"), (3, "data"), (4, "data"), (4, "tower")]
 REPLICAS = [(ranks, parallel) for ranks, parallel in GRIDS if parallel == "data"]
 STAGES = (Stage("fc1", kind="full", maps=CLASSES, reads="both", weight_std=0.01, order=()),)
-RECIPE = Recipe(name="seer", network=Network(stages=STAGES)).but({"network.input_px": SIDE_PX})
-Tried = tuple[tuple[int, int], list[int], Counts]
+RECIPE = Recipe(name="linear", network=Network(stages=STAGES)).but({"network.input_px": SIDE_PX})
+Counted = tuple[tuple[int, int], list[int], Counts]
 
 
 def noise_store(folder: Path, images: int) -> Store:
@@ -57,41 +57,40 @@ def noise_store(folder: Path, images: int) -> Store:
 
 
 @cache
-def seer() -> tuple[AlexNet, Pixels]:
+def network() -> tuple[AlexNet, Pixels]:
     return build(RECIPE.network, seed=0), Pixels(torch.full((3, SIDE_PX, SIDE_PX), 128.0), torch.ones(3), torch.eye(3))
 
 
-def tried(cluster: Cluster, store: Store, batch: int) -> Tried:
-    """Which replica this rank belongs to, the rows that it tested in batches of so many, and what all ranks count."""
+def job(store: Store, group: ProcessGroup) -> EvaluationJob:
+    model, pixels = network()
+    models = [Model(model.held_by(group.towers), RECIPE, pixels)]
+    return EvaluationJob(models, store, "center", find_device("cpu"), group)
+
+
+def counted(group: ProcessGroup, store: Store, batch: int) -> Counted:
+    """The replica of this rank, the rows that it saw in batches of this size, and the counts of all ranks."""
     inference.BATCH, before = batch, inference.BATCH
-    machine, (whole, pixels) = find_machine("cpu"), seer()
-    model = whole.held_by(cluster.towers)
     try:
-        batches = tested_batches(
-            [Candidate(model, RECIPE, pixels)], store, crops=("center",), machine=machine, title="", share=cluster.share
-        )
-        rows = [int(row) for tested in batches for row in tested.batch.images]
-        found = count(
-            model, store, recipe=RECIPE, pixels=pixels, crops="center", machine=machine, title="", cluster=cluster
-        )
+        rows = [int(row) for scored in scored_batches(job(store, group)) for row in scored.batch.images]
+        found = count(job(store, group))
     finally:
         inference.BATCH = before
     found = replace(found, loss_sum=round(found.loss_sum, 3))  # the one sum that is not of whole numbers
-    return cluster.share, rows, found
+    return group.shard, rows, found
 
 
-def tried_by_one_rank(place: Place, parallel: Parallel, work: list[tuple[Path, int]]) -> list[Tried]:
-    with connect(place, find_machine("cpu"), network=RECIPE.network, parallel=parallel) as cluster:
-        return [tried(cluster, Store.open(store), batch) for store, batch in work]
+def counted_by_one_rank(rank: Rank, parallel: Parallel, work: list[tuple[Path, int]]) -> list[Counted]:
+    with connect(rank, find_device("cpu"), network=RECIPE.network, parallel=parallel) as group:
+        return [counted(group, Store.open(store), batch) for store, batch in work]
 
 
 def check(stores: list[Store], batches: list[int], ranks: int, parallel: Parallel) -> None:
     work = [(store.path, batch) for store in stores for batch in batches]
     asked = (parallel, work)
 
-    found = run_ranks(tried_by_one_rank, ranks, *asked) if ranks > 1 else [tried_by_one_rank(Place(), *asked)]
+    found = run_ranks(counted_by_one_rank, ranks, *asked) if ranks > 1 else [counted_by_one_rank(Rank(), *asked)]
 
-    expected = {store.path: tried(Cluster(), store, len(store))[2] for store in stores}
+    expected = {store.path: counted(ProcessGroup(), store, len(store))[2] for store in stores}
     for number, (path, batch) in enumerate(work):
         rows = dict(rank[number][:2] for rank in found)  # by replica
         assert sorted(row for each in rows.values() for row in each) == list(range(expected[path].images)), (
@@ -113,16 +112,15 @@ def test_counts_are_the_same_on_any_grid_of_ranks(tmp_path: Path, ranks: int, pa
     check([noise_store(tmp_path / f"{size}", size) for size in sizes], [1, 7, 64], ranks, parallel)
 
 
-def feed_threads_of_one_rank(place: Place, store: Path) -> int:
+def feed_threads_of_one_rank(rank: Rank, store: Path) -> int:
     """The most threads that feed the validation of a rank on a host of 16 processors."""
     os.sched_getaffinity = lambda _: set(range(16))
-    inference.BATCH, machine, seen = 1, find_machine("cpu"), [0]
-    with connect(place, machine, network=RECIPE.network, parallel="data") as cluster:
+    inference.BATCH, device, seen = 1, find_device("cpu"), [0]
+    with connect(rank, device, network=RECIPE.network, parallel="data") as group:
         count(
-            seer()[0], Store.open(store), recipe=RECIPE, pixels=seer()[1], crops="center", machine=machine, title="",
-            cluster=cluster,
+            job(Store.open(store), group),
             after_batch=lambda: seen.append(sum(thread.name.startswith("feed-") for thread in threading.enumerate())),
-        )  # fmt: skip
+        )
     return max(seen)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from alexrepro.evaluation.metrics import answers, joined
+from alexrepro.evaluation.metrics import concatenate, score
 from alexrepro.runs.evaluation import Evaluation
 
 PROBABILITIES = torch.tensor(
@@ -16,28 +16,28 @@ PROBABILITIES = torch.tensor(
         [0.40, 0.20, 0.10, 0.10, 0.10, 0.05, 0.05],
     ]
 )
-LABELS = torch.tensor([0, 1, 6])  # fifth, level with the first, level with the sixth
+LABELS = torch.tensor([0, 1, 6])  # fifth; equal to the first; equal to the sixth
 
 
-def test_answers_are_those_read_by_eye() -> None:
-    found = answers(PROBABILITIES, LABELS)
+def test_scores_are_those_read_by_eye() -> None:
+    found = score(PROBABILITIES, LABELS)
 
-    assert found.guesses.tolist() == [[1, 2, 3, 5, 0], [0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]
-    assert found.chances[0].tolist() == pytest.approx([0.30, 0.20, 0.15, 0.12, 0.10])
+    assert found.top5.tolist() == [[1, 2, 3, 5, 0], [0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]
+    assert found.probabilities[0].tolist() == pytest.approx([0.30, 0.20, 0.15, 0.12, 0.10])
     assert found.ranks.tolist() == [4, 1, 6]
-    assert found.log_chances.tolist() == pytest.approx([log(0.10), log(0.25), log(0.05)], rel=1e-6)  # float32
+    assert found.log_probs.tolist() == pytest.approx([log(0.10), log(0.25), log(0.05)], rel=1e-6)  # float32
     assert found.tied.tolist() == [False, True, False]
 
 
 def test_counts_are_those_made_by_hand() -> None:
-    counts = answers(PROBABILITIES, LABELS).counts()
+    counts = score(PROBABILITIES, LABELS).counts()
 
     assert (counts.images, counts.top1_correct, counts.top5_correct, counts.tied) == (3, 0, 2, 1)
     assert counts.loss_sum == pytest.approx(-log(0.10) - log(0.25) - log(0.05), rel=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("row", "label", "hangs"),
+    ("row", "label", "is_tied"),
     [
         ([0.2, 0.2, 0.2, 0.2, 0.2], 4, True),  # first or fifth
         ([0.3, 0.3, 0.2, 0.1, 0.1], 4, False),  # fourth or fifth: in the five either way
@@ -45,31 +45,37 @@ def test_counts_are_those_made_by_hand() -> None:
         ([0.3, 0.2, 0.2, 0.1, 0.1, 0.1], 2, False),  # second or third
     ],
 )
-def test_an_answer_hangs_on_ties_only_where_their_order_could_change_it(
-    row: list[float], label: int, hangs: bool
+def test_an_image_is_tied_only_if_the_order_of_equals_could_change_its_count(
+    row: list[float], label: int, is_tied: bool
 ) -> None:
-    assert answers(torch.tensor([row]), torch.tensor([label])).tied.tolist() == [hangs]
+    assert score(torch.tensor([row]), torch.tensor([label])).tied.tolist() == [is_tied]
 
 
-def test_parts_join_and_add_to_the_whole() -> None:
-    whole = answers(PROBABILITIES, LABELS)
-    parts = [answers(PROBABILITIES[:1], LABELS[:1]), answers(PROBABILITIES[1:], LABELS[1:])]
+def test_uniform_outputs_get_no_credit() -> None:
+    counts = score(torch.full((1000, 1000), 0.001), torch.arange(1000)).counts()
 
-    assert torch.equal(joined(parts).guesses, whole.guesses)
-    assert joined(parts).counts() == whole.counts()
+    assert (counts.top1_correct, counts.top5_correct) == (1, 5)  # the class with the lowest index comes first
+
+
+def test_batches_add_up() -> None:
+    whole = score(PROBABILITIES, LABELS)
+    parts = [score(PROBABILITIES[:1], LABELS[:1]), score(PROBABILITIES[1:], LABELS[1:])]
+
+    assert torch.equal(concatenate(parts).top5, whole.top5)
+    assert concatenate(parts).counts() == whole.counts()
     assert parts[0].counts() + parts[1].counts() == whole.counts()
 
 
-def test_an_error_is_the_share_of_images_that_were_not_right() -> None:
+def test_an_error_is_the_fraction_of_incorrect_images() -> None:
     found = Evaluation("run", "r", "d", 0, 1, "set", "set-test", "ten", 10, top1_correct=4, top5_correct=7, loss=1.0)
 
     assert (found.top1_error, found.top5_error) == (pytest.approx(0.6), pytest.approx(0.3))
 
 
-def test_fewer_than_five_classes_give_fewer_guesses() -> None:
-    found = answers(torch.tensor([[0.3, 0.7]]), torch.tensor([0]))
+def test_fewer_than_five_classes_give_fewer_predictions() -> None:
+    found = score(torch.tensor([[0.3, 0.7]]), torch.tensor([0]))
 
-    assert (found.guesses.tolist(), found.counts().top5_correct) == ([[1, 0]], 1)
+    assert (found.top5.tolist(), found.counts().top5_correct) == ([[1, 0]], 1)
 
 
 CLASSES = 50
@@ -86,9 +92,9 @@ def test_counts_are_those_of_numpy_with_the_lower_class_first(scores: torch.Tens
     ordered = np.argsort(-scores.numpy(), axis=1, kind="stable")
     right = ordered == TRUE.numpy()[:, None]
 
-    found = answers(scores, TRUE)
+    found = score(scores, TRUE)
 
-    assert np.array_equal(found.guesses.numpy(), ordered[:, :5])
+    assert np.array_equal(found.top5.numpy(), ordered[:, :5])
     assert np.array_equal(found.ranks.numpy(), right.argmax(1))
     assert found.counts().top1_correct == int(right[:, 0].sum())
     assert found.counts().top5_correct == int(right[:, :5].sum())
@@ -101,7 +107,7 @@ def test_counts_are_those_of_torchmetrics(scores: torch.Tensor) -> None:
     # torchmetrics takes equals in no particular order, so the lower class is given a little more.
     told_apart = scores.double() - torch.arange(CLASSES) * 1e-9  # random ones lie 2^-24 = 6e-8 apart or are equal
 
-    counts = answers(scores, TRUE).counts()
+    counts = score(scores, TRUE).counts()
 
     for top, correct in ((1, counts.top1_correct), (5, counts.top5_correct)):
         accuracy = multiclass_accuracy(told_apart, TRUE, num_classes=CLASSES, average="micro", top_k=top)
@@ -109,10 +115,10 @@ def test_counts_are_those_of_torchmetrics(scores: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("scores", SCORES.values(), ids=SCORES)
-def test_any_order_of_equals_is_within_the_number_that_hangs_on_them(scores: torch.Tensor) -> None:
-    mirrored = answers(scores.flip(1), CLASSES - 1 - TRUE)  # now the higher class of two equals comes first
+def test_another_order_of_equals_changes_tied_images_only(scores: torch.Tensor) -> None:
+    mirrored = score(scores.flip(1), CLASSES - 1 - TRUE)  # now the higher class of two equals comes first
 
-    found = answers(scores, TRUE)
+    found = score(scores, TRUE)
 
     moved = (found.ranks < 1) != (mirrored.ranks < 1)
     moved |= (found.ranks < 5) != (mirrored.ranks < 5)

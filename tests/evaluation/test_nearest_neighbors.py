@@ -1,4 +1,4 @@
-"""Figure 4's guesses and neighbors against a plain search over all training images."""
+"""Figure 4's predictions and neighbors against a plain search over all training images."""
 
 from pathlib import Path
 
@@ -11,74 +11,55 @@ from sklearn.neighbors import NearestNeighbors
 from alexrepro.data.loading.crops import center_crop
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import UserError
 from alexrepro.evaluation import nearest_neighbors
-from alexrepro.evaluation.evaluate import load_network, load_pixels
+from alexrepro.evaluation.inference import read_images
+from alexrepro.evaluation.load_run import load_network, load_pixels
 from alexrepro.evaluation.nearest_neighbors import find_neighbors, last_hidden
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED
-from alexrepro.recipes.catalog import CATALOG
+from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.neighbors import Neighbors, load_neighbors
 from alexrepro.runs.run import Run
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 
-@pytest.fixture(scope="module")
-def run(stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    folder = tmp_path_factory.mktemp("runs")
-    return train(recipe, store=stores["train"], validation=None, runs=folder, seed=0, machine=machine)
-
-
-def search(run: Run, stores: dict[str, Store], machine: Machine) -> Neighbors:
-    return find_neighbors(run, train=stores["train"], test=stores["test"], machine=machine)
+def search(run: Run, stores: dict[str, Store], device: Device) -> Neighbors:
+    return find_neighbors(run, train=stores["train"], test=stores["test"], device=device)
 
 
 @torch.no_grad()
-def features_of(run: Run, images: np.ndarray, machine: Machine) -> np.ndarray:
-    """What fc2 answers after its response, computed with plain matrix products."""
-    model, _ = load_network(run, machine)
-    mean = load_pixels(run, machine).mean_image
+def features_of(run: Run, images: np.ndarray, device: Device) -> np.ndarray:
+    """The activations of fc2, computed with plain matrix products."""
+    model, _ = load_network(run, device)
+    mean = load_pixels(run, device).mean_image
     crop = center_crop(torch.from_numpy(images).permute(0, 3, 1, 2).float() - mean, 224)
     kernels = model.stages["fc2"].kernels
     before = model.stages["conv1"](crop, None).flatten(1)
     return (before @ kernels.weight.T + kernels.bias).relu().double().numpy()
 
 
-def all_images(store: Store) -> np.ndarray:
-    images = np.empty((len(store), 256, 256, 3), dtype=np.uint8)
-    for row, image in enumerate(images):
-        store.pixels(row, image)
-    return images
-
-
 def test_the_neighbors_are_those_of_a_plain_search(
-    run: Run, stores: dict[str, Store], machine: Machine, monkeypatch: pytest.MonkeyPatch
+    run: Run, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nearest_neighbors, "BATCH", 7)  # several batches, the last one smaller
+    train = stores["train"]
 
-    found = search(run, stores, machine)
+    found = search(run, stores, device)
 
-    wanted, others = (features_of(run, images, machine) for images in (found.queries, all_images(stores["train"])))
-    distances = np.linalg.norm(wanted[:, None] - others[None], axis=2)
-    nearest = np.sort(distances, axis=1)[:, :6]
-    np.testing.assert_allclose(found.distances, nearest, rtol=1e-3, atol=1e-3)  # float32 against float64
-    assert found.about.neighbor_names[0][0] == stores["train"].name(int(distances[0].argmin()))
+    queries, others = (
+        features_of(run, images, device) for images in (found.queries, read_images(train, range(len(train))))
+    )
+    distances, rows = NearestNeighbors(n_neighbors=6, algorithm="brute").fit(others).kneighbors(queries)
+    np.testing.assert_allclose(found.distances, distances, rtol=1e-3, atol=1e-3)  # float32 against float64
+    assert found.about.neighbor_names == tuple(tuple(train.name(int(row)) for row in line) for line in rows)
     assert found.neighbors.shape == (5, 6, 256, 256, 3)
 
 
-def test_the_neighbors_are_those_of_scikit_learn(run: Run, stores: dict[str, Store], machine: Machine) -> None:
-    found = search(run, stores, machine)
-
-    wanted, others = (features_of(run, images, machine) for images in (found.queries, all_images(stores["train"])))
-    distances, rows = NearestNeighbors(n_neighbors=6, algorithm="brute").fit(others).kneighbors(wanted)
-    np.testing.assert_allclose(found.distances, distances, rtol=1e-3, atol=1e-3)  # float32 against float64
-    names = tuple(tuple(stores["train"].name(int(row)) for row in line) for line in rows)
-    assert found.about.neighbor_names == names
-
-
-def test_what_was_found_is_kept_with_the_run(run: Run, stores: dict[str, Store], machine: Machine) -> None:
-    found = search(run, stores, machine)
+def test_neighbors_are_saved_with_the_run(run: Run, stores: dict[str, Store], device: Device) -> None:
+    found = search(run, stores, device)
 
     kept = load_neighbors(run)
 
@@ -86,26 +67,26 @@ def test_what_was_found_is_kept_with_the_run(run: Run, stores: dict[str, Store],
     assert kept.about == found.about
     assert (kept.about.stage, kept.about.searched, len(kept.about.names)) == ("fc2", 40, 13)
     np.testing.assert_array_equal(kept.neighbors, found.neighbors)
-    np.testing.assert_allclose(kept.chances.sum(1), 1, rtol=1e-6)  # float32; two classes
+    np.testing.assert_allclose(kept.probabilities.sum(1), 1, rtol=1e-6)  # float32; two classes
 
 
-def test_the_five_likeliest_classes_are_guessed_for_each_of_eight_images(
-    recipe: Recipe, machine: Machine, tmp_path: Path
+def test_the_five_most_probable_classes_are_found_for_each_of_eight_images(
+    recipe: Recipe, device: Device, tmp_path: Path
 ) -> None:
     for number in range(14):  # seven classes
-        file = tmp_path / "photos" / "train" / f"class-{number % 7}" / f"{number}.JPEG"
+        file = tmp_path / "images" / "train" / f"class-{number % 7}" / f"{number}.JPEG"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(simplejpeg.encode_jpeg(np.full((60, 60, 3), 9 * number, dtype=np.uint8)))
-    store = prepare(tmp_path / "photos", out=tmp_path / "stores", processes=1)["train"]
+    store = prepare(tmp_path / "images", out=tmp_path / "stores", processes=1)["train"]
     short = recipe.but({"training.epochs": 1})
-    run = train(short, store=store, validation=None, runs=tmp_path / "runs", seed=0, machine=machine)
+    run = train(TrainingJob(short, store=store, validation=None, runs=tmp_path / "runs", seed=0, device=device))
 
-    found = find_neighbors(run, train=store, test=store, machine=machine)
+    found = find_neighbors(run, train=store, test=store, device=device)
 
-    assert found.guesses.shape == found.chances.shape == (8, 5)
-    rest = 1 - found.chances.sum(1)  # of the other two of seven classes
-    assert (np.diff(found.chances) <= 0).all()
-    assert (rest / 2 <= found.chances[:, -1] + 1e-6).all()  # float32
+    assert found.top5.shape == found.probabilities.shape == (8, 5)
+    rest = 1 - found.probabilities.sum(1)  # of the other two of seven classes
+    assert (np.diff(found.probabilities) <= 0).all()
+    assert (rest / 2 <= found.probabilities[:, -1] + 1e-6).all()  # float32
 
 
 def test_the_shown_images_are_no_queries_and_the_same_for_every_run(stores: dict[str, Store]) -> None:
@@ -117,12 +98,12 @@ def test_the_shown_images_are_no_queries_and_the_same_for_every_run(stores: dict
 
 def test_the_last_hidden_stage_is_fc7_whatever_follows_it() -> None:
     assert last_hidden(AS_PRINTED.network) == "fc7"
-    assert last_hidden(CATALOG["net-146-2011"].recipe.network) == "fc7"  # a linear layer of 2048 stands behind it
+    assert last_hidden(catalog()["net-146-2011"].recipe.network) == "fc7"  # a linear layer of 2048 stands behind it
 
 
-def test_a_store_of_other_classes_is_refused(run: Run, stores: dict[str, Store], machine: Machine) -> None:
+def test_a_store_of_other_classes_is_refused(run: Run, stores: dict[str, Store], device: Device) -> None:
     other = Store(stores["test"].path, stores["test"].manifest)
     other.manifest = other.manifest.__class__(**{**other.manifest.__dict__, "classes": ("a", "b")})
 
     with pytest.raises(UserError, match="other classes"):
-        find_neighbors(run, train=stores["train"], test=other, machine=machine)
+        find_neighbors(run, train=stores["train"], test=other, device=device)

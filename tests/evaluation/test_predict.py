@@ -1,5 +1,6 @@
-"""What a run predicts of a photograph, and that it predicts the same once it is converted."""
+"""Predictions of a run for image files, the same after conversion, and class names from other people's tables."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +11,15 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.predict import Prediction, open_weights, predict
+from alexrepro.evaluation.predict import Prediction, open_weights, predict, with_names
 from alexrepro.model import formats
 from alexrepro.model.alexnet import build
+from alexrepro.model.formats.torchvision import imagenet_names
 from alexrepro.model.weights import Weights
 from alexrepro.paper.results import Crops
-from alexrepro.recipes.catalog import TINY
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2012, TINY
 from alexrepro.runs.checkpoint import Checkpoint, save
 from alexrepro.runs.run import run_of
 
@@ -25,11 +27,11 @@ CLASSES = tuple(f"n{number:08}" for number in range(20))
 
 
 @pytest.fixture(scope="module")
-def photograph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Wide, so that it is cropped or squeezed; red on the left and blue on the right."""
     pixels = np.zeros((300, 600, 3), dtype=np.uint8)
     pixels[:, :300, 0] = pixels[:, 300:, 2] = 250
-    path = tmp_path_factory.mktemp("photos") / "wide.png"
+    path = tmp_path_factory.mktemp("images") / "wide.png"
     Image.fromarray(pixels).save(path)
     return path
 
@@ -51,30 +53,31 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder.folder
 
 
-def seen(weights: Weights, photograph: Path, *, machine: Machine, crops: Crops = "center") -> Prediction:
-    (prediction,) = predict(weights, [photograph], crops=crops, machine=machine)
+def seen(weights: Weights, image: Path, *, device: Device, crops: Crops = "center") -> Prediction:
+    (prediction,) = predict(weights, [image], crops=crops, device=device)
     return prediction
 
 
 @pytest.mark.parametrize("crops", ["center", "ten"])
 def test_a_converted_run_predicts_what_the_run_predicts(
-    run: Path, photograph: Path, tmp_path: Path, machine: Machine, crops: Crops
+    run: Path, image: Path, tmp_path: Path, device: Device, crops: Crops
 ) -> None:
     opened = open_weights(run, stores=tmp_path)
     formats.write(opened, tmp_path / "run.safetensors", lrn="op")
     converted = open_weights(tmp_path / "run.safetensors", stores=tmp_path)
 
-    found = [seen(weights, photograph, machine=machine, crops=crops) for weights in (opened, converted)]
+    found = [seen(weights, image, device=device, crops=crops) for weights in (opened, converted)]
 
     assert found[0] == found[1]
-    assert len({guess.probability for guess in found[0].guesses}) == 5  # the network is not indifferent
+    assert len({one.probability for one in found[0].top5}) == 5  # not uniform
+    assert converted.wnids == CLASSES
 
 
 @pytest.mark.parametrize(
-    "place", [".", "..", "checkpoints/step-000000002", "checkpoints/step-000000002/model.safetensors"]
+    "below", [".", "..", "checkpoints/step-000000002", "checkpoints/step-000000002/model.safetensors"]
 )
-def test_a_run_is_its_newest_checkpoint_and_its_classes_are_named(run: Path, tmp_path: Path, place: str) -> None:
-    weights = open_weights(run / place, stores=tmp_path)
+def test_a_run_is_its_newest_checkpoint_and_its_classes_are_named(run: Path, tmp_path: Path, below: str) -> None:
+    weights = open_weights(run / below, stores=tmp_path)
 
     assert torch.equal(weights.tensors["fc6.weight"], build(TINY.network, seed=2).named_kernels()["fc6.weight"])
     assert weights.classes == CLASSES
@@ -86,33 +89,25 @@ def test_an_earlier_checkpoint_can_be_named(run: Path, tmp_path: Path) -> None:
     assert torch.equal(weights.tensors["fc6.weight"], build(TINY.network, seed=1).named_kernels()["fc6.weight"])
 
 
-def test_a_converted_run_still_has_the_wnids_of_its_classes(run: Path, tmp_path: Path) -> None:
-    formats.write(open_weights(run, stores=tmp_path), tmp_path / "run.safetensors", lrn="op")
-
-    assert open_weights(tmp_path / "run.safetensors", stores=tmp_path).wnids == CLASSES
-
-
-def test_guesses_are_in_order_and_bear_the_names_of_their_classes(
-    run: Path, photograph: Path, tmp_path: Path, machine: Machine
+def test_predictions_are_in_descending_order_with_class_names(
+    run: Path, image: Path, tmp_path: Path, device: Device
 ) -> None:
-    guesses = seen(open_weights(run, stores=tmp_path), photograph, machine=machine).guesses
+    top5 = seen(open_weights(run, stores=tmp_path), image, device=device).top5
 
-    assert [guess.name for guess in guesses] == [CLASSES[guess.number] for guess in guesses]
-    assert [g.probability for g in guesses] == sorted((g.probability for g in guesses), reverse=True)
+    assert [found.name for found in top5] == [CLASSES[found.number] for found in top5]
+    assert [found.probability for found in top5] == sorted((found.probability for found in top5), reverse=True)
 
 
-def test_equal_classes_come_in_their_order(run: Path, photograph: Path, tmp_path: Path, machine: Machine) -> None:
+def test_equal_classes_come_in_their_order(run: Path, image: Path, tmp_path: Path, device: Device) -> None:
     opened = open_weights(run, stores=tmp_path)
     blank = Weights(opened.recipe, {n: torch.zeros_like(t) for n, t in opened.tensors.items()}, opened.mean_image)
 
-    guesses = seen(blank, photograph, machine=machine).guesses
+    top5 = seen(blank, image, device=device).top5
 
-    assert [(guess.number, guess.name) for guess in guesses] == [(number, str(number)) for number in range(5)]
+    assert [(found.number, found.name) for found in top5] == [(number, str(number)) for number in range(5)]
 
 
-def test_a_warped_square_shows_the_ends_that_a_cropped_one_cuts_off(
-    run: Path, tmp_path: Path, machine: Machine
-) -> None:
+def test_stretching_keeps_the_ends_that_cropping_cuts_off(run: Path, tmp_path: Path, device: Device) -> None:
     opened = open_weights(run, stores=tmp_path)
     sharp = replace(opened, tensors={**opened.tensors, "fc8.weight": 100 * opened.tensors["fc8.weight"]})
     warping = replace(sharp, recipe=TINY.but({"augmentation.square": "warped"}))
@@ -123,18 +118,13 @@ def test_a_warped_square_shows_the_ends_that_a_cropped_one_cuts_off(
         image.save(tmp_path / f"{name}.png")
 
     cropped, middle, warped, narrow = (
-        seen(weights, tmp_path / f"{name}.png", machine=machine).guesses[0].probability
+        seen(weights, tmp_path / f"{name}.png", device=device).top5[0].probability
         for weights, name in ((sharp, "ends"), (sharp, "middle"), (warping, "ends"), (sharp, "narrow"))
     )
 
     assert cropped == middle
     assert warped == pytest.approx(narrow, abs=0.01)  # another resampler at the edge
     assert abs(warped - cropped) > 0.1
-
-
-def test_names_must_be_as_many_as_outputs(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="3 names for 20 classes"):
-        open_weights(run, stores=tmp_path).named(("a", "b", "c"))
 
 
 @pytest.mark.parametrize(
@@ -145,13 +135,109 @@ def test_names_must_be_as_many_as_outputs(run: Path, tmp_path: Path) -> None:
         ("zeros", Exit.MISSING_INPUT), ("text.jpg", Exit.BAD_DATA),
     ],
 )  # fmt: skip
-def test_a_file_that_is_no_image_is_named(run: Path, tmp_path: Path, machine: Machine, name: str, code: Exit) -> None:
+def test_a_file_that_is_not_an_image_is_named(run: Path, tmp_path: Path, device: Device, name: str, code: Exit) -> None:
     (tmp_path / "text.jpg").write_text("not a picture")
     (tmp_path / "folder").mkdir()
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
     (tmp_path / "zeros").symlink_to("/dev/zero")
 
     with pytest.raises(UserError, match=re.escape(name)) as caught:
-        predict(open_weights(run, stores=tmp_path), [tmp_path / name], crops="center", machine=machine)
+        predict(open_weights(run, stores=tmp_path), [tmp_path / name], crops="center", device=device)
 
     assert caught.value.exit_code == code
+
+
+WNIDS = ("n01440764", "n01443537", "n01484850")
+TABLE = "n01484850 great white shark\nn01440764 tench, Tinca tinca\nn01443537 goldfish\n"
+IN_ORDER = ("n01440764 tench, Tinca tinca", "n01443537 goldfish", "n01484850 great white shark")
+OF_A_RUN = Weights(TINY.for_classes(3), {}, classes=WNIDS, wnids=WNIDS)
+
+
+def names(tmp_path: Path, content: str | bytes, weights: Weights = OF_A_RUN) -> tuple[str, ...] | None:
+    file = tmp_path / "names.txt"
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    return with_names(weights, file).classes
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TABLE.replace("\n", "\r\n"), TABLE.encode("utf-16"), b"\xef\xbb\xbf" + TABLE.encode(),
+        TABLE.replace("\n", "\n\n"), "n09999999 of another network\n" + TABLE, TABLE + TABLE,
+    ],
+    ids=["CRLF", "UTF-16", "BOM", "blank lines", "more classes", "twice the same"],
+)  # fmt: skip
+def test_lines_with_wnids_go_to_the_outputs_of_these_wnids(tmp_path: Path, content: str | bytes) -> None:
+    assert names(tmp_path, content) == IN_ORDER
+
+
+@pytest.mark.parametrize("separator", ["\t", ",", ";"])
+def test_a_wnid_ends_at_a_separator(tmp_path: Path, separator: str) -> None:
+    table = "".join(f"{wnid}{separator}name {wnid[-1]}\n" for wnid in reversed(WNIDS))
+
+    assert names(tmp_path, table) == tuple(f"{wnid}{separator}name {wnid[-1]}" for wnid in WNIDS)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"0": ["n01484850", "great_white_shark"], "1": ["n01440764", "tench"], "2": ["n01443537", "goldfish"]},
+        {"n01484850": "great_white_shark", "n01440764": "tench", "n01443537": "goldfish"},
+        {"id2label": {"0": "n01484850 great_white_shark", "1": "n01440764 tench", "2": "n01443537 goldfish"}},
+        ["n01484850 great_white_shark", "n01440764 tench", "n01443537 goldfish"],
+    ],
+    ids=["numbers", "WNIDs", "id2label", "list"],
+)
+def test_json_is_read_as_lines(tmp_path: Path, table: object) -> None:
+    found = names(tmp_path, json.dumps(table))
+
+    assert found == ("n01440764 tench", "n01443537 goldfish", "n01484850 great_white_shark")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [('{"2": "c", "0": "a", "1": "b"}', ("a", "b", "c")), ("crane\ncrane\ntench\n", ("crane", "crane", "tench"))],
+)
+def test_names_without_wnids_go_by_their_position(tmp_path: Path, content: str, expected: tuple[str, ...]) -> None:
+    assert names(tmp_path, content) == expected
+
+
+def test_class_folders_are_matched_as_wnids_are(tmp_path: Path) -> None:
+    classes = ("cat", "cow", "dog")
+    weights = Weights(TINY.for_classes(3), {}, classes=classes, wnids=classes)
+
+    assert names(tmp_path, "dog Hund\ncat Katze\ncow Kuh\n", weights) == ("cat Katze", "cow Kuh", "dog Hund")
+
+
+def test_a_table_of_imagenet_is_sorted_by_wnid_for_a_network_of_imagenet(tmp_path: Path) -> None:
+    weights = Weights(AS_RUN_2012, {}, classes=imagenet_names(1000))
+    lines = [f"n{number:08d} name {number}" for number in range(1000)]
+
+    assert names(tmp_path, "\n".join(reversed(lines)), weights) == tuple(lines)
+
+
+REFUSED = {
+    "other classes": ("n00000001 a\nn00000002 b\nn00000003 c\n", "it lacks n01440764, one of 3 of the 3 classes"),
+    "one twice": (TABLE + "n01440764 carp\n", "it names n01440764 twice"),
+    "a gap": ("tench\n\ngoldfish\n", "line 2 is empty"),
+    "numbers from 1": ('{"1": "a", "2": "b", "3": "c"}', "do not count from 0"),
+    "too few": ("tench\ngoldfish\n", "2 names for 3 classes"),
+    "nothing": ("", "0 names for 3 classes"),
+    "no text": (b"\x00\x01", "is not text"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_table_that_does_not_fit_is_refused_with_the_reason(tmp_path: Path, kind: str) -> None:
+    content, reason = REFUSED[kind]
+
+    with pytest.raises(UserError, match=reason):
+        names(tmp_path, content)
+
+
+@pytest.mark.parametrize("name", [".", "absent.txt", "x" * 300])
+def test_a_missing_table_is_missing_input(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=r"cannot be read|There is no file") as caught:
+        with_names(OF_A_RUN, tmp_path / name)
+
+    assert caught.value.exit_code == Exit.MISSING_INPUT

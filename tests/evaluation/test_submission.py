@@ -1,4 +1,4 @@
-"""The contest's file, against one that is made by hand."""
+"""Submission files of the challenge: written in the order of the file names, and scored as the devkit does."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,62 +6,152 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from alexrepro.data.sources.devkit import truth
+from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.submission import check_submission, submit, write_submission
-from alexrepro.recipes.recipe import Recipe
+from alexrepro.evaluation.evaluate import open_runs
+from alexrepro.evaluation.submission import (
+    check_submission,
+    read_submission,
+    score_submission,
+    submit,
+    write_submission,
+)
 from alexrepro.runs.predictions import About, Predictions
 from alexrepro.runs.run import Run
-from alexrepro.training.train import train
 
 IDS = (449, 7, 1000, 2, 88, 31)  # of six classes in the order of their labels
 ABOUT = About("run", 90, "ilsvrc2012-test", "ten", "5704e", "9e0ce55", tuple("abcdef"), tuple("abcdef"))
 
 
-@pytest.fixture(scope="module")
-def run(stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    folder = tmp_path_factory.mktemp("runs")
-    return train(recipe, store=stores["train"], validation=None, runs=folder, seed=0, machine=machine)
-
-
 def test_lines_are_the_devkits_numbers_in_the_order_of_the_file_names(tmp_path: Path) -> None:
     names = ("test_00000003.JPEG", "test_00000001.JPEG", "test_00000002.JPEG")
-    guesses = np.array([[0, 1, 2, 3, 4], [5, 4, 3, 2, 1], [2, 0, 5, 1, 3]])
-    predictions = Predictions(ABOUT, names, -np.ones(3, int), guesses, np.zeros((3, 5), "f4"), np.zeros(3), np.zeros(3))
+    top5 = np.array([[0, 1, 2, 3, 4], [5, 4, 3, 2, 1], [2, 0, 5, 1, 3]])
+    predictions = Predictions(ABOUT, names, -np.ones(3, int), top5, np.zeros((3, 5), "f4"), np.zeros(3), np.zeros(3))
 
-    write_submission(predictions, IDS, tmp_path / "answers.txt")
+    write_submission(predictions, IDS, tmp_path / "submission.txt")
 
-    assert (tmp_path / "answers.txt").read_text() == "31 88 2 1000 7\n1000 449 31 7 2\n449 7 1000 2 88\n"
+    assert (tmp_path / "submission.txt").read_text() == "31 88 2 1000 7\n1000 449 31 7 2\n449 7 1000 2 88\n"
 
 
-def test_a_store_of_photos_without_labels_can_be_submitted(
-    run: Run, stores: dict[str, Store], machine: Machine, tmp_path: Path
+def test_a_store_without_labels_can_be_submitted(
+    run: Run, stores: dict[str, Store], device: Device, tmp_path: Path
 ) -> None:
     known = stores["test"]
     store = Store(known.path, replace(known.manifest, ilsvrc_ids=(20, 10), labeled=False))
     store.__dict__["labels"] = -np.ones(18, dtype=np.int64)
 
-    lines = submit([run], store, tmp_path / "a.txt", crops="center", machine=machine, folder=tmp_path)
+    lines = submit(open_runs([run], store, crops="center", device=device, folder=tmp_path), tmp_path / "a.txt")
 
     written = (tmp_path / "a.txt").read_text().splitlines()
     assert lines == len(written) == 18
     assert set(written) <= {"20 10", "10 20"}
 
 
-def test_a_store_without_the_devkits_numbers_is_refused_before_any_work(
-    stores: dict[str, Store], machine: Machine, tmp_path: Path
-) -> None:
+def test_a_store_without_the_devkits_numbers_or_with_a_missing_image_is_refused(stores: dict[str, Store]) -> None:
+    manifest = stores["test"].manifest
+    defect = {"path": "test_00000005.JPEG", "class": "", "reason": "truncated", "action": "left out"}
+
     with pytest.raises(UserError, match="class numbers") as refused:
-        submit([], stores["test"], tmp_path / "a.txt", crops="ten", machine=machine, folder=tmp_path)
+        check_submission(manifest)
+    with pytest.raises(UserError, match=r"every later line .*test_00000005\.JPEG"):
+        check_submission(replace(manifest, ilsvrc_ids=(20, 10), defects=(defect,)))
 
     assert "devkit" in refused.value.fix
     assert refused.value.exit_code == Exit.MISSING_INPUT
 
 
-def test_a_photo_that_was_left_out_is_refused_because_lines_would_shift(stores: dict[str, Store]) -> None:
-    defect = {"path": "test_00000005.JPEG", "class": "", "reason": "truncated", "action": "left out"}
-    manifest = replace(stores["test"].manifest, ilsvrc_ids=(20, 10), defects=(defect,))
+@pytest.fixture(scope="module")
+def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A devkit of 20 classes with the classes of 20 images of val and 40 of test."""
+    folder = tmp_path_factory.mktemp("images")
+    write_miniature(folder, train_per_class=1, val_per_class=1, test_per_class=2)
+    return folder
 
-    with pytest.raises(UserError, match=r"every later line .*test_00000005\.JPEG"):
-        check_submission(manifest)
+
+def written(folder: Path, lines: list[str]) -> Path:
+    file = folder / "submission.txt"
+    file.write_text("".join(f"{line}\n" for line in lines))
+    return file
+
+
+@pytest.mark.shared
+def test_errors_on_the_real_validation_set_equal_a_plain_loop(shared_data: Path, tmp_path: Path) -> None:
+    devkit = shared_data / "ilsvrc2010-devkit"
+    labels = truth(devkit, "ILSVRC2010_validation_ground_truth.txt", classes=1000)
+    assert labels is not None
+    draws, rows = np.random.default_rng(0), []
+    for label in labels:  # up to five classes, the right one among them now and then, some named twice
+        some = draws.integers(1, 1001, size=draws.integers(0, 6)).tolist()
+        rows.append([label, *some[1:]] if some and draws.random() < 0.2 else some)
+
+    found = score_submission(written(tmp_path, [" ".join(map(str, row)) for row in rows]), devkit)
+
+    pairs = list(zip(rows, labels, strict=True))
+    expected = [sum(label not in row[:first] for row, label in pairs) / len(labels) for first in range(1, 6)]
+    assert (found.split, found.images) == ("val", 50_000)
+    assert found.errors == pytest.approx(expected, abs=1e-12)  # rounding only
+    assert found.errors[0] > found.errors[4] > 0.5
+
+
+@pytest.mark.parametrize("content", [b"1 2\n\n3\n", b"1 2\r\n\r\n3\r\n", b"1\t2 \n \n 3", b"01 2\n\n3"])
+def test_lines_may_be_short_and_separated_as_programs_do(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "submission.txt").write_bytes(content)
+
+    found = read_submission(tmp_path / "submission.txt", classes=3)
+
+    assert found.tolist() == [[1, 2, 0, 0, 0], [0] * 5, [3, 0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(("split", "images"), [("val", 20), ("test", 40)])
+def test_the_number_of_lines_tells_the_split(miniature: Path, tmp_path: Path, split: str, images: int) -> None:
+    name = f"ILSVRC2010_{'validation' if split == 'val' else split}_ground_truth.txt"
+    labels = truth(miniature, name, classes=20)
+    assert labels is not None
+
+    found = score_submission(written(tmp_path, [str(label) for label in labels]), miniature)
+
+    assert (found.split, found.images, found.errors) == (split, images, (0.0,) * 5)
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("1 2 3 4 5 6", r"line 7, has 6 classes"), ("1 21", r"line 7, has '21', which is no class number"),
+        ("0", r"line 7, has '0'"), ("1.0", r"line 7, has '1\.0'"), ("1,2", r"line 7, has '1,2'"),
+        ("n02084071", r"line 7, has 'n02084071'"), ("\x1b[31m", r"line 7, has '\\x1b\[31m'"),
+        ("1" * 5000, r"line 7, has '1{20}'"), ("٣", r"line 7, has '\\ufffd\\ufffd'"),
+    ],
+)  # fmt: skip
+def test_a_bad_line_is_refused_with_its_number(miniature: Path, tmp_path: Path, line: str, what: str) -> None:
+    file = written(tmp_path, ["1 2 3", "", *["5"] * 4, line, *["5"] * 13])
+
+    with pytest.raises(UserError, match=what) as refused:
+        score_submission(file, miniature)
+
+    assert refused.value.exit_code is Exit.BAD_DATA
+
+
+def test_a_number_of_lines_that_tells_no_split_is_refused(miniature: Path, tmp_path: Path) -> None:
+    write_miniature(tmp_path / "same", train_per_class=1, val_per_class=1, test_per_class=1)
+
+    with pytest.raises(UserError, match=r"ends after line 19, .*20 images of val, 40 images of test"):
+        score_submission(written(tmp_path, ["1"] * 19), miniature)
+    with pytest.raises(UserError, match="20 images of val, 20 images of test"):
+        score_submission(written(tmp_path, ["1"] * 20), tmp_path / "same")
+
+
+@pytest.mark.parametrize(("lacks", "what"), [("devkit", "no meta.mat"), ("truths", "no ILSVRC"), ("file", "no file")])
+def test_a_missing_input_is_named(miniature: Path, tmp_path: Path, lacks: str, what: str) -> None:
+    devkit = tmp_path / "devkit"
+    devkit.mkdir()
+    if lacks != "devkit":
+        (devkit / "meta.mat").write_bytes((miniature / "devkit-1.0/data/meta.mat").read_bytes())
+    file = tmp_path / "none.txt" if lacks == "file" else written(tmp_path, ["1"])
+
+    with pytest.raises(UserError, match=what) as refused:
+        score_submission(file, devkit)
+
+    assert refused.value.exit_code is Exit.MISSING_INPUT

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.testing import assert_close
 
-from alexrepro.model.layers import Dropout, Kernels, StageLayers
+from alexrepro.model.layers import ConvOrLinear, StageModule
+from alexrepro.model.operations import Dropout
 from alexrepro.paper.network import Network, Pool, Stage
 
 NETWORK = Network()
@@ -20,7 +21,7 @@ def test_conv1_sees_zeros_on_the_right_and_below_only() -> None:
     generator = torch.Generator().manual_seed(1)
     image = torch.randn(1, 3, 24, 24, generator=generator, dtype=torch.float64)
     stage = Stage("conv1", maps=2, kernel_px=11, stride_px=4, reads="both")
-    kernels = Kernels(Network(input_px=24, towers=1, stages=(stage,)), stage, (3, 24, 24)).double()
+    kernels = ConvOrLinear(Network(input_px=24, towers=1, stages=(stage,)), stage, (3, 24, 24)).double()
     with torch.no_grad():
         kernels.weight.normal_(generator=generator)
         kernels.bias.normal_(generator=generator)
@@ -40,7 +41,7 @@ def test_conv1_sees_zeros_on_the_right_and_below_only() -> None:
 def test_pooling_clips_its_last_window() -> None:
     network = Network(pool=Pool(size_px=2))
     stage = network.stage("conv1")
-    pool = StageLayers(network, stage, (3, 224, 224)).operations["pool"]
+    pool = StageModule(network, stage, (3, 224, 224)).operations["pool"]
     maps = torch.arange(25.0).reshape(1, 1, 5, 5)
 
     found = pool(maps)
@@ -49,7 +50,7 @@ def test_pooling_clips_its_last_window() -> None:
 
 
 def test_overlapping_pooling_takes_the_largest_of_three_by_three() -> None:
-    pool = StageLayers(NETWORK, NETWORK.stage("conv5"), (384, 13, 13)).operations["pool"]
+    pool = StageModule(NETWORK, NETWORK.stage("conv5"), (384, 13, 13)).operations["pool"]
     maps = torch.randn(1, 2, 13, 13, generator=torch.Generator().manual_seed(3))
 
     found = pool(maps)
@@ -87,7 +88,7 @@ def test_dropout_equals_its_formula_in_float64() -> None:
 def test_a_full_connection_of_each_tower_to_itself_is_block_diagonal() -> None:
     stage = Stage("fc", kind="full", maps=6, reads="own")
     network = Network(input_px=2, channels=4, stages=(stage,))
-    kernels = Kernels(network, stage, (4, 2, 2)).double()
+    kernels = ConvOrLinear(network, stage, (4, 2, 2)).double()
     x = torch.randn(3, 4, 2, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     with torch.no_grad():
         kernels.weight.copy_(torch.arange(48.0).reshape(6, 8))
@@ -100,7 +101,7 @@ def test_a_full_connection_of_each_tower_to_itself_is_block_diagonal() -> None:
 
 
 def test_an_operation_that_the_network_lacks_is_skipped() -> None:
-    stage = StageLayers(Network(norm=None), NETWORK.stage("conv2"), (96, 27, 27))
+    stage = StageModule(Network(norm=None), NETWORK.stage("conv2"), (96, 27, 27))
 
     assert list(stage.operations) == ["activation", "pool"]
     assert isinstance(stage.operations["activation"], nn.ReLU)
@@ -109,7 +110,7 @@ def test_an_operation_that_the_network_lacks_is_skipped() -> None:
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_pooling_first_changes_no_output_and_no_gradient(activation: Literal["relu", "tanh"]) -> None:
     network = Network(norm=None, activation=activation)
-    stage = StageLayers(network, replace(NETWORK.stage("conv2"), order=("activation", "pool")), (96, 27, 27)).double()
+    stage = StageModule(network, replace(NETWORK.stage("conv2"), order=("activation", "pool")), (96, 27, 27)).double()
     draws = torch.Generator().manual_seed(3)
     for parameter in stage.parameters():
         nn.init.normal_(parameter, std=0.05, generator=draws)

@@ -7,10 +7,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from alexrepro.model.alexnet import build
-from alexrepro.model.layers import StageLayers
-from alexrepro.model.locally_connected import LocalKernels
+from alexrepro.model.layers import LocallyConnected, StageModule
 from alexrepro.paper.network import Network, Stage
-from alexrepro.recipes.cifar import CIFAR_13PCT
+from alexrepro.recipes.catalog import find_recipe
 
 Array = NDArray[np.float64]
 
@@ -38,7 +37,7 @@ def test_every_place_has_kernels_of_its_own(side: int, kernel: int, stride: int,
         name="local", kind="local", maps=3, kernel_px=kernel, stride_px=stride, pad_px=pad, reads="both", order=()
     )
     network = Network(input_px=side, channels=2, towers=1, norm=None, stages=(stage,))
-    kernels = LocalKernels(network, stage, (2, side, side)).double()
+    kernels = LocallyConnected(network, stage, (2, side, side)).double()
     draws = torch.Generator().manual_seed(0)
     for parameter in kernels.parameters():
         nn.init.normal_(parameter, generator=draws)
@@ -59,7 +58,7 @@ def test_every_place_has_kernels_of_its_own(side: int, kernel: int, stride: int,
 def test_averages_are_of_the_pixels_inside_the_map(side: int, out: int) -> None:
     stage = Stage(name="conv", maps=2, kernel_px=1, reads="both", order=("average_pool",))
     network = Network(input_px=side, channels=2, towers=1, norm=None, stages=(stage,))
-    layers = StageLayers(network, stage, (2, side, side))
+    layers = StageModule(network, stage, (2, side, side))
     draws = torch.Generator().manual_seed(0)
     x = torch.randn(3, 2, side, side, generator=draws, dtype=torch.float64, requires_grad=True)
 
@@ -81,11 +80,12 @@ def test_averages_are_of_the_pixels_inside_the_map(side: int, out: int) -> None:
 
 
 def test_the_network_for_cifar_learns_through_its_local_layers() -> None:
-    model = build(CIFAR_13PCT.network, seed=0)
+    model = build(find_recipe("cifar-13pct").network, seed=0)
 
     loss = model(50 * torch.randn(2, 3, 24, 24, generator=torch.Generator().manual_seed(1))).logsumexp(1).sum()
     loss.backward()
 
     named = model.named_kernels()
-    assert sum(parameter.numel() for parameter in named.values()) == CIFAR_13PCT.network.parameters == 1_116_490
+    count = sum(parameter.numel() for parameter in named.values())
+    assert count == find_recipe("cifar-13pct").network.parameters == 1_116_490
     assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in named.values())

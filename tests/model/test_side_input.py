@@ -6,18 +6,18 @@ import numpy as np
 import torch
 
 from alexrepro.model.alexnet import build
-from alexrepro.model.layers import SideKernels, StageLayers
+from alexrepro.model.layers import SideInputConv, StageModule
 from alexrepro.model.normalization import ContrastNorm
 from alexrepro.paper.network import SameMapNorm, SideInput
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
-from alexrepro.recipes.cuda_convnet2 import NET_131
+from alexrepro.recipes.catalog import find_recipe
 
 SMALL = {f"network.conv{i}.maps": 8 for i in range(1, 6)} | {f"network.fc{i}.maps": 8 for i in (6, 7, 8)}
 
 
 def test_the_side_input_is_blurred_and_every_fourth_pixel() -> None:
     side = SideInput()
-    kernels = SideKernels(side, maps=2, channels=3, output_px=27, input_px=224).double()
+    kernels = SideInputConv(side, maps=2, channels=3, output_px=27, input_px=224).double()
     draws = torch.Generator().manual_seed(0)
     crops = torch.randn(1, 3, 224, 224, generator=draws, dtype=torch.float64)
     torch.nn.init.normal_(kernels.weight, generator=draws)
@@ -41,10 +41,10 @@ def test_the_side_input_is_blurred_and_every_fourth_pixel() -> None:
 
 
 def test_conv2_adds_the_side_input_to_its_own() -> None:
-    model = build(NET_131.but(SMALL).network, seed=0)
+    model = build(find_recipe("net-131").but(SMALL).network, seed=0)
     crops = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(1))
     conv2 = model.stages["conv2"]
-    assert isinstance(conv2, StageLayers)
+    assert isinstance(conv2, StageModule)
     assert conv2.side is not None
     pooled = torch.randn(2, 8, 27, 27, generator=torch.Generator().manual_seed(2))
 
@@ -58,7 +58,8 @@ def test_conv2_adds_the_side_input_to_its_own() -> None:
 
 
 def test_the_other_weights_are_those_of_a_network_without_side_input() -> None:
-    with_side, without = (build(recipe.but(SMALL).network, seed=4).named_kernels() for recipe in (NET_131, AS_RUN_2012))
+    recipes = (find_recipe("net-131"), AS_RUN_2012)
+    with_side, without = (build(recipe.but(SMALL).network, seed=4).named_kernels() for recipe in recipes)
 
     assert set(with_side) - set(without) == {"conv2.side"}
     assert all(torch.equal(with_side[name], weight) for name, weight in without.items())

@@ -9,17 +9,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from alexrepro.device import find_machine
-from alexrepro.diagnostics.workloads import SilentTowers, Traffic
+from alexrepro.device import find_device
 from alexrepro.distributed.process_group import connect
-from alexrepro.distributed.rank import Place
+from alexrepro.distributed.rank import Rank
 from alexrepro.errors import UserError
 from alexrepro.model import tower_parallel
 from alexrepro.model.alexnet import AlexNet, build, check_shardable
 from alexrepro.model.tower_parallel import LocalTowers
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
-from alexrepro.recipes.cuda_convnet2 import NET_131, NET_150
-from alexrepro.recipes.fall2009_chain import NET_146_2009
+from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe
 
 from ..ranks import run_ranks
@@ -41,12 +39,30 @@ NETWORKS = {
     "as-run-2012": small(AS_RUN_2012),
     "as-printed": small(AS_PRINTED),
     "windows wider than a tower's neighbors": small(AS_PRINTED, **{"network.norm.n": 7, "network.norm.alpha": 0.1}),
-    "a side input": small(NET_131, **{"network.input_px": 224}),
-    "full stages that read their own tower": small(NET_150, **{"network.fc6.maps": 24}),
-    "six conv layers": small(NET_146_2009, **{"network.conv6.maps": 12}),
+    "a side input": small(find_recipe("net-131"), **{"network.input_px": 224}),
+    "full stages that read their own tower": small(find_recipe("net-150"), **{"network.fc6.maps": 24}),
+    "six conv layers": small(find_recipe("net-146-2009"), **{"network.conv6.maps": 12}),
     "an odd number of classes": small(AS_RUN_2012, **{"network.fc8.maps": 7}),
     "dropout in a conv stage": small(AS_RUN_2012, **{"network.conv5.order": ("activation", "pool", "dropout")}),
 }
+
+
+class SilentTowers(LocalTowers):
+    """One of two processes without communication: copies of its maps stand for the other's; counts bytes per image."""
+
+    processes = 2
+
+    def __init__(self, rank: int = 0) -> None:
+        self.rank, self.values, self.bytes_forward, self.bytes_back = rank, 0, 0, 0
+
+    def all_gather_maps(self, maps: torch.Tensor) -> torch.Tensor:
+        self.bytes_back += maps[0].nbytes  # the gradient of the other's maps
+        return self.gather_logits(maps)
+
+    def gather_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        self.values += 2 * logits[0].numel()
+        self.bytes_forward += logits[0].nbytes
+        return torch.cat([logits] * 2, dim=1)
 
 
 @contextmanager
@@ -82,10 +98,10 @@ def one_step(recipe: Recipe, towers: LocalTowers) -> Found:
     return found | {"sent": np.array(sent)}
 
 
-def steps_of_one_rank(place: Place) -> dict[str, Found]:
+def steps_of_one_rank(rank: Rank) -> dict[str, Found]:
     network = AS_RUN_2012.network
-    with connect(place, find_machine("cpu"), network=network, parallel="tower") as cluster:
-        return {name: one_step(recipe, cluster.towers) for name, recipe in NETWORKS.items()}
+    with connect(rank, find_device("cpu"), network=network, parallel="tower") as group:
+        return {name: one_step(recipe, group.towers) for name, recipe in NETWORKS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -111,27 +127,27 @@ def test_both_processes_hold_the_same_logits_to_the_last_bit(pair: list[dict[str
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_silent_towers_count_what_two_processes_send(pair: list[dict[str, Found]], name: str) -> None:
-    network, silent = NETWORKS[name].network, SilentTowers(0, 2)
+    network, silent = NETWORKS[name].network, SilentTowers()
 
     AlexNet(network, silent).double()(torch.zeros(1, 3, network.input_px, network.input_px, dtype=torch.float64))
 
     for rank in pair:
-        assert rank[name]["sent"].tolist() == [CROPS * silent.traffic.bytes_forward, CROPS * silent.traffic.bytes_back]
+        assert rank[name]["sent"].tolist() == [CROPS * silent.bytes_forward, CROPS * silent.bytes_back]
 
 
 def test_the_towers_of_2012_gather_61_672_values_for_an_image() -> None:
-    silent = SilentTowers(0, 2)
+    silent = SilentTowers()
     with torch.no_grad():
         AlexNet(AS_RUN_2012.network, silent)(torch.zeros(1, 3, 224, 224))
 
     maps = 256 * 13 * 13 + 256 * 6 * 6 + 4096 + 4096  # what conv3, fc6, fc7 and fc8 read
-    assert silent.traffic == Traffic(maps + 1000, 4 * (maps + 1000) // 2, 4 * maps // 2)  # float32; half of it here
-    assert silent.traffic.values == 61_672
+    assert silent.values == maps + 1000 == 61_672
+    assert (silent.bytes_forward, silent.bytes_back) == (4 * (maps + 1000) // 2, 4 * maps // 2)  # float32; half of it
 
 
 def test_each_process_holds_half_of_every_weight() -> None:
     with torch.device("meta"):
-        halves = [AlexNet(AS_RUN_2012.network, SilentTowers(index, 2)).named_kernels() for index in (0, 1)]
+        halves = [AlexNet(AS_RUN_2012.network, SilentTowers(index)).named_kernels() for index in (0, 1)]
 
     assert halves[0]["conv2.weight"].shape == (128, 48, 5, 5)
     assert halves[0]["fc6.weight"].shape == (2048, 9216)
@@ -140,7 +156,7 @@ def test_each_process_holds_half_of_every_weight() -> None:
 
 def test_classes_that_cannot_be_divided_are_replicated() -> None:
     with torch.device("meta"):
-        held = AlexNet(AS_RUN_2012.for_classes(21_843).network, SilentTowers(1, 2)).named_kernels()
+        held = AlexNet(AS_RUN_2012.for_classes(21_843).network, SilentTowers(1)).named_kernels()
 
     assert held["fc7.weight"].shape == (2048, 4096)
     assert held["fc8.weight"].shape == (21_843, 4096)

@@ -10,15 +10,16 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from alexrepro.data.store.prepare import prepare
-from alexrepro.device import find_machine
-from alexrepro.model.layers import StageLayers
+from alexrepro.device import find_device
+from alexrepro.model.layers import StageModule
 from alexrepro.paper.network import Network, Stage
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
 from alexrepro.runs.run import Run
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
-pooled = StageLayers(Network(), Network().stage("conv5"), (384, 13, 13)).operations["pool"]
+pooled = StageModule(Network(), Network().stage("conv5"), (384, 13, 13)).operations["pool"]
 
 
 def draw(*shape: int) -> Tensor:
@@ -68,7 +69,9 @@ def first_update(tmp_path_factory: pytest.TempPathFactory) -> Run:
     store = prepare(folder / "photos", out=folder / "stores", processes=1)["train"]
     stage = Stage("fc1", kind="full", maps=2, reads="both", weight_std=0.0, order=())
     recipe = Recipe(network=Network(stages=(stage,))).but({"training.epochs": 1, "training.bias_learning_rate": 0.5})
-    return train(recipe, store=store, validation=None, runs=folder / "runs", seed=0, machine=find_machine("cpu"))
+    return train(
+        TrainingJob(recipe, store=store, validation=None, runs=folder / "runs", seed=0, device=find_device("cpu"))
+    )
 
 
 def test_the_gradient_is_the_mean_over_the_batch(first_update: Run) -> None:

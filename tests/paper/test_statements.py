@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from alexrepro.paper.statement import Statement, Status, statements
-from alexrepro.recipes.catalog import CATALOG
+from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.ledger import STAGE, ledger, values
 from alexrepro.recipes.variations import VARIATIONS
 
@@ -46,7 +46,7 @@ def exists(pin: str) -> bool:
     """Whether this test, experiment, recipe or variation is there."""
     kind, _, name = pin.partition(" ")
     file, _, test = pin.partition("::")
-    known = {"experiment": experiments(), "recipe": CATALOG.keys() | VARIATIONS.keys()}
+    known = {"experiment": experiments(), "recipe": catalog().keys() | VARIATIONS.keys()}
     return name in known[kind] if name else test in tests_of(file)
 
 

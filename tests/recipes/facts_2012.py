@@ -2,12 +2,10 @@
 
 As a program it prints the table that is kept beside it: `python tests/recipes/facts_2012.py PATH >
 tests/recipes/facts_2012.tsv`, where PATH is the folder of the released code, or a table of its settings with the
-columns file, section, key and value. A parameter file holds the rates at the end of its run, or, where they follow a
-formula, at its start.
+columns file, section, key and value. A parameter file holds the rates at the end of its run.
 """
 
 import csv
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
@@ -17,15 +15,12 @@ Sections = Mapping[str, Mapping[str, str]]  # of a file: key and value by sectio
 Facts = dict[str, dict[str, dict[str, str]]]  # network, stage, fact: value
 
 BASE = "as-run-2012"
-LIKE_145 = ("155", "156", "157", "158", "163", "165", "169", "170", "170-256-double", "171")
-# The layer file and the parameter file of a network. #155 to #171 share layers-153.cfg, whose layers are those of #145.
+# The layer file and the parameter file of a network.
 FILES = {
     BASE: ("145", "145"), "as-run-2010": ("145", "145-2010"), "net-145f": ("145", "145"),
     "net-137-2010": ("137", "137"), "net-141-2009-2012": ("141-2009-2012", "141-2009"),
     **{f"net-{n}": (n, n) for n in ("131", "135", "137", "141-2009-half", "145-half", "147", "148", "150")},
     **{f"net-146-{n}": (f"146-{n}", f"146-{n}") for n in ("2009", "2011", "2012-2009", "2012-2011")},
-    **{f"net-{n}": ("145", n) for n in LIKE_145},
-    **{f"net-{n}": (n, n) for n in ("166", "167", "177")},
 }  # fmt: skip
 FULL = {"fc2048": "fc6", "fc4096": "fc6", "fc2048b": "fc7", "fc4096b": "fc7", "fc1": "fc8a", "fc1000": "fc8"}
 NORMS = {"cmrnorm": "norm", "rnorm": "same_map_norm", "cnorm": "contrast_norm"}
@@ -80,7 +75,6 @@ def _stage_facts(layers: Sections, params: Sections, names: list[str], towers: i
         "side": _side(layers, layer),
         "after": ", ".join(_operations(layers, params, names[0])) or "nothing",
         **{key: _number(rates[key]) for key in ("epsW", "epsB", "momW", "momB", "wc")},
-        **{key: _schedule(rates.get(key) or rates.get("sched") or "") for key in ("schedW", "schedB")},
     }
 
 
@@ -118,12 +112,6 @@ def _operations(layers: Sections, params: Sections, name: str | None) -> Iterato
             yield f"response {layer['neuron']}"
         readers = (other for other, its in layers.items() if name in its.get("inputs", "").split(","))
         name = next((other for other in readers if layers[other]["type"] in ("pool", "hs", *NORMS)), None)
-
-
-def _schedule(text: str) -> str:
-    """A formula of the learning_rate: its kind, the factor by which it falls in all, and the number of levels."""
-    kind, numbers = text.partition("[")[0], re.findall(r"[\d.]+(?=[,\]])", text)
-    return " ".join([kind, *numbers[:1], *(numbers[-1:] if kind == "dexp" else [])]) or "none"
 
 
 def to_table(facts: Facts) -> str:

@@ -11,9 +11,9 @@ import torch
 from alexrepro.errors import UserError
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.network import Network, Stage
-from alexrepro.paper.training import At, Decay, Plateau, Script
+from alexrepro.paper.training import At, Plateau, Script
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
-from alexrepro.recipes.catalog import CATALOG, find_recipe
+from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.recipe import Recipe, from_toml
 
 IMPOSSIBLE = [
@@ -59,7 +59,6 @@ IMPOSSIBLE = [
     ("training.schedule", Script((At(-3, learning_rate=0.1),)), "be 1 or more and at most 1,000,000, not -3"),
     ("training.schedule", Script((At(5), At(3))), "in the order of the epochs"),
     ("training.schedule", Script((At(5, bias_learning_rate=float("nan")),)), "not nan"),
-    ("training.schedule", Decay(end=0.0), "be above 0"),
     ("training.schedule", Plateau(factor=1.0), "be above 1"),
     ("augmentation.color_shift.std", -1.0, "be 0 or more"),
     ("augmentation.color_shift.divide_by", 0.0, "be above 0"),
@@ -72,19 +71,6 @@ IMPOSSIBLE = [
 def test_an_impossible_value_is_refused(path: str, value: object, must: str) -> None:
     with pytest.raises(UserError, match=must):
         AS_RUN_2012.but({path: value})
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "must"),
-    [
-        ("training.schedule.end", 0.0, r"training\.schedule\.end must be above 0"),
-        ("training.bias_learning_rate", 0.0, r"training\.bias_learning_rate must be above 0, as it falls"),
-        ("training.schedule.bias_levels", 1, r"training\.schedule\.bias_levels must be 2 or more"),
-    ],
-)
-def test_a_formula_needs_a_way_to_fall(path: str, value: object, must: str) -> None:
-    with pytest.raises(UserError, match=must):
-        find_recipe("net-170").but({path: value})
 
 
 def test_changes_are_checked_together_not_one_by_one() -> None:
@@ -137,7 +123,7 @@ def narrowed(recipe: Recipe) -> Recipe:
 
 @pytest.mark.parametrize("name", ["as-run-2012", "net-131", "cifar-13pct"])
 def test_any_field_with_any_value_is_refused_or_gives_a_network_that_is_read_back(name: str, tmp_path: Path) -> None:
-    base, file = narrowed(CATALOG[name].recipe), tmp_path / "recipe.toml"
+    base, file = narrowed(catalog()[name].recipe), tmp_path / "recipe.toml"
     changes = list(product(paths_of(base), ODD_VALUES))
     for path, value in changes[::EVERY]:
         with suppress(UserError):

@@ -2,9 +2,8 @@
 
 import pytest
 
-from alexrepro.recipes.catalog import CATALOG, default_recipe
+from alexrepro.recipes.catalog import catalog, default_recipe
 from alexrepro.recipes.recipe import differences
-from alexrepro.training.schedule import rates_at
 
 
 # By hand: kernels times what each sees, and for local layers 36 places, each with kernels and biases of its own.
@@ -20,7 +19,7 @@ from alexrepro.training.schedule import rates_at
     ],
 )
 def test_parameters_and_epochs_are_those_of_the_files(name: str, parameters: int, epochs: int) -> None:
-    recipe = CATALOG[name].recipe
+    recipe = catalog()[name].recipe
 
     assert (recipe.network.parameters, recipe.training.epochs) == (parameters, epochs)
 
@@ -37,7 +36,7 @@ def test_parameters_and_epochs_are_those_of_the_files(name: str, parameters: int
     ],
 )
 def test_weight_decay_is_that_of_each_layer(name: str, decays: tuple[float, ...]) -> None:
-    recipe = CATALOG[name].recipe
+    recipe = catalog()[name].recipe
 
     found = [recipe.training.weight_decay * stage.decay_factor for stage in recipe.network.stages]
 
@@ -45,10 +44,10 @@ def test_weight_decay_is_that_of_each_layer(name: str, decays: tuple[float, ...]
 
 
 def test_both_rates_fall_at_the_end_and_no_color_is_shifted() -> None:
-    recipe = CATALOG["cifar-18pct"].recipe
+    recipe = catalog()["cifar-18pct"].recipe
     seen = {}
     for epoch in (120, 121, 131):
-        found = rates_at(recipe.training, recipe.network.stages, epoch=epoch, errors=())
+        found = recipe.training.rates(recipe.network.stages, epoch=epoch)
         seen[epoch] = (found.general, found.biases["fc10"])
 
     assert seen == {
@@ -60,7 +59,7 @@ def test_both_rates_fall_at_the_end_and_no_color_is_shifted() -> None:
 
 
 def test_the_clean_test_changes_the_norms_only() -> None:
-    changed = differences(CATALOG["cifar-13pct"].recipe, CATALOG["cifar-13pct-norm"].recipe)
+    changed = differences(catalog()["cifar-13pct"].recipe, catalog()["cifar-13pct-norm"].recipe)
 
     assert {path.split(".")[1] for path in changed} == {"norm", "conv1", "conv2"}
     assert {path for path in changed if "conv" in path} == {"network.conv1.order", "network.conv2.order"}
@@ -68,7 +67,7 @@ def test_the_clean_test_changes_the_norms_only() -> None:
 
 @pytest.mark.parametrize("reading", ["", "-b"])
 def test_relu_and_tanh_of_figure_1_differ_in_the_response_its_best_rates_and_the_length_only(reading: str) -> None:
-    relu, tanh = (CATALOG[f"figure-1-{response}{reading}"].recipe for response in ("relu", "tanh"))
+    relu, tanh = (catalog()[f"figure-1-{response}{reading}"].recipe for response in ("relu", "tanh"))
 
     changed = differences(relu, tanh)
 
@@ -82,7 +81,7 @@ def test_relu_and_tanh_of_figure_1_differ_in_the_response_its_best_rates_and_the
 
 @pytest.mark.parametrize("name", ["figure-1-relu", "figure-1-tanh", "figure-1-relu-b", "figure-1-tanh-b"])
 def test_the_networks_of_figure_1_are_trained_without_regularization(name: str) -> None:
-    recipe = CATALOG[name].recipe
+    recipe = catalog()[name].recipe
     shown = recipe.augmentation
 
     assert (recipe.training.weight_decay, recipe.training.bias_decay, recipe.network.dropout) == (0.0, 0.0, 0.0)

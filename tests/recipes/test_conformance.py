@@ -5,10 +5,8 @@ from pathlib import Path
 import pytest
 
 from alexrepro.paper.network import Network, Operation, Stage
-from alexrepro.paper.training import Decay
-from alexrepro.recipes.catalog import CATALOG
+from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.training.schedule import rates_at
 
 from .facts_2012 import FILES, facts_of, from_table, read_settings
 
@@ -53,50 +51,36 @@ def _operation(network: Network, stage: Stage, name: Operation) -> str:
     return words.get(name, "")
 
 
-def rate_facts(recipe: Recipe, stage: Stage, *, in_file: dict[str, str]) -> dict[str, str]:
-    """The rates of a stage in the words of the table: at the end, or, if they follow a formula, at the start."""
-    training, schedule = recipe.training, recipe.training.schedule
-    falls = isinstance(schedule, Decay) and in_file["epsW"] != "0"  # a frozen stage has its last rate in the file
-    rates = rates_at(training, recipe.network.stages, epoch=1 if falls else training.epochs, errors=())
-    formulas = {"schedW": "none", "schedB": "none"}
-    if isinstance(schedule, Decay):
-        formulas = {
-            "schedW": _formula(training.learning_rate / schedule.end, schedule.levels),
-            "schedB": _formula(training.bias_learning_rate / schedule.bias_end, schedule.bias_levels),
-        }
+def rate_facts(recipe: Recipe, stage: Stage) -> dict[str, str]:
+    """The rates of a stage at the end of the run in the words of the table."""
+    training = recipe.training
+    rates = training.rates(recipe.network.stages, epoch=training.epochs)
     return {
         "epsW": f"{rates.weights[stage.name]:g}",
         "epsB": f"{rates.biases[stage.name]:g}",
         "momW": f"{training.momentum:g}",
         "momB": f"{training.momentum:g}",
         "wc": f"{training.weight_decay * stage.decay_factor:g}",
-        **formulas,
     }
-
-
-def _formula(factor: float, levels: int | None) -> str:
-    return f"exp {factor:g}" if levels is None else f"dexp {factor:g} {levels}"
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_network_of_2012_is_what_its_files_say(name: str) -> None:
-    recipe = CATALOG[name].recipe.for_classes(int(FACTS[name]["fc8"]["maps"]))  # classes follow the store
-    stages = recipe.network.stages
+    recipe = catalog()[name].recipe.for_classes(int(FACTS[name]["fc8"]["maps"]))  # classes follow the store
 
     found = {
-        stage.name: stage_facts(recipe.network, stage) | rate_facts(recipe, stage, in_file=FACTS[name][stage.name])
-        for stage in stages
+        stage.name: stage_facts(recipe.network, stage) | rate_facts(recipe, stage) for stage in recipe.network.stages
     }
 
     assert found == FACTS[name]
 
 
 def test_every_network_of_2012_is_compared() -> None:
-    assert set(FILES) == {name for name in CATALOG if name.startswith(("net-", "as-run-"))}
+    assert set(FILES) == {name for name in catalog() if name.startswith(("net-", "as-run-"))}
 
 
 def test_norms_of_2012_divide_alpha_by_their_window_and_stop_at_the_tower() -> None:
-    norms = {name: CATALOG[name].recipe.network.norm for name in FILES}
+    norms = {name: catalog()[name].recipe.network.norm for name in FILES}
 
     assert [name for name, norm in norms.items() if norm and not (norm.divide_alpha_by_n and norm.per_tower)] == []
 

@@ -1,16 +1,13 @@
 """The networks beside #145: sizes that the files give, schedules that the notes give, and one sentence each."""
 
-from itertools import pairwise
-
 import pytest
 
-from alexrepro.recipes.catalog import CATALOG
+from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.training.schedule import rates_at
 
 
 def of(name: str) -> Recipe:
-    return CATALOG[name].recipe
+    return catalog()[name].recipe
 
 
 # Counts that follow from the layer files by hand: kernels times what each sees, and biases.
@@ -26,7 +23,6 @@ def of(name: str) -> Recipe:
         ("net-137", 60_870_376),
         ("net-146-2012-2009", 61_555_304),
         ("net-146-2012-2011", 61_555_304),
-        ("net-170", 60_965_224),
     ],
 )
 def test_parameters_are_those_of_the_layer_file(name: str, parameters: int) -> None:
@@ -63,7 +59,7 @@ def test_the_network_of_2011_has_a_linear_layer_before_its_outputs() -> None:
 def test_rates_are_those_of_the_notes(name: str, epoch: int, general: float, conv1: float, shift: bool) -> None:
     recipe = of(name)
 
-    found = rates_at(recipe.training, recipe.network.stages, epoch=epoch, errors=())
+    found = recipe.training.rates(recipe.network.stages, epoch=epoch)
 
     assert found.general == pytest.approx(general, rel=1e-12)
     assert found.weights["conv1"] == pytest.approx(conv1, rel=1e-12)
@@ -80,30 +76,14 @@ def test_rates_are_those_of_the_notes(name: str, epoch: int, general: float, con
         ("net-145-half", 20, 0.02, 0.002),
         ("net-145-half", 72, 0.02, 0.0),
         ("net-145-half", 79, 0.02, 0.002),
-        ("net-155", 1, 0.04, 0.04),
-        ("net-155", 95, 0.04 / 4000, 0.0),
-        ("net-163", 95, 0.02 / 1000, 0.0),
-        ("net-165", 48, 0.02, 0.02),
-        ("net-165", 49, 0.002, 0.002),
-        ("net-170-256-double", 84, 0.004, 0.0),
     ],
 )
 def test_rates_of_the_biases_are_those_of_the_files(name: str, epoch: int, general: float, conv1: float) -> None:
     recipe = of(name)
 
-    found = rates_at(recipe.training, recipe.network.stages, epoch=epoch, errors=()).biases
+    found = recipe.training.rates(recipe.network.stages, epoch=epoch).biases
 
     assert (found["fc8"], found["conv1"]) == (pytest.approx(general, rel=1e-12), pytest.approx(conv1, rel=1e-12))
-
-
-def test_biases_and_weights_of_155_fall_by_the_same_factor() -> None:
-    recipe = of("net-155")
-    rates = [
-        rates_at(recipe.training, recipe.network.stages, epoch=epoch, errors=())
-        for epoch in range(1, recipe.training.epochs + 1)
-    ]
-
-    assert [r.biases["fc8"] / r.weights["fc8"] for r in rates] == pytest.approx([2.0] * 95, rel=1e-12)
 
 
 def test_145f_follows_145_where_its_notes_end() -> None:
@@ -144,8 +124,7 @@ def test_a_network_of_the_chain_begins_with_all_of_the_one_before_but_its_last_s
 def test_half_of_2009_was_trained_on_from_a_higher_rate_after_28_epochs() -> None:
     recipe = of("net-141-2009-half")
     rates = {
-        epoch: rates_at(recipe.training, recipe.network.stages, epoch=epoch, errors=())
-        for epoch in (28, 29, recipe.training.epochs)
+        epoch: recipe.training.rates(recipe.network.stages, epoch=epoch) for epoch in (28, 29, recipe.training.epochs)
     }
 
     assert [rate.general for rate in rates.values()] == pytest.approx([1e-5, 1e-3, 1e-4], rel=1e-12)
@@ -153,40 +132,11 @@ def test_half_of_2009_was_trained_on_from_a_higher_rate_after_28_epochs() -> Non
     assert [rate.has_color_shift for rate in rates.values()] == [False, True, True]
 
 
-def test_the_levels_of_170_are_its_quarters() -> None:
-    recipe = of("net-170")
-    rates = [
-        rates_at(recipe.training, recipe.network.stages, epoch=epoch, errors=()).general
-        for epoch in range(1, recipe.training.epochs + 1)
-    ]
-
-    assert rates[0] == 0.01
-    assert [round(rate, 6) for rate in dict.fromkeys(rates)] == [
-        0.01,
-        0.001587,
-        0.000252,
-        0.00004,
-    ]  # 250^(1/3) = 6.30
-    assert [rates.count(rate) for rate in dict.fromkeys(rates)] == [24, 24, 24, 23]
-
-
-def test_an_exponential_rate_falls_by_the_same_factor_each_epoch_to_its_end() -> None:
-    recipe = of("net-155")
-    rates = [
-        rates_at(recipe.training, recipe.network.stages, epoch=epoch, errors=()).general
-        for epoch in range(1, recipe.training.epochs + 1)
-    ]
-    factors = [after / before for before, after in pairwise(rates)]
-
-    assert (rates[0], rates[-1]) == (0.02, pytest.approx(5e-6, rel=1e-12))
-    assert factors == pytest.approx([factors[0]] * len(factors), rel=1e-12)
-
-
 def test_every_network_of_the_files_is_like_another_one_and_keeps_its_notes() -> None:
-    for name, entry in CATALOG.items():
+    for name, entry in catalog().items():
         if name.startswith("net-"):
-            assert entry.like in CATALOG, name
+            assert entry.like in catalog(), name
             assert all(note.config == name.removeprefix("net-") for note in entry.expected), name  # type: ignore[union-attr]
-    without = {name for name, entry in CATALOG.items() if name.startswith("net-") and not entry.expected}
+    without = {name for name, entry in catalog().items() if name.startswith("net-") and not entry.expected}
     # Of 145f no result was noted, nor on ImageNet of 2009 and 2011.
     assert without == {"net-145f", "net-146-2009", "net-146-2011", "net-141-2009-half"}

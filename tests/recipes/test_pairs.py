@@ -11,7 +11,7 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.network import Network
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
-from alexrepro.recipes.catalog import CATALOG
+from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS, Variation, trials_of
 
@@ -44,10 +44,10 @@ def trial(base: Recipe, variation: Variation, changes: Mapping[str, Any]) -> tup
     return changed, varied
 
 
-@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize("name", catalog())
 def test_a_variation_is_another_network_that_can_be_built_or_is_refused(name: str) -> None:
     for variation in VARIATIONS.values():
-        found = trial(CATALOG[name].recipe, variation, {})
+        found = trial(catalog()[name].recipe, variation, {})
         if not isinstance(found, UserError) and not variation.is_of_testing:
             base, varied = found
             assert varied.digest != base.digest
@@ -58,7 +58,7 @@ def test_a_variation_is_another_network_that_can_be_built_or_is_refused(name: st
 @pytest.mark.parametrize("name", ["as-run-2012", "net-131", "net-146-2011", "cifar-18pct", "one-weird-trick"])
 def test_a_variation_of_a_changed_recipe_is_another_one_or_refused(name: str, changes: Mapping[str, Any]) -> None:
     for variation in VARIATIONS.values():
-        found = trial(CATALOG[name].recipe, variation, changes)
+        found = trial(catalog()[name].recipe, variation, changes)
         if not isinstance(found, UserError):
             assert (found[0].digest != found[1].digest) is not variation.is_of_testing
 
@@ -78,7 +78,7 @@ REFUSED = [
 @pytest.mark.parametrize(("name", "base", "why"), REFUSED)
 def test_a_refusal_names_the_variation_the_base_and_the_reason(name: str, base: str, why: str) -> None:
     with pytest.raises(UserError) as caught:
-        trials_of(CATALOG[base].recipe, [VARIATIONS[name]])
+        trials_of(catalog()[base].recipe, [VARIATIONS[name]])
 
     assert caught.value.what.startswith(f"{name} (")
     assert why in caught.value.what

@@ -4,7 +4,6 @@ import pytest
 
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, AS_RUN_2012, TINY
-from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe, differences
 from alexrepro.recipes.variations import VARIATIONS, find_variation
 
@@ -136,12 +135,6 @@ def test_a_variation_of_testing_takes_the_base_as_it_is() -> None:
 
     assert of_testing == {"average-logits": "ten-logits"}
     assert VARIATIONS["average-logits"].of(TINY) is TINY
-
-
-def test_without_dropout_no_stage_drops_a_unit_even_one_with_a_probability_of_its_own() -> None:
-    network = VARIATIONS["no-dropout"].of(find_recipe("net-177")).network
-
-    assert {network.dropout_of(stage) for stage in network.stages} == {0.0}
 
 
 def test_an_unknown_variation_suggests_the_nearest() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from alexrepro.recipes.as_printed_and_run import TINY
-from alexrepro.recipes.catalog import CATALOG
+from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.reports.tables.ablated import measured_of
@@ -28,4 +28,4 @@ def test_variations_that_were_measured_before_stay_in_the_table(evaluation: Call
 
 
 def test_variations_that_do_not_fit_the_base_are_passed_over() -> None:
-    assert measured_of(CATALOG["cifar-80sec"].recipe, Evidence(), store="0a") == {}
+    assert measured_of(catalog()["cifar-80sec"].recipe, Evidence(), store="0a") == {}

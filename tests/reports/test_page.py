@@ -138,7 +138,7 @@ def hostile(make_run: Callable[..., Run]) -> Evidence:
         1, "fc7", "x-test", "x-train", 9, (HOSTILE,), (HOSTILE, f"{HOSTILE}.JPEG"), ((f"n1/{HOSTILE}.JPEG",),)
     )
     neighbors = Neighbors(
-        about, images=pictures, labels=one, guesses=one[None], chances=np.ones((1, 1), np.float32), queries=pictures,
+        about, images=pictures, labels=one, top5=one[None], probabilities=np.ones((1, 1), np.float32), queries=pictures,
         query_labels=one, neighbors=few, neighbor_labels=one[None], distances=np.ones((1, 1), np.float32),
     )  # fmt: skip
     save_neighbors(run, neighbors)

@@ -11,10 +11,11 @@ from PIL import Image
 
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.files import append
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import row_files
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 DESCRIPTORS = Path("/proc/self/fd")
@@ -72,9 +73,11 @@ def assert_durable(log: list[Event]) -> None:
 
 
 def test_the_files_of_a_run_and_their_names_reach_the_disk(
-    stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path: Path, log: list[Event]
+    stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path, log: list[Event]
 ) -> None:
-    run = train(recipe, store=stores["train"], validation=stores["val"], runs=tmp_path, seed=0, machine=machine)
+    run = train(
+        TrainingJob(recipe, store=stores["train"], validation=stores["val"], runs=tmp_path, seed=0, device=device)
+    )
 
     assert_durable(log)
     committed = {name.name for _, _, name in names_given(log)}
@@ -84,9 +87,11 @@ def test_the_files_of_a_run_and_their_names_reach_the_disk(
 
 
 def test_the_rows_of_the_updates_are_on_the_disk_before_their_checkpoint(
-    stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path: Path, log: list[Event]
+    stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path, log: list[Event]
 ) -> None:
-    run = train(recipe, store=stores["train"], validation=stores["val"], runs=tmp_path, seed=0, machine=machine)
+    run = train(
+        TrainingJob(recipe, store=stores["train"], validation=stores["val"], runs=tmp_path, seed=0, device=device)
+    )
 
     saved = [place for place, _, name in names_given(log) if name.name.startswith("step-")]
     assert len(saved) == 3

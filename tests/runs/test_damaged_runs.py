@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.evaluate import evaluate, load_pixels
+from alexrepro.evaluation.evaluate import evaluate
+from alexrepro.evaluation.load_run import load_pixels
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports.loaded_runs import gather
 from alexrepro.runs.disk_space import check_room
@@ -26,10 +27,10 @@ Train = Callable[..., Run]
 
 
 @pytest.fixture(scope="module")
-def evaluated(toy: Train, stores: dict[str, Store], machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def evaluated(toy: Train, stores: dict[str, Store], device: Device, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A complete run with one evaluation."""
     run = toy(tmp_path_factory.mktemp("evaluated") / "runs")
-    evaluate(run, stores["test"], crops="center", machine=machine)
+    evaluate(run, stores["test"], crops="center", device=device)
     return run
 
 
@@ -134,13 +135,13 @@ def test_an_evaluation_that_cannot_be_used_is_passed_over(
     assert why in said
 
 
-def test_other_damaged_files_of_a_run_are_named(run: Run, machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_damaged_files_of_a_run_are_named(run: Run, device: Device, capsys: pytest.CaptureFixture[str]) -> None:
     run.pixels_file.write_bytes(b"")
     neighbors_file(run).write_bytes(b"\0" * 50)
     (run.folder / "loggers.json").write_text("{")
 
     with pytest.raises(UserError, match=r"pixels\.safetensors is missing or damaged"):
-        load_pixels(run, machine)
+        load_pixels(run, device)
     assert load_neighbors(run) is None
     open_log(run, [])
 

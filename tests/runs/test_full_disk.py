@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
 from alexrepro.runs.run import Run, find_runs
 from alexrepro.training import train as training
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 from ..data.hostile import Ended, assert_refused, command
@@ -132,9 +133,11 @@ def test_a_disk_that_is_full_at_a_checkpoint_loses_nothing(
 
 
 @pytest.fixture
-def toy(stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path: Path) -> Callable[..., Run]:
+def toy(stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path) -> Callable[..., Run]:
     def run(**options: Any) -> Run:
-        return train(recipe, store=stores["train"], validation=None, runs=tmp_path, seed=0, machine=machine, **options)
+        return train(
+            TrainingJob(recipe, store=stores["train"], validation=None, runs=tmp_path, seed=0, device=device, **options)
+        )
 
     return run
 

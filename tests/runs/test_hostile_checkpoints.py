@@ -102,8 +102,8 @@ def test_a_hostile_checkpoint_is_not_begun_with(
     (tmp_path / "finer.toml").write_text(recipe.but({"training.init_from_stages": ("conv1",)}).to_toml())
 
     ended = command(
-        "train", tmp_path / "finer.toml", "--store", stores["train"].path, "--runs", tmp_path / "others",
-        "--device", "cpu", "--no-compile", "--init-from", hostile.folder, said=tmp_path / "said",
+        "train", tmp_path / "finer.toml", hostile.folder, "--store", stores["train"].path,
+        "--runs", tmp_path / "others", "--device", "cpu", "--no-compile", said=tmp_path / "said",
     )  # fmt: skip
 
     assert_refused(ended)

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.lock import hold
 from alexrepro.runs.run import Run
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 from ..children import exit_of, in_child, wait_until
@@ -50,14 +51,14 @@ def _said(folder: Path) -> str:
 
 
 def test_the_second_process_is_refused_at_once_and_told_of_the_first(
-    stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path: Path
+    stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path
 ) -> None:
-    run = train(recipe, store=stores["train"], validation=None, runs=tmp_path, seed=0, machine=machine)
+    run = train(TrainingJob(recipe, store=stores["train"], validation=None, runs=tmp_path, seed=0, device=device))
     with held(run.folder) as first:
         started = time.monotonic()
 
         with pytest.raises(UserError, match="Another process") as refused:
-            train(recipe, store=stores["train"], validation=None, runs=tmp_path, seed=0, machine=machine)
+            train(TrainingJob(recipe, store=stores["train"], validation=None, runs=tmp_path, seed=0, device=device))
 
         assert time.monotonic() - started < AT_ONCE_SECONDS
     assert refused.value.exit_code is Exit.CANNOT_CREATE

@@ -8,31 +8,32 @@ import pyarrow.parquet as pq
 import pytest
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import UserError
 from alexrepro.evaluation.evaluate import evaluate
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.evaluation import Evaluation, Findings
 from alexrepro.runs.predictions import About, Predictions, read_predictions, write_predictions
 from alexrepro.runs.run import Run
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 ABOUT = About("run", 1, "set-test", "ten", "5704e", "9e0ce55", ("a", "b"), ("apple", "bee"))
 UNLABELED = Predictions(
-    ABOUT, ("x.JPEG", "y.JPEG"), labels=np.array([-1, -1]), guesses=np.array([[0, 1], [1, 0]]),
-    chances=np.array([[0.75, 0.25], [1.0, 0.0]], dtype=np.float32), log_chances=np.zeros(2), ranks=np.zeros(2, int),
+    ABOUT, ("x.JPEG", "y.JPEG"), labels=np.array([-1, -1]), top5=np.array([[0, 1], [1, 0]]),
+    probabilities=np.array([[0.75, 0.25], [1.0, 0.0]], dtype=np.float32), log_probs=np.zeros(2), ranks=np.zeros(2, int),
 )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def run(stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("runs")
-    return train(recipe, store=stores["train"], validation=None, runs=folder, seed=0, machine=machine)
+    return train(TrainingJob(recipe, store=stores["train"], validation=None, runs=folder, seed=0, device=device))
 
 
 @pytest.fixture(scope="module")
-def evaluation(run: Run, stores: dict[str, Store], machine: Machine) -> Evaluation:
-    return evaluate(run, stores["test"], crops="ten", machine=machine)
+def evaluation(run: Run, stores: dict[str, Store], device: Device) -> Evaluation:
+    return evaluate(run, stores["test"], crops="ten", device=device)
 
 
 @pytest.mark.parametrize("crops", ["center", "ten"])
@@ -67,9 +68,9 @@ def test_predictions_without_labels_come_back_with_gaps(tmp_path: Path) -> None:
     table, found = pq.read_table(tmp_path / "p.parquet"), read_predictions(tmp_path / "p.parquet")
 
     assert [table[name].null_count for name in ("label", "log_prob", "rank")] == [2, 2, 2]
-    same = ("about", "names", "labels", "guesses", "chances")
+    same = ("about", "names", "labels", "top5", "probabilities")
     assert all(np.array_equal(getattr(found, name), getattr(UNLABELED, name)) for name in same)
-    assert {field.name for field in fields(Predictions)} - set(same) == {"log_chances", "ranks"}
+    assert {field.name for field in fields(Predictions)} - set(same) == {"log_probs", "ranks"}
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 nothing PAR1"], ids=["empty", "broken"])

@@ -1,6 +1,6 @@
 """The network and its training once more, in NumPy and float64, written from the formulas alone.
 
-Towers are loops over slices, windows are loops or strided crops, and every derivative is worked out by hand.
+Towers are loops over slices, windows are loops or strided views, and every derivative is worked out by hand.
 B batch, C maps, H W pixels.
 """
 

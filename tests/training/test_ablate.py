@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation import inference
 from alexrepro.paper.results import Crops
@@ -22,6 +22,7 @@ from alexrepro.runs.run import Run
 from alexrepro.training import ablate as ablation
 from alexrepro.training import train as training
 from alexrepro.training.ablate import ablate
+from alexrepro.training.job import TrainingJob
 
 UPDATES = 9  # of a run: 40 images in batches of 16, three epochs
 
@@ -30,25 +31,25 @@ class Ablation:
     """The toy recipe and its variation with tanh, with what was done noted."""
 
     def __init__(
-        self, recipe: Recipe, stores: dict[str, Store], machine: Machine, *, seeds: tuple[int, ...] = (0, 1)
+        self, recipe: Recipe, stores: dict[str, Store], device: Device, *, seeds: tuple[int, ...] = (0, 1)
     ) -> None:
         tanh = recipe.but({"network.activation": "tanh"}, name="toy+tanh")
         self.trials: list[tuple[Recipe, Crops]] = [(recipe, "ten"), (tanh, "ten")]
-        self.stores, self.machine, self.seeds = stores, machine, seeds
+        self.stores, self.device, self.seeds = stores, device, seeds
         self.updates, self.written, self.tested = 0, 0, list[str]()
 
     def __call__(self, runs: Path) -> list[Evaluation]:
-        found = ablate(
-            self.trials, store=self.stores["train"], validation=None, test=self.stores["test"], runs=runs,
-            seeds=self.seeds, machine=self.machine,
-        )  # fmt: skip
+        job = TrainingJob(
+            self.trials[0][0], store=self.stores["train"], validation=None, runs=runs, seed=0, device=self.device
+        )
+        found = ablate(self.trials, job, test=self.stores["test"], seeds=self.seeds)
         return [evaluation for evaluations in found for evaluation in evaluations]
 
 
 @pytest.fixture
-def toy(recipe: Recipe, stores: dict[str, Store], machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Ablation:
+def toy(recipe: Recipe, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch) -> Ablation:
     """Stopped by a signal in its 13th update, which is in the second run, and killed while it tests the third."""
-    found = Ablation(recipe, stores, machine)
+    found = Ablation(recipe, stores, device)
     update, write, test = training._update, inference.write_predictions, ablation.evaluate
 
     def noted_update(*arguments: object) -> torch.Tensor:
@@ -97,10 +98,10 @@ def test_an_ablation_that_is_interrupted_twice_makes_nothing_twice(toy: Ablation
 
 @pytest.fixture(scope="module")
 def finished(
-    recipe: Recipe, stores: dict[str, Store], machine: Machine, tmp_path_factory: pytest.TempPathFactory
+    recipe: Recipe, stores: dict[str, Store], device: Device, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Ablation, Path, list[Evaluation]]:
     """An ablation of one seed, its folder of runs and what it found."""
-    toy, runs = Ablation(recipe, stores, machine, seeds=(0,)), tmp_path_factory.mktemp("runs")
+    toy, runs = Ablation(recipe, stores, device, seeds=(0,)), tmp_path_factory.mktemp("runs")
     return toy, runs, toy(runs)
 
 

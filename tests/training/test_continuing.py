@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports.provenance import provenance
 from alexrepro.runs.run import Run, find_runs
 from alexrepro.training import train as training
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 from ..data.hostile import Ended, command
@@ -51,12 +52,21 @@ def stopped(toy: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture
-def go(stores: dict[str, Store], machine: Machine, tmp_path: Path) -> Train:
+def go(stores: dict[str, Store], device: Device, tmp_path: Path) -> Train:
     """Trains a recipe that continues another run."""
 
     def run(recipe: Recipe, source: Run | None, *, seed: int = 0) -> Run:
-        return train(recipe, store=stores["train"], validation=stores["val"], runs=tmp_path, seed=seed,
-                     machine=machine, source=source)  # fmt: skip
+        return train(
+            TrainingJob(
+                recipe,
+                store=stores["train"],
+                validation=stores["val"],
+                runs=tmp_path,
+                seed=seed,
+                device=device,
+                source=source,
+            )
+        )
 
     return run
 

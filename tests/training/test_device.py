@@ -9,16 +9,17 @@ import torch
 from torch.testing import assert_close
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine, find_machine
+from alexrepro.device import Device, find_device
 from alexrepro.errors import Exit, UserError
 from alexrepro.paper.training import Training
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
 from alexrepro.runs.run import Run
 from alexrepro.training import train as training
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
-PLAIN, COMPILED = Machine(torch.device("cpu")), Machine(torch.device("cpu"), compiles=True)
+PLAIN, COMPILED = Device(torch.device("cpu")), Device(torch.device("cpu"), compiles=True)
 
 
 def test_products_are_in_the_format_of_the_recipe() -> None:
@@ -26,7 +27,7 @@ def test_products_are_in_the_format_of_the_recipe() -> None:
     found = {}
 
     for precision in ("float32", "bf16"):
-        with PLAIN.arithmetic(Training(precision=precision)):  # type: ignore[arg-type]
+        with PLAIN.autocast(Training(precision=precision)):  # type: ignore[arg-type]
             found[precision] = (one @ one).dtype
 
     assert found == {"float32": torch.float32, "bf16": torch.bfloat16}
@@ -36,20 +37,20 @@ def test_tf32_is_allowed_to_a_recipe_that_asks_for_it_and_to_no_later_one() -> N
     found = []
 
     for precision in ("tf32", "float32", "tf32", "bf16"):
-        PLAIN.arithmetic(Training(precision=precision))  # type: ignore[arg-type]
+        PLAIN.autocast(Training(precision=precision))  # type: ignore[arg-type]
         found.append((torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32))
 
     assert found == [(True, True), (False, False)] * 2
 
 
 def test_a_machine_says_whether_it_compiles() -> None:
-    assert find_machine("cpu").facts()["compiled"] is False
+    assert find_device("cpu").facts()["compiled"] is False
     assert COMPILED.facts()["compiled"] is True
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
     with pytest.raises(UserError, match="cannot be used") as refused:
-        find_machine("cuda:99")
+        find_device("cuda:99")
 
     assert refused.value.exit_code is Exit.NO_DEVICE
 
@@ -58,13 +59,13 @@ def test_torch_has_no_more_threads_than_the_program_has_processors(monkeypatch: 
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     torch.set_num_threads(4)
 
-    find_machine("cpu", processors=3)
+    find_device("cpu", processors=3)
 
     assert torch.get_num_threads() == 3
 
 
-def run_of(recipe: Recipe, stores: dict[str, Store], machine: Machine, folder: Path) -> Run:
-    return train(recipe, store=stores["train"], validation=None, runs=folder, seed=0, machine=machine)
+def run_of(recipe: Recipe, stores: dict[str, Store], device: Device, folder: Path) -> Run:
+    return train(TrainingJob(recipe, store=stores["train"], validation=None, runs=folder, seed=0, device=device))
 
 
 def losses(run: Run) -> torch.Tensor:
@@ -77,7 +78,7 @@ def with_both_norms(recipe: Recipe) -> Recipe:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("precision", "machine", "tolerance"),
+    ("precision", "device", "tolerance"),
     [
         ("float32", COMPILED, 1e-5),  # sums in another order: 2^-24 of a loss of about 1, grown over nine updates
         ("tf32", PLAIN, 0.0),  # a processor computes float32
@@ -86,12 +87,12 @@ def with_both_norms(recipe: Recipe) -> Recipe:
     ],
 )
 def test_formats_and_compiled_loops_train_as_float32_does(  # noqa: PLR0917
-    precision: str, machine: Machine, tolerance: float, recipe: Recipe, stores: dict[str, Store], tmp_path: Path
+    precision: str, device: Device, tolerance: float, recipe: Recipe, stores: dict[str, Store], tmp_path: Path
 ) -> None:
     chosen = with_both_norms(recipe)
     expected = losses(run_of(chosen, stores, PLAIN, tmp_path / "plain"))
 
-    found = losses(run_of(chosen.but({"training.precision": precision}), stores, machine, tmp_path / "other"))
+    found = losses(run_of(chosen.but({"training.precision": precision}), stores, device, tmp_path / "other"))
 
     assert_close(found, expected, atol=tolerance, rtol=0)
 

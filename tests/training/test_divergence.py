@@ -9,14 +9,15 @@ import pytest
 import torch
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import find_machine
+from alexrepro.device import find_device
 from alexrepro.distributed.process_group import connect
-from alexrepro.distributed.rank import Place
+from alexrepro.distributed.rank import Rank
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
 from alexrepro.runs.run import Run, find_runs
 from alexrepro.training import train as training
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.optimizer import Momentum
 
 from ..ranks import run_ranks
@@ -63,12 +64,14 @@ def test_an_infinite_gradient_under_a_finite_loss_is_never_saved(
     stores: dict[str, Store], recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *,
     update: int, is_validated: bool, said: str,
 ) -> None:  # fmt: skip
-    machine = find_machine("cpu")
+    device = find_device("cpu")
     validation = stores["val"] if is_validated else None
 
     make_gradient_infinite(monkeypatch, in_update=update)
     with pytest.raises(UserError, match=said) as refused:
-        training.train(recipe, store=stores["train"], validation=validation, runs=tmp_path, seed=0, machine=machine)
+        training.train(
+            TrainingJob(recipe, store=stores["train"], validation=validation, runs=tmp_path, seed=0, device=device)
+        )
 
     assert refused.value.exit_code is Exit.BAD_DATA
     assert only_good_checkpoint(tmp_path) == 3
@@ -90,17 +93,17 @@ def test_a_loss_that_is_no_number_is_never_saved(toy: Train, tmp_path: Path, mon
     assert only_good_checkpoint(tmp_path) == 4
 
 
-def diverge(place: Place, store: Path, recipe: Recipe, runs: Path) -> tuple[int, str]:
+def diverge(rank: Rank, store: Path, recipe: Recipe, runs: Path) -> tuple[int, str]:
     """The exit code of one of several ranks, and what it says; the last one's gradient is infinite in update 6."""
     with pytest.MonkeyPatch.context() as patched:
-        if place.rank == place.size - 1:
+        if rank.rank == rank.world_size - 1:
             make_gradient_infinite(patched, in_update=6)
-        opened, machine = Store.open(store), find_machine("cpu")
+        opened, device = Store.open(store), find_device("cpu")
         try:
-            with connect(place, machine, network=recipe.network, parallel="tower") as cluster:
+            with connect(rank, device, network=recipe.network, parallel="tower") as group:
                 training.train(
-                    recipe, store=opened, validation=None, runs=runs, seed=0, machine=machine, cluster=cluster
-                )  # fmt: skip
+                    TrainingJob(recipe, store=opened, validation=None, runs=runs, seed=0, device=device, group=group)
+                )
         except UserError as refusal:
             return int(refusal.exit_code), refusal.what
         except SystemExit as end:

@@ -10,32 +10,33 @@ import pytest
 import torch
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import UserError
-from alexrepro.evaluation.evaluate import load_network
+from alexrepro.evaluation.load_run import load_network
 from alexrepro.model.alexnet import build
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
 from alexrepro.runs.run import Run
 from alexrepro.training import train as training
 from alexrepro.training.fine_tune import check_same_source, inherit
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 KEPT = ("conv1", "fc2")
 
 
 @pytest.fixture(scope="module")
-def first(stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def first(stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("first")
-    return train(recipe, store=stores["train"], validation=None, runs=folder, seed=0, machine=machine)
+    return train(TrainingJob(recipe, store=stores["train"], validation=None, runs=folder, seed=0, device=device))
 
 
 def tuned(recipe: Recipe) -> Recipe:
     return recipe.but({"training.init_from_stages": KEPT, "training.epochs": 1}, name="tuned")
 
 
-def test_the_named_stages_begin_where_the_earlier_run_ended(first: Run, recipe: Recipe, machine: Machine) -> None:
-    model, (ended, _) = build(recipe.network, seed=5), load_network(first, machine)
+def test_the_named_stages_begin_where_the_earlier_run_ended(first: Run, recipe: Recipe, device: Device) -> None:
+    model, (ended, _) = build(recipe.network, seed=5), load_network(first, device)
     fresh = build(recipe.network, seed=5).named_kernels()
 
     inherit(model, first, KEPT)
@@ -46,15 +47,32 @@ def test_the_named_stages_begin_where_the_earlier_run_ended(first: Run, recipe: 
 
 
 def test_a_fine_tuned_run_notes_its_origin_and_keeps_to_it(
-    first: Run, stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path: Path
+    first: Run, stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path
 ) -> None:
     def go(source: Run | None) -> Run:
-        return train(tuned(recipe), store=stores["train"], validation=None, runs=tmp_path, seed=1, machine=machine,
-                     source=source)  # fmt: skip
+        return train(
+            TrainingJob(
+                tuned(recipe),
+                store=stores["train"],
+                validation=None,
+                runs=tmp_path,
+                seed=1,
+                device=device,
+                source=source,
+            )
+        )
 
     run = go(first)
-    random = train(recipe.but({"training.epochs": 1}), store=stores["train"], validation=None, runs=tmp_path, seed=1,
-                   machine=machine)  # fmt: skip
+    random = train(
+        TrainingJob(
+            recipe.but({"training.epochs": 1}),
+            store=stores["train"],
+            validation=None,
+            runs=tmp_path,
+            seed=1,
+            device=device,
+        )
+    )
 
     began = run.environment["began_with"]
     assert (began["run"], began["step"]) == (first.folder.as_posix(), 9)
@@ -67,15 +85,24 @@ def test_a_fine_tuned_run_notes_its_origin_and_keeps_to_it(
 
 
 def test_a_run_that_has_a_checkpoint_continues_though_its_source_is_gone(
-    first: Run, stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path: Path
+    first: Run, stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path
 ) -> None:
     source = Run(tmp_path / "copy" / Path(*first.folder.parts[-2:]))
     shutil.copytree(first.folder, source.folder)
     longer = tuned(recipe).but({"training.epochs": 2})
 
     def go(chosen: Run | None) -> Run:
-        return train(longer, store=stores["train"], validation=None, runs=tmp_path / "runs", seed=1, machine=machine,
-                     source=chosen)  # fmt: skip
+        return train(
+            TrainingJob(
+                longer,
+                store=stores["train"],
+                validation=None,
+                runs=tmp_path / "runs",
+                seed=1,
+                device=device,
+                source=chosen,
+            )
+        )
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "_train_epochs", lambda trainer, _: trainer.save() or stop())
@@ -125,7 +152,7 @@ def test_a_source_is_known_by_its_weights_or_else_by_its_name(
 
 
 def test_a_run_that_does_not_fit_is_refused(
-    first: Run, stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path: Path
+    first: Run, stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path
 ) -> None:
     wider = tuned(recipe).but({"network.fc2.maps": 20})
     cases = [
@@ -137,6 +164,10 @@ def test_a_run_that_does_not_fit_is_refused(
 
     for chosen, source, said in cases:
         with pytest.raises(UserError, match=said):
-            train(chosen, store=stores["train"], validation=None, runs=tmp_path, seed=0, machine=machine, source=source)
+            train(
+                TrainingJob(
+                    chosen, store=stores["train"], validation=None, runs=tmp_path, seed=0, device=device, source=source
+                )
+            )
     with pytest.raises(UserError, match=r"name stages of the network \(conv1, fc2, fc3\), not 'conv9'"):
         recipe.but({"training.init_from_stages": ("conv9",)})

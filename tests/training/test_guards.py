@@ -9,7 +9,7 @@ import torch
 from alexrepro.data.loading.sampling import training_plan
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
-from alexrepro.device import find_machine
+from alexrepro.device import find_device
 from alexrepro.errors import Exit, UserError
 from alexrepro.model.alexnet import build
 from alexrepro.paper.training import Script
@@ -33,6 +33,7 @@ from alexrepro.training.divergence import (
     flat_refusal,
     not_finite,
 )
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 
@@ -127,8 +128,8 @@ def test_a_run_whose_loss_stays_at_chance_ends_unless_allowed(
     stores: dict[str, Store], stuck: Recipe, tmp_path: Path
 ) -> None:
     def go(runs: Path, **more: bool) -> Run:
-        cpu = find_machine("cpu")
-        return train(stuck, store=stores["train"], validation=None, runs=runs, seed=0, machine=cpu, **more)
+        cpu = find_device("cpu")
+        return train(TrainingJob(stuck, store=stores["train"], validation=None, runs=runs, seed=0, device=cpu, **more))
 
     with pytest.raises(UserError, match=r"After 6 updates the loss is 0\.693"):
         go(tmp_path / "stopped")
@@ -140,10 +141,10 @@ def test_an_ablation_goes_on_after_a_network_that_stays_at_chance_if_allowed(
     stores: dict[str, Store], recipe: Recipe, stuck: Recipe, tmp_path: Path
 ) -> None:
     def go(runs: Path, **more: bool) -> list[list[Evaluation]]:
-        return ablate(
-            [(stuck, "ten"), (recipe, "ten")], store=stores["train"], validation=None, test=stores["test"], runs=runs,
-            seeds=[0], machine=find_machine("cpu"), **more,
-        )  # fmt: skip
+        job = TrainingJob(
+            recipe, store=stores["train"], validation=None, runs=runs, seed=0, device=find_device("cpu"), **more
+        )
+        return ablate([(stuck, "ten"), (recipe, "ten")], job, test=stores["test"], seeds=[0])
 
     with pytest.raises(UserError, match=r"After 6 updates the loss is 0\.693") as ended:
         go(tmp_path / "stopped")
@@ -163,8 +164,8 @@ def test_three_hundred_updates_on_photographs_tell_a_stalled_run_from_a_sound_on
     short = recipe.but({"training.precision": "bf16", "training.epochs": 2, "training.schedule": Script(())})
 
     def go() -> Run:
-        cpu = find_machine("cpu", compiles=True)
-        return train(short, store=store, validation=None, runs=tmp_path, seed=0, machine=cpu)
+        cpu = find_device("cpu", compiles=True)
+        return train(TrainingJob(short, store=store, validation=None, runs=tmp_path, seed=0, device=cpu))
 
     if is_standardized:
         with pytest.raises(UserError, match=r"After 2\d\d updates the loss is 4\.6") as refused:
@@ -177,11 +178,11 @@ def test_three_hundred_updates_on_photographs_tell_a_stalled_run_from_a_sound_on
 def test_a_loss_that_is_no_number_names_the_images_of_its_update(
     stores: dict[str, Store], recipe: Recipe, tmp_path: Path
 ) -> None:
-    cpu = find_machine("cpu")
+    cpu = find_device("cpu")
     wild = recipe.but({"training.learning_rate": 1e30})
 
     with pytest.raises(UserError, match="at update 2, at the rate 1e\\+30") as refused:
-        train(wild, store=stores["train"], validation=None, runs=tmp_path, seed=0, machine=cpu)
+        train(TrainingJob(wild, store=stores["train"], validation=None, runs=tmp_path, seed=0, device=cpu))
 
     plan = training_plan(40, seed=0, epoch=1, augmentation=wild.augmentation, side_px=224, shuffle_every_epoch=True)
     names = [stores["train"].name(int(row)) for row in plan.order[16:21]]
@@ -206,7 +207,7 @@ def test_too_little_memory_names_a_batch() -> None:
         raise torch.OutOfMemoryError("Tried to allocate 20.00 GiB. More words.")
     assert refused.value.what.endswith("of cpu: Tried to allocate 20.00 GiB.")
     assert refused.value.exit_code == Exit.OUT_OF_MEMORY
-    assert "--batch" in refused.value.fix
+    assert "--set training.batch" in refused.value.fix
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,12 @@ from typing import NamedTuple
 import pytest
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.files import sha256_of_file
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run, find_runs
 from alexrepro.training import train as training
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 from ..children import die_before, exit_of, in_child
@@ -34,13 +35,15 @@ class Kills(NamedTuple):
 
 
 @pytest.fixture
-def short(stores: dict[str, Store], recipe: Recipe, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Train:
+def short(stores: dict[str, Store], recipe: Recipe, device: Device, monkeypatch: pytest.MonkeyPatch) -> Train:
     """Six updates in two epochs, with a checkpoint after every one."""
     monkeypatch.setattr(training, "SAVE_EVERY_SECONDS", 0.0)
     brief = recipe.but({"training.epochs": 2})
 
     def run(folder: Path) -> Run:
-        return train(brief, store=stores["train"], validation=stores["val"], runs=folder, seed=0, machine=machine)
+        return train(
+            TrainingJob(brief, store=stores["train"], validation=stores["val"], runs=folder, seed=0, device=device)
+        )
 
     return run
 

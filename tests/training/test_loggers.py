@@ -14,15 +14,16 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from tensorboard.util.tensor_util import make_ndarray
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
-from alexrepro.distributed.process_group import Cluster
-from alexrepro.distributed.rank import Place
+from alexrepro.device import Device
+from alexrepro.distributed.process_group import ProcessGroup
+from alexrepro.distributed.rank import Rank
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import read_json
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run
 from alexrepro.training import loggers, trackers
 from alexrepro.training import train as training
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.loggers import Log, check_loggers, open_log
 from alexrepro.training.state import Trainer, start
 from alexrepro.training.trackers import FOLDER, Rows
@@ -32,12 +33,14 @@ Train = Callable[..., Run]
 
 
 @pytest.fixture
-def toy(stores: dict[str, Store], recipe: Recipe, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Train:
+def toy(stores: dict[str, Store], recipe: Recipe, device: Device, monkeypatch: pytest.MonkeyPatch) -> Train:
     monkeypatch.setattr(training, "READ_LOSS_EVERY", 1)
 
     def run(folder: Path, *log: str) -> Run:
         return train(
-            recipe, store=stores["train"], validation=stores["val"], runs=folder, seed=0, machine=machine, log=log
+            TrainingJob(
+                recipe, store=stores["train"], validation=stores["val"], runs=folder, seed=0, device=device, log=log
+            )
         )
 
     return run
@@ -156,18 +159,20 @@ def test_a_part_without_a_logger_does_not_forget_what_it_was_told(
 
 
 def test_only_the_first_process_tells(
-    stores: dict[str, Store], recipe: Recipe, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    stores: dict[str, Store], recipe: Recipe, device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(*_: object) -> Log:
         raise ValueError("a second process has opened loggers")
 
     monkeypatch.setattr("alexrepro.training.state.open_log", never)
-    second = Cluster(place=Place(rank=1))
+    second = ProcessGroup(rank=Rank(rank=1))
 
     with pytest.raises(AssertionError):  # it is alone, and gets the mean image from nobody
         start(
-            Run(Path("runs")), recipe, store=stores["train"], validation=None, seed=0, machine=machine, cluster=second,
-            log=["tensorboard"],
+            TrainingJob(
+                recipe, store=stores["train"], validation=None, runs=Path("runs"), seed=0, device=device, group=second,
+                log=("tensorboard",),
+            )
         )  # fmt: skip
 
 

@@ -9,9 +9,8 @@ from torch.testing import assert_close
 
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.paper.network import Network, Stage
-from alexrepro.paper.training import Training
+from alexrepro.paper.training import Rates, Training
 from alexrepro.training.optimizer import Momentum
-from alexrepro.training.schedule import Rates, rates_at
 
 NETWORK = Network(
     input_px=4, channels=1, towers=1, norm=None,
@@ -83,7 +82,7 @@ def test_a_stage_may_have_a_decay_and_a_rate_of_its_own() -> None:
     expected = {name: p.detach().numpy().copy() for name, p in model.named_kernels().items()}
     velocity = {name: np.zeros_like(value) for name, value in expected.items()}
 
-    found = rates_at(TRAINING, network.stages, epoch=1, errors=())
+    found = TRAINING.rates(network.stages, epoch=1)
     assert found.weights == {"conv1": 0.02, "fc8": 0.01}
     for step in range(5):
         gradients = with_gradients(model, step)

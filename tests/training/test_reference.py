@@ -9,7 +9,6 @@ from alexrepro.model.alexnet import build
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.optimizer import Momentum
-from alexrepro.training.schedule import rates_at
 
 from .reference import Reference, updated
 
@@ -32,7 +31,7 @@ def test_three_updates_equal_those_of_numpy(recipe: Recipe) -> None:
     draws = np.random.default_rng(3)
     model = build(recipe.network, seed=1).double()
     momentum = Momentum(model, training)
-    rates = rates_at(training, recipe.network.stages, epoch=1, errors=())
+    rates = training.rates(recipe.network.stages, epoch=1)
     weights = {name: p.detach().numpy().copy() for name, p in model.named_kernels().items()}
     velocities = {name: np.zeros_like(w) for name, w in weights.items()}
     losses = []

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexrepro.cli import options
 from alexrepro.data.store.store import Store
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
@@ -154,12 +153,12 @@ def test_runs_that_started_in_the_same_second_are_all_kept(tmp_path: Path, recip
     assert names == [stamp, f"{stamp}-2", f"{stamp}-3", "data-seed-0"]
 
 
-def test_the_command_keeps_what_is_asked_for_and_changes_nothing_of_a_complete_run(
+def test_the_command_changes_nothing_of_a_complete_run(
     stores: dict[str, Store], recipe: Recipe, tmp_path: Path
 ) -> None:
     (tmp_path / "toy.toml").write_text(recipe.to_toml())
     train = ("train", tmp_path / "toy.toml", "--store", stores["train"].path, "--runs", tmp_path / "runs",
-             "--device", "cpu", "--no-compile", "--keep", 3)  # fmt: skip
+             "--device", "cpu", "--no-compile")  # fmt: skip
     first = command(*train, said=tmp_path / "said")
     (run,) = find_runs(tmp_path / "runs")
     lock = run.folder.with_name(f".{run.folder.name}.lock")
@@ -168,10 +167,6 @@ def test_the_command_keeps_what_is_asked_for_and_changes_nothing_of_a_complete_r
     again = command(*train, said=tmp_path / "said")
 
     assert (first.code, again.code) == (0, 0)
-    assert sorted(path.name for path in run.checkpoints.iterdir()) == [f"step-{step:09d}" for step in (3, 6, 9)]
+    assert sorted(path.name for path in run.checkpoints.iterdir()) == [f"step-{step:09d}" for step in (6, 9)]
     assert "Nothing to train" in again.said
     assert tree(run.folder.parent, without=lock) == before
-
-
-def test_the_command_keeps_as_many_as_training_does_unless_told() -> None:
-    assert options.KEPT == checkpoint.KEPT

@@ -1,15 +1,17 @@
-"""Rates by epoch: the notebook of #145 line by line, and the plateau of the text."""
+"""Rates by epoch: the notebook of #145 line by line, the plateau of the text, and both squeezed into fewer epochs."""
 
 import pytest
 
-from alexrepro.paper.training import Plateau
+from alexrepro.paper.training import Plateau, Rates, Script
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, AS_RUN_2012
+from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.training.schedule import Rates, drops_after, rates_at
+
+SCRIPTED = [e.recipe for e in catalog().values() if isinstance(e.recipe.training.schedule, Script)]
 
 
 def at(recipe: Recipe, epoch: int, errors: tuple[float, ...] = ()) -> Rates:
-    return rates_at(recipe.training, recipe.network.stages, epoch=epoch, errors=errors)
+    return recipe.training.rates(recipe.network.stages, epoch=epoch, errors=errors)
 
 
 # fidelity of the 2012 notebook: epoch, weights general, weights conv1, biases general, biases conv1, color shift
@@ -57,20 +59,16 @@ def test_the_printed_recipe_divides_by_ten_when_the_error_stalls() -> None:
     assert at(AS_PRINTED, 7, stalled[:-1]).general == pytest.approx(0.01)
 
 
-def test_the_plateau_drops_three_times_at_most() -> None:
-    assert drops_after(Plateau(), [0.5] * 100) == 3
-
-
-def test_an_improving_error_never_drops_the_rate() -> None:
-    assert drops_after(Plateau(), [1 / n for n in range(1, 90)]) == 0
-
-
-DECAY = AS_RUN_2012.but({"training.schedule.kind": "decay"})
-
-
 @pytest.mark.parametrize(
-    "recipe", [AS_PRINTED, AS_RUN_2012, AS_RUN_2010, DECAY], ids=["plateau", "2012", "2010", "decay"]
+    ("errors", "drops"), [([0.5] * 100, 3), ([1 / n for n in range(1, 90)], 0)], ids=["stalled", "improving"]
 )
+def test_the_plateau_drops_three_times_at_most_and_never_while_the_error_improves(
+    errors: list[float], drops: int
+) -> None:
+    assert Plateau().drops_after(errors) == drops
+
+
+@pytest.mark.parametrize("recipe", [AS_PRINTED, AS_RUN_2012, AS_RUN_2010], ids=lambda recipe: recipe.name)
 @pytest.mark.parametrize("epoch", [1, 25, 51, 70, 90])
 def test_a_factor_scales_every_rate_at_every_point_of_a_schedule(recipe: Recipe, epoch: int) -> None:
     errors = (0.5,) * (epoch - 1)
@@ -80,3 +78,34 @@ def test_a_factor_scales_every_rate_at_every_point_of_a_schedule(recipe: Recipe,
     assert half.weights == {name: rate / 2 for name, rate in whole.weights.items()}
     assert half.biases == {name: rate / 2 for name, rate in whole.biases.items()}
     assert half.general > 0
+
+
+@pytest.mark.parametrize("recipe", SCRIPTED, ids=lambda recipe: recipe.name)
+def test_an_epoch_of_a_squeezed_script_has_the_rates_of_the_full_one_at_its_beginning(recipe: Recipe) -> None:
+    epochs = recipe.training.epochs
+    full = [at(recipe, epoch) for epoch in range(1, epochs + 1)]
+    for fewer in range(1, epochs + 1):
+        short = recipe.shortened(fewer)
+
+        found = [at(short, epoch) for epoch in range(1, fewer + 1)]
+
+        assert found == [full[epoch * epochs // fewer] for epoch in range(fewer)]
+
+
+@pytest.mark.parametrize(("epochs", "patience"), [(1, 1), (9, 1), (18, 1), (19, 2), (90, 5)])
+def test_the_patience_of_a_plateau_is_squeezed_and_rounded_up(epochs: int, patience: int) -> None:
+    assert AS_PRINTED.shortened(epochs).training.schedule == Plateau(patience_epochs=patience)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "epochs", "text"),
+    [
+        (AS_RUN_2012, 1, "epoch 1: rate 0.01"),
+        (AS_RUN_2012, 9, "epoch 1: rate 0.01; epoch 4: rate 0.001; epoch 6: rate 0.0001; epoch 9: rate 1e-05"),
+        (AS_PRINTED, 9, "epoch 1: rate 0.01; divided by 10 after 1 epoch without improvement"),
+    ],
+)
+def test_a_schedule_describes_its_rates(recipe: Recipe, epochs: int, text: str) -> None:
+    short = recipe.shortened(epochs)
+
+    assert short.training.schedule.description(short.training, short.network.stages) == text

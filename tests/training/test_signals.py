@@ -219,7 +219,7 @@ def test_a_rank_that_waits_for_others_ends_with_its_launcher() -> None:
 
 def test_compilers_do_not_hear_what_the_terminal_sends_to_all() -> None:
     shows = "import signal; print(*sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
-    with compiled._kept_from_compilers(STOPPING):
+    with compiled._signals_blocked(STOPPING):
         found = subprocess.run([sys.executable, "-c", shows], capture_output=True, text=True, check=True)
 
     assert found.stdout.split() == [str(int(number)) for number in sorted(STOPPING)]

@@ -11,7 +11,7 @@ import pytest
 
 from alexrepro.cli.choose import testing_store, validation_store
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import read_json, write_json
 from alexrepro.recipes.recipe import Recipe
@@ -19,6 +19,7 @@ from alexrepro.reports.provenance import provenance
 from alexrepro.runs.run import Run
 from alexrepro.training import starts
 from alexrepro.training import train as training
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.starts import commit
 from alexrepro.training.train import train
 
@@ -35,15 +36,15 @@ def copies(stores: dict[str, Store], tmp_path: Path) -> dict[str, Store]:
 
 
 @pytest.fixture
-def go(copies: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path: Path) -> Train:
+def go(copies: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path) -> Train:
     """Trains the toy, or another recipe, with the validation store of this name; resume as for the command."""
 
     def run(validation: str | None, *, chosen: Recipe = recipe, resume: str = "auto") -> Run:
         found = copies[validation] if validation else None
         return train(
-            chosen, store=copies["train"], validation=found, runs=tmp_path / "runs", seed=0, machine=machine,
-            resume=resume,  # type: ignore[arg-type]
-        )  # fmt: skip
+            TrainingJob(chosen, store=copies["train"], validation=found, runs=tmp_path / "runs", seed=0, device=device),
+            resume=resume,
+        )
 
     return run
 
@@ -160,12 +161,14 @@ def test_a_validation_store_is_found_in_the_folder_where_it_was(
 
 
 def test_another_training_store_is_refused_with_the_option_that_names_the_right_one(
-    go: Train, copies: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path: Path
+    go: Train, copies: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path
 ) -> None:
     go("val")
 
     with pytest.raises(UserError, match="was trained on") as refused:
-        train(recipe, store=copies["other"], validation=None, runs=tmp_path / "runs", seed=0, machine=machine)
+        train(
+            TrainingJob(recipe, store=copies["other"], validation=None, runs=tmp_path / "runs", seed=0, device=device)
+        )
 
     assert f"--store {copies['train'].path}" in refused.value.fix
 
@@ -188,8 +191,8 @@ def test_every_start_is_recorded_with_its_command_commit_and_machine(
 def test_provenance_tells_that_a_run_went_on_elsewhere(go: Train) -> None:
     run = go("val")
     environment = read_json(run.folder / "environment.json")
-    machine = {**environment["machine"], "device": "NVIDIA H200", "torch": "9.9"}
-    environment["starts"].append({**environment["starts"][0], "after_update": 6, "machine": machine})
+    device = {**environment["machine"], "device": "NVIDIA H200", "torch": "9.9"}
+    environment["starts"].append({**environment["starts"][0], "after_update": 6, "machine": device})
     write_json(run.folder / "environment.json", environment)
 
     facts = provenance(run).facts

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.paper.training import At, Plateau, Script
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
 from alexrepro.runs.run import Run
 from alexrepro.training import train as training
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.state import Trainer
 from alexrepro.training.train import train
 
@@ -102,12 +103,12 @@ def test_starting_anew_keeps_the_earlier_run(toy: Train, tmp_path: Path) -> None
 
 
 def test_another_store_is_refused_for_a_run_that_began(
-    toy: Train, stores: dict[str, Store], recipe: Recipe, machine: Machine, tmp_path: Path
+    toy: Train, stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path
 ) -> None:
     toy(tmp_path)
 
     with pytest.raises(UserError, match="was trained on"):
-        train(recipe, store=stores["test"], validation=None, runs=tmp_path, seed=0, machine=machine)
+        train(TrainingJob(recipe, store=stores["test"], validation=None, runs=tmp_path, seed=0, device=device))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_saves_nothing_of_it(

@@ -10,16 +10,13 @@ from alexrepro.cli.choose import choose_recipe, testing_store, training_store, v
 from alexrepro.cli.options import (
     REPORTS,
     RUNS,
-    STORES,
     AllowFlatLoss,
-    Batch,
-    Device,
+    DeviceName,
     Epochs,
     Json,
     Runs,
     Set,
     StorePath,
-    Stores,
 )
 from alexrepro.cli.show import print_json, print_table
 from alexrepro.distributed.launchers import ended_at_once
@@ -27,7 +24,7 @@ from alexrepro.progress import say
 from alexrepro.recipes.variations import VARIATIONS, Variation, find_variation, trials_of
 
 if TYPE_CHECKING:
-    from alexrepro.device import Machine
+    from alexrepro.device import Device
     from alexrepro.reports.tables.table import ResultTable
 
 
@@ -38,14 +35,12 @@ def ablate(
     ] = None,
     base: Annotated[str | None, typer.Option("--base", help="Recipe to vary. Default: by the data set.")] = None,
     store: StorePath = None,
-    stores: Stores = STORES,
     runs: Runs = RUNS,
     out: Annotated[Path, typer.Option("--out", help="Folder for the table's files.")] = REPORTS,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Train seeds 0 to N-1 of each.")] = 1,
     epochs: Epochs = None,
-    batch: Batch = None,
     changes: Set = None,
-    device: Device = "auto",
+    device_name: DeviceName = "auto",
     allow_flat_loss: AllowFlatLoss = False,
     json: Json = False,
 ) -> None:
@@ -67,19 +62,19 @@ def ablate(
     from alexrepro.reports.tables.ablated import measured_of
     from alexrepro.reports.tables.delta_rows import delta_table
     from alexrepro.training.ablate import ablate as core
+    from alexrepro.training.job import TrainingJob
 
     check_alone("ablate")
-    images = training_store(store, stores=stores)
+    images = training_store(store)
     manifest = images.manifest
-    named = choose_recipe(base, dataset=manifest.dataset, changes=changes or (), epochs=epochs, batch=batch)
+    named = choose_recipe(base, dataset=manifest.dataset, changes=changes or (), epochs=epochs)
     recipe = named.for_classes(len(manifest.classes))
-    test = testing_store(manifest.dataset, recipe, classes=manifest.classes, stores=(images.path.parent, stores))
+    test = testing_store(manifest.dataset, recipe, classes=manifest.classes, folder=images.path.parent)
     trials = trials_of(recipe, chosen)
-    found = core(
-        trials, store=images, validation=validation_store(images, stores=stores), test=test, runs=runs,
-        seeds=range(seeds), allow_flat_loss=allow_flat_loss,
-        machine=_machine(device, shown=len(images) * recipe.training.epochs * len(trials) * seeds),
-    )  # fmt: skip
+    shown = len(images) * recipe.training.epochs * len(trials) * seeds
+    job = TrainingJob(recipe, store=images, validation=validation_store(images), runs=runs, seed=0,
+                      device=_device(device_name, shown=shown), allow_flat_loss=allow_flat_loss)  # fmt: skip
+    found = core(trials, job, test=test, seeds=range(seeds))
     measured = measured_of(recipe, gather(runs), store=test.manifest.digest)
     _print(delta_table(found[0], measured, name=f"ablations-{recipe.name}-{recipe.digest}"), out, json)
 
@@ -93,11 +88,11 @@ def _print(table: "ResultTable", out: Path, json: bool) -> None:
     say(f"Wrote: {', '.join(str(path) for path in files)}.")
 
 
-def _machine(device: str, *, shown: int) -> "Machine":
-    """The machine for trainings that show so many images in all."""
-    from alexrepro.device import find_machine, is_worth_compiling
+def _device(device_name: str, *, shown: int) -> "Device":
+    """The device for trainings that show so many images in all."""
+    from alexrepro.device import find_device, is_worth_compiling
 
-    return find_machine(device, compiles=is_worth_compiling(shown))
+    return find_device(device_name, compiles=is_worth_compiling(shown))
 
 
 def _list_variations(json: bool) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from alexrepro.cli.ablate import ablate
 from alexrepro.cli.bench import bench
+from alexrepro.cli.compare import compare
 from alexrepro.cli.convert import convert
 from alexrepro.cli.describe import describe
 from alexrepro.cli.doctor import doctor
@@ -22,6 +23,7 @@ from alexrepro.cli.predict import predict
 from alexrepro.cli.prepare import prepare
 from alexrepro.cli.recipes import recipes
 from alexrepro.cli.report import report
+from alexrepro.cli.submission import score, submit
 from alexrepro.cli.terminal import close_streams, name_around, not_text, open_streams, read_arguments
 from alexrepro.cli.train import train
 from alexrepro.cli.watch import watch
@@ -61,6 +63,7 @@ app.command(rich_help_panel="Reproduce")(prepare)
 app.command(rich_help_panel="Reproduce")(train)
 app.command(rich_help_panel="Reproduce")(watch)
 app.command(rich_help_panel="Reproduce")(evaluate)
+app.command(rich_help_panel="Reproduce")(compare)
 app.command(rich_help_panel="Reproduce")(ablate)
 app.command(rich_help_panel="Reproduce")(features)
 app.command(rich_help_panel="Reproduce")(report)
@@ -69,6 +72,8 @@ app.add_typer(recipes, name="recipes", rich_help_panel="Understand")
 app.command(rich_help_panel="Understand")(describe)
 app.command(rich_help_panel="Use")(predict)
 app.command(rich_help_panel="Use")(convert)
+app.command(rich_help_panel="Use")(submit)
+app.command(rich_help_panel="Use")(score)
 app.command(rich_help_panel="Check")(doctor)
 app.command(rich_help_panel="Check")(bench)
 

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from alexrepro.cli.options import STORES, Json, Stores
+from alexrepro.cli.choose import split_name
+from alexrepro.cli.options import Json, StorePath
 from alexrepro.cli.show import print_json
 from alexrepro.distributed.launchers import ended_at_once
 
@@ -24,7 +25,7 @@ def convert(
         Literal["op", "decomposed"],
         typer.Option(help="In ONNX, response normalization as the operation LRN, or written out in simpler ones."),
     ] = "op",
-    stores: Stores = STORES,
+    store: StorePath = None,
     json: Json = False,
 ) -> None:
     """Convert weights and check the written file by running it.
@@ -38,7 +39,7 @@ def convert(
     from alexrepro.evaluation.predict import open_weights
     from alexrepro.model import formats
 
-    found = open_weights(weights, stores=stores, mean=mean)
+    found = open_weights(weights, stores=split_name(store)[0], mean=mean)
     proof = formats.write(found, to, lrn=lrn)
     recipe = found.recipe
     if json:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexrepro.cli.choose import choose_recipe, training_store, validation_store
-from alexrepro.cli.options import RUNS, STORES, Batch, Device, Epochs, Json, Runs, Seed, Set, StorePath, Stores
+from alexrepro.cli.choose import choose_recipe, split_name, training_store, validation_store
+from alexrepro.cli.options import RUNS, DeviceName, Epochs, Json, Runs, Seed, Set, StorePath
 from alexrepro.cli.show import print_json, print_table
 from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.errors import Exit, UserError
@@ -22,18 +22,14 @@ def doctor(
         list[Path] | None,
         typer.Argument(help="Stores to verify, byte by byte; nothing else is looked at.", show_default=False),
     ] = None,
-    recipe: Annotated[
-        str | None, typer.Option("--recipe", help="Recipe name or TOML file. Default: by the data set.")
-    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="Recipe or TOML file. Default: by the data set.")] = None,
     store: StorePath = None,
-    stores: Stores = STORES,
     runs: Runs = RUNS,
     seed: Seed = 0,
     epochs: Epochs = None,
-    batch: Batch = None,
     changes: Set = None,
-    device: Device = "auto",
-    full: Annotated[bool, typer.Option("--full", help="Compare every byte of all stores under --stores, too.")] = False,
+    device_name: DeviceName = "auto",
+    full: Annotated[bool, typer.Option("--full", help="Compare every byte of all stores, too.")] = False,
     json: Json = False,
 ) -> None:
     """Check everything before the first update.
@@ -50,22 +46,24 @@ def doctor(
         return
 
     from alexrepro.data.store.manifest import MANIFEST
-    from alexrepro.diagnostics.preflight import Case, of_case, of_machine, of_stores
+    from alexrepro.diagnostics.preflight import of_job, of_machine, of_stores
     from alexrepro.diagnostics.system_checks import refused
+    from alexrepro.training.job import TrainingJob
 
-    findings, machine = of_machine(device)
-    folders = sorted(p.parent for p in stores.rglob(MANIFEST) if not p.parent.name.startswith("."))
-    named = [store] if store and store.is_dir() and store not in folders else []
-    findings += of_stores([*folders, *named], every_byte=full)
+    findings, device = of_machine(device_name)
+    named = split_name(store)[0]
+    folders = sorted(p.parent for p in named.rglob(MANIFEST) if not p.parent.name.startswith("."))
+    findings += of_stores(folders, every_byte=full)
     try:
-        data = training_store(store, stores=stores)
+        data = training_store(store)
     except UserError as refusal:
         findings.append(refused("store", refusal))
     else:
-        chosen = choose_recipe(recipe, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs, batch=batch)
-        validation = validation_store(data, stores=stores)
-        if machine is not None:
-            findings += of_case(Case(chosen, data, validation, runs, machine, seed))
+        chosen = choose_recipe(recipe, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs)
+        validation = validation_store(data)
+        if device is not None:
+            job = TrainingJob(chosen, store=data, validation=validation, runs=runs, seed=seed, device=device)
+            findings += of_job(job)
     _show(findings, json)
 
 

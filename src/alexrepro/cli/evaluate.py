@@ -1,155 +1,58 @@
 """`alexrepro evaluate`: exact errors of a run, or of an average of runs, on a split."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alexrepro.cli.answers import print_comparison, print_scores
-from alexrepro.cli.choose import choose_run, is_folder, testing_store
-from alexrepro.cli.options import RUNS, STORES, Compile, Device, Json, Runs, StorePath, Stores
+from alexrepro.cli import options
+from alexrepro.cli.choose import choose_runs, evaluation_store
 from alexrepro.cli.show import percent, print_json, print_table
 from alexrepro.distributed.launchers import ended_at_once
-from alexrepro.errors import Exit, UserError
 from alexrepro.paper.results import Crops
-from alexrepro.progress import say
 
 if TYPE_CHECKING:
-    from alexrepro.data.store.store import Store
-    from alexrepro.device import Machine
     from alexrepro.runs.evaluation import Evaluation
-    from alexrepro.runs.run import Run
 
 DIGITS = 12  # of the digest of the preprocessing, whose 64 are in --json
-
-TestedRuns = Annotated[
-    list[Path] | None, typer.Argument(help="Run folders; several are averaged. Default: the newest run under --runs.")
-]
-TenCrop = Annotated[
-    bool, typer.Option("--ten-crop", help="Average the softmax over ten crops; counts the center crop, too.")
-]
-Weights = Annotated[
-    str | None, typer.Option("--weights", help="Weights of several runs, such as 1,1,0.5. Default: equal.")
-]
-Compare = Annotated[
-    bool, typer.Option("--compare", help="Compare two runs or ensembles that were tested, image by image.")
-]
-Submission = Annotated[
-    Path | None, typer.Option("--submission", help="Write ILSVRC's file of answers for the test split; count nothing.")
-]
-PredictionFile = Annotated[
-    Path | None, typer.Option("--predictions", help="Score a file of answers to ILSVRC-2010, made by any program.")
-]
-Devkit = Annotated[
-    Path | None, typer.Option("--devkit", help="Folder of ILSVRC-2010's devkit and ground truths, for --predictions.")
-]
-SaveProbabilities = Annotated[
-    bool, typer.Option("--save-probabilities", help="Also keep all probabilities: 4 bytes a class and image.")
-]
+COLUMNS = ("crops", "images", "top-1 error (95 %)", "top-5 error (95 %)", "loss", "ties", "preprocessing")
 
 
 @ended_at_once()
 def evaluate(
-    run: TestedRuns = None,
-    store: StorePath = None,
-    ten_crop: TenCrop = False,
-    weights: Weights = None,
-    compare: Compare = False,
-    submission: Submission = None,
-    predictions: PredictionFile = None,
-    devkit: Devkit = None,
-    save_probabilities: SaveProbabilities = False,
-    stores: Stores = STORES,
-    runs: Runs = RUNS,
-    device: Device = "auto",
-    compile: Compile = None,
-    json: Json = False,
+    run: options.RunPaths = None,
+    store: options.StorePath = None,
+    ten_crop: options.TenCrop = False,
+    ensemble_weights: options.EnsembleWeights = None,
+    save_probabilities: Annotated[
+        bool, typer.Option("--save-probabilities", help="Also keep all probabilities: 4 bytes a class and image.")
+    ] = False,
+    runs: options.Runs = options.RUNS,
+    device: options.DeviceName = "auto",
+    compile: options.Compile = None,
+    json: options.Json = False,
 ) -> None:
     """Count a run's top-1 and top-5 errors on a split.
 
     Reads the newest checkpoint of a run and a labeled store: the test split of the run's data set if there is
-    one, else the validation split. Saves the counts and the answers for every image in the run folder, where `report`
-    finds them. Several runs are tested as one average, which is kept in RUNS/ensembles/.
+    one, else the validation split. Saves the counts and the predictions for every image in the run folder, where
+    `report` finds them. Several runs are evaluated as one average, saved in RUNS/ensembles/.
 
     Example:  alexrepro evaluate --ten-crop
     """
-    tested = {"--store": store, "--ten-crop": ten_crop, "--weights": weights}
-    beside: dict[str, object] = {"--save-probabilities": save_probabilities}
-    beside |= tested | {"--devkit": devkit} if compare else {}
-    _check({"--compare": compare, "--submission": submission, "--predictions": predictions}, beside)
-    if compare:
-        print_comparison(run or [], json=json)
-        return
-    if predictions is not None or devkit is not None:
-        _check({"--predictions": True}, tested | {"RUN": run})
-        print_scores(predictions, devkit, json=json)
-        return
+    from alexrepro.evaluation.evaluate import evaluate_runs, open_runs
+    from alexrepro.evaluation.inference import device_for
 
-    from alexrepro.evaluation.ensemble import evaluate_runs
-
-    chosen = [choose_run(path, runs=runs) for path in run] if run else [choose_run(None, runs=runs)]
-    images = _store(store, chosen[0], stores=stores, is_submission=submission is not None)
+    chosen, weights = choose_runs(run, runs=runs), options.numbers(ensemble_weights)
+    images = evaluation_store(store, chosen[0])
     crops: Crops = "ten" if ten_crop else "center"
-    machine, shares = _machine(device, compile, crops=crops, images=len(images) * len(chosen)), _numbers(weights)
-    if submission is not None:
-        _submit(chosen, images, submission, crops=crops, machine=machine, runs=runs, weights=shares, json=json)
-        return
-    found = evaluate_runs(
-        chosen, images, crops=crops, machine=machine, folder=runs, weights=shares, save_probabilities=save_probabilities
-    )
-    _print(found, json=json)
-
-
-def _machine(device: str, compiles: bool | None, *, crops: Crops, images: int) -> "Machine":
-    """The machine for testing so many images, each counted once for every network."""
-    from alexrepro.device import find_machine
-    from alexrepro.evaluation.inference import is_worth_compiling
-
-    return find_machine(device, compiles=is_worth_compiling(images, crops) if compiles is None else compiles)
-
-
-def _check(alone: Mapping[str, object], beside: Mapping[str, object]) -> None:
-    """Raise UserError if an option that works alone was given with another."""
-    modes, others = ([name for name, given in options.items() if given] for options in (alone, beside))
-    if modes and len(modes + others) > 1:
-        raise UserError(
-            f"{' and '.join(modes + others)} do not go together.", fix="Type the command once for each.",
-            exit_code=Exit.USAGE,
-        )  # fmt: skip
-
-
-def _store(store: Path | None, run: "Run", *, stores: Path, is_submission: bool) -> "Store":
-    """The store at the path, or else the newest of that data set or of the run's, labeled or for a submission."""
-    from alexrepro.data.store.store import Store, newest_store
-
-    if store is not None and is_folder(store):
-        return Store.open(store)
-    environment = run.environment
-    dataset = str(store) if store else environment["dataset"]
-    if is_submission:
-        return newest_store(stores, split="test", dataset=dataset)
-    return testing_store(dataset, run.recipe, classes=environment["classes"], stores=(stores,))
-
-
-def _numbers(weights: str | None) -> list[float]:
-    try:
-        return [float(weight) for weight in weights.split(",")] if weights else []
-    except ValueError:
-        raise UserError(
-            f"{weights} are not numbers.", fix="Give one for each run: --weights 1,1,0.5.", exit_code=Exit.USAGE
-        ) from None
-
-
-def _print(evaluations: "list[Evaluation]", *, json: bool) -> None:
-    """Print the evaluations; the last one is the one that was asked for."""
-    *others, asked = evaluations
+    used = device_for(device, compile, images=len(images) * len(chosen), crops=crops)
+    opened = open_runs(chosen, images, crops=crops, device=used, folder=runs, weights=weights)
+    found = evaluate_runs(opened, save_probabilities=save_probabilities)
     if json:
-        print_json(_facts(asked) | {e.crops: _facts(e) for e in others})
-        return
-    ties = f"hang on ties ({asked.ties})"
-    columns = ["crops", "images", "top-1 error (95 %)", "top-5 error (95 %)", "loss", ties, "preprocessing"]
-    print_table(f"{asked.run} on {asked.split}", columns, [_row(e) for e in evaluations], right=columns[1:])
+        print_json(_facts(found[-1]) | {e.crops: _facts(e) for e in found[:-1]})
+    else:
+        print_table(f"{found[-1].run} on {found[-1].split}", COLUMNS, map(_row, found), right=COLUMNS[1:])
 
 
 def _row(e: "Evaluation") -> list[str]:
@@ -164,31 +67,9 @@ def _row(e: "Evaluation") -> list[str]:
 
 def _facts(e: "Evaluation") -> dict[str, Any]:
     """Everything that is saved, the errors, and their 95 % Wilson intervals."""
-    from dataclasses import asdict
-
     from alexrepro.reports.statistics.intervals import wilson_interval
 
     facts = asdict(e) | {"top1_error": e.top1_error, "top5_error": e.top5_error}
     for top, correct in (("top1", e.top1_correct), ("top5", e.top5_correct)):
         facts[f"{top}_low"], facts[f"{top}_high"] = wilson_interval(e.images - correct, e.images)
     return facts
-
-
-def _submit(
-    runs_tested: "list[Run]",
-    images: "Store",
-    file: Path,
-    *,
-    crops: Crops,
-    machine: "Machine",
-    runs: Path,
-    weights: list[float],
-    json: bool,
-) -> None:
-    from alexrepro.evaluation.submission import submit
-
-    lines = submit(runs_tested, images, file, crops=crops, machine=machine, folder=runs, weights=weights)
-    if json:
-        print_json({"submission": str(file), "lines": lines})
-    else:
-        say(f"Wrote {file}: {lines:,} lines in the order of the file names.")

@@ -1,12 +1,12 @@
-"""`alexrepro features`: what Figure 4 shows of a run."""
+"""`alexrepro features`: Figure 4's predictions and nearest neighbors of a run."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from alexrepro.cli.choose import choose_run, testing_store, training_store
-from alexrepro.cli.options import RUNS, STORES, Device, Json, Runs, Stores
+from alexrepro.cli.choose import choose_run, evaluation_store, training_store
+from alexrepro.cli.options import RUNS, DeviceName, Json, Runs, StorePath
 from alexrepro.cli.show import print_json
 from alexrepro.distributed.launchers import ended_at_once
 
@@ -14,28 +14,27 @@ from alexrepro.distributed.launchers import ended_at_once
 @ended_at_once()
 def features(
     run: Annotated[Path | None, typer.Argument(help="Run folder. Default: the newest run under --runs.")] = None,
-    stores: Stores = STORES,
+    store: StorePath = None,
     runs: Runs = RUNS,
-    device: Device = "auto",
+    device_name: DeviceName = "auto",
     json: Json = False,
 ) -> None:
-    """Guess and search neighbors for Figure 4.
+    """Compute top-5 predictions and nearest neighbors for Figure 4.
 
-    Reads a run's newest checkpoint, eight and five test images that are drawn by their number, and every image of the
+    Reads a run's newest checkpoint, eight and five test images sampled with a fixed seed, and every image of the
     training store. Writes RUN/neighbors.safetensors, which `report figure-4` draws.
 
     Example:  alexrepro features
     """
-    from alexrepro.device import find_machine
+    from alexrepro.device import find_device
     from alexrepro.evaluation.nearest_neighbors import find_neighbors
     from alexrepro.runs.neighbors import neighbors_file
 
-    machine = find_machine(device)
+    device = find_device(device_name)
     chosen = choose_run(run, runs=runs)
-    environment = chosen.environment
-    test = testing_store(environment["dataset"], chosen.recipe, classes=environment["classes"], stores=(stores,))
-    train = training_store(Path(environment["dataset"]), stores=stores)
-    about = find_neighbors(chosen, train=train, test=test, machine=machine).about
+    test = evaluation_store(store, chosen)
+    train = training_store(test.path.parent / chosen.environment["dataset"])
+    about = find_neighbors(chosen, train=train, test=test, device=device).about
     file = str(neighbors_file(chosen))
     if json:
         print_json({"run": str(chosen.folder), "stage": about.stage, "searched": about.searched, "file": file})

@@ -1,4 +1,4 @@
-"""`alexrepro predict`: the five most probable classes of photographs."""
+"""`alexrepro predict`: the five most probable classes of images."""
 
 import sys
 from dataclasses import asdict
@@ -10,8 +10,8 @@ from rich.bar import Bar
 from rich.console import Console
 from rich.table import Table
 
-from alexrepro.cli.choose import choose_run
-from alexrepro.cli.options import RUNS, STORES, Device, Json, Runs, Stores
+from alexrepro.cli.choose import choose_run, split_name
+from alexrepro.cli.options import RUNS, DeviceName, Json, Runs, StorePath, TenCrop
 from alexrepro.cli.show import PLAIN_WIDTH, percent, plain, print_json
 from alexrepro.distributed.launchers import ended_at_once
 from alexrepro.paper.results import Crops
@@ -27,40 +27,37 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files.", show_default=False)],
     weights: Annotated[
         Path | None,
-        typer.Option("--weights", help="Run, checkpoint or file of weights. Default: the newest run under --runs."),
+        typer.Option("--weights", help="Run, checkpoint or weights file. Default: the newest run under --runs."),
     ] = None,
     names: Annotated[
         Path | None,
-        typer.Option("--names", help="Names of the classes, one a line: after their WNIDs, or in their order."),
+        typer.Option("--names", help="Class names, one a line: after WNIDs, or in output order."),
     ] = None,
-    ten_crop: Annotated[
-        bool, typer.Option("--ten-crop", help="Average the softmax over ten crops instead of the center crop.")
-    ] = False,
-    stores: Stores = STORES,
+    ten_crop: TenCrop = False,
+    store: StorePath = None,
     runs: Runs = RUNS,
-    device: Device = "auto",
+    device_name: DeviceName = "auto",
     json: Json = False,
 ) -> None:
-    """Show what a network sees in photographs: top-5 with bars.
+    """Print the five most probable classes of images.
 
-    Reads any weights that `convert` reads; their recipe says how a photograph is cut. Classes are named by the run's
-    store, by what the file says, or by --names.
+    Reads any weights that `convert` reads; their recipe defines the resize and the crops. Class names come from the
+    run's store, from the weights file, or from --names.
 
     Example:  alexrepro predict cat.jpg --weights caffe.safetensors --ten-crop
     """
-    from alexrepro.device import find_machine
-    from alexrepro.evaluation.class_names import named_by
-    from alexrepro.evaluation.predict import open_weights
+    from alexrepro.device import find_device
+    from alexrepro.evaluation.predict import open_weights, with_names
     from alexrepro.evaluation.predict import predict as core
 
     source = weights or choose_run(None, runs=runs).folder
-    found = open_weights(source, stores=stores)
+    found = open_weights(source, stores=split_name(store)[0])
     if names is not None:
-        found = named_by(names, found)
+        found = with_names(found, names)
     crops: Crops = "ten" if ten_crop else "center"
-    predictions = core(found, images, crops=crops, machine=find_machine(device))
+    predictions = core(found, images, crops=crops, device=find_device(device_name))
     if json:
-        shown = [{"file": str(p.file), "top5": [asdict(guess) for guess in p.guesses]} for p in predictions]
+        shown = [{"file": str(p.file), "top5": [asdict(found) for found in p.top5]} for p in predictions]
         print_json({"weights": str(source), "recipe": found.recipe.name, "crops": crops, "images": shown})
         return
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
@@ -70,7 +67,7 @@ def predict(
 
 def _table(prediction: "Prediction") -> Table:
     table = Table(title=plain(str(prediction.file)), title_justify="left", show_header=False, box=None)
-    for guess in prediction.guesses:
-        bar = Bar(1.0, 0.0, guess.probability, width=BAR_WIDTH)
-        table.add_row(percent(guess.probability), bar, plain(guess.name))
+    for found in prediction.top5:
+        bar = Bar(1.0, 0.0, found.probability, width=BAR_WIDTH)
+        table.add_row(percent(found.probability), bar, plain(found.name))
     return table

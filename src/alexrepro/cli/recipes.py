@@ -7,7 +7,7 @@ import typer
 from alexrepro.cli.options import Json
 from alexrepro.cli.show import percent, print_json, print_table
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED
-from alexrepro.recipes.catalog import CATALOG, TOLERANCE, Entry, find_recipe
+from alexrepro.recipes.catalog import TOLERANCE, Entry, catalog, find_recipe
 from alexrepro.recipes.ledger import shown
 from alexrepro.recipes.recipe import Recipe, differences
 
@@ -27,7 +27,7 @@ def list_recipes(json: Json = False) -> None:
 
     Example:  alexrepro recipes list
     """
-    rows = [_entry(entry) for entry in CATALOG.values()]
+    rows = [_entry(entry) for entry in catalog().values()]
     if json:
         print_json({"recipes": rows})
         return

@@ -1,60 +1,53 @@
 """`alexrepro train`: one recipe, one store, one seed, one run folder."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexrepro.cli.choose import choose_recipe, source_run, training_store, validation_store
+from alexrepro.cli.choose import choose_recipe, choose_start, training_store, validation_store
 from alexrepro.cli.options import (
-    KEPT,
     RUNS,
-    STORES,
     AllowFlatLoss,
-    Batch,
     Compile,
-    ContinueFrom,
-    Device,
+    CpuRanks,
+    DeviceName,
     Epochs,
     Gpus,
-    InitFrom,
     Json,
-    Keep,
     Log,
     Parallel,
-    Processes,
     Resume,
     Runs,
     Seed,
     Set,
     StorePath,
-    Stores,
 )
 from alexrepro.cli.show import percent, print_json
 from alexrepro.distributed.launchers import ended_at_once
 
 if TYPE_CHECKING:
+    from alexrepro.recipes.recipe import Recipe
     from alexrepro.runs.run import Run
 
 
 @ended_at_once()
 def train(
-    recipe: Annotated[str | None, typer.Argument(help="Recipe name or TOML file. Default: by the data set.")] = None,
+    recipe: Annotated[
+        str | None, typer.Argument(help="Recipe name, TOML file, or run to branch off. Default: by the data set.")
+    ] = None,
+    start: Annotated[Path | None, typer.Argument(help="Run to take stages or all state from.")] = None,
     store: StorePath = None,
-    stores: Stores = STORES,
     runs: Runs = RUNS,
     seed: Seed = 0,
     epochs: Epochs = None,
-    batch: Batch = None,
     changes: Set = None,
-    device: Device = "auto",
+    device_name: DeviceName = "auto",
     compile: Compile = None,
     gpus: Gpus = None,
-    processes: Processes = None,
+    cpu_ranks: CpuRanks = None,
     parallel: Parallel = None,
     resume: Resume = "auto",
-    keep: Keep = KEPT,
-    init_from: InitFrom = None,
-    continue_from: ContinueFrom = None,
     allow_flat_loss: AllowFlatLoss = False,
     log: Log = None,
     json: Json = False,
@@ -63,30 +56,39 @@ def train(
 
     Reads a store made by `prepare`; validates after every epoch on the validation store of the same data set.
     Writes RUNS/<recipe>-<digest>/<dataset>-seed-<n>/. The same command continues an interrupted run, on any GPUs.
+    Given a run as RECIPE, begins a new run with that run's recipe and all its state: for example with other rates.
+    Given a run as START, takes the stages that training.init_from_stages names, or all state if it names none.
 
     Example:  alexrepro train as-run-2012 --gpus 2
     """
-    from alexrepro.device import find_machine, is_worth_compiling
+    from alexrepro.device import find_device, is_worth_compiling
     from alexrepro.distributed.launch import launch_if_asked
     from alexrepro.distributed.process_group import connect
-    from alexrepro.distributed.rank import find_place
+    from alexrepro.distributed.rank import find_rank
+    from alexrepro.training.job import TrainingJob
     from alexrepro.training.train import train as core
 
-    with (place := find_place()).quiet(launched_too=True):
-        data, source = training_store(store, stores=stores), source_run(init_from, continue_from)
-        chosen = choose_recipe(recipe, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs, batch=batch,
-                               continued=source if continue_from else None)  # fmt: skip
-        validation = validation_store(data, stores=stores)
-    launch_if_asked(place, chosen.network, gpus=gpus, processes=processes, device=device, parallel=parallel)
-    with place.quiet():
+    with (rank := find_rank()).quiet(launched_too=True):
+        data, (named, source) = training_store(store), choose_start(recipe, start)
+        chosen = choose_recipe(named, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs)
+        chosen, validation = _continuing(chosen, source), validation_store(data)
+    launch_if_asked(rank, chosen.network, gpus=gpus, processes=cpu_ranks, device=device_name, parallel=parallel)
+    with rank.quiet():
         compiles = is_worth_compiling(len(data) * chosen.training.epochs) if compile is None else compile
-        machine = find_machine(place.device(device), compiles=compiles, processors=place.processors)
-        with connect(place, machine, network=chosen.network, parallel=parallel) as cluster:
-            run = core(chosen, store=data, validation=validation, runs=runs, seed=seed, machine=machine, resume=resume,
-                       source=source, cluster=cluster, allow_flat_loss=allow_flat_loss, keep=keep,
-                       log=log or ())  # fmt: skip
-    if cluster.is_first:
+        device = find_device(rank.device(device_name), compiles=compiles, processors=rank.processors)
+        with connect(rank, device, network=chosen.network, parallel=parallel) as group:
+            run = core(TrainingJob(chosen, store=data, validation=validation, runs=runs, seed=seed, device=device,
+                                   group=group, source=source, log=tuple(log or ()),
+                                   allow_flat_loss=allow_flat_loss), resume=resume)  # fmt: skip
+    if group.is_first:
         _print(run, json)
+
+
+def _continuing(recipe: "Recipe", source: "Run | None") -> "Recipe":
+    """The recipe that continues the source, unless it takes some stages only."""
+    if source is None or recipe.training.init_from_stages:
+        return recipe
+    return recipe.but({"training.continues": True})
 
 
 def _print(run: "Run", json: bool) -> None:

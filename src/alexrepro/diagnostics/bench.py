@@ -1,171 +1,120 @@
-"""What this machine does, beside what it could: images a second of the feed, the step, testing and preparing.
+"""Images per second of the loader and of the training step on this machine, and the training time that follows."""
 
-Every part is measured in turns with its limit, several rounds, and medians are given, since machines are shared.
-"""
-
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain, count, islice
 from math import ceil
 from statistics import median
+from time import perf_counter
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 
-from alexrepro.data.loading.loader import default_workers
+from alexrepro.data.loading.loader import Feed, default_workers
+from alexrepro.data.loading.sampling import training_plan
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
-from alexrepro.diagnostics.workloads import Round, evaluate_work, feed_work, prepare_work, step_work, towers_work
-from alexrepro.distributed.process_group import Cluster, grid
-from alexrepro.distributed.rank import Place
-from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.compatible import check_images
-from alexrepro.paper.network import Network
+from alexrepro.device import Device
+from alexrepro.evaluation.load_run import check_compatible
+from alexrepro.model.alexnet import build
 from alexrepro.progress import progress
 from alexrepro.recipes.recipe import Recipe
+from alexrepro.training.optimizer import Momentum
+
+BATCHES_A_ROUND = 16  # of the loader; a step takes longer than a batch
+
+Round = Callable[[], tuple[int, float]]  # images and the seconds that they took
+Part = Literal["loader", "step"]
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Images a second of one part of the work (median, least, most), and of the limit it runs against."""
+    """Images per second of one part: the median of all rounds, the slowest and the fastest round."""
 
-    part: str
+    part: Part
     images_per_second: float
-    least: float
-    most: float
-    limit: str
-    limit_images_per_second: float
-
-    @property
-    def share(self) -> float:
-        """How much of the limit is reached."""
-        return self.images_per_second / self.limit_images_per_second
+    slowest: float
+    fastest: float
 
 
 @dataclass(frozen=True)
-class WireCost:
-    """What the wire between towers costs: what a process sends for an image, and the time that communication adds.
-
-    values: of all towers, gathered for an image. overhead: of an update's time, the median of rounds; least, most.
-    """
-
-    processes: int
-    values: int
-    bytes_forward: int
-    bytes_back: int
-    overhead: float
-    least: float
-    most: float
-
-
-@dataclass(frozen=True)
-class Projection:
-    """How long a recipe takes on so many images, which part decides it, and how many workers the feed would need."""
+class Estimate:
+    """The training time of a recipe, the slower part, and how many loader workers would keep up with the step."""
 
     epochs: int
     images: int
     hours: float
-    bound: Literal["feed", "step"]
+    slower: Part
     workers: int
-    workers_that_would_do: int
+    workers_needed: int
 
 
-def bench(
-    parts: Sequence[str], *, recipe: Recipe, store: Store, machine: Machine, rounds: int, updates: int
-) -> list[Rate]:
-    """Measure the named parts with a recipe on a store; each round makes so many updates or as many batches.
+def bench(recipe: Recipe, store: Store, device: Device, *, rounds: int) -> list[Rate]:
+    """Time the loader and the training step of a recipe in alternation, after one round of each to warm up.
 
-    Raises UserError for a part that there is not, or if the feed is to be measured on images of another size.
+    Raises UserError if the recipe wants images of another size than the store has.
     """
-    prepared = {
-        "feed": lambda: feed_work(recipe, store, machine, updates),
-        "step": lambda: step_work(recipe, machine, updates),
-        "evaluate": lambda: evaluate_work(recipe, machine, updates),
-        "prepare": lambda: prepare_work(store),
-    }
-    unknown = sorted(set(parts) - set(prepared))
-    if unknown:
-        raise UserError(
-            f"There is no part {unknown[0]} to measure.", fix=f"Name {', '.join(prepared)}.", exit_code=Exit.USAGE
-        )
-    if "feed" in parts:
-        check_images(recipe, store)
-    rates = []
-    for part in parts:
-        work, limit_name, limit = prepared[part]()
-        rates.append(_measured(part, work, limit_name, limit, rounds))
-    return rates
-
-
-def bench_towers(
-    recipe: Recipe, *, cluster: Cluster, machine: Machine, rounds: int, updates: int
-) -> tuple[Rate, WireCost]:
-    """Measure the step in processes that share the towers, and what their wire costs; all of them must ask."""
-    (work, limit_name, limit), traffic = towers_work(recipe, machine, updates, cluster)
-    processes = cluster.towers.processes
-    part = f"step, {processes} processes"
-    rates, limits = _rounds(part, work, limit, rounds)
-    added = [most / rate - 1 for rate, most in zip(rates, limits, strict=True)]
-    cost = WireCost(processes, **asdict(traffic), overhead=median(added), least=min(added), most=max(added))
-    return _rate(part, rates, limit_name, limits), cost
-
-
-def sharing_processes(place: Place, network: Network, *, device: str) -> int:
-    """How many processes the towers of one network are measured in.
-
-    Raises UserError if they cannot be shared, if another number was started, or if there is not a GPU for each.
-    """
-    try:
-        _, sharing = grid(max(2, network.towers), network, "tower")
-    except UserError as refusal:
-        raise UserError(
-            refusal.what, fix="Measure it in one process: leave out --parallel tower.", exit_code=Exit.USAGE
-        ) from None
-    if place.size not in (1, sharing):
-        raise UserError(
-            f"{sharing} processes share the towers of one network, and {place.size} were started.",
-            fix=f"Start {sharing}, or a single one, which starts {sharing} on this host.",
-            exit_code=Exit.USAGE,
-        )
-    if place.size == 1 and device != "cpu" and 0 < torch.cuda.device_count() < sharing:
-        raise UserError(
-            f"{sharing} processes need a GPU each, and torch can use {torch.cuda.device_count()} here.",
-            fix="Measure on the processor with --device cpu.",
-            exit_code=Exit.NO_DEVICE,
-        )
-    return sharing
-
-
-def projection(recipe: Recipe, rates: Sequence[Rate], *, images: int) -> Projection | None:
-    """The time of a whole training on so many images, from the rates of feed and step; None without both."""
-    found = {rate.part: rate.images_per_second for rate in rates}
-    if not {"feed", "step"} <= set(found):
-        return None
-    total, workers = recipe.training.epochs * images, default_workers()
-    slowest = min(found["feed"], found["step"])
-    bound: Literal["feed", "step"] = "feed" if found["feed"] < found["step"] else "step"
-    enough = ceil(workers * found["step"] / found["feed"])
-    return Projection(recipe.training.epochs, images, total / slowest / 3600, bound, workers, enough)
-
-
-def _measured(part: str, work: Round, limit_name: str, limit: Round, rounds: int) -> Rate:
-    rates, limits = _rounds(part, work, limit, rounds)
-    return _rate(part, rates, limit_name, limits)
-
-
-def _rate(part: str, rates: list[float], limit_name: str, limits: list[float]) -> Rate:
-    return Rate(part, median(rates), min(rates), max(rates), limit_name, median(limits))
-
-
-def _rounds(part: str, work: Round, limit: Round, rounds: int) -> tuple[list[float], list[float]]:
-    """Images a second of the work and of its limit, round after round."""
-    ours: list[float] = []
-    limits: list[float] = []
-    with progress(f"bench {part}", total=rounds, unit="rounds") as advance:
-        work()  # warms caches, threads and compilers up
-        limit()
+    check_compatible(recipe, store)
+    parts: dict[Part, Round] = {"loader": _loader(recipe, store, device), "step": _step(recipe, device)}
+    found: dict[Part, list[float]] = {part: [] for part in parts}
+    with progress("bench", total=rounds, unit="rounds") as advance:
+        for run in parts.values():
+            run()
         for _ in range(rounds):
-            for rates, run in ((ours, work), (limits, limit)):
-                amount, seconds = run()
-                rates.append(amount / seconds)
-            advance(1, f"{median(ours):,.0f} images/s")
-    return ours, limits
+            for part, run in parts.items():
+                images, seconds = run()
+                found[part].append(images / seconds)
+            advance(1, ", ".join(f"{part} {median(rates):,.0f} images/s" for part, rates in found.items()))
+    return [Rate(part, median(rates), min(rates), max(rates)) for part, rates in found.items()]
+
+
+def estimate(recipe: Recipe, rates: Sequence[Rate], *, images: int) -> Estimate:
+    """The time of a whole training on a number of images, which the slower of loader and step decides."""
+    pace = {rate.part: rate.images_per_second for rate in rates}
+    slower: Part = "loader" if pace["loader"] < pace["step"] else "step"
+    hours = recipe.training.epochs * images / pace[slower] / 3600
+    needed = ceil(default_workers() * pace["step"] / pace["loader"])
+    return Estimate(recipe.training.epochs, images, hours, slower, default_workers(), needed)
+
+
+def _loader(recipe: Recipe, store: Store, device: Device) -> Round:
+    """Batches as a training reads them."""
+    plan = training_plan(
+        len(store), seed=0, epoch=1, augmentation=recipe.augmentation, side_px=recipe.network.input_px,
+        shuffle_every_epoch=recipe.training.shuffle_every_epoch,
+    )  # fmt: skip
+
+    def run() -> tuple[int, float]:
+        with Feed(
+            store, batch=recipe.training.batch, side_px=recipe.network.input_px, device=device.torch_device
+        ) as opened:
+            batches = chain.from_iterable(opened.batches(plan) for _ in count())
+            next(batches)  # the workers have started
+            started = perf_counter()
+            images = sum(len(batch) for batch in islice(batches, BATCHES_A_ROUND))
+            return images, perf_counter() - started
+
+    return run
+
+
+def _step(recipe: Recipe, device: Device) -> Round:
+    """One training step on a batch that is on the device: forward, backward and the update rule of §5."""
+    training, network = recipe.training, recipe.network
+    model = build(network, seed=0).to(device.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    forward, momentum = device.compiled(model), Momentum(model, training, compiles=device.compiles)
+    rates = training.rates(network.stages, epoch=1)
+    size = (training.batch, network.channels, network.input_px, network.input_px)
+    crops = torch.randn(size, device=device.torch_device).mul_(60).contiguous(memory_format=torch.channels_last)
+    labels = torch.arange(training.batch, device=device.torch_device) % network.classes
+
+    def run() -> tuple[int, float]:
+        started = perf_counter()
+        masks = model.draw_masks(training.batch, key_of_step=0)
+        with device.autocast(training):
+            logits = forward(crops, masks)
+        F.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
+        momentum.step(rates)
+        device.synchronize()
+        return training.batch, perf_counter() - started
+
+    return run

@@ -5,16 +5,16 @@ Each question gives a row, and nothing is changed. What would end a training is 
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 
-from alexrepro.data.loading.loader import batch_count, workers_and_slots
+from alexrepro.data.loading.loader import workers_and_slots
 from alexrepro.data.store.store import Store
 from alexrepro.data.store.verify import verify
-from alexrepro.device import Machine, find_machine
-from alexrepro.diagnostics.bench import bench, projection
+from alexrepro.device import Device, find_device
+from alexrepro.diagnostics.bench import bench, estimate
 from alexrepro.diagnostics.system_checks import (
     Finding,
     compiler,
@@ -29,18 +29,13 @@ from alexrepro.diagnostics.system_checks import (
     writable,
 )
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.compatible import center_crops, check_images
-from alexrepro.evaluation.evaluate import pixels_of
-from alexrepro.evaluation.inference import BATCH
+from alexrepro.evaluation.inference import BATCH, center_crops
+from alexrepro.evaluation.load_run import check_compatible, pixels_of
 from alexrepro.model.alexnet import build
-from alexrepro.paper.training import Plateau
 from alexrepro.progress import say
-from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs.checkpoint import KEPT as KEPT_CHECKPOINTS
 from alexrepro.runs.disk_space import check_room
-from alexrepro.runs.run import run_of
 from alexrepro.training.divergence import diagnose, enough_memory
-from alexrepro.training.schedule import rates_at
+from alexrepro.training.job import TrainingJob
 
 # Measured at full width on a processor: weights count once each in network, velocities, gradients, the network as it is
 # built, and twice in a checkpoint on its way; responses with what is kept of them for the way back.
@@ -53,29 +48,17 @@ PATIENCE_FLOP, FLOP_A_MAC = 2e12, 6  # of a timed update: some 20 seconds of a p
 LONG_HOURS = 6 * 24.0  # the training of 2012 took "between five and six days" (§1)
 
 
-@dataclass(frozen=True)
-class Case:
-    """What is to be trained, on what, and where to."""
-
-    recipe: Recipe
-    store: Store
-    validation: Store | None
-    runs: Path
-    machine: Machine
-    seed: int = 0
-
-
-def of_machine(device: str) -> tuple[list[Finding], Machine | None]:
-    """What the machine is, and the machine itself unless the device cannot be used."""
+def of_machine(device_name: str) -> tuple[list[Finding], Device | None]:
+    """What the machine is, and its device unless it cannot be used."""
     say("Looking at: machine.")
-    found = [*versions(), *gpus(device)]
+    found = [*versions(), *gpus(device_name)]
     try:
-        machine = find_machine(device, compiles=True)
+        device = find_device(device_name, compiles=True)
     except UserError as refusal:
         return [*found, refused("device", refusal)], None
-    on_gpu = machine.device.type == "cuda"
+    on_gpu = device.torch_device.type == "cuda"
     joined = torch.cuda.device_count() if on_gpu else 0
-    return [*found, compiler(machine), processors(), shared_memory(joined)], machine
+    return [*found, compiler(device), processors(), shared_memory(joined)], device
 
 
 def of_stores(folders: Sequence[Path], *, every_byte: bool) -> Iterator[Finding]:
@@ -110,9 +93,9 @@ def _size(store: Store) -> str:
     return f"{len(store):,} images, {size(sum(file.stat().st_size for file in files))}"
 
 
-def of_case(case: Case) -> Iterator[Finding]:
+def of_job(job: TrainingJob) -> Iterator[Finding]:
     """What a training would meet, the slow questions last; those after a recipe that does not fit are not asked."""
-    checks: dict[str, Callable[[Case], Finding]] = {
+    checks: dict[str, Callable[[TrainingJob], Finding]] = {
         "recipe": _recipe,
         "memory": _memory,
         "disk": _disk,
@@ -120,76 +103,76 @@ def of_case(case: Case) -> Iterator[Finding]:
         "first signal": _first_signal,
         "time": _time,
     }
-    case = replace(case, recipe=case.recipe.for_classes(len(case.store.manifest.classes)))
+    job = replace(job, recipe=job.recipe.for_classes(len(job.store.manifest.classes)))
     for what, check in checks.items():
         say(f"Looking at: {what}.")
         try:
-            yield check(case)
+            yield check(job)
         except UserError as refusal:
             yield refused(what, refusal)
             if what == "recipe":
                 return
 
 
-def _recipe(case: Case) -> Finding:
-    recipe, store = case.recipe, case.store
-    for images in filter(None, (store, case.validation)):
-        check_images(recipe, images)
+def _recipe(job: TrainingJob) -> Finding:
+    recipe, store = job.recipe, job.store
+    for images in filter(None, (store, job.validation)):
+        check_compatible(recipe, images)
     found = (
         f"{recipe.name}-{recipe.digest}: {recipe.network.classes:,} classes, {len(store):,} images of "
         f"{store.side_px} px, batches of {recipe.training.batch}"
     )
     if len(store) < recipe.training.batch:
-        return Finding("recipe", f"{found}, which are not filled", "look", f"Give at most --batch {len(store)}.")
-    if case.validation is None and isinstance(recipe.training.schedule, Plateau):
+        return Finding(
+            "recipe", f"{found}, which are not filled", "look", f"Give at most --set training.batch={len(store)}."
+        )
+    if job.validation is None and recipe.training.schedule.needs_validation:
         advice = "Prepare validation images, or choose as-run-2012."
         return Finding("recipe", f"{found}; without validation its rate is never divided", "look", advice)
     return Finding("recipe", found)
 
 
-def _memory(case: Case) -> Finding:
-    training, network = case.recipe.training, case.recipe.network
-    batch = min(training.batch, len(case.store))
+def _memory(job: TrainingJob) -> Finding:
+    training, network = job.recipe.training, job.recipe.network
+    batch = min(training.batch, len(job.store))
     held = PROGRAM_BYTES + COPIES_OF_WEIGHTS * FLOAT_BYTES * network.parameters
-    if case.machine.device.type == "cpu":
+    if job.device.torch_device.type == "cpu":
         held += COPIES_OF_RESPONSES * (2 if training.precision == "bf16" else FLOAT_BYTES) * batch * network.neurons
-    return memory(fed_bytes(case) + held)
+    return memory(fed_bytes(job) + held)
 
 
-def fed_bytes(case: Case) -> int:
+def fed_bytes(job: TrainingJob) -> int:
     """Memory for batches: of the training feed and, at the end of an epoch, of the validation feed beside it."""
-    feeds = [(case.store, case.recipe.training.batch, case.recipe.network.input_px)]
-    if case.validation is not None:
-        feeds.append((case.validation, BATCH, case.validation.side_px))
+    feeds = [(job.store, job.recipe.training.batch, job.recipe.network.input_px)]
+    if job.validation is not None:
+        feeds.append((job.validation, BATCH, job.validation.side_px))
     return sum(
         workers_and_slots(len(store), batch=batch)[1] * min(batch, len(store)) * PIXEL_BYTES * side_px**2
         for store, batch, side_px in feeds
     )
 
 
-def _disk(case: Case) -> Finding:
-    recipe, store = case.recipe, case.store
-    run = run_of(case.runs, recipe, dataset=store.manifest.dataset, seed=case.seed)
+def _disk(job: TrainingJob) -> Finding:
+    run, updates = job.run, job.recipe.training.epochs * job.steps_per_epoch
     there = writable(run.folder)
-    updates = recipe.training.epochs * batch_count(len(store), recipe.training.batch)
-    check_room(run, recipe, updates=updates, keep=KEPT_CHECKPOINTS)
+    check_room(run, job.recipe, updates=updates, keep=job.keep)
     return Finding("disk", f"{size(shutil.disk_usage(there).free)} free, room for checkpoints and metrics")
 
 
-def _open_files(case: Case) -> Finding:
-    return open_files(FILES_AT_START + FILES_A_WORKER * _workers(case))
+def _open_files(job: TrainingJob) -> Finding:
+    return open_files(FILES_AT_START + FILES_A_WORKER * _workers(job))
 
 
-def _workers(case: Case) -> int:
-    return workers_and_slots(len(case.store), batch=case.recipe.training.batch)[0]
+def _workers(job: TrainingJob) -> int:
+    return workers_and_slots(len(job.store), batch=job.recipe.training.batch)[0]
 
 
-def _first_signal(case: Case) -> Finding:
+def _first_signal(job: TrainingJob) -> Finding:
     """Whether the images reach the last hidden stage of the untrained network, as the guard of a training asks."""
-    recipe, device = case.recipe, case.machine.device
-    crops, labels = center_crops(case.store, recipe=recipe, pixels=pixels_of(case.store).to(device), most=SHOWN_IMAGES)
-    model = build(recipe.network, seed=case.seed).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    learning_rate = rates_at(recipe.training, recipe.network.stages, epoch=1, errors=()).general
+    recipe, device = job.recipe, job.device.torch_device
+    crops, labels = center_crops(job.store, recipe=recipe, pixels=pixels_of(job.store).to(device), most=SHOWN_IMAGES)
+    model = build(recipe.network, seed=job.seed).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    learning_rate = recipe.training.rates(recipe.network.stages, epoch=1).general
     found = diagnose(model, crops, labels, learning_rate=learning_rate)
     advice = found.fix(recipe.network)
     if found.is_hidden:
@@ -197,28 +180,27 @@ def _first_signal(case: Case) -> Finding:
     return Finding("first signal", found.facts, "look" if advice else "fine", advice, facts=asdict(found))
 
 
-def _time(case: Case) -> Finding:
+def _time(job: TrainingJob) -> Finding:
     """An estimate of the whole training, from one round of the bench; on a processor with small batches."""
-    recipe, store, machine = case.recipe, case.store, case.machine
+    recipe, store, device = job.recipe, job.store, job.device
     images = recipe.training.batch
-    if machine.device.type == "cpu":
+    if device.torch_device.type == "cpu":
         images = min(images, TIMED_IMAGES)
         if FLOP_A_MAC * recipe.network.macs * images > PATIENCE_FLOP:
-            how = f"alexrepro bench --recipe {recipe.name} --rounds 1 --images {len(store)}"
+            how = f"alexrepro bench {recipe.name} --rounds 1 --images {len(store)}"
             return Finding("time", "not measured, since an update would take minutes", "look", f"Measure with: {how}.")
-    with enough_memory(machine.device, batch=images):
+    with enough_memory(device.torch_device, batch=images):
         timed = recipe.but({"training.batch": images})
-        rates = bench(("feed", "step"), recipe=timed, store=store, machine=machine, rounds=1, updates=1)
-    ahead = projection(recipe, rates, images=len(store))
-    assert ahead is not None
+        rates = bench(timed, store, device, rounds=1)
+    ahead = estimate(recipe, rates, images=len(store))
     fed, trained = (rate.images_per_second for rate in rates)
     found = (
         f"about {ahead.hours:,.1f} hours for {ahead.epochs} epochs, a rough estimate from one round of {images} images:"
-        f" {fed:,.0f} images/s fed, {trained:,.0f} trained"
+        f" loader {fed:,.0f} images/s, step {trained:,.0f} images/s"
     )
     advice = ""
-    if ahead.bound == "feed":
-        advice = f"The feed is the slower: {ahead.workers_that_would_do} processors would do."
+    if ahead.slower == "loader":
+        advice = f"The loader is slower than the step: {ahead.workers_needed} workers would keep up."
     elif ahead.hours > LONG_HOURS:
         advice = "Train on a GPU, or squeeze the schedule: --epochs N."
     return Finding("time", found, "look" if advice else "fine", advice, facts=asdict(ahead))

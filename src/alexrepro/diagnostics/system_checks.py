@@ -18,8 +18,8 @@ from packaging.specifiers import SpecifierSet
 from alexrepro import __version__
 from alexrepro.data.loading.loader import default_workers
 from alexrepro.data.store.decode import pillow_at_work
-from alexrepro.device import Machine
-from alexrepro.distributed.rank import Place
+from alexrepro.device import Device
+from alexrepro.distributed.rank import Rank
 from alexrepro.errors import Exit, UserError
 
 Verdict = Literal["fine", "look", "wrong"]
@@ -134,16 +134,16 @@ def _nccl() -> Finding:
 
 def processors() -> Finding:
     """Processors that this program may use, and who uses them."""
-    usable, there = Place().processors, os.cpu_count() or 1
+    usable, there = Rank().processors, os.cpu_count() or 1
     found = f"{usable} of {there} usable: {default_workers()} to feed, {torch.get_num_threads()} threads of torch"
     if usable == 1 and there > 1:
         return Finding("processors", found, "look", "Ask for more, such as SLURM's --cpus-per-task.")
     return Finding("processors", found)
 
 
-def compiler(machine: Machine) -> Finding:
+def compiler(device: Device) -> Finding:
     """Whether torch can compile for the device."""
-    if machine.compiles:
+    if device.compiles:
         return Finding("compiler", "torch compiles norms and updates")
     return Finding(
         "compiler", "none that torch can use, so norms and updates take longer", "look", "Install g++, or do without."
@@ -172,7 +172,14 @@ def memory(need: int) -> Finding:
         return Finding("memory", f"about {size(need)} needed; this system does not say what is free", facts=facts)
     found = f"{size(free)} free, about {size(need)} needed"
     if free < need:
-        return Finding("memory", found, "wrong", "Free some, or give a smaller --batch.", Exit.OUT_OF_MEMORY, facts)
+        return Finding(
+            "memory",
+            found,
+            "wrong",
+            "Free some, or give a smaller batch: --set training.batch=N.",
+            Exit.OUT_OF_MEMORY,
+            facts,
+        )
     return Finding("memory", found, facts=facts)
 
 

@@ -6,22 +6,22 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from alexrepro.distributed.process_group import Cluster
+from alexrepro.distributed.process_group import ProcessGroup
 from alexrepro.model.alexnet import AlexNet
 
 
 class Gradients:
     """Sums every gradient over the replicas, one tensor after the other while the rest is still being computed."""
 
-    def __init__(self, model: AlexNet, cluster: Cluster) -> None:
+    def __init__(self, model: AlexNet, group: ProcessGroup) -> None:
         self._under_way: list[dist.Work] = []
-        if cluster.mesh is None:
+        if group.mesh is None:
             return
         for name, parameter in model.named_kernels().items():
-            if model.is_replicated(name) and cluster.towers.processes > 1:
-                hook = self._sum(None, 1 / cluster.towers.processes)
-            elif cluster.share[1] > 1:
-                hook = self._sum(cluster.mesh.get_group("data"), 1.0)
+            if model.is_replicated(name) and group.towers.processes > 1:
+                hook = self._sum(None, 1 / group.towers.processes)
+            elif group.shard[1] > 1:
+                hook = self._sum(group.mesh.get_group("data"), 1.0)
             else:
                 continue
             parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
@@ -45,21 +45,21 @@ class Gradients:
         self._under_way.clear()
 
 
-class Votes:
+class StopConsensus:
     """What any rank wants, known to all at the same update: one vote per update, counted at the next.
 
     The vote travels through host memory beside the work, so no rank waits for a device.
     """
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._has_others = cluster.mesh is not None
+    def __init__(self, group: ProcessGroup) -> None:
+        self._has_others = group.mesh is not None
         self._ballot: tuple[Tensor, dist.Work] | None = None
 
-    def cast(self, *wishes: int) -> tuple[int, ...]:
+    def exchange(self, *wishes: int) -> tuple[int, ...]:
         """The largest of each wish over the ranks, as of the vote before; alone, of this one."""
         if not self._has_others:
             return wishes
-        counted = self.count() or (0,) * len(wishes)
+        counted = self.settle() or (0,) * len(wishes)
         if any(counted):
             return counted
         wanted = torch.tensor(wishes, dtype=torch.int32)
@@ -68,7 +68,7 @@ class Votes:
         self._ballot = wanted, work
         return counted
 
-    def count(self) -> tuple[int, ...] | None:
+    def settle(self) -> tuple[int, ...] | None:
         """The result of the last vote, once."""
         if self._ballot is None:
             return None

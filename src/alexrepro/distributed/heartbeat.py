@@ -14,7 +14,7 @@ from threading import Event, Thread
 
 import torch.distributed as dist
 
-from alexrepro.distributed.rank import Place
+from alexrepro.distributed.rank import Rank
 from alexrepro.errors import Exit
 
 EVERY_SECONDS = 1.0
@@ -25,12 +25,12 @@ SILENT_ROUNDS = 15  # counted in rounds of one's own, so that what stops all pro
 class Watch:
     """Watches over the other ranks and the launcher while its context lasts."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, rank: Rank) -> None:
+        self._rank = rank
         self._parent = os.getppid()
         self._over = Event()
         patience = timedelta(seconds=SILENT_ROUNDS * EVERY_SECONDS)
-        client = dist.TCPStore(place.host, place.port, is_master=False, timeout=patience)  # type: ignore[attr-defined]
+        client = dist.TCPStore(rank.host, rank.port, is_master=False, timeout=patience)  # type: ignore[attr-defined]
         self._store = dist.PrefixStore("watch", client)  # type: ignore[attr-defined]
         self._thread = Thread(target=self._run, name="watch", daemon=True)
 
@@ -43,10 +43,10 @@ class Watch:
         self._thread.join(SILENT_ROUNDS * EVERY_SECONDS)  # a program that ends while it talks to the store is aborted
 
     def _count(self, number: int) -> None:
-        self._store.set(str(self._place.rank), f"{number} {os.getpid()} {socket.gethostname()}")
+        self._store.set(str(self._rank.rank), f"{number} {os.getpid()} {socket.gethostname()}")
 
     def _run(self) -> None:
-        others = [str(rank) for rank in range(self._place.size) if rank != self._place.rank]
+        others = [str(rank) for rank in range(self._rank.world_size) if rank != self._rank.rank]
         silent, last = dict.fromkeys(others, 0), dict.fromkeys(others, "")
         number = 0
         while not self._over.wait(EVERY_SECONDS):
@@ -64,9 +64,7 @@ class Watch:
                 last = heard
             lost = [rank for rank in others if silent[rank] >= SILENT_ROUNDS]
             if lost and not self._over.is_set():
-                self._end(
-                    lost[0], last[lost[0]], speaks=all(int(r) > self._place.rank for r in others if r not in lost)
-                )
+                self._end(lost[0], last[lost[0]], speaks=all(int(r) > self._rank.rank for r in others if r not in lost))
 
     def _end_alone(self) -> None:
         """Leave this process, which was told of it, time to save and end; its launcher would do the same."""
@@ -74,7 +72,7 @@ class Watch:
             os._exit(int(Exit.WORKER_FAILED))
 
     def _has_store(self, rank: str) -> bool:
-        return rank == "0" and self._place.store_is_with_first
+        return rank == "0" and self._rank.store_is_with_first
 
     def _end(self, rank: str, last: str, *, speaks: bool) -> None:
         """End this process, and the silent one if it is on this host: a stopped process would outlive its launcher."""

@@ -1,4 +1,4 @@
-"""`--gpus N` and `--processes N`: the same command in so many processes, through torch's elastic launcher.
+"""`--gpus N` and `--cpu-ranks N`: the same command in so many processes, through torch's elastic launcher.
 
 The launcher starts them, forwards signals, ends all when one fails, and passes on their exit code.
 """
@@ -17,20 +17,20 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from alexrepro.distributed.heartbeat import SAVING_SECONDS
 from alexrepro.distributed.process_group import Parallel, grid
-from alexrepro.distributed.rank import OURS, Place
+from alexrepro.distributed.rank import OURS, Rank
 from alexrepro.errors import Exit, UserError
 from alexrepro.paper.network import Network
 from alexrepro.stop_signals import asked, code_of
 
 
 def launch_if_asked(
-    place: Place, network: Network, *, gpus: int | None, processes: int | None, device: str, parallel: Parallel | None
+    rank: Rank, network: Network, *, gpus: int | None, processes: int | None, device: str, parallel: Parallel | None
 ) -> None:
     """End as the launcher of several processes, with their exit code, if the options ask for them.
 
     Raises UserError if they contradict each other, or if so many processes cannot share the network.
     """
-    wanted = processes_asked(gpus=gpus, processes=processes, device=device) if place.size == 1 else 1
+    wanted = processes_asked(gpus=gpus, processes=processes, device=device) if rank.world_size == 1 else 1
     if wanted > 1:
         grid(wanted, network, parallel)
         sys.exit(launch(wanted))
@@ -41,8 +41,8 @@ def processes_asked(*, gpus: int | None, processes: int | None, device: str) -> 
     if processes is not None:
         if gpus is not None or device != "cpu":
             raise UserError(
-                "--processes is for the processor; on GPUs there is one process for each.",
-                fix="Use --device cpu --processes N, or --gpus N.",
+                "--cpu-ranks is for the processor; on GPUs there is one process for each.",
+                fix="Use --device cpu --cpu-ranks N, or --gpus N.",
                 exit_code=Exit.USAGE,
             )
         return processes
@@ -51,14 +51,14 @@ def processes_asked(*, gpus: int | None, processes: int | None, device: str) -> 
     if device not in ("auto", "cuda"):
         raise UserError(
             f"--gpus {gpus} and --device {device} contradict each other.",
-            fix=f"Leave one of them out, or use --device cpu --processes {gpus}.",
+            fix=f"Leave one of them out, or use --device cpu --cpu-ranks {gpus}.",
             exit_code=Exit.USAGE,
         )
     found = torch.cuda.device_count()
     if found < gpus:
         raise UserError(
             f"--gpus {gpus} asks for more than torch can use here: {found or 'no'} GPU{'s' if found > 1 else ''}.",
-            fix=f"Train on the processor with: --device cpu --processes {gpus}.",
+            fix=f"Train on the processor with: --device cpu --cpu-ranks {gpus}.",
             exit_code=Exit.NO_DEVICE,
         )
     return gpus
@@ -70,7 +70,7 @@ def launch(processes: int) -> int:
     Raises UserError naming the rank that failed first, if it could not say so itself.
     """
     logging.disable(logging.CRITICAL)  # torch reports at length what is said below in a line
-    os.environ.setdefault("OMP_NUM_THREADS", str(Place(local_size=processes).processors))
+    os.environ.setdefault("OMP_NUM_THREADS", str(Rank(local_world_size=processes).processors))
     wanted = {
         "min_nodes": 1, "max_nodes": 1, "nproc_per_node": processes, "max_restarts": 0,
         "run_id": OURS + uuid4().hex, "rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0", "local_addr": "localhost",

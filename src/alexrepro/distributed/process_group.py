@@ -16,9 +16,9 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.distributed.heartbeat import Watch
-from alexrepro.distributed.rank import Place
+from alexrepro.distributed.rank import Rank
 from alexrepro.distributed.rendezvous import first_line, not_met, open_store
 from alexrepro.errors import Exit, UserError
 from alexrepro.model.alexnet import check_shardable
@@ -34,10 +34,10 @@ LAUNCHER_SECONDS = 5.0  # in which a launcher ends the ranks that lost another
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """One process's place among those that train together; alone by default."""
+class ProcessGroup:
+    """The processes that train one network together, as one of them sees it; this process alone by default."""
 
-    place: Place = field(default_factory=Place)
+    rank: Rank = field(default_factory=Rank)
     mesh: DeviceMesh | None = None
     towers: LocalTowers = field(default_factory=LocalTowers)
     unwatch: Callable[[], None] = lambda: None  # stops the watch over the other ranks
@@ -45,72 +45,72 @@ class Cluster:
     @property
     def is_first(self) -> bool:
         """Whether this is the one that writes files and speaks."""
-        return self.place.rank == 0
+        return self.rank.rank == 0
 
     @property
-    def share(self) -> tuple[int, int]:
+    def shard(self) -> tuple[int, int]:
         """Which replica this process belongs to, and how many there are; each has a part of every batch."""
         return (0, 1) if self.mesh is None else (self.mesh.get_local_rank("data"), self.mesh.size(0))
 
     @property
-    def feed_workers(self) -> int | None:
+    def loader_workers(self) -> int | None:
         """Workers of this process's feed: its processors but one; None leaves it to the feed."""
-        return None if self.mesh is None else max(1, self.place.processors - 1)
+        return None if self.mesh is None else max(1, self.rank.processors - 1)
 
     def facts(self) -> dict[str, int]:
         """What the environment file of a run records about the processes."""
-        return {"processes": self.place.size, "replicas": self.share[1], "sharing_towers": self.towers.processes}
+        return {"processes": self.rank.world_size, "replicas": self.shard[1], "sharing_towers": self.towers.processes}
 
-    def first(self, value: T) -> T:
+    def broadcast(self, value: T) -> T:
         """The value that the first rank has; what the others give does not matter."""
         values = [value]
         if self.mesh is not None:
             dist.broadcast_object_list(values)
         return values[0]
 
-    def spread(self, tensors: Iterable[Tensor]) -> None:
+    def broadcast_tensors(self, tensors: Iterable[Tensor]) -> None:
         """Overwrite tensors in host memory with those of the first rank."""
         if self.mesh is not None:
             for tensor in tensors:
                 dist.broadcast(tensor, src=0)
 
-    def gather(self, value: T) -> list[T]:
+    def all_gather_object(self, value: T) -> list[T]:
         """The value of every replica, in their order."""
         if self.mesh is None:
             return [value]
-        values: list[Any] = [None] * self.share[1]
+        values: list[Any] = [None] * self.shard[1]
         dist.all_gather_object(values, value, group=self.mesh.get_group("data"))
         return values
 
-    def add(self, tensor: Tensor) -> Tensor:
+    def all_reduce(self, tensor: Tensor) -> Tensor:
         """The sum over replicas, in place."""
-        if self.share[1] > 1:
+        if self.shard[1] > 1:
             assert self.mesh is not None
             dist.all_reduce(tensor, group=self.mesh.get_group("data"))
         return tensor
 
-    def meet(self) -> None:
+    def barrier(self) -> None:
         """Wait for all."""
         if self.mesh is not None:
             dist.all_reduce(torch.zeros(1))
 
-    def agree(self, facts: Mapping[str, str]) -> None:
+    def assert_same_everywhere(self, facts: Mapping[str, str]) -> None:
         """Raise UserError, on every rank, if what must be the same everywhere is not."""
-        if self.place.size == 1:
+        if self.rank.world_size == 1:
             return
-        everywhere: list[Any] = [None] * self.place.size
+        everywhere: list[Any] = [None] * self.rank.world_size
         dist.all_gather_object(everywhere, dict(facts))
         for rank, theirs in enumerate(everywhere):
             for name, ours in everywhere[0].items():
                 if theirs[name] != ours:
-                    raise self.all_end(
+                    raise self.abort(
                         UserError(
                             f"The ranks differ: {name} is {ours} on rank 0 and {theirs[name]} on rank {rank}.",
                             fix="Start every rank with the same program, the same stores and the same options.",
                         )
                     )
 
-    def all_end(self, why: UserError) -> BaseException:
+    def abort(self, why: UserError) -> BaseException:
         """What to raise where all ranks end for the same reason: the first says it, the others end after it."""
         self.unwatch()  # that the first is gone is not to be said by the others
         if self.is_first:
@@ -135,7 +135,7 @@ class Cluster:
             if asked():
                 raise SystemExit(int(Exit.WORKER_FAILED)) from None
             raise UserError(
-                f"Rank {self.place.rank} has lost another rank, or has waited for it for {ANSWER}.",
+                f"Rank {self.rank.rank} has lost another rank, or has waited for it for {ANSWER}.",
                 fix="See which rank ended and why, then run the same command again: it continues.",
                 exit_code=Exit.WORKER_FAILED,
             ) from error
@@ -146,48 +146,48 @@ def _is_of_connection(error: RuntimeError) -> bool:
 
 
 @contextmanager
-def connect(place: Place, machine: Machine, *, network: Network, parallel: Parallel | None) -> Iterator[Cluster]:
+def connect(rank: Rank, device: Device, *, network: Network, parallel: Parallel | None) -> Iterator[ProcessGroup]:
     """This process among all that were started with it, from the first word to the last.
 
     Raises UserError if the network cannot be shared so, or if two ranks would compute on one GPU.
     """
-    replicas, sharing = grid(place.size, network, parallel)
-    if place.size == 1:
-        yield Cluster()
+    replicas, sharing = grid(rank.world_size, network, parallel)
+    if rank.world_size == 1:
+        yield ProcessGroup()
         return
-    on_gpu = machine.device.type == "cuda"
+    on_gpu = device.torch_device.type == "cuda"
     if on_gpu:
-        torch.cuda.set_device(machine.device)
-    _join(place, on_gpu=on_gpu)
+        torch.cuda.set_device(device.torch_device)
+    _join(rank, on_gpu=on_gpu)
     with ExitStack() as watch:
-        watch.enter_context(Watch(place))
-        Cluster(place, unwatch=watch.close).agree(
-            {"the device": machine.device.type, "the grid of replicas by towers": f"{replicas} × {sharing}"}
+        watch.enter_context(Watch(rank))
+        ProcessGroup(rank, unwatch=watch.close).assert_same_everywhere(
+            {"the device": device.torch_device.type, "the grid of replicas by towers": f"{replicas} × {sharing}"}
         )
-        ranks = torch.arange(place.size).view(replicas, sharing)
+        ranks = torch.arange(rank.world_size).view(replicas, sharing)
         sides = (ranks.T.tolist(), ranks.tolist())
-        groups: list[Any] = [dist.new_subgroups_by_enumeration(lists, timeout=ANSWER)[0] for lists in sides]
-        mesh = DeviceMesh.from_group(groups, machine.device.type, mesh=ranks, mesh_dim_names=("data", "tower"))
-        cluster = Cluster(place, mesh, ShardedTowers(groups[1]) if sharing > 1 else LocalTowers(), watch.close)
+        subgroups: list[Any] = [dist.new_subgroups_by_enumeration(lists, timeout=ANSWER)[0] for lists in sides]
+        mesh = DeviceMesh.from_group(subgroups, device.torch_device.type, mesh=ranks, mesh_dim_names=("data", "tower"))
+        group = ProcessGroup(rank, mesh, ShardedTowers(subgroups[1]) if sharing > 1 else LocalTowers(), watch.close)
         if on_gpu:
-            _refuse_shared_gpus(cluster, machine)
-        for group in groups:  # a group is connected by its first use, which should not wait for the first update
-            dist.all_reduce(torch.zeros(1, device=machine.device), group=group)
-        yield cluster
-        cluster.meet()
+            _refuse_shared_gpus(group, device)
+        for subgroup in subgroups:  # a group is connected by its first use, which should not wait for the first update
+            dist.all_reduce(torch.zeros(1, device=device.torch_device), group=subgroup)
+        yield group
+        group.barrier()
     dist.destroy_process_group()
 
 
-def _join(place: Place, *, on_gpu: bool) -> None:
+def _join(rank: Rank, *, on_gpu: bool) -> None:
     """Wait for all ranks. Tensors in host memory travel by gloo, those on GPUs by NCCL."""
-    store = open_store(place)
+    store = open_store(rank)
     try:
         dist.init_process_group(
-            "cpu:gloo,cuda:nccl" if on_gpu else "gloo", rank=place.rank, world_size=place.size, timeout=ANSWER,
+            "cpu:gloo,cuda:nccl" if on_gpu else "gloo", rank=rank.rank, world_size=rank.world_size, timeout=ANSWER,
             store=dist.PrefixStore("groups", store),  # type: ignore[attr-defined]
         )  # fmt: skip
     except dist.DistError as error:
-        raise not_met(place, first_line(error)) from None
+        raise not_met(rank, first_line(error)) from None
 
 
 def grid(processes: int, network: Network, parallel: Parallel | None) -> tuple[int, int]:
@@ -210,12 +210,12 @@ def grid(processes: int, network: Network, parallel: Parallel | None) -> tuple[i
     return processes // sharing, sharing
 
 
-def _refuse_shared_gpus(cluster: Cluster, machine: Machine) -> None:
-    everywhere: list[Any] = [None] * cluster.place.size
-    dist.all_gather_object(everywhere, str(torch.cuda.get_device_properties(machine.device).uuid))
+def _refuse_shared_gpus(group: ProcessGroup, device: Device) -> None:
+    everywhere: list[Any] = [None] * group.rank.world_size
+    dist.all_gather_object(everywhere, str(torch.cuda.get_device_properties(device.torch_device).uuid))
     for rank, gpu in enumerate(everywhere):
         if gpu in everywhere[:rank]:
-            raise cluster.all_end(
+            raise group.abort(
                 UserError(
                     f"Ranks {everywhere.index(gpu)} and {rank} have the same GPU.",
                     fix="Start one process per GPU, or lend every process a GPU of its own.",

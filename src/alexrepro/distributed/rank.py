@@ -15,7 +15,7 @@ from alexrepro.distributed.launchers import FIRST_PORT, PORTS
 from alexrepro.errors import Exit, UserError
 from alexrepro.processors import usable_processors
 
-__all__ = ["FIRST_PORT", "OURS", "PORTS", "Place", "check_alone", "find_place", "first_host"]
+__all__ = ["FIRST_PORT", "OURS", "PORTS", "Rank", "check_alone", "find_rank", "first_host"]
 
 OURS = "alexrepro-"  # how the id of a run of our own launcher begins
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -23,13 +23,13 @@ FIRST_SPEAKS_SECONDS = 1.0  # in which the first rank refuses, and a launcher en
 
 
 @dataclass(frozen=True)
-class Place:
-    """One process among `size`: its rank, its place on its host, and where all of them meet; alone by default."""
+class Rank:
+    """Rank and world size of this process, its rank on its host, and where all ranks meet; rank 0 of 1 by default."""
 
     rank: int = 0
-    size: int = 1
+    world_size: int = 1
     local_rank: int = 0
-    local_size: int = 1
+    local_world_size: int = 1
     host: str = "localhost"
     port: int = 0
     store_is_with_first: bool = False  # and not with a launcher
@@ -43,14 +43,14 @@ class Place:
 
     def device(self, asked: str) -> str:
         """The device that `--device` means for this process: a GPU of its own where there are several processes."""
-        if self.size == 1 or asked not in ("auto", "cuda") or not torch.cuda.is_available():
+        if self.world_size == 1 or asked not in ("auto", "cuda") or not torch.cuda.is_available():
             return asked
         return f"cuda:{self.local_rank % torch.cuda.device_count()}"  # SLURM may show each process its own GPU only
 
     @property
     def processors(self) -> int:
         """Processors for this process, if the processes of a host share them evenly."""
-        return max(1, usable_processors() // self.local_size)
+        return max(1, usable_processors() // self.local_world_size)
 
     @contextmanager
     def quiet(self, *, launched_too: bool = False) -> Iterator[None]:
@@ -69,8 +69,8 @@ class Place:
             raise
 
 
-def find_place(environment: Mapping[str, str] = os.environ) -> Place:
-    """The place that a launcher gave this process; alone where none started several.
+def find_rank(environment: Mapping[str, str] = os.environ) -> Rank:
+    """The rank that a launcher gave this process; rank 0 of 1 where none started several.
 
     Raises UserError naming a variable that is missing, wrong or not understood.
     """
@@ -79,12 +79,12 @@ def find_place(environment: Mapping[str, str] = os.environ) -> Place:
     if launched is None:
         if launchers.TORCH.rank in given and "MASTER_PORT" in given:
             launchers.number(given, "MASTER_PORT", least=1, most=launchers.LAST_PORT)
-        return Place()
+        return Rank()
     local_rank, local_size = launchers.local_numbers(launched, given)
     host = _meeting_host(launched, given, is_one_host=local_size == launched.size)
     if local_size is None:  # with LOCAL_RANK, several ranks are on this host; without it, Lightning takes one
         local_size = launched.size if host in LOOPBACK and local_rank is not None else 1
-    return Place(
+    return Rank(
         launched.rank, launched.size, local_rank or 0, max(local_size, 1 + (local_rank or 0)), host,
         launchers.port_of(launched, given),
         store_is_with_first=given.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or launchers.TORCH not in launched.by,
@@ -95,10 +95,10 @@ def find_place(environment: Mapping[str, str] = os.environ) -> Place:
 
 def check_alone(command: str) -> None:
     """Raise UserError if this process was started as one of several for a command that works in one."""
-    place = find_place()
-    if place.size > 1:
+    rank = find_rank()
+    if rank.world_size > 1:
         raise UserError(
-            f"This is rank {place.rank} of {place.size}, and {command} trains in one process.",
+            f"This is rank {rank.rank} of {rank.world_size}, and {command} trains in one process.",
             fix=f"Start {command} once, or train each recipe in several processes with: alexrepro train.",
             exit_code=Exit.USAGE,
         )

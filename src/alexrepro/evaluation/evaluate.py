@@ -1,130 +1,161 @@
-"""Evaluation: exact counts of a run or of an ensemble on a split, saved with the answer for every image (§4.1, §2)."""
+"""Evaluation: exact counts of a run, or of an average of runs, on a split, saved with predictions (§2, §4.1, §6)."""
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import add
 from pathlib import Path
 
+import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save_file
+from torch import Tensor
 
-from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
-from alexrepro.distributed.process_group import Cluster
+from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.compatible import check_images
-from alexrepro.evaluation.inference import Candidate, answer_all, tested_batches
-from alexrepro.evaluation.metrics import Counts
-from alexrepro.files import write_bytes
-from alexrepro.model.alexnet import AlexNet
+from alexrepro.evaluation.inference import SCORED, EvaluationJob, Model, preprocessing, scored_batches
+from alexrepro.evaluation.load_run import check_compatible, load_network, load_pixels
+from alexrepro.evaluation.metrics import Counts, Scores, concatenate
+from alexrepro.files import write_whole
 from alexrepro.paper.results import Crops
-from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs import checkpoint
-from alexrepro.runs.evaluation import Evaluation, Findings, Member
+from alexrepro.progress import say
+from alexrepro.runs.evaluation import ENSEMBLES, Evaluation, Findings, Member
+from alexrepro.runs.predictions import About, Predictions, write_predictions
 from alexrepro.runs.run import Run
 
-__all__ = [
-    "candidate_of", "count", "evaluate", "load_network", "load_pixels", "load_weights", "measure",
-    "pixels_of", "save_pixels",
-]  # fmt: skip
+RECIPE = "ensemble"  # in an evaluation of several runs
+DIGITS = 6  # of a digest, as in the names of recipes
 
 
-def count(
-    model: AlexNet,
-    store: Store,
-    *,
-    recipe: Recipe,
-    pixels: Pixels,
-    crops: Crops,
-    machine: Machine,
-    title: str,
-    cluster: Cluster | None = None,
-    after_batch: Callable[[], None] = lambda: None,
-) -> Counts:
-    """Exact counts of a network on every image of a labeled store, each image once; replicas share the images.
+@dataclass(frozen=True)
+class OpenedRuns:
+    """A run or an ensemble with its networks loaded.
 
-    after_batch: called after every batch; what it raises ends the count. Raises UserError if the network's outputs are
-    not finite.
+    whole: the run, or the ensemble with its own folder. members: the runs of an ensemble.
     """
-    cluster = cluster or Cluster()
-    candidate = Candidate(model, recipe, pixels)
-    mine: list[Counts] = []
-    with closing(
-        tested_batches(
-            [candidate],
-            store,
-            crops=(crops,),
-            machine=machine,
-            title=title,
-            share=cluster.share,
-            workers=cluster.feed_workers,
-        )
-    ) as batches:
-        for tested in batches:
-            mine.append(tested.answers[crops].counts())
-            after_batch()
-    return _complete(reduce(add, cluster.gather(reduce(add, mine))), store)
+
+    job: EvaluationJob
+    whole: Member
+    members: tuple[Member, ...] = ()
 
 
-def evaluate(run: Run, store: Store, *, crops: Crops, machine: Machine, save_probabilities: bool = False) -> Evaluation:
-    """Test the newest checkpoint of a run on a store; saves counts and predictions in its folder.
+def evaluate(run: Run, store: Store, *, crops: Crops, device: Device) -> Evaluation:
+    """Evaluate the newest checkpoint of a run on a store; saves counts and predictions in its folder.
 
-    Ten crops save the center crop's results, too. Raises UserError if the run has no checkpoint, the store has no
+    Ten crops save the result of the center crop, too. Raises UserError if the run has no checkpoint, the store has no
     labels, or the classes differ.
     """
-    candidate, who = candidate_of(run, store, machine=machine)
-    return measure(who, [candidate], store, crops=crops, machine=machine, save_probabilities=save_probabilities)[-1]
+    return evaluate_runs(open_runs([run], store, crops=crops, device=device, folder=run.folder))[-1]
 
 
-def measure(
-    who: Member,
-    candidates: Sequence[Candidate],
-    store: Store,
-    *,
-    crops: Crops,
-    machine: Machine,
-    members: Sequence[Member] = (),
-    save_probabilities: bool = False,
-) -> list[Evaluation]:
-    """Counts of a network or of an average of networks on a labeled store, saved with predictions.
+def open_runs(
+    runs: Sequence[Run], store: Store, *, crops: Crops, device: Device, folder: Path, weights: Sequence[float] = ()
+) -> OpenedRuns:
+    """Load one run, or an ensemble of several, for a store.
 
-    who: the run or the ensemble, with its folder. Returns the evaluation of the center crop, then of the ten if they
-    were asked for.
+    folder: of all runs; an ensemble is saved in its `ensembles/`. weights: one a run, in any proportion; equal by
+    default. Raises UserError if a run is named twice, if data sets or classes differ, or if the weights do not fit.
     """
+    normalized = _normalized(runs, weights)
+    datasets = sorted({run.environment["dataset"] for run in runs})
+    if len(datasets) > 1:
+        raise UserError(
+            f"These runs are of different data sets: {', '.join(datasets)}.", fix="Name runs of one of them only."
+        )
+    opened = [_open(run, store, device=device, weight=w) for run, w in zip(runs, normalized, strict=True)]
+    opened.sort(key=lambda pair: _identity(pair[1]))  # so the order of the arguments changes no bit
+    job = EvaluationJob([model for model, _ in opened], store, crops, device)
+    members = tuple(member for _, member in opened)
+    if len(members) == 1:
+        return OpenedRuns(job, members[0])
+    identity = json.dumps([datasets, *map(_identity, members)])
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:DIGITS]
+    epochs = min(member.epochs for member in members)
+    return OpenedRuns(job, Member(str(folder / ENSEMBLES / digest), RECIPE, digest, 0, epochs, 1.0), members)
+
+
+def evaluate_runs(opened: OpenedRuns, *, save_probabilities: bool = False) -> list[Evaluation]:
+    """Exact counts on a labeled store, saved with the predictions.
+
+    Returns the evaluation of the center crop, then that of ten crops if the job asks for them.
+    """
+    store, whole = opened.job.store, opened.whole
     if not store.manifest.labeled:
         raise UserError(
             f"{store.path} has no labels, so errors cannot be counted.",
-            fix="Choose a labeled split with --store, or write the contest's file with --submission FILE.",
+            fix="Choose a labeled split with --store, or write a submission: alexrepro submit RUN --to FILE.",
         )
-    found = answer_all(
-        who, candidates, store, crops=crops, machine=machine, members=members, save_probabilities=save_probabilities
-    )
-    evaluations = [
-        Evaluation(
-            run=who.run, recipe=who.recipe, digest=who.digest, seed=who.seed, epochs=who.epochs,
+    evaluations = []
+    for predictions, counts in predict_split(opened, save_probabilities=save_probabilities):
+        about = predictions.about
+        evaluation = Evaluation(
+            run=whole.run, recipe=whole.recipe, digest=whole.digest, seed=whole.seed, epochs=whole.epochs,
             dataset=store.manifest.dataset, split=about.split, crops=about.crops,
             images=counts.images, top1_correct=counts.top1_correct, top5_correct=counts.top5_correct,
-            loss=counts.loss_sum / counts.images,
-            tied_images=counts.tied, store=about.store, preprocessing=about.preprocessing, classes=len(about.classes),
-            members=tuple(members),
-        )
-        for about, counts in ((predictions.about, _complete(counts, store)) for predictions, counts in found)
-    ]  # fmt: skip
+            loss=counts.loss_sum / counts.images, tied_images=counts.tied, store=about.store,
+            preprocessing=about.preprocessing, classes=len(about.classes), members=opened.members,
+        )  # fmt: skip
+        evaluations.append(evaluation)
     for evaluation in evaluations:
-        Findings(Path(who.run)).save(evaluation)
+        Findings(Path(whole.run)).save(evaluation)
     return evaluations
 
 
-def candidate_of(run: Run, store: Store, *, machine: Machine, weight: float = 1.0) -> tuple[Candidate, Member]:
-    """The network of a run's newest checkpoint, ready to be tested on a store, and what is told of it.
+def predict_split(opened: OpenedRuns, *, save_probabilities: bool = False) -> list[tuple[Predictions, Counts]]:
+    """Predict every image of a store, labeled or not, in one pass; saves the predictions of all crops in SCORED.
 
-    Classes are matched by their names, in ILSVRC WNIDs. Raises UserError if there is no checkpoint or the classes
-    differ.
+    Without labels the counts are undefined.
     """
-    check_images(run.recipe, store)
+    job, store, manifest = opened.job, opened.job.store, opened.job.store.manifest
+    files, scores, rows = Findings(Path(opened.whole.run)), [], []
+    kept = torch.empty(len(store), len(manifest.classes)) if save_probabilities else None
+    for batch in scored_batches(job):
+        rows.append(batch.batch.images)
+        scores.append({crops: Scores(*(column.cpu() for column in found)) for crops, found in batch.scores.items()})
+        if kept is not None:
+            kept[batch.batch.images] = batch.probabilities[job.crops].cpu()
+    if not np.array_equal(np.concatenate(rows), np.arange(len(store))):
+        raise ValueError(f"{store.path}: not every image was evaluated once")
+    names, found = tuple(store.name(row) for row in range(len(store))), []
+    for crops in SCORED[job.crops]:
+        about = About(
+            opened.whole.run, opened.whole.epochs, manifest.full_name, crops, store=manifest.digest,
+            preprocessing=preprocessing(job.models, store, crops), classes=manifest.classes,
+            class_names=manifest.class_names, members=opened.members,
+        )  # fmt: skip
+        all_scores = concatenate(batch[crops] for batch in scores)
+        top5, probabilities, ranks, log_probs, _ = (column.numpy() for column in all_scores)
+        predictions = Predictions(about, names, store.labels, top5, probabilities, log_probs, ranks)
+        write_predictions(predictions, files.predictions(about.split, crops))
+        found.append((predictions, all_scores.counts()))
+    if kept is not None:
+        _save_probabilities(kept, files.probabilities(manifest.full_name, job.crops), found[-1][0].about)
+    return found
+
+
+def count(job: EvaluationJob, *, after_batch: Callable[[], None] = lambda: None) -> Counts:
+    """Exact counts on every image of a labeled store, each once; the replicas of the job's group share the images.
+
+    after_batch: called after every batch; what it raises ends the count. Raises UserError if outputs are not finite.
+    """
+    mine: list[Counts] = []
+    with closing(scored_batches(job)) as batches:
+        for batch in batches:
+            mine.append(batch.scores[job.crops].counts())
+            after_batch()
+    counts = reduce(add, job.group.all_gather_object(reduce(add, mine)))
+    if counts.images != len(job.store):
+        raise ValueError(f"{job.store.path}: {counts.images:,} of {len(job.store):,} images were counted")
+    return counts
+
+
+def _open(run: Run, store: Store, *, device: Device, weight: float = 1.0) -> tuple[Model, Member]:
+    """The network of a run's newest checkpoint, with its outputs matched to the store's classes by their WNIDs."""
+    check_compatible(run.recipe, store)
     environment, wanted = run.environment, list(store.manifest.classes)
     classes = environment["classes"]
     if sorted(wanted) != sorted(classes):
@@ -132,65 +163,41 @@ def candidate_of(run: Run, store: Store, *, machine: Machine, weight: float = 1.
             f"{store.path} has {len(wanted)} classes that are not the {len(classes)} of {run.folder}.",
             fix="Choose a store of the same data set with --store, or another run.",
         )
-    places = {name: place for place, name in enumerate(classes)}
-    order = torch.tensor([places[name] for name in wanted], device=machine.device) if wanted != classes else None
-    model, step = load_network(run, machine)
+    index = {name: number for number, name in enumerate(classes)}
+    order = torch.tensor([index[name] for name in wanted], device=device.torch_device) if wanted != classes else None
+    network, step = load_network(run, device)
     recipe, epochs = run.recipe, step // environment["updates_per_epoch"]
-    who = Member(str(run.folder), recipe.name, recipe.digest, environment["seed"], epochs, weight)
-    return Candidate(machine.ready(model), recipe, load_pixels(run, machine), weight, order), who
+    member = Member(str(run.folder), recipe.name, recipe.digest, environment["seed"], epochs, weight)
+    return Model(device.compiled(network), recipe, load_pixels(run, device), weight, order), member
 
 
-def load_network(run: Run, machine: Machine) -> tuple[AlexNet, int]:
-    """The network of a run's newest checkpoint and its number of updates; raises UserError if there is none."""
-    saved = checkpoint.newest(run.checkpoints)
-    if saved is None:
+def _identity(member: Member) -> tuple[object, ...]:
+    """What a member is, wherever its folder lies."""
+    return member.recipe, member.digest, member.seed, member.epochs, member.weight
+
+
+def _normalized(runs: Sequence[Run], weights: Sequence[float]) -> list[float]:
+    """The weights divided by their sum."""
+    if len({run.folder.resolve() for run in runs}) < len(runs):
         raise UserError(
-            f"{run.folder} has no checkpoint.", fix="Train it first: alexrepro train.", exit_code=Exit.MISSING_INPUT
+            "A run is named twice.",
+            fix="Name it once, and give it twice the weight with --ensemble-weights.",
+            exit_code=Exit.USAGE,
         )
-    model = AlexNet(run.recipe.network)
-    load_weights(model, saved)
-    return model.to(machine.device, memory_format=torch.channels_last), saved.step  # type: ignore[call-overload]
-
-
-def load_weights(model: AlexNet, saved: checkpoint.Checkpoint) -> None:
-    """Put the weights of a checkpoint into a network of the same recipe."""
-    with torch.no_grad():
-        for name, parameter in model.named_kernels().items():
-            parameter.copy_(saved.weights[name])
-
-
-def pixels_of(store: Store) -> Pixels:
-    """Mean image and color axes of a training store."""
-    axes = store.color_axes()
-    return Pixels(
-        torch.from_numpy(store.mean_image()),
-        torch.tensor(axes.eigenvalues, dtype=torch.float32),
-        torch.tensor(axes.eigenvectors, dtype=torch.float32),
-    )
-
-
-def save_pixels(run: Run, store: Store) -> Pixels:
-    """Keep the training store's mean image and color axes with the run, which testing needs too."""
-    pixels = pixels_of(store)
-    content = save({name: getattr(pixels, name).contiguous() for name in Pixels.__dataclass_fields__})
-    write_bytes(run.pixels_file, content)
-    return pixels
-
-
-def load_pixels(run: Run, machine: Machine) -> Pixels:
-    """The mean image and color axes that the run was trained with. Raises UserError if missing or damaged."""
-    try:
-        return Pixels(**load_file(run.pixels_file)).to(machine.device)
-    except (FileNotFoundError, SafetensorError, TypeError):
+    weights = weights or [1.0] * len(runs)
+    if len(weights) != len(runs) or not all(0 < weight < float("inf") for weight in weights):
         raise UserError(
-            f"{run.pixels_file} is missing or damaged: it holds the mean image and color axes that {run.folder} needs.",
-            fix="Bring back a copy of it: other runs on the same training store have the same file.",
-            exit_code=Exit.BAD_DATA,
-        ) from None
+            f"The weights {', '.join(f'{weight:g}' for weight in weights)} do not fit {len(runs)} runs.",
+            fix="Give each run a number above 0: --ensemble-weights 1,1,0.5.",
+            exit_code=Exit.USAGE,
+        )
+    return [weight / sum(weights) for weight in weights]
 
 
-def _complete(counts: Counts, store: Store) -> Counts:
-    """The counts, once they are known to be those of every image."""
-    if counts.images != len(store):
-        raise ValueError(f"{store.path}: {counts.images:,} images were counted of {len(store):,}")
-    return counts
+def _save_probabilities(probabilities: Tensor, path: Path, about: About) -> None:
+    facts = {**asdict(about), "classes": ",".join(about.classes)}
+    texts = {
+        name: str(facts[name]) for name in ("run", "epochs", "split", "crops", "store", "preprocessing", "classes")
+    }
+    write_whole(path, lambda temporary: save_file({"probabilities": probabilities}, temporary, texts))
+    say(f"Probabilities: {path}, {path.stat().st_size / 1e6:,.0f} MB.")

@@ -1,38 +1,34 @@
-"""Testing: probabilities averaged over crops (§4.1) and over networks (§6), batch after batch, each image once.
+"""Inference: probabilities averaged over crops (§4.1) and over networks (§6), batch by batch, each image once.
 
 The softmax outputs of the crops are averaged (layer.cu LogregCostLayer), then those of the networks, with weights that
-sum to 1 (avg-test.py). The center crop is one of the ten, so that one pass answers for both. B batch, K classes.
+sum to 1 (avg-test.py). The center crop is one of the ten, so one pass scores both. B batch, K classes.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from functools import reduce
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor
 
 from alexrepro.data.loading.crops import Pixels, evaluation_crops, places
 from alexrepro.data.loading.loader import Batch, feed
 from alexrepro.data.loading.sampling import testing_plan
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device, find_device
+from alexrepro.distributed.process_group import ProcessGroup
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.metrics import Answers, Counts, answers, joined
-from alexrepro.files import write_whole
+from alexrepro.evaluation.metrics import Scores, score
 from alexrepro.paper.results import Crops
-from alexrepro.progress import progress, say
+from alexrepro.progress import progress
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs.evaluation import Findings, Member
-from alexrepro.runs.predictions import About, Predictions, write_predictions
 
 BATCH = 128  # changes the time only
-ALSO_ANSWERED: Mapping[Crops, tuple[Crops, ...]] = {  # what one pass over these crops answers
+SCORED: Mapping[Crops, tuple[Crops, ...]] = {  # what one pass over these crops scores
     "center": ("center",),
     "ten": ("center", "ten"),
     "ten-logits": ("center", "ten", "ten-logits"),
@@ -40,20 +36,22 @@ ALSO_ANSWERED: Mapping[Crops, tuple[Crops, ...]] = {  # what one pass over these
 COMPILED_FROM_CROPS = 10_000  # 20 s of a core for the compiler; 2 ms and more saved per crop of the full-width network
 
 
-def is_worth_compiling(images: int, crops: Crops) -> bool:
-    """Whether testing so many images over these crops takes longer than the compiler does."""
-    return images * len(places(crops, 1, 1, 1)) >= COMPILED_FROM_CROPS
+def device_for(device: str, compiles: bool | None, *, images: int, crops: Crops) -> Device:
+    """The device for inference; by default it compiles if inference on so many images takes longer than compiling."""
+    if compiles is None:
+        compiles = images * len(places(crops, 1, 1, 1)) >= COMPILED_FROM_CROPS
+    return find_device(device, compiles=compiles)
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A trained network with all that testing needs, and its share of an average.
+class Model:
+    """A trained network with all that inference needs, and its weight in an average.
 
-    model: what gives logits (B, K) for crops, a network or its compiled form. order: (K,) which of its outputs stands
-    for each class of the store; None where they stand in the same order.
+    network: maps crops to logits (B, K), a module or its compiled form. order: (K,) the network's output for each class
+    of the store; None if both have the same order.
     """
 
-    model: Callable[[Tensor], Tensor]
+    network: Callable[[Tensor], Tensor]
     recipe: Recipe
     pixels: Pixels
     weight: float = 1.0
@@ -61,162 +59,118 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Tested:
-    """A batch with its probabilities, float32 (B, K), and the answers that lie in them, by crops."""
+class EvaluationJob:
+    """The models to average, the images they see, and where this is computed. Replicas of a group share the images.
+
+    title: of the progress bar; by default the split and the crops.
+    """
+
+    models: Sequence[Model]
+    store: Store
+    crops: Crops
+    device: Device
+    group: ProcessGroup = field(default_factory=ProcessGroup)
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class ScoredBatch:
+    """A batch with its averaged probabilities, float32 (B, K), and its scores, by crops."""
 
     batch: Batch
     probabilities: Mapping[Crops, Tensor]
-    answers: Mapping[Crops, Answers]
+    scores: Mapping[Crops, Scores]
 
 
-def tested_batches(
-    candidates: Sequence[Candidate],
-    store: Store,
-    *,
-    crops: Sequence[Crops],
-    machine: Machine,
-    title: str,
-    share: tuple[int, int] = (0, 1),  # noqa: PT028
-    workers: int | None = None,  # noqa: PT028
-) -> Generator[Tested, None, None]:
-    """Every image of a store once, in stored order, or of one share among several, shown to every candidate.
-
-    workers: of the feed; by default it takes all processors but one.
-    Raises UserError if the outputs of a network are not finite.
-    """
+def scored_batches(job: EvaluationJob) -> Generator[ScoredBatch, None, None]:
+    """This replica's part of the images of a store, in stored order. Raises UserError if outputs are not finite."""
+    store, crops, share = job.store, SCORED[job.crops], job.group.shard
+    title = job.title or f"{store.manifest.full_name}, {'center crop' if job.crops == 'center' else 'ten crops'}"
     correct = seen = 0
     with progress(title, total=len(store) // share[1]) as advance:
-        plan = testing_plan(len(store), side_px=store.side_px)
-        for batch in feed(store, plan, batch=BATCH * share[1], share=share, device=machine.device, workers=workers):
-            shares = (averages(candidate, batch.crops, crops=crops, machine=machine) for candidate in candidates)
-            mean = reduce(lambda a, b: {asked: a[asked] + b[asked] for asked in crops}, shares)
-            tested = Tested(batch, mean, {asked: answers(mean[asked], batch.labels) for asked in crops})
-            yield tested
-            correct, seen = correct + tested.answers[crops[-1]].counts().top1_correct, seen + len(batch)
+        batches = feed(
+            store, testing_plan(len(store), side_px=store.side_px), batch=BATCH * share[1], share=share,
+            device=job.device.torch_device, workers=job.group.loader_workers,
+        )  # fmt: skip
+        for batch in batches:
+            weighted = (averages(model, batch.crops, crops=crops, device=job.device) for model in job.models)
+            mean = reduce(lambda a, b: {name: a[name] + b[name] for name in crops}, weighted)
+            scored = ScoredBatch(batch, mean, {name: score(mean[name], batch.labels) for name in crops})
+            yield scored
+            correct, seen = correct + scored.scores[crops[-1]].counts().top1_correct, seen + len(batch)
             advance(
                 len(batch), f"top-1 error so far {1 - correct / max(seen, 1):.1%}" if store.manifest.labeled else ""
             )
 
 
 @torch.no_grad()
-def averages(candidate: Candidate, images: Tensor, *, crops: Sequence[Crops], machine: Machine) -> dict[Crops, Tensor]:
+def averages(model: Model, images: Tensor, *, crops: Sequence[Crops], device: Device) -> dict[Crops, Tensor]:
     """The softmax outputs of a network averaged over crops, times its weight: float32 (B, K) for each of the crops.
 
-    For `ten-logits`, the softmax of the averaged logits. images: uint8 (B, 3, 256, 256) on the machine's device, where
+    For `ten-logits`, the softmax of the averaged logits. images: uint8 (B, 3, 256, 256) on the device's device, where
     the crops are cut one after the other.
     """
-    side_px = candidate.recipe.network.input_px
+    side_px = model.recipe.network.input_px
     widest: Crops = "center" if set(crops) == {"center"} else "ten"
-    shown = evaluation_crops(
-        images, crops=widest, side_px=side_px, pixels=candidate.pixels, augmentation=candidate.recipe.augmentation
+    inputs = evaluation_crops(
+        images, crops=widest, side_px=side_px, pixels=model.pixels, augmentation=model.recipe.augmentation
     )
     (center,) = places("center", images.shape[-2], images.shape[-1], side_px)
-    spots = places(widest, images.shape[-2], images.shape[-1], side_px)
+    offsets = places(widest, images.shape[-2], images.shape[-1], side_px)
     found: dict[Crops, Tensor] = {}
-    for place, crop in zip(spots, shown, strict=True):
-        with machine.arithmetic(candidate.recipe.training):
-            logits = candidate.model(crop).float()
+    for offset, crop in zip(offsets, inputs, strict=True):
+        with device.autocast(model.recipe.training):
+            logits = model.network(crop).float()
         outputs = logits.softmax(1)
         found["ten"] = found.get("ten", 0) + outputs
         found["ten-logits"] = found.get("ten-logits", 0) + logits
-        if place == center:
+        if offset == center:
             found["center"] = outputs
     if not bool(found["ten"].isfinite().all()):
         raise UserError(
             "The network's outputs are not finite: its training diverged.",
-            fix="Begin a new run at lower rates: "
-            "alexrepro train --continue-from RUN --set training.learning_rate_factor=0.5",
+            fix="Begin a new run at lower rates: alexrepro train RUN --set training.learning_rate_factor=0.5",
             exit_code=Exit.BAD_DATA,
         )
-    found["ten"] = found["ten"] / len(spots)
-    found["ten-logits"] = (found["ten-logits"] / len(spots)).softmax(1)
-    means = {asked: candidate.weight * found[asked] for asked in crops}
-    return means if candidate.order is None else {asked: mean[:, candidate.order] for asked, mean in means.items()}
+    found["ten"] = found["ten"] / len(offsets)
+    found["ten-logits"] = (found["ten-logits"] / len(offsets)).softmax(1)
+    means = {name: model.weight * found[name] for name in crops}
+    return means if model.order is None else {name: mean[:, model.order] for name, mean in means.items()}
 
 
-def answer_all(
-    who: Member,
-    candidates: Sequence[Candidate],
-    store: Store,
-    *,
-    crops: Crops,
-    machine: Machine,
-    members: Sequence[Member] = (),
-    save_probabilities: bool = False,
-) -> list[tuple[Predictions, Counts]]:
-    """What a network or an average of them answers for every image of a store, labeled or not, in one pass.
-
-    Saves the predictions in the folder that `who` names and, where wanted, the probabilities of the crops asked for.
-    Returns those of the center crop, then of the ten if they were asked for, then of what else was. Without labels the
-    counts say nothing.
-    """
-    asked = ALSO_ANSWERED[crops]
-    manifest, findings, images = store.manifest, Findings(Path(who.run)), len(store)
-    parts: dict[Crops, list[Answers]] = {name: [] for name in asked}
-    rows: list[NDArray[np.int64]] = []
-    kept = torch.empty(images, len(manifest.classes)) if save_probabilities else None
-    title = f"{manifest.full_name}, {'center crop' if crops == 'center' else 'ten crops'}"
-    for tested in tested_batches(candidates, store, crops=asked, machine=machine, title=title):
-        rows.append(tested.batch.images)
-        for name in asked:
-            parts[name].append(tested.answers[name].cpu())
-        if kept is not None:
-            kept[tested.batch.images] = tested.probabilities[crops].cpu()
-    if not np.array_equal(np.concatenate(rows), np.arange(images)):
-        raise ValueError(f"{store.path}: not every image was tested once")
-    found = []
-    for name in asked:
-        about = About(
-            who.run, who.epochs, manifest.full_name, name, store=manifest.digest,
-            preprocessing=preprocessing(candidates, store, name), classes=manifest.classes,
-            class_names=manifest.class_names, members=tuple(members),
-        )  # fmt: skip
-        answered = joined(parts[name])
-        predictions = _predictions_of(about, answered, store=store)
-        write_predictions(predictions, findings.predictions(about.split, name))
-        found.append((predictions, answered.counts()))
-    if kept is not None:
-        _save_probabilities(kept, findings.probabilities(manifest.full_name, crops), found[-1][0].about)
-    return found
+def read_images(store: Store, rows: Sequence[int]) -> NDArray[np.uint8]:
+    """Images of a store, uint8 (N, 256, 256, 3)."""
+    images = np.empty((len(rows), store.side_px, store.side_px, 3), dtype=np.uint8)
+    for row, image in zip(rows, images, strict=True):
+        store.pixels(row, image)
+    return images
 
 
-def preprocessing(candidates: Sequence[Candidate], store: Store, crops: Crops) -> str:
-    """A digest of all that stands between a stored image and the networks: hexadecimal SHA-256.
+def center_crops(store: Store, *, recipe: Recipe, pixels: Pixels, most: int = 64) -> tuple[Tensor, Tensor]:
+    """Center crops of images spread evenly over a store, on the device of the mean image, and their labels."""
+    rows = np.linspace(0, len(store) - 1, num=min(most, len(store)), dtype=np.int64)
+    images = torch.from_numpy(read_images(store, rows.tolist())).permute(0, 3, 1, 2).to(pixels.mean_image.device)
+    (crops,) = evaluation_crops(
+        images, crops="center", side_px=recipe.network.input_px, pixels=pixels, augmentation=recipe.augmentation
+    )
+    return crops, torch.from_numpy(store.labels[rows]).to(crops.device)
 
-    It covers the store's images and the rule that made them, and of each candidate the crops in their order, what is
+
+def preprocessing(models: Sequence[Model], store: Store, crops: Crops) -> str:
+    """A digest of everything between a stored image and the networks: hexadecimal SHA-256.
+
+    It covers the store's images and how they were made, and for each model the crops in their order, what is
     subtracted from them and what they are divided by.
     """
     shown = [
         {
-            "crops": places(crops, store.side_px, store.side_px, candidate.recipe.network.input_px),
-            "crop_px": candidate.recipe.network.input_px,
-            "mean": candidate.recipe.augmentation.mean,
-            "mean_image": hashlib.sha256(candidate.pixels.mean_image.cpu().numpy().tobytes()).hexdigest(),
-            "divided_by": candidate.recipe.network.input_std,
+            "crops": places(crops, store.side_px, store.side_px, model.recipe.network.input_px),
+            "crop_px": model.recipe.network.input_px,
+            "mean": model.recipe.augmentation.mean,
+            "mean_image": hashlib.sha256(model.pixels.mean_image.cpu().numpy().tobytes()).hexdigest(),
+            "divided_by": model.recipe.network.input_std,
         }
-        for candidate in candidates
+        for model in models
     ]
     parts = {"store": store.manifest.digest, "rule": store.manifest.rule, "shown": shown}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _save_probabilities(probabilities: Tensor, path: Path, about: About) -> None:
-    facts = {**asdict(about), "classes": ",".join(about.classes)}
-    texts = {
-        name: str(facts[name]) for name in ("run", "epochs", "split", "crops", "store", "preprocessing", "classes")
-    }
-    write_whole(path, lambda temporary: save_file({"probabilities": probabilities}, temporary, texts))
-    say(f"Probabilities: {path}, {path.stat().st_size / 1e6:,.0f} MB.")
-
-
-def _predictions_of(about: About, answers: Answers, *, store: Store) -> Predictions:
-    """The answers for all images of a store, in stored order, with its names and labels."""
-    return Predictions(
-        about,
-        names=tuple(store.name(row) for row in range(len(store))),
-        labels=store.labels,
-        guesses=answers.guesses.numpy(),
-        chances=answers.chances.numpy(),
-        log_chances=answers.log_chances.numpy(),
-        ranks=answers.ranks.numpy(),
-    )

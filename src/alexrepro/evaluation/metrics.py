@@ -1,26 +1,25 @@
-"""Counting: from averaged probabilities to guesses, ranks, losses and exact counts of right answers (§2).
+"""From averaged probabilities to top-5 classes, ranks, losses and exact counts of correct images (§2).
 
-Among equal probabilities the lower class number counts as larger, so that a network that says the same of every class
-earns nothing. The 2012 code shares the credit instead (layer_kernels.cu); how many images hang on it is counted.
-B batch, K classes, G guesses (five, or K if that is less).
+Ties: the lower class index wins, so a network with uniform outputs gets no credit.
+The 2012 code shares the credit between equals (layer_kernels.cu); `tied` counts the images for which this matters.
+B batch, K classes, G = min(5, K).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from alexrepro.runs.evaluation import GUESSES
-
-COLUMNS = ("guesses", "chances", "ranks", "log_chances", "tied")
+from alexrepro.runs.evaluation import TOP
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Right answers among so many images, and the sum of -log p of the true classes.
+    """Correct images, and the sum of -log p of their true classes.
 
-    tied: images whose top-1 or top-5 answer would differ if equal probabilities counted the other way.
+    tied: images that would count differently if equal probabilities were ordered differently.
     """
 
     images: int
@@ -37,59 +36,52 @@ class Counts:
         )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Answers:
-    """What a network answers for some images; without labels the last four say nothing.
+class Scores(NamedTuple):
+    """The result for each image of a batch; the last three are undefined without labels.
 
-    guesses: (B, G) classes, the most probable first; chances: (B, G) their probabilities. ranks: (B,) how many classes
-    come before the true one: 0 for a right top-1 answer, below 5 for a right top-5 answer. log_chances: (B,) float64,
-    log p of the true class. tied: (B,) whether the answer hangs on the rule for equal probabilities.
+    top5: (B, G) classes, the most probable first; probabilities: (B, G) theirs. ranks: (B,) the number of classes
+    ahead of the true one: 0 if the top-1 prediction is correct, below 5 if the top-5 prediction is. log_probs: (B,)
+    float64, log p of the true class. tied: (B,) whether the order of equal probabilities decides about the image.
     """
 
-    guesses: Tensor
-    chances: Tensor
+    top5: Tensor
+    probabilities: Tensor
     ranks: Tensor
-    log_chances: Tensor
+    log_probs: Tensor
     tied: Tensor
 
     def counts(self) -> Counts:
-        """Right answers and sums over these images."""
+        """Correct images and sums over this batch."""
         return Counts(
             images=len(self.ranks),
             top1_correct=int((self.ranks < 1).sum()),
-            top5_correct=int((self.ranks < GUESSES).sum()),
-            loss_sum=-float(self.log_chances.sum()),
+            top5_correct=int((self.ranks < TOP).sum()),
+            loss_sum=-float(self.log_probs.sum()),
             tied=int(self.tied.sum()),
         )
 
-    def cpu(self) -> "Answers":
-        """The same in host memory."""
-        return joined([self], device=torch.device("cpu"))
 
-
-def answers(probabilities: Tensor, labels: Tensor) -> Answers:
-    """The answers that lie in probabilities (B, K); labels: (B,), -1 where unlabeled."""
+def score(probabilities: Tensor, labels: Tensor) -> Scores:
+    """The scores of probabilities (B, K); labels: (B,), -1 where unlabeled."""
     labels = labels.clamp_min(0)[:, None]
     ordered = probabilities.sort(dim=1, descending=True, stable=True)
-    guesses = ordered.indices[:, :GUESSES]
     true = probabilities.gather(1, labels)
-    ahead, level = (probabilities > true).sum(1), (probabilities == true).sum(1) - 1
+    ahead, equal = (probabilities > true).sum(1), (probabilities == true).sum(1) - 1
     floor = torch.finfo(torch.float32).tiny
-    return Answers(
-        guesses=guesses,
-        chances=ordered.values[:, :GUESSES],
+    return Scores(
+        top5=ordered.indices[:, :TOP],
+        probabilities=ordered.values[:, :TOP],
         ranks=(ordered.indices == labels).int().argmax(1),
-        log_chances=true[:, 0].double().clamp_min(floor).log(),
-        tied=_hangs_on_ties(ahead, level, 1) | _hangs_on_ties(ahead, level, GUESSES),
+        log_probs=true[:, 0].double().clamp_min(floor).log(),
+        tied=_is_tied(ahead, equal, 1) | _is_tied(ahead, equal, TOP),
     )
 
 
-def joined(parts: Sequence[Answers], device: torch.device | None = None) -> Answers:
-    """The answers for the images of several parts, in their order, on a device."""
-    columns = {name: torch.cat([getattr(part, name) for part in parts]).to(device) for name in COLUMNS}
-    return Answers(**columns)
+def concatenate(parts: Iterable[Scores]) -> Scores:
+    """The scores of several batches, in their order."""
+    return Scores(*map(torch.cat, zip(*parts, strict=True)))
 
 
-def _hangs_on_ties(ahead: Tensor, level: Tensor, top: int) -> Tensor:
-    """Whether the true class is among the `top` for some orders of the classes level with it, but not for all, (B,)."""
-    return (ahead < top) & (ahead + level >= top)
+def _is_tied(ahead: Tensor, equal: Tensor, top: int) -> Tensor:
+    """Whether some orders of the equal classes put the true one among the `top` and others do not, (B,)."""
+    return (ahead < top) & (ahead + equal >= top)

@@ -1,8 +1,7 @@
-"""Figure 4 from a run: guesses for test images, and the training images whose last hidden layer is nearest (§6.1).
+"""Figure 4 of a run: top-5 predictions for test images, and nearest neighbors among the training images (§6.1).
 
-The features are the responses of the last hidden stage to the center crop, before dropout. Only the nearest are kept
-while the training images pass by, so memory does not grow with their number; every training image can be a neighbor.
-B batch, Q queries, N neighbors, D units.
+Features are the activations of the last hidden stage for the center crop, before dropout. Only the nearest neighbors
+are kept during the search, so memory does not grow with the training set. B batch, Q queries, N neighbors, D units.
 """
 
 from typing import cast
@@ -16,12 +15,13 @@ from alexrepro.data.loading.crops import Pixels, evaluation_crops
 from alexrepro.data.loading.loader import feed
 from alexrepro.data.loading.sampling import generator, testing_plan
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
+from alexrepro.device import Device
 from alexrepro.errors import UserError
-from alexrepro.evaluation.compatible import check_images
-from alexrepro.evaluation.evaluate import load_network, load_pixels
+from alexrepro.evaluation.inference import read_images
+from alexrepro.evaluation.load_run import check_compatible, load_network, load_pixels
+from alexrepro.evaluation.metrics import score
 from alexrepro.model.alexnet import AlexNet
-from alexrepro.model.layers import StageLayers
+from alexrepro.model.layers import StageModule
 from alexrepro.paper.network import Network
 from alexrepro.paper.pictures import FIGURE_4_GUESSES, FIGURE_4_NEIGHBORS, FIGURE_4_QUERIES
 from alexrepro.progress import progress
@@ -30,22 +30,28 @@ from alexrepro.runs.neighbors import About, Neighbors, save_neighbors
 from alexrepro.runs.run import Run
 
 BATCH = 128  # changes the time only
-GUESSES = 5
 DRAW = 0  # the test images are the same for every run: nobody picks them
 
 
-def find_neighbors(run: Run, *, train: Store, test: Store, machine: Machine) -> Neighbors:
-    """Guess eight test images and search the neighbors of five others among all training images; saved in the run.
+def find_neighbors(run: Run, *, train: Store, test: Store, device: Device) -> Neighbors:
+    """Predict eight test images and search the neighbors of five others among all training images; saved in the run.
 
-    Raises UserError if the run has no checkpoint, or if the stores have other classes than the run.
+    Raises UserError if the run has no checkpoint, or if a store does not fit it.
     """
-    _check(run, train, test)
-    model, step = load_network(run, machine)
+    for store in (train, test):
+        check_compatible(run.recipe, store)
+        if list(store.manifest.classes) != run.environment["classes"]:
+            raise UserError(
+                f"{store.path} has other classes than {run.folder}.",
+                fix="Choose stores of the run's data set with --store, or another run.",
+            )
+    model, step = load_network(run, device)
     shown, queries = _rows_drawn(test)
-    with _Reader(model, run.recipe, load_pixels(run, machine), machine) as reader:
-        logits, _ = reader.read(_images(test, shown))
-        chances = logits.softmax(1).sort(dim=1, descending=True, stable=True)
-        distances, rows = _search(reader, _images(test, queries), train)
+    images, query_images = read_images(test, shown), read_images(test, queries)
+    with _Reader(model, run.recipe, load_pixels(run, device), device) as reader:
+        logits, _ = reader.read(images)
+        scores = score(logits.softmax(1), torch.from_numpy(test.labels[shown]).to(logits.device))
+        distances, rows = _search(reader, query_images, train)
     found = Neighbors(
         about=About(
             epochs=step // run.environment["updates_per_epoch"], stage=reader.stage, test_store=test.path.name,
@@ -53,10 +59,10 @@ def find_neighbors(run: Run, *, train: Store, test: Store, machine: Machine) -> 
             names=tuple(test.name(row) for row in [*shown, *queries]),
             neighbor_names=tuple(tuple(train.name(row) for row in line) for line in rows.tolist()),
         ),
-        images=_images(test, shown), labels=test.labels[shown],
-        guesses=chances.indices[:, :GUESSES].cpu().numpy(), chances=chances.values[:, :GUESSES].cpu().numpy(),
-        queries=_images(test, queries), query_labels=test.labels[queries],
-        neighbors=np.stack([_images(train, line) for line in rows.tolist()]),
+        images=images, labels=test.labels[shown],
+        top5=scores.top5.cpu().numpy(), probabilities=scores.probabilities.cpu().numpy(),
+        queries=query_images, query_labels=test.labels[queries],
+        neighbors=np.stack([read_images(train, line) for line in rows.tolist()]),
         neighbor_labels=train.labels[rows], distances=distances,
     )  # fmt: skip
     save_neighbors(run, found)
@@ -64,21 +70,21 @@ def find_neighbors(run: Run, *, train: Store, test: Store, machine: Machine) -> 
 
 
 def last_hidden(network: Network) -> str:
-    """The last stage with a response: fc7, the 4096-dimensional last hidden layer, in the paper's network."""
+    """The last stage with an activation: fc7, the 4096-dimensional last hidden layer, in the paper's network."""
     return [stage.name for stage in network.stages if "activation" in stage.order][-1]
 
 
 class _Reader:
-    """A network that gives logits and the features behind them."""
+    """A network that returns logits together with the features below them."""
 
-    def __init__(self, model: AlexNet, recipe: Recipe, pixels: Pixels, machine: Machine) -> None:
-        self.model, self.recipe, self.pixels, self.machine = model, recipe, pixels, machine
+    def __init__(self, model: AlexNet, recipe: Recipe, pixels: Pixels, device: Device) -> None:
+        self.model, self.recipe, self.pixels, self.device = model, recipe, pixels, device
         self.stage = last_hidden(recipe.network)
-        self._seen = torch.empty(0)
+        self._features = torch.empty(0)
 
     def __enter__(self) -> "_Reader":
-        response = cast(StageLayers, self.model.stages[self.stage]).operations["activation"]
-        self._handle = response.register_forward_hook(self._note)
+        activation = cast(StageModule, self.model.stages[self.stage]).operations["activation"]
+        self._handle = activation.register_forward_hook(self._keep)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -90,15 +96,15 @@ class _Reader:
         if isinstance(images, np.ndarray):
             images = torch.from_numpy(images).permute(0, 3, 1, 2)
         (crop,) = evaluation_crops(
-            images.to(self.machine.device), crops="center", side_px=self.recipe.network.input_px, pixels=self.pixels,
-            augmentation=self.recipe.augmentation,
+            images.to(self.device.torch_device), crops="center", side_px=self.recipe.network.input_px,
+            pixels=self.pixels, augmentation=self.recipe.augmentation,
         )  # fmt: skip
-        with self.machine.arithmetic(self.recipe.training):
+        with self.device.autocast(self.recipe.training):
             logits = self.model(crop)
-        return logits.float(), self._seen
+        return logits.float(), self._features
 
-    def _note(self, _module: object, _inputs: object, response: Tensor) -> None:
-        self._seen = response.flatten(1).float()
+    def _keep(self, _module: object, _inputs: object, activations: Tensor) -> None:
+        self._features = activations.flatten(1).float()
 
 
 def _search(reader: _Reader, queries: NDArray[np.uint8], train: Store) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -122,20 +128,3 @@ def _rows_drawn(test: Store) -> tuple[list[int], list[int]]:
     """Rows of the shown images and of the queries, drawn from the name of the split."""
     drawn = generator(DRAW, "figure-4", test.manifest.full_name).permutation(len(test)).tolist()
     return drawn[:FIGURE_4_GUESSES], drawn[FIGURE_4_GUESSES : FIGURE_4_GUESSES + FIGURE_4_QUERIES]
-
-
-def _images(store: Store, rows: list[int]) -> NDArray[np.uint8]:
-    images = np.empty((len(rows), store.side_px, store.side_px, 3), dtype=np.uint8)
-    for image, row in zip(images, rows, strict=True):
-        store.pixels(row, image)
-    return images
-
-
-def _check(run: Run, *stores: Store) -> None:
-    for store in stores:
-        check_images(run.recipe, store)
-        if list(store.manifest.classes) != run.environment["classes"]:
-            raise UserError(
-                f"{store.path} has other classes than {run.folder}.",
-                fix="Choose stores of the run's data set with --stores, or another run.",
-            )

@@ -1,43 +1,45 @@
-"""The file that the contest of 2012 takes: five class numbers for each photo of the test split, best first.
+"""Submission files of the ILSVRC challenge: writing one for the test split of 2012, scoring one for 2010 (eval_flat.m).
 
-One line a photo in the order of the file names; the numbers are those of the devkit, from 1 on (its readme.txt).
+One line an image in the order of the file names: up to five class numbers, the best first. The numbers are the
+devkit's, from 1 on (its readme.txt). N images, G = 5.
 """
 
-from collections.abc import Sequence
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from alexrepro.data.sources.devkit import Year, class_table, truth, truth_file
 from alexrepro.data.store.manifest import LEFT_OUT, Manifest
-from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.ensemble import open_runs
-from alexrepro.evaluation.inference import answer_all
+from alexrepro.evaluation.evaluate import OpenedRuns, predict_split
 from alexrepro.files import write_text
-from alexrepro.paper.results import Crops
+from alexrepro.runs.evaluation import TOP
 from alexrepro.runs.predictions import Predictions
-from alexrepro.runs.run import Run
+
+YEAR: Year = "2010"  # the only year whose ground truth of the test split was published
+SPLITS = ("val", "test")
+SHOWN = 20  # characters of a word that is no class number
 
 
-def submit(
-    runs: Sequence[Run],
-    store: Store,
-    file: Path,
-    *,
-    crops: Crops,
-    machine: Machine,
-    folder: Path,
-    weights: Sequence[float] = (),
-) -> int:
-    """Write the answers of a run, or of the average of several, for a store with or without labels; returns the lines.
+@dataclass(frozen=True)
+class FlatErrors:
+    """The errors of a submission if the first 1, 2, ... 5 classes of each image count, as fractions of the images."""
 
-    The answers are saved as predictions, too; the arguments are those of `evaluate_runs`. Raises UserError before any
-    work if the store cannot be submitted.
+    split: str
+    images: int
+    errors: tuple[float, ...]
+
+
+def submit(opened: OpenedRuns, file: Path) -> int:
+    """Write the submission of a run or of an ensemble for a store, labeled or not; returns the number of lines.
+
+    The predictions are saved, too. Raises UserError, before inference, if the store cannot be submitted.
     """
-    ids = check_submission(store.manifest)
-    found = open_runs(runs, store, weights=weights, machine=machine, folder=folder)
-    *_, (predictions, _) = answer_all(
-        found.who, found.candidates, store, crops=crops, machine=machine, members=found.members
-    )
+    ids = check_submission(opened.job.store.manifest)
+    *_, (predictions, _) = predict_split(opened)
     write_submission(predictions, ids, file)
     return len(predictions.names)
 
@@ -45,31 +47,91 @@ def submit(
 def check_submission(manifest: Manifest) -> tuple[int, ...]:
     """The devkit's number of each class, in the order of the labels.
 
-    Raises UserError if the store does not know them, or if a photo was left out, whose line would be missing.
+    Raises UserError if the store does not have them, or if an image was left out, whose line would be missing.
     """
     if manifest.ilsvrc_ids is None:
         raise UserError(
-            f"The store of {manifest.full_name} does not know the devkit's class numbers, which a submission is made "
-            "of; Kaggle's copy of the data leaves them out.",
-            fix="Put the devkit (ILSVRC2012_devkit_t12.tar.gz) beside the photos and prepare them again.",
+            f"The store of {manifest.full_name} lacks the devkit's class numbers, which a submission consists of; "
+            "Kaggle's copy of the data does not include them.",
+            fix="Put the devkit (ILSVRC2012_devkit_t12.tar.gz) next to the images and prepare them again.",
             exit_code=Exit.MISSING_INPUT,
         )
     left_out = [defect["path"] for defect in manifest.defects if defect["action"] == LEFT_OUT]
     if left_out:
         raise UserError(
-            f"{len(left_out)} photos of {manifest.full_name} were left out, and every later line would be another's: "
-            f"{left_out[0]}.",
-            fix="Replace the unreadable photos and prepare them again.",
+            f"{len(left_out)} images of {manifest.full_name} were left out, so every later line would belong to "
+            f"another image: {left_out[0]}.",
+            fix="Replace the unreadable images and prepare them again.",
             exit_code=Exit.BAD_DATA,
         )
     return manifest.ilsvrc_ids
 
 
 def write_submission(predictions: Predictions, ids: tuple[int, ...], file: Path) -> None:
-    """Write one line of class numbers for each image, in the order of the file names.
-
-    ids: the devkit's number of each class, in the order of the labels.
-    """
+    """Write one line of class numbers for each image; ids: the devkit's number of each class, by label."""
     in_order = sorted(range(len(predictions.names)), key=lambda row: predictions.names[row])
-    lines = (" ".join(str(ids[guess]) for guess in predictions.guesses[row]) for row in in_order)
+    lines = (" ".join(str(ids[label]) for label in predictions.top5[row]) for row in in_order)
     write_text(file, "".join(f"{line}\n" for line in lines))
+
+
+def score_submission(file: Path, devkit: Path) -> FlatErrors:
+    """The errors of a submission to ILSVRC-2010, on the split that has as many images as the file has lines.
+
+    devkit: a folder with meta.mat and ground truths, in it or in its `data/`. Raises UserError naming the line that is
+    not in the format, or what the devkit lacks.
+    """
+    table = class_table(devkit, YEAR)
+    if table is None:
+        raise UserError(
+            f"{devkit} has no meta.mat of ILSVRC-{YEAR}.",
+            fix="Name the folder of ILSVRC2010_devkit-1.0.tar.gz, packed or not, with --devkit.",
+            exit_code=Exit.MISSING_INPUT,
+        )
+    classes = len(table.wnids)
+    top5 = read_submission(file, classes=classes)
+    split, labels = _truth(devkit, file, images=len(top5), classes=classes)
+    correct = np.logical_or.accumulate(top5 == labels[:, None], axis=1)
+    return FlatErrors(split, len(top5), tuple((~correct).mean(0).tolist()))
+
+
+def read_submission(file: Path, *, classes: int) -> NDArray[np.int64]:
+    """The class numbers of each line, (N, G), with 0 where a line has fewer than five.
+
+    Raises UserError naming the line that has more than five, or anything but numbers from 1 to `classes`.
+    """
+    if not file.is_file():
+        raise UserError(f"There is no file {file}.", fix="Check the path.", exit_code=Exit.MISSING_INPUT)
+    rows = []
+    with file.open(encoding="ascii", errors="replace") as lines:
+        for number, line in enumerate(lines, start=1):
+            words = line.split()
+            if len(words) > TOP:
+                raise _wrong(f"{file}, line {number:,}, has {len(words)} classes")
+            for word in words:
+                if not re.fullmatch(r"\d{1,5}", word) or not 1 <= int(word) <= classes:
+                    raise _wrong(f"{file}, line {number:,}, has {word[:SHOWN]!a}, which is no class number")
+            rows.append([*map(int, words), *[0] * (TOP - len(words))])
+    return np.array(rows, dtype=np.int64).reshape(-1, TOP)
+
+
+def _truth(devkit: Path, file: Path, *, images: int, classes: int) -> tuple[str, NDArray[np.int64]]:
+    """The split with this many images, and their class numbers."""
+    truths = {split: truth(devkit, truth_file(YEAR, split), classes=classes) for split in SPLITS}
+    known = {split: labels for split, labels in truths.items() if labels is not None}
+    if not known:
+        names = " or ".join(truth_file(YEAR, split) for split in SPLITS)
+        raise UserError(f"{devkit} has no {names}.", fix="Put one there.", exit_code=Exit.MISSING_INPUT)
+    fitting = [split for split, labels in known.items() if len(labels) == images]
+    if len(fitting) != 1:
+        sizes = ", ".join(f"{len(labels):,} images of {split}" for split, labels in known.items())
+        raise _wrong(f"{file} ends after line {images:,}, and {devkit} has the classes of {sizes}")
+    return fitting[0], np.array(known[fitting[0]], dtype=np.int64)
+
+
+def _wrong(what: str) -> UserError:
+    return UserError(
+        f"{what}.",
+        fix="Write one line for each image of a split, in the order of the file names, with up to five class numbers "
+        "of the devkit.",
+        exit_code=Exit.BAD_DATA,
+    )

@@ -1,8 +1,8 @@
 """AlexNet: the stages of a `Network` in a row, with the paper's initial weights (§3.5, §5).
 
-A tensor's maps are its towers side by side, so that one process that holds both towers is the grouped network, and
+The maps of a tensor are its towers side by side: a process that holds both towers computes grouped convolutions, and
 one that holds a single tower has the first or the last rows of every weight.
-B batch, K classes.
+B batch, C maps, K classes, T towers, t of them held here.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from alexrepro.errors import UserError
 from alexrepro.keys import key
-from alexrepro.model.layers import StageLayers
+from alexrepro.model.layers import StageModule
 from alexrepro.model.tower_parallel import LocalTowers
 from alexrepro.paper.network import Network
 
@@ -35,29 +35,32 @@ class AlexNet(nn.Module):
         std = torch.tensor(network.input_std or [1.0] * network.channels)[:, None, None]
         self.register_buffer("input_std", std, persistent=False)
         self.stages = nn.ModuleDict(
-            {s.name: StageLayers(network, s, size, self.towers) for s, size in network.inputs()}
+            {s.name: StageModule(network, s, size, self.towers) for s, size in network.inputs()}
         )
+
+    def stage(self, name: str) -> StageModule:
+        """The module of a stage, or of one of its weights or biases."""
+        return cast(StageModule, self.stages[name.partition(".")[0]])
 
     def forward(self, crops: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
         """Logits of the crops; `masks` from `draw_masks` in training, None in testing."""
         x = crops / self.input_std if self.network.input_std else crops  # (B, 3, 224, 224)
-        for number, (name, module) in enumerate(self.stages.items()):  # conv1 … fc8
-            stage = cast(StageLayers, module)
-            if number and stage.reads_both:  # every process has the whole crop
-                x = (
-                    self.towers.gather_logits(x) if stage.is_replicated else self.towers.all_gather_maps(x)
-                )  # (B, C·t/T, …) -> (B, C, …)
+        for number, name in enumerate(self.stages):  # conv1 … fc8
+            stage = self.stage(name)
+            if number and stage.reads_both:  # conv1 reads the crop, which every process has
+                gather = self.towers.gather_logits if stage.is_replicated else self.towers.all_gather_maps
+                x = gather(x)  # (B, C·t/T, …) -> (B, C, …)
             x = stage(x, masks[name] if masks is not None and stage.has_dropout else None, crops)
         return stage.towers.gather_logits(x)  # (B, K)
 
     def named_kernels(self) -> dict[str, nn.Parameter]:
         """Every weight and bias as `<stage>.weight` and `<stage>.bias`, in the order of the stages.
 
-        A stage that also reads the crop has its weights there as `<stage>.side`.
+        The weight of a side input is `<stage>.side`.
         """
         found: dict[str, nn.Parameter] = {}
-        for name, module in self.stages.items():
-            stage = cast(StageLayers, module)
+        for name in self.stages:
+            stage = self.stage(name)
             found |= {f"{name}.weight": stage.kernels.weight, f"{name}.bias": stage.kernels.bias}
             if stage.side is not None:
                 found[f"{name}.side"] = stage.side.weight
@@ -75,22 +78,19 @@ class AlexNet(nn.Module):
 
     def rows_of(self, name: str, full: Tensor) -> Tensor:
         """The rows that this process holds of a full `<stage>.weight`, bias or velocity."""
-        towers = self._towers_of(name)
+        towers = self.stage(name).towers
         return full.chunk(towers.processes)[towers.rank]
 
     def gather_full(self, name: str, rows: Tensor) -> Tensor:
         """The full tensor from the rows that each process holds; a collective call."""
-        return self._towers_of(name).gather_full(rows)
+        return self.stage(name).towers.gather_full(rows)
 
     def is_replicated(self, name: str) -> bool:
-        """Whether every process of the towers holds all of this weight or bias."""
-        return self._towers_of(name).processes == 1
-
-    def _towers_of(self, name: str) -> LocalTowers:
-        return cast(StageLayers, self.stages[name.partition(".")[0]]).towers
+        """Whether every process holds all rows of this weight or bias."""
+        return self.stage(name).towers.processes == 1
 
     def draw_masks(self, batch: int, *, key_of_step: int, rows: slice = slice(None)) -> dict[str, Tensor]:
-        """A 0/1 mask (B, ...) for each stage with dropout, drawn at full width from the key of the step (§4.2).
+        """A 0/1 mask (B, ...) for each stage with dropout, drawn from the key of the step (§4.2).
 
         batch: the global batch size; `rows` selects this process's part. The full mask is always drawn, so the result
         does not depend on the number of processes.
@@ -98,24 +98,24 @@ class AlexNet(nn.Module):
         parameter = next(self.parameters())
         masks = {}
         for stage in self.network.stages:
-            layers = cast(StageLayers, self.stages[stage.name])
-            if layers.has_dropout:
+            module = self.stage(stage.name)
+            if module.has_dropout:
                 generator = torch.Generator(parameter.device).manual_seed(key(key_of_step, stage.name))
-                chances = torch.rand(batch, *layers.dropped, generator=generator, device=parameter.device)
-                units = chances[rows].chunk(layers.towers.processes, dim=1)[layers.towers.rank]
-                masks[stage.name] = (units >= self.network.dropout_of(stage)).to(parameter.dtype)
+                full = torch.rand(batch, *module.dropped, generator=generator, device=parameter.device)
+                draws = full[rows].chunk(module.towers.processes, dim=1)[module.towers.rank]
+                masks[stage.name] = (draws >= self.network.dropout_of(stage)).to(parameter.dtype)
         return masks
 
 
 def build(network: Network, *, seed: int) -> AlexNet:
     """The network with its initial weights and biases: Gaussian weights, constant biases (§5), or both uniform.
 
-    Every stage draws from its own key on the CPU, so the weights depend on the seed and the stage alone.
+    Every stage draws on the CPU from its own key, so its weights depend on the seed and its name only.
     """
     model = AlexNet(network)
     with torch.no_grad():
         for stage in network.stages:
-            kernels = cast(StageLayers, model.stages[stage.name]).kernels
+            kernels = model.stage(stage.name).kernels
             generator = torch.Generator().manual_seed(key(seed, "weights", stage.name))
             if network.initial == "gaussian":
                 kernels.weight.normal_(0.0, stage.weight_std, generator=generator)

@@ -1,4 +1,4 @@
-"""Functions that torch compiles where it can; where it cannot, the same functions as they stand.
+"""Functions that torch compiles where it can, and that run uncompiled where it cannot.
 
 The compiler is loaded at the first call, since that takes a second.
 """
@@ -25,7 +25,7 @@ SIZES = 64  # for which one program may compile a function, since it may train m
 class Compiled(Generic[P, T]):
     """A function that is compiled at its first call for each size of its tensors; `plain` is the function itself.
 
-    mode: as torch.compile takes it. If the compiler fails, this is said once, and `plain` does the work from then on.
+    mode: of torch.compile. If the compiler fails, one warning says so, and `plain` is called from then on.
     """
 
     def __init__(self, plain: Callable[P, T], mode: str | None = None) -> None:
@@ -35,7 +35,7 @@ class Compiled(Generic[P, T]):
         self._compiled: Callable[P, T] | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """What the function returns; within a larger function that is being compiled, it is compiled with that."""
+        """Call the compiled function; within a larger function that is being compiled, it becomes part of that."""
         if torch.compiler.is_compiling() or not self.works:
             return self.plain(*args, **kwargs)
         compiler = _loaded()
@@ -44,20 +44,20 @@ class Compiled(Generic[P, T]):
         if self._compiled is None:
             self._compiled = torch.compile(self.plain, dynamic=False, mode=self._mode)
         try:
-            with _kept_from_compilers(STOPPING):
+            with _signals_blocked(STOPPING):
                 return self._compiled(*args, **kwargs)
-        except (compiler.exc.TorchDynamoException, OSError) as error:  # OSError: of its folder for files
+        except (compiler.exc.TorchDynamoException, OSError) as error:  # OSError: of its cache folder
             return self._give_up(error)(*args, **kwargs)
 
     def _give_up(self, error: Exception) -> Callable[P, T]:
-        """The plain function, from now on; says why."""
         self.works = False
-        say(f"Not compiled, so slower: {_first_line(error)}.")
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        say(f"Not compiled, so slower: {lines[0].rstrip('.') if lines else type(error).__name__}.")
         return self.plain
 
 
 def any_length(*tensors: Tensor) -> None:
-    """Let one compiled form serve whatever the first dimension of these tensors is."""
+    """Let one compiled form serve any size of the first dimension of these tensors."""
     if torch.compiler.is_compiling():
         return
     compiler = _loaded()
@@ -75,29 +75,24 @@ def can_compile(device: torch.device) -> bool:
 
 @cache
 def _loaded() -> Any:
-    """Torch's compiler, or why it cannot be loaded: it makes a folder then, and does not load a second time."""
+    """Torch's compiler, or why it cannot be loaded: it makes a folder when loaded, and cannot be loaded again."""
     try:
         from torch import _dynamo as compiler
     except Exception as error:
         return error
     compiler.config.recompile_limit = SIZES
-    warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")  # the compiler looks
+    warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")  # the compiler reads it
     return compiler
 
 
 @contextmanager
-def _kept_from_compilers(signals: tuple[signal.Signals, ...]) -> Iterator[None]:
-    """Keep signals from the programs that are started meanwhile, since a Ctrl-C is sent to all of them at once.
+def _signals_blocked(signals: tuple[signal.Signals, ...]) -> Iterator[None]:
+    """Keep signals from the compilers that are started meanwhile, since Ctrl-C is sent to all of them at once.
 
-    This program hears them in another thread or when it is done; a compiler that ended would change how a run rounds.
+    This program gets them in another thread or afterwards; a compiler that ended would change how a run rounds.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -1,15 +1,14 @@
 """Response normalization and its derivative as formulas for a compiler: one loop over memory in each direction.
 
 y = x · d^-β with d = k + c · W(x²), where W sums over a symmetric window and so is its own adjoint:
-dL/dx = g · d^-β - 2cβ · x · W(g · x · d^(-β-1)).
-Every value is read in its own format, the arithmetic is float32 or better, and the result is rounded once. What costs
-a processor most is the root d^-1/4, of which all powers are products for the paper's β = 3/4, so it is kept for the
-way back; a GPU computes it anew, since there memory is what costs.
-B batch, C maps, H W pixels, P = B·H·W rows of maps, n neighbors, h = n // 2.
+dL/dx = g · d^-β - 2cβ · x · W(g · x · d^(-β-1)). `constants` holds k and c.
+Every value is read in its own format, computed in float32 or better, and rounded once. The root d^-1/4, of which all
+powers are products for β = 3/4, takes a CPU most of the time and is saved for backward; a GPU recomputes it.
+B batch, C maps, H W pixels, P = B·H·W, n neighbors, h = n // 2.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -18,66 +17,70 @@ from torch import Tensor
 from alexrepro.model.compiled import Compiled, any_length
 
 Tensors = list[Tensor]
-Shift = Callable[[Tensor, int], Tensor]  # rows and a number of places -> for each value the one so many maps further
+Settings = tuple[Tensor, Tensor, float]  # window mask, constants, β
+Shift = Callable[[Tensor, int], Tensor]  # rows and j -> for each value, the value j maps further
+Formula = Callable[[Shift, Tensors, Settings], Tensors]
 
 
-def reaches(maps: int, groups: int, n: int) -> Tensor:
+def window_mask(maps: int, groups: int, n: int) -> Tensor:
     """1 where map c + j has a neighbor c + j + i in its own group, else 0: (n, n, C), j and i from -h to h."""
     index = torch.arange(maps)
     group = index // (maps // groups)
     half = n // 2
-    places = range(-half, half + 1)
-    own = [(index + i >= 0) & (index + i < maps) & (group.roll(-i) == group) for i in places]
-    return torch.stack([torch.stack(own).roll(-j, 1) for j in places]).float()
+    offsets = range(-half, half + 1)
+    own = [(index + i >= 0) & (index + i < maps) & (group.roll(-i) == group) for i in offsets]
+    return torch.stack([torch.stack(own).roll(-j, 1) for j in offsets]).float()
 
 
-def across(x: Tensor, reach: Tensor, constants: Tensor, beta: float) -> tuple[Tensor, Tensor | None]:
-    """Maps normalized by their neighbors, in the format of x, and the root if it is kept: (B, C, H, W).
-
-    constants: k and c.
-    """
-    rows = _rows(x)
-    if _is_computed_anew(x):
-        any_length(rows)
-        return _maps(_forward(rows, reach, constants, beta), x), None
-    out, root = torch.empty_like(rows), torch.empty_like(rows, dtype=_precise(rows[:0]).dtype)
-    _fill([out, root], _write_forward, _formula, [rows], reach, constants, beta)
-    return _maps(out, x), _maps(root, x)
+def lrn(x: Tensor, mask: Tensor, constants: Tensor, beta: float) -> Tensor:
+    """Maps (B, C, H, W) normalized over neighboring maps, in the format of x."""
+    return cast(Tensor, _Lrn.apply(x, mask, constants, beta))
 
 
-def across_gradient(  # noqa: PLR0917
-    g: Tensor, x: Tensor, root: Tensor | None, reach: Tensor, constants: Tensor, beta: float
-) -> Tensor:
-    """dL/dx from g = dL/dy, (B, C, H, W) in the format of x."""
-    if root is None:
-        given = [_rows(g), _rows(x)]
-        any_length(*given)
-        return _maps(_backward(given, reach, constants, beta), x)
-    given = [_rows(g), _rows(x), _rows(root)]
-    out = torch.empty_like(given[1])
-    _fill([out], _write_backward, _derivative, given, reach, constants, beta)
-    return _maps(out, x)
+def spatial_lrn(x: Tensor, size_px: int, constants: Tensor, beta: float) -> Tensor:
+    """Maps (B, C, H, W) normalized over squares of their own pixels, in the format of x."""
+    return cast(Tensor, _SpatialLrn.apply(x, size_px, constants, beta))
 
 
-def within(x: Tensor, size_px: int, constants: Tensor, beta: float) -> tuple[Tensor, Tensor]:
-    """Maps normalized by squares of their own pixels, in the format of x, and the root: (B, C, H, W).
+class _Lrn(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, mask: Tensor, constants: Tensor, beta: float) -> Tensor:
+        rows = _rows(x)
+        outs = [torch.empty_like(rows)]
+        if _is_flat(x):
+            outs.append(torch.empty_like(rows, dtype=_precise(rows[:0]).dtype))
+        _fill(outs, _formula, [rows], (mask, constants, beta))
+        ctx.save_for_backward(x, mask, constants, *outs[1:])
+        ctx.beta = beta
+        return _maps(outs[0], x)
 
-    constants: k and c.
-    """
-    any_length(x)
-    return _within(x, size_px, constants, beta)
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        x, mask, constants, *root = ctx.saved_tensors
+        rows = _rows(x)
+        out = torch.empty_like(rows)
+        _fill([out], _derivative, [_rows(gradients[0]), rows, *root], (mask, constants, ctx.beta))
+        return _maps(out, x), None, None, None
 
 
-def within_gradient(  # noqa: PLR0917
-    g: Tensor, x: Tensor, root: Tensor, size_px: int, constants: Tensor, beta: float
-) -> Tensor:
-    """dL/dx from g = dL/dy, (B, C, H, W) in the format of x."""
-    any_length(g, x, root)
-    return _within_gradient(g, x, root, size_px, constants, beta)
+class _SpatialLrn(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, size_px: int, constants: Tensor, beta: float) -> Tensor:
+        any_length(x)
+        y, root = _spatial(x, size_px, constants, beta)
+        ctx.save_for_backward(x, root, constants)
+        ctx.size_px, ctx.beta = size_px, beta
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        x, root, constants = ctx.saved_tensors
+        any_length(gradients[0], x, root)
+        return _spatial_derivative([gradients[0], x, root], ctx.size_px, constants, ctx.beta), None, None, None
 
 
-def _is_computed_anew(x: Tensor) -> bool:
-    return x.is_cuda or torch.compiler.is_compiling()
+def _is_flat(x: Tensor) -> bool:
+    return not (x.is_cuda or torch.compiler.is_compiling())
 
 
 def _rows(maps: Tensor) -> Tensor:
@@ -92,103 +95,88 @@ def _maps(rows: Tensor, like: Tensor) -> Tensor:
 
 
 def _precise(values: Tensor) -> Tensor:
-    """Values as they are computed with: in float32 at least."""
+    """Values in float32 at least."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
-def _padded(rows: Tensor, places: int) -> Tensor:
+def _padded(rows: Tensor, offset: int) -> Tensor:
     """Shifted rows, with zeros where there is no map: (P, C) -> (P, C)."""
-    return _precise(F.pad(rows, (-places, places)))
+    return _precise(F.pad(rows, (-offset, offset)))
 
 
-def _flat(rows: Tensor, places: int) -> Tensor:
-    """Shifted rows, read from memory that many places on, with maps of another row where there is none.
+def _flat(rows: Tensor, offset: int) -> Tensor:
+    """Shifted rows as memory has them, with maps of another row where there is no map: (P, C) -> (P - 2, C).
 
-    (P, C) -> (P - 2, C): the first and the last row would read outside. A processor's loop over this has no
-    conditions in it.
+    The first and the last row would read outside. A loop over this has no conditions, which a CPU needs to be fast.
     """
     memory, maps = rows.view(-1), rows.shape[1]
-    return _precise(memory[maps + places : memory.numel() - maps + places].view(-1, maps))
+    return _precise(memory[maps + offset : memory.numel() - maps + offset].view(-1, maps))
 
 
-def _root(shift: Shift, x: Tensor, j: int, reach: Tensor, constants: Tensor) -> Tensor:
-    """d^-1/4 of the map j places on."""
-    half = len(reach) // 2
+def _root(shift: Shift, x: Tensor, j: int, settings: Settings) -> Tensor:
+    """d^-1/4 of the map j maps further."""
+    mask, constants, _ = settings
+    half = len(mask) // 2
     total = torch.zeros((), device=x.device)
     for i in range(-half, half + 1):
-        total = total + shift(x, j + i).square() * reach[half + j, half + i]
+        total = total + shift(x, j + i).square() * mask[half + j, half + i]
     return (constants[0] + constants[1] * total).rsqrt().sqrt()
 
 
-def _formula(shift: Shift, given: Tensors, reach: Tensor, constants: Tensor, beta: float) -> Tensors:
+def _formula(shift: Shift, given: Tensors, settings: Settings) -> Tensors:
     (x,) = given
-    root = _root(shift, x, 0, reach, constants)
-    return [shift(x, 0) * root.pow(4 * beta), root]
+    root = _root(shift, x, 0, settings)
+    return [shift(x, 0) * root.pow(4 * settings[2]), root]
 
 
-def _derivative(shift: Shift, given: Tensors, reach: Tensor, constants: Tensor, beta: float) -> Tensors:
-    g, x, *kept = given
-    half = len(reach) // 2
-    roots = [shift(kept[0], j) if kept else _root(shift, x, j, reach, constants) for j in range(-half, half + 1)]
+def _derivative(shift: Shift, given: Tensors, settings: Settings) -> Tensors:
+    g, x, *saved = given
+    mask, constants, beta = settings
+    half = len(mask) // 2
+    roots = [shift(saved[0], j) if saved else _root(shift, x, j, settings) for j in range(-half, half + 1)]
     spread = torch.zeros((), device=x.device)
     for i, root in enumerate(roots):
         j = i - half
-        spread = spread + shift(g, j) * shift(x, j) * root.pow(4 * beta + 4) * reach[half, i]
+        spread = spread + shift(g, j) * shift(x, j) * root.pow(4 * beta + 4) * mask[half, i]
     return [shift(g, 0) * roots[half].pow(4 * beta) - 2 * beta * constants[1] * shift(x, 0) * spread]
 
 
 @Compiled
-def _forward(x: Tensor, reach: Tensor, constants: Tensor, beta: float) -> Tensor:
-    return _formula(_padded, [x], reach, constants, beta)[0].to(x.dtype)
-
-
-@Compiled
-def _backward(given: Tensors, reach: Tensor, constants: Tensor, beta: float) -> Tensor:
-    return _derivative(_padded, given, reach, constants, beta)[0].to(given[1].dtype)
-
-
-@Compiled
-def _write_forward(outs: Tensors, given: Tensors, reach: Tensor, constants: Tensor, beta: float) -> None:
-    for out, values in zip(outs, _formula(_flat, given, reach, constants, beta), strict=True):
+def _write(outs: Tensors, formula: Formula, shift: Shift, given: Tensors, settings: Settings) -> None:
+    for out, values in zip(outs, formula(shift, given, settings), strict=False):
         out.copy_(values)
 
 
-@Compiled
-def _write_backward(outs: Tensors, given: Tensors, reach: Tensor, constants: Tensor, beta: float) -> None:
-    for out, values in zip(outs, _derivative(_flat, given, reach, constants, beta), strict=True):
-        out.copy_(values)
-
-
-def _fill(
-    outs: Tensors, write: Callable[..., None], formula: Callable[..., Tensors], given: Tensors, *settings: Any
-) -> None:
-    """Fill rows (P, C) with a formula: by `write`, but for the two at the ends of memory."""
-    places = slice(None)
+def _fill(outs: Tensors, formula: Formula, given: Tensors, settings: Settings) -> None:
+    """Fill rows (P, C) with a formula; on a CPU from flat memory, except the first and the last row."""
+    if not _is_flat(given[0]):
+        any_length(*outs, *given)
+        _write(outs, formula, _padded, given, settings)
+        return
+    ends = slice(None)
     inner = [rows[1:-1] for rows in outs]
     if len(inner[0]) and given[0].shape[1] >= len(settings[0]):
         any_length(*inner, *given)
-        write(inner, given, *settings)
-        places = slice(None, None, len(outs[0]) - 1)
-    for rows, values in zip(outs, formula(_padded, [rows[places] for rows in given], *settings), strict=True):
-        rows[places] = values
+        _write(inner, formula, _flat, given, settings)
+        ends = slice(None, None, len(outs[0]) - 1)
+    for rows, values in zip(outs, formula(_padded, [rows[ends] for rows in given], settings), strict=True):
+        rows[ends] = values
 
 
-def _near(values: Tensor, size_px: int) -> Tensor:
+def _window_sum(values: Tensor, size_px: int) -> Tensor:
     """Sums over squares of pixels; those outside the map count as zero."""
     return F.avg_pool2d(values, size_px, stride=1, padding=size_px // 2, divisor_override=1)
 
 
 @Compiled
-def _within(x: Tensor, size_px: int, constants: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+def _spatial(x: Tensor, size_px: int, constants: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     values = _precise(x)
-    root = (constants[0] + constants[1] * _near(values.square(), size_px)).rsqrt().sqrt()
+    root = (constants[0] + constants[1] * _window_sum(values.square(), size_px)).rsqrt().sqrt()
     return (values * root.pow(4 * beta)).to(x.dtype), root
 
 
 @Compiled
-def _within_gradient(  # noqa: PLR0917
-    g: Tensor, x: Tensor, root: Tensor, size_px: int, constants: Tensor, beta: float
-) -> Tensor:
-    values, g = _precise(x), _precise(g)
-    spread = values * _near(g * values * root.pow(4 * beta + 4), size_px)
-    return (g * root.pow(4 * beta) - 2 * beta * constants[1] * spread).to(x.dtype)
+def _spatial_derivative(given: Tensors, size_px: int, constants: Tensor, beta: float) -> Tensor:
+    g, values, root = _precise(given[0]), _precise(given[1]), given[2]
+    spread = values * _window_sum(g * values * root.pow(4 * beta + 4), size_px)
+    return (g * root.pow(4 * beta) - 2 * beta * constants[1] * spread).to(given[1].dtype)

@@ -1,45 +1,25 @@
-"""One stage of the network in torch: its kernels, then response, normalization, pooling, dropout in its order.
+"""One stage of the network in torch: its kernels, then activation, normalization, pooling and dropout in its order.
 
 Layers are plain torch where the paper's operation equals torch's. They differ in three places: conv1's zeros on
 the right and below only, response normalization, and dropout that halves at test time instead of doubling in training.
 A process that holds some of the towers holds that part of a stage's maps; the last stage is replicated where its
 classes cannot be divided.
-B batch, C maps, H W pixels, P processes that hold the towers together.
+B batch, C maps, H W pixels, L locations in a map, k side of a kernel.
 """
-
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alexrepro.model.locally_connected import LocalKernels
-from alexrepro.model.normalization import ContrastNorm, ResponseNorm, SameMap
+from alexrepro.model.operations import OPERATIONS, Dropout, pooled_first
 from alexrepro.model.tower_parallel import LocalTowers
-from alexrepro.paper.network import Network, Norm, Operation, SideInput, Size, Stage
+from alexrepro.paper.network import Network, SideInput, Size, Stage
 
 
-class Dropout(nn.Module):
-    """Zero a unit with this probability in training; multiply by the rest of it in testing (§4.2).
+class ConvOrLinear(nn.Module):
+    """The learned part of a stage: a convolution or a full connection, each tower reading its own maps or all.
 
-    Later networks leave testing alone and divide by the rest of it in training. The mask is an argument, never drawn
-    here, so that a step can be repeated exactly.
-    """
-
-    def __init__(self, probability: float, scales: Literal["testing", "training"] = "testing") -> None:
-        super().__init__()
-        kept = 1 - probability
-        self.in_testing, self.in_training = (kept, 1.0) if scales == "testing" else (1.0, 1 / kept)
-
-    def forward(self, units: Tensor, mask: Tensor | None) -> Tensor:
-        """Units times a 0/1 mask of their size (training), or scaled for testing when there is no mask."""
-        return units * self.in_testing if mask is None else units * (mask * self.in_training)
-
-
-class Kernels(nn.Module):
-    """The learned part of a stage: a convolution or a full connection, each tower seeing its own maps or all.
-
-    `processes` share its maps evenly; `size` is that of the input of all towers.
+    size: of the input of all towers. processes: that hold the stage's maps together, in equal parts.
     """
 
     def __init__(self, network: Network, stage: Stage, size: Size, *, processes: int = 1) -> None:
@@ -47,11 +27,10 @@ class Kernels(nn.Module):
         self.stage = stage
         self.groups = max(1, network.groups(stage) // processes)
         self.pad_after_px = network.pad_after_px(stage, size[1]) if stage.kind == "conv" else 0
-        seen = size[0] // network.groups(stage)
+        inputs = size[0] // network.groups(stage)
         maps = stage.maps // processes
-        shape = (stage.kernel_px, stage.kernel_px) if stage.kind == "conv" else ()
-        inputs = seen if stage.kind == "conv" else seen * size[1] * size[2]
-        self.weight = nn.Parameter(torch.empty(maps, inputs, *shape))
+        shape = (inputs, stage.kernel_px, stage.kernel_px) if stage.kind == "conv" else (inputs * size[1] * size[2],)
+        self.weight = nn.Parameter(torch.empty(maps, *shape))
         self.bias = nn.Parameter(torch.empty(maps))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -69,8 +48,35 @@ class Kernels(nn.Module):
         return torch.cat([F.linear(*tower) for tower in towers], dim=1)
 
 
-class SideKernels(nn.Module):
-    """What a stage sees of the crop itself, blurred and made small (networks up to #141)."""
+class LocallyConnected(nn.Module):
+    """Weights (L, C·k·k, maps) and biases (L, maps): one matrix for each location (conv-local-13pct; layer.py local).
+
+    Windows are laid out with the images of a batch side by side, which takes a third of the time of F.unfold.
+    """
+
+    def __init__(self, network: Network, stage: Stage, size: Size) -> None:
+        super().__init__()
+        self.stage = stage
+        self.side_px = network.conv_output_px(stage, size[1])
+        self.pad_after_px = network.pad_after_px(stage, size[1])
+        self.weight = nn.Parameter(torch.empty(self.side_px**2, size[0] * stage.kernel_px**2, stage.maps))
+        self.bias = nn.Parameter(torch.empty(self.side_px**2, stage.maps))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, maps, H', W')."""
+        pad, after = self.stage.pad_px, self.stage.pad_px + self.pad_after_px
+        kernel, stride = self.stage.kernel_px, self.stage.stride_px
+        padded = F.pad(x, (pad, after, pad, after)).permute(2, 3, 0, 1).contiguous()  # (H, W, B, C)
+        span = stride * (self.side_px - 1) + 1
+        shifted = [padded[y : y + span : stride, z : z + span : stride] for y in range(kernel) for z in range(kernel)]
+        windows = torch.stack(shifted, dim=3).view(len(self.weight), len(x), -1)  # (L, B, k·k·C)
+        weight = torch.unflatten(self.weight, 1, (-1, kernel**2)).transpose(1, 2).flatten(1, 2)  # its C·k·k as k·k·C
+        found = torch.baddbmm(self.bias[:, None], windows, weight)  # (L, B, maps)
+        return found.view(self.side_px, self.side_px, len(x), -1).permute(2, 3, 0, 1)
+
+
+class SideInputConv(nn.Module):
+    """What a stage adds from the crop itself, blurred and subsampled (networks up to #141)."""
 
     gaussian: Tensor
 
@@ -94,31 +100,8 @@ class SideKernels(nn.Module):
         return F.conv2d(small, self.weight, stride=side.stride_px)
 
 
-class JoinedNorm(nn.Module):
-    """Response normalization whose windows reach into the maps of the next process (§3.3: N counts all maps).
-
-    (B, C/P, H, W) -> the same size. Only the maps within reach of a border travel.
-    """
-
-    def __init__(self, norm: Norm, *, maps: int, towers: LocalTowers) -> None:
-        super().__init__()
-        self.towers, self.maps, self.reach = towers, maps, norm.n // 2
-        self.has_before, self.has_after = towers.rank > 0, towers.rank < towers.processes - 1
-        seen = maps + self.reach * (self.has_before + self.has_after)
-        self.norm = ResponseNorm(norm, maps=seen, groups=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The normalized maps."""
-        reach = self.reach
-        edges = self.towers.all_gather_maps(torch.cat([x[:, :reach], x[:, self.maps - reach :]], dim=1))
-        before, after = (edges[:, 2 * self.towers.rank * reach + start :][:, :reach] for start in (-reach, 2 * reach))
-        seen = [before] * self.has_before + [x] + [after] * self.has_after
-        normalized: Tensor = self.norm(torch.cat(seen, dim=1))
-        return normalized[:, reach * self.has_before :][:, : self.maps]
-
-
-class StageLayers(nn.Module):
-    """A stage: kernels, then its operations in the recipe's order; absent operations are skipped."""
+class StageModule(nn.Module):
+    """A stage: kernels, then its operations in the recipe's order; operations that the network lacks are skipped."""
 
     def __init__(self, network: Network, stage: Stage, size: Size, towers: LocalTowers | None = None) -> None:
         super().__init__()
@@ -126,20 +109,26 @@ class StageLayers(nn.Module):
         self.is_replicated = stage.maps % towers.processes > 0
         self.towers = LocalTowers() if self.is_replicated else towers
         processes = self.towers.processes
-        self.kernels: Kernels | LocalKernels = (
-            LocalKernels(network, stage, size)
+        self.kernels: ConvOrLinear | LocallyConnected = (
+            LocallyConnected(network, stage, size)
             if stage.kind == "local"
-            else Kernels(network, stage, size, processes=processes)
+            else ConvOrLinear(network, stage, size, processes=processes)
         )
         self.reads_both = stage.reads == "both"
-        self.side = _side_kernels(network, stage, size, maps=stage.maps // processes)
+        side, self.side = network.side_input, None
+        if side is not None and side.stage == stage.name:
+            output_px = network.conv_output_px(stage, size[1])
+            self.side = SideInputConv(
+                side, maps=stage.maps // processes, channels=network.channels, output_px=output_px,
+                input_px=network.input_px,
+            )  # fmt: skip
         units = network.dropped(stage, size) if "dropout" in stage.order else ()
         self.dropped = units[:1] if stage.kind == "full" else units
-        made = [(name, self._operation(name, network, stage)) for name in _pooled_first(stage.order)]
+        made = [(name, OPERATIONS[name].build(network, stage, self.towers)) for name in pooled_first(stage.order)]
         self.operations = nn.ModuleDict({name: module for name, module in made if module is not None})
 
     def forward(self, x: Tensor, mask: Tensor | None, crops: Tensor | None = None) -> Tensor:
-        """What the next stage reads; the mask is that of this stage's dropout, if it has one."""
+        """What the next stage reads; mask: of this stage's dropout, if it has one."""
         x = self.kernels(x)
         if self.side is not None:
             assert crops is not None, "this stage reads the crops, too"
@@ -152,44 +141,3 @@ class StageLayers(nn.Module):
     def has_dropout(self) -> bool:
         """Whether this stage needs a mask in training."""
         return "dropout" in self.operations
-
-    def _operation(self, name: Operation, network: Network, stage: Stage) -> nn.Module | None:
-        match name:
-            case "activation":
-                return nn.ReLU() if network.activation == "relu" else nn.Tanh()
-            case "norm":
-                return self._norm(network.norm, network.towers, stage.maps) if network.norm else None
-            case "same_map_norm":
-                return SameMap(network.same_map_norm) if network.same_map_norm else None
-            case "contrast_norm":
-                return ContrastNorm(network.same_map_norm) if network.same_map_norm else None
-            case "average_pool":  # over the pixels inside the map, as the 2012 code divides
-                return nn.AvgPool2d(network.pool.size_px, network.pool.stride_px, ceil_mode=True)
-            case "pool":
-                return nn.MaxPool2d(network.pool.size_px, network.pool.stride_px, ceil_mode=True)
-            case "dropout":
-                rate = network.dropout_of(stage)
-                return Dropout(rate, network.dropout_scales) if rate else None
-
-    def _norm(self, norm: Norm, towers: int, maps: int) -> nn.Module:
-        processes = self.towers.processes
-        if processes > 1 and norm.n > 1 and not norm.per_tower:
-            return JoinedNorm(norm, maps=maps // processes, towers=self.towers)
-        return ResponseNorm(norm, maps=maps // processes, groups=max(1, towers // processes))
-
-
-def _pooled_first(order: tuple[Operation, ...]) -> tuple[Operation, ...]:
-    """Max-pooling before the response instead of right after it: both rise, so the outputs are the same, for less."""
-    names = list(order)
-    for place in range(len(names) - 1):
-        if names[place : place + 2] == ["activation", "pool"]:
-            names[place : place + 2] = ["pool", "activation"]
-    return tuple(names)
-
-
-def _side_kernels(network: Network, stage: Stage, size: Size, *, maps: int) -> SideKernels | None:
-    side = network.side_input
-    if side is None or side.stage != stage.name:
-        return None
-    output_px = network.conv_output_px(stage, size[1])
-    return SideKernels(side, maps=maps, channels=network.channels, output_px=output_px, input_px=network.input_px)

@@ -1,8 +1,8 @@
 """Response normalization across maps (§3.3) and within a map (layers-145.cfg [cnorm2]), exact in both directions.
 
-Both are y = x · d^-β with d = k + c · W(x²), where W sums over a symmetric window. The sums are plain torch in the
-format of the maps, or, where asked, loops that torch compiles.
-B batch, C maps, H W pixels.
+Both are y = x · d^-β with d = k + c · W(x²), where W sums over a symmetric window: plain torch in the format of the
+maps, or loops that torch compiles (`fused_lrn`).
+B batch, C maps, H W pixels, P processes that hold the towers together.
 """
 
 from collections.abc import Callable
@@ -12,29 +12,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alexrepro.model import fused_lrn
+from alexrepro.model.fused_lrn import lrn, spatial_lrn, window_mask
+from alexrepro.model.tower_parallel import LocalTowers
 from alexrepro.paper.network import Norm, SameMapNorm
 
 Window = Callable[[Tensor], Tensor]
 
 
 class _Normalize(torch.autograd.Function):
-    """x · (k + c · W(x²))^-β in one pass forward and one backward, operation by operation."""
+    """x · (k + c · W(x²))^-β, operation by operation."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, window: Window, k: float, c: float, beta: float) -> Tensor:  # noqa: PLR0917
-        d = window(x * x).mul_(c).add_(k)
+    def forward(ctx: Any, x: Tensor, window: Window, norm: Norm | SameMapNorm) -> Tensor:
+        d = window(x * x).mul_(norm.coefficient).add_(norm.k)
         ctx.save_for_backward(x, d)
-        ctx.window, ctx.c, ctx.beta = window, c, beta
-        return x * _power(d, beta)
+        ctx.window, ctx.norm = window, norm
+        return x * _power(d, norm.beta)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
-        (g,) = gradients
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         x, d = ctx.saved_tensors
-        scaled = g * _power(d, ctx.beta)
+        scaled = gradients[0] * _power(d, ctx.norm.beta)
         spread = ctx.window((scaled * x).div_(d)).mul_(x)
-        return scaled.sub_(spread, alpha=2 * ctx.c * ctx.beta), None, None, None, None
+        return scaled.sub_(spread, alpha=2 * ctx.norm.coefficient * ctx.norm.beta), None, None
 
 
 def _power(d: Tensor, beta: float) -> Tensor:
@@ -45,104 +45,80 @@ def _power(d: Tensor, beta: float) -> Tensor:
     return d.pow(-beta)
 
 
-class _Across(torch.autograd.Function):
-    """The closed form across maps."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, reach: Tensor, constants: Tensor, beta: float) -> Tensor:
-        y, root = fused_lrn.across(x, reach, constants, beta)
-        ctx.save_for_backward(x, root, reach, constants)
-        ctx.beta = beta
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        x, root, reach, constants = ctx.saved_tensors
-        return fused_lrn.across_gradient(gradients[0], x, root, reach, constants, ctx.beta), None, None, None
-
-
-class _Within(torch.autograd.Function):
-    """The closed form within a map."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, size_px: int, constants: Tensor, beta: float) -> Tensor:
-        y, root = fused_lrn.within(x, size_px, constants, beta)
-        ctx.save_for_backward(x, root, constants)
-        ctx.size_px, ctx.beta = size_px, beta
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        x, root, constants = ctx.saved_tensors
-        return fused_lrn.within_gradient(gradients[0], x, root, ctx.size_px, constants, ctx.beta), None, None, None
-
-
-class _Norm(nn.Module):
-    """What the norms share: constants, and whether their loops are compiled."""
-
-    constants: Tensor
-    is_compiled = False
-
-    def __init__(self, norm: Norm | SameMapNorm) -> None:
-        super().__init__()
-        constants = torch.tensor([norm.k, norm.coefficient], dtype=torch.float64)
-        self.register_buffer("constants", constants, persistent=False)
-
-
-def compile_norms(model: nn.Module) -> None:
-    """Let every norm of a network run as a compiled loop from now on."""
-    for module in model.modules():
-        if isinstance(module, _Norm):
-            module.is_compiled = True
-
-
-class ResponseNorm(_Norm):
+class ResponseNorm(nn.Module):
     """Each value divided by a power of the sum of squares over n neighboring maps (§3.3).
 
     (B, C, H, W) -> the same size. `groups` towers are held; windows stop at their borders if `norm.per_tower`.
     """
 
     band: Tensor
-    reach: Tensor
+    mask: Tensor
+    constants: Tensor
+    is_compiled = False
 
     def __init__(self, norm: Norm, *, maps: int, groups: int) -> None:
-        super().__init__(norm)
+        super().__init__()
         self.norm = norm
         self.groups = groups if norm.per_tower else 1
         per_group = maps // self.groups
         index = torch.arange(per_group)
         near = (index[:, None] - index[None, :]).abs() <= norm.n // 2  # i - n/2 .. i + n/2, clipped at the ends
         self.register_buffer("band", near.float().repeat(self.groups, 1)[:, :, None, None], persistent=False)
-        self.register_buffer("reach", fused_lrn.reaches(maps, self.groups, norm.n), persistent=False)
+        self.register_buffer("mask", window_mask(maps, self.groups, norm.n), persistent=False)
+        self.register_buffer("constants", _constants(norm), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """The normalized maps."""
-        norm = self.norm
         if self.is_compiled:
-            return cast(Tensor, _Across.apply(x, self.reach, self.constants, norm.beta))
-        return cast(Tensor, _Normalize.apply(x, self._sum, norm.k, norm.coefficient, norm.beta))
+            return lrn(x, self.mask, self.constants, self.norm.beta)
+        return cast(Tensor, _Normalize.apply(x, self._sum, self.norm))
 
     def _sum(self, squares: Tensor) -> Tensor:
         """Sum over neighboring maps: a 1×1 convolution with a matrix of ones near its diagonal."""
         return F.conv2d(squares, self.band.to(squares.dtype), groups=self.groups)
 
 
-class SameMap(_Norm):
+class ShardedResponseNorm(nn.Module):
+    """Response normalization whose windows reach into the maps of the next process (§3.3: N counts all maps).
+
+    (B, C/P, H, W) -> the same size. Only the maps within reach of a border are sent.
+    """
+
+    def __init__(self, norm: Norm, *, maps: int, towers: LocalTowers) -> None:
+        super().__init__()
+        self.towers, self.maps, self.reach = towers, maps, norm.n // 2
+        self.has_before, self.has_after = towers.rank > 0, towers.rank < towers.processes - 1
+        self.norm = ResponseNorm(norm, maps=maps + self.reach * (self.has_before + self.has_after), groups=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The normalized maps."""
+        reach = self.reach
+        edges = self.towers.all_gather_maps(torch.cat([x[:, :reach], x[:, self.maps - reach :]], dim=1))
+        before, after = (edges[:, 2 * self.towers.rank * reach + start :][:, :reach] for start in (-reach, 2 * reach))
+        seen = [before] * self.has_before + [x] + [after] * self.has_after
+        normalized: Tensor = self.norm(torch.cat(seen, dim=1))
+        return normalized[:, reach * self.has_before :][:, : self.maps]
+
+
+class SameMap(nn.Module):
     """Each value divided by a power of the sum of squares over a square around it in its own map.
 
     (B, C, H, W) -> the same size; pixels outside the map count as zero (layers-145.cfg [cnorm2]).
     """
 
+    constants: Tensor
+    is_compiled = False
+
     def __init__(self, norm: SameMapNorm) -> None:
-        super().__init__(norm)
+        super().__init__()
         self.norm = norm
+        self.register_buffer("constants", _constants(norm), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """The normalized maps."""
-        norm = self.norm
         if self.is_compiled:
-            return cast(Tensor, _Within.apply(x, norm.size_px, self.constants, norm.beta))
-        return cast(Tensor, _Normalize.apply(x, self._sum, norm.k, norm.coefficient, norm.beta))
+            return spatial_lrn(x, self.norm.size_px, self.constants, self.norm.beta)
+        return cast(Tensor, _Normalize.apply(x, self._sum, self.norm))
 
     def _sum(self, squares: Tensor) -> Tensor:
         size = self.norm.size_px
@@ -161,3 +137,14 @@ class ContrastNorm(SameMap):
         mean = F.avg_pool2d(x, norm.size_px, stride=1, padding=norm.size_px // 2, count_include_pad=False)
         denominators = norm.k + norm.coefficient * self._sum((x - mean).square())
         return x * _power(denominators, norm.beta)
+
+
+def compile_norms(model: nn.Module) -> None:
+    """Let every norm of a network run as a compiled loop from now on."""
+    for module in model.modules():
+        if isinstance(module, ResponseNorm | SameMap):
+            module.is_compiled = True
+
+
+def _constants(norm: Norm | SameMapNorm) -> Tensor:
+    return torch.tensor([norm.k, norm.coefficient], dtype=torch.float64)

@@ -1,8 +1,9 @@
-"""Weights with all that is needed to use them: the recipe of their network, its mean image, names of its classes.
+"""Weights with all that is needed to use them, and the .safetensors file that holds everything.
 
-Whatever file they come from, they pass through `checked`: names, shapes, number format, finite values.
+Whatever file weights come from, `checked` tests their names, shapes, number format, and that they are finite.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,20 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from alexrepro.errors import Exit, UserError
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.training import STORED_PX
-from alexrepro.recipes.recipe import Recipe
+from alexrepro.recipes.recipe import Recipe, from_text
+
+MEAN = "mean_image"  # in a file
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Float32 tensors on the CPU by `<stage>.weight` and `<stage>.bias`, and what belongs to them.
+    """Float32 tensors on the CPU by `<stage>.weight` and `<stage>.bias`, and their recipe.
 
-    mean_image: float32 (3, 256, 256), RGB, 0-255, which crops are shown without; None where it is not known.
-    classes: a name for each output, or None. wnids: what the outputs are called where they were trained, or None.
+    mean_image: float32 (3, 256, 256), RGB, 0-255, which is subtracted from crops; None if unknown.
+    classes: a name for each output, or None. wnids: the outputs' WNIDs in training, or None.
     """
 
     recipe: Recipe
@@ -42,7 +47,7 @@ class Weights:
         return model
 
     def named(self, classes: tuple[str, ...]) -> "Weights":
-        """The same with other names of classes. Raises UserError if there are more or fewer than outputs."""
+        """These weights with other class names. Raises UserError unless there is one for each output."""
         outputs = self.recipe.network.classes
         if len(classes) != outputs:
             raise UserError(
@@ -52,31 +57,29 @@ class Weights:
 
 
 def checked(weights: Weights, path: Path) -> Weights:
-    """The weights as they are, in float32, if they fit their recipe; the path is where they were read.
+    """The weights in float32 if they fit their recipe; path: the file they were read from.
 
-    Raises UserError naming the first tensor that is missing, foreign, of another shape, not of floats, or not finite.
+    Raises UserError naming the first tensor that is missing, unknown, of another shape, not of floats, or not finite.
     """
     with torch.device("meta"):
-        wanted = {name: parameter.shape for name, parameter in AlexNet(weights.recipe.network).named_kernels().items()}
-    odd = sorted(set(wanted) ^ set(weights.tensors))
+        shapes = {name: parameter.shape for name, parameter in AlexNet(weights.recipe.network).named_kernels().items()}
+    odd = sorted(set(shapes) ^ set(weights.tensors))
     if odd:
-        raise damaged(path, f"{odd[0]} {'is missing' if odd[0] in wanted else 'belongs to no stage'}")
-    for name, tensor in weights.tensors.items():
-        if tensor.shape != wanted[name]:
-            raise damaged(path, f"{name} has the shape {tuple(tensor.shape)}, not {tuple(wanted[name])}")
+        raise damaged(path, f"{odd[0]} {'is missing' if odd[0] in shapes else 'belongs to no stage'}")
     side_px = weights.recipe.augmentation.stored_px
-    if weights.mean_image is not None and weights.mean_image.shape != (3, side_px, side_px):
-        raise damaged(path, f"the mean image has the shape {tuple(weights.mean_image.shape)}")
+    mean = None
+    if weights.mean_image is not None:
+        mean = _as_float32(weights.mean_image, MEAN, (3, side_px, side_px), path)
     for names in filter(None, (weights.classes, weights.wnids)):
         if len(names) != weights.recipe.network.classes:
             raise damaged(path, f"it names {len(names)} classes for {weights.recipe.network.classes} outputs")
-    mean = None if weights.mean_image is None else _as_float32(weights.mean_image, "mean_image", path)
-    return replace(
-        weights, tensors={name: _as_float32(weights.tensors[name], name, path) for name in wanted}, mean_image=mean
-    )
+    tensors = {name: _as_float32(weights.tensors[name], name, shape, path) for name, shape in shapes.items()}
+    return replace(weights, tensors=tensors, mean_image=mean)
 
 
-def _as_float32(tensor: Tensor, name: str, path: Path) -> Tensor:
+def _as_float32(tensor: Tensor, name: str, shape: tuple[int, ...], path: Path) -> Tensor:
+    if tensor.shape != shape:
+        raise damaged(path, f"{name} has the shape {tuple(tensor.shape)}, not {tuple(shape)}")
     if tensor.is_meta or tensor.layout is not torch.strided or not tensor.is_floating_point():
         kind = "no" if tensor.is_meta else str(tensor.dtype if tensor.layout is torch.strided else tensor.layout)
         raise damaged(path, f"{name} holds {kind.removeprefix('torch.')} values, not floating-point numbers")
@@ -86,15 +89,53 @@ def _as_float32(tensor: Tensor, name: str, path: Path) -> Tensor:
     return found
 
 
+def write(weights: Weights, path: Path) -> None:
+    """Write everything into one .safetensors file; recipe, class names and WNIDs go into its header."""
+    means = {} if weights.mean_image is None else {MEAN: weights.mean_image}
+    header = {"recipe": weights.recipe.to_toml()}
+    for name, names in (("classes", weights.classes), ("wnids", weights.wnids)):
+        if names is not None:
+            header[name] = json.dumps(names, ensure_ascii=False)
+    path.write_bytes(save({**weights.tensors, **means}, metadata=header))
+
+
+def load_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """The header and the tensors of any .safetensors file. Raises UserError if it is damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except PermissionError:
+        raise
+    except Exception as error:  # the reader raises anything from SafetensorError to AttributeError
+        raise damaged(path, f"it is damaged ({str(error).splitlines()[0][:80]})") from None
+
+
+def from_safetensors(header: Mapping[str, str], tensors: dict[str, Tensor], path: Path) -> Weights:
+    """The weights in a file that `write` made. Raises UserError for any other."""
+    if "recipe" not in header:
+        raise UserError(
+            f"The header of {path} names no recipe.",
+            fix="Name the run folder that it comes from, or a file that `alexrepro convert` wrote.",
+        )
+    try:
+        recipe = from_text(header["recipe"], path)
+        classes, wnids = (tuple(json.loads(header[n])) if n in header else None for n in ("classes", "wnids"))
+    except UserError as error:
+        raise damaged(path, f"its recipe is not valid ({error.what.rstrip('.')})") from None
+    except ValueError:
+        raise damaged(path, "its class names are not a list") from None
+    return checked(Weights(recipe, tensors, tensors.pop(MEAN, None), classes, wnids), path)
+
+
 def damaged(
-    path: Path, what: str, *, fix: str = "Fetch or write it anew; the formats are in docs/how-to/use-known-weights.md."
+    path: Path, what: str, *, fix: str = "Fetch or write it again; the formats are in docs/how-to/use-known-weights.md."
 ) -> UserError:
-    """The refusal of a file that does not hold the weights it should."""
+    """The error for a file that does not hold the weights it should."""
     return UserError(f"{path} cannot be used: {what}.", fix=fix, exit_code=Exit.BAD_DATA)
 
 
 def constant_mean(rgb: tuple[float, float, float]) -> Tensor:
-    """A mean image (3, 256, 256) that is the same in every place."""
+    """A mean image (3, 256, 256) with the same color at every pixel."""
     return torch.tensor(rgb)[:, None, None].expand(3, STORED_PX, STORED_PX).contiguous()
 
 

@@ -109,6 +109,23 @@ QUOTED = {
         _quoted("cifar-11pct", "ten", 0.11, "layers-conv-local-11pct.cfg"),
     )
 }
+# What was published with the weights of later networks.
+LATER_WEIGHTS = {
+    later.name: later
+    for later in (
+        Reported(
+            "caffe-2013", "BVLC AlexNet", VAL_2012, "center", 0.429, 0.198, Citation("Caffe, bvlc_alexnet/readme.md")
+        ),
+        Reported(
+            "caffenet-2013", "BVLC CaffeNet", VAL_2012, "center", 0.426, 0.196,
+            Citation("Caffe, bvlc_reference_caffenet/readme.md"),
+        ),
+        Reported(
+            "one-weird-trick", "torchvision alexnet", VAL_2012, "center", 0.43478, 0.20934,
+            Citation("torchvision, AlexNet_Weights.IMAGENET1K_V1"),
+        ),
+    )
+}  # fmt: skip
 ALL_REPORTED = (*TABLE_1, CNN_2010_CENTER, *TABLE_2, *TABLE_2_TEST, FALL_2009, FALL_2009_BEFORE)
 
 ONE_TOWER = ReportedDelta("one-tower", 0.017, 0.012, Citation("§3.2", "half as many kernels, one GPU"), TEST_2010)

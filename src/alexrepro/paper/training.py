@@ -3,13 +3,34 @@
 Epochs count from 1, as in the 2012 notebook: a switch at epoch 25 holds from the first update of epoch 25 on.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 from alexrepro.paper.citation import cited
+from alexrepro.paper.network import Stage
 
 Fit = Literal["cropped", "warped", "padded"]
 STORED_PX = 256  # §2: shorter side 256, then the central 256×256 patch, from which crops are cut
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What holds during one epoch: the learning rates of each stage's weights and biases, and the color shift."""
+
+    weights: dict[str, float]
+    biases: dict[str, float]
+    has_color_shift: bool = True
+
+    @property
+    def can_all_learn(self) -> bool:
+        """Whether no stage is frozen."""
+        return all(rate > 0 for rate in (*self.weights.values(), *self.biases.values()))
+
+    @property
+    def general(self) -> float:
+        """The learning rate of the last stage, which follows every general line of a schedule."""
+        return list(self.weights.values())[-1]
 
 
 @dataclass(frozen=True)
@@ -31,39 +52,42 @@ class Script:
     """A schedule written down in advance: the changes that the 2012 author made by hand, with their epochs."""
 
     at: tuple[At, ...] = ()
+    needs_validation: ClassVar[bool] = False
 
+    def rates(self, training: "Training", stages: Sequence[Stage], *, epoch: int, errors: Sequence[float]) -> Rates:  # noqa: ARG002 -- does not follow the errors
+        """The rates of an epoch, counted from 1."""
+        lines = [line for line in self.at if line.epoch <= epoch]
+        rates = {s.name: _last(lines, s.name, "learning_rate", training.learning_rate) for s in stages}
+        biases = {s.name: _last(lines, s.name, "bias_learning_rate", training.bias_learning_rate) for s in stages}
+        shifts = [line.color_shift for line in lines if line.color_shift is not None]
+        factor = training.learning_rate_factor
+        return Rates(
+            {s.name: factor * rates[s.name] * s.learning_rate_factor for s in stages},
+            {s.name: factor * biases[s.name] for s in stages},
+            has_color_shift=shifts[-1] if shifts else True,
+        )
 
-@dataclass(frozen=True)
-class Decay:
-    """The author's later schedules: the rates fall by equal factors, the rest is written down as in a Script.
+    def squeezed(self, epochs: int, *, of: int) -> "Script":
+        """The same script for another number of epochs than its own, never ahead of itself.
 
-    A rate reaches its end in as many levels of equal length, or, with no number of levels, by a little every epoch.
-    """
+        A line moves to an earlier epoch, but no line that begins later than epoch 1 reaches it, and lines keep their
+        order: of 9 epochs in place of 90, the third trains at the rates of epoch 21.
+        """
+        return Script(tuple(replace(line, epoch=1 + _scaled_up(line.epoch - 1, epochs, of)) for line in self.at))
 
-    end: float = cited(4e-5, "layer-params-170.cfg schedW", "base 0.01, in all divided by 250")
-    levels: int | None = cited(4, "layer-params-170.cfg schedW", "dexp: 4 levels, the last one the end; none: exp")
-    bias_end: float = cited(2e-3, "layer-params-170.cfg schedB", "base 0.02, in all divided by 10")
-    bias_levels: int | None = cited(2, "layer-params-170.cfg schedB", "dexp: 2 levels, the last one the end; none: exp")
-    at: tuple[At, ...] = ()
+    def problem(self, stages: Sequence[str]) -> str | None:
+        """What the lines must do and do not, for a network with these stages; None if they are right."""
+        epochs = [line.epoch for line in self.at]
+        strange = next((name for line in self.at for name in line.stages if name not in stages), None)
+        if epochs != sorted(epochs):
+            return "be in the order of the epochs"
+        return f"name stages of the network ({', '.join(stages)}), not {strange!r}" if strange else None
 
-    def rate_at(self, epoch: int, *, start: float, epochs: int) -> float:
-        """The general rate of the weights in an epoch, counted from 1."""
-        return _decayed(start, self.end, self.levels, (epoch - 1, epochs))
-
-    def bias_rate_at(self, epoch: int, *, start: float, epochs: int) -> float:
-        """The general rate of the biases in an epoch, counted from 1."""
-        return _decayed(start, self.bias_end, self.bias_levels, (epoch - 1, epochs))
-
-
-def _decayed(start: float, end: float, levels: int | None, progress: tuple[int, int]) -> float:
-    """A rate after so many of all epochs, on its way from the start to the end (lr.cu ExpLRS, DiscreteExpLRS)."""
-    done, epochs = progress
-    if levels is None:
-        share = done / max(1, epochs - 1)
-    else:
-        share = min(done * levels // epochs, levels - 1) / max(1, levels - 1)
-    learning_rate: float = start * (end / start) ** share
-    return learning_rate
+    def description(self, training: "Training", stages: Sequence[Stage]) -> str:
+        """The general rates in words: `epoch 1: rate 0.01; epoch 4: rate 0.001`."""
+        rates = [self.rates(training, stages, epoch=n, errors=()).general for n in range(1, training.epochs + 1)]
+        changes = [n for n, rate in enumerate(rates) if n == 0 or rate != rates[n - 1]]
+        return "; ".join(f"epoch {n + 1}: rate {rates[n]:.3g}" for n in changes)
 
 
 @dataclass(frozen=True)
@@ -73,6 +97,53 @@ class Plateau:
     factor: float = cited(10.0, "§5", "divide the learning rate by 10")
     drops: int = cited(3, "§5", "reduced three times prior to termination")
     patience_epochs: int = cited(5, "silent, chosen", "the paper does not say how long the error must stall")
+    needs_validation: ClassVar[bool] = True
+
+    def rates(self, training: "Training", stages: Sequence[Stage], *, epoch: int, errors: Sequence[float]) -> Rates:  # noqa: ARG002 -- follows the errors alone
+        """The rates of an epoch, given the validation errors of the epochs before it."""
+        fraction = training.learning_rate_factor * self.factor ** -self.drops_after(errors)
+        weights = {s.name: training.learning_rate * s.learning_rate_factor * fraction for s in stages}
+        return Rates(weights, {s.name: training.bias_learning_rate * fraction for s in stages})
+
+    def drops_after(self, errors: Sequence[float]) -> int:
+        """How often the rate has been divided after these validation errors, at most `drops` times.
+
+        A drop comes when the best error is `patience_epochs` old; then the waiting starts anew.
+        """
+        drops, best, waited = 0, float("inf"), 0
+        for error in errors:
+            waited = 0 if error < best else waited + 1
+            best = min(best, error)
+            if waited == self.patience_epochs:
+                drops, waited = drops + 1, 0
+        return min(drops, self.drops)
+
+    def squeezed(self, epochs: int, *, of: int) -> "Plateau":
+        """The same rule for another number of epochs: its patience is squeezed, too."""
+        return replace(self, patience_epochs=_scaled_up(self.patience_epochs, epochs, of))
+
+    def problem(self, stages: Sequence[str]) -> str | None:  # noqa: ARG002 -- names no stage
+        """None: nothing in a plateau depends on the network."""
+        return None
+
+    def description(self, training: "Training", stages: Sequence[Stage]) -> str:
+        """The rule in words: `epoch 1: rate 0.01; divided by 10 after 5 epochs without improvement`."""
+        rate = self.rates(training, stages, epoch=1, errors=()).general
+        patience = f"{self.patience_epochs} epoch{'s' if self.patience_epochs > 1 else ''}"
+        return f"epoch 1: rate {rate:.3g}; divided by {self.factor:g} after {patience} without improvement"
+
+
+def _last(lines: Sequence[At], stage: str, kind: str, start: float) -> float:
+    """The last value for a stage: of the lines that name it, or, if none does, of the general ones."""
+    named = [getattr(line, kind) for line in lines if stage in line.stages and getattr(line, kind) is not None]
+    general = [getattr(line, kind) for line in lines if not line.stages and getattr(line, kind) is not None]
+    values: list[float] = named or general
+    return values[-1] if values else start
+
+
+def _scaled_up(epochs: int, into: int, of: int) -> int:
+    """The part of `into` epochs that these are of `of`, rounded up."""
+    return -(-epochs * into // of)
 
 
 @dataclass(frozen=True)
@@ -89,9 +160,7 @@ class Training:
         1.0, "silent, chosen", "multiplies all rates of the schedule; lower after divergence"
     )
     epochs: int = cited(90, "§5", "roughly 90 cycles through the training set")
-    schedule: Plateau | Script | Decay = cited(
-        Plateau(), "§5", "divide by 10 when the validation error stopped improving"
-    )
+    schedule: Plateau | Script = cited(Plateau(), "§5", "divide by 10 when the validation error stopped improving")
     init_from_stages: tuple[str, ...] = cited(
         (), "§7", "no pre-training; initw.py copies the named stages from an earlier run, which §6 fine-tunes"
     )
@@ -100,6 +169,10 @@ class Training:
     precision: Literal["float32", "tf32", "bf16"] = cited(
         "float32", "silent, chosen", "what 2012 hardware computed in; tf32 and bf16 shorten what is multiplied"
     )
+
+    def rates(self, stages: Sequence[Stage], *, epoch: int, errors: Sequence[float] = ()) -> Rates:
+        """The learning rates of an epoch, counted from 1, given the validation errors of the epochs before it (§5)."""
+        return self.schedule.rates(self, stages, epoch=epoch, errors=errors)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from alexrepro.errors import UserError
 from alexrepro.files import MOST_NAME_BYTES
 from alexrepro.paper.network import Network, Stage
-from alexrepro.paper.training import STORED_PX, Augmentation, Decay, Plateau, Training
+from alexrepro.paper.training import STORED_PX, Augmentation, Training
 from alexrepro.recipes.limits import outside
 
 Check = tuple[str, bool, str]  # field, whether it holds, what it must
@@ -112,15 +112,8 @@ def _of_stage(stage: Stage, path: str) -> Iterator[Check]:
 
 def _of_training(training: Training, network: Network) -> Iterator[Check]:
     yield "training.init_from_stages", *_names_stages(training.init_from_stages, network)
-    if isinstance(training.schedule, Plateau):
-        return
-    if isinstance(training.schedule, Decay):
-        for name in ("learning_rate", "bias_learning_rate"):
-            yield f"training.{name}", getattr(training, name) > 0, "be above 0, as it falls by equal factors"
-    epochs = [line.epoch for line in training.schedule.at]
-    yield "training.schedule.at", epochs == sorted(epochs), "be in the order of the epochs"
-    named = [name for line in training.schedule.at for name in line.stages]
-    yield "training.schedule.at", *_names_stages(named, network)
+    problem = training.schedule.problem([stage.name for stage in network.stages])
+    yield "training.schedule.at", problem is None, problem or ""
 
 
 def _of_augmentation(augmentation: Augmentation, network: Network) -> Iterator[Check]:

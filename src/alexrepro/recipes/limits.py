@@ -49,10 +49,9 @@ EXCEPTIONS = {  # by the end of the path
     ".bias": ANY,
     ".dropout": FRACTION, ".momentum": FRACTION,
     ".norm.k": POSITIVE, ".same_map_norm.k": POSITIVE,  # with 0, a map of zeros is 0 / 0
-    ".sigma_px": POSITIVE, ".divide_by": POSITIVE, ".end": POSITIVE, ".bias_end": POSITIVE, ".input_std": POSITIVE,
+    ".sigma_px": POSITIVE, ".divide_by": POSITIVE, ".input_std": POSITIVE,
     ".schedule.factor": Limit(1, is_above=True),
     "training.learning_rate_factor": POSITIVE,
-    ".levels": Limit(2, most=MOST_WHOLE), ".bias_levels": Limit(2, most=MOST_WHOLE),
     ".norm.n": ODD, ".same_map_norm.size_px": ODD, ".taps": ODD,
     ".pad_px": WHOLE_OR_0, ".kernel_px": WHOLE_OR_0, ".first_px": WHOLE_OR_0, ".last_offset_px": WHOLE_OR_0,
     ".drops": WHOLE_OR_0,

@@ -7,7 +7,7 @@ The digest names the run folder; a recipe with the same fields has the same dige
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,7 +19,6 @@ from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import Augmentation, Training
 from alexrepro.recipes.checks import check, check_name
 from alexrepro.recipes.fields import SEE_FIELDS, changed, flatten, shortened
-from alexrepro.recipes.squeeze import squeezed
 
 ADDED_TO_STAGES = {"dropout": None}  # since the first digests: left out of them where a stage has this value
 EDITION = 1  # raised when a default is corrected, so that a corrected recipe never reuses an old run folder
@@ -59,8 +58,9 @@ class Recipe:
         return self if classes == self.network.classes else self.but({f"network.{last}.maps": classes})
 
     def shortened(self, epochs: int) -> "Recipe":
-        """The same recipe squeezed into fewer epochs; see `squeezed`."""
-        return self.but({"training.epochs": epochs, "training.schedule": squeezed(self.training, max(1, epochs))})
+        """The same recipe with its schedule squeezed into another number of epochs."""
+        schedule = self.training.schedule.squeezed(max(1, epochs), of=self.training.epochs)
+        return self.but({"training.epochs": epochs, "training.schedule": schedule})
 
     @property
     def digest(self) -> str:
@@ -91,34 +91,40 @@ def differences(one: Recipe, other: Recipe) -> dict[str, tuple[Any, Any]]:
     return {p: (left.get(p), right.get(p)) for p in paths if left.get(p) != right.get(p)}
 
 
-def from_toml(path: Path) -> Recipe:
-    """The recipe of a file written by `to_toml`, or of a hand-written one that changes some of the defaults.
+def from_toml(path: Path, *, find_base: Callable[[str], Recipe] | None = None) -> Recipe:
+    """The recipe of a file that `to_toml` wrote, or of a hand-written one: like its `base`, with some fields changed.
 
-    `network.stages` lists the stages in order; one that the paper lacks needs its fields in the file.
-    Raises UserError if the file is missing, is not TOML, or names an unknown field.
+    Without a `base` it is like the text of the paper. `network.stages` lists the stages in order; a stage that the base
+    lacks needs its fields in the file. Raises UserError if the file is missing, is not TOML, or names an unknown field.
     """
     with reading(path, kind="recipe file", fix="List the named recipes with: alexrepro recipes list."):
         text = read_text(path)
-    return from_text(text, path)
+    return from_text(text, path, find_base=find_base)
 
 
-def from_text(text: str, path: Path) -> Recipe:
-    """The same of a text that was read from a path, which names the recipe where the text does not."""
+def from_text(text: str, path: Path, *, find_base: Callable[[str], Recipe] | None = None) -> Recipe:
+    """The same for a text read from a path, which names the recipe if the text does not."""
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         reason = str(error).replace("\n", " ")
         raise UserError(f"{path} is not TOML: {reason}.", fix="Write one `path = value` a line.") from None
-    name, description = table.pop("name", path.stem), table.pop("description", f"read from {path.name}")
+    base = find_base(str(table.pop("base"))) if find_base and "base" in table else Recipe()
+    table.setdefault("description", f"read from {path.name}")
+    return from_table(table, name=table.pop("name", path.stem), base=base)
+
+
+def from_table(table: dict[str, Any], *, name: str, base: Recipe) -> Recipe:
+    """A recipe like the base, with the fields of a TOML table changed."""
+    description, network, parts = table.pop("description"), base.network, table.get("network")
     check_name(name, description)
-    network, parts = Network(), table.get("network")
     if isinstance(parts, dict) and "stages" in parts:
         network = _with_stages(network, parts.pop("stages"))
     leaves = {path: None if value == "none" else value for path, value in _leaves(table)}
-    kinds = {path: value for path, value in leaves.items() if path.endswith(".kind")}
+    kinds = {path: value for path, value in leaves.items() if path.endswith(".kind")}  # first: it decides the fields
     changes = {**kinds, **{path: value for path, value in leaves.items() if path not in kinds}}
-    parts = _changed(changes, network=network, training=Training(), augmentation=Augmentation())
-    return Recipe(name=name, description=description, **parts)
+    changed_parts = _changed(changes, network=network, training=base.training, augmentation=base.augmentation)
+    return Recipe(name=name, description=description, **changed_parts)
 
 
 def parse_changes(texts: Iterable[str]) -> dict[str, Any]:

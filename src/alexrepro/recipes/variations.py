@@ -107,7 +107,7 @@ VARIATIONS = {
             tests=results.WITHOUT_MIDDLE, section="§7",
         ),
         Variation(
-            "without-conv3", "without conv3; conv4 takes over its crop of both towers",
+            "without-conv3", "without conv3; conv4 takes over its input from both towers",
             {"network.conv3": None, "network.conv4.reads": "both"}, tests=results.WITHOUT_MIDDLE, section="§7",
         ),
         Variation(

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from alexrepro.errors import Exit, UserError
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import VAL_2010, Crops, Reported
-from alexrepro.recipes.catalog import CATALOG, find_recipe
+from alexrepro.recipes.catalog import catalog, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports import experiments as package_of_experiments
 from alexrepro.reports.figures.plot import house_style
@@ -178,7 +178,7 @@ def departure(evaluation: Evaluation) -> str:
 
 
 def _change(evaluation: Evaluation) -> str:
-    if evaluation.recipe not in CATALOG:
+    if evaluation.recipe not in catalog():
         return f"not in the catalog: {evaluation.recipe}"
     recipe = find_recipe(evaluation.recipe)
     recipe = recipe.for_classes(evaluation.classes or recipe.network.classes)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alexrepro.recipes.catalog import CATALOG
+from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.ledger import shown
 from alexrepro.recipes.recipe import Recipe, differences
 from alexrepro.runs.run import Run
@@ -93,8 +93,8 @@ def _change(recipe: Recipe, path: str, was: Any, now: Any) -> str:
 def _like(recipe: Recipe) -> Recipe:
     """The catalog's recipe of the same name, or of that before the +, or the paper's text."""
     for name in (recipe.name, recipe.name.partition("+")[0]):
-        if name in CATALOG:
-            return CATALOG[name].recipe
+        if name in catalog():
+            return catalog()[name].recipe
     return Recipe()
 
 
@@ -108,7 +108,7 @@ def _state(run: Run) -> str:
 def _command(run: Run) -> str:
     environment, recipe = run.environment, run.recipe
     classes = recipe.network.classes
-    is_known = recipe.name in CATALOG and CATALOG[recipe.name].recipe.for_classes(classes).digest == recipe.digest
+    is_known = recipe.name in catalog() and catalog()[recipe.name].recipe.for_classes(classes).digest == recipe.digest
     name = recipe.name if is_known else str(run.recipe_file)
     words = ["alexrepro", "train", name, "--store", environment.get("dataset"), "--seed", environment.get("seed")]
     return shlex.join(str(word) for word in words)

@@ -26,6 +26,6 @@ def check_room(run: Run, recipe: Recipe, *, updates: int, keep: int) -> None:
         raise UserError(
             f"{run.folder} needs {need / 1e6:,.0f} MB more for {keep} checkpoints, the next one and its metrics; "
             f"the disk has {free / 1e6:,.0f} MB free.",
-            fix="Free some space, choose another disk with --runs, or keep fewer checkpoints with --keep.",
+            fix="Free some space, or choose another disk with --runs.",
             exit_code=Exit.IO_ERROR,
         )

@@ -17,12 +17,12 @@ from alexrepro.progress import say
 ENSEMBLES = "ensembles"
 MOST_SPLIT_BYTES = 220  # of the 255 of a file system, as the crops and an ending are added
 LOWER_FIRST = "lower class first"
-GUESSES = 5  # §2: top-5; the contest's submissions allow as many
+TOP = 5  # §2: top-5; a submission has as many classes an image
 
 
 @dataclass(frozen=True)
 class Member:
-    """One network of an ensemble and its share of the average; the shares sum to 1."""
+    """One network of an ensemble and its weight in the average; the weights sum to 1."""
 
     run: str
     recipe: str
@@ -36,10 +36,10 @@ class Member:
 class Evaluation:
     """Exact counts of one run, or of one ensemble, on one split; loss is the mean of -log p of the true class, in nats.
 
-    ties: which of two equal probabilities counts as larger; tied_images: those whose top-1 or top-5 answer hangs on
-    it. store: the digest of the store. preprocessing: the digest of everything between a stored image and the
-    network. classes: of the data set. The last five are None in files that do not tell.
-    An ensemble has members; its recipe is `ensemble`, its seed 0, and its epochs are the fewest of a member.
+    ties: which of two equal probabilities counts as larger; tied_images: images that this decides. store: its digest.
+    preprocessing: the digest of everything between a stored image and the network. classes: the number of classes.
+    The last five are None in files that lack them. An ensemble has members; its recipe is `ensemble`, its seed 0, and
+    its epochs the fewest of a member.
     """
 
     run: str
@@ -63,12 +63,12 @@ class Evaluation:
 
     @property
     def top1_error(self) -> float:
-        """Share of images whose most probable class is wrong (§2)."""
+        """Fraction of images whose most probable class is wrong (§2)."""
         return 1 - self.top1_correct / self.images
 
     @property
     def top5_error(self) -> float:
-        """Share of images whose class is not among the five most probable (§2)."""
+        """Fraction of images whose class is not among the five most probable (§2)."""
         return 1 - self.top5_correct / self.images
 
 

@@ -39,17 +39,17 @@ class About:
 
 @dataclass(frozen=True)
 class Neighbors:
-    """What Figure 4 shows. G guesses, N neighbors; images are uint8 (..., 256, 256, 3).
+    """What Figure 4 shows. G = 5, N neighbors; images are uint8 (..., 256, 256, 3).
 
-    images, labels: of the shown test images. guesses: (8, G) classes, the most probable first; chances: their
-    probabilities. queries: the five test images. neighbors: (5, N, ...) training images; distances: (5, N).
+    images, labels: of the shown test images. top5: (8, G) classes, the most probable first; probabilities: (8, G)
+    theirs. queries: the five test images. neighbors: (5, N, ...) training images; distances: (5, N).
     """
 
     about: About
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
-    guesses: NDArray[np.int64]
-    chances: NDArray[np.float32]
+    top5: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
     queries: NDArray[np.uint8]
     query_labels: NDArray[np.int64]
     neighbors: NDArray[np.uint8]

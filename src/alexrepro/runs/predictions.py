@@ -1,6 +1,6 @@
 """Predictions: what a network answered for every image of a split, one row an image, as a Parquet file.
 
-Columns and metadata are described in docs/reference/run-folder.md. G guesses: five, or all classes if there are fewer.
+Columns and metadata are described in docs/reference/run-folder.md. G = 5, or fewer classes.
 """
 
 import json
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import write_whole
 from alexrepro.paper.results import Crops
-from alexrepro.runs.evaluation import GUESSES, LOWER_FIRST, Member
+from alexrepro.runs.evaluation import LOWER_FIRST, TOP, Member
 
 ABOUT = b"alexrepro"  # the key of the metadata
 
 SCHEMA = pa.schema(
     [("image", pa.string()), ("row", pa.int32()), ("label", pa.int32())]
-    + [(f"top{place}", pa.int32()) for place in range(1, GUESSES + 1)]
-    + [(f"prob{place}", pa.float32()) for place in range(1, GUESSES + 1)]
+    + [(f"top{rank}", pa.int32()) for rank in range(1, TOP + 1)]
+    + [(f"prob{rank}", pa.float32()) for rank in range(1, TOP + 1)]
     + [("log_prob", pa.float64()), ("rank", pa.int32())]
 )
 
@@ -50,17 +50,17 @@ class About:
 class Predictions:
     """One row for each image of a store, in stored order.
 
-    names: (N,) file names. labels: (N,), -1 where unlabeled. guesses: (N, G) classes, the most probable first.
-    chances: (N, G) their probabilities, float32. log_chances: (N,) log p of the true class. ranks: (N,) how many
+    names: (N,) file names. labels: (N,), -1 where unlabeled. top5: (N, G) classes, the most probable first.
+    probabilities: (N, G) theirs, float32. log_probs: (N,) log p of the true class. ranks: (N,) how many
     classes come before the true one. The last two say nothing where there is no label.
     """
 
     about: About
     names: tuple[str, ...]
     labels: NDArray[np.int64]
-    guesses: NDArray[np.int64]
-    chances: NDArray[np.float32]
-    log_chances: NDArray[np.float64]
+    top5: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+    log_probs: NDArray[np.float64]
     ranks: NDArray[np.int64]
 
     def wrong(self, top: int) -> NDArray[np.bool_]:
@@ -71,14 +71,14 @@ class Predictions:
 def write_predictions(predictions: Predictions, path: Path) -> None:
     """Write predictions as Parquet, whole or not at all."""
     unknown = predictions.labels < 0
-    guesses, chances = (_columns(table) for table in (predictions.guesses, predictions.chances))
+    top5, probabilities = (_columns(table) for table in (predictions.top5, predictions.probabilities))
     columns = [
         predictions.names,
         np.arange(len(predictions.names)),
         np.ma.masked_array(predictions.labels, unknown),
-        *guesses,
-        *chances,
-        np.ma.masked_array(predictions.log_chances, unknown),
+        *top5,
+        *probabilities,
+        np.ma.masked_array(predictions.log_probs, unknown),
         np.ma.masked_array(predictions.ranks, unknown),
     ]
     arrays = [pa.array(column, type=field.type) for column, field in zip(columns, SCHEMA, strict=True)]
@@ -107,20 +107,20 @@ def read_predictions(path: Path) -> Predictions:
         about,
         names=tuple(table["image"].to_pylist()),
         labels=table["label"].fill_null(-1).to_numpy().astype(np.int64),
-        guesses=_stacked(table, "top").astype(np.int64),
-        chances=_stacked(table, "prob").astype(np.float32),
-        log_chances=table["log_prob"].fill_null(np.nan).to_numpy(),
+        top5=_stacked(table, "top").astype(np.int64),
+        probabilities=_stacked(table, "prob").astype(np.float32),
+        log_probs=table["log_prob"].fill_null(np.nan).to_numpy(),
         ranks=table["rank"].fill_null(-1).to_numpy().astype(np.int64),
     )
 
 
 def _columns(table: NDArray[np.generic]) -> list[NDArray[np.generic] | list[None]]:
     """The columns of (N, G), then empty ones up to five."""
-    images, guesses = table.shape
-    return [*table.T, *([[None] * images] * (GUESSES - guesses))]
+    images, classes = table.shape
+    return [*table.T, *([[None] * images] * (TOP - classes))]
 
 
 def _stacked(table: pa.Table, name: str) -> NDArray[np.generic]:
     """The filled columns of five, side by side: (N, G)."""
-    columns = [table[f"{name}{place}"] for place in range(1, GUESSES + 1)]
+    columns = [table[f"{name}{rank}"] for rank in range(1, TOP + 1)]
     return np.stack([column.to_numpy() for column in columns if column.null_count == 0], axis=1)

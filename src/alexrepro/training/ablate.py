@@ -4,33 +4,26 @@ Finished runs are taken as they are and interrupted ones continue, so the whole 
 """
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
 from alexrepro.evaluation.evaluate import evaluate
 from alexrepro.paper.results import Crops
 from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.evaluation import Findings
 from alexrepro.runs.run import Evaluation, Run
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
 
 def ablate(
-    trials: Sequence[tuple[Recipe, Crops]],
-    *,
-    store: Store,
-    validation: Store | None,
-    test: Store,
-    runs: Path,
-    seeds: Sequence[int],
-    machine: Machine,
-    allow_flat_loss: bool = False,
+    trials: Sequence[tuple[Recipe, Crops]], job: TrainingJob, *, test: Store, seeds: Sequence[int]
 ) -> list[list[Evaluation]]:
     """For each recipe and the crops to test it over, one evaluation per seed on the test store, in their order.
 
-    Seeds go outermost, so that an interrupted ablation holds complete comparisons for the first seeds.
+    job: says how to train all of them, whatever its own recipe and seed. Seeds go outermost, so that an interrupted
+    ablation holds complete comparisons for the first seeds.
     Raises UserError as `train` does: a network whose loss stays at chance ends it all, unless that is allowed.
     """
     found: list[list[Evaluation]] = [[] for _ in trials]
@@ -39,11 +32,8 @@ def ablate(
         for (recipe, crops), evaluations in zip(trials, found, strict=True):
             number += 1
             say(f"Run {number} of {total}, seed {seed}: {recipe.name}, {recipe.description}.")
-            run = train(
-                recipe, store=store, validation=validation, runs=runs, seed=seed, machine=machine,
-                allow_flat_loss=allow_flat_loss,
-            )  # fmt: skip
-            evaluations.append(_saved(run, test, crops) or evaluate(run, test, crops=crops, machine=machine))
+            run = train(replace(job, recipe=recipe, seed=seed))
+            evaluations.append(_saved(run, test, crops) or evaluate(run, test, crops=crops, device=job.device))
     return found
 
 

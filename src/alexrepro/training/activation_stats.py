@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from alexrepro.model.alexnet import AlexNet
-from alexrepro.model.layers import Dropout, StageLayers
+from alexrepro.model.layers import StageModule
+from alexrepro.model.operations import Dropout
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def signals(model: AlexNet, crops: Tensor, labels: Tensor) -> Signals:
     """
     if len(crops) < 2:
         raise ValueError("a deviation over images needs two of them")
-    kernels = {name: cast(StageLayers, stage).kernels for name, stage in model.stages.items()}
+    kernels = {name: cast(StageModule, stage).kernels for name, stage in model.stages.items()}
     with _responses(model) as responses, torch.enable_grad():
         loss = F.cross_entropy(model(crops), labels)
     weights = [kernel.weight for kernel in kernels.values()]
@@ -80,7 +81,7 @@ def _responses(model: AlexNet) -> Iterator[dict[str, tuple[float, float]]]:
     def hook(name: str) -> Any:
         return lambda _module, _inputs, output: note(name, output)
 
-    handles = [_last(cast(StageLayers, s)).register_forward_hook(hook(name)) for name, s in model.stages.items()]
+    handles = [_last(cast(StageModule, s)).register_forward_hook(hook(name)) for name, s in model.stages.items()]
     try:
         yield found
     finally:
@@ -88,7 +89,7 @@ def _responses(model: AlexNet) -> Iterator[dict[str, tuple[float, float]]]:
             handle.remove()
 
 
-def _last(stage: StageLayers) -> nn.Module:
+def _last(stage: StageModule) -> nn.Module:
     """The operation whose output is the stage's response: the last one that is not dropout, or the kernels."""
     return [stage.kernels, *(op for op in stage.operations.values() if not isinstance(op, Dropout))][-1]
 

@@ -22,12 +22,12 @@ def at_half_the_rates(run: Run, *, store: Store, seed: int) -> str:
     began_with = run.environment.get("began_with")
     if run.has_begun:
         how = "Begin a new run from its last checkpoint at half of all rates"
-        words += ["--continue-from", run.folder]
+        words += [run.folder]
     else:
         how = "Begin a new run at half of all rates"
         words += [run.recipe_file]
         if began_with:
-            words += ["--init-from", began_with["run"]]
+            words += [began_with["run"]]
     words += ["--store", store.path, "--seed", str(seed), "--runs", run.folder.parent.parent]
     words += ["--set", f"training.learning_rate_factor={run.recipe.training.learning_rate_factor / 2:g}"]
     return f"{how}: {shlex.join(map(str, words))}"

@@ -161,12 +161,11 @@ def enough_memory(device: torch.device, *, batch: int) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        advice = "Give a smaller one: --batch N."
+        advice = "Give a smaller one: --set training.batch=N."
         if device.type == "cuda":
             total = torch.cuda.mem_get_info(device)[1]
-            advice = (
-                f"One of {fitting(batch, before, torch.cuda.max_memory_allocated(device), total)} should: --batch N."
-            )
+            most = fitting(batch, before, torch.cuda.max_memory_allocated(device), total)
+            advice = f"One of {most} should: --set training.batch=N."
         reason = str(error).partition(". ")[0].rstrip(".")
         raise UserError(
             f"A batch of {batch} does not fit into the memory of {device}: {reason}.",

@@ -26,13 +26,14 @@ def check_source(recipe: Recipe, source: Run | None, *, is_new: bool) -> None:
     if source is None and is_new and continues:
         raise UserError(
             f"{recipe.name} continues an earlier run, which is not named.",
-            fix="Name it with: --continue-from RUN, or begin at random with: --set training.continues=false.",
+            fix="Name it: alexrepro train RUN, or begin at random with: --set training.continues=false.",
             exit_code=Exit.USAGE,
         )
     if source is None and is_new and stages:
         raise UserError(
             f"{recipe.name} begins with {', '.join(stages)} of an earlier run.",
-            fix="Name it with: --init-from RUN, or begin at random with: --set training.init_from_stages=[].",
+            fix="Name it after the recipe: alexrepro train RECIPE RUN, or begin at random with: "
+            "--set training.init_from_stages=[].",
             exit_code=Exit.USAGE,
         )
     if source is not None and not stages and not continues:
@@ -85,12 +86,12 @@ def _check_continued(source: Run, step: int, recipe: Recipe, facts: Mapping[str,
             raise UserError(
                 f"{source.folder} has the {name} {before[name]}, and the run that continues it has {facts[name]}.",
                 fix=f"Continue it with --store {before['dataset']} --seed {before['seed']} "
-                f"--batch {source.recipe.training.batch}.",
+                f"--set training.batch={source.recipe.training.batch}.",
             )
     if source.recipe.network.layers() != recipe.network.layers():
         raise UserError(
             f"{source.folder} has another network than {recipe.name}-{recipe.digest}.",
-            fix=f"Continue it with its own: alexrepro train {source.recipe_file} --continue-from {source.folder}",
+            fix=f"Continue it with its own: alexrepro train {source.folder}",
         )
     if step >= recipe.training.epochs * facts["updates_per_epoch"]:
         raise UserError(

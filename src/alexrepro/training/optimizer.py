@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.compiled import Compiled
-from alexrepro.paper.training import Training
-from alexrepro.training.schedule import Rates
+from alexrepro.paper.training import Rates, Training
 
 Tensors = list[Tensor]
 Factors = list[tuple[float, float]]  # of each parameter: ε, and 0.0005 · ε

@@ -12,28 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from alexrepro.data.store.store import Store
-from alexrepro.distributed.process_group import Cluster
 from alexrepro.errors import Exit, UserError
-from alexrepro.paper.training import Plateau
 from alexrepro.progress import say
-from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run
 from alexrepro.training.fine_tune import check_same_source, check_source, continue_run, origin
+from alexrepro.training.job import TrainingJob
 
 GIT_SECONDS = 10.0
 
 
-def open_folder(
-    run: Run, recipe: Recipe, facts: Mapping[str, Any], *, store: Store, source: Run | None, is_anew: bool
-) -> None:
+def open_folder(job: TrainingJob, facts: Mapping[str, Any], *, is_anew: bool) -> None:
     """Begin a run with these facts, or check that the one in the folder may continue; a complete one may.
 
     is_anew: an earlier run is set aside. Raises UserError for another training store, or another source, than before.
     """
+    run, recipe, source = job.run, job.recipe, job.source
     is_new = is_anew or not run.has_begun
     check_source(recipe, source, is_new=is_new)
     if not is_new:
-        _check_same_store(run, store)
+        _check_same_store(run, job.store)
         check_same_source(run, source)
         return
     began_with = origin(source, recipe, facts)
@@ -55,15 +52,16 @@ def _check_same_store(run: Run, store: Store) -> None:
         )
 
 
-def own_validation(run: Run, recipe: Recipe, *, store: Store, found: Store | None, cluster: Cluster) -> Store | None:
+def own_validation(job: TrainingJob) -> Store | None:
     """The store that a run validates on: always the one that it began with, whatever else has appeared.
 
-    store: of training. found: the newest one of validation. A run that began without validation goes on without, unless
-    its rate follows the errors. Raises UserError if that rate has lost its store, or if the ranks differ.
+    A run that began without validation goes on without, unless its rate follows the errors.
+    Raises UserError if that rate has lost its store, or if the ranks differ.
     """
-    follows_errors = isinstance(recipe.training.schedule, Plateau)
-    name, folders = cluster.first(_recorded(run) if cluster.is_first else (None, []))
-    folders = list(dict.fromkeys([*folders, *(other.path.parent for other in (store, found) if other is not None)]))
+    run, found, group = job.run, job.validation, job.group
+    follows_errors = job.recipe.training.schedule.needs_validation
+    name, folders = group.broadcast(_recorded(run) if group.is_first else (None, []))
+    folders = list(dict.fromkeys([*folders, *(other.path.parent for other in (job.store, found) if other is not None)]))
     if name is None:
         own = found if follows_errors else None
         if own is not None:
@@ -74,11 +72,11 @@ def own_validation(run: Run, recipe: Recipe, *, store: Store, found: Store | Non
         own = found if found is not None and found.path.name == name else _find(name, folders)
         if own is not None and own is not found:
             say(f"{run.folder} keeps its own validation store {own.path}.")
-    cluster.agree({"the validation store": own.manifest.digest if own else "none"})
+    group.assert_same_everywhere({"the validation store": own.manifest.digest if own else "none"})
     if name is not None and own is None:
         lost = f"The validation store {name} of {run.folder} is not in {' or '.join(map(str, folders))}"
         if follows_errors:
-            raise cluster.all_end(
+            raise group.abort(
                 UserError(
                     f"{lost}, and its learning rate follows the errors on it.",
                     fix="Bring that store back, or begin the run anew with --resume never.",

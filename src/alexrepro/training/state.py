@@ -14,10 +14,10 @@ from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.loading.loader import batch_count
 from alexrepro.data.loading.sampling import Plan, training_plan
 from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
-from alexrepro.distributed.collectives import Gradients, Votes
-from alexrepro.distributed.process_group import Cluster
-from alexrepro.evaluation.evaluate import load_weights, save_pixels
+from alexrepro.device import Device
+from alexrepro.distributed.collectives import Gradients, StopConsensus
+from alexrepro.distributed.process_group import ProcessGroup
+from alexrepro.evaluation.load_run import load_weights, save_pixels
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe
@@ -28,6 +28,7 @@ from alexrepro.runs.run import Run
 from alexrepro.training.advice import at_half_the_rates
 from alexrepro.training.divergence import FlatLoss, not_finite_weights
 from alexrepro.training.fine_tune import inherit
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.loggers import Log, open_log
 from alexrepro.training.optimizer import Momentum
 
@@ -41,14 +42,14 @@ class Trainer:
     store: Store
     validation: Store | None
     seed: int
-    machine: Machine
+    device: Device
     pixels: Pixels
     model: AlexNet
     momentum: Momentum
-    cluster: Cluster
+    group: ProcessGroup
     gradients: Gradients
-    votes: Votes
-    forward: Callable[..., Tensor]  # the model as the machine runs it
+    stop_consensus: StopConsensus
+    forward: Callable[..., Tensor]  # compiled where that pays
     step: int = 0
     flat: FlatLoss | None = None  # watches for a loss at chance
     saved_at: float = field(default_factory=time.monotonic)
@@ -84,7 +85,7 @@ class Trainer:
     @property
     def at_half_the_rates(self) -> str:
         """What to do if the training diverges; empty on ranks that do not say it."""
-        return at_half_the_rates(self.run, store=self.store, seed=self.seed) if self.cluster.is_first else ""
+        return at_half_the_rates(self.run, store=self.store, seed=self.seed) if self.group.is_first else ""
 
     def add_metrics(self, rows: Iterable[Sequence[object]]) -> None:
         """Write rows of updates, and tell the loggers of them."""
@@ -103,17 +104,17 @@ class Trainer:
         Raises UserError, on every rank and before anything is written, if a weight or velocity is not finite.
         """
         wild: list[str] = []
-        if self.cluster.share[0] == 0:
+        if self.group.shard[0] == 0:
             weights, velocities = self._whole(self.model.named_kernels()), self._whole(self.momentum.velocities)
-            if self.cluster.is_first:
+            if self.group.is_first:
                 wild = [name for name, velocity in velocities.items() if not _are_finite(weights[name], velocity)]
-        wild = self.cluster.first(wild)
+        wild = self.group.broadcast(wild)
         if wild:
-            raise self.cluster.all_end(not_finite_weights(wild, self.step, fix=self.at_half_the_rates))
-        if self.cluster.is_first:
+            raise self.group.abort(not_finite_weights(wild, self.step, fix=self.at_half_the_rates))
+        if self.group.is_first:
             self.run.sync_rows()
             checkpoint.save(self.run.checkpoints, Checkpoint(self.step, weights, velocities), keep=self.keep)
-        self.cluster.meet()
+        self.group.barrier()
         self.saved_at = time.monotonic()
 
     def _whole(self, shares: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -124,54 +125,49 @@ def _are_finite(*tensors: Tensor) -> bool:
     return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
-def start(
-    run: Run, recipe: Recipe, *, store: Store, validation: Store | None, seed: int, machine: Machine,
-    cluster: Cluster, source: Run | None = None, keep: int = KEPT, log: Sequence[str] = (),
-) -> Trainer:  # fmt: skip
-    """Everything as it was at the newest checkpoint, or at the beginning, with stages of `source` if one is given.
+def start(job: TrainingJob) -> Trainer:
+    """Everything as it was at the newest checkpoint, or at the beginning, with stages of the source if there is one.
 
-    Every rank begins with the whole network, as the first one has it, and keeps its share. keep: so many checkpoints.
-    Raises UserError if the disk has no room for them.
+    Every rank begins with the whole network, as the first one has it, and keeps its share.
+    Raises UserError if the disk has no room for the checkpoints.
     """
-    loggers = open_log(run, log) if cluster.is_first else Log()  # before rows are dropped that come again
-    whole = build(recipe.network, seed=seed)
+    run, recipe, group, device = job.run, job.recipe, job.group, job.device
+    loggers = open_log(run, job.log) if group.is_first else Log()  # before rows are dropped that come again
+    whole = build(recipe.network, seed=job.seed)
     kernels = whole.named_kernels()
     velocities = {name: torch.zeros_like(kernel) for name, kernel in kernels.items()}
     step = 0
-    if cluster.is_first:
-        step = _begin(whole, velocities, run=run, recipe=recipe, store=store, source=source, keep=keep)
-        updates = recipe.training.epochs * batch_count(len(store), recipe.training.batch)
-        check_room(run, recipe, updates=updates, keep=keep)
-    step = cluster.first(step)
-    cluster.spread([*(kernel.detach() for kernel in kernels.values()), *velocities.values()])
-    model = whole.held_by(cluster.towers).to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    momentum = Momentum(model, recipe.training, compiles=machine.compiles)
+    if group.is_first:
+        step = _begin(whole, velocities, job)
+        check_room(run, recipe, updates=recipe.training.epochs * job.steps_per_epoch, keep=job.keep)
+    step = group.broadcast(step)
+    group.broadcast_tensors([*(kernel.detach() for kernel in kernels.values()), *velocities.values()])
+    model = whole.held_by(group.towers).to(device.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    momentum = Momentum(model, recipe.training, compiles=device.compiles)
     momentum.load({name: model.rows_of(name, velocity) for name, velocity in velocities.items()})
-    pixels = cluster.first(save_pixels(run, store) if cluster.is_first else None)
+    pixels = group.broadcast(save_pixels(run, job.store) if group.is_first else None)
     assert pixels is not None
     return Trainer(
-        run, recipe, store, validation, seed, machine, pixels.to(machine.device), model, momentum, cluster,
-        Gradients(model, cluster), Votes(cluster), machine.ready(model), step, keep=keep, log=loggers,
+        run, recipe, job.store, job.validation, job.seed, device, pixels.to(device.torch_device), model, momentum,
+        group, Gradients(model, group), StopConsensus(group), device.compiled(model), step, keep=job.keep, log=loggers,
     )  # fmt: skip
 
 
-def _begin(
-    whole: AlexNet, velocities: Mapping[str, Tensor], *, run: Run, recipe: Recipe, store: Store, source: Run | None,
-    keep: int,
-) -> int:  # fmt: skip
+def _begin(whole: AlexNet, velocities: Mapping[str, Tensor], job: TrainingJob) -> int:
     """The updates of the newest checkpoint, once its weights and velocities are in place; 0 if there is none."""
-    saved = checkpoint.recover(run.checkpoints, keep=keep)
+    run, recipe = job.run, job.recipe
+    saved = checkpoint.recover(run.checkpoints, keep=job.keep)
     if saved is not None:
         load_weights(whole, saved)
         for name, velocity in velocities.items():
             velocity.copy_(saved.velocities[name])
         say(f"Continuing {run.folder} after update {saved.step:,}.")
     else:
-        if source is not None:  # a run that continues another has its checkpoint by now
-            inherit(whole, source, recipe.training.init_from_stages)
-        say(f"Training {recipe.name} on {store.path.name}: {recipe.training.epochs} epochs into {run.folder}.")
+        if job.source is not None:  # a run that continues another has its checkpoint by now
+            inherit(whole, job.source, recipe.training.init_from_stages)
+        say(f"Training {recipe.name} on {job.store.path.name}: {recipe.training.epochs} epochs into {run.folder}.")
     step = saved.step if saved else 0
-    run.forget_after(step=step, epoch=step // batch_count(len(store), recipe.training.batch))
+    run.forget_after(step=step, epoch=step // job.steps_per_epoch)
     return step
 
 
@@ -191,33 +187,32 @@ def result(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def shared_facts(recipe: Recipe, *, store: Store, seed: int) -> dict[str, str]:
+def shared_facts(job: TrainingJob) -> dict[str, str]:
     """What must be the same on every rank."""
     return {
         "alexrepro": __version__,
         "torch": torch.__version__,
-        "the recipe": f"{recipe.name} {recipe.digest}",
-        "the seed": str(seed),
-        "the store": store.manifest.digest,
+        "the recipe": f"{job.recipe.name} {job.recipe.digest}",
+        "the seed": str(job.seed),
+        "the store": job.store.manifest.digest,
+        "--allow-flat-loss": str(job.allow_flat_loss),
     }
 
 
-def environment(
-    recipe: Recipe, *, store: Store, validation: Store | None, seed: int, machine: Machine, cluster: Cluster
-) -> dict[str, Any]:
+def environment(job: TrainingJob) -> dict[str, Any]:
     """What a run is started with, for its environment.json."""
-    used = {"train": store, "validation": validation}
+    used = {"train": job.store, "validation": job.validation}
     return {
         "alexrepro": __version__,
-        "recipe": recipe.name,
-        "digest": recipe.digest,
-        "seed": seed,
-        "dataset": store.manifest.dataset,
+        "recipe": job.recipe.name,
+        "digest": job.recipe.digest,
+        "seed": job.seed,
+        "dataset": job.store.manifest.dataset,
         "stores": {split: found.path.name if found else None for split, found in used.items()},
         "folders": {split: str(found.path.parent.absolute()) for split, found in used.items() if found},
         "began_with": None,
-        "updates_per_epoch": batch_count(len(store), recipe.training.batch),
-        "classes": list(store.manifest.classes),
-        "machine": {**machine.facts(), **cluster.facts()},
+        "updates_per_epoch": job.steps_per_epoch,
+        "classes": list(job.store.manifest.classes),
+        "machine": {**job.device.facts(), **job.group.facts()},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -4,11 +4,10 @@ Everything random is drawn from (seed, epoch) or (seed, step), so a run that sto
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from math import isfinite, log
-from pathlib import Path
 from signal import Signals
 from typing import Literal
 
@@ -18,20 +17,16 @@ from torch import Tensor
 
 from alexrepro.data.loading.crops import training_crops
 from alexrepro.data.loading.loader import Batch, Feed, part
-from alexrepro.data.store.store import Store
-from alexrepro.device import Machine
-from alexrepro.distributed.process_group import Cluster
-from alexrepro.evaluation.compatible import center_crops, check_images
+from alexrepro.distributed.process_group import ProcessGroup
 from alexrepro.evaluation.evaluate import count
+from alexrepro.evaluation.inference import EvaluationJob, Model, center_crops
 from alexrepro.keys import key
-from alexrepro.paper.training import Augmentation, Plateau
+from alexrepro.paper.training import Augmentation, Rates
 from alexrepro.progress import Advance, progress, say
-from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs.checkpoint import KEPT
-from alexrepro.runs.run import Run, run_of
+from alexrepro.runs.run import Run
 from alexrepro.stop_signals import stop_requests, stopped
 from alexrepro.training.divergence import EARLY_WINDOW, FlatLoss, diagnose, enough_memory, flat_refusal, not_finite
-from alexrepro.training.schedule import Rates, rates_at
+from alexrepro.training.job import TrainingJob
 from alexrepro.training.starts import open_folder, own_validation, start_of
 from alexrepro.training.state import Trainer, environment, result, shared_facts, start
 
@@ -42,85 +37,62 @@ READ_LOSS_EVERY = 25  # updates; reading waits for the device
 SAVE_EVERY_SECONDS = 600.0  # within an epoch, so that a crash costs ten minutes at most
 
 
-def train(
-    recipe: Recipe,
-    *,
-    store: Store,
-    validation: Store | None,
-    runs: Path,
-    seed: int,
-    machine: Machine,
-    resume: Resume = "auto",
-    source: Run | None = None,
-    cluster: Cluster | None = None,
-    allow_flat_loss: bool = False,
-    keep: int = KEPT,
-    log: Sequence[str] = (),
-) -> Run:
-    """Train a recipe on a store until its last epoch; a run that is already there continues or is complete.
+def train(job: TrainingJob, *, resume: Resume = "auto") -> Run:
+    """Train until the recipe's last epoch; an interrupted run continues, and a complete one is returned as it is.
 
-    source: the run that `training.init_from_stages` takes stages from, or that `training.continues` continues; a new
-    run alone needs it. cluster: who trains together. keep: checkpoints kept. log: extra loggers, besides metrics.csv.
     Raises UserError when asked to stop (after saving), when the loss is not finite or, unless that is allowed, stays at
-    chance, when a batch does not fit into memory, or when the run is not this one's.
+    chance, when a batch does not fit into memory, or when the run folder belongs to another training.
     """
-    cluster = cluster or Cluster()
-    for images in filter(None, (store, validation)):
-        check_images(recipe, images)
-    recipe = recipe.for_classes(len(store.manifest.classes))
-    run = run_of(runs, recipe, dataset=store.manifest.dataset, seed=seed)
-    with _held(run, cluster), stop_requests() as stop, cluster.ended_by_launcher(stop):
-        same = shared_facts(recipe, store=store, seed=seed)
-        cluster.agree(same | {"--allow-flat-loss": str(allow_flat_loss)})
-        facts = environment(recipe, store=store, validation=validation, seed=seed, machine=machine, cluster=cluster)
-        if cluster.is_first:
-            open_folder(run, recipe, facts, store=store, source=source, is_anew=resume == "never")
-        if cluster.first(cluster.is_first and run.result is not None):
+    job = job.fitted()
+    run, recipe, group = job.run, job.recipe, job.group
+    with _held(run, group), stop_requests() as stop, group.ended_by_launcher(stop):
+        group.assert_same_everywhere(shared_facts(job))
+        facts = environment(job)
+        if group.is_first:
+            open_folder(job, facts, is_anew=resume == "never")
+        if group.broadcast(group.is_first and run.result is not None):
             say(f"{run.folder} is complete: {recipe.training.epochs} epochs. Nothing to train.")
             return run
-        validation = own_validation(run, recipe, store=store, found=validation, cluster=cluster)
-        if validation is None and isinstance(recipe.training.schedule, Plateau):
+        job = replace(job, validation=own_validation(job))
+        if job.validation is None and recipe.training.schedule.needs_validation:
             say("No validation images with labels, so the rate is never divided; prepare some, or choose as-run-2012.")
-        trainer = start(
-            run, recipe, store=store, validation=validation, seed=seed, machine=machine, cluster=cluster, source=source,
-            keep=keep, log=log,
-        )  # fmt: skip
-        if cluster.is_first:
-            run.add_start(start_of(facts, step=trainer.step, validation=validation))
-        trainer.flat = None if allow_flat_loss else FlatLoss(recipe.network.classes)
+        trainer = start(job)
+        if group.is_first:
+            run.add_start(start_of(facts, step=trainer.step, validation=job.validation))
+        trainer.flat = None if job.allow_flat_loss else FlatLoss(recipe.network.classes)
         _train_epochs(trainer, stop)
-        if cluster.is_first:
+        if group.is_first:
             run.finish(result(trainer))
     return run
 
 
-def _held(run: Run, cluster: Cluster) -> AbstractContextManager[None]:
-    return run.lock() if cluster.is_first else nullcontext()
+def _held(run: Run, group: ProcessGroup) -> AbstractContextManager[None]:
+    return run.lock() if group.is_first else nullcontext()
 
 
 def _train_epochs(trainer: Trainer, stop: Stop) -> None:
     """The rest of the run, from the trainer's step to the last epoch's last update and its checkpoint."""
-    recipe, cluster, device = trainer.recipe, trainer.cluster, trainer.machine.device
+    recipe, group, device = trainer.recipe, trainer.group, trainer.device.torch_device
     feed = Feed(
-        trainer.store, batch=recipe.training.batch, side_px=recipe.network.input_px, share=cluster.share,
-        device=device, workers=cluster.feed_workers,
+        trainer.store, batch=recipe.training.batch, side_px=recipe.network.input_px, share=group.shard,
+        device=device, workers=group.loader_workers,
     )  # fmt: skip
     with enough_memory(device, batch=recipe.training.batch), trainer.log, feed as images:
         done = trainer.step // trainer.updates_per_epoch
-        if cluster.first(trainer.is_unvalidated):
+        if group.broadcast(trainer.is_unvalidated):
             _validate(trainer, done, stop)
         for epoch in range(done + 1, recipe.training.epochs + 1):
             _train_epoch(trainer, epoch, images, stop)
             _validate(trainer, epoch, stop)
             trainer.save()
-    trainer.votes.count()
+    trainer.stop_consensus.settle()
 
 
 def _train_epoch(trainer: Trainer, epoch: int, images: Feed, stop: Stop) -> None:
     """The rest of an epoch, from the trainer's step to the epoch's last update."""
-    recipe, training, cluster = trainer.recipe, trainer.recipe.training, trainer.cluster
-    errors = cluster.first([float(row["top1_error"]) for row in trainer.run.validations])
-    rates = rates_at(training, recipe.network.stages, epoch=epoch, errors=errors)
+    recipe, training, group = trainer.recipe, trainer.recipe.training, trainer.group
+    errors = group.broadcast([float(row["top1_error"]) for row in trainer.run.validations])
+    rates = training.rates(recipe.network.stages, epoch=epoch, errors=errors)
     trainer.momentum.freeze(rates)
     augmentation = recipe.augmentation
     if not rates.has_color_shift:
@@ -131,8 +103,8 @@ def _train_epoch(trainer: Trainer, epoch: int, images: Feed, stop: Stop) -> None
     with progress(f"epoch {epoch}/{training.epochs}", total=len(plan), done=first * training.batch) as advance:
         since = time.monotonic()
         for batch in images.batches(plan, first=first):
-            is_due = cluster.is_first and time.monotonic() - trainer.saved_at > SAVE_EVERY_SECONDS
-            asked, due = trainer.votes.cast(stop() or 0, is_due)
+            is_due = group.is_first and time.monotonic() - trainer.saved_at > SAVE_EVERY_SECONDS
+            asked, due = trainer.stop_consensus.exchange(stop() or 0, is_due)
             if asked or due:
                 since = _read_losses(trainer, epoch, rates=rates, unread=unread, since=since, advance=advance)
                 _save(trainer, asked)
@@ -156,8 +128,8 @@ def _update(trainer: Trainer, batch: Batch, rates: Rates, augmentation: Augmenta
         pixels=trainer.pixels, augmentation=augmentation,
     )  # fmt: skip
     step = key(trainer.seed, "dropout", trainer.step)
-    masks = model.draw_masks(count, key_of_step=step, rows=part(count, trainer.cluster.share))
-    with trainer.machine.arithmetic(recipe.training):
+    masks = model.draw_masks(count, key_of_step=step, rows=part(count, trainer.group.shard))
+    with trainer.device.autocast(recipe.training):
         logits = trainer.forward(crops, masks)
     loss = F.cross_entropy(logits.to(crops.dtype), batch.labels, reduction="sum") / count  # the batch's mean (§5)
     loss.backward()  # type: ignore[no-untyped-call]
@@ -173,7 +145,7 @@ def _read_losses(
     """Write the waiting losses to metrics.csv; returns the time. Raises UserError if one is not finite."""
     if not unread:
         return since
-    found = trainer.cluster.add(torch.stack([seen for _, _, seen in unread]))
+    found = trainer.group.all_reduce(torch.stack([seen for _, _, seen in unread]))
     losses, errors = found[:, 0].tolist(), found[:, 1].tolist()
     now = time.monotonic()
     images = sum(count for _, count, _ in unread)
@@ -181,10 +153,8 @@ def _read_losses(
     for (step, _, _), loss in zip(unread, losses, strict=True):
         if not isfinite(loss):
             images_shown, fix = trainer.shown_at(step), trainer.at_half_the_rates
-            raise trainer.cluster.all_end(
-                not_finite(loss, step, learning_rate=rates.general, images=images_shown, fix=fix)
-            )
-    if trainer.cluster.is_first:
+            raise trainer.group.abort(not_finite(loss, step, learning_rate=rates.general, images=images_shown, fix=fix))
+    if trainer.group.is_first:
         trainer.add_metrics(
             (step, epoch, count, f"{loss:.6f}", f"{rates.general:g}", pace, f"{error:.6f}")
             for (step, count, _), loss, error in zip(unread, losses, errors, strict=True)
@@ -208,14 +178,14 @@ def _stop_if_flat(trainer: Trainer, flat: FlatLoss, rates: Rates) -> None:
     found = diagnose(trainer.model, crops, labels, learning_rate=rates.general)
     if is_flat or found.is_hidden:
         loss = flat.mean(EARLY_WINDOW)
-        raise trainer.cluster.all_end(flat_refusal(trainer.step, found, loss=loss, recipe=trainer.recipe))
+        raise trainer.group.abort(flat_refusal(trainer.step, found, loss=loss, recipe=trainer.recipe))
 
 
 def _save(trainer: Trainer, asked: int) -> None:
     """Write a checkpoint; raises UserError, on every rank, if a signal of that number has asked the run to stop."""
     trainer.save()
     if asked:
-        raise trainer.cluster.all_end(stopped(Signals(asked), step=trainer.step))
+        raise trainer.group.abort(stopped(Signals(asked), step=trainer.step))
 
 
 def _validate(trainer: Trainer, epoch: int, stop: Stop) -> None:
@@ -225,19 +195,19 @@ def _validate(trainer: Trainer, epoch: int, stop: Stop) -> None:
     """
 
     def stop_if_asked() -> None:
-        asked, _ = trainer.votes.cast(stop() or 0, False)
+        asked, _ = trainer.stop_consensus.exchange(stop() or 0, False)
         if asked:
             _save(trainer, asked)
 
     if trainer.validation is None:
         return
     split = trainer.validation.manifest.full_name
-    counts = count(
-        trainer.model, trainer.validation, recipe=trainer.recipe, pixels=trainer.pixels, crops="center",
-        machine=trainer.machine, title=f"epoch {epoch} on {split}", cluster=trainer.cluster,
-        after_batch=stop_if_asked,
-    )  # fmt: skip
-    if not trainer.cluster.is_first:
+    models = [Model(trainer.model, trainer.recipe, trainer.pixels)]
+    job = EvaluationJob(
+        models, trainer.validation, "center", trainer.device, trainer.group, title=f"epoch {epoch} on {split}"
+    )
+    counts = count(job, after_batch=stop_if_asked)
+    if not trainer.group.is_first:
         return
     top1, top5 = 1 - counts.top1_correct / counts.images, 1 - counts.top5_correct / counts.images
     loss = counts.loss_sum / counts.images

@@ -1,59 +1,68 @@
-"""torchvision's alexnet, in and out, against torchvision's own network."""
+"""torchvision's alexnet, in and out, against torchvision's own network, and in the checkpoints of other programs."""
 
+import argparse
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from safetensors.torch import save_file
+from torch import Tensor, nn
 from torch.testing import assert_close
 from torchvision.models import alexnet
 
 from alexrepro.errors import Exit, UserError
+from alexrepro.model import formats
 from alexrepro.model.alexnet import build
 from alexrepro.model.formats import torchvision
+from alexrepro.model.formats.torchvision import NAMES, alexnet_in
 from alexrepro.model.weights import Weights
-from alexrepro.recipes.catalog import TINY
-from alexrepro.recipes.ports import ONE_WEIRD_TRICK
+from alexrepro.recipes.as_printed_and_run import TINY
+from alexrepro.recipes.catalog import find_recipe
 
+HERE = Path("some.pth")
 CLASSES = 7
 
 
 @pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Tensor]]:
-    """A state dict of torchvision's own random weights, and its file."""
+def state() -> dict[str, Tensor]:
+    """The random weights of torchvision's own network."""
     torch.manual_seed(3)
-    found = alexnet(weights=None, num_classes=CLASSES).state_dict()
+    return alexnet(weights=None, num_classes=CLASSES).state_dict()
+
+
+@pytest.fixture(scope="module")
+def file(state: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("torchvision") / "alexnet.pth"
-    torch.save(found, path)
-    return path, found
+    torch.save(state, path)
+    return path
 
 
 @torch.no_grad()
-def test_our_network_says_what_torchvisions_says(state: tuple[Path, dict[str, Tensor]]) -> None:
-    path, tensors = state
+def test_our_network_computes_what_torchvisions_does(state: dict[str, Tensor], file: Path) -> None:
     pixels = 255 * torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     theirs = alexnet(weights=None, num_classes=CLASSES).eval()
-    theirs.load_state_dict(tensors)
+    theirs.load_state_dict(state)
     mean, std = (torch.tensor(values)[:, None, None] for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 
-    weights = torchvision.read(path)
+    weights = formats.read(file)
     assert weights.mean_image is not None
     ours = weights.network()(pixels - weights.mean_image[:, :224, :224])
 
+    assert weights.recipe == find_recipe("one-weird-trick").for_classes(CLASSES)
     assert_close(ours, theirs((pixels / 255 - mean) / std), atol=1e-5, rtol=0)  # float32; another order of scaling
 
 
-def test_a_state_dict_written_again_is_equal(state: tuple[Path, dict[str, Tensor]], tmp_path: Path) -> None:
-    path, tensors = state
-    torchvision.write(torchvision.read(path), tmp_path / "again.pth")
+def test_a_state_dict_written_again_is_equal(state: dict[str, Tensor], file: Path, tmp_path: Path) -> None:
+    torchvision.write(torchvision.read(file), tmp_path / "again.pth")
 
     again = torch.load(tmp_path / "again.pth", weights_only=True)
 
-    assert list(again) == list(tensors)
-    assert all(torch.equal(again[name], tensor) for name, tensor in tensors.items())
+    assert list(again) == list(state)
+    assert all(torch.equal(again[name], tensor) for name, tensor in state.items())
 
 
 def test_a_network_that_torchvision_lacks_is_refused_by_the_field_that_differs(tmp_path: Path) -> None:
@@ -63,23 +72,119 @@ def test_a_network_that_torchvision_lacks_is_refused_by_the_field_that_differs(t
         torchvision.write(Weights(TINY, tensors), tmp_path / "tiny.pth")
 
 
-@pytest.mark.parametrize(
-    ("content", "what"),
-    [
-        ({"weight": torch.zeros(3)}, "other tensors"),
-        ([torch.zeros(3)], "not a state dict"),
-        (dict.fromkeys(torchvision.NAMES.values(), torch.zeros(2)), "conv1.weight has the shape"),
-        (dict.fromkeys(torchvision.NAMES.values(), torch.zeros(2, 2)), "no list of biases"),
-    ],
-    ids=["foreign", "list", "shapes", "biases"],
-)
-def test_other_contents_are_bad_data(tmp_path: Path, content: object, what: str) -> None:
+def prefixed(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
+
+
+def as_safetensors(tensors: dict[str, Tensor], folder: Path) -> Path:
+    save_file(tensors, folder / "hub.safetensors", metadata={"format": "pt"})
+    return folder / "hub.safetensors"
+
+
+def as_lightning(tensors: dict[str, Tensor], folder: Path) -> Path:
+    torch.save({"state_dict": prefixed(tensors, "model.")}, folder / "last.ckpt")
+    return folder / "last.ckpt"
+
+
+@pytest.mark.parametrize("save", [as_safetensors, as_lightning])
+def test_a_file_from_elsewhere_has_the_weights_of_the_plain_one(
+    state: dict[str, Tensor], tmp_path: Path, save: Callable[[dict[str, Tensor], Path], Path]
+) -> None:
+    found = formats.read(save(state, tmp_path))
+
+    assert found.recipe.name == "one-weird-trick"
+    assert all(torch.equal(found.tensors[name], state[theirs]) for name, theirs in NAMES.items())
+
+
+@pytest.fixture
+def tensors() -> dict[str, Tensor]:
+    """A small tensor for each name of alexnet, each another number."""
+    return {name: torch.tensor([float(number)]) for number, name in enumerate(NAMES.values())}
+
+
+def inside_features(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """As the ImageNet example of PyTorch saves alexnet, whose features alone are in DataParallel."""
+    return {name.replace("features.", "features.module."): tensor for name, tensor in tensors.items()}
+
+
+WAYS: dict[str, Callable[[dict[str, Tensor]], Any]] = {
+    "plain": lambda t: t,
+    "DDP and torch.compile": lambda t: prefixed(t, "module._orig_mod."),
+    "FSDP": lambda t: prefixed(t, "_fsdp_wrapped_module."),
+    "a backbone in a wrapper": lambda t: prefixed(t, "module.net.backbone."),
+    "ImageNet example": lambda t: {
+        "epoch": 90, "arch": "alexnet", "state_dict": inside_features(t), "best_acc1": torch.tensor(56.5),
+        "optimizer": {"state": {0: {"momentum_buffer": torch.ones(3)}}, "param_groups": [{"lr": 0.01}]},
+    },
+    "a model of that name": lambda t: {"epoch": 3, "model": t},
+    "only a moving average": lambda t: {"epoch": 3, "ema": t},
+    "a list": lambda t: [t, {"lr": 0.1}],
+    "a loss next to the model": lambda t: {**prefixed(t, "model."), "criterion.weight": torch.ones(3)},
+    "a moving average first": lambda t: {"model_ema": {n: -v for n, v in t.items()}, "model": t},
+    "a moving average in one dict": lambda t: {**t, **prefixed({n: -v for n, v in t.items()}, "ema.")},
+    "Parameters": lambda t: {name: nn.Parameter(tensor) for name, tensor in t.items()},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_tensors_are_found(tensors: dict[str, Tensor], way: str) -> None:
+    assert alexnet_in(WAYS[way](tensors), HERE) == tensors
+
+
+def test_other_entries_that_fit_are_reported(tensors: dict[str, Tensor], capsys: pytest.CaptureFixture[str]) -> None:
+    alexnet_in({"ema": tensors, "model": tensors}, HERE)
+
+    assert "reading the weights under 'model', ignoring those under 'ema'" in capsys.readouterr().err
+
+
+MISFITS: dict[str, tuple[Any, str]] = {
+    "ResNet": ({"state_dict": {"module.layer4.0.conv1.weight": torch.ones(1)}}, "it holds a ResNet"),
+    "VGG": ({"features.0.weight": torch.ones(1), "features.28.weight": torch.ones(1)}, "it holds a VGG network"),
+    "transformer": ({"blocks.0.attn.qkv.weight": torch.ones(1)}, "it holds a transformer"),
+    "one more": (dict.fromkeys([*NAMES.values(), "classifier.7.weight"], torch.ones(1)), "'classifier.7.weight'"),
+    "list": ([torch.zeros(3)], "not a state dict"),
+    "optimizer only": ({"optimizer": {"lr": 0.1}}, "not a state dict"),
+    "shapes": (dict.fromkeys(NAMES.values(), torch.zeros(2)), "conv1.weight has the shape"),
+    "biases": (dict.fromkeys(NAMES.values(), torch.zeros(2, 2)), "is not a vector"),
+}
+
+
+@pytest.mark.parametrize("kind", MISFITS)
+def test_other_contents_are_bad_data(tmp_path: Path, kind: str) -> None:
+    content, what = MISFITS[kind]
     torch.save(content, tmp_path / "odd.pth")
 
     with pytest.raises(UserError, match=what) as caught:
         torchvision.read(tmp_path / "odd.pth")
 
     assert caught.value.exit_code == Exit.BAD_DATA
+
+
+EXTRAS = {
+    "a namespace": argparse.Namespace(lr=0.1, out=Path("/tmp")),
+    "numbers of NumPy": [np.float64(56.5), np.float32(1), np.int64(3)],
+    "an array of NumPy": np.zeros(4),
+}
+
+
+@pytest.mark.parametrize("is_zip", [True, False], ids=["zip", "legacy"])
+@pytest.mark.parametrize("kind", EXTRAS)
+def test_plain_values_next_to_the_weights_are_read(
+    tensors: dict[str, Tensor], tmp_path: Path, kind: str, is_zip: bool
+) -> None:
+    torch.save({"model": tensors, "args": EXTRAS[kind]}, tmp_path / "some.pth", _use_new_zipfile_serialization=is_zip)
+
+    assert alexnet_in(torchvision.load(tmp_path / "some.pth"), HERE) == tensors
+
+
+def test_a_whole_model_is_named_and_the_advice_is_ours(tmp_path: Path) -> None:
+    torch.save(nn.Linear(1, 1), tmp_path / "whole.pth")
+
+    with pytest.raises(UserError, match=r"a Python object, torch\.nn\.modules\.linear\.Linear") as caught:
+        formats.read(tmp_path / "whole.pth")
+
+    assert "weights_only" not in caught.value.what + caught.value.fix
+    assert "model.state_dict()" in caught.value.fix
 
 
 class Runs:
@@ -101,7 +206,3 @@ def test_a_pickle_that_runs_code_is_bad_data_and_does_not_run(tmp_path: Path, wr
 
     assert caught.value.exit_code == Exit.BAD_DATA
     assert not (tmp_path / "ran").exists()
-
-
-def test_the_recipe_of_a_state_dict_is_one_weird_trick(state: tuple[Path, dict[str, Tensor]]) -> None:
-    assert torchvision.read(state[0]).recipe == ONE_WEIRD_TRICK.for_classes(CLASSES)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from alexrepro.paper.results import CIFAR_TEST
 from alexrepro.recipes.catalog import find_recipe
-from alexrepro.recipes.cifar import CIFAR
 from alexrepro.reports.experiment import answer, find, missing
+from alexrepro.reports.experiments.cifar import RECIPES
 from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.runs.run import Evaluation
 
@@ -30,7 +30,7 @@ def test_a_full_run_stands_beside_the_error_that_its_file_quotes() -> None:
     assert (row["top1_error"], row["reported_top1_error"], row["seeds"]) == (0.18, 0.18, 2)
     assert row["verdict"] == "reproduced"
     assert {name: row["note"] for name, row in found.items() if name != "cifar-18pct"} == {
-        recipe.name: "not run" for recipe in CIFAR if recipe is not QUICK
+        name: "not run" for name in RECIPES if name != QUICK.name
     }
 
 

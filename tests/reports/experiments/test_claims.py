@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from alexrepro.paper.results import TEST_2010, VAL_2012
-from alexrepro.recipes import cuda_convnet2
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, AS_RUN_2012, TINY
+from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.experiment import answer, find, missing
 from alexrepro.reports.loaded_runs import Evidence
@@ -47,7 +47,7 @@ def test_the_network_that_was_run_in_2012_answers_the_claim_too(evaluation: Make
     evidence = Evidence(
         evaluations=(
             evaluation(AS_RUN_2012, split=VAL_2012),
-            evaluation(cuda_convnet2.NET_148, split=VAL_2012, top1_correct=29_300, top5_correct=40_400),
+            evaluation(find_recipe("net-148"), split=VAL_2012, top1_correct=29_300, top5_correct=40_400),
         )
     )
 

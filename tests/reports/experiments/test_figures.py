@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from alexrepro.cli.describe import describe
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, TINY
-from alexrepro.recipes.catalog import CATALOG, find_recipe
+from alexrepro.recipes.catalog import catalog, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.experiment import answer, drawn, find, missing
@@ -144,7 +144,7 @@ def test_a_run_that_notes_no_training_error_is_not_drawn_in_figure_1(make_run: M
 
 @pytest.mark.parametrize("name", ["as-printed", "net-145-half", "net-137", "net-146-2011", "tiny", "caffe-2013"])
 def test_the_drawn_network_names_every_stage_with_its_size(name: str) -> None:
-    network = CATALOG[name].recipe.network
+    network = catalog()[name].recipe.network
 
     svg = plot.svg(draw(network, title=name), name=name)
 
@@ -156,7 +156,7 @@ def test_the_drawn_network_names_every_stage_with_its_size(name: str) -> None:
 
 
 def test_the_drawn_towers_are_linked_where_a_stage_reads_both() -> None:
-    linked, apart = draw(AS_PRINTED.network, title=""), draw(CATALOG["net-150"].recipe.network, title="")
+    linked, apart = draw(AS_PRINTED.network, title=""), draw(catalog()["net-150"].recipe.network, title="")
 
     dashed = [sum(p.get_linestyle() == "--" for p in figure.axes[0].patches) for figure in (linked, apart)]
 
@@ -259,8 +259,8 @@ def made_up_neighbors() -> Neighbors:
     pictures = np.zeros((2, 256, 256, 3), dtype=np.uint8)
     return Neighbors(
         About(3, "fc7", "x-test-1", "x-train-2", 100, names, ("a", "b", "c", "d"), (("e", "f"), ("g", "h"))),
-        images=pictures, labels=np.array([0, 1]), guesses=np.array([[0, 1], [0, 1]]),
-        chances=np.array([[0.75, 0.25], [0.5, 0.5]], dtype=np.float32), queries=pictures,
+        images=pictures, labels=np.array([0, 1]), top5=np.array([[0, 1], [0, 1]]),
+        probabilities=np.array([[0.75, 0.25], [0.5, 0.5]], dtype=np.float32), queries=pictures,
         query_labels=np.array([1, 0]), neighbors=np.zeros((2, 2, 256, 256, 3), dtype=np.uint8),
         neighbor_labels=np.array([[1, 1], [0, 1]]), distances=np.array([[1, 2], [3, 4]], dtype=np.float32),
     )  # fmt: skip

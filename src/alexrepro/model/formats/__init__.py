@@ -1,5 +1,6 @@
-"""Weights in and out: which file holds what, and the proof that a written file says what the network says."""
+"""Weights in and out: the kind of a file from its first bytes, and the check that a written file gives our logits."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,19 +12,44 @@ from torch import Tensor, nn
 
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import reading, write_whole
-from alexrepro.model.formats import caffe, onnx, own, torchvision
-from alexrepro.model.formats.kinds import kind_of
-from alexrepro.model.weights import Weights
+from alexrepro.model import weights as own
+from alexrepro.model.formats import caffe, onnx, torchvision
+from alexrepro.model.formats.torchvision import ELSEWHERE
+from alexrepro.model.weights import Weights, damaged, from_safetensors, load_safetensors
 
-CROPS = 2  # shown to a written file
-CROP_STD = 60.0  # gray levels, about that of photographs minus their mean
+CROPS = 2  # that a written file is checked with
+CROP_STD = 60.0  # gray levels, about that of images minus their mean
+HEAD_BYTES = 512
+UNPACK = "Unpack it first, and name the file in it."
+# Patterns of first bytes: kinds that can be read, or what such a file is and what to do. The first match decides.
+KINDS: tuple[tuple[bytes, str, str], ...] = (
+    (rb"\Z", "it is empty", ELSEWHERE),
+    (rb"\x1f\x8b", "it is compressed with gzip", UNPACK),
+    (rb".{257}ustar", "it is a tar archive", UNPACK),
+    (rb"\x89HDF", "it is an HDF5 file, as Keras writes them", ELSEWHERE),
+    (rb"\x93NUMPY", "it is a NumPy array", ELSEWHERE),
+    (rb"version https://git-lfs", "it is a pointer of Git LFS, not the file itself", "Fetch it with: git lfs pull."),
+    (
+        rb"\s*(?i:<!doctype html|<html|<\?xml|<head)",
+        "it is a web page",
+        "Download the file itself; the page may say why.",
+    ),
+    (rb"\s*(name:|layer)", "it describes a network for Caffe and holds no weights", "Name the .caffemodel next to it."),
+    (rb"[\t\n\r -~]*\Z", "it is a text file", ELSEWHERE),
+    (rb".{4}\0{4}\{", "safetensors", ""),
+    (rb"PK\x03\x04|\x80", "torch", ""),  # \x80: a pickle, as torch wrote before 2020
+)
+ENDINGS = {
+    ".safetensors": "safetensors", ".caffemodel": "caffe",
+    ".pth": "torch", ".pt": "torch", ".bin": "torch", ".ckpt": "torch", ".tar": "torch",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Format:
-    """A way to write weights: how, what reads them back, and the greatest difference in the logits that is allowed.
+    """A format of files: how to write one, who reads it back, and the largest allowed difference of the logits.
 
-    The tolerance is a share of the largest logit.
+    The tolerance is relative to the largest logit.
     """
 
     write: Callable[[Weights, Path], None]
@@ -34,7 +60,7 @@ class Format:
 
 @dataclass(frozen=True)
 class Proof:
-    """How a written file was checked: by what, and the largest difference as a share of the largest logit."""
+    """How a written file was checked: the reader, and the largest difference relative to the largest logit."""
 
     reader: str
     difference: float
@@ -42,7 +68,7 @@ class Proof:
 
 
 def read(path: Path, *, mean: Path | None = None) -> Weights:
-    """The weights in a file of any kind that can be read; `mean` belongs to Caffe's, whose files hold none.
+    """The weights in a file of any kind that can be read; `mean` is for Caffe's, whose files hold none.
 
     Raises UserError if the file is missing, of no known kind, or does not hold a network that is known here.
     """
@@ -53,26 +79,46 @@ def read(path: Path, *, mean: Path | None = None) -> Weights:
             what = f"{needed} is a folder or a device, not a file."
             raise UserError(what, fix="Check the path.", exit_code=Exit.MISSING_INPUT)
     kind = kind_of(path)
-    if mean is not None and kind != "caffe":
+    if kind == "caffe":
+        return caffe.read(path, mean=mean)
+    if mean is not None:
         raise UserError(
             f"--mean belongs to a .caffemodel; the mean of {path} is known.", fix="Leave it out.", exit_code=Exit.USAGE
         )
-    match kind:
-        case "safetensors":
-            return own.read(path)
-        case "torch":
-            return torchvision.read(path)
-        case "caffe":
-            return caffe.read(path, mean=mean)
+    if kind == "torch":
+        return torchvision.read(path)
+    header, tensors = load_safetensors(path)
+    if "recipe" in header or "conv1.weight" in tensors:
+        return from_safetensors(header, tensors, path)
+    return torchvision.from_tensors(torchvision.alexnet_in(tensors, path), path)
+
+
+def kind_of(path: Path) -> str:
+    """The kind of a file of weights. Raises UserError saying what it is if it cannot be read."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    for pattern, what, fix in KINDS:
+        if re.match(pattern, head, re.DOTALL):
+            if fix:
+                raise damaged(path, what, fix=fix)
+            return what
+    ending = path.suffix.lower()
+    if ending not in ENDINGS:
+        raise UserError(
+            f"{path.name} does not begin like a file of weights, and its ending is none of {', '.join(ENDINGS)}.",
+            fix="Name a file of one of these kinds; see: alexrepro convert --help.",
+            exit_code=Exit.USAGE,
+        )
+    return ENDINGS[ending]
 
 
 def write(weights: Weights, path: Path, *, lrn: onnx.Form) -> Proof:
     """Write weights in the format that the ending names, and read them back before the file gets its name.
 
-    Raises UserError if the format cannot hold the network, or if the file that was written gives other logits.
+    Raises UserError if the format cannot hold the network, or if the written file gives other logits.
     """
     formats = {
-        ".safetensors": Format(own.write, own.logits, "alexrepro", 0.0),  # the same bits
+        ".safetensors": Format(own.write, lambda file, crops: read(file).network()(crops), "alexrepro", 0.0),
         ".pth": Format(torchvision.write, torchvision.logits, "torchvision", 1e-5),  # float32 sums in another order
         ".onnx": Format(partial(onnx.write, lrn=lrn), onnx.logits, "onnxruntime", 1e-4),  # and another power
     }
@@ -82,13 +128,13 @@ def write(weights: Weights, path: Path, *, lrn: onnx.Form) -> Proof:
             fix="Name such a file; see: alexrepro convert --help.",
             exit_code=Exit.USAGE,
         )
-    form = formats[path.suffix.lower()]
+    chosen = formats[path.suffix.lower()]
     proofs: list[Proof] = []
 
     def fill(temporary: Path) -> None:
-        for shown in (loud(weights), weights):
-            form.write(shown, temporary)
-            proofs.append(_prove(form, shown, temporary))
+        for given in (loud(weights), weights):
+            chosen.write(given, temporary)
+            proofs.append(_prove(chosen, given, temporary))
 
     write_whole(path, fill)
     return max(proofs, key=lambda proof: proof.difference)
@@ -98,8 +144,7 @@ def write(weights: Weights, path: Path, *, lrn: onnx.Form) -> Proof:
 def loud(weights: Weights) -> Weights:
     """The same network with other weights, whose signal is as strong in every stage as in the crops.
 
-    With weights as they are at first, the logits may be next to nothing but biases, and a file that lacks a stage's
-    normalization gives almost the same.
+    With initial weights the logits are almost only biases, so that a file without a stage's normalization would pass.
     """
     model, generator = weights.network(), torch.Generator().manual_seed(1)
     target = CROP_STD if weights.recipe.network.activation == "relu" else 1.0
@@ -109,9 +154,10 @@ def loud(weights: Weights) -> Weights:
             parameter.normal_(0.0, float(name == "weight"), generator=generator)
         std = float(module.forward(*crops).std())
         for name, parameter in module.named_parameters():
-            parameter.mul_(target / std) if name == "weight" else parameter.normal_(
-                0.0, target / 4, generator=generator
-            )
+            if name == "weight":
+                parameter.mul_(target / std)
+            else:
+                parameter.normal_(0.0, target / 4, generator=generator)
         found: Tensor = module.forward(*crops)
         return found
 
@@ -129,15 +175,16 @@ def _crops(weights: Weights) -> Tensor:
 
 
 @torch.no_grad()
-def _prove(form: Format, weights: Weights, path: Path) -> Proof:
+def _prove(chosen: Format, weights: Weights, path: Path) -> Proof:
     crops = _crops(weights)
-    ours, theirs = weights.network()(crops), form.logits(path, crops)
+    ours, theirs = weights.network()(crops), chosen.logits(path, crops)
     largest = float(ours.abs().max())
     difference = float((ours - theirs).abs().max()) / (largest or 1.0) if ours.shape == theirs.shape else inf
-    if not difference <= form.tolerance:  # a difference that is not a number is refused, too
+    if not difference <= chosen.tolerance:  # NaN is refused, too
         raise UserError(
-            f"{form.reader} makes other logits of the written file: they differ by {difference:.1e} of the largest.",
-            fix="Nothing was kept. Try another format; the library may have a fault.",
+            f"{chosen.reader} computes other logits from the written file: they differ by {difference:.1e} of the "
+            "largest.",
+            fix="Nothing was kept. Try another format; the library may have a bug.",
             exit_code=Exit.BAD_DATA,
         )
-    return Proof(form.reader, difference, form.tolerance)
+    return Proof(chosen.reader, difference, chosen.tolerance)

@@ -1,7 +1,8 @@
 """Caffe's files: a .caffemodel of bvlc_alexnet or CaffeNet, and a mean as .binaryproto or .npy.
 
-Caffe reads blue, green, red; here conv1's input channels and the mean are turned around once, so that the network reads
-RGB. Everything else lies as torch has it: kernels (maps, inputs of a group, H, W), full connections (outputs, inputs).
+Caffe reads blue, green, red; conv1's input channels and the mean are reversed once here, so that the network reads
+RGB. Everything else is laid out as in torch: kernels (maps, inputs of a group, H, W), full connections (outputs,
+inputs).
 """
 
 from functools import cache
@@ -13,15 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alexrepro.errors import Exit, UserError
+from alexrepro.errors import UserError
 from alexrepro.model.formats.torchvision import imagenet_names
 from alexrepro.model.weights import Weights, checked, constant_mean, damaged, extra
 from alexrepro.paper.training import STORED_PX
-from alexrepro.recipes.ports import CAFFE_2013, CAFFENET_2013
+from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe
 
-# Of Caffe's messages, the fields that matter here: name -> (number, type); `*` is repeated, a capital is a message.
-# Files from before 2014's end have `layers`, whose type is a number; later ones have `layer`, whose type is a word.
+# The fields of Caffe's messages that matter here: name -> (number, type[, default]); `*` is repeated.
+# Files from before the end of 2014 have `layers`, whose type is a number; later ones have `layer`, with a word.
 MESSAGES: dict[str, dict[str, tuple[Any, ...]]] = {
     "BlobShape": {"dim": (1, "int64*")},
     "BlobProto": {
@@ -40,44 +41,42 @@ MESSAGES: dict[str, dict[str, tuple[Any, ...]]] = {
     },
     "NetParameter": {"layers": (2, "V1LayerParameter*"), "layer": (100, "LayerParameter*")},
 }  # fmt: skip
-KINDS = {4: "Convolution", 14: "InnerProduct", 15: "LRN", 17: "Pooling"}  # numbers of the earlier files
+KINDS = {4: "Convolution", 14: "InnerProduct", 15: "LRN", 17: "Pooling"}  # numbers in the earlier files
 
 
 def read(path: Path, *, mean: Path | None) -> Weights:
-    """The weights of an eight-stage network of Caffe, with the mean that it was trained with, if that is given.
+    """The weights of an eight-stage network of Caffe, with the mean it was trained with if one is given.
 
-    Widths, classes and the constants of the normalization are taken from the file; where the normalization stands
-    tells CaffeNet from bvlc_alexnet. Raises UserError for other networks and damaged files.
+    Widths, classes and the constants of normalization are those in the file; whether normalization comes before or
+    after pooling tells bvlc_alexnet from CaffeNet. Raises UserError for other networks and damaged files.
     """
     net = _parsed("NetParameter", path)
     layers = [*net.layers, *net.layer]
     blobs = [[_array(blob, path) for blob in layer.blobs] for layer in layers if layer.blobs]
-    stages = CAFFE_2013.network.stages
-    if [len(pair) for pair in blobs] != [2] * len(stages):
-        raise damaged(path, f"it has {len(blobs)} layers with weights, and AlexNet {len(stages)} of two tensors each")
-    if any(weight.dim() < 2 for weight, _ in blobs):
-        raise damaged(path, "a tensor of weights has fewer than two dimensions")
-    widths = {
-        f"network.{stage.name}.maps": weight.shape[0 if stage.kind == "conv" else -2]
-        for stage, (weight, _) in zip(stages, blobs, strict=True)
-    }
-    try:
-        recipe = _recipe(layers, path).but(widths)
-    except UserError as refusal:
-        raise refusal if refusal.exit_code is Exit.BAD_DATA else damaged(path, refusal.what.rstrip(".")) from None
-    tensors = {}
+    stages = find_recipe("caffe-2013").network.stages
+    if [len(pair) for pair in blobs] != [2] * len(stages) or any(weight.dim() < 2 for weight, _ in blobs):
+        raise damaged(
+            path, f"it has {len(blobs)} layers with weights; AlexNet has {len(stages)}, each with two tensors"
+        )
+    tensors: dict[str, Tensor] = {}
+    widths: dict[str, Any] = {}
     for stage, (weight, bias) in zip(stages, blobs, strict=True):
         # The earlier files write a full connection as (1, 1, outputs, inputs) and biases as (1, 1, 1, outputs).
-        tensors[f"{stage.name}.weight"] = weight if stage.kind == "conv" else weight.reshape(weight.shape[-2:])
-        tensors[f"{stage.name}.bias"] = bias.flatten()
-    first = f"{stages[0].name}.weight"
-    tensors[first] = tensors[first].flip(1)  # BGR -> RGB
+        kernels = weight if stage.kind == "conv" else weight.reshape(weight.shape[-2:])
+        tensors |= {f"{stage.name}.weight": kernels, f"{stage.name}.bias": bias.flatten()}
+        widths[f"network.{stage.name}.maps"] = len(kernels)
+    tensors["conv1.weight"] = tensors["conv1.weight"].flip(1)  # BGR -> RGB
+    base, constants = _normalization(layers, path)
+    try:
+        recipe = base.but(widths | constants)
+    except UserError as error:
+        raise damaged(path, error.what.rstrip(".")) from None
     mean_image = None if mean is None else read_mean(mean)
     return checked(Weights(recipe, tensors, mean_image, imagenet_names(recipe.network.classes)), path)
 
 
 def read_mean(path: Path) -> Tensor:
-    """The mean of Caffe's training images as RGB, float32 (3, 256, 256); one value a channel will do.
+    """The mean of Caffe's training images as RGB, float32 (3, 256, 256), also if the file has one value per channel.
 
     Raises UserError if the file holds neither.
     """
@@ -92,40 +91,33 @@ def read_mean(path: Path) -> Tensor:
 
 
 def _numpy_mean(path: Path) -> Tensor:
-    """The array in a file of NumPy; one that holds several arrays by name, as .npz does, must hold a single one."""
+    """The array in a file of NumPy, or the only one in an .npz."""
     try:
         with path.open("rb") as file:
             found = np.load(file, allow_pickle=False)
-            if isinstance(found, np.lib.npyio.NpzFile):
-                names = found.files
-                if len(names) != 1:
-                    raise damaged(path, f"it holds {len(names)} arrays ({', '.join(names)[:80]}), and a mean is one")
-                found = found[names[0]]
-        return torch.from_numpy(found.astype(np.float32))
-    except (PermissionError, UserError):
+            arrays = [found[name] for name in found.files] if isinstance(found, np.lib.npyio.NpzFile) else [found]
+        (array,) = arrays
+        return torch.from_numpy(array.astype(np.float32))
+    except PermissionError:
         raise
-    except Exception as error:  # hostile bytes make the reader raise anything from ValueError to MemoryError
-        raise damaged(path, f"it is no array of numbers ({str(error).splitlines()[0][:80]})") from None
+    except Exception as error:  # the reader raises anything from ValueError to MemoryError
+        raise damaged(path, f"it is not a single array of numbers ({str(error).splitlines()[0][:80]})") from None
 
 
-def _recipe(layers: list[Any], path: Path) -> Recipe:
-    """The recipe whose order of normalization and pooling the file has, with the file's constants (§3.3)."""
+def _normalization(layers: list[Any], path: Path) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe with the file's order of normalization and pooling, and the file's constants (§3.3)."""
     kinds = [KINDS.get(layer.type, layer.type) for layer in layers]
     norms = [layer.lrn_param for layer, kind in zip(layers, kinds, strict=True) if kind == "LRN"]
     if len(norms) != 2 or "Pooling" not in kinds:
-        raise damaged(path, f"it has {len(norms)} layers of response normalization, where AlexNet has 2 and pooling")
+        raise damaged(path, f"it has {len(norms)} layers of response normalization; AlexNet has 2, and pooling")
     constants = {(norm.local_size, norm.alpha, norm.beta, norm.k, norm.norm_region) for norm in norms}
     if len(constants) > 1 or norms[0].norm_region:
         raise damaged(path, "its normalizations differ, or run within a map")
-    size, alpha, beta, k, _ = constants.pop()
-    base = CAFFE_2013 if kinds.index("LRN") < kinds.index("Pooling") else CAFFENET_2013
-    rounded = {"n": int(size), "alpha": _short(alpha), "beta": _short(beta), "k": _short(k)}
-    return base.but({f"network.norm.{name}": value for name, value in rounded.items()})
-
-
-def _short(value: float) -> float:
-    """A float32 as it was typed: 1e-4, not 9.999999747e-05."""
-    return float(str(np.float32(value)))
+    size, *floats, _ = constants.pop()
+    rounded = [float(str(np.float32(value))) for value in floats]  # as it was typed: 1e-4, not 9.999999747e-05
+    base = find_recipe("caffe-2013" if kinds.index("LRN") < kinds.index("Pooling") else "caffenet-2013")
+    named = zip(("n", "alpha", "beta", "k"), (int(size), *rounded), strict=True)
+    return base, {f"network.norm.{name}": value for name, value in named}
 
 
 def _array(blob: Any, path: Path) -> Tensor:
@@ -134,10 +126,7 @@ def _array(blob: Any, path: Path) -> Tensor:
     shape = tuple(blob.shape.dim) or (blob.num, blob.channels, blob.height, blob.width)
     if min(shape) < 1 or prod(shape) != len(values):
         raise damaged(path, f"a tensor of the shape {shape} has {len(values):,} values")
-    try:
-        return torch.from_numpy(np.fromiter(values, np.float32, count=len(values)).reshape(shape))
-    except ValueError as error:
-        raise damaged(path, f"a tensor has a shape that cannot be ({error})") from None
+    return torch.from_numpy(np.fromiter(values, np.float32, count=len(values)).reshape(shape))
 
 
 def _parsed(message: str, path: Path) -> Any:
@@ -145,7 +134,7 @@ def _parsed(message: str, path: Path) -> Any:
     try:
         found.ParseFromString(path.read_bytes())
     except extra("google.protobuf.message").DecodeError as error:
-        raise damaged(path, f"it is no {message} of Caffe ({error})") from None
+        raise damaged(path, f"it is not a {message} of Caffe ({error})") from None
     return found
 
 

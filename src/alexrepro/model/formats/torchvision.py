@@ -1,4 +1,8 @@
-"""The state dict of torchvision's alexnet: `features.0.weight` ... `classifier.6.bias`, read without running code."""
+"""Torchvision's alexnet: `features.0.weight` ... `classifier.6.bias` in a state dict, read without running code.
+
+DataParallel, DDP, FSDP and torch.compile lengthen the names of tensors, and training programs keep the state dict
+as an entry of a checkpoint, next to the optimizer's.
+"""
 
 import argparse
 import codecs
@@ -6,7 +10,7 @@ import io
 import pathlib
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +20,25 @@ from torch import Tensor
 from torchvision.models import AlexNet_Weights, alexnet
 
 from alexrepro.errors import UserError
-from alexrepro.model.formats.kinds import AS_STATE_DICT
-from alexrepro.model.formats.state_dict import NAMES, alexnet_in
 from alexrepro.model.weights import Weights, checked, constant_mean, damaged
-from alexrepro.recipes.ports import ONE_WEIRD_TRICK
+from alexrepro.progress import say
+from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe, differences
 
-# Plain values that training programs save beside the weights; making one runs nothing else.
+MODULES = {
+    "conv1": "features.0", "conv2": "features.3", "conv3": "features.6", "conv4": "features.8",
+    "conv5": "features.10", "fc6": "classifier.1", "fc7": "classifier.4", "fc8": "classifier.6",
+}  # fmt: skip
+NAMES = {f"{stage}.{part}": f"{module}.{part}" for stage, module in MODULES.items() for part in ("weight", "bias")}
+FIRST = NAMES["conv1.weight"]
+WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
+DEEPEST = 5  # dicts in dicts
+OTHERS = {  # what the tensors of other networks are called
+    r"layer4\.0\.": "a ResNet",
+    r"blocks\.0\.attn|encoder": "a transformer",
+    r"features\.(16|28)\.weight": "a VGG network",
+}
+# Plain values that training programs save next to the weights; loading them runs no other code.
 PLAIN: list[Any] = [
     argparse.Namespace, pathlib.PosixPath, codecs.encode,
     np.dtype, np.ndarray, *(type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.bool_)),
@@ -34,30 +50,33 @@ PLAIN: list[Any] = [
 ]  # fmt: skip
 MEAN_RGB = (123.675, 116.28, 103.53)  # 255 times 0.485, 0.456, 0.406
 TRAINING_ONLY = ("initial", "dropout", "weight_std", "bias", "learning_rate_factor", "decay_factor")
+AS_STATE_DICT = "Where it can be loaded, save its tensors alone: torch.save(model.state_dict(), 'weights.pth')."
+ELSEWHERE = "Fetch the same network as .safetensors, as .pth of torchvision's alexnet, or as .caffemodel."
 
 
 def read(path: Path) -> Weights:
-    """The weights in a checkpoint of torchvision's alexnet, with any number of classes.
+    """The weights in a checkpoint of torchvision's alexnet with any number of classes.
 
-    Raises UserError for a file that holds anything else; nothing in it is ever run.
+    Raises UserError for a file that holds anything else; code in it never runs.
     """
-    return from_tensors(alexnet_in(_loaded(path), path), path)
+    return from_tensors(alexnet_in(load(path), path), path)
 
 
 def from_tensors(found: Mapping[str, Tensor], path: Path) -> Weights:
-    """The weights of tensors by torchvision's names, as they were read from a path."""
-    classes = len(found[NAMES["fc8.bias"]]) if found[NAMES["fc8.bias"]].dim() == 1 else 0
-    if classes < 1:
-        raise damaged(path, f"{NAMES['fc8.bias']} is no list of biases")
-    tensors = {name: found[theirs] for name, theirs in NAMES.items()}
+    """The weights with torchvision's names as ours; path: the file they were read from."""
+    biases = found[NAMES["fc8.bias"]]
+    if biases.dim() != 1 or not len(biases):
+        raise damaged(path, f"{NAMES['fc8.bias']} is not a vector")
+    classes = len(biases)
     try:
-        recipe = ONE_WEIRD_TRICK.for_classes(classes)
-    except UserError as refusal:
-        raise damaged(path, f"it has {classes:,} classes; {refusal.what.rstrip('.')}") from None
+        recipe = find_recipe("one-weird-trick").for_classes(classes)
+    except UserError as error:
+        raise damaged(path, f"it has {classes:,} classes; {error.what.rstrip('.')}") from None
+    tensors = {name: found[theirs] for name, theirs in NAMES.items()}
     return checked(Weights(recipe, tensors, constant_mean(MEAN_RGB), imagenet_names(classes)), path)
 
 
-def _loaded(path: Path) -> Any:
+def load(path: Path) -> Any:
     """What a file of torch holds: tensors and plain values. Raises UserError for anything else."""
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(PLAIN):
@@ -65,12 +84,67 @@ def _loaded(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except PermissionError:
         raise
-    except Exception as error:  # hostile bytes make the reader raise anything from UnpicklingError to RuntimeError
+    except Exception as error:  # the reader raises anything from UnpicklingError to RuntimeError
+        if "TorchScript" in str(error):
+            raise damaged(path, "it is a TorchScript archive, which holds code", fix=AS_STATE_DICT) from None
         named = re.search(r"GLOBAL ([\w.]+)", str(error))
         if named:
             what = f"it holds a Python object, {named[1]}, and cannot be read without running code"
             raise damaged(path, what, fix=AS_STATE_DICT) from None
-        raise damaged(path, "it is damaged, or no checkpoint of torch that is read without running code") from None
+        raise damaged(
+            path, "it is incomplete, or not a checkpoint of torch that can be read without running code"
+        ) from None
+
+
+def alexnet_in(found: Any, path: Path) -> dict[str, Tensor]:
+    """The tensors of torchvision's alexnet, by its names, in what a file holds.
+
+    Raises UserError naming what is there instead. Where several entries of a checkpoint fit, the first one that is not
+    a moving average (`ema`) is taken.
+    """
+    entries = list(_state_dicts(found))
+    fitting = [(f"{where}{prefix}", tensors) for where, held in entries for prefix, tensors in _matched(held)]
+    if not fitting:
+        raise _misfit(path, max((held for _, held in entries), key=len, default={}))
+    (where, tensors), *others = sorted(fitting, key=lambda entry: "ema" in re.split(r"[._]", entry[0].lower()))
+    if others:
+        ignored = ", ".join(repr(other.rstrip(".")) for other, _ in others)
+        say(f"{path}: reading the weights under {where.rstrip('.')!r}, ignoring those under {ignored}.")
+    return tensors
+
+
+def _state_dicts(found: Any, where: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Every dict, at any depth, that holds tensors by name, with the keys that lead to it."""
+    if isinstance(found, list | tuple):
+        found = dict(enumerate(found))
+    if not isinstance(found, Mapping) or depth > DEEPEST:
+        return
+    held = {name: value for name, value in found.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    if held:
+        yield where, held
+    for name, value in found.items():
+        yield from _state_dicts(value, f"{where}{name}.", depth + 1)
+
+
+def _matched(held: Mapping[str, Tensor]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """The tensors under each prefix that is followed by exactly alexnet's names, shortest prefix first."""
+    plain = {".".join(word for word in name.split(".") if word not in WRAPPERS): name for name in held}
+    prefixes = [name.removesuffix(FIRST) for name in plain if f".{name}".endswith(f".{FIRST}")]
+    for prefix in sorted(prefixes, key=len):
+        inner = tuple(other for other in prefixes if other.startswith(prefix) and other != prefix)
+        below = {name for name in plain if name.startswith(prefix) and not (inner and name.startswith(inner))}
+        if {name.removeprefix(prefix) for name in below} == set(NAMES.values()):
+            yield prefix, {name.removeprefix(prefix): held[plain[name]] for name in below}
+
+
+def _misfit(path: Path, held: Mapping[str, Tensor]) -> UserError:
+    if not held:
+        return damaged(path, "it is not a state dict, with a name for each tensor")
+    for pattern, network in OTHERS.items():
+        if any(re.search(pattern, name) for name in held):
+            return damaged(path, f"it holds {network}, not torchvision's alexnet", fix=ELSEWHERE)
+    odd = sorted(set(NAMES.values()) ^ set(held))
+    return damaged(path, f"torchvision's alexnet has other tensors; the first that differs is {odd[0][:80]!r}")
 
 
 def imagenet_names(classes: int) -> tuple[str, ...] | None:
@@ -82,24 +156,25 @@ def imagenet_names(classes: int) -> tuple[str, ...] | None:
 def write(weights: Weights, path: Path) -> None:
     """Write a state dict that torchvision's alexnet loads. Raises UserError if the network is another one."""
     _check(weights.recipe)
-    content = io.BytesIO()  # torch tells of a full disk by a RuntimeError
+    content = io.BytesIO()  # torch reports a full disk as a RuntimeError
     torch.save({theirs: weights.tensors[name].clone() for name, theirs in NAMES.items()}, content)
     path.write_bytes(content.getbuffer())
 
 
 def logits(path: Path, crops: Tensor) -> Tensor:
-    """What torchvision's own network says of the crops with the weights in the file."""
+    """The logits that torchvision's own network computes with the file."""
     state = torch.load(path, map_location="cpu", weights_only=True)
     model = alexnet(num_classes=len(state[NAMES["fc8.bias"]])).eval()
     model.load_state_dict(state)
-    found: Tensor = model(crops / torch.tensor(ONE_WEIRD_TRICK.network.input_std)[:, None, None])
+    found: Tensor = model(crops / torch.tensor(find_recipe("one-weird-trick").network.input_std)[:, None, None])
     return found
 
 
 def _check(recipe: Recipe) -> None:
+    like = find_recipe("one-weird-trick").for_classes(recipe.network.classes)
     found = [
         f"{path} is {ours}, not {theirs}"
-        for path, (theirs, ours) in differences(ONE_WEIRD_TRICK.for_classes(recipe.network.classes), recipe).items()
+        for path, (theirs, ours) in differences(like, recipe).items()
         if path.startswith("network.") and path.rpartition(".")[2] not in TRAINING_ONLY
     ]
     if found:

@@ -2,18 +2,18 @@
 
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import CIFAR_TEST, QUOTED
-from alexrepro.recipes.cifar import CIFAR
 from alexrepro.reports.experiment import Experiment, Needs, measured_rows
 from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.reports.tables.error_rows import reported_row
 from alexrepro.reports.tables.table import ResultTable
 
 NAME, TITLE = "cifar", "CIFAR-10: test errors of the networks before ImageNet"
+RECIPES = ("cifar-80sec", "cifar-19pct", "cifar-18pct", "cifar-13pct", "cifar-13pct-norm", "cifar-11pct")
 NEEDS = tuple(
-    Needs(recipe.name, CIFAR_TEST, quoted.crops or "center", printed=quoted)
-    if (quoted := QUOTED.get(recipe.name))
-    else Needs(recipe.name, CIFAR_TEST, "ten")
-    for recipe in CIFAR
+    Needs(name, CIFAR_TEST, quoted.crops or "center", printed=quoted)
+    if (quoted := QUOTED.get(name))
+    else Needs(name, CIFAR_TEST, "ten")
+    for name in RECIPES
 )
 
 

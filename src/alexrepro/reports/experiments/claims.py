@@ -7,7 +7,7 @@ names and nothing else, and of the network that the notes say was run, which has
 from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.logbook import logged
-from alexrepro.recipes import cuda_convnet2
+from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS, Variation
 from alexrepro.reports.experiment import Experiment, Needs, commands_for
@@ -32,11 +32,11 @@ def _as_noted(recipe: Recipe, printed: results.ReportedDelta, section: str) -> V
 
 
 NOTED = {
-    recipe.name: (recipe, _as_noted(recipe, printed, section))
-    for recipe, printed, section in (
-        (cuda_convnet2.NET_145_HALF, results.ONE_TOWER, "§3.2"),
-        (cuda_convnet2.NET_148, results.NO_NORM, "§3.3"),
-        (cuda_convnet2.NET_147, results.NO_OVERLAP, "§3.4"),
+    name: (find_recipe(name), _as_noted(find_recipe(name), printed, section))
+    for name, printed, section in (
+        ("net-145-half", results.ONE_TOWER, "§3.2"),
+        ("net-148", results.NO_NORM, "§3.3"),
+        ("net-147", results.NO_OVERLAP, "§3.4"),
     )
 }
 

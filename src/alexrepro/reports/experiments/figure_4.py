@@ -59,7 +59,7 @@ def _summarize(evidence: Evidence) -> ResultTable:
 
 def _records(run: Run, found: Neighbors) -> Iterator[Record]:
     names, image_names = found.about.class_names, found.about.names
-    for image, label, guesses, chances in zip(image_names, found.labels, found.guesses, found.chances, strict=False):
+    for image, label, guesses, chances in zip(image_names, found.labels, found.top5, found.probabilities, strict=False):
         facts = {"run": str(run.folder), "part": "guesses", "image": image, "true_class": names[label]}
         for rank, (guess, chance) in enumerate(zip(guesses, chances, strict=True), start=1):
             yield Record(COLUMNS, {**facts, "rank": rank, "class": names[guess], "probability": float(chance)})
@@ -106,7 +106,7 @@ def _guessed(above: Axes, below: Axes, found: Neighbors, number: int) -> None:
     """One test image with its true class, and below it the likeliest classes, the true one in another color."""
     names, label = found.about.class_names, found.labels[number]
     _picture(above, found.images[number], first_synonym(names[label]), color=INK)
-    guesses, chances = found.guesses[number], found.chances[number]
+    guesses, chances = found.top5[number], found.probabilities[number]
     places = np.arange(len(guesses))
     colors = [RIGHT if guess == label else WRONG for guess in guesses]
     below.barh(places, chances, color=colors, alpha=FAINT, height=0.8)  # words stand on them

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from alexrepro.paper.logbook import Logged
 from alexrepro.paper.results import TEST_2010, VAL_2012, Crops, ReportedDelta
-from alexrepro.recipes.catalog import CATALOG
+from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.variations import BASE_CROPS, Variation, find_variation
 from alexrepro.reports.experiment import departure, grouped
 from alexrepro.reports.statistics.comparison import TOPS
@@ -131,7 +131,7 @@ def _verdict(
 
 def _logged_delta(variation: Variation, *, base: str, split: str | None, crops: Crops | None) -> LoggedDelta | None:
     """The noted difference on this split with these crops, if the notes hold both results."""
-    expected = CATALOG[base].expected if base in CATALOG else ()
+    expected = catalog()[base].expected if base in catalog() else ()
     for noted in expected:
         delta = LoggedDelta(variation.logged, noted) if variation.logged and isinstance(noted, Logged) else None
         if delta is not None and is_logged_for(delta, split, crops):

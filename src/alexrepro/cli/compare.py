@@ -1,0 +1,43 @@
+"""`alexrepro compare`: two runs on the same images, image by image."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alexrepro.cli.options import Json
+from alexrepro.cli.show import percent, print_json, print_table
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A", help="Folder of a run or an ensemble.", show_default=False)],
+    second: Annotated[Path, typer.Argument(metavar="B", help="The other one.", show_default=False)],
+    json: Json = False,
+) -> None:
+    """Test whether two evaluated runs differ, image by image.
+
+    Reads the predictions that `evaluate` saved for two runs or ensembles, for every split and crops that both have.
+    Prints McNemar's test and the paired 95 % interval of the difference.
+
+    Example:  alexrepro compare RUN_A RUN_B
+    """
+    from alexrepro.reports.statistics.comparison import compare as core
+    from alexrepro.runs.evaluation import Findings
+    from alexrepro.runs.run import open_run
+
+    one, two = (path if Findings(path).all_predictions else open_run(path).folder for path in (first, second))
+    found = core(one, two)
+    if json:
+        print_json({"comparisons": [row.as_dict() for row in found]})
+        return
+    columns = [
+        "split, crops", "error", "images", "A", "B", "B - A, points (95 %)", "only A wrong", "only B wrong", "exact p",
+        "mid-p",
+    ]  # fmt: skip
+    rows = [
+        [f"{row.split}, {row.crops}", f"top-{row.top}", f"{row.images:,}", *(percent(e, 2) for e in row.errors),
+         "{:+.2f} ({:+.2f} to {:+.2f})".format(*(100 * x for x in (row.difference, *row.interval))),
+         f"{row.only_first_wrong:,}", f"{row.only_second_wrong:,}", f"{row.test.exact_p:.2g}", f"{row.test.mid_p:.2g}"]
+        for row in found
+    ]  # fmt: skip
+    print_table(f"A: {one}, B: {two}", columns, rows, right=columns[2:])

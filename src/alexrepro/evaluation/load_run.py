@@ -1,0 +1,76 @@
+"""What evaluation needs of a run: the weights of a checkpoint, mean image and color axes; and whether a store fits."""
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from alexrepro.data.loading.crops import Pixels
+from alexrepro.data.store.store import Store
+from alexrepro.device import Device
+from alexrepro.errors import Exit, UserError
+from alexrepro.files import write_bytes
+from alexrepro.model.alexnet import AlexNet
+from alexrepro.recipes.recipe import Recipe
+from alexrepro.runs import checkpoint
+from alexrepro.runs.run import Run
+
+
+def check_compatible(recipe: Recipe, store: Store) -> None:
+    """Raise UserError if the stored images have another side, or were resized by another rule, than the recipe's."""
+    has, wants = store.manifest, recipe.augmentation
+    if (has.side_px, has.square) != (wants.stored_px, wants.square):
+        fields = f"--set augmentation.stored_px={has.side_px} --set augmentation.square={has.square}"
+        raise UserError(
+            f"{store.path} holds images of {has.side_px} px, {has.square}; {recipe.name} wants {wants.stored_px} px, "
+            f"{wants.square}.",
+            fix=f"Prepare them with: --side {wants.stored_px} --square {wants.square}; or take them with: {fields}.",
+        )
+
+
+def load_network(run: Run, device: Device) -> tuple[AlexNet, int]:
+    """The network of a run's newest checkpoint and its step. Raises UserError if there is no checkpoint."""
+    saved = checkpoint.newest(run.checkpoints)
+    if saved is None:
+        raise UserError(
+            f"{run.folder} has no checkpoint.", fix="Train it first: alexrepro train.", exit_code=Exit.MISSING_INPUT
+        )
+    model = AlexNet(run.recipe.network)
+    load_weights(model, saved)
+    return model.to(device.torch_device, memory_format=torch.channels_last), saved.step  # type: ignore[call-overload]
+
+
+def load_weights(model: AlexNet, saved: checkpoint.Checkpoint) -> None:
+    """Copy the weights of a checkpoint into a network of the same recipe."""
+    with torch.no_grad():
+        for name, parameter in model.named_kernels().items():
+            parameter.copy_(saved.weights[name])
+
+
+def pixels_of(store: Store) -> Pixels:
+    """Mean image and color axes of a training store."""
+    axes = store.color_axes()
+    return Pixels(
+        torch.from_numpy(store.mean_image()),
+        torch.tensor(axes.eigenvalues, dtype=torch.float32),
+        torch.tensor(axes.eigenvectors, dtype=torch.float32),
+    )
+
+
+def save_pixels(run: Run, store: Store) -> Pixels:
+    """Keep the training store's mean image and color axes with the run, since evaluation needs them."""
+    pixels = pixels_of(store)
+    content = save({name: getattr(pixels, name).contiguous() for name in Pixels.__dataclass_fields__})
+    write_bytes(run.pixels_file, content)
+    return pixels
+
+
+def load_pixels(run: Run, device: Device) -> Pixels:
+    """The mean image and color axes of a run's training. Raises UserError if missing or damaged."""
+    try:
+        return Pixels(**load_file(run.pixels_file)).to(device.torch_device)
+    except (FileNotFoundError, SafetensorError, TypeError):
+        raise UserError(
+            f"{run.pixels_file} is missing or damaged: it holds the mean image and color axes that {run.folder} needs.",
+            fix="Bring back a copy of it: other runs on the same training store have the same file.",
+            exit_code=Exit.BAD_DATA,
+        ) from None

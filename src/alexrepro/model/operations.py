@@ -1,0 +1,144 @@
+"""The operations of a stage: for each name, the module that computes it and the ONNX nodes that export it.
+
+A new operation needs its name in `paper/network.py` and one row in `OPERATIONS`. Without an exporter it is refused by
+name when a network is written as ONNX.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from torch import Tensor, nn
+
+from alexrepro.model.normalization import ContrastNorm, ResponseNorm, SameMap, ShardedResponseNorm
+from alexrepro.model.tower_parallel import LocalTowers
+from alexrepro.paper.network import Network, Norm, Operation, SameMapNorm, Stage
+
+if TYPE_CHECKING:
+    from alexrepro.model.formats.onnx import Graph
+
+Build = Callable[[Network, Stage, LocalTowers], nn.Module | None]
+
+
+@dataclass(frozen=True)
+class StageOperation:
+    """How an operation is built and exported.
+
+    build: its module, or None if the network has no such operation. export: adds a module's nodes to a graph.
+    """
+
+    build: Build
+    export: Callable[["Graph", Any], object] | None = None
+
+
+class Dropout(nn.Module):
+    """Zero a unit with this probability in training; multiply by the rest of it in testing (§4.2).
+
+    Later networks leave testing alone and divide by the rest of it in training. The mask is an argument, never drawn
+    here, so that a step can be repeated exactly.
+    """
+
+    def __init__(self, probability: float, scales: Literal["testing", "training"] = "testing") -> None:
+        super().__init__()
+        kept = 1 - probability
+        self.in_testing, self.in_training = (kept, 1.0) if scales == "testing" else (1.0, 1 / kept)
+
+    def forward(self, units: Tensor, mask: Tensor | None) -> Tensor:
+        """Units times a 0/1 mask of their size (training), or scaled for testing when there is no mask."""
+        return units * self.in_testing if mask is None else units * (mask * self.in_training)
+
+
+def pooled_first(order: tuple[Operation, ...]) -> tuple[Operation, ...]:
+    """Max-pooling before the activation instead of right after it: both increase, so the outputs are the same."""
+    names = list(order)
+    for index in range(len(names) - 1):
+        if names[index : index + 2] == ["activation", "pool"]:
+            names[index : index + 2] = ["pool", "activation"]
+    return tuple(names)
+
+
+def _activation(network: Network, *_: object) -> nn.Module:
+    return nn.ReLU() if network.activation == "relu" else nn.Tanh()
+
+
+def _norm(network: Network, stage: Stage, towers: LocalTowers) -> nn.Module | None:
+    norm, processes = network.norm, towers.processes
+    if norm is None:
+        return None
+    if processes > 1 and norm.n > 1 and not norm.per_tower:
+        return ShardedResponseNorm(norm, maps=stage.maps // processes, towers=towers)
+    return ResponseNorm(norm, maps=stage.maps // processes, groups=max(1, network.towers // processes))
+
+
+def _max_pool(network: Network, *_: object) -> nn.Module:
+    return nn.MaxPool2d(network.pool.size_px, network.pool.stride_px, ceil_mode=True)
+
+
+def _average_pool(network: Network, *_: object) -> nn.Module:  # of the pixels inside the map, as the 2012 code divides
+    return nn.AvgPool2d(network.pool.size_px, network.pool.stride_px, ceil_mode=True)
+
+
+def _dropout(network: Network, stage: Stage, _: LocalTowers) -> nn.Module | None:
+    probability = network.dropout_of(stage)
+    return Dropout(probability, network.dropout_scales) if probability else None
+
+
+def _export_pool(graph: "Graph", pool: nn.MaxPool2d | nn.AvgPool2d) -> None:
+    kind = type(pool).__name__.removesuffix("2d")  # MaxPool, AvgPool
+    graph.add(
+        kind.replace("Avg", "Average"), kernel_shape=[pool.kernel_size] * 2, strides=[pool.stride] * 2, ceil_mode=1
+    )
+
+
+def _export_norm(graph: "Graph", layer: ResponseNorm) -> None:
+    """LRN multiplies the sum of squares by α / n; so its α is n times what multiplies it here (§3.3)."""
+    norm, groups = layer.norm, layer.groups
+    if graph.lrn == "decomposed":
+        x = graph.last
+        graph.add("Mul", x, x)
+        graph.add("Conv", graph.last, graph.constant(layer.band), group=groups, kernel_shape=[1, 1])
+        _export_division(graph, x, coefficient=norm.coefficient, norm=norm)
+        return
+    settings: dict[str, Any] = {"size": norm.n, "alpha": norm.coefficient * norm.n, "beta": norm.beta, "bias": norm.k}
+    towers = graph.add("Split", outputs=groups, axis=1) if groups > 1 else [graph.last]
+    normalized = [graph.add("LRN", tower, **settings)[0] for tower in towers]
+    if groups > 1:
+        graph.add("Concat", *normalized, axis=1)
+
+
+def _export_same_map(graph: "Graph", layer: SameMap) -> None:
+    norm, x = layer.norm, graph.last
+    graph.add("Mul", x, x)
+    pads = [norm.size_px // 2] * 4
+    graph.add("AveragePool", kernel_shape=[norm.size_px] * 2, pads=pads, count_include_pad=1)
+    _export_division(graph, x, coefficient=norm.coefficient * norm.size_px**2, norm=norm)
+
+
+def _export_division(graph: "Graph", x: str, *, coefficient: float, norm: Norm | SameMapNorm) -> None:
+    """The tensor x times (k + coefficient · the last output)^-β."""
+    graph.add("Mul", graph.last, graph.constant(coefficient))
+    graph.add("Add", graph.last, graph.constant(norm.k))
+    graph.add("Pow", graph.last, graph.constant(-norm.beta))
+    graph.add("Mul", x, graph.last)
+
+
+def _export_dropout(graph: "Graph", layer: Dropout) -> None:
+    if layer.in_testing != 1:
+        graph.add("Mul", graph.last, graph.constant(layer.in_testing))
+
+
+OPERATIONS: dict[Operation, StageOperation] = {
+    "activation": StageOperation(
+        _activation, lambda graph, module: graph.add("Relu" if isinstance(module, nn.ReLU) else "Tanh")
+    ),
+    "norm": StageOperation(_norm, _export_norm),
+    "same_map_norm": StageOperation(
+        lambda network, *_: SameMap(network.same_map_norm) if network.same_map_norm else None, _export_same_map
+    ),
+    "contrast_norm": StageOperation(
+        lambda network, *_: ContrastNorm(network.same_map_norm) if network.same_map_norm else None
+    ),
+    "pool": StageOperation(_max_pool, _export_pool),
+    "average_pool": StageOperation(_average_pool, _export_pool),
+    "dropout": StageOperation(_dropout, _export_dropout),
+}
