@@ -126,13 +126,13 @@ def _check(source: Path, *, md5: bool, json: bool) -> None:
     year = year_at(source)
     found = check(source, year=year, md5=md5)
     if json:
-        rows = [{"part": f.archive.part, "finding": f.finding, "says": f.says} for f in found]
+        rows = [{"part": f.archive.part, "finding": f.finding, "description": f.description} for f in found]
         print_json({"dataset": f"ilsvrc{year}", "complete": not any(f.is_wrong for f in found), "parts": rows})
     else:
         print_table(
             f"ILSVRC-{year} in {source}",
-            ("part", "finding", "says"),
-            [(f.archive.part, f.finding, f.says) for f in found],
+            ("part", "finding", "description"),
+            [(f.archive.part, f.finding, f.description) for f in found],
         )
     if any(f.is_wrong for f in found):
         raise typer.Exit(int(Exit.MISSING_INPUT))

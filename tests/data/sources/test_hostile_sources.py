@@ -132,7 +132,7 @@ LEFT_OUT: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("make", LEFT_OUT.values(), ids=LEFT_OUT)
-def test_what_is_no_photo_is_left_out_and_listed(make: Callable[[Path], object], tmp_path: Path) -> None:
+def test_what_is_no_image_is_left_out_and_listed(make: Callable[[Path], object], tmp_path: Path) -> None:
     folder = tmp_path / "work" / "source" / "a"
     folder.mkdir(parents=True)
     (folder / "good.jpg").write_bytes(picture())
@@ -149,7 +149,7 @@ def test_what_is_no_photo_is_left_out_and_listed(make: Callable[[Path], object],
     [("a.jpg", (9300, 6500), {}), ("a.jpg", (4000, 3400), {"progressive": True}), ("a.png", (4000, 3400), {})],
     ids=["JPEG of 60 megapixels", "progressive JPEG of 13", "PNG of 13"],
 )
-def test_a_large_photograph_is_prepared_in_bounded_memory(
+def test_a_large_image_is_prepared_in_bounded_memory(
     name: str, size: tuple[int, int], options: dict[str, Any], tmp_path: Path
 ) -> None:
     folder = tmp_path / "work" / "source" / "a"

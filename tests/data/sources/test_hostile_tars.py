@@ -14,12 +14,12 @@ from ..hostile import END_OF_TAR, assert_done, assert_refused, forged, member, p
 
 TAR = "ILSVRC2012_img_train.tar"
 WNIDS = ("n00000001", "n00000002")
-PHOTOS = {wnid: [(f"{wnid}_{number}.JPEG", picture(number)) for number in range(2)] for wnid in WNIDS}
+IMAGES = {wnid: [(f"{wnid}_{number}.JPEG", picture(number)) for number in range(2)] for wnid in WNIDS}
 ANNOUNCES = {"name": tarfile.GNUTYPE_LONGNAME, "record": tarfile.XHDTYPE}
 
 
 def class_tar(wnid: str, more: bytes = b"", end: bytes = END_OF_TAR) -> bytes:
-    return b"".join(member(name, data) for name, data in PHOTOS[wnid]) + more + end
+    return b"".join(member(name, data) for name, data in IMAGES[wnid]) + more + end
 
 
 def train_tar(more: bytes = b"", end: bytes = END_OF_TAR) -> bytes:
@@ -96,7 +96,7 @@ def test_names_upon_names_do_not_overflow_the_stack(tmp_path: Path) -> None:
     assert_done(prepared(source_of(tmp_path, train_tar(announced * 3000 + member("z")))))
 
 
-def test_a_member_larger_than_any_photo_is_left_out_unread(tmp_path: Path) -> None:
+def test_a_member_larger_than_any_image_is_left_out_unread(tmp_path: Path) -> None:
     large = 10 << 30
     before = member("n00000001_0.JPEG", picture())
     source = source_of(tmp_path, b"")
@@ -137,7 +137,7 @@ def test_odd_names_are_listed_once_each(tmp_path: Path) -> None:
         "n1_é.JPEG",
         f"{'x' * 250}.JPEG",
     )
-    source = source_of(tmp_path, with_inner(b"".join(member(name, b"no photo") for name in odd) + class_tar(WNIDS[0])))
+    source = source_of(tmp_path, with_inner(b"".join(member(name, b"no image") for name in odd) + class_tar(WNIDS[0])))
 
     ended = prepared(source, "--max-bad", len(odd))
 

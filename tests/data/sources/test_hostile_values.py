@@ -43,7 +43,7 @@ HOSTILE_META = {
     "a WNID twice": classes(FIRST, (2, *FIRST[1:])),
     "a path for a WNID": classes(FIRST, (2, "../../n00000002", "two", 0, 1)),
     "matrices for ids": classes((np.zeros((3, 3)), *FIRST[1:])),
-    "infinitely many photos": classes((*FIRST[:4], np.inf)),
+    "infinitely many images": classes((*FIRST[:4], np.inf)),
 }
 
 

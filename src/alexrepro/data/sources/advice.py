@@ -34,9 +34,9 @@ PART_OF_ANY = re.compile(r"(.+\.(?:tar|t?gz|xz|zst|bz2|zip|7z|rar))[._-]?(?:part
 NUMBERED_TAR = re.compile(r"(.*[-_])?\d+\.tar")
 PIECE = re.compile(r"([a-z]+)[^a-z].*", re.IGNORECASE)  # train.X1, val_2
 BY_WNID = {  # how flat images are sorted into class folders by their names
-    "begin": ("n\\d{8}_.+", 'for f in n*_*; do mkdir -p "${f%%_*}" && mv "$f" "${f%%_*}/"; done'),
     "end": (".+_n\\d{8}\\.jpe?g", 'for f in *_n????????.*; do w=${f##*_}; '
                                   'mkdir -p "${w%.*}" && mv "$f" "${w%.*}/"; done'),
+    "begin": ("n\\d{8}_.+", 'for f in n*_*; do mkdir -p "${f%%_*}" && mv "$f" "${f%%_*}/"; done'),
 }  # fmt: skip
 
 Fits = Callable[[Path], list[str]]  # the layouts that fit a folder
@@ -65,8 +65,10 @@ class Folder:
             (self.files, "file", [f"{n:,} {name}" for name, n in suffixes]),
         )
         return " and ".join(
-            f"{len(names):,} {unit}{'s' * (len(names) != 1)} ({first_few(kinds, 4)})" for names, unit, kinds in parts if names
-        )  # fmt: skip
+            f"{len(names):,} {unit}{'s' * (len(names) != 1)} ({first_few(kinds, 4)})"
+            for names, unit, kinds in parts
+            if names
+        )
 
 
 Hint = Callable[[Sequence[Folder]], UserError | None]  # of the named folder and those below it
@@ -187,7 +189,7 @@ def _own_store(folders: Sequence[Folder]) -> UserError | None:
     for folder in folders[: 1 + len(folders[0].folders)]:
         if "manifest.json" in folder.files and any(name.startswith("shard-") for name in folder.files):
             return _no_input(f"{folder.path} is a store that `alexrepro prepare` wrote.",
-                             f"Train on it: alexrepro train --stores {quote(str(folder.path.parent))}")  # fmt: skip
+                             f"Train on it: alexrepro train --store {quote(str(folder.path.parent))}")  # fmt: skip
     return None
 
 
@@ -301,8 +303,8 @@ def _packed(file: Path, *, target: Path, others: Sequence[str] = ()) -> UserErro
     is_tar = re.search(r"\.(tar(\.\w+)?|t[gx]z|tbz2?|tzst)$", file.name.lower())
     typed = f"tar -xf {at} -C {folder}" if is_tar or packing is None else f"cd {folder} && {packing.command} {at}"
     more = f" (and {first_few(others, 3)})" if others else ""
-    return _no_input(f"{file}{more} is an archive that is not read in place.",
-                     f"Unpack it, then prepare the folder: {typed} && alexrepro prepare {quote(str(target))}")  # fmt: skip
+    fix = f"Unpack it, then prepare the folder: {typed} && alexrepro prepare {quote(str(target))}"
+    return _no_input(f"{file}{more} is an archive that is not read in place.", fix)
 
 
 def _class_folders(folders: Sequence[Folder], path: Path) -> list[str]:

@@ -12,6 +12,7 @@ from alexrepro.data.sources.source import ImageFile, Source, Split
 from alexrepro.data.sources.tars import CLASS_TAR, archive, listing
 from alexrepro.data.sources.walk import SPLITS, WNID, escaped, names_in
 
+ORDER: tuple[str, ...] = ("train", "val", "test")
 WHOLE = r"\w+_whole"  # fall11_whole, winter21_whole
 
 
@@ -43,7 +44,7 @@ def read(path: Path) -> Source:
 def _folders(path: Path) -> dict[str, Path]:
     """The folders of class tars by split, in the order train, val, test."""
     named = {SPLITS[name.lower()]: path / name for name in names_in(path) if name.lower() in SPLITS}
-    found = {split: named[split] for split in ("train", "val", "test") if split in named and _class_tars(named[split])}
+    found = {split: named[split] for split in ORDER if split in named and _class_tars(named[split])}
     return found or ({"train": path} if _class_tars(path) else {})
 
 

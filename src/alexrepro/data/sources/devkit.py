@@ -85,7 +85,7 @@ def _find(root: Path, name: str) -> tuple[Path, bytes] | None:
     for file in (folder / name for folder in folders):
         if file.is_file():
             return file, file.read_bytes()
-    packed = (file for pattern in ("*.tar.gz", "*.tgz", "*.tar") for file in sorted(root.glob(f"*devkit*{pattern}")))
+    packed = [file for end in (".tar.gz", ".tgz", ".tar") for file in sorted(root.glob(f"*devkit*{end}"))]
     for file in packed:  # some browsers unpack gzip by themselves
         try:
             with tarfile.open(file) as tar:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from alexrepro.data.sources.archives import AGAIN, PACKED, archive_files
+from alexrepro.data.sources.archives import AGAIN, archive_files, compressed, packing_of
 from alexrepro.data.sources.checks import NUMBERED, Found, is_of
 from alexrepro.data.sources.class_folders import class_folders
 from alexrepro.data.sources.devkit import Year
@@ -188,13 +188,14 @@ def _why_unused(entry: os.DirEntry[str], location: Path, splits: Collection[str]
 
 def _unusable(location: Path, split: str) -> UserError:
     what, fix = "cannot be read as an archive of images", AGAIN.removesuffix(".")
-    if location.name.endswith(PACKED):
-        what, fix = "is compressed, so no image in it can be read without all before it", "Unpack it"
+    if packing_of(location.name) and location.is_file():
+        return compressed(location)
+    if location.is_dir() and split == "train":
+        what = "holds no images in folders or plain tars that are named as classes, such as n01440764"
+        fix = "Put them there"
     elif location.is_dir():
-        expected = "folders or plain tars that are named as classes, such as n01440764" if split == "train" else (
-            f"files under their official names, such as ILSVRC2012_{split}_00000001.JPEG"
-        )  # fmt: skip
-        what, fix = f"holds no images in {expected}", "Put them there"
+        what = f"holds no images under their official names, such as ILSVRC2012_{split}_00000001.JPEG"
+        fix = "Put them there"
     elif location.is_symlink():
         what, fix = "is a link that leads nowhere", "Repair it"
     return bad_data(f"{location} {what}; so there would be no split {split}.",

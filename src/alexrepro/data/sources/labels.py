@@ -86,8 +86,8 @@ def labels_in(rows: Mapping[str, str], names: Sequence[str], label_of: Mapping[s
     numbers = {int(label) for label in rows.values() if NUMBER.fullmatch(label)}
     if numbers and numbers != set(range(len(wnids))):
         from_one = "; they seem to count from 1" if (min(numbers), max(numbers)) == (1, len(wnids)) else ""
-        raise _bad_table(file, f"its numbers, from {min(numbers):,} to {max(numbers):,}, do not give each class a label "
-                               f"from 0 to {len(wnids) - 1:,}{from_one}")  # fmt: skip
+        found_range = f"its numbers, from {min(numbers):,} to {max(numbers):,},"
+        raise _bad_table(file, f"{found_range} do not give each class a label from 0 to {len(wnids) - 1:,}{from_one}")
     found = [wnids[int(label)] if NUMBER.fullmatch(label) else label for label in (rows[stem(n)] for n in names)]
     if unknown := sorted(set(found) - label_of.keys()):
         raise _bad_table(file, f"it names classes that are not there, such as {unknown[0][:SHOWN]!a}")

@@ -1,7 +1,7 @@
 """Tables of images: Parquet as Hugging Face writes it, and Arrow files of `datasets` (its cache, and save_to_disk).
 
-Both have the columns `image` or `img`, with bytes and path, and `label`. The bytes are read as they are: Parquet one row
-group at a time, while Arrow is mapped into memory.
+Both have the columns `image` or `img`, with bytes and path, and `label`. Parquet is read one row group at a time, while
+Arrow is mapped into memory.
 """
 
 import json
@@ -46,7 +46,7 @@ class Row:
     row: int
 
     def read(self) -> bytes:
-        """The bytes in the row. Raises Unreadable if the file is damaged or the row empty, OSError if the disk fails."""
+        """The bytes in the row. Raises Unreadable if file or row hold none, and OSError if the disk fails."""
         try:
             found: bytes | None = _images(self.file, self.group)[self.row]["bytes"].as_py()
         except DAMAGE as error:

@@ -23,7 +23,7 @@ NO_PICTURE, NO_FILE = "not a picture", "not a file that can be read"
 FIRST_BYTES = 16
 MOST_PATH_BYTES = 3_800  # of a folder; a name may have 255 more, and Linux opens paths of up to 4,095
 WNID = re.compile(r"n\d{8}")
-NAMED_BY_WNID = re.compile(r"(n\d{8})_.+|.+_(n\d{8})\.jpe?g", re.IGNORECASE)  # Hugging Face puts it at the end
+NAMED_BY_WNID = re.compile(r".+_(n\d{8})\.jpe?g|(n\d{8})_.+", re.IGNORECASE)  # at the end: Hugging Face
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -48,9 +48,9 @@ def is_image(name: str) -> bool:
 
 
 def wnid_in(name: str) -> str | None:
-    """The WNID that a file name begins or ends with, if any."""
+    """The WNID that a file name ends or begins with, if any."""
     found = NAMED_BY_WNID.fullmatch(name)
-    return (found[2] or found[1]) if found else None
+    return (found[1] or found[2]) if found else None
 
 
 def why_ignored(path: str) -> str | None:
