@@ -28,7 +28,7 @@ from .test_train import assert_same
 
 Train = Callable[..., Run]
 VALIDATED = 4  # images in a batch of a validation
-BEGINS = "from alexrepro.distributed.launchers import ended_at_once\nimport sys, time\n"
+BEGINS = "from alexrepro.distributed.rank import ended_at_once\nimport sys, time\n"
 
 
 def stopped_run(toy: Train, folder: Path) -> Run:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.cli.choose import testing_store, validation_store
+from alexrepro.cli.stores import labeled_store, validation_store
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
@@ -233,7 +233,7 @@ def test_a_newer_store_with_other_squares_is_not_chosen_before_one_that_fits(
     folder, manifest = train.path.parent, train.manifest
 
     validation = validation_store(train, stores=folder)
-    test = testing_store(manifest.dataset, recipe, classes=manifest.classes, stores=(folder,))
+    test = labeled_store(manifest.dataset, recipe, classes=manifest.classes, stores=(folder,))
 
     assert validation is not None
     assert (validation.path, test.path) == (val.path, val.path)

@@ -1,6 +1,5 @@
 """`alexrepro prepare`: from images as they lie on a disk to stores."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -56,10 +55,6 @@ def prepare(
         bool, typer.Option("--allow-partial", help="Prepare what is there although photos are missing or left out.")
     ] = False,
     layout: LayoutOption = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Only say which official archives are there, and what is missing.")
-    ] = False,
-    md5: Annotated[bool, typer.Option("--md5", help="With --check: read the archives and compare their MD5.")] = False,
     json: Json = False,
 ) -> None:
     """Prepare images for training and testing.
@@ -72,10 +67,12 @@ def prepare(
 
     Example:  alexrepro prepare /path/imagenet
     """
-    _refuse_usage(source, check=check, md5=md5)
-    if check:
-        _check(Path(source), md5=md5, json=json)
-        return
+    if not source.strip():  # which Path would take for the current folder
+        raise UserError(
+            "The name of the source is empty; a variable in the command may not be set.",
+            fix="Name the folder of the images, or . for the current one.",
+            exit_code=Exit.USAGE,
+        )
     from alexrepro.data.store.prepare import prepare as core
 
     stores = core(
@@ -89,22 +86,6 @@ def prepare(
     _show(dataset, stores)
 
 
-def _refuse_usage(source: str, *, check: bool, md5: bool) -> None:
-    """Raise UserError for an empty source, which Path would take for the current folder, and for --md5 alone."""
-    if not source.strip():
-        raise UserError(
-            "The name of the source is empty; a variable in the command may not be set.",
-            fix="Name the folder of the images, or . for the current one.",
-            exit_code=Exit.USAGE,
-        )
-    if md5 and not check:
-        raise UserError(
-            "--md5 compares archives, and nothing is prepared then.",
-            fix=f"Type: alexrepro prepare {shlex.quote(source)} --check --md5, or leave --md5 out.",
-            exit_code=Exit.USAGE,
-        )
-
-
 def _show(dataset: str, stores: dict[str, "Store"]) -> None:
     rows = [_row(name, store) for name, store in stores.items()]
     columns = ("split", "store", "images", "classes", "left out", "odd", "mean RGB", "eigenvalues")
@@ -114,28 +95,6 @@ def _show(dataset: str, stores: dict[str, "Store"]) -> None:
         more = f", the first {SHOWN_DEFECTS} of {len(defects):,}" if len(defects) > SHOWN_DEFECTS else ""
         shown = [list(defect.values()) for defect in defects[:SHOWN_DEFECTS]]
         print_table(f"Odd and unreadable files{more}", ("path", "class", "reason", "action"), shown)
-
-
-def _check(source: Path, *, md5: bool, json: bool) -> None:
-    from alexrepro.data.sources.official_archives import check, year_at
-
-    if not source.is_dir():
-        raise UserError(
-            f"{source} is not a folder.", fix="Name the folder of the archives.", exit_code=Exit.MISSING_INPUT
-        )
-    year = year_at(source)
-    found = check(source, year=year, md5=md5)
-    if json:
-        rows = [{"part": f.archive.part, "finding": f.finding, "description": f.description} for f in found]
-        print_json({"dataset": f"ilsvrc{year}", "complete": not any(f.is_wrong for f in found), "parts": rows})
-    else:
-        print_table(
-            f"ILSVRC-{year} in {source}",
-            ("part", "finding", "description"),
-            [(f.archive.part, f.finding, f.description) for f in found],
-        )
-    if any(f.is_wrong for f in found):
-        raise typer.Exit(int(Exit.MISSING_INPUT))
 
 
 def _facts(store: "Store") -> dict[str, Any]:

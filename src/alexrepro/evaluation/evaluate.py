@@ -5,8 +5,6 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from functools import reduce
-from operator import add
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +17,7 @@ from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.inference import SCORED, EvaluationJob, Model, preprocessing, scored_batches
 from alexrepro.evaluation.load_run import check_compatible, load_network, load_pixels
-from alexrepro.evaluation.metrics import Counts, Scores, concatenate
+from alexrepro.evaluation.metrics import Counts, Scores, concatenate, total
 from alexrepro.files import write_whole
 from alexrepro.paper.results import Crops
 from alexrepro.progress import say
@@ -147,7 +145,7 @@ def count(job: EvaluationJob, *, after_batch: Callable[[], None] = lambda: None)
         for batch in batches:
             mine.append(batch.scores[job.crops].counts())
             after_batch()
-    counts = reduce(add, job.group.all_gather_object(reduce(add, mine)))
+    counts = total(job.group.all_gather_object(total(mine)))
     if counts.images != len(job.store):
         raise ValueError(f"{job.store.path}: {counts.images:,} of {len(job.store):,} images were counted")
     return counts

@@ -84,12 +84,12 @@ class ScoredBatch:
 
 def scored_batches(job: EvaluationJob) -> Generator[ScoredBatch, None, None]:
     """This replica's part of the images of a store, in stored order. Raises UserError if outputs are not finite."""
-    store, crops, share = job.store, SCORED[job.crops], job.group.shard
+    store, crops, shard = job.store, SCORED[job.crops], job.group.shard
     title = job.title or f"{store.manifest.full_name}, {'center crop' if job.crops == 'center' else 'ten crops'}"
     correct = seen = 0
-    with progress(title, total=len(store) // share[1]) as advance:
+    with progress(title, total=len(store) // shard[1]) as advance:
         batches = feed(
-            store, testing_plan(len(store), side_px=store.side_px), batch=BATCH * share[1], share=share,
+            store, testing_plan(len(store), side_px=store.side_px), batch=BATCH * shard[1], share=shard,
             device=job.device.torch_device, workers=job.group.loader_workers,
         )  # fmt: skip
         for batch in batches:
@@ -107,8 +107,8 @@ def scored_batches(job: EvaluationJob) -> Generator[ScoredBatch, None, None]:
 def averages(model: Model, images: Tensor, *, crops: Sequence[Crops], device: Device) -> dict[Crops, Tensor]:
     """The softmax outputs of a network averaged over crops, times its weight: float32 (B, K) for each of the crops.
 
-    For `ten-logits`, the softmax of the averaged logits. images: uint8 (B, 3, 256, 256) on the device's device, where
-    the crops are cut one after the other.
+    For `ten-logits`, the softmax of the averaged logits. images: uint8 (B, 3, 256, 256) on the device, where crops are
+    cut one after the other.
     """
     side_px = model.recipe.network.input_px
     widest: Crops = "center" if set(crops) == {"center"} else "ten"

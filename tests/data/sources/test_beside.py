@@ -91,6 +91,6 @@ def test_tiny_imagenet_images_sorted_beside_their_annotations_keep_their_classes
 
 def test_an_empty_source_is_not_the_current_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(app, ["prepare", "", "--check"])
+    result = CliRunner().invoke(app, ["prepare", ""])
     assert isinstance(result.exception, UserError)
     assert result.exception.exit_code == Exit.USAGE

@@ -126,7 +126,7 @@ def test_a_store_with_a_file_that_never_ends_is_verified_in_finite_time(
     (store / name).unlink(missing_ok=True)
     put(store / name)
 
-    ended = command("doctor", store, said=tmp_path / "said", seconds=10)
+    ended = command("verify", store, said=tmp_path / "said", seconds=10)
 
     assert ended.code == 65
     assert "Traceback" not in ended.said

@@ -7,9 +7,6 @@ import pytest
 
 from alexrepro.data.sources import official_archives
 from alexrepro.data.sources.official_archives import Checked, check, year_at
-from alexrepro.errors import Exit
-
-from ..hostile import assert_refused, command, picture
 
 
 def sparse(path: Path, size: int) -> Path:
@@ -101,16 +98,6 @@ def test_the_md5_of_parts_is_that_of_the_whole(
         (tmp_path / f"ILSVRC2012_img_val.tar.{number:03d}").write_bytes(part)
 
     assert findings(tmp_path, md5=True)["val"].finding == finding
-
-
-def test_an_md5_is_asked_for_with_the_check_only(tmp_path: Path) -> None:
-    (tmp_path / "source/a").mkdir(parents=True)
-    (tmp_path / "source/a/1.jpg").write_bytes(picture())
-
-    ended = command("prepare", tmp_path / "source", "--md5", "--out", tmp_path / "stores", said=tmp_path / "said")
-
-    assert_refused(ended, code=Exit.USAGE)
-    assert "--check --md5" in ended.said
 
 
 def test_the_year_is_that_of_the_names(tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def test_a_tar_that_is_cut_short_is_named_with_its_end_and_the_check_of_its_size
 
     assert refused.value.what.startswith(f"{tmp_path / TAR} is cut short: it ends at byte ")
     assert "within 'n00000002.tar'" in refused.value.what
-    assert f"compare its size: alexrepro prepare {tmp_path} --check" in refused.value.fix
+    assert f"compare its size: alexrepro verify {tmp_path} --quick" in refused.value.fix
     assert "again" not in refused.value.fix
 
 

@@ -1,15 +1,12 @@
 """pillow-simd in the place of Pillow: pinned, named, and honest about what it was built without."""
 
-import json
 from pathlib import Path
 
 import PIL
 import pytest
 from PIL import features
-from typer.testing import CliRunner
 
-from alexrepro.cli.app import app
-from alexrepro.data.store.decode import codec_versions, decode
+from alexrepro.data.store.decode import codec_versions, decode, pillow_at_work
 from alexrepro.errors import Unreadable
 
 PINNED = Path(__file__).parents[3] / "requirements-simd.txt"
@@ -19,12 +16,10 @@ NOT_REALLY_WEBP = b"RIFF\0\0\0\0WEBP" + bytes(64)
 @pytest.mark.parametrize(
     ("version", "said"), [("13.0.0", "Pillow 13.0.0"), ("12.1.1.post0", "pillow-simd 12.1.1.post0")]
 )
-def test_doctor_and_manifest_name_the_pillow_at_work(
-    version: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_doctor_and_manifest_name_the_pillow_at_work(version: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PIL, "__version__", version)
 
-    assert json.loads(CliRunner().invoke(app, ["doctor", str(tmp_path), "--json"]).stdout)["pillow"] == said
+    assert pillow_at_work() == said
     assert codec_versions()["pillow"] == version
 
 

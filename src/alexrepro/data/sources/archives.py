@@ -112,7 +112,7 @@ def damaged(files: Sequence[Path], why: Exception, *, within: str = "") -> UserE
     if found in NOT_AN_ARCHIVE:
         return bad_data(f"{file} is not a tar archive; its content: {found}.", AGAIN)
     if is_cut:
-        check = f", and compare its size: alexrepro prepare {quote(str(file.parent))} --check" * ("ILSVRC" in file.name)
+        check = f", and compare its size: alexrepro verify {quote(str(file.parent))} --quick" * ("ILSVRC" in file.name)
         more = f", or add the parts after {last.name}" if len(files) > 1 else ""
         mark = f". If it is whole, write the end mark: truncate -s +1K {quote(str(last))}" * ("mark" in str(why))
         fix = f"Continue the download, for example with wget -c{more}{check}{mark}."

@@ -1,0 +1,59 @@
+"""Old options and fields are answered with what to type now, which exists; and commands have few options."""
+
+import re
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from alexrepro.cli.app import app
+from alexrepro.cli.renamed import EVERYWHERE, FOLDER, OPTIONS, refuse_renamed
+from alexrepro.errors import Exit, UserError
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
+from alexrepro.recipes.fields import RENAMED
+
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+def options_of(command: str) -> set[str]:
+    return {name for parameter in COMMANDS[command].params for name in (*parameter.opts, *parameter.secondary_opts)}
+
+
+ENTRIES = [(command, *entry) for command, old in OPTIONS.items() for entry in old.items()]
+ENTRIES += [(command, *entry) for command in ("train", "evaluate", "predict", "doctor") for entry in EVERYWHERE.items()]
+
+
+@pytest.mark.parametrize(("command", "option", "fix"), ENTRIES)
+def test_an_old_option_is_answered_with_what_exists(command: str, option: str, fix: str) -> None:
+    words = ["."] if option == FOLDER else ["--json", f"{option}=1"]
+
+    with pytest.raises(UserError) as refused:
+        refuse_renamed([command, *words])
+
+    assert (refused.value.fix, refused.value.exit_code) == (fix, Exit.USAGE)
+    assert option not in options_of(command)
+    named = re.search(r"alexrepro ([a-z]+)", fix)
+    assert set(re.findall(r"--[a-z-]+", fix)) <= options_of(named[1] if named else command) | {"--set"}
+
+
+@pytest.mark.parametrize(("old", "now"), RENAMED.items())
+def test_an_old_field_is_answered_with_its_name_now(old: str, now: str) -> None:
+    paths = [path for path in AS_RUN_2012.fields() if path.rpartition(".")[2] == now]
+
+    with pytest.raises(UserError, match=f"has no field '{old}'; it is now '{now}'"):
+        AS_RUN_2012.but({f"{paths[0].removesuffix(now)}{old}": 1})
+
+
+def test_commands_have_few_options_and_the_help_fits_a_screen() -> None:
+    counts = {name: sum(p.param_type_name == "option" for p in command.params) for name, command in COMMANDS.items()}
+
+    shown = CliRunner(env={"COLUMNS": "100"}).invoke(app, ["--help"]).stdout
+
+    assert {name for name, count in counts.items() if count > 12} <= {"train"}
+    assert len(shown.splitlines()) <= 40
+
+
+def test_other_arguments_pass() -> None:
+    arguments = ["predict", "a.jpg", "--weights", "w.safetensors"]
+
+    assert refuse_renamed(arguments) is arguments
