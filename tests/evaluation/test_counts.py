@@ -36,7 +36,7 @@ Counted = tuple[tuple[int, int], list[int], Counts]
 
 
 def noise_store(folder: Path, images: int) -> Store:
-    """A labeled store of so many small squares of noise."""
+    """A labeled store of small images of noise."""
     generator = np.random.default_rng(images)
     pixels = generator.integers(0, 256, (images, SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
     labels = generator.integers(0, CLASSES, images)
@@ -70,7 +70,7 @@ def counted(group: ProcessGroup, store: Store, batch: int) -> Counted:
     """The replica of this rank, the rows that it saw in batches of this size, and the counts of all ranks."""
     inference.BATCH, before = batch, inference.BATCH
     try:
-        rows = [int(row) for scored in scored_batches(job(store, group)) for row in scored.batch.images]
+        rows = [int(row) for scored in scored_batches(job(store, group)) for row in scored.batch.draws.rows]
         found = count(job(store, group))
     finally:
         inference.BATCH = before
@@ -118,7 +118,7 @@ def feed_threads_of_one_rank(rank: Rank, store: Path) -> int:
     with connect(rank, device, network=RECIPE.network, parallel="data") as group:
         count(
             job(Store.open(store), group),
-            after_batch=lambda: seen.append(sum(thread.name.startswith("feed-") for thread in threading.enumerate())),
+            after_batch=lambda: seen.append(sum(thread.name.startswith("loader-") for thread in threading.enumerate())),
         )
     return max(seen)
 

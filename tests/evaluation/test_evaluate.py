@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from alexrepro.data.loading.crops import center_crop, ten_crops
-from alexrepro.data.loading.sampling import testing_plan
+from alexrepro.data.loading.sampling import EpochPlan, evaluation_plan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import UserError
@@ -20,7 +20,7 @@ from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.normalization import ResponseNorm
 from alexrepro.paper.results import Crops
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs.evaluation import Findings
+from alexrepro.runs.evaluation import EvaluationFiles
 from alexrepro.runs.predictions import read_predictions
 from alexrepro.runs.run import Run, find_evaluations
 from alexrepro.training.job import TrainingJob
@@ -68,7 +68,10 @@ def test_ten_crops_save_the_center_crop_as_it_is_alone(run: Run, stores: dict[st
 def test_a_missing_image_is_an_error(
     run: Run, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inference, "testing_plan", lambda images, side_px: testing_plan(images - 1, side_px=side_px))
+    def one_less(images: int, side_px: int) -> EpochPlan:
+        return evaluation_plan(images - 1, side_px=side_px)
+
+    monkeypatch.setattr(inference, "evaluation_plan", one_less)
 
     with pytest.raises(ValueError, match="not every image was evaluated once"):
         evaluate(run, stores["test"], crops="center", device=device)
@@ -78,7 +81,7 @@ def test_a_missing_image_is_an_error(
 def test_the_batch_size_changes_no_prediction(
     run: Run, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    file = Findings(run.folder).predictions(stores["test"].manifest.full_name, "ten")
+    file = EvaluationFiles(run.folder).predictions(stores["test"].manifest.full_name, "ten")
     whole, predictions = evaluate(run, stores["test"], crops="ten", device=device), read_predictions(file)
     monkeypatch.setattr(inference, "BATCH", batch)
 

@@ -33,8 +33,8 @@ def verify(
 ) -> None:
     """Compare stores, checkpoints and archives with checksums.
 
-    Reads every byte of stores, of the checkpoints of runs, and of the archives of ILSVRC-2010 and 2012, of which size
-    and MD5 were published. Changes nothing. Ends with exit code 65 if something differs, or 66 if it is missing.
+    Reads every byte of stores, of the checkpoints of runs, and of the archives of ILSVRC-2010 and 2012, whose sizes
+    and MD5 sums were published. Changes nothing. Ends with exit code 65 if something differs, or 66 if it is missing.
 
     Example:  alexrepro verify /data/imagenet --quick
     """
