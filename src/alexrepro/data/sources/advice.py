@@ -3,36 +3,41 @@
 A folder is listed to a limited depth; a table of hints is tried in order, and the first that applies is given.
 """
 
-import os
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from shlex import quote
 
 from alexrepro.data.sources.archives import NOT_AN_ARCHIVE, content, packing_of
 from alexrepro.data.sources.source import bad_data
-from alexrepro.data.sources.walk import SPLITS, is_folder, is_image, names_in
+from alexrepro.data.sources.walk import SPLITS, Folder, is_image, listed, names_in
 from alexrepro.errors import Exit, UserError
 from alexrepro.progress import first_few
 
-MOST_FOLDERS, MOST_BELOW, MOST_NAMES, MOST_DEPTH = 500, 20, 2000, 7  # folders in all and of one, names of one
 URL = re.compile(r"([a-z][a-z0-9+.-]*):/+(.+)", re.IGNORECASE)
 COPYING = {"s3": "aws s3 sync", "gs": "gsutil -m rsync -r", "http": "wget -r", "https": "wget -r", "ftp": "wget -r"}
 HUB = re.compile(r"(?:huggingface\.co/)?(?:datasets/)?([\w.-]+/[\w.-]+)")  # an owner and a data set at Hugging Face
 WORDS = ("miniature", "cifar10")  # what may be typed instead of a path
-NOT_READ = {
-    ".tfrecord": "TFRecord", ".rec": "MXNet RecordIO", ".beton": "FFCV", ".mdb": "LMDB", ".lmdb": "LMDB",
-    ".hdf5": "HDF5", ".h5": "HDF5", ".npy": "NumPy array", ".npz": "NumPy array", ".pkl": "pickle", ".pt": "PyTorch",
-    ".bin": "CIFAR's binary version",
-}  # fmt: skip
-TFRECORD = re.compile(r".*tfrecord.*|.*-\d{5}-of-\d{5}")
-PART_OF_ANY = re.compile(r"(.+\.(?:tar|t?gz|xz|zst|bz2|zip|7z|rar))[._-]?(?:part)?(?:\d+|a[a-z])", re.IGNORECASE)
-NUMBERED_TAR = re.compile(r"(.*[-_])?\d+\.tar")
 PIECE = re.compile(r"([a-z]+)[^a-z].*", re.IGNORECASE)  # train.X1, val_2
+NOT_READ = {
+    "TFRecord": r".*tfrecord.*|.*-\d{5}-of-\d{5}", "MXNet RecordIO": r".*\.rec", "FFCV": r".*\.beton",
+    "LMDB": r".*\.l?mdb", "HDF5": r".*\.(hdf5|h5)", "NumPy array": r".*\.np[yz]", "pickle": r".*\.pkl",
+    "PyTorch": r".*\.pt", "CIFAR's binary version": r".*\.bin",
+}  # fmt: skip
+BY_FILE = (  # names of files, what they show, and what to type
+    (r"shard-\d+\.arrow", "{folder} is a store that `alexrepro prepare` wrote.",
+     "Train on it: alexrepro train --store {quoted}"),
+    (r"meta", "{folder} looks like CIFAR-100, which is not read.",
+     "Write its images to class folders, or type: alexrepro prepare cifar10"),
+    *((pattern, f"{{folder}}/{{name}} is of the kind {kind}, which is not read.",
+       "Use the images, Parquet or archives that it was made from.") for kind, pattern in NOT_READ.items()),
+    (r"(.*[-_])?\d+\.tar", "{folder} holds numbered tars, such as {name}, whose split is not known.",
+     "If they are WebDataset shards for training: mkdir {quoted}/train && mv {quoted}/*.tar {quoted}/train/"),
+    (r"(.+\.(?:tar|t?gz|xz|zst|bz2|zip|7z|rar))[._-]?(?:part)?(?:\d+|a[a-z])", "{folder} holds {group} in parts.",
+     "Join them, then run this again: (cd {quoted} && cat '{group}'?* > '{group}')"),
+)  # fmt: skip
 BY_WNID = {  # how flat images are sorted into class folders by their names
     "end": (".+_n\\d{8}\\.jpe?g", 'for f in *_n????????.*; do w=${f##*_}; '
                                   'mkdir -p "${w%.*}" && mv "$f" "${w%.*}/"; done'),
@@ -42,42 +47,11 @@ BY_WNID = {  # how flat images are sorted into class folders by their names
 Fits = Callable[[Path], list[str]]  # the layouts that fit a folder
 
 
-@dataclass(frozen=True)
-class Folder:
-    """What lies in a folder, without hidden names; `error` is why it cannot be listed, if it cannot."""
-
-    path: Path
-    folders: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    hidden: int = 0
-    error: str = ""
-
-    @property
-    def images(self) -> list[str]:
-        """The names of the images in it."""
-        return [name for name in self.files if is_image(name)]
-
-    def words(self) -> str:
-        """What lies there, such as `3 folders (a, b, c) and 12 files (10 .txt, 2 .csv)`."""
-        suffixes = Counter(Path(name).suffix or name for name in self.files).most_common()
-        parts = (
-            (self.folders, "folder", self.folders),
-            (self.files, "file", [f"{n:,} {name}" for name, n in suffixes]),
-        )
-        return " and ".join(
-            f"{len(names):,} {unit}{'s' * (len(names) != 1)} ({first_few(kinds, 4)})"
-            for names, unit, kinds in parts
-            if names
-        )
-
-
-Hint = Callable[[Sequence[Folder]], UserError | None]  # of the named folder and those below it
-
-
 def unrecognized(path: Path, fits: Fits) -> UserError:
     """The error for a folder that no layout fits."""
     folders = listed(path)
-    for hint in (_nothing, _own_store, _other_splits, lambda found: _layout_below(found, fits), _flat_images, *LAST):
+    hints = (_nothing, _other_splits, partial(_layout_below, fits=fits), _flat_images, _by_file_name, _archives)
+    for hint in hints:
         if refusal := hint(folders):
             return refusal
     return _no_input(
@@ -146,51 +120,13 @@ def not_a_folder(path: Path, fits: Fits) -> UserError:
     return _no_input(f"{path} is not a folder.", f"Name the folder that holds the images, such as: {folder}")
 
 
-def listed(top: Path) -> list[Folder]:
-    """The folder and those below it, the upper first; links are followed, but no folder is visited twice."""
-    found, waiting, visited = list[Folder](), [(top, 0)], set[tuple[int, int]]()
-    for path, depth in waiting:
-        try:
-            state = path.stat()
-        except OSError:
-            continue
-        if (state.st_dev, state.st_ino) in visited or len(found) == MOST_FOLDERS:
-            continue
-        visited.add((state.st_dev, state.st_ino))
-        found.append(_listed(path))
-        if depth < MOST_DEPTH:
-            waiting += [(path / name, depth + 1) for name in found[-1].folders[:MOST_BELOW]]
-    return found
-
-
-def _listed(path: Path) -> Folder:
-    try:
-        with os.scandir(path) as found:
-            names = {entry.name: is_folder(entry) for entry in islice(found, MOST_NAMES)}
-    except OSError as error:
-        return Folder(path, error=error.strerror or type(error).__name__)
-    shown = sorted(name for name in names if not name.startswith("."))
-    folders, files = (tuple(name for name in shown if names[name] is kind) for kind in (True, False))
-    return Folder(path, folders, files, hidden=len(names) - len(shown))
-
-
 def _nothing(folders: Sequence[Folder]) -> UserError | None:
     top = folders[0]
     if top.error:
         return UserError(f"{top.path} cannot be listed: {top.error}.", fix="Change its permissions, or ask its owner.",
                          exit_code=Exit.NO_PERMISSION)  # fmt: skip
-    if top.folders or top.files:
-        return None
-    what = f"holds only {top.hidden:,} hidden files" if top.hidden else "is empty"
-    return _no_input(f"{top.path} {what}.", "Check that the disk is mounted and that this is the folder of the images.")
-
-
-def _own_store(folders: Sequence[Folder]) -> UserError | None:
-    for folder in folders[: 1 + len(folders[0].folders)]:
-        if "manifest.json" in folder.files and any(name.startswith("shard-") for name in folder.files):
-            return _no_input(f"{folder.path} is a store that `alexrepro prepare` wrote.",
-                             f"Train on it: alexrepro train --store {quote(str(folder.path.parent))}")  # fmt: skip
-    return None
+    fix = "Check that the disk is mounted and that this is the folder of the images."
+    return None if top.folders or top.files else _no_input(f"{top.path} is empty.", fix)
 
 
 def _other_splits(folders: Sequence[Folder]) -> UserError | None:
@@ -255,43 +191,22 @@ def _flat_images(folders: Sequence[Folder]) -> UserError | None:
                      f"Sort them into class folders: {first.path}/<class>/{first.images[0]}")  # fmt: skip
 
 
-def _not_read(folders: Sequence[Folder]) -> UserError | None:
-    """A known format that is not read."""
-    for folder in folders:
-        if {"train", "test", "meta"} <= set(folder.files):
-            return _no_input(f"{folder.path} looks like CIFAR-100, which is not read.",
-                             "Write its images to class folders, or type: alexrepro prepare cifar10")  # fmt: skip
-        for name in folder.files:
-            kind = "TFRecord" if TFRECORD.fullmatch(name) else NOT_READ.get(Path(name).suffix.lower())
-            if kind:
-                return _no_input(f"{folder.path / name} is of the kind {kind}, which is not read.",
-                                 "Use the images, Parquet or archives that it was made from.")  # fmt: skip
-    return None
-
-
-def _numbered_tars(folders: Sequence[Folder]) -> UserError | None:
-    for folder in folders:
-        if tars := [name for name in folder.files if NUMBERED_TAR.fullmatch(name)]:
-            at = quote(str(folder.path))
-            return _no_input(
-                f"{folder.path} holds numbered tars, such as {tars[0]}, whose split is not known.",
-                f"If they are WebDataset shards for training: mkdir {at}/train && mv {at}/*.tar {at}/train/",
-            )
+def _by_file_name(folders: Sequence[Folder]) -> UserError | None:
+    for pattern, what, fix in BY_FILE:
+        for folder in folders:
+            for name in folder.files:
+                if match := re.fullmatch(pattern, name, re.IGNORECASE):
+                    words = {"folder": folder.path, "quoted": quote(str(folder.path)), "name": name}
+                    words["group"] = match[1] if match.groups() else ""
+                    return _no_input(what.format(**words), fix.format(**words))
     return None
 
 
 def _archives(folders: Sequence[Folder]) -> UserError | None:
     for folder in folders:
-        if parts := [match[1] for name in folder.files if (match := PART_OF_ANY.fullmatch(name))]:
-            joined = quote(str(folder.path / parts[0]))
-            return _no_input(f"{folder.path} holds {parts[0]} in {len(parts):,} parts.",
-                             f"Join them, then run this again: cat {joined}?* > {joined}")  # fmt: skip
         if packed := [name for name in folder.files if packing_of(name) or name.endswith(".tar")]:
             return _packed(folder.path / packed[0], target=folders[0].path, others=packed[1:])
     return None
-
-
-LAST: tuple[Hint, ...] = (_not_read, _numbered_tars, _archives)
 
 
 def _packed(file: Path, *, target: Path, others: Sequence[str] = ()) -> UserError:

@@ -2,11 +2,15 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePath
 
 from alexrepro.data.sources.source import Skipped, bad_data
 from alexrepro.data.store.decode import begins_like_image
+from alexrepro.progress import first_few
 
 # The last line is of formats that are not read: an image in one of them counts as unreadable.
 SUFFIXES = {
@@ -22,8 +26,32 @@ SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "
 NO_PICTURE, NO_FILE = "not a picture", "not a file that can be read"
 FIRST_BYTES = 16
 MOST_PATH_BYTES = 3_800  # of a folder; a name may have 255 more, and Linux opens paths of up to 4,095
+MOST_FOLDERS, MOST_BELOW, MOST_NAMES, MOST_DEPTH = 500, 20, 2000, 7  # folders in all and of one, names of one
 WNID = re.compile(r"n\d{8}")
 NAMED_BY_WNID = re.compile(r".+_(n\d{8})\.jpe?g|(n\d{8})_.+", re.IGNORECASE)  # at the end: Hugging Face
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What lies in a folder, without hidden names; `error` is why it cannot be listed, if it cannot."""
+
+    path: Path
+    folders: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    error: str = ""
+
+    @property
+    def images(self) -> list[str]:
+        """The names of the images in it."""
+        return [name for name in self.files if is_image(name)]
+
+    def words(self) -> str:
+        """What lies there, such as `3 folders (a, b, c) and 12 files (10 .txt, 2 .csv)`."""
+        suffixes = Counter(Path(name).suffix or name for name in self.files).most_common()
+        kinds = [f"{count:,} {suffix}" for suffix, count in suffixes]
+        parts = (("folder", self.folders, self.folders), ("file", self.files, kinds))
+        return " and ".join(f"{len(names):,} {unit}{'s' * (len(names) != 1)} ({first_few(shown, 4)})"
+                            for unit, names, shown in parts if names)  # fmt: skip
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -149,3 +177,31 @@ def escaped(path: PurePath | str) -> str:
     if text.isprintable():
         return text
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def listed(top: Path) -> list[Folder]:
+    """The folder and those below it, the upper first; links are followed, but no folder is visited twice."""
+    found, waiting, visited = list[Folder](), [(top, 0)], set[tuple[int, int]]()
+    for path, depth in waiting:
+        try:
+            state = path.stat()
+        except OSError:
+            continue
+        if (state.st_dev, state.st_ino) in visited or len(found) == MOST_FOLDERS:
+            continue
+        visited.add((state.st_dev, state.st_ino))
+        found.append(_listed(path))
+        if depth < MOST_DEPTH:
+            waiting += [(path / name, depth + 1) for name in found[-1].folders[:MOST_BELOW]]
+    return found
+
+
+def _listed(path: Path) -> Folder:
+    try:
+        with os.scandir(path) as found:
+            names = {entry.name: is_folder(entry) for entry in islice(found, MOST_NAMES)}
+    except OSError as error:
+        return Folder(path, error=error.strerror or type(error).__name__)
+    shown = sorted(name for name in names if not name.startswith("."))
+    folders, files = (tuple(name for name in shown if names[name] is kind) for kind in (True, False))
+    return Folder(path, folders, files)
