@@ -133,7 +133,7 @@ def test_averaging_logits_tests_the_networks_of_the_base_once_more(toy: Ablation
 
     one, other = toy(tmp_path)
 
-    (row,) = delta_table([one], {variation.name: [other]}).as_dict()["rows"]
+    (row,) = delta_table([one], {variation.name: [other]}, name="ablations").as_dict()["rows"]
     assert toy.updates == UPDATES
     assert (one.run, one.crops, one.epochs) == (other.run, "ten", other.epochs)
     assert (row["crops"], row["top1_delta"]) == ("ten-logits", other.top1_error - one.top1_error)
