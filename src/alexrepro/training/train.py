@@ -26,7 +26,7 @@ from alexrepro.paper.training import Augmentation, Rates
 from alexrepro.progress import Advance, progress, say
 from alexrepro.runs.run import Run
 from alexrepro.stop_signals import stop_requests, stopped
-from alexrepro.training.divergence import EARLY_WINDOW, FlatLoss, diagnose, enough_memory, flat_refusal, not_finite
+from alexrepro.training.divergence import EARLY_WINDOW, FlatLoss, diagnose, flat_refusal, not_finite
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.starts import open_folder, own_validation, start_of
 from alexrepro.training.state import Trainer, environment, result, shared_facts, start
@@ -73,12 +73,12 @@ def _held(run: Run, group: ProcessGroup) -> AbstractContextManager[None]:
 
 def _train_epochs(trainer: Trainer, stop: Stop) -> None:
     """The rest of the run, from the trainer's step to the last epoch's last update and its checkpoint."""
-    recipe, group, device = trainer.recipe, trainer.group, trainer.device.torch_device
+    recipe, group, device = trainer.recipe, trainer.group, trainer.device
     loader = Loader(
         trainer.store, batch=recipe.training.batch, side_px=recipe.network.input_px, shard=group.shard,
-        device=device, workers=workers_for(device, group.loader_workers),
+        copies=device.copies, workers=workers_for(gpu=device.is_gpu, number=group.loader_workers),
     )  # fmt: skip
-    with enough_memory(device, batch=recipe.training.batch), trainer.log, loader:
+    with device.enough_memory(batch=recipe.training.batch), trainer.log, loader:
         done = trainer.step // trainer.updates_per_epoch
         if group.broadcast(trainer.is_unvalidated):
             _validate(trainer, done, stop)
