@@ -20,7 +20,7 @@ from alexrepro.cli.options import (
 )
 from alexrepro.cli.show import print_json, print_table
 from alexrepro.cli.stores import labeled_store, training_store, validation_store
-from alexrepro.distributed.launchers import ended_at_once
+from alexrepro.distributed.rank import ended_at_once
 from alexrepro.progress import say
 from alexrepro.recipes.variations import VARIATIONS, Variation, find_variation, trials_of
 
@@ -58,14 +58,13 @@ def ablate(
         return
     chosen = [find_variation(name) for name in dict.fromkeys(variations)]
 
-    from alexrepro.distributed.rank import check_alone
+    from alexrepro.distributed.rank import check_single_process
     from alexrepro.reports.loaded_runs import gather
-    from alexrepro.reports.tables.ablated import measured_of
-    from alexrepro.reports.tables.delta_rows import delta_table
+    from alexrepro.reports.tables.delta_rows import delta_table, measured_of
     from alexrepro.training.ablate import ablate as core
     from alexrepro.training.job import TrainingJob
 
-    check_alone("ablate")
+    check_single_process("ablate")
     images = training_store(store)
     manifest = images.manifest
     named = choose_recipe(base, dataset=manifest.dataset, changes=changes or (), epochs=epochs)

@@ -13,7 +13,7 @@ from alexrepro.cli.choose import choose_recipe
 from alexrepro.cli.options import STORES, DeviceName, Json, Set, StorePath
 from alexrepro.cli.show import print_json, print_table
 from alexrepro.cli.stores import training_store
-from alexrepro.distributed.launchers import ended_at_once
+from alexrepro.distributed.rank import ended_at_once
 from alexrepro.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def bench(
 
     Example:  alexrepro bench as-run-2012 --set training.precision=bf16
     """
-    from alexrepro.data.sources.folders import ILSVRC_2012_TRAIN
+    from alexrepro.data.sources.checks import ILSVRC_2012_TRAIN
     from alexrepro.device import find_device
     from alexrepro.diagnostics.bench import bench as core
     from alexrepro.diagnostics.bench import estimate

@@ -9,7 +9,7 @@ from alexrepro.cli.choose import choose_recipe
 from alexrepro.cli.options import RUNS, DeviceName, Epochs, Json, Runs, Seed, Set, StorePath
 from alexrepro.cli.show import print_json, print_table
 from alexrepro.cli.stores import split_name, training_store, validation_store
-from alexrepro.distributed.launchers import ended_at_once
+from alexrepro.distributed.rank import ended_at_once
 from alexrepro.errors import Exit, UserError
 
 if TYPE_CHECKING:

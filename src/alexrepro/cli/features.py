@@ -9,7 +9,7 @@ from alexrepro.cli.choose import choose_run
 from alexrepro.cli.options import RUNS, DeviceName, Json, Runs, StorePath
 from alexrepro.cli.show import print_json
 from alexrepro.cli.stores import evaluation_store, training_store
-from alexrepro.distributed.launchers import ended_at_once
+from alexrepro.distributed.rank import ended_at_once
 
 
 @ended_at_once()

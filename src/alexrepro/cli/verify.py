@@ -8,7 +8,7 @@ import typer
 
 from alexrepro.cli.options import STORES, Json
 from alexrepro.cli.show import print_json, print_table
-from alexrepro.distributed.launchers import ended_at_once
+from alexrepro.distributed.rank import ended_at_once
 from alexrepro.errors import Exit, UserError
 
 CHECKPOINTS = ("checkpoints/step-*", "*/checkpoints/step-*", "*/*/checkpoints/step-*")  # of a run, a recipe, all runs
@@ -33,8 +33,8 @@ def verify(
 ) -> None:
     """Compare stores, checkpoints and archives with checksums.
 
-    Reads every byte of stores, of the checkpoints of runs, and of the archives of ILSVRC-2010 and 2012, of which size
-    and MD5 were published. Changes nothing. Ends with exit code 65 if something differs, or 66 if it is missing.
+    Reads every byte of stores, of the checkpoints of runs, and of the archives of ILSVRC-2010 and 2012, whose sizes
+    and MD5 sums were published. Changes nothing. Ends with exit code 65 if something differs, or 66 if it is missing.
 
     Example:  alexrepro verify /data/imagenet --quick
     """
@@ -75,4 +75,4 @@ def _verified(path: Path, *, quick: bool) -> Iterator[Verified]:
         for one in check(path, year=year_at(path), md5=not quick):
             wrong = Exit.MISSING_INPUT if one.finding == "missing" else Exit.BAD_DATA
             where = f"{path}: {one.archive.part}"
-            yield Verified(where, f"{one.finding}: {one.says}", wrong if one.is_wrong else Exit.OK)
+            yield Verified(where, f"{one.finding}: {one.description}", wrong if one.is_wrong else Exit.OK)

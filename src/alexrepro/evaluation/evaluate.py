@@ -21,7 +21,7 @@ from alexrepro.evaluation.metrics import Counts, Scores, concatenate, total
 from alexrepro.files import write_whole
 from alexrepro.paper.results import Crops
 from alexrepro.progress import say
-from alexrepro.runs.evaluation import ENSEMBLES, Evaluation, Findings, Member
+from alexrepro.runs.evaluation import ENSEMBLES, Evaluation, EvaluationFiles, Member
 from alexrepro.runs.predictions import About, Predictions, write_predictions
 from alexrepro.runs.run import Run
 
@@ -99,7 +99,7 @@ def evaluate_runs(opened: OpenedRuns, *, save_probabilities: bool = False) -> li
         )  # fmt: skip
         evaluations.append(evaluation)
     for evaluation in evaluations:
-        Findings(Path(whole.run)).save(evaluation)
+        EvaluationFiles(Path(whole.run)).save(evaluation)
     return evaluations
 
 
@@ -109,13 +109,13 @@ def predict_split(opened: OpenedRuns, *, save_probabilities: bool = False) -> li
     Without labels the counts are undefined.
     """
     job, store, manifest = opened.job, opened.job.store, opened.job.store.manifest
-    files, scores, rows = Findings(Path(opened.whole.run)), [], []
+    files, scores, rows = EvaluationFiles(Path(opened.whole.run)), [], []
     kept = torch.empty(len(store), len(manifest.classes)) if save_probabilities else None
     for batch in scored_batches(job):
-        rows.append(batch.batch.images)
+        rows.append(batch.batch.draws.rows)
         scores.append({crops: Scores(*(column.cpu() for column in found)) for crops, found in batch.scores.items()})
         if kept is not None:
-            kept[batch.batch.images] = batch.probabilities[job.crops].cpu()
+            kept[batch.batch.draws.rows] = batch.probabilities[job.crops].cpu()
     if not np.array_equal(np.concatenate(rows), np.arange(len(store))):
         raise ValueError(f"{store.path}: not every image was evaluated once")
     names, found = tuple(store.name(row) for row in range(len(store))), []

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexrepro.data.loading.loader import feed
-from alexrepro.data.loading.sampling import generator, testing_plan
+from alexrepro.data.loading.loader import load_batches
+from alexrepro.data.loading.sampling import evaluation_plan, generator
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import UserError
@@ -94,10 +94,10 @@ def _search(read: Read, queries: NDArray[np.uint8], train: Store) -> tuple[NDArr
     nearest = torch.empty(len(queries), 0, device=wanted.device)
     rows = torch.empty(len(queries), 0, dtype=torch.int64, device=wanted.device)
     with progress(f"neighbors in {train.path.name}", total=len(train)) as advance:
-        for batch in feed(train, testing_plan(len(train), side_px=train.side_px), batch=BATCH):
+        for batch in load_batches(train, evaluation_plan(len(train), side_px=train.side_px), batch=BATCH):
             _, features = read(batch.crops)
             distances = torch.cdist(wanted, features, compute_mode="donot_use_mm_for_euclid_dist")
-            here = torch.from_numpy(batch.images).to(rows.device).expand(len(queries), -1)
+            here = batch.draws.rows.to(rows.device).expand(len(queries), -1)
             ordered = torch.cat([nearest, distances], 1).sort(dim=1, stable=True)
             rows = torch.cat([rows, here], 1).gather(1, ordered.indices)[:, :FIGURE_4_NEIGHBORS]
             nearest = ordered.values[:, :FIGURE_4_NEIGHBORS]

@@ -7,11 +7,12 @@ Everything a reader can count (sizes, parameters, neurons, multiply-adds) is com
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Literal
+from typing import Literal, get_args
 
 from alexrepro.paper.citation import MOST, cited, ranged
 
 Operation = Literal["activation", "norm", "same_map_norm", "contrast_norm", "pool", "average_pool", "dropout"]
+FIELD_OF = {name: name for name in get_args(Operation)} | {"contrast_norm": "same_map_norm", "average_pool": "pool"}
 Size = tuple[int, int, int]  # maps, height, width
 
 
@@ -145,21 +146,15 @@ class Network:
         None, "§2", "raw RGB values minus the mean; later networks divide each channel by a number", above=0
     )
     towers: int = cited(2, "§3.2", "the net is spread across two GPUs")
-    rounding: Literal["up", "down"] = cited(
-        "up", "layer.py LocalLayerParser", "1 + ceil((224 - 11) / 4) = 55; later networks leave out what does not fit"
-    )
+    rounding: Literal["up", "down"] = cited("up", "layer.py LocalLayerParser", "1 + ceil((224 - 11) / 4) = 55")
     activation: Literal["relu", "tanh"] = cited("relu", "§3.1", "f(x) = max(0, x)")
     norm: Norm | None = cited(Norm(), "§3.3", "response normalization after the first and second layers")
     same_map_norm: SameMapNorm | None = cited(None, "§3.3", "not in the paper; layers-145.cfg [cnorm2] has one")
     side_input: SideInput | None = cited(None, "§3.5", "conv1 alone reads the image; networks up to #141 had one")
     pool: Pool = cited(Pool(), "§3.4", "overlapping max pooling")
     dropout: float = cited(0.5, "§4.2", "probability of zeroing a hidden neuron; 0 turns it off everywhere", below=1)
-    dropout_scales: Literal["testing", "training"] = cited(
-        "testing", "§4.2", "outputs times 0.5 at test time; later networks divide the kept ones in training instead"
-    )
-    initial: Literal["gaussian", "uniform"] = cited(
-        "gaussian", "§5", "Gaussian weights, constant biases; uniform: both from ±√3 · weight_std around these"
-    )
+    dropout_scales: Literal["testing", "training"] = cited("testing", "§4.2", "outputs times 0.5 at test time")
+    initial: Literal["gaussian", "uniform"] = cited("gaussian", "§5", "uniform: ±√3 · weight_std, also for biases")
     stages: tuple[Stage, ...] = field(default=STAGES_AS_PRINTED)
 
     @property
@@ -192,6 +187,10 @@ class Network:
         """What the dropout of a stage that reads this size is given: the units after all that stands before it."""
         before = stage.order[: stage.order.index("dropout")]
         return self._pooled(replace(stage, order=before), self._output(stage, size))
+
+    def operations(self, stage: Stage) -> tuple[Operation, ...]:
+        """The operations of a stage in their order, without those that the network has switched off."""
+        return tuple(name for name in stage.order if getattr(self, FIELD_OF[name]))
 
     def groups(self, stage: Stage) -> int:
         """Towers that read only their own maps; 1 when each sees everything."""

@@ -32,7 +32,8 @@ class ReportedDelta:
     top1_delta: float | None
     top5_delta: float | None
     cites: Citation
-    split: str | None = None  # where the notebook says it was measured, when it says so
+    split: str | None = None  # where the 2012 logs show it, if they do
+    crops: Crops = "ten"  # those of the 2012 logs; the text names none
 
 
 VAL_2010 = "ilsvrc2010-val"

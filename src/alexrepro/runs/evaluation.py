@@ -1,7 +1,7 @@
-"""What testing leaves behind, in the folder of a run or of an ensemble. The names of those files are spelled here.
+"""Evaluations as files in the folder of a run, or of an ensemble in runs/ensembles/<digest>/.
 
-evaluations/<split>.<crops>.json, predictions/<split>.<crops>.parquet, where asked
-probabilities/<split>.<crops>.safetensors; those of an ensemble lie in runs/ensembles/<digest>/.
+evaluations/<split>.<crops>.json, predictions/<split>.<crops>.parquet, and on request
+probabilities/<split>.<crops>.safetensors.
 """
 
 from contextlib import suppress
@@ -73,14 +73,14 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Findings:
-    """The files that testing left in the folder of a run or an ensemble."""
+class EvaluationFiles:
+    """The files of evaluations in the folder of a run or an ensemble."""
 
     folder: Path
 
     @property
     def evaluations(self) -> list[Evaluation]:
-        """Every saved evaluation, with the folder where it lies now as its run; one that is damaged is passed over."""
+        """Every saved evaluation, with the current folder as its run; damaged ones are skipped."""
         found = [_read(path) for path in sorted((self.folder / "evaluations").glob("*.json"))]
         return [replace(evaluation, run=str(self.folder)) for evaluation in found if evaluation is not None]
 
@@ -96,7 +96,7 @@ class Findings:
         return {path.stem: path for path in sorted((self.folder / "predictions").glob("*.parquet"))}
 
     def predictions(self, split: str, crops: Crops) -> Path:
-        """The answers for every image of a split."""
+        """The predictions for every image of a split."""
         return self._file("predictions", split, f"{crops}.parquet")
 
     def probabilities(self, split: str, crops: Crops) -> Path:
@@ -110,11 +110,11 @@ class Findings:
 def find_ensembles(runs: Path) -> list[Evaluation]:
     """Every evaluation of an ensemble saved below a folder of runs, by digest, split and crops."""
     folders = sorted((runs / ENSEMBLES).glob("*/"))
-    return [evaluation for folder in folders for evaluation in Findings(folder).evaluations]
+    return [evaluation for folder in folders for evaluation in EvaluationFiles(folder).evaluations]
 
 
 def _read(path: Path) -> Evaluation | None:
-    """The evaluation in a file; None, saying why, if it is damaged or another version wrote it."""
+    """The evaluation in a file; None, with a message, if it is damaged or of another version."""
     try:
         written = read_json(path)
     except UserError as refusal:

@@ -18,7 +18,7 @@ from alexrepro.files import free_name, make_folder, plain_name, sync, write_json
 from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe, from_toml
 from alexrepro.runs import lock, row_files
-from alexrepro.runs.evaluation import Evaluation, Findings
+from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
 from alexrepro.runs.run_file import RunFile
 
 __all__ = ["Evaluation", "Run", "find_evaluations", "find_runs", "open_run", "run_of"]
@@ -105,7 +105,7 @@ class Run:
     @property
     def evaluations(self) -> list[Evaluation]:
         """Every saved evaluation."""
-        return Findings(self.folder).evaluations
+        return EvaluationFiles(self.folder).evaluations
 
     def check(self) -> None:
         """Read what reports need of a run. Raises UserError if its recipe, environment or result is damaged."""
@@ -180,7 +180,7 @@ class Run:
 
     def save_evaluation(self, evaluation: Evaluation) -> Path:
         """Write an evaluation; the newest of a split and its crops replaces the one before."""
-        return Findings(self.folder).save(evaluation)
+        return EvaluationFiles(self.folder).save(evaluation)
 
     def lock(self) -> AbstractContextManager[None]:
         """Hold the folder; raises UserError at once if another process trains in it."""

@@ -4,12 +4,10 @@ Each says what it saw and what to do, since a run that stalls at ln(classes) tel
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import log
 
-import torch
 from torch import Tensor
 
 from alexrepro.errors import Exit, UserError
@@ -152,33 +150,3 @@ def not_finite_weights(names: Sequence[str], step: int, *, fix: str) -> UserErro
         fix=fix,
         exit_code=Exit.BAD_DATA,
     )
-
-
-@contextmanager
-def enough_memory(device: torch.device, *, batch: int) -> Iterator[None]:
-    """Turn a device that is out of memory into a refusal that names a batch that would fit."""
-    before = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        advice = "Give a smaller one: --set training.batch=N."
-        if device.type == "cuda":
-            total = torch.cuda.mem_get_info(device)[1]
-            most = fitting(batch, before, torch.cuda.max_memory_allocated(device), total)
-            advice = f"One of {most} should: --set training.batch=N."
-        reason = str(error).partition(". ")[0].rstrip(".")
-        raise UserError(
-            f"A batch of {batch} does not fit into the memory of {device}: {reason}.",
-            fix=f"{advice} It changes the training; the paper's is 128.",
-            exit_code=Exit.OUT_OF_MEMORY,
-        ) from None
-
-
-def fitting(batch: int, fixed: int, peak: int, total: int) -> int:
-    """The largest power of two below a batch that should fit, from the bytes that it needed beyond the fixed ones.
-
-    Memory beyond weights and velocities grows with the batch; a tenth of the total is left free.
-    """
-    an_image = max(1.0, (peak - fixed) / batch)
-    most = max(1, min(batch - 1, int((total - total // 10 - fixed) / an_image)))
-    return int(2 ** (most.bit_length() - 1))

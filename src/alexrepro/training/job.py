@@ -3,7 +3,7 @@
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 
-from alexrepro.data.loading.loader import batch_count
+from alexrepro.data.loading.sampling import batch_count
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.distributed.process_group import ProcessGroup

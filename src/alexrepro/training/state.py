@@ -11,8 +11,7 @@ from torch import Tensor
 
 from alexrepro import __version__
 from alexrepro.data.loading.crops import Pixels
-from alexrepro.data.loading.loader import batch_count
-from alexrepro.data.loading.sampling import Plan, training_plan
+from alexrepro.data.loading.sampling import EpochPlan, batch_count, training_plan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.distributed.collectives import Gradients, StopConsensus
@@ -69,8 +68,8 @@ class Trainer:
             return False
         return str(epoch) not in (row["epoch"] for row in self.run.validations)
 
-    def plan(self, epoch: int) -> Plan:
-        """What every position of an epoch shows."""
+    def plan(self, epoch: int) -> EpochPlan:
+        """The order and the draws of an epoch."""
         return training_plan(
             len(self.store), seed=self.seed, epoch=epoch, augmentation=self.recipe.augmentation,
             side_px=self.recipe.network.input_px, shuffle_every_epoch=self.recipe.training.shuffle_every_epoch,
@@ -79,8 +78,9 @@ class Trainer:
     def shown_at(self, step: int) -> list[str]:
         """The names of the images that an update was made from, of all replicas together."""
         training, per_epoch = self.recipe.training, self.updates_per_epoch
-        epoch, place = (step - 1) // per_epoch + 1, (step - 1) % per_epoch * training.batch
-        return [self.store.name(int(row)) for row in self.plan(epoch).order[place : place + training.batch]]
+        epoch, first = (step - 1) // per_epoch + 1, (step - 1) % per_epoch * training.batch
+        rows = self.plan(epoch).draws.rows[first : first + training.batch]
+        return [self.store.name(row) for row in rows.tolist()]
 
     @property
     def at_half_the_rates(self) -> str:

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from alexrepro.data.loading.crops import training_crops
-from alexrepro.data.loading.loader import Batch, Feed, part
+from alexrepro.data.loading.loader import Loader, workers_for
+from alexrepro.data.loading.sampling import Batch, shard_of
 from alexrepro.distributed.process_group import ProcessGroup
 from alexrepro.evaluation.evaluate import count
 from alexrepro.evaluation.inference import EvaluationJob, Model, center_crops
@@ -25,7 +26,7 @@ from alexrepro.paper.training import Augmentation, Rates
 from alexrepro.progress import Advance, progress, say
 from alexrepro.runs.run import Run
 from alexrepro.stop_signals import stop_requests, stopped
-from alexrepro.training.divergence import EARLY_WINDOW, FlatLoss, diagnose, enough_memory, flat_refusal, not_finite
+from alexrepro.training.divergence import EARLY_WINDOW, FlatLoss, diagnose, flat_refusal, not_finite
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.starts import open_folder, own_validation, start_of
 from alexrepro.training.state import Trainer, environment, result, shared_facts, start
@@ -72,23 +73,23 @@ def _held(run: Run, group: ProcessGroup) -> AbstractContextManager[None]:
 
 def _train_epochs(trainer: Trainer, stop: Stop) -> None:
     """The rest of the run, from the trainer's step to the last epoch's last update and its checkpoint."""
-    recipe, group, device = trainer.recipe, trainer.group, trainer.device.torch_device
-    feed = Feed(
-        trainer.store, batch=recipe.training.batch, side_px=recipe.network.input_px, share=group.shard,
-        device=device, workers=group.loader_workers,
+    recipe, group, device = trainer.recipe, trainer.group, trainer.device
+    loader = Loader(
+        trainer.store, batch=recipe.training.batch, side_px=recipe.network.input_px, shard=group.shard,
+        copies=device.copies, workers=workers_for(gpu=device.is_gpu, number=group.loader_workers),
     )  # fmt: skip
-    with enough_memory(device, batch=recipe.training.batch), trainer.log, feed as images:
+    with device.enough_memory(batch=recipe.training.batch), trainer.log, loader:
         done = trainer.step // trainer.updates_per_epoch
         if group.broadcast(trainer.is_unvalidated):
             _validate(trainer, done, stop)
         for epoch in range(done + 1, recipe.training.epochs + 1):
-            _train_epoch(trainer, epoch, images, stop)
+            _train_epoch(trainer, epoch, loader, stop)
             _validate(trainer, epoch, stop)
             trainer.save()
     trainer.stop_consensus.settle()
 
 
-def _train_epoch(trainer: Trainer, epoch: int, images: Feed, stop: Stop) -> None:
+def _train_epoch(trainer: Trainer, epoch: int, loader: Loader, stop: Stop) -> None:
     """The rest of an epoch, from the trainer's step to the epoch's last update."""
     recipe, training, group = trainer.recipe, trainer.recipe.training, trainer.group
     errors = group.broadcast([float(row["top1_error"]) for row in trainer.run.validations])
@@ -102,7 +103,7 @@ def _train_epoch(trainer: Trainer, epoch: int, images: Feed, stop: Stop) -> None
     unread: list[tuple[int, int, Tensor]] = []
     with progress(f"epoch {epoch}/{training.epochs}", total=len(plan), done=first * training.batch) as advance:
         since = time.monotonic()
-        for batch in images.batches(plan, first=first):
+        for batch in loader.batches(plan, first=first):
             is_due = group.is_first and time.monotonic() - trainer.saved_at > SAVE_EVERY_SECONDS
             asked, due = trainer.stop_consensus.exchange(stop() or 0, is_due)
             if asked or due:
@@ -123,12 +124,9 @@ def _update(trainer: Trainer, batch: Batch, rates: Rates, augmentation: Augmenta
     Returns its parts of the loss and of the top-1 error before the update, (2,), still on the device.
     """
     recipe, model = trainer.recipe, trainer.model
-    crops = training_crops(
-        batch.crops, offsets_px=batch.offsets_px, mirrored=batch.mirrored, colors=batch.colors,
-        pixels=trainer.pixels, augmentation=augmentation,
-    )  # fmt: skip
+    crops = training_crops(batch, pixels=trainer.pixels, augmentation=augmentation)
     step = key(trainer.seed, "dropout", trainer.step)
-    masks = model.draw_masks(count, key_of_step=step, rows=part(count, trainer.group.shard))
+    masks = model.draw_masks(count, key_of_step=step, rows=shard_of(count, trainer.group.shard))
     with trainer.device.autocast(recipe.training):
         logits = trainer.forward(crops, masks)
     loss = F.cross_entropy(logits.to(crops.dtype), batch.labels, reduction="sum") / count  # the batch's mean (§5)
