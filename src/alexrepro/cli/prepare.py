@@ -52,7 +52,7 @@ def prepare(
     ] = None,
     max_bad: MaxBadOption = 0,
     allow_partial: Annotated[
-        bool, typer.Option("--allow-partial", help="Prepare what is there although photos are missing or left out.")
+        bool, typer.Option("--allow-partial", help="Prepare what is there although images are missing or left out.")
     ] = False,
     layout: LayoutOption = None,
     json: Json = False,
@@ -73,12 +73,11 @@ def prepare(
             fix="Name the folder of the images, or . for the current one.",
             exit_code=Exit.USAGE,
         )
+    from alexrepro.data.store.prepare import Options
     from alexrepro.data.store.prepare import prepare as core
 
-    stores = core(
-        source, out=out, encoding=encoding, side_px=side, resize=resize, workers=workers, max_bad=max_bad,
-        allow_partial=allow_partial, layout=layout,
-    )  # fmt: skip
+    options = Options(encoding, side, resize, max_bad, allow_partial, layout)
+    stores = core(source, out=out, workers=workers, options=options)
     dataset = next(iter(stores.values())).manifest.dataset
     if json:
         print_json({"dataset": dataset, "splits": {name: _facts(store) for name, store in stores.items()}})

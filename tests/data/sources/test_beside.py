@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from alexrepro.cli.app import app
 from alexrepro.data.sources import recognize
-from alexrepro.data.store.prepare import prepare
+from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.errors import Exit, UserError
 
 WNIDS = ("n01440764", "n01443537")
@@ -64,7 +64,7 @@ def test_what_lies_beside_parquet_files_is_listed(tmp_path: Path) -> None:
     write(tmp_path / "set/data/more/deep/train-1.parquet", b"")
     write(tmp_path / "set/extra.jpg", image(1))
     write(tmp_path / "set/val/a/x.jpg", image(1))
-    prepare(tmp_path / "set", out=tmp_path / "out", layout="parquet", side_px=32)
+    prepare(tmp_path / "set", out=tmp_path / "out", options=Options(layout="parquet", side_px=32))
     with (tmp_path / "out/set-skipped.csv").open() as table:
         assert {row["path"] for row in csv.DictReader(table)} == {"data/more", "extra.jpg", "val"}
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from alexrepro.data.sources import recognize
-from alexrepro.data.store.prepare import prepare
+from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.errors import Exit, UserError
 
 from ..layouts import (
@@ -148,7 +148,7 @@ def test_missing_training_images_stop_the_preparation_unless_allowed(pictures: P
 
     with pytest.raises(UserError, match="n02102040 has 2 of 3 training images"):
         prepare(tmp_path / "source", out=tmp_path / "stores", workers=1)
-    found = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1, allow_partial=True)
+    found = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1, options=Options(allow_partial=True))
 
     assert len(found["train"]) == TRAIN * len(WNIDS) - 1
 

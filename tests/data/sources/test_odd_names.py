@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from alexrepro.data.sources.checks import LONGEST_NAME, dataset_of
-from alexrepro.data.store.prepare import prepare
+from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.errors import Exit, UserError
 
 from ..hostile import command, picture
@@ -46,7 +46,7 @@ def test_long_names_that_begin_alike_stay_different() -> None:
 
 
 def test_a_store_spells_out_names_that_are_no_utf8(foreign: Path, tmp_path: Path) -> None:
-    train = prepare(foreign, out=tmp_path / "stores", workers=1, max_bad=1)["train"]
+    train = prepare(foreign, out=tmp_path / "stores", workers=1, options=Options(max_bad=1))["train"]
 
     texts = [train.manifest.source, *train.manifest.classes, train.name(0), train.manifest.defects[0]["path"]]
     assert all(text.isascii() and "\\" in text for text in texts)
