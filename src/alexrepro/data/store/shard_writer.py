@@ -4,27 +4,21 @@ A shard depends on its images alone. Its summary is written last, so a shard wit
 """
 
 import json
-import multiprocessing
-import signal
 from collections.abc import Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from alexrepro.data.sources.source import ImageFile
 from alexrepro.data.store.decode import Pixels, decode, decode_stored, encode
 from alexrepro.data.store.manifest import LEFT_OUT, Encoding, Form, Shard, defect
 from alexrepro.data.store.resize import resize
+from alexrepro.data.store.shard_workers import make_in_processes
 from alexrepro.data.store.statistics import Moments
 from alexrepro.data.store.store import shard_table, write_shard
-from alexrepro.errors import Exit, Unreached, Unreadable, UserError
+from alexrepro.errors import Unreached, Unreadable
 from alexrepro.files import sha256_of_file, write_text, write_whole
-from alexrepro.stop_signals import end_with_parent, stop_signals_deferred
 
 
 @dataclass(frozen=True)
@@ -65,64 +59,13 @@ class Summary:
 
 
 def make_shards(jobs: Sequence[Job], *, workers: int) -> Generator[Job]:
-    """Make shards and yield each when it is done.
-
-    Raises at once what a worker raised, and UserError if one was killed. All workers are killed then, and also if the
-    caller stops: a shard without a summary is no loss.
-    """
-    if workers <= 1:
-        for job in jobs:
-            make_shard(job)
-            yield job
+    """Make shards, in this process or in several, and yield each when it is done."""
+    if workers > 1:
+        yield from make_in_processes(jobs, workers=workers)
         return
-    others = multiprocessing.active_children()
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
-    processes: list[BaseProcess] = []
-    try:
-        with stop_signals_deferred():
-            try:
-                made = {pool.submit(_make_shard, job): job for job in jobs}
-            except OSError as error:
-                raise UserError(
-                    f"A worker process cannot be started: {error.strerror}.",
-                    fix="Use fewer --workers.",
-                    exit_code=Exit.WORKER_FAILED,
-                ) from None
-            finally:
-                processes = [process for process in multiprocessing.active_children() if process not in others]
-        for done in as_completed(made):
-            done.result()
-            yield made[done]
-    except BrokenProcessPool:
-        raise _lost(processes) from None
-    finally:
-        for process in processes:
-            process.kill()
-        pool.shutdown(cancel_futures=True)
-
-
-def _lost(processes: Sequence[BaseProcess]) -> UserError:
-    dead = next((process for process in processes if process.exitcode is not None), processes[0])
-    code = dead.exitcode or 0
-    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    return UserError(
-        f"Worker process {dead.pid} {how}.",
-        fix="Check whether memory ran out; if so, use fewer --workers. The same command continues: finished shards "
-        "are kept.",
-        exit_code=Exit.WORKER_FAILED,
-    )
-
-
-def _start_worker() -> None:
-    end_with_parent()
-    torch.set_num_threads(1)
-
-
-def _make_shard(job: Job) -> None:
-    try:
+    for job in jobs:
         make_shard(job)
-    except OSError as error:  # a new one: pickling loses what was added to its text
-        raise OSError(error.errno, error.strerror, error.filename) from None
+        yield job
 
 
 def make_shard(job: Job) -> None:
