@@ -20,7 +20,7 @@ PAGE = TESTS.parent / "docs" / "reference" / "exit-codes.md"
 
 def damaged_store(folder: Path) -> list[str]:
     (folder / "manifest.json").write_text("{}", encoding="utf-8")
-    return ["doctor", str(folder)]
+    return ["verify", str(folder)]
 
 
 def below_a_file(folder: Path) -> list[str]:

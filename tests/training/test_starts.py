@@ -15,7 +15,7 @@ from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import read_json, write_json
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.reports.provenance import provenance
+from alexrepro.reports.page import provenance
 from alexrepro.runs.run import Run
 from alexrepro.training import starts
 from alexrepro.training import train as training
@@ -197,8 +197,8 @@ def test_provenance_tells_that_a_run_went_on_elsewhere(go: Train) -> None:
 
     facts = provenance(run).facts
 
-    assert facts["device"] == "cpu; NVIDIA H200 after update 6"
-    assert facts["torch"].endswith("; 9.9 after update 6")
+    assert facts["device"] == "cpu; NVIDIA H200 after step 6"
+    assert facts["torch"].endswith("; 9.9 after step 6")
     assert "after" not in facts["alexrepro"]
 
 

@@ -60,8 +60,7 @@ def ablate(
 
     from alexrepro.distributed.rank import check_single_process
     from alexrepro.reports.loaded_runs import gather
-    from alexrepro.reports.tables.ablated import measured_of
-    from alexrepro.reports.tables.delta_rows import delta_table
+    from alexrepro.reports.tables.delta_rows import delta_table, measured_of
     from alexrepro.training.ablate import ablate as core
     from alexrepro.training.job import TrainingJob
 

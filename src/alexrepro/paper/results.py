@@ -32,7 +32,8 @@ class ReportedDelta:
     top1_delta: float | None
     top5_delta: float | None
     cites: Citation
-    split: str | None = None  # on which it was measured according to the 2012 logs
+    split: str | None = None  # according to the 2012 logs
+    crops: Crops = "ten"  # those of the 2012 logs; the text names none
 
 
 VAL_2010 = "ilsvrc2010-val"

@@ -1,8 +1,4 @@
-"""The kernels of the first stage as a picture (Figure 3; shownet.py).
-
-All kernels are scaled together from 0 to 1 and stand sixteen in a row in a black frame one pixel wide, each tower in
-rows of its own.
-"""
+"""The kernels of the first stage as an image (Figure 3; shownet.py): scaled together to 0..1, sixteen in a row."""
 
 from math import ceil
 
@@ -16,17 +12,14 @@ FRAME_PX = 1
 
 
 def sheets(weights: NDArray[np.float32], *, towers: int, per_row: int = FIGURE_3_KERNELS_PER_ROW) -> list[Picture]:
-    """One picture per tower, (height, width, 3) from 0 to 1, black around the kernels.
-
-    weights: (maps, 3, H, W), those of the first tower first.
-    """
+    """One image per tower, (height, width, 3) in 0..1, black around the kernels; weights: (maps, 3, H, W)."""
     low, high = weights.min(), weights.max()
     scaled = (weights - low) / max(high - low, np.finfo(np.float32).tiny)
-    return [_sheet(share.transpose(0, 2, 3, 1), per_row) for share in np.split(scaled, towers)]
+    return [_sheet(kernels.transpose(0, 2, 3, 1), per_row) for kernels in np.split(scaled, towers)]
 
 
 def colorfulness(weights: NDArray[np.float32]) -> NDArray[np.float64]:
-    """How colored each kernel is, (maps,): the share of its energy that is not equal in red, green and blue."""
+    """How colored each kernel is, (maps,): the fraction of its energy that is not equal in red, green and blue."""
     values = weights.astype(np.float64)
     energy = (values**2).sum((1, 2, 3))
     gray = 3 * (values.mean(1) ** 2).sum((1, 2))

@@ -14,32 +14,28 @@ from alexrepro.runs.run import Run
 MakeRun = Callable[..., Run]
 
 
-def test_a_snapshot_tells_how_far_the_run_is_and_how_long_it_will_take(make_run: MakeRun) -> None:
+def test_a_snapshot_shows_progress_and_time_left(make_run: MakeRun) -> None:
     now = snapshot(make_run(TINY, losses=(3.0, 2.0, 1.0), errors=(0.9,)))
 
     assert (now.step, now.steps, now.epoch, now.epochs) == (3, 26, 2, 13)
-    assert now.seconds_left == 23 * 32 / 100  # updates left, images each, images a second
+    assert now.seconds_left == 23 * 32 / 100  # steps left, images each, images per second
     assert now.line() == (
-        "epoch 2/13, update 3/26, loss 2.000, rate 0.01, 100 images/s, 7 s left, "
+        "epoch 2/13, step 3/26, loss 2.000, learning rate 0.01, 100 images/s, 7 s left, "
         "ilsvrc2010-miniature-val after epoch 1: 90.0 / 45.0 %"
     )
     assert now.lines()[1] == "█▅▁  loss 3.000 to 1.000"
-
-
-def test_before_the_first_update_there_is_nothing_to_tell(make_run: MakeRun) -> None:
-    assert snapshot(make_run(TINY)).lines()[0].endswith("no update yet")
-
-
-def test_a_line_of_blocks_goes_from_the_greatest_to_the_least() -> None:
-    assert sparkline([3, 2, 1]) == "█▅▁"
     assert sparkline([1, 1]) == "▁▁"
+
+
+def test_a_run_without_a_step_says_so(make_run: MakeRun) -> None:
+    assert snapshot(make_run(TINY)).lines()[0].endswith("no step yet")
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(40, "40 s"), (430, "7 min"), (7_500, "2 h 5 min"), (273_600, "3 d 4 h"), (None, "unknown time")],
 )
-def test_seconds_are_told_in_two_units_at_most(seconds: float | None, text: str) -> None:
+def test_durations_have_two_units_at_most(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
 
 
@@ -55,4 +51,4 @@ def test_watching_ends_after_one_look_or_when_the_run_is_complete(
 
     assert result.exit_code == 0
     assert ("complete" in result.stdout) == is_complete
-    assert result.stdout.count("update 2/26") == 1
+    assert result.stdout.count("step 2/26") == 1

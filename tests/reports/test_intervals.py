@@ -1,7 +1,6 @@
 """Intervals, tests and spreads against closed formulas, and against other ways to compute them."""
 
-from fractions import Fraction
-from math import comb, hypot, sqrt
+from math import hypot, sqrt
 
 import numpy as np
 import pytest
@@ -9,10 +8,8 @@ from scipy.optimize import brentq
 from scipy.stats import permutation_test
 
 from alexrepro.reports.statistics.intervals import (
-    difference_interval,
     mcnemar,
     mean_and_std,
-    mean_difference_interval,
     paired_interval,
     sample_of,
     sample_of_counts,
@@ -45,37 +42,20 @@ def test_the_wilson_interval_ends_where_the_score_test_turns(wrong: int, images:
     assert wilson_interval(wrong, images) == pytest.approx(ends, abs=1e-10)  # where the search stops
 
 
-def test_more_confidence_makes_a_wider_interval() -> None:
-    low, high = wilson_interval(30, 100, confidence=0.95)
-    wider_low, wider_high = wilson_interval(30, 100, confidence=0.99)
-
-    assert wider_low < low < 0.3 < high < wider_high
-
-
 def test_more_errors_than_images_are_refused() -> None:
-    with pytest.raises(ValueError, match="must"):
+    with pytest.raises(ValueError, match="at least one image"):
         wilson_interval(6, 5)
 
 
-def test_the_difference_interval_is_the_published_example() -> None:
+def test_the_unpaired_interval_of_one_seed_is_newcombes_example() -> None:
     # Newcombe 1998, table II, example (a): 56/70 against 48/80, method 10.
-    found = difference_interval(56, 70, base_wrong=48, base_images=80)
+    found = unpaired_interval(sample_of_counts([56], 70), sample_of_counts([48], 80))
 
     assert found == pytest.approx((0.0524, 0.3339), abs=5e-5)  # printed with four digits
 
 
-def test_the_difference_interval_changes_sign_with_the_roles() -> None:
-    low, high = difference_interval(30, 100, base_wrong=20, base_images=90)
-    other_low, other_high = difference_interval(20, 90, base_wrong=30, base_images=100)
-
-    assert (low, high) == pytest.approx((-other_high, -other_low), abs=1e-12)  # rounding only
-
-
-def test_one_value_has_a_mean_and_no_spread() -> None:
-    assert mean_and_std([0.375]) == (0.375, None)
-
-
 def test_the_spread_divides_by_one_less_than_the_values() -> None:
+    assert mean_and_std([0.375]) == (0.375, None)
     assert mean_and_std([1.0, 2.0, 3.0]) == (2.0, 1.0)
 
 
@@ -90,21 +70,7 @@ def test_the_spread_divides_by_one_less_than_the_values() -> None:
     ],
 )
 def test_mcnemars_test_is_that_made_by_hand(only_first: int, only_second: int, exact: float, mid: float) -> None:
-    found = mcnemar(only_first, only_second)
-
-    assert (found.exact_p, found.mid_p) == pytest.approx((exact, mid), abs=1e-12)  # rounding only
-
-
-@pytest.mark.parametrize(("only_first", "only_second"), [(0, 9), (2, 11), (5, 5), (8, 3), (40, 70), (150, 100)])
-def test_mcnemars_test_adds_up_the_splits_that_are_no_likelier(only_first: int, only_second: int) -> None:
-    discordant, fewer = only_first + only_second, min(only_first, only_second)
-    tail = sum(Fraction(comb(discordant, k), 2**discordant) for k in range(fewer + 1))
-    observed = Fraction(comb(discordant, fewer), 2**discordant)
-
-    found = mcnemar(only_first, only_second)
-
-    assert found.exact_p == pytest.approx(float(min(Fraction(1), 2 * tail)), rel=1e-9)
-    assert found.mid_p == pytest.approx(float(2 * tail - observed), rel=1e-9)
+    assert mcnemar(only_first, only_second) == pytest.approx((exact, mid), abs=1e-12)  # rounding only
 
 
 def test_mcnemars_test_is_scipys_test_of_exchanged_pairs() -> None:
@@ -116,7 +82,7 @@ def test_mcnemars_test_is_scipys_test_of_exchanged_pairs() -> None:
 
     exchanged = permutation_test((first, second), difference, permutation_type="samples", n_resamples=np.inf)
 
-    assert mcnemar(6, 1).exact_p == pytest.approx(exchanged.pvalue, abs=1e-12)  # both count all splits
+    assert mcnemar(6, 1)[0] == pytest.approx(exchanged.pvalue, abs=1e-12)  # both count all splits
 
 
 def test_the_paired_interval_is_its_closed_formula() -> None:
@@ -125,17 +91,6 @@ def test_the_paired_interval_is_its_closed_formula() -> None:
 
     half = Z * sqrt(10 - 36 / 23)
     assert (low, high) == pytest.approx(((6 - half) / 23, (6 + half) / 23), abs=1e-12)  # rounding only
-
-
-def test_the_paired_interval_is_narrower_than_that_of_two_samples() -> None:
-    paired = paired_interval(20, 30, 1000)  # of 420 and 430 wrong
-    unpaired = difference_interval(430, 1000, base_wrong=420, base_images=1000)
-
-    assert unpaired[0] < paired[0] < 0.01 < paired[1] < unpaired[1]
-
-
-def test_one_pair_of_networks_has_the_paired_interval() -> None:
-    assert mean_difference_interval(7 - 1, 7 + 1, 21) == paired_interval(1, 7, 21)
 
 
 def outcomes(seeds: int, images: int = 400) -> np.ndarray:
@@ -154,7 +109,7 @@ def test_one_seed_has_wilsons_interval_and_one_pair_that_of_bonett_and_price() -
     )
 
 
-def test_seeds_that_agree_on_every_image_tell_no_more_than_one() -> None:
+def test_seeds_that_agree_on_every_image_have_the_interval_of_one() -> None:
     one, other = outcomes(1), outcomes(1)[::-1]
     differences = other.astype(float) - one
 
@@ -179,7 +134,7 @@ def test_the_effective_images_are_the_design_effect_of_the_mean_over_images() ->
     assert 400 < images < 1200
 
 
-def test_what_seeds_add_is_their_spread_less_what_images_explain() -> None:
+def test_seeds_add_their_spread_less_what_images_explain() -> None:
     wrong = outcomes(3, images=40)
     wrong[:30, 2] = True  # a seed that is worse
     sample, rates = sample_of(wrong), wrong.mean(axis=0)
@@ -199,9 +154,3 @@ def test_no_interval_of_counts_is_narrower_than_that_of_one_seed() -> None:
     found = sample_of_counts([120, 130, 140], 400).interval
 
     assert found[0] < low < high < found[1]
-
-
-def test_an_unpaired_interval_of_one_seed_each_is_newcombes() -> None:
-    one, other = sample_of_counts([56], 70), sample_of_counts([48], 80)
-
-    assert unpaired_interval(one, other) == difference_interval(56, 70, base_wrong=48, base_images=80)
