@@ -3,8 +3,9 @@
 import sys
 import time
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -32,7 +33,7 @@ def progress(title: str, *, total: int, done: int = 0, unit: str = "images") -> 
 
 
 @contextmanager
-def counting(title: str, *, unit: str = "photos") -> Iterator[Callable[[], None]]:
+def counting(title: str, *, unit: str = "images") -> Iterator[Callable[[], None]]:
     """A function to call for each item found where the total is unknown; shows the count on stderr."""
     if sys.stderr.isatty():
         columns = (TextColumn("{task.description}: {task.completed:,}"), TextColumn(unit), TimeElapsedColumn())
@@ -52,6 +53,12 @@ def say(line: str) -> None:
 def visible(text: str) -> str:
     """The text with control characters, as names of files may hold, spelled out: they would steer the terminal."""
     return "".join(repr(c)[1:-1] if unicodedata.category(c) == "Cc" else c for c in text)
+
+
+def first_few(items: Collection[str], most: int = 5, *, between: str = ", ") -> str:
+    """The first items, and how many more there are."""
+    more = f" and {len(items) - most:,} more" if len(items) > most else ""
+    return between.join(islice(items, most)) + more
 
 
 def _plain_lines(title: str, total: int, done: int, unit: str) -> Advance:

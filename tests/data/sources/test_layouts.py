@@ -63,7 +63,7 @@ def test_the_ids_of_2012_are_kept_beside_the_sorted_classes(
     assert found.class_names == tuple(WORDS[wnid] for wnid in sorted(WNIDS))
 
 
-def test_without_a_truth_the_validation_photos_are_unlabeled(pictures: Pictures, tmp_path: Path) -> None:
+def test_without_a_truth_the_validation_images_are_unlabeled(pictures: Pictures, tmp_path: Path) -> None:
     kaggle(tmp_path, pictures)
     (tmp_path / "LOC_val_solution.csv").unlink()
 
@@ -142,11 +142,11 @@ def test_ids_in_the_place_of_caffes_labels_are_refused(pictures: Pictures, tmp_p
         recognize(tmp_path)
 
 
-def test_missing_training_photos_stop_the_preparation_unless_allowed(pictures: Pictures, tmp_path: Path) -> None:
+def test_missing_training_images_stop_the_preparation_unless_allowed(pictures: Pictures, tmp_path: Path) -> None:
     fewer = {**pictures, "train": {**pictures["train"], WNIDS[1]: pictures["train"][WNIDS[1]][:-1]}}
     official_tars(tmp_path / "source", fewer)
 
-    with pytest.raises(UserError, match="n02102040 has 2 of 3 training photos"):
+    with pytest.raises(UserError, match="n02102040 has 2 of 3 training images"):
         prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
     found = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1, allow_partial=True)
 

@@ -1,11 +1,11 @@
-"""Folders and photos with names that are long, or in no encoding that a text file can hold."""
+"""Folders and images with names that are long, or in no encoding that a text file can hold."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from alexrepro.data.sources.folders import LONGEST_NAME, dataset_of
+from alexrepro.data.sources.checks import LONGEST_NAME, dataset_of
 from alexrepro.data.store.prepare import prepare
 from alexrepro.errors import Exit, UserError
 
@@ -16,13 +16,13 @@ LONGEST_ON_DISK = 255
 
 @pytest.fixture
 def foreign(tmp_path: Path) -> Path:
-    """Class folders and photos named in Latin-1, one of which cannot be read; skips where a disk takes UTF-8 only."""
+    """Class folders and images named in Latin-1, one of which cannot be read; skips where a disk takes UTF-8 only."""
     folder = tmp_path / os.fsdecode(b"d\xe9j\xe0")
     for name, content in ((b"\xe4/1\xe4.jpg", picture()), (b"\xf6/1\xf6.jpg", picture()), (b"\xf6/2\xf6.jpg", b"none")):
-        photo = folder / os.fsdecode(name)
+        image = folder / os.fsdecode(name)
         try:
-            photo.parent.mkdir(parents=True, exist_ok=True)
-            photo.write_bytes(content)
+            image.parent.mkdir(parents=True, exist_ok=True)
+            image.write_bytes(content)
         except OSError:
             pytest.skip("this disk has names in UTF-8 only")
     return folder
@@ -53,7 +53,7 @@ def test_a_store_spells_out_names_that_are_no_utf8(foreign: Path, tmp_path: Path
     assert train.path.joinpath("defects.csv").read_text(encoding="utf-8").count("\n") == 2
 
 
-def test_unreadable_photos_are_listed_under_names_that_are_no_utf8(foreign: Path, tmp_path: Path) -> None:
+def test_unreadable_images_are_listed_under_names_that_are_no_utf8(foreign: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="1 files cannot be read") as refused:
         prepare(foreign, out=tmp_path / "stores", processes=1)
 

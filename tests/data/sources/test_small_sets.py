@@ -33,14 +33,14 @@ BATCH = 2  # pictures in a batch file of CIFAR-10
 
 
 @pytest.fixture(scope="module")
-def photos(shared_data: Path) -> list[bytes]:
-    return [photo.read_bytes() for photo in sorted((shared_data / "photos").iterdir())[:PICTURES]]
+def images(shared_data: Path) -> list[bytes]:
+    return [image.read_bytes() for image in sorted((shared_data / "photos").iterdir())[:PICTURES]]
 
 
 @pytest.fixture(scope="module")
-def small(photos: list[bytes]) -> Pictures:
+def small(images: list[bytes]) -> Pictures:
     """Pictures of 64×64, as Tiny-ImageNet-200 has them."""
-    return layouts.deal(saved(opened(photo).resize((64, 64)), "JPEG") for photo in photos)
+    return layouts.deal(saved(opened(image).resize((64, 64)), "JPEG") for image in images)
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +62,12 @@ def saved(image: Image.Image, kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["imagenette2-160", "imagewoof2-160"])
-def test_photos_of_short_side_160_are_enlarged_as_pillow_enlarges_them(
-    name: str, photos: list[bytes], tmp_path: Path
+def test_images_of_short_side_160_are_enlarged_as_pillow_enlarges_them(
+    name: str, images: list[bytes], tmp_path: Path
 ) -> None:
-    photo = opened(photos[0])
-    scale = 160 / min(photo.size)
-    small = saved(photo.resize((round(photo.width * scale), round(photo.height * scale))), "JPEG")
+    image = opened(images[0])
+    scale = 160 / min(image.size)
+    small = saved(image.resize((round(image.width * scale), round(image.height * scale))), "JPEG")
     layouts.class_folders(tmp_path / name, layouts.deal([small] * PICTURES))
     with (tmp_path / name / f"noisy_{name.partition('2')[0]}.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("path", "noisy_labels_0"), (f"train/{WNIDS[0]}/{WNIDS[0]}_7.JPEG", WNIDS[1])])
@@ -137,7 +137,7 @@ def test_tiny_imagenet_in_parquet_gives_the_images_and_classes_of_class_folders(
     }
 
 
-def test_validation_photos_without_their_annotations_are_refused(small: Pictures, tmp_path: Path) -> None:
+def test_validation_images_without_their_annotations_are_refused(small: Pictures, tmp_path: Path) -> None:
     tiny_as_unpacked(tmp_path / "source", small)
     (tmp_path / "source/val/val_annotations.txt").unlink()
 

@@ -14,7 +14,7 @@ import pytest
 import webdataset
 from PIL import Image
 
-from alexrepro.data.sources import folders, recognize
+from alexrepro.data.sources import checks, recognize
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
 from alexrepro.errors import UserError
@@ -123,7 +123,7 @@ def test_samples_of_one_stem_in_two_folders_are_two(pictures: Pictures, tmp_path
 
     (train,) = recognize(tmp_path).splits
 
-    assert [(photo.label, photo.read()) for photo in train.photos] == [(0, first), (1, second)]
+    assert [(photo.label, photo.read()) for photo in train.images] == [(0, first), (1, second)]
 
 
 def test_parquet_of_resized_photos_is_labeled_by_the_names_in_its_metadata(pictures: Pictures, tmp_path: Path) -> None:
@@ -208,12 +208,12 @@ def test_the_older_archives_of_imagenet_1k_are_to_be_unpacked_from_gzip(pictures
 def test_parquet_of_all_of_ilsvrc_2012_is_named_so_as_its_folders_are(
     pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wnids = [folders.FIRST_OF_2012, *(f"n0200{number:04d}" for number in range(998)), folders.LAST_OF_2012]
+    wnids = [checks.FIRST_OF_2012, *(f"n0200{number:04d}" for number in range(998)), checks.LAST_OF_2012]
     rows = [parquets.Example(f"{wnid}_1_{wnid}.JPEG", b"", label) for label, wnid in enumerate(wnids)]
     parquets.to_parquet(tmp_path / "parquet", "train", rows, names=wnids, group=len(rows))
     for wnid in wnids:
         layouts.write(tmp_path / "folders/train" / wnid / f"{wnid}_1.JPEG", b"")
-    monkeypatch.setattr(folders, "ILSVRC_2012_TRAIN", len(rows))  # one photo of each class instead of 1,281,167
+    monkeypatch.setattr(checks, "ILSVRC_2012_TRAIN", len(rows))  # one photo of each class instead of 1,281,167
 
     for source in (recognize(tmp_path / "parquet"), recognize(tmp_path / "folders")):
         assert (source.dataset, source.classes) == ("ilsvrc2012", tuple(wnids))
@@ -223,4 +223,4 @@ def test_parquet_of_all_of_ilsvrc_2012_is_named_so_as_its_folders_are(
 def test_another_thousand_wnids_get_no_names_of_2012() -> None:
     others = tuple(f"n0200{number:04d}" for number in range(1000))
 
-    assert folders.words_of(others) == others
+    assert checks.words_of(others) == others

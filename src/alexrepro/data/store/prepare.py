@@ -72,7 +72,7 @@ def prepare(
     if found.gaps and not allow_partial:
         raise _incomplete(Path(source), found.gaps)
     for split in found.splits:
-        if not split.photos:
+        if not split.images:
             raise UserError(
                 f"{source} has no photo for {split.name}.", fix="Check that it holds images.", exit_code=Exit.BAD_DATA
             )
@@ -115,9 +115,9 @@ def _prepared(out: Path) -> dict[str, Store]:
 
 def _jobs(source: Source, split: Split, folder: Path, form: Form) -> list[Job]:
     return [
-        Job(number, split.photos[first : first + SHARD_IMAGES], source.classes, folder, form,
+        Job(number, split.images[first : first + SHARD_IMAGES], source.classes, folder, form,
             needs_moments=split.name == "train")
-        for number, first in enumerate(range(0, len(split.photos), SHARD_IMAGES))
+        for number, first in enumerate(range(0, len(split.images), SHARD_IMAGES))
     ]  # fmt: skip
 
 
@@ -151,7 +151,7 @@ class _Work:
         """Make the shards that are not there yet."""
         if self.is_written:
             return
-        total = len(self.split.photos)
+        total = len(self.split.images)
         done = total - sum(len(job.photos) for job in self.waiting)
         if done:
             say(f"{self.title}: continuing after {done:,} of {total:,} images.")
@@ -217,7 +217,7 @@ def _refuse_if_empty(split: Split, notes: Sequence[Note]) -> None:
     if not any(note.shard.images for note in notes):
         reason = next((f" The first: {note.defects[0]['reason']}." for note in notes if note.defects), "")
         raise UserError(
-            f"None of the {len(split.photos):,} files of {split.name} can be read.{reason}",
+            f"None of the {len(split.images):,} files of {split.name} can be read.{reason}",
             fix="Check that the source holds images.",
             exit_code=Exit.BAD_DATA,
         )
@@ -227,6 +227,6 @@ def _listing(source: Source, split: Split, form: Form) -> str:
     """A digest of what would be prepared and how: paths, sizes, labels, classes, rule, encoding."""
     how = [source.dataset, split.name, source.classes, rule(form.side_px, form.square), form.encoding]
     digest = hashlib.sha256(json.dumps(how).encode())
-    for photo in split.photos:
+    for photo in split.images:
         digest.update(f"{photo.path}\0{photo.size()}\0{photo.label}\n".encode())
     return digest.hexdigest()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alexrepro.data.sources.source import Photo
+from alexrepro.data.sources.source import ImageFile
 from alexrepro.data.store.decode import Pixels, decode, decode_square, encode
 from alexrepro.data.store.manifest import LEFT_OUT, Defect, Encoding, Form, Shard
 from alexrepro.data.store.resize import square
@@ -26,7 +26,7 @@ class Job:
     """One shard to make: which photos, into which file of which folder."""
 
     number: int
-    photos: Sequence[Photo]
+    photos: Sequence[ImageFile]
     classes: Sequence[str]
     folder: Path
     form: Form
