@@ -24,6 +24,7 @@ RENAMED = {  # old name of a field -> its name now; the renamed options of comma
     "reshuffles": "shuffle_every_epoch",
     "begins_with": "init_from_stages",
     "says": "description",
+    "square": "resize",
 }
 SEE_FIELDS = "See every field and its value with: alexrepro recipes show as-run-2012 --toml."
 
