@@ -91,7 +91,8 @@ def _changed_stages(stages: tuple[Any, ...], name: str, rest: str, new: Any, *, 
         return tuple(s for s in stages if s.name != name)
     if not rest:
         raise UserError(
-            f"{name} is a stage, not a field.", fix=f"Set one field, such as {below}.{name}.maps, or {below}.{name}=none.",
+            f"{name} is a stage, not a field.",
+            fix=f"Set one field, such as {below}.{name}.maps, or {below}.{name}=none.",
             exit_code=Exit.USAGE,
         )  # fmt: skip
     return tuple(changed(s, rest, new, below=f"{below}.{name}") if s.name == name else s for s in stages)
