@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from alexrepro.progress import visible
+from alexrepro.files import printable
 
 PLAIN_WIDTH = 160  # columns of a table that goes to a file or a pipe
 
@@ -34,7 +34,7 @@ def print_table(
 
 def plain(text: str) -> str:
     """Text for a table of rich: no markup, and control characters spelled out, which would steer the terminal."""
-    return escape("\n".join(map(visible, text.split("\n"))))
+    return escape("\n".join(map(printable, text.split("\n"))))
 
 
 def percent(error: float | None, digits: int = 1) -> str:

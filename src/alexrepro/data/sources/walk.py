@@ -7,6 +7,7 @@ from pathlib import Path
 
 from alexrepro.data.store.decode import begins_like_image
 from alexrepro.errors import Exit, UserError
+from alexrepro.files import printable
 
 # The last line is of formats that are not read: a photo in one of them is named as unreadable, not passed over.
 SUFFIXES = {
@@ -117,7 +118,4 @@ def below(root: Path, path: Path) -> str:
 
 def spoken(path: Path) -> str:
     """A path as text that can be written anywhere; bytes that are no UTF-8 and control characters are spelled out."""
-    text = os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
-    if text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    return printable(os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace"))
