@@ -2,8 +2,9 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -48,6 +49,12 @@ def say(line: str) -> None:
     """Print a message on stderr, so that stdout holds results only; a closed stderr is ignored."""
     with suppress(OSError):
         print("\n".join(map(printable, line.split("\n"))), file=sys.stderr, flush=True)
+
+
+def first_few(items: Collection[str], most: int = 5, *, between: str = ", ") -> str:
+    """The first items, and how many more there are."""
+    more = f" and {len(items) - most:,} more" if len(items) > most else ""
+    return between.join(islice(items, most)) + more
 
 
 def _plain_lines(title: str, total: int, done: int, unit: str) -> Advance:

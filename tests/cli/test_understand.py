@@ -22,7 +22,7 @@ LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7", "f
 
 def shown(*words: str) -> str:
     """What a command prints on stdout."""
-    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, words, catch_exceptions=False)
     assert result.exit_code == 0
     return result.stdout
 

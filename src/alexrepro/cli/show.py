@@ -1,6 +1,7 @@
 """How commands print: one JSON object or a table on stdout, everything else on stderr."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,7 +12,8 @@ from rich.table import Table
 
 from alexrepro.files import printable
 
-PLAIN_WIDTH = 160  # columns of a table that goes to a file or a pipe
+PLAIN_WIDTH = 100  # columns of a table that goes to a file or a pipe
+WIDEST_NAME = 40  # characters of a first column that is never broken
 
 
 def print_json(result: Mapping[str, Any]) -> None:
@@ -25,11 +27,17 @@ def print_table(
 ) -> None:
     """Print a table on stdout; the columns named in `right` are right-aligned."""
     table = Table(title=plain(title), title_justify="left")
-    for column in columns:
-        table.add_column(column, justify="right" if column in set(right) else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*("" if cell is None else plain(str(cell)) for cell in row))
-    Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH).print(table)
+    cells = [["" if cell is None else plain(str(cell)) for cell in row] for row in rows]
+    for number, column in enumerate(columns):
+        is_name = number == 0 and all(len(row[0]) <= WIDEST_NAME for row in cells)
+        table.add_column(
+            column, justify="right" if column in set(right) else "left", overflow="fold",
+            no_wrap=is_name or column in set(right),
+        )  # fmt: skip
+    for row in cells:
+        table.add_row(*row)
+    is_known = sys.stdout.isatty() or "COLUMNS" in os.environ
+    Console(width=None if is_known else PLAIN_WIDTH).print(table)
 
 
 def plain(text: str) -> str:

@@ -14,17 +14,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from alexrepro.errors import Exit, UserError
 
 MOST_INT = 2**63  # the range of TOML's whole numbers
-RENAMED = {  # old name of a field -> its name now; renamed options of commands are in cli/renamed.py
-    "rate": "learning_rate",
-    "bias_rate": "bias_learning_rate",
-    "rate_factor": "learning_rate_factor",
-    "response": "activation",
-    "shared_by": "images_per_crop",
-    "reshuffles": "shuffle_every_epoch",
-    "begins_with": "init_from_stages",
-}
 MOST_SHOWN = 80  # characters of a value in a message
-RENAMED = {  # what a recipe of an earlier development version calls a field
+RENAMED = {  # old name of a field -> its name now; the renamed options of commands are in cli/renamed.py
     "response": "activation",
     "rate": "learning_rate",
     "bias_rate": "bias_learning_rate",
@@ -33,6 +24,7 @@ RENAMED = {  # what a recipe of an earlier development version calls a field
     "reshuffles": "shuffle_every_epoch",
     "begins_with": "init_from_stages",
     "says": "description",
+    "square": "resize",
 }
 SEE_FIELDS = "See every field and its value with: alexrepro recipes show as-run-2012 --toml."
 
@@ -209,9 +201,6 @@ def _unknown(kind: type[Any], name: str, stages: tuple[Any, ...], *, below: str)
     if name in RENAMED:
         return renamed(name, below=f"{below}.")
     known = [f.name for f in fields(kind)] + [s.name for s in stages if hasattr(s, "name")]
-    if RENAMED.get(name) in known:
-        what = f"{kind.__name__} has no field {name!r}; it is now {RENAMED[name]!r}."
-        return UserError(what, fix=SEE_FIELDS, exit_code=Exit.USAGE)
     near = get_close_matches(name, known, n=1)
     meant = f"; did you mean '{near[0]}'?" if near else f"; it has {', '.join(known)}."
     return UserError(f"{kind.__name__} has no field {shortened(name)}{meant}", fix=SEE_FIELDS, exit_code=Exit.USAGE)
