@@ -18,10 +18,10 @@ def facts(
 ) -> None:
     """Print every statement, cited constant and printed number.
 
-    The first table is what the paper says (P) and what the released code does beyond it (S), with what becomes of
-    it here. Then come the fields of a recipe as printed and as run in 2012, the errors and differences that the
-    authors printed, the results noted in the released code, and the entries of the challenge. Each row names its
-    section or file.
+    The first table lists the statements of the paper (P) and the traits of the released code beyond it (S), with the
+    status of each here. The others list the fields of a recipe as printed and as run in 2012, the errors and
+    differences that the authors printed, the results in the 2012 logs, and the entries of the challenge. Each row
+    names its section or file.
 
     Example:  alexrepro facts P16
     """
@@ -88,7 +88,7 @@ def _all(rows: dict[str, list[Row]]) -> None:
         right=("top-1", "top-5"),
     )
     print_table(
-        "Results noted in the released code",
+        "Results in the 2012 logs",
         ("config", "description", "split", "crops", "epochs", "top-1", "top-5", "loss"),
         [
             [row["config"], row["description"], row["split"], row["crops"] or "not said", row["epochs"],
