@@ -13,7 +13,6 @@ from typer.cli import get_docs_for_click
 
 from alexrepro.cli.app import app
 from alexrepro.cli.show import percent
-from alexrepro.errors import MEANINGS
 from alexrepro.paper.statement import Status
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.catalog import Entry, catalog
@@ -31,7 +30,6 @@ def pages() -> dict[str, str]:
     return {
         "reference/cli.md": f"{NOTE}\n\n{_commands()}",
         "reference/recipes.md": _recipes(),
-        "reference/exit-codes.md": _exit_codes(),
         "explanation/fidelity.md": _fidelity(),
     }
 
@@ -47,19 +45,6 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [headings, ["---"] * len(headings), *rows]
     cells = ([cell.replace("|", r"\|") for cell in line] for line in lines)
     return "\n".join(f"| {' | '.join(line)} |" for line in cells)
-
-
-def _exit_codes() -> str:
-    rows = [[f"**{code:d}**", *meaning] for code, meaning in MEANINGS.items()]
-    parts = [
-        NOTE,
-        "# Exit codes",
-        "Every command ends with one of these, after sysexits.h. With all but 0 it says on stderr, in two lines, what\n"
-        "went wrong and what to type next. Any other code is a fault of the program itself, and a traceback stands\n"
-        "above it. Processes started by `--gpus` or `--cpu-ranks` end with the code of the one that failed first.",
-        _table(("code", "meaning", "when", "what a scheduler should do"), rows),
-    ]
-    return "\n\n".join(parts) + "\n"
 
 
 def _recipes() -> str:

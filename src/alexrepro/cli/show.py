@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from alexrepro.progress import visible
+from alexrepro.files import printable
 
 PLAIN_WIDTH = 100  # columns of a table that goes to a file or a pipe
 WIDEST_NAME = 40  # characters of a first column that is never broken
@@ -42,7 +42,7 @@ def print_table(
 
 def plain(text: str) -> str:
     """Text for a table of rich: no markup, and control characters spelled out, which would steer the terminal."""
-    return escape("\n".join(map(visible, text.split("\n"))))
+    return escape("\n".join(map(printable, text.split("\n"))))
 
 
 def percent(error: float | None, digits: int = 1) -> str:
