@@ -11,13 +11,12 @@ import torch
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation import inference
 from alexrepro.paper.results import Crops
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import find_variation
 from alexrepro.reports.tables.delta_rows import delta_table
 from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
-from alexrepro.runs.predictions import Predictions
+from alexrepro.runs.predictions import Predictions, write_predictions
 from alexrepro.runs.run import Run
 from alexrepro.training import ablate as ablation
 from alexrepro.training import train as training
@@ -50,7 +49,7 @@ class Ablation:
 def toy(recipe: Recipe, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch) -> Ablation:
     """Stopped by a signal in its 13th update, which is in the second run, and killed while it tests the third."""
     found = Ablation(recipe, stores, device)
-    update, write, test = training._update, inference.write_predictions, ablation.evaluate
+    update, write, test = training._update, write_predictions, ablation.evaluate
 
     def noted_update(*arguments: object) -> torch.Tensor:
         found.updates += 1
@@ -70,7 +69,7 @@ def toy(recipe: Recipe, stores: dict[str, Store], device: Device, monkeypatch: p
         return evaluation
 
     monkeypatch.setattr(training, "_update", noted_update)
-    monkeypatch.setattr(inference, "write_predictions", noted_write)
+    monkeypatch.setattr("alexrepro.evaluation.evaluate.write_predictions", noted_write)
     monkeypatch.setattr(ablation, "evaluate", noted_test)
     return found
 

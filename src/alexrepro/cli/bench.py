@@ -41,7 +41,7 @@ def bench(
 
     Example:  alexrepro bench as-run-2012 --set training.precision=bf16
     """
-    from alexrepro.data.sources.folders import ILSVRC_2012_TRAIN
+    from alexrepro.data.sources.checks import ILSVRC_2012_TRAIN
     from alexrepro.device import find_device
     from alexrepro.diagnostics.bench import bench as core
     from alexrepro.diagnostics.bench import estimate
@@ -71,7 +71,7 @@ def _drawn(recipe: Recipe) -> "Store":
     atexit.register(rmtree, folder, ignore_errors=True)
     write_miniature(folder / "source", train_per_class=8, val_per_class=1, test_per_class=1)
     wanted = recipe.augmentation
-    return prepare(folder / "source", out=folder, side_px=wanted.stored_px, square=wanted.square)["train"]
+    return prepare(folder / "source", out=folder, side_px=wanted.stored_px, resize=wanted.resize)["train"]
 
 
 def _sentence(ahead: "Estimate") -> str:

@@ -50,7 +50,7 @@ def test_a_training_row_without_a_label_is_refused_by_file_and_row(bad: int | No
     write(tmp_path / "train-00001-of-00002.parquet", [0, 1, 0, 1, bad, 1])
 
     with pytest.raises(
-        UserError, match=r"1 of 8 photos of train have no label: row 4 of train-00001-of-00002\.parquet"
+        UserError, match=r"1 of 8 images of train have no label: row 4 of train-00001-of-00002\.parquet"
     ):
         recognize(tmp_path)
 
@@ -62,27 +62,27 @@ def test_a_validation_split_is_labeled_whole_or_not_at_all(bad: int | None, tmp_
     assert not recognize(tmp_path).splits[1].labeled
 
     write(tmp_path / "validation-0.parquet", [bad, 1])
-    with pytest.raises(UserError, match="1 of 2 photos of val have no label: row 0 of validation-0"):
+    with pytest.raises(UserError, match="1 of 2 images of val have no label: row 0 of validation-0"):
         recognize(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("labels", "gap"),
     [
-        ([1, 2, 3, 4], "class-0000 of 5 classes has no training photo; the training labels are 4 numbers from 1 to 4"),
-        ([0, 10, 20, 30], "class-0001 (and 26 more) of 31 classes has no training photo; "
+        ([1, 2, 3, 4], "class-0000 of 5 classes has no training image; the training labels are 4 numbers from 1 to 4"),
+        ([0, 10, 20, 30], "class-0001 (and 26 more) of 31 classes has no training image; "
                           "the training labels are 4 numbers from 0 to 30"),
     ],
     ids=["from one", "with gaps"],
 )  # fmt: skip
-def test_classes_without_a_training_photo_stop_the_preparation_unless_allowed(
+def test_classes_without_a_training_image_stop_the_preparation_unless_allowed(
     labels: list[int], gap: str, tmp_path: Path
 ) -> None:
     write(tmp_path / "source/train-0.parquet", labels)
 
     with pytest.raises(UserError) as refused:
-        prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
-    found = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1, allow_partial=True)
+        prepare(tmp_path / "source", out=tmp_path / "stores", workers=1)
+    found = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1, allow_partial=True)
 
     assert gap in refused.value.what
     assert len(found["train"].manifest.classes) == max(labels) + 1
@@ -93,9 +93,9 @@ def test_classes_without_a_training_photo_stop_the_preparation_unless_allowed(
 def test_every_type_of_bytes_and_paths_is_read(of_bytes: pa.DataType, of_paths: pa.DataType, tmp_path: Path) -> None:
     pq.write_table(pa.table({"image": images(3, of_bytes, of_paths), "label": [0, 1, 2]}), tmp_path / "train-0.parquet")
 
-    photos = recognize(tmp_path).splits[0].photos
+    found = recognize(tmp_path).splits[0].images
 
-    assert [photo.read() for photo in photos] == [picture(number) for number in range(3)]
+    assert [image.read() for image in found] == [picture(number) for number in range(3)]
 
 
 def test_columns_that_do_not_fit_are_named_with_their_types(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_empty_row_groups_are_no_matter_and_an_empty_file_is_refused(tmp_path: P
     with pq.ParquetWriter(tmp_path / "train-0.parquet", table.schema) as writer:
         for rows in (table.slice(0, 0), table, table.slice(0, 0)):
             writer.write_table(rows)
-    assert [photo.label for photo in recognize(tmp_path).splits[0].photos] == [0, 1]
+    assert [image.label for image in recognize(tmp_path).splits[0].images] == [0, 1]
 
     pq.write_table(table.slice(0, 0), tmp_path / "train-0.parquet")
     with pytest.raises(UserError, match="No row of the files has a label"):
@@ -191,7 +191,7 @@ def test_rows_without_bytes_are_listed_as_unreadable(tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
     pq.write_table(pa.table({"image": rows, "label": [0, 0, 0]}), tmp_path / "source/train-0.parquet")
 
-    store = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1, max_bad=2)["train"]
+    store = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1, max_bad=2)["train"]
 
     assert [defect["reason"] for defect in store.manifest.defects] == ["no bytes in its row"] * 2
 
@@ -227,8 +227,8 @@ def test_what_save_to_disk_writes_is_read_as_its_parquet_is(tmp_path: Path) -> N
 
     assert (arrow.dataset, arrow.classes) == (parquet.dataset, parquet.classes) == ("set", ("cat", "dog"))
     for of_arrow, of_parquet in zip(arrow.splits, parquet.splits, strict=True):
-        assert [(photo.label, photo.read()) for photo in of_arrow.photos] == [
-            (photo.label, photo.read()) for photo in of_parquet.photos
+        assert [(image.label, image.read()) for image in of_arrow.images] == [
+            (image.label, image.read()) for image in of_parquet.images
         ]
 
 
@@ -243,7 +243,7 @@ def test_the_cache_is_read_without_the_results_of_map(tmp_path: Path) -> None:
     write_stream(tmp_path / "imagenet-1k-train-00000-of-00001.arrow", [0, 1])
     write_stream(tmp_path / "cache-0123456789abcdef.arrow", [0, 1])
 
-    assert [(split.name, len(split.photos)) for split in recognize(tmp_path).splits] == [("train", 2)]
+    assert [(split.name, len(split.images)) for split in recognize(tmp_path).splits] == [("train", 2)]
 
 
 def test_an_arrow_row_without_a_label_is_refused_by_file_and_row(tmp_path: Path) -> None:
@@ -278,8 +278,8 @@ def test_a_file_that_is_gone_is_no_damage_of_its_rows(suffix: str, tmp_path: Pat
     files = [tmp_path / f"set-train-{number:05d}-of-00003.{suffix}" for number in range(3)]
     for file in files:  # three, as two may still be open
         (write if suffix == "parquet" else write_stream)(file, [0, 1])
-    photo = recognize(tmp_path).splits[0].photos[0]
+    image = recognize(tmp_path).splits[0].images[0]
     files[0].unlink()
 
     with pytest.raises(Unreached, match="cannot be read: No such file"):
-        photo.read()
+        image.read()

@@ -1,4 +1,4 @@
-"""Label tables as people have them are matched by the photos' names, in any encoding, or refused with the line."""
+"""Label tables as people have them are matched by the images' names, in any encoding, or refused with the line."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from alexrepro.data.sources import recognize
+from alexrepro.data.sources.checks import is_2012, refuse_wrong_labels
 from alexrepro.data.sources.devkit import truth
-from alexrepro.data.sources.ilsvrc_splits import is_2012, refuse_wrong_labels
-from alexrepro.data.sources.source import File, Photo, Source, Split
-from alexrepro.data.sources.tables import names_in
+from alexrepro.data.sources.labels import words_by_wnid
+from alexrepro.data.sources.source import File, ImageFile, Source, Split
 from alexrepro.errors import Exit, UserError
 
 WNIDS = ("n00000010", "n00000020")
@@ -53,7 +53,7 @@ WRONG = {
     "of other classes": (CAFFE.replace(" 1", " 7"), "from 0 to 7"),
     "words": (CAFFE.replace(" 1", " tench"), "line 1|line 2"),
     "two labels": (CAFFE + f"{VAL.format(1)}.JPEG 0\n", r"'ILSVRC2012_val_00000001.JPEG' two labels, 1 and 0"),
-    "a photo lacks": (CAFFE.replace("0002.JPEG", "0009.JPEG"), "no row for 1 of 4 photos"),
+    "a image lacks": (CAFFE.replace("0002.JPEG", "0009.JPEG"), "no row for 1 of 4 images"),
     "unknown WNIDs": (CAFFE.replace(" 1", " n00000099").replace(" 0", " n00000010"), "n00000099"),
     "empty": ("", "no row for 4 of 4"),
     "turned round": ("\n".join(" ".join(line.split()[::-1]) for line in CAFFE.split("\n")), "line 2"),
@@ -63,7 +63,7 @@ WRONG = {
 def touch(*paths: Path) -> None:
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"photo")
+        path.write_bytes(b"image")
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def root(tmp_path: Path) -> Path:
 
 def labels(root: Path) -> list[int]:
     (val,) = (split for split in recognize(root).splits if split.name == "val")
-    return [photo.label for photo in val.photos]
+    return [image.label for image in val.images]
 
 
 @pytest.mark.parametrize("write", [*ENCODINGS.values(), *CAFFE_FORMS.values()], ids=[*ENCODINGS, *CAFFE_FORMS])
@@ -105,25 +105,25 @@ def test_a_val_txt_that_cannot_be_right_is_refused_by_name(text: str, said: str,
     )
 
 
-def test_a_table_may_know_more_photos_than_are_there(root: Path) -> None:
+def test_a_table_may_know_more_images_than_are_there(root: Path) -> None:
     (root / "val.txt").write_text(CAFFE)
     (root / "val" / f"{VAL.format(2)}.JPEG").unlink()
 
     assert labels(root) == [1, 1, 0]
 
 
-def test_a_ground_truth_is_matched_by_the_numbers_of_the_photos(miniature: Path) -> None:
+def test_a_ground_truth_is_matched_by_the_numbers_of_the_images(miniature: Path) -> None:
     before = recognize(miniature)
     (miniature / "val/ILSVRC2010_val_00000003.JPEG").unlink()
 
     found = recognize(miniature)
 
-    kept = [photo.label for photo in before.splits[1].photos if "00000003" not in photo.name]
-    assert [photo.label for photo in found.splits[1].photos] == kept
-    assert found.gaps == ("19 of 20 val photos",)
+    kept = [image.label for image in before.splits[1].images if "00000003" not in image.name]
+    assert [image.label for image in found.splits[1].images] == kept
+    assert found.gaps == ("19 of 20 val images",)
 
 
-def test_photos_beyond_the_ground_truth_are_refused(miniature: Path) -> None:
+def test_images_beyond_the_ground_truth_are_refused(miniature: Path) -> None:
     touch(miniature / "val/ILSVRC2010_val_00000021.JPEG")
 
     with pytest.raises(UserError, match=r"numbers up to 21, but .* has 20 lines"):
@@ -157,21 +157,21 @@ def test_names_of_classes_are_read_in_latin_1_and_between_semicolons(root: Path)
     (root / "LOC_synset_mapping.txt").write_bytes(b'n00000010 \xfcber, x\n"n00000020";"b\'c"\n')
 
     assert recognize(root).class_names == ("über, x", "b'c")
-    assert names_in("no names\nn00000010\n") == {}
+    assert words_by_wnid("no names\nn00000010\n") == {}
 
 
 def of_2012(label: int, classes: tuple[str, ...]) -> Source:
-    photo = Photo("val/ILSVRC2012_val_00000001.JPEG", label, File(Path("x")))
-    return Source("ilsvrc2012", classes, classes, (Split("val", [photo]),))
+    image = ImageFile("val/ILSVRC2012_val_00000001.JPEG", label, File(Path("x")))
+    return Source("ilsvrc2012", classes, classes, (Split("val", [image]),))
 
 
 def thousand() -> tuple[str, ...]:
-    """As many WNIDs as in 2012, with the first, the last and that of validation photo 1."""
+    """As many WNIDs as in 2012, with the first, the last and that of validation image 1."""
     others = [f"n1{number:07d}" for number in range(997)]
     return tuple(sorted(["n01440764", "n01751748", "n15075141", *others]))
 
 
-def test_a_known_photo_betrays_labels_in_another_order() -> None:
+def test_a_known_image_betrays_labels_in_another_order() -> None:
     classes = thousand()
 
     with pytest.raises(
@@ -181,7 +181,7 @@ def test_a_known_photo_betrays_labels_in_another_order() -> None:
     refuse_wrong_labels(Path("ds"), of_2012(classes.index("n01751748"), classes))
 
 
-def test_smaller_sets_may_have_numbered_their_photos_anew() -> None:
+def test_smaller_sets_may_have_numbered_their_images_anew() -> None:
     classes = thousand()[:10]
 
     refuse_wrong_labels(Path("ds"), of_2012(0, classes))

@@ -63,7 +63,7 @@ def test_the_ids_of_2012_are_kept_beside_the_sorted_classes(
     assert found.class_names == tuple(WORDS[wnid] for wnid in sorted(WNIDS))
 
 
-def test_without_a_truth_the_validation_photos_are_unlabeled(pictures: Pictures, tmp_path: Path) -> None:
+def test_without_a_truth_the_validation_images_are_unlabeled(pictures: Pictures, tmp_path: Path) -> None:
     kaggle(tmp_path, pictures)
     (tmp_path / "LOC_val_solution.csv").unlink()
 
@@ -111,7 +111,7 @@ def test_nothing_of_a_hostile_tar_is_written_anywhere(pictures: Pictures, tmp_pa
     write(root / "ILSVRC2012_img_val.tar", stream.getvalue())
     before = set(tmp_path.rglob("*"))
 
-    stores = prepare(root, out=tmp_path / "stores", processes=1)
+    stores = prepare(root, out=tmp_path / "stores", workers=1)
 
     assert len(stores["val"]) == VAL * len(WNIDS)
     after = {path for path in tmp_path.rglob("*") if (tmp_path / "stores") not in (path, *path.parents)}
@@ -142,13 +142,13 @@ def test_ids_in_the_place_of_caffes_labels_are_refused(pictures: Pictures, tmp_p
         recognize(tmp_path)
 
 
-def test_missing_training_photos_stop_the_preparation_unless_allowed(pictures: Pictures, tmp_path: Path) -> None:
+def test_missing_training_images_stop_the_preparation_unless_allowed(pictures: Pictures, tmp_path: Path) -> None:
     fewer = {**pictures, "train": {**pictures["train"], WNIDS[1]: pictures["train"][WNIDS[1]][:-1]}}
     official_tars(tmp_path / "source", fewer)
 
-    with pytest.raises(UserError, match="n02102040 has 2 of 3 training photos"):
-        prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
-    found = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1, allow_partial=True)
+    with pytest.raises(UserError, match="n02102040 has 2 of 3 training images"):
+        prepare(tmp_path / "source", out=tmp_path / "stores", workers=1)
+    found = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1, allow_partial=True)
 
     assert len(found["train"]) == TRAIN * len(WNIDS) - 1
 
@@ -160,7 +160,7 @@ def test_a_disk_that_is_too_full_is_refused_before_the_start(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6 - 10, 10))
 
     with pytest.raises(UserError, match="MB free") as refused:
-        prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
+        prepare(tmp_path / "source", out=tmp_path / "stores", workers=1)
 
     assert refused.value.exit_code is Exit.IO_ERROR
 

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from alexrepro.data.sources import recognize
-from alexrepro.data.sources.devkit import read_meta
-from alexrepro.data.sources.ilsvrc_splits import gaps_of_2012
+from alexrepro.data.sources.checks import gaps_of_2012
+from alexrepro.data.sources.devkit import class_table
 from alexrepro.data.sources.miniature import CLASSES, write_miniature
-from alexrepro.data.sources.source import File, Photo, Split
+from alexrepro.data.sources.source import File, ImageFile, Split
 from alexrepro.errors import UserError
 
 
@@ -47,8 +47,8 @@ def test_classes_are_sorted_by_the_bytes_of_their_names(tmp_path: Path) -> None:
     found = recognize(tmp_path)
 
     assert found.classes == ("B", "a", "b", "ä")
-    assert [photo.label for photo in found.splits[0].photos] == [0, 1, 1, 2, 3]
-    assert [photo.name for photo in found.splits[0].photos][1:3] == ["10.jpg", "2.jpg"]
+    assert [image.label for image in found.splits[0].images] == [0, 1, 1, 2, 3]
+    assert [image.name for image in found.splits[0].images][1:3] == ["10.jpg", "2.jpg"]
 
 
 def test_split_folders_become_splits(tmp_path: Path) -> None:
@@ -83,11 +83,11 @@ def test_parquet_is_read_by_split_and_row(tmp_path: Path) -> None:
 
     found = recognize(tmp_path)
 
-    assert [(split.name, [photo.label for photo in split.photos]) for split in found.splits] == [
+    assert [(split.name, [image.label for image in split.images]) for split in found.splits] == [
         ("train", [0, 3, 1, 2]), ("val", [1]),
     ]  # fmt: skip
     assert found.classes == ("class-0000", "class-0001", "class-0002", "class-0003")
-    assert [photo.read() for photo in found.splits[0].photos] == [picture(level) for level in (0, 3, 1, 2)]
+    assert [image.read() for image in found.splits[0].images] == [picture(level) for level in (0, 3, 1, 2)]
 
 
 def test_labels_of_ilsvrc2010_are_its_ids_less_one(miniature: Path) -> None:
@@ -97,7 +97,7 @@ def test_labels_of_ilsvrc2010_are_its_ids_less_one(miniature: Path) -> None:
     assert found.classes == CLASSES
     assert found.ilsvrc_ids == tuple(range(1, 21))
     truth = (miniature / "devkit-1.0/data/ILSVRC2010_validation_ground_truth.txt").read_text().split()
-    assert [photo.label + 1 for photo in found.splits[1].photos] == [int(line) for line in truth]
+    assert [image.label + 1 for image in found.splits[1].images] == [int(line) for line in truth]
     assert [split.labeled for split in found.splits] == [True, True, True]
 
 
@@ -107,36 +107,37 @@ def test_without_its_ground_truth_the_test_split_is_unlabeled(miniature: Path) -
     test = recognize(miniature).splits[2]
 
     assert not test.labeled
-    assert {photo.label for photo in test.photos} == {-1}
+    assert {image.label for image in test.images} == {-1}
 
 
 def test_patch_images_replace_by_name(miniature: Path) -> None:
     patch = miniature / "patch_images/val/ILSVRC2010_val_00000002.JPEG"
     touch(patch)
 
-    photos = recognize(miniature).splits[1].photos
+    images = recognize(miniature).splits[1].images
 
-    assert photos[1].read() == patch.read_bytes()
-    assert photos[0].read() == (miniature / "val/ILSVRC2010_val_00000001.JPEG").read_bytes()
+    assert images[1].read() == patch.read_bytes()
+    assert images[0].read() == (miniature / "val/ILSVRC2010_val_00000001.JPEG").read_bytes()
 
 
-def test_the_release_of_2012_is_known_by_its_1000_classes_and_the_photos_of_each_split() -> None:
-    photo = Photo("a.JPEG", 0, File(Path("a.JPEG")))
+def test_the_release_of_2012_is_known_by_its_1000_classes_and_the_images_of_each_split() -> None:
+    image = ImageFile("a.JPEG", 0, File(Path("a.JPEG")))
     release = {"train": 1_281_167, "val": 50_000, "test": 100_000}
-    whole, short = ([Split(name, [photo] * (n - less)) for name, n in release.items()] for less in (0, 1))
+    whole, short = ([Split(name, [image] * (n - less)) for name, n in release.items()] for less in (0, 1))
 
     assert list(gaps_of_2012(["a class"] * 1000, whole)) == []
     assert list(gaps_of_2012(["a class"] * 999, short)) == [
         "999 of 1,000 classes",
-        "1,281,166 of 1,281,167 train photos",
-        "49,999 of 50,000 val photos",
-        "99,999 of 100,000 test photos",
+        "1,281,166 of 1,281,167 train images",
+        "49,999 of 50,000 val images",
+        "99,999 of 100,000 test images",
     ]
 
 
 @pytest.mark.shared
 def test_the_real_devkit_has_its_thousand_classes_in_id_order(shared_data: Path) -> None:
-    table = read_meta((shared_data / "ilsvrc2010-devkit/data/meta.mat").read_bytes(), "2010")
+    table = class_table(shared_data / "ilsvrc2010-devkit", "2010")
+    assert table is not None
     wnids, words = table.wnids, table.words
 
     assert (len(wnids), wnids[0], wnids[999]) == (1000, "n07711080", "n04554684")

@@ -33,7 +33,7 @@ def train() -> Iterable[tuple[str, bytes]]:
 
 
 def kaggle_zip(file: Path, packing: int = zipfile.ZIP_DEFLATED) -> None:
-    """Two classes, two photos of each for validation, listed in another order than the files have."""
+    """Two classes, two images of each for validation, listed in another order than the files have."""
     truth = io.StringIO()
     rows = [(f"ILSVRC2012_val_{number:08d}", f"{WNIDS[number % 2]} 1 2 3 4 ") for number in (3, 1, 4, 2)]
     csv.writer(truth).writerows([("ImageId", "PredictionString"), *rows])
@@ -65,8 +65,8 @@ def test_a_zip_gives_what_its_unpacked_tree_gives(tmp_path: Path, packing: int) 
     with zipfile.ZipFile(archive) as packed:
         packed.extractall(tmp_path / "tree")
 
-    of_zip = prepare(archive, out=tmp_path / "of-zip", processes=1, allow_partial=True)
-    of_tree = prepare(tmp_path / "tree", out=tmp_path / "of-tree", processes=1, allow_partial=True)
+    of_zip = prepare(archive, out=tmp_path / "of-zip", workers=1, allow_partial=True)
+    of_tree = prepare(tmp_path / "tree", out=tmp_path / "of-tree", workers=1, allow_partial=True)
     of_folder = recognize(archive.parent)
 
     assert list(of_zip) == list(of_tree) == [split.name for split in of_folder.splits] == ["train", "val", "test"]
@@ -83,7 +83,7 @@ def test_a_damaged_member_is_left_out_and_named(tmp_path: Path) -> None:
     content[content.index(picture(2)) + 300] ^= 1
     (tmp_path / "it.zip").write_bytes(content)
 
-    store = prepare(tmp_path / "it.zip", out=tmp_path / "stores", processes=1, allow_partial=True, max_bad=1)["train"]
+    store = prepare(tmp_path / "it.zip", out=tmp_path / "stores", workers=1, allow_partial=True, max_bad=1)["train"]
 
     (defect,) = store.manifest.defects
     assert defect["path"] == "train/n00000020/n00000020_2.JPEG"
@@ -100,7 +100,7 @@ def test_a_member_that_unpacks_to_more_than_it_says_is_left_out(tmp_path: Path) 
         archive.writestr("../outside.JPEG", picture(1))
         archive.getinfo(f"{TREE}/train/{WNIDS[0]}/bomb.JPEG").file_size = 1000  # written into the directory at the end
 
-    store = prepare(tmp_path / "it.zip", out=tmp_path / "stores", processes=1, allow_partial=True, max_bad=2)["train"]
+    store = prepare(tmp_path / "it.zip", out=tmp_path / "stores", workers=1, allow_partial=True, max_bad=2)["train"]
 
     assert [defect["path"].rpartition("/")[2] for defect in store.manifest.defects] == ["bomb.JPEG", "larger.JPEG"]
     assert len(store) == 6
@@ -118,24 +118,24 @@ def test_an_archive_that_cannot_be_read_in_place_says_what_to_do(tmp_path: Path)
     locked[locked.index(b"PK\1\2") + 8] |= 1  # the flag of encryption of the first member
     (tmp_path / "locked.zip").write_bytes(locked)
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
-        archive.writestr("readme.txt", b"no photos")
+        archive.writestr("readme.txt", b"no images")
 
     with pytest.raises(UserError, match="gzip stream") as again:
         recognize(tmp_path / "again.zip")
     assert f"tar -xzf {inner}" in again.value.fix
-    for name, said in (("cut", "no whole zip"), ("locked", "encrypted"), ("other", "holds no training photos")):
+    for name, said in (("cut", "not a whole zip"), ("locked", "encrypted"), ("other", "holds no training images")):
         with pytest.raises(UserError, match=said) as refused:
             recognize(tmp_path / f"{name}.zip")
         assert refused.value.exit_code == Exit.BAD_DATA
 
 
-def test_a_zip_with_fewer_photos_than_the_release_is_not_complete(tmp_path: Path) -> None:
+def test_a_zip_with_fewer_images_than_the_release_is_not_complete(tmp_path: Path) -> None:
     kaggle_zip(tmp_path / "it.zip")
 
     with pytest.raises(
-        UserError, match="2 of 1,000 classes; 6 of 1,281,167 train photos; 4 of 50,000 val photos"
+        UserError, match="2 of 1,000 classes; 6 of 1,281,167 train images; 4 of 50,000 val images"
     ) as found:
-        prepare(tmp_path / "it.zip", out=tmp_path / "stores", processes=1)
+        prepare(tmp_path / "it.zip", out=tmp_path / "stores", workers=1)
     assert "--allow-partial" in found.value.fix
 
 
