@@ -90,14 +90,14 @@ def test_a_short_file_changes_some_defaults_and_is_named_after_itself(tmp_path: 
 ODD_FILES = {
     "no TOML": ("learning_rate: 3", "is not TOML"),
     "a stage without fields": ('network.stages = ["conv1", "conv9"]', "conv9"),
-    "a stage as a value": ("network.conv1 = 3", "conv1 is a whole stage"),
+    "a stage as a value": ("network.conv1 = 3", "conv1 is a stage, not a field"),
     "an earlier name": ("training.rate = 0.1", "training.rate is now training.learning_rate"),
     "an earlier name in a line": (
         'training.schedule.kind = "script"\ntraining.schedule.at = [{epoch = 1, rate = 0.1}]',
         "rate is now training.schedule.at.learning_rate",
     ),
     "an earlier name of the text": ('says = "mine"', "says is now description"),
-    "a number for a part": ("network = 3", "network is a whole part"),
+    "a number for a part": ("network = 3", "network is a part, not a field"),
     "a number for stages": ("network.stages = 3", "a list of names"),
     "lists for stages": ('network.stages = [["x"]]', "a list of names"),
     "no stages": ("network.stages = []", "have different names"),

@@ -13,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from alexrepro.errors import Exit, UserError
 
-MOST_INT = 2**63  # the range of TOML's whole numbers
+MOST_INT = 2**63  # the range of TOML's integers
 MOST_SHOWN = 80  # characters of a value in a message
 RENAMED = {  # old name of a field -> its name now; the renamed options of commands are in cli/renamed.py
     "response": "activation",
@@ -24,6 +24,7 @@ RENAMED = {  # old name of a field -> its name now; the renamed options of comma
     "reshuffles": "shuffle_every_epoch",
     "begins_with": "init_from_stages",
     "says": "description",
+    "square": "resize",
 }
 SEE_FIELDS = "See every field and its value with: alexrepro recipes show as-run-2012 --toml."
 
@@ -61,7 +62,7 @@ def changed(value: Any, path: str, new: Any, *, below: str) -> Any:
     stages = getattr(value, "stages", ())
     if not path:
         raise UserError(
-            f"{below} is a whole part.", fix=f"Set one field of it, such as {below}.{fields(value)[0].name}.",
+            f"{below} is a part, not a field.", fix=f"Set one field of it, such as {below}.{fields(value)[0].name}.",
             exit_code=Exit.USAGE,
         )  # fmt: skip
     if is_named_tuple_of_parts(stages) and name in {s.name for s in stages}:
@@ -90,7 +91,8 @@ def _changed_stages(stages: tuple[Any, ...], name: str, rest: str, new: Any, *, 
         return tuple(s for s in stages if s.name != name)
     if not rest:
         raise UserError(
-            f"{name} is a whole stage.", fix=f"Set one field, such as {below}.{name}.maps, or {below}.{name}=none.",
+            f"{name} is a stage, not a field.",
+            fix=f"Set one field, such as {below}.{name}.maps, or {below}.{name}=none.",
             exit_code=Exit.USAGE,
         )  # fmt: skip
     return tuple(changed(s, rest, new, below=f"{below}.{name}") if s.name == name else s for s in stages)

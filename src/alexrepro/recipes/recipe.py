@@ -1,7 +1,7 @@
 """A recipe: everything that can change a number, with its name and its difference from another recipe.
 
-`but` makes a new recipe from a sentence: like `as-run-2012`, but `network.norm` is None.
-The digest names the run folder; a recipe with the same fields has the same digest whatever it is called.
+`but` makes a recipe that is like another one, but with some fields changed. The digest names the run folder; recipes
+with the same fields have the same digest, whatever their names.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ class Recipe:
     def but(self, changes: Mapping[str, Any], *, name: str | None = None, description: str | None = None) -> "Recipe":
         """The same recipe with some fields changed, by dotted path; raises UserError for what does not fit.
 
-        Without a name the recipe keeps its own: the digest already tells the two apart.
+        Without a name the recipe keeps its own: the digest already distinguishes the two.
         """
         parts = _changed(changes, network=self.network, training=self.training, augmentation=self.augmentation)
         return replace(self, **parts, name=name or self.name, description=description or self.description)

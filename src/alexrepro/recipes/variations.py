@@ -1,6 +1,6 @@
 """Ablations as data: like a recipe, but with some fields changed, testing a printed number.
 
-A variation holds changes only, so that it applies to any recipe that has the fields; `ablate` says which one.
+A variation holds changes only, so that it applies to any recipe that has the fields; `ablate` chooses the base.
 """
 
 from collections.abc import Mapping, Sequence
@@ -117,7 +117,7 @@ VARIATIONS = {
         ),
         Variation("no-dropout", "without dropout", {"network.dropout": 0.0}, section="§4.2"),
         Variation(
-            "no-crops", "with the center crop only, neither cropped at random nor mirrored",
+            "no-crops", "with the center crop only, without random crops and flips",
             {"augmentation.crops": False, "augmentation.flips": False}, section="§4.1",
         ),
         Variation(

@@ -81,8 +81,8 @@ def test_classes_without_a_training_image_stop_the_preparation_unless_allowed(
     write(tmp_path / "source/train-0.parquet", labels)
 
     with pytest.raises(UserError) as refused:
-        prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
-    found = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1, allow_partial=True)
+        prepare(tmp_path / "source", out=tmp_path / "stores", workers=1)
+    found = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1, allow_partial=True)
 
     assert gap in refused.value.what
     assert len(found["train"].manifest.classes) == max(labels) + 1
@@ -191,7 +191,7 @@ def test_rows_without_bytes_are_listed_as_unreadable(tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
     pq.write_table(pa.table({"image": rows, "label": [0, 0, 0]}), tmp_path / "source/train-0.parquet")
 
-    store = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1, max_bad=2)["train"]
+    store = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1, max_bad=2)["train"]
 
     assert [defect["reason"] for defect in store.manifest.defects] == ["no bytes in its row"] * 2
 

@@ -111,7 +111,7 @@ def test_nothing_of_a_hostile_tar_is_written_anywhere(pictures: Pictures, tmp_pa
     write(root / "ILSVRC2012_img_val.tar", stream.getvalue())
     before = set(tmp_path.rglob("*"))
 
-    stores = prepare(root, out=tmp_path / "stores", processes=1)
+    stores = prepare(root, out=tmp_path / "stores", workers=1)
 
     assert len(stores["val"]) == VAL * len(WNIDS)
     after = {path for path in tmp_path.rglob("*") if (tmp_path / "stores") not in (path, *path.parents)}
@@ -147,8 +147,8 @@ def test_missing_training_images_stop_the_preparation_unless_allowed(pictures: P
     official_tars(tmp_path / "source", fewer)
 
     with pytest.raises(UserError, match="n02102040 has 2 of 3 training images"):
-        prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
-    found = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1, allow_partial=True)
+        prepare(tmp_path / "source", out=tmp_path / "stores", workers=1)
+    found = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1, allow_partial=True)
 
     assert len(found["train"]) == TRAIN * len(WNIDS) - 1
 
@@ -160,7 +160,7 @@ def test_a_disk_that_is_too_full_is_refused_before_the_start(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6 - 10, 10))
 
     with pytest.raises(UserError, match="MB free") as refused:
-        prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
+        prepare(tmp_path / "source", out=tmp_path / "stores", workers=1)
 
     assert refused.value.exit_code is Exit.IO_ERROR
 

@@ -33,7 +33,7 @@ def test_a_long_name_leaves_room_for_what_is_added_to_it(tmp_path: Path) -> None
     (source / "a").mkdir(parents=True)
     (source / "a/1.jpg").write_bytes(picture())
 
-    train = prepare(source, out=tmp_path / "stores", processes=1)["train"]
+    train = prepare(source, out=tmp_path / "stores", workers=1)["train"]
 
     assert len(train.manifest.dataset) == LONGEST_NAME
     assert train.path.name.startswith("xxxx")
@@ -46,7 +46,7 @@ def test_long_names_that_begin_alike_stay_different() -> None:
 
 
 def test_a_store_spells_out_names_that_are_no_utf8(foreign: Path, tmp_path: Path) -> None:
-    train = prepare(foreign, out=tmp_path / "stores", processes=1, max_bad=1)["train"]
+    train = prepare(foreign, out=tmp_path / "stores", workers=1, max_bad=1)["train"]
 
     texts = [train.manifest.source, *train.manifest.classes, train.name(0), train.manifest.defects[0]["path"]]
     assert all(text.isascii() and "\\" in text for text in texts)
@@ -55,7 +55,7 @@ def test_a_store_spells_out_names_that_are_no_utf8(foreign: Path, tmp_path: Path
 
 def test_unreadable_images_are_listed_under_names_that_are_no_utf8(foreign: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="1 files cannot be read") as refused:
-        prepare(foreign, out=tmp_path / "stores", processes=1)
+        prepare(foreign, out=tmp_path / "stores", workers=1)
 
     assert refused.value.exit_code == Exit.BAD_DATA
     assert (tmp_path / "stores/unreadable.csv").read_text(encoding="utf-8").count("\n") == 2
@@ -66,7 +66,7 @@ def test_the_command_prints_names_that_are_no_utf8(foreign: Path, tmp_path: Path
     source = foreign.rename(tmp_path / "source")
 
     ended = command(
-        "prepare", source, "--out", tmp_path / "stores", "--max-bad", 1, *options, "--processes", 1,
+        "prepare", source, "--out", tmp_path / "stores", "--max-bad", 1, *options, "--workers", 1,
         said=tmp_path / "said",
     )  # fmt: skip
 

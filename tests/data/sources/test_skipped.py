@@ -48,7 +48,7 @@ def lost(source: Source) -> list[str]:
 
 
 def prepare_part(root: Path) -> dict[str, Store]:
-    return prepare(root, out=root.parent / "stores", processes=1, side_px=32, allow_partial=True)
+    return prepare(root, out=root.parent / "stores", workers=1, side_px=32, allow_partial=True)
 
 
 def test_validation_images_one_folder_deeper_are_read(root: Path) -> None:
@@ -234,7 +234,7 @@ def test_images_and_classes_that_would_be_left_out_stop_unless_a_part_is_allowed
     (tmp_path / "ds/train/b").mkdir()
 
     with pytest.raises(UserError, match=r"train/b \(a class folder without an image\)") as refused:
-        prepare(tmp_path / "ds", out=tmp_path / "stores", processes=1, side_px=32)
+        prepare(tmp_path / "ds", out=tmp_path / "stores", workers=1, side_px=32)
     assert (refused.value.exit_code, "--allow-partial" in refused.value.fix) == (Exit.BAD_DATA, True)
     store = prepare_part(tmp_path / "ds")["train"]
 

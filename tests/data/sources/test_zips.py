@@ -65,8 +65,8 @@ def test_a_zip_gives_what_its_unpacked_tree_gives(tmp_path: Path, packing: int) 
     with zipfile.ZipFile(archive) as packed:
         packed.extractall(tmp_path / "tree")
 
-    of_zip = prepare(archive, out=tmp_path / "of-zip", processes=1, allow_partial=True)
-    of_tree = prepare(tmp_path / "tree", out=tmp_path / "of-tree", processes=1, allow_partial=True)
+    of_zip = prepare(archive, out=tmp_path / "of-zip", workers=1, allow_partial=True)
+    of_tree = prepare(tmp_path / "tree", out=tmp_path / "of-tree", workers=1, allow_partial=True)
     of_folder = recognize(archive.parent)
 
     assert list(of_zip) == list(of_tree) == [split.name for split in of_folder.splits] == ["train", "val", "test"]
@@ -83,7 +83,7 @@ def test_a_damaged_member_is_left_out_and_named(tmp_path: Path) -> None:
     content[content.index(picture(2)) + 300] ^= 1
     (tmp_path / "it.zip").write_bytes(content)
 
-    store = prepare(tmp_path / "it.zip", out=tmp_path / "stores", processes=1, allow_partial=True, max_bad=1)["train"]
+    store = prepare(tmp_path / "it.zip", out=tmp_path / "stores", workers=1, allow_partial=True, max_bad=1)["train"]
 
     (defect,) = store.manifest.defects
     assert defect["path"] == "train/n00000020/n00000020_2.JPEG"
@@ -100,7 +100,7 @@ def test_a_member_that_unpacks_to_more_than_it_says_is_left_out(tmp_path: Path) 
         archive.writestr("../outside.JPEG", picture(1))
         archive.getinfo(f"{TREE}/train/{WNIDS[0]}/bomb.JPEG").file_size = 1000  # written into the directory at the end
 
-    store = prepare(tmp_path / "it.zip", out=tmp_path / "stores", processes=1, allow_partial=True, max_bad=2)["train"]
+    store = prepare(tmp_path / "it.zip", out=tmp_path / "stores", workers=1, allow_partial=True, max_bad=2)["train"]
 
     assert [defect["path"].rpartition("/")[2] for defect in store.manifest.defects] == ["bomb.JPEG", "larger.JPEG"]
     assert len(store) == 6
@@ -135,7 +135,7 @@ def test_a_zip_with_fewer_images_than_the_release_is_not_complete(tmp_path: Path
     with pytest.raises(
         UserError, match="2 of 1,000 classes; 6 of 1,281,167 train images; 4 of 50,000 val images"
     ) as found:
-        prepare(tmp_path / "it.zip", out=tmp_path / "stores", processes=1)
+        prepare(tmp_path / "it.zip", out=tmp_path / "stores", workers=1)
     assert "--allow-partial" in found.value.fix
 
 
