@@ -58,7 +58,7 @@ CATALOG = {
     "net-148": ("1aacc6", 60_965_224, 96), "net-150": ("75dfc1", 60_714_408, 91),
     "net-131": ("d6ceca", 60_870_376, 99), "net-135": ("4f1694", 60_870_376, 95),
     "net-137": ("cdd2b8", 60_870_376, 98), "net-137-2010": ("0ce5c9", 60_870_376, 102),
-    "net-145f": ("4ba475", 60_965_224, 90), "net-146-2009": ("e46d04", 61_555_304, 6),
+    "net-145f": ("1568f1", 60_965_224, 90), "net-146-2009": ("e46d04", 61_555_304, 6),
     "net-146-2011": ("2970c4", 67_897_960, 8), "net-146-2012-2009": ("ce89fb", 61_555_304, 51),
     "net-146-2012-2011": ("129c69", 61_555_304, 53), "net-141-2009-2012": ("b46506", 61_460_456, 53),
     "net-141-2009-half": ("8b57c5", 61_460_456, 55), "cifar-19pct": ("9c3a99", 89_578, 140),
@@ -66,8 +66,8 @@ CATALOG = {
     "cifar-13pct": ("bf6e24", 1_116_490, 160), "cifar-13pct-norm": ("982dda", 1_116_490, 160),
     "cifar-11pct": ("8f5aba", 2_112_970, 520), "figure-1-relu": ("41e904", 89_578, 15),
     "figure-1-tanh": ("dea9a9", 89_578, 50), "figure-1-relu-b": ("1e0c78", 1_901_386, 15),
-    "figure-1-tanh-b": ("51cb66", 1_901_386, 25), "caffe-2013": ("78225b", 60_965_224, 90),
-    "caffenet-2013": ("80ea08", 60_965_224, 90), "one-weird-trick": ("3ef9fd", 61_100_840, 90),
+    "figure-1-tanh-b": ("51cb66", 1_901_386, 25), "caffe-2013": ("fde433", 60_965_224, 90),
+    "caffenet-2013": ("f0ed2d", 60_965_224, 90), "one-weird-trick": ("3ef9fd", 61_100_840, 90),
 }  # fmt: skip
 
 
@@ -195,7 +195,7 @@ def test_rates_of_the_biases_are_those_of_the_files(name: str, epoch: int, gener
 def test_145f_sees_whole_images_minus_one_number_and_follows_145_where_its_notes_end() -> None:
     recipe = find_recipe("net-145f")
 
-    assert (recipe.augmentation.square, recipe.augmentation.mean) == ("padded", "scalar")
+    assert (recipe.augmentation.resize, recipe.augmentation.mean) == ("pad", "scalar")
     assert [line["epoch"] for line in recipe.fields()["training.schedule.at"]] == [19, 47, 67, 67, 72, 79]
 
 

@@ -100,12 +100,8 @@ def test_a_variation_changes_what_its_claim_names_and_nothing_else(name: str) ->
     assert varied.description == f"like as-run-2012, but {VARIATIONS[name].description}"
 
 
-def test_every_variation_of_training_is_compared() -> None:
-    assert set(CHANGES) == {name for name, variation in VARIATIONS.items() if not variation.is_of_testing}
-
-
 @pytest.mark.parametrize("base", [AS_RUN_2012, TINY, AS_RUN_2010], ids=lambda base: base.name)
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("name", [name for name, variation in VARIATIONS.items() if not variation.is_of_testing])
 def test_the_full_stages_still_see_six_by_six_maps(base: Recipe, name: str) -> None:
     sizes = {stage.name: size for stage, size in VARIATIONS[name].of(base).network.inputs()}
 

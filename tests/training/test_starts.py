@@ -229,7 +229,7 @@ def test_a_newer_store_with_other_squares_is_not_chosen_before_one_that_fits(
     copies: dict[str, Store], recipe: Recipe
 ) -> None:
     train, val, other = copies["train"], copies["val"], copies["other"]
-    (other.path / "manifest.json").write_text(replace(other.manifest, square="warped").text(), encoding="utf-8")
+    (other.path / "manifest.json").write_text(replace(other.manifest, resize="stretch").text(), encoding="utf-8")
     folder, manifest = train.path.parent, train.manifest
 
     validation = validation_store(train, stores=folder)
@@ -243,7 +243,7 @@ def test_validation_images_with_other_squares_than_the_training_images_are_not_u
     copies: dict[str, Store], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for store in (copies["val"], copies["other"]):
-        (store.path / "manifest.json").write_text(replace(store.manifest, square="warped").text(), encoding="utf-8")
+        (store.path / "manifest.json").write_text(replace(store.manifest, resize="stretch").text(), encoding="utf-8")
 
     assert validation_store(copies["train"], stores=copies["train"].path.parent) is None
     assert "has other squares than" in capsys.readouterr().err

@@ -100,7 +100,7 @@ def _list_variations(json: bool) -> None:
     if json:
         print_json({"variations": rows})
         return
-    columns = ("variation", "description", "section", "printed", "noted in 2012")
+    columns = ("variation", "description", "section", "printed", "2012 log")
     print_table("What can be ablated", columns, [[row[name] for name in columns] for row in rows])
     say("Train some of them with: alexrepro ablate NAME ...")
 
@@ -112,7 +112,7 @@ def _row(variation: Variation) -> dict[str, str]:
         "description": variation.description,
         "section": variation.section,
         "printed": _points((printed.top1_delta, printed.top5_delta)) if printed else "no printed number",
-        "noted in 2012": f"#{logged.config}: {100 * logged.top1_error:.2f} / {100 * logged.top5_error:.2f} %"
+        "2012 log": f"#{logged.config}: {100 * logged.top1_error:.2f} / {100 * logged.top5_error:.2f} %"
         if logged
         else "",
     }

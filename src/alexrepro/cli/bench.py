@@ -71,7 +71,7 @@ def _drawn(recipe: Recipe) -> "Store":
     atexit.register(rmtree, folder, ignore_errors=True)
     write_miniature(folder / "source", train_per_class=8, val_per_class=1, test_per_class=1)
     wanted = recipe.augmentation
-    return prepare(folder / "source", out=folder, side_px=wanted.stored_px, square=wanted.square)["train"]
+    return prepare(folder / "source", out=folder, side_px=wanted.stored_px, resize=wanted.resize)["train"]
 
 
 def _sentence(ahead: "Estimate") -> str:

@@ -28,9 +28,9 @@ SideOption = Annotated[
     int | None,
     typer.Option("--side", help="Side of the stored squares, px. Default: 256; 32 for CIFAR-10.", show_default=False),
 ]
-SquareOption = Annotated[
-    Literal["cropped", "warped", "padded"],
-    typer.Option("--square", help="Cut the center (the paper), warp both sides (Caffe), or pad the whole image."),
+ResizeOption = Annotated[
+    Literal["crop", "stretch", "pad"],
+    typer.Option(help="crop the center (the paper), stretch both sides (Caffe), or pad the whole image."),
 ]
 MaxBadOption = Annotated[
     int, typer.Option("--max-bad", min=0, help="How many unreadable files may be left out; they are listed.")
@@ -46,8 +46,8 @@ def prepare(
     out: Annotated[Path, typer.Option("--out", help="Folder for the stores.")] = STORES,
     encoding: EncodingOption = None,
     side: SideOption = None,
-    square: SquareOption = "cropped",
-    processes: Annotated[
+    resize: ResizeOption = "crop",
+    workers: Annotated[
         int | None, typer.Option(min=1, help="Worker processes. Default: one per usable processor.", show_default=False)
     ] = None,
     max_bad: MaxBadOption = 0,
@@ -76,7 +76,7 @@ def prepare(
     from alexrepro.data.store.prepare import prepare as core
 
     stores = core(
-        source, out=out, encoding=encoding, side_px=side, square=square, processes=processes, max_bad=max_bad,
+        source, out=out, encoding=encoding, side_px=side, resize=resize, workers=workers, max_bad=max_bad,
         allow_partial=allow_partial, layout=layout,
     )  # fmt: skip
     dataset = next(iter(stores.values())).manifest.dataset

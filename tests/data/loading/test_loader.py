@@ -38,7 +38,7 @@ def make_store(folder: Path) -> Store:
     draws = np.random.default_rng(5)
     for number in range(IMAGES):
         Image.fromarray(draws.integers(0, 256, (256, 256, 3), dtype=np.uint8)).save(images / f"{number:02d}.png")
-    return prepare(images.parent, out=folder / "stores", encoding="raw", processes=1)["train"]
+    return prepare(images.parent, out=folder / "stores", encoding="raw", workers=1)["train"]
 
 
 @pytest.fixture(scope="module")

@@ -264,7 +264,7 @@ def test_every_skipped_file_is_listed_next_to_the_stores(root: Path, capsys: pyt
     (root / ".DS_Store").write_bytes(b"")
     (root / f"train/{WNIDS[0]}/boxes.xml").write_text("")
 
-    prepare(root, out=root.parent / "stores", processes=1, side_px=32, allow_partial=True)
+    prepare(root, out=root.parent / "stores", workers=1, side_px=32, allow_partial=True)
 
     with (root.parent / "stores/ilsvrc2012-skipped.csv").open(newline="") as file:
         rows = {row["path"]: row["reason"] for row in csv.DictReader(file)}
@@ -302,8 +302,8 @@ def test_missing_training_images_stop_the_preparation_unless_allowed(pictures: P
     layouts.official_tars(tmp_path / "source", {**pictures, "train": fewer})
 
     with pytest.raises(UserError, match="n02102040 has 2 of 3 training images"):
-        prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
-    found = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1, allow_partial=True)
+        prepare(tmp_path / "source", out=tmp_path / "stores", workers=1)
+    found = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1, allow_partial=True)
 
     assert len(found["train"]) == TRAIN * len(layouts.WNIDS) - 1
 

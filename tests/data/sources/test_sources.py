@@ -94,7 +94,7 @@ def test_what_lies_next_to_parquet_files_is_listed(tmp_path: Path) -> None:
     for name in ("data/more/deep/train-1.parquet", "extra.jpg", "val/a/x.jpg"):
         write(tmp_path / "set" / name, picture())
 
-    prepare(tmp_path / "set", out=tmp_path / "out", layout="parquet", side_px=32, processes=1)
+    prepare(tmp_path / "set", out=tmp_path / "out", layout="parquet", side_px=32, workers=1)
 
     with (tmp_path / "out/set-skipped.csv").open() as table:
         assert {row["path"] for row in csv.DictReader(table)} == {"data/more", "extra.jpg", "val"}
@@ -137,7 +137,7 @@ def test_a_long_name_is_cut_and_stays_different(tmp_path: Path) -> None:
     source = tmp_path / ("x" * 255)
     write(source / "a/1.jpg", picture())
 
-    train = prepare(source, out=tmp_path / "stores", processes=1)["train"]
+    train = prepare(source, out=tmp_path / "stores", workers=1)["train"]
 
     assert len(train.manifest.dataset) == LONGEST_NAME
     assert len({dataset_of(Path("x" * LONGEST_NAME + end), (), ()) for end in ("", "1", "2")}) == 3
@@ -149,8 +149,8 @@ def test_a_store_escapes_names_that_are_not_utf8(tmp_path: Path) -> None:
         write(foreign / os.fsdecode(name), content)
 
     with pytest.raises(UserError, match="1 files c") as refused:
-        prepare(foreign, out=tmp_path / "stores", processes=1)
-    train = prepare(foreign, out=tmp_path / "stores", processes=1, max_bad=1)["train"]
+        prepare(foreign, out=tmp_path / "stores", workers=1)
+    train = prepare(foreign, out=tmp_path / "stores", workers=1, max_bad=1)["train"]
 
     texts = [train.manifest.source, *train.manifest.classes, train.name(0), train.manifest.defects[0]["path"]]
     assert refused.value.exit_code == Exit.BAD_DATA

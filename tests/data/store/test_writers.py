@@ -49,7 +49,7 @@ def pictures(shared_data: Path) -> Pictures:
 def expected(pictures: Pictures, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Store]:
     root = tmp_path_factory.mktemp("folders")
     layouts.class_folders(root, pictures)
-    return prepare(root, out=tmp_path_factory.mktemp("expected"), processes=1)
+    return prepare(root, out=tmp_path_factory.mktemp("expected"), workers=1)
 
 
 WITHOUT_DEVKIT = ("Kaggle tree", "Kaggle zip", "Caffe's val.txt")
@@ -62,7 +62,7 @@ def test_a_layout_gives_the_images_and_classes_of_class_folders(
     LAYOUTS[layout](tmp_path / "source", pictures)
 
     # Three classes are not the thousand of 2012, which is known without a devkit, too.
-    found = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1, allow_partial=layout in WITHOUT_DEVKIT)
+    found = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1, allow_partial=layout in WITHOUT_DEVKIT)
 
     assert by_class(found["train"]) == by_class(expected["train"])
     assert by_class(found["val"]) == by_class(expected["val"])
@@ -85,8 +85,8 @@ def test_the_tars_of_2010_are_labeled_by_id(shared_data: Path, tmp_path: Path) -
     layouts.tars_of_2010(tmp_path / "tars", pictures)
     layouts.class_folders(tmp_path / "folders", pictures)
 
-    found = prepare(tmp_path / "tars", out=tmp_path / "stores", processes=1)
-    expected = prepare(tmp_path / "folders", out=tmp_path / "stores", processes=1)
+    found = prepare(tmp_path / "tars", out=tmp_path / "stores", workers=1)
+    expected = prepare(tmp_path / "folders", out=tmp_path / "stores", workers=1)
 
     assert found["train"].manifest.classes == WNIDS  # the order of the ids
     assert by_class(found["train"]) == by_class(expected["train"])
@@ -100,7 +100,7 @@ def test_webdataset_shards_have_the_labels_of_the_sorted_wnids(
 ) -> None:
     layouts.shards(tmp_path / "source", pictures)
 
-    found = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
+    found = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1)
 
     assert found["train"].manifest.dataset == "photos"
     assert [by_label(found[split]) for split in ("train", "val")] == [
@@ -134,8 +134,8 @@ def test_parquet_of_resized_photos_is_labeled_by_the_names_in_its_metadata(pictu
     parquets.resized(tmp_path / "parquet", small)
     layouts.class_folders(tmp_path / "folders", small)
 
-    found = prepare(tmp_path / "parquet", out=tmp_path / "stores", processes=1)
-    expected = prepare(tmp_path / "folders", out=tmp_path / "stores", processes=1)
+    found = prepare(tmp_path / "parquet", out=tmp_path / "stores", workers=1)
+    expected = prepare(tmp_path / "folders", out=tmp_path / "stores", workers=1)
 
     assert found["val"].manifest.classes == tuple(WORDS[wnid] for wnid in sorted(WNIDS))
     assert [by_label(found[split]) for split in ("train", "val")] == [
@@ -157,7 +157,7 @@ def test_parquet_in_the_order_of_the_ids_is_brought_to_that_of_the_wnids(
 ) -> None:
     write(tmp_path / "source", pictures, order=WNIDS)
 
-    found = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
+    found = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1)
 
     for split in ("train", "val"):
         assert found[split].manifest.classes == tuple(sorted(WNIDS))

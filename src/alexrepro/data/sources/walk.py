@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 
 from alexrepro.data.sources.source import Skipped, bad_data
 from alexrepro.data.store.decode import begins_like_image
+from alexrepro.files import printable
 from alexrepro.progress import first_few
 
 # The last line is of formats that are not read: an image in one of them counts as unreadable.
@@ -173,10 +174,7 @@ def below(root: Path, path: Path) -> str:
 
 def escaped(path: PurePath | str) -> str:
     """A path as text that can be written anywhere, with bytes that are not UTF-8 and control characters escaped."""
-    text = os.fsencode(PurePath(path).as_posix()).decode("utf-8", "backslashreplace")
-    if text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    return printable(os.fsencode(PurePath(path).as_posix()).decode("utf-8", "backslashreplace"))
 
 
 def listed(top: Path) -> list[Folder]:

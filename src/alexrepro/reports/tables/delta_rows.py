@@ -103,7 +103,7 @@ def reported_delta(variation: Variation, *, base: str) -> list[Row]:
             quantity="delta", label=variation.name, source="reported", split=reported.split, crops=reported.crops,
             recipe=base, top1=top1, top5=top5, reported=reported, cites=str(reported.cites),
             logged=_logged_delta(variation, base, reported.split, reported.crops),
-            note="" if reported.split else "published without naming the data",
+            note="" if reported.split else "the data are not named",
         )
     ]  # fmt: skip
 
