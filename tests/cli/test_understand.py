@@ -226,7 +226,7 @@ def test_recipes_diff_of_a_recipe_and_itself_says_so() -> None:
         (["facts", "P99"], "alexrepro: There is no statement P99."),
         (
             ["describe", "--set", "network.pool_pxx=2"],
-            "alexrepro: Network has no field 'pool_pxx'; did you mean 'pool'?",
+            "alexrepro: Network has no field 'pool_pxx'; did you mean pool?",
         ),
     ],
 )
