@@ -6,7 +6,6 @@ The modules of `reports/experiments/` define them. Nothing here trains: what is 
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -14,7 +13,7 @@ from types import ModuleType
 
 from matplotlib.figure import Figure
 
-from alexrepro.errors import Exit, UserError
+from alexrepro.errors import Exit, UserError, did_you_mean
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import VAL_2010, Reported
 from alexrepro.recipes.catalog import find_recipe
@@ -89,8 +88,7 @@ def find(name: str) -> Experiment:
     """The experiment of this name; raises UserError with the nearest name if there is none."""
     known = experiments()
     if name not in known:
-        near = get_close_matches(name, known, n=1)
-        meant = f"; did you mean {near[0]}?" if near else f"; choose from {', '.join(known)}."
+        meant = did_you_mean(name, known, otherwise=f"; choose from {', '.join(known)}.")
         raise UserError(
             f"There is no report {name}{meant}", fix="Write all of them with: alexrepro report.", exit_code=Exit.USAGE
         )
