@@ -1,6 +1,8 @@
 """UserError: what went wrong, what to type next, and the exit code of the program (docs/reference/exit-codes.md)."""
 
 import signal
+from collections.abc import Iterable
+from difflib import get_close_matches
 from enum import IntEnum
 from functools import partial
 from typing import Any
@@ -40,6 +42,12 @@ class UserError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         """Let other processes raise it: by default, pickle rebuilds an exception without its keyword arguments."""
         return partial(UserError, fix=self.fix, exit_code=self.exit_code), (self.what,)
+
+
+def did_you_mean(name: str, known: Iterable[str], *, otherwise: str = ".") -> str:
+    """The end of a message about an unknown name: the nearest known one, or else a full stop."""
+    near = get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else otherwise
 
 
 class Unreadable(Exception):

@@ -15,7 +15,7 @@ from alexrepro.recipes.variations import VARIATIONS, find_variation
 from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.reports.statistics.intervals import sample_of_counts, unpaired_interval
 from alexrepro.reports.tables.delta_rows import delta_table, measured_of, reported_delta
-from alexrepro.reports.tables.row import LoggedDelta, Row, pair_of
+from alexrepro.reports.tables.row import Row, logged_delta, pair_of
 from alexrepro.runs.evaluation import Evaluation
 
 Make = Callable[..., Evaluation]
@@ -123,7 +123,7 @@ def test_a_row_with_a_delta_of_other_data_cannot_be_built(base: Evaluation, no_n
 
     with pytest.raises(ValueError, match="was published for"):
         replace(honest, split="ilsvrc2010-miniature-test", logged=None)
-    with pytest.raises(ValueError, match="was logged for"):
+    with pytest.raises(ValueError, match="was published for"):
         replace(honest, split="ilsvrc2010-miniature-test", reported=None)
     with pytest.raises(ValueError, match="was published for"):
         replace(honest, reported=results.NO_COLOR_SHIFT)
@@ -135,7 +135,7 @@ def test_the_logged_deltas_round_to_the_published_ones(name: str) -> None:
     assert variation.logged is not None
     assert variation.tests is not None
 
-    found = LoggedDelta(variation.logged, logged("145"))
+    found = logged_delta(variation.logged, logged("145"))
 
     assert pair_of(found) == pytest.approx(pair_of(variation.tests), abs=5.1e-4)  # published with one digit
 

@@ -6,12 +6,11 @@ The same paths serve `but`, `--set`, TOML files, digests and the printed differe
 
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass, replace
-from difflib import get_close_matches
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from alexrepro.errors import Exit, UserError
+from alexrepro.errors import Exit, UserError, did_you_mean
 
 MOST_INT = 2**63  # the range of TOML's integers
 MOST_SHOWN = 80  # characters of a value in a message
@@ -202,8 +201,7 @@ def _unknown(kind: type[Any], name: str, stages: tuple[Any, ...], *, below: str)
     if name in RENAMED:
         return renamed(name, below=f"{below}.")
     known = [f.name for f in fields(kind)] + [s.name for s in stages if hasattr(s, "name")]
-    near = get_close_matches(name, known, n=1)
-    meant = f"; did you mean '{near[0]}'?" if near else f"; it has {', '.join(known)}."
+    meant = did_you_mean(name, known, otherwise=f"; it has {', '.join(known)}.")
     return UserError(f"{kind.__name__} has no field {shortened(name)}{meant}", fix=SEE_FIELDS, exit_code=Exit.USAGE)
 
 

@@ -9,11 +9,10 @@ import json
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from alexrepro.errors import Exit, UserError
+from alexrepro.errors import Exit, UserError, did_you_mean
 from alexrepro.files import read_text, reading
 from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import Augmentation, Training
@@ -153,9 +152,8 @@ def _changed(changes: Mapping[str, Any], **parts: Any) -> dict[str, Any]:
         if part in RENAMED:
             raise renamed(part)
         if part not in parts:
-            near = get_close_matches(part, parts, n=1)
             raise UserError(
-                f"A recipe has no part {shortened(part)}{f'; did you mean {near[0]}?' if near else '.'}",
+                f"A recipe has no part {shortened(part)}{did_you_mean(part, parts)}",
                 fix=f"Paths begin with network., training. or augmentation. {SEE_FIELDS}",
                 exit_code=Exit.USAGE,
             )

@@ -16,10 +16,10 @@ from alexrepro.recipes.catalog import catalog, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.experiment import answer, drawn, find, missing
+from alexrepro.reports.experiments.learned_features import colorfulness, sheets
 from alexrepro.reports.figures import plot
 from alexrepro.reports.figures.curves import crossing
 from alexrepro.reports.figures.diagram import draw
-from alexrepro.reports.figures.filter_grid import colorfulness, sheets
 from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.runs.neighbors import About, Neighbors, save_neighbors
 from alexrepro.runs.run import Run
