@@ -4,7 +4,7 @@ The modules of `reports/experiments/` define them. Nothing here trains: what is 
 """
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +23,7 @@ from alexrepro.reports.figures import plot
 from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.reports.statistics.verdict import departure
 from alexrepro.reports.tables.error_rows import CHALLENGES, Needs, measured_rows, reported_row, rows_on_other_data
-from alexrepro.reports.tables.table import ResultTable
+from alexrepro.reports.tables.table import ResultTable, TableRow
 from alexrepro.runs.run import run_of
 
 
@@ -31,8 +31,8 @@ from alexrepro.runs.run import run_of
 class Experiment:
     """A table, figure or claim of the paper.
 
-    Either published rows and the measurements that answer them, or `summarize`, which makes the table itself. `draw`
-    makes the figure, or None if there is nothing to draw. lacks: the commands for what is missing, if not from `needs`.
+    Either published rows and the measurements that answer them, or `summarize`, which makes all rows. `draw` makes the
+    figure, or None if there is nothing to draw. lacks: the commands for what is missing, if not from `needs`.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Experiment:
     cites: Citation
     needs: tuple[Needs, ...] = ()
     reported: tuple[Reported, ...] = ()
-    summarize: Callable[[Evidence], ResultTable] | None = None
+    summarize: Callable[[Evidence], Iterable[TableRow]] | None = None
     draw: Callable[[Evidence], Figure | None] | None = None
     lacks: Callable[[Evidence], list[str]] | None = None
 
@@ -96,15 +96,17 @@ def find(name: str) -> Experiment:
 
 
 def answer(experiment: Experiment, evidence: Evidence) -> ResultTable:
-    """The experiment's own table; else the published rows, the rows of each need, and for the challenge other data."""
+    """The experiment's own rows; else the published rows, those of each need, and for the challenge other data."""
+    rows: list[TableRow] = []
     if experiment.summarize is not None:
-        return experiment.summarize(evidence)
-    rows = [reported_row(reported) for reported in experiment.reported]
-    for needed in experiment.needs:
-        rows += measured_rows(needed, evidence.evaluations)
-    if any(needed.dataset in CHALLENGES for needed in experiment.needs):
-        for crops in dict.fromkeys([*(needed.crops for needed in experiment.needs), "center"]):
-            rows += rows_on_other_data(evidence.evaluations, crops=crops)
+        rows += experiment.summarize(evidence)
+    else:
+        rows += [reported_row(reported) for reported in experiment.reported]
+        for needed in experiment.needs:
+            rows += measured_rows(needed, evidence.evaluations)
+        if any(needed.dataset in CHALLENGES for needed in experiment.needs):
+            for crops in dict.fromkeys([*(needed.crops for needed in experiment.needs), "center"]):
+                rows += rows_on_other_data(evidence.evaluations, crops=crops)
     return ResultTable(experiment.name, experiment.title, tuple(rows))
 
 
