@@ -1,8 +1,5 @@
 """A recipe is its fields: changed by path, hashed by content, written as TOML and read back the same."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +40,6 @@ CHANGES = st.fixed_dictionaries(
 )
 
 
-def digests(hash_seed: str) -> str:
-    """The digests of the catalog in a fresh Python with this PYTHONHASHSEED."""
-    code = "from alexrepro.recipes.catalog import catalog; print([e.recipe.digest for e in catalog().values()])"
-    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
-    ).stdout
-
-
 @pytest.fixture(scope="module")
 def toml_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("recipe") / "mine.toml"
@@ -90,14 +78,14 @@ def test_a_short_file_changes_some_defaults_and_is_named_after_itself(tmp_path: 
 ODD_FILES = {
     "no TOML": ("learning_rate: 3", "is not TOML"),
     "a stage without fields": ('network.stages = ["conv1", "conv9"]', "conv9"),
-    "a stage as a value": ("network.conv1 = 3", "conv1 is a whole stage"),
+    "a stage as a value": ("network.conv1 = 3", "conv1 is a stage, not a field"),
     "an earlier name": ("training.rate = 0.1", "training.rate is now training.learning_rate"),
     "an earlier name in a line": (
         'training.schedule.kind = "script"\ntraining.schedule.at = [{epoch = 1, rate = 0.1}]',
         "rate is now training.schedule.at.learning_rate",
     ),
     "an earlier name of the text": ('says = "mine"', "says is now description"),
-    "a number for a part": ("network = 3", "network is a whole part"),
+    "a number for a part": ("network = 3", "network is a part, not a field"),
     "a number for stages": ("network.stages = 3", "a list of names"),
     "lists for stages": ('network.stages = [["x"]]', "a list of names"),
     "no stages": ("network.stages = []", "have different names"),
@@ -113,7 +101,7 @@ ODD_FILES = {
     ),
     "a line with another field": (
         'training.schedule.kind = "script"\ntraining.schedule.at = [{epoch = 1, learning_rte = 0.1}]',
-        "did you mean 'learning_rate'",
+        "did you mean learning_rate",
     ),
     "a kind that is a list": ("training.schedule.kind = [1]", "is not one of plateau, script"),
     "another part": ("train.learning_rate = 3", "did you mean training"),
@@ -176,17 +164,10 @@ def test_a_field_of_an_absent_part_switches_the_part_on() -> None:
     [("network.norm.alphaa", "alpha"), ("network.conv2.pad_pxx", "pad_px"), ("network.conv9.maps", "conv")],
 )
 def test_an_unknown_field_suggests_the_nearest(path: str, nearest: str) -> None:
-    with pytest.raises(UserError, match=rf"has no field .*; did you mean '{nearest}") as caught:
+    with pytest.raises(UserError, match=rf"has no field .*; did you mean {nearest}") as caught:
         AS_PRINTED.but({path: 1})
 
     assert caught.value.exit_code == Exit.USAGE
-
-
-def test_an_unknown_part_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match="no part 'net'") as caught:
-        AS_PRINTED.but({"net.towers": 1})
-
-    assert "network., training. or augmentation." in caught.value.fix
 
 
 @pytest.mark.parametrize(
@@ -220,10 +201,6 @@ def test_a_digest_depends_on_the_fields_only() -> None:
     assert AS_PRINTED.but(dict(reversed(changes.items())), name="other", description="else").digest == changed.digest
     assert changed.digest != AS_PRINTED.but({"training.batch": 64}).digest
     assert changed.but({"training.batch": 128}).but({"training.batch": 64}).digest == changed.digest
-
-
-def test_digests_are_the_same_in_every_python_process() -> None:
-    assert digests(hash_seed="1") == digests(hash_seed="2")
 
 
 def test_a_recipe_for_other_classes_changes_the_last_stage_only() -> None:

@@ -100,12 +100,8 @@ def test_a_variation_changes_what_its_claim_names_and_nothing_else(name: str) ->
     assert varied.description == f"like as-run-2012, but {VARIATIONS[name].description}"
 
 
-def test_every_variation_of_training_is_compared() -> None:
-    assert set(CHANGES) == {name for name, variation in VARIATIONS.items() if not variation.is_of_testing}
-
-
 @pytest.mark.parametrize("base", [AS_RUN_2012, TINY, AS_RUN_2010], ids=lambda base: base.name)
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("name", [name for name, variation in VARIATIONS.items() if not variation.is_of_testing])
 def test_the_full_stages_still_see_six_by_six_maps(base: Recipe, name: str) -> None:
     sizes = {stage.name: size for stage, size in VARIATIONS[name].of(base).network.inputs()}
 
@@ -130,13 +126,6 @@ def test_a_variation_of_testing_takes_the_base_as_it_is() -> None:
 
     assert of_testing == {"average-logits": "ten-logits"}
     assert VARIATIONS["average-logits"].of(TINY) is TINY
-
-
-def test_an_unknown_variation_suggests_the_nearest() -> None:
-    with pytest.raises(UserError, match="did you mean no-norm") as caught:
-        find_variation("nonorm")
-
-    assert caught.value.exit_code == Exit.USAGE
 
 
 @pytest.mark.parametrize("name", catalog())
@@ -166,6 +155,11 @@ def test_a_refusal_names_the_variation_the_base_and_the_reason(name: str, base: 
     assert caught.value.what.startswith(f"{name} (")
     assert why in caught.value.what
     assert caught.value.exit_code == Exit.USAGE
+
+
+def test_an_unknown_variation_suggests_the_nearest() -> None:
+    with pytest.raises(UserError, match="no variation nonorm; did you mean no-norm"):
+        find_variation("nonorm")
 
 
 def test_a_change_of_what_no_stage_uses_changes_nothing() -> None:

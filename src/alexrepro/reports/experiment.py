@@ -4,9 +4,8 @@ The modules of `reports/experiments/` define them. Nothing here trains: what is 
 """
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -14,7 +13,7 @@ from types import ModuleType
 
 from matplotlib.figure import Figure
 
-from alexrepro.errors import Exit, UserError
+from alexrepro.errors import Exit, UserError, did_you_mean
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import VAL_2010, Reported
 from alexrepro.recipes.catalog import find_recipe
@@ -24,7 +23,7 @@ from alexrepro.reports.figures import plot
 from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.reports.statistics.verdict import departure
 from alexrepro.reports.tables.error_rows import CHALLENGES, Needs, measured_rows, reported_row, rows_on_other_data
-from alexrepro.reports.tables.table import ResultTable
+from alexrepro.reports.tables.table import ResultTable, TableRow
 from alexrepro.runs.run import run_of
 
 
@@ -32,8 +31,8 @@ from alexrepro.runs.run import run_of
 class Experiment:
     """A table, figure or claim of the paper.
 
-    Either published rows and the measurements that answer them, or `summarize`, which makes the table itself. `draw`
-    makes the figure, or None if there is nothing to draw. lacks: the commands for what is missing, if not from `needs`.
+    Either published rows and the measurements that answer them, or `summarize`, which makes all rows. `draw` makes the
+    figure, or None if there is nothing to draw. lacks: the commands for what is missing, if not from `needs`.
     """
 
     name: str
@@ -41,7 +40,7 @@ class Experiment:
     cites: Citation
     needs: tuple[Needs, ...] = ()
     reported: tuple[Reported, ...] = ()
-    summarize: Callable[[Evidence], ResultTable] | None = None
+    summarize: Callable[[Evidence], Iterable[TableRow]] | None = None
     draw: Callable[[Evidence], Figure | None] | None = None
     lacks: Callable[[Evidence], list[str]] | None = None
 
@@ -89,8 +88,7 @@ def find(name: str) -> Experiment:
     """The experiment of this name; raises UserError with the nearest name if there is none."""
     known = experiments()
     if name not in known:
-        near = get_close_matches(name, known, n=1)
-        meant = f"; did you mean {near[0]}?" if near else f"; choose from {', '.join(known)}."
+        meant = did_you_mean(name, known, otherwise=f"; choose from {', '.join(known)}.")
         raise UserError(
             f"There is no report {name}{meant}", fix="Write all of them with: alexrepro report.", exit_code=Exit.USAGE
         )
@@ -98,15 +96,17 @@ def find(name: str) -> Experiment:
 
 
 def answer(experiment: Experiment, evidence: Evidence) -> ResultTable:
-    """The experiment's own table; else the published rows, the rows of each need, and for the challenge other data."""
+    """The experiment's own rows; else the published rows, those of each need, and for the challenge other data."""
+    rows: list[TableRow] = []
     if experiment.summarize is not None:
-        return experiment.summarize(evidence)
-    rows = [reported_row(reported) for reported in experiment.reported]
-    for needed in experiment.needs:
-        rows += measured_rows(needed, evidence.evaluations)
-    if any(needed.dataset in CHALLENGES for needed in experiment.needs):
-        for crops in dict.fromkeys([*(needed.crops for needed in experiment.needs), "center"]):
-            rows += rows_on_other_data(evidence.evaluations, crops=crops)
+        rows += experiment.summarize(evidence)
+    else:
+        rows += [reported_row(reported) for reported in experiment.reported]
+        for needed in experiment.needs:
+            rows += measured_rows(needed, evidence.evaluations)
+        if any(needed.dataset in CHALLENGES for needed in experiment.needs):
+            for crops in dict.fromkeys([*(needed.crops for needed in experiment.needs), "center"]):
+                rows += rows_on_other_data(evidence.evaluations, crops=crops)
     return ResultTable(experiment.name, experiment.title, tuple(rows))
 
 

@@ -18,70 +18,40 @@ DAY, HOUR, MINUTE = 86_400, 3600, 60
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run as its files show it now; numbers are None before the first step.
-
-    loss: mean of recent steps, nats. seconds_left: at the recent speed. losses: means, one per character of the curve.
-    """
+    """A run as its files show it now. line: progress on one line; losses: means, one per character of the curve."""
 
     folder: str
     is_complete: bool
-    step: int
-    steps: int
-    epoch: int
-    epochs: int
-    loss: float | None = None
-    learning_rate: float | None = None
-    images_per_second: float | None = None
-    seconds_left: float | None = None
+    line: str
     losses: tuple[float, ...] = ()
-    validation: str = ""
-
-    def line(self) -> str:
-        """Everything but the curve on one line."""
-        if self.loss is None:
-            return f"{self.folder}: no step yet"
-        parts = [
-            f"epoch {self.epoch}/{self.epochs}",
-            f"step {self.step:,}/{self.steps:,}",
-            f"loss {self.loss:.3f}",
-            f"learning rate {self.learning_rate:g}",
-            f"{self.images_per_second:,.0f} images/s",
-            "complete" if self.is_complete else f"{duration(self.seconds_left)} left",
-            self.validation,
-        ]
-        return ", ".join(filter(None, parts))
 
     def lines(self) -> list[str]:
         """The folder, the loss curve, and the line."""
         if not self.losses:
-            return [self.line()]
+            return [self.line]
         low, high = min(self.losses), max(self.losses)
-        return [self.folder, f"{sparkline(self.losses)}  loss {high:.3f} to {low:.3f}", self.line()]
+        return [self.folder, f"{sparkline(self.losses)}  loss {high:.3f} to {low:.3f}", self.line]
 
 
 def snapshot(run: Run) -> Snapshot:
     """The run as it is now, finished or not."""
-    recipe, environment = run.recipe, run.environment
-    epochs, is_complete = recipe.training.epochs, run.result is not None
-    steps = epochs * environment["updates_per_epoch"]
+    recipe, is_complete = run.recipe, run.result is not None
+    steps = recipe.training.epochs * run.environment["updates_per_epoch"]
     recent = list(islice(run.newest_metrics, RECENT))
     if not recent:
-        return Snapshot(str(run.folder), is_complete, 0, steps, 0, epochs)
+        return Snapshot(str(run.folder), is_complete, f"{run.folder}: no step yet")
     step, speed = int(recent[0]["step"]), fmean(float(row["images_per_second"]) for row in recent)
-    return Snapshot(
-        str(run.folder),
-        is_complete,
-        step,
-        steps,
-        int(recent[0]["epoch"]),
-        epochs,
-        loss=fmean(float(row["loss"]) for row in recent),
-        learning_rate=float(recent[0]["learning_rate"]),
-        images_per_second=speed,
-        seconds_left=(steps - step) * recipe.training.batch / speed if speed else None,
-        losses=_mean_losses(run, until=step),
-        validation=_last_validation(run),
-    )
+    seconds_left = (steps - step) * recipe.training.batch / speed if speed else None
+    parts = [
+        f"epoch {recent[0]['epoch']}/{recipe.training.epochs}",
+        f"step {step:,}/{steps:,}",
+        f"loss {fmean(float(row['loss']) for row in recent):.3f}",
+        f"learning rate {float(recent[0]['learning_rate']):g}",
+        f"{speed:,.0f} images/s",
+        "complete" if is_complete else f"{duration(seconds_left)} left",
+        _last_validation(run),
+    ]
+    return Snapshot(str(run.folder), is_complete, ", ".join(filter(None, parts)), _mean_losses(run, until=step))
 
 
 def sparkline(values: Sequence[float]) -> str:

@@ -247,12 +247,6 @@ def test_nothing_is_written_where_the_names_in_an_archive_point(tmp_path: Path) 
     assert opened(source).manifest.classes == ("n00000001", "n00000002", "n20000000", "n30000000")
 
 
-def test_many_members_take_little_memory(tmp_path: Path) -> None:
-    inner = class_tar("n00000001").removesuffix(END_OF_TAR) + member("x") * 20_000 + END_OF_TAR
-
-    assert_done(prepared(source_of(tmp_path, TRAIN_TAR, member("n00000001.tar", inner) + END_OF_TAR)))
-
-
 def test_names_with_control_characters_and_other_bytes_are_escaped(tmp_path: Path) -> None:
     name = "a\n\x1b[31m\udcff"
     source = source_of(tmp_path, SHARD, member(f"{name}.jpg", picture()) + member(f"{name}.cls", b"0") + END_OF_TAR)

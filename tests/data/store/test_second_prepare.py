@@ -138,7 +138,7 @@ def test_a_disk_without_locks_can_hold_stores(
     prepare(source, out=tmp_path / "stores", workers=1)
 
     assert len(find_stores(tmp_path / "stores")) == 2
-    assert capsys.readouterr().err.count("without locks") == 1
+    assert capsys.readouterr().err.count("without file locks") == 1
 
 
 @pytest.mark.parametrize("damaged", ["summary.json", "moments.npz", "arrow"])

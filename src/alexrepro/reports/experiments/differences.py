@@ -29,8 +29,7 @@ from alexrepro.reports.tables.delta_rows import (
     rows_of,
 )
 from alexrepro.reports.tables.error_rows import Needs, grouped
-from alexrepro.reports.tables.row import LoggedDelta, Row, both, pair_of
-from alexrepro.reports.tables.table import ResultTable
+from alexrepro.reports.tables.row import Row, both, logged_delta, pair_of
 from alexrepro.runs.evaluation import Evaluation
 
 CLAIMED = [
@@ -60,8 +59,9 @@ SPLITS = "validation minus test"
 SPLITS_CLAIM = f"§6: validation and test errors differ by no more than {100 * VALIDATION_TEST_GAP:.1f} points"
 
 
-def _ablations(evidence: Evidence) -> ResultTable:
-    return ResultTable("ablations", TITLE, tuple(row for one in VARIATIONS.values() for row in rows_of(one, evidence)))
+def _ablations(evidence: Evidence) -> Iterator[Row]:
+    for variation in VARIATIONS.values():
+        yield from rows_of(variation, evidence)
 
 
 def _ablations_lack(evidence: Evidence) -> list[str]:
@@ -83,15 +83,14 @@ def _how_to_ablate(variations: Sequence[Variation], evidence: Evidence) -> list[
     return commands
 
 
-def _claims(evidence: Evidence) -> ResultTable:
-    rows: list[Row] = []
+def _claims(evidence: Evidence) -> Iterator[Row]:
     for variation in CLAIMED:
-        rows += [*reported_delta(variation, base=base_of(variation).name), *rows_of(variation, evidence)]
+        yield from reported_delta(variation, base=base_of(variation).name)
+        yield from rows_of(variation, evidence)
     for variation in AS_LOGGED:
-        base = base_of(variation)
-        of_base, found = evaluated(base, evidence), evaluated(find_recipe(variation.name), evidence)
-        rows += delta_rows(variation, of_base, found, base_name=base.name, same_epochs=False)
-    return ResultTable("claims", "Claims of the text: published, logged and measured differences in error", tuple(rows))
+        base, recipe = base_of(variation), find_recipe(variation.name)
+        of_base, found = evaluated(base, evidence), evaluated(recipe, evidence)
+        yield from delta_rows(variation, of_base, found, base_name=base.name, same_epochs=False)
 
 
 def _claims_lack(evidence: Evidence) -> list[str]:
@@ -103,9 +102,9 @@ def _claims_lack(evidence: Evidence) -> list[str]:
     return list(dict.fromkeys([*_how_to_ablate(CLAIMED, evidence), *commands_for(needs, evidence)]))
 
 
-def _ten_crops(evidence: Evidence) -> ResultTable:
+def _ten_crops(evidence: Evidence) -> list[Row]:
     top1, top5 = (Estimate(delta) for delta in pair_of(GAIN) if delta is not None)
-    printed = Row(
+    published = Row(
         quantity="delta", label=GAIN.name, source="reported", split=GAIN.split, crops=GAIN.crops, recipe=CNN_2010.label,
         top1=top1, top5=top5, reported=GAIN, cites=str(GAIN.cites),
     )  # fmt: skip
@@ -120,7 +119,7 @@ def _ten_crops(evidence: Evidence) -> ResultTable:
             rows.append(measured_delta(pairs, label=GAIN.name, notes=[departure(group[0]), "no published number"]))
     if all(row.verdict in (None, "not comparable") for row in rows):
         rows.insert(0, replace(measured_delta((), label=GAIN.name, claim=GAIN_CLAIM), recipe=RECIPE))
-    return ResultTable("ten-crops", TEN_CROPS.title, (printed, *rows, *_logged_gains()))
+    return [published, *rows, *_logged_gains()]
 
 
 def _logged_gains() -> Iterator[Row]:
@@ -132,14 +131,14 @@ def _logged_gains() -> Iterator[Row]:
 
 
 def _logged_row(label: str, one: Logged, other: Logged) -> Row:
-    delta = LoggedDelta(one, other)
+    top1, top5 = (Estimate(delta) for delta in pair_of(logged_delta(one, other)) if delta is not None)
     return Row(
         quantity="delta", label=label, source="2012 log", split=one.split, crops=one.crops, recipe=f"#{one.config}",
-        top1=Estimate(delta.top1_delta), top5=Estimate(delta.top5_delta), cites=one.cites.source,
+        top1=top1, top5=top5, cites=one.cites.source,
     )  # fmt: skip
 
 
-def _validation_and_test(evidence: Evidence) -> ResultTable:
+def _validation_and_test(evidence: Evidence) -> list[Row]:
     """The test labels of 2012 are not public, so the two splits of 2010 answer."""
     rows = []
     for group in grouped([e for e in evidence.evaluations if e.split.endswith("-val") and e.crops == "ten"]):
@@ -159,7 +158,7 @@ def _validation_and_test(evidence: Evidence) -> ResultTable:
         missing = measured_delta((), label=SPLITS, claim=SPLITS_CLAIM)
         rows.insert(0, replace(missing, split=VAL_2010, crops="ten", recipe=RECIPE))
     both_splits = (logged("137-2010", split=split) for split in (VAL_2010, TEST_2010))
-    return ResultTable("validation-test", VALIDATION_TEST.title, (*rows, _logged_row(SPLITS, *both_splits)))
+    return [*rows, _logged_row(SPLITS, *both_splits)]
 
 
 def _within_gap(low: float | None, high: float | None) -> Verdict:

@@ -5,6 +5,7 @@
 
 import shlex
 from collections.abc import Iterator
+from math import ceil
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,12 +13,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from alexrepro.paper.citation import Citation
+from alexrepro.paper.pictures import FIGURE_3_KERNELS_PER_ROW
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, AS_RUN_2012
 from alexrepro.reports.experiment import Experiment, folder_of, prepare_command, train_command
-from alexrepro.reports.figures.filter_grid import colorfulness, sheets
 from alexrepro.reports.figures.plot import INK, LINES, new_figure, picture
 from alexrepro.reports.loaded_runs import Evidence, name_of
-from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Record, ResultTable
+from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Record
 from alexrepro.runs.neighbors import Neighbors, kernels, load_neighbors
 from alexrepro.runs.run import Run
 
@@ -37,11 +38,13 @@ NEIGHBORS = {
 }
 DATASET = "ilsvrc2010"
 PREFERRED = (AS_RUN_2010.name, AS_RUN_2012.name, AS_PRINTED.name)
+FRAME_PX = 1  # between kernels
 WIDEST_IN, MOST_IN_A_PIXEL = 7.0, 0.06
 NOTE = "color fraction: energy that is not equal in red, green and blue, mean over the tower's kernels"
 SHOWN_PX = 128
 LETTERS, FEW_LETTERS = 22, 17  # of a class name, and above a small image
 WRONG, RIGHT, FAINT = LINES[0], LINES[1], 0.6
+Image = NDArray[np.float32]
 TRAIN = [prepare_command(DATASET), train_command(AS_RUN_2010, dataset=DATASET)]
 
 
@@ -54,23 +57,22 @@ def _kernels_of(evidence: Evidence) -> tuple[Run, list[NDArray[np.float32]]] | N
     return None
 
 
-def _colors(evidence: Evidence) -> ResultTable:
+def _colors(evidence: Evidence) -> list[Record]:
     found = _kernels_of(evidence)
-    rows = [Record(KERNELS, {"stage": "conv1", "note": "not run"})]
-    if found is not None:
-        run, towers = found
-        rows = [
-            Record(
-                KERNELS,
-                {
-                    "cites": str(run.folder), "stage": run.recipe.network.stages[0].name, "tower": tower,
-                    "kernels": len(weights), "side_px": weights.shape[-1],
-                    "color_fraction": float(colorfulness(weights).mean()), "note": NOTE,
-                },
-            )
-            for tower, weights in enumerate(towers)
-        ]  # fmt: skip
-    return ResultTable(FIGURE_3.name, FIGURE_3.title, tuple(rows))
+    if found is None:
+        return [Record(KERNELS, {"stage": "conv1", "note": "not run"})]
+    run, towers = found
+    return [
+        Record(
+            KERNELS,
+            {
+                "cites": str(run.folder), "stage": run.recipe.network.stages[0].name, "tower": tower,
+                "kernels": len(weights), "side_px": weights.shape[-1],
+                "color_fraction": float(colorfulness(weights).mean()), "note": NOTE,
+            },
+        )
+        for tower, weights in enumerate(towers)
+    ]  # fmt: skip
 
 
 def _draw_kernels(evidence: Evidence) -> Figure | None:
@@ -91,6 +93,33 @@ def _draw_kernels(evidence: Evidence) -> Figure | None:
     return figure
 
 
+def sheets(weights: NDArray[np.float32], *, towers: int, per_row: int = FIGURE_3_KERNELS_PER_ROW) -> list[Image]:
+    """One image per tower, (height, width, 3), kernels (maps, 3, H, W) scaled together to 0..1 (shownet.py)."""
+    low, high = weights.min(), weights.max()
+    scaled = (weights - low) / max(high - low, np.finfo(np.float32).tiny)
+    return [_sheet(kernels.transpose(0, 2, 3, 1), per_row) for kernels in np.split(scaled, towers)]
+
+
+def colorfulness(weights: NDArray[np.float32]) -> NDArray[np.float64]:
+    """How colored each kernel is, (maps,): the fraction of its energy that is not equal in red, green and blue."""
+    values = weights.astype(np.float64)
+    energy = (values**2).sum((1, 2, 3))
+    gray = 3 * (values.mean(1) ** 2).sum((1, 2))
+    found: NDArray[np.float64] = 1 - gray / np.maximum(energy, np.finfo(np.float64).tiny)
+    return found.clip(min=0)  # rounding can leave less
+
+
+def _sheet(kernels: Image, per_row: int) -> Image:
+    count, height, width, colors = kernels.shape
+    rows, columns = ceil(count / per_row), min(count, per_row)
+    step_y, step_x = height + FRAME_PX, width + FRAME_PX
+    sheet = np.zeros((rows * step_y + FRAME_PX, columns * step_x + FRAME_PX, colors), dtype=np.float32)
+    for number, kernel in enumerate(kernels):
+        y, x = (number // per_row) * step_y + FRAME_PX, (number % per_row) * step_x + FRAME_PX
+        sheet[y : y + height, x : x + width] = kernel
+    return sheet
+
+
 def _kernels_lack(evidence: Evidence) -> list[str]:
     return [] if any(kernels(run, "conv1") is not None for run in evidence.named(*PREFERRED)) else TRAIN
 
@@ -101,10 +130,9 @@ def _neighbors_of(evidence: Evidence) -> tuple[Run, Neighbors] | None:
     return next(((run, found) for run, found in loaded if found is not None), None)
 
 
-def _predictions_and_neighbors(evidence: Evidence) -> ResultTable:
+def _predictions_and_neighbors(evidence: Evidence) -> list[Record]:
     found = _neighbors_of(evidence)
-    rows = tuple(_records(*found)) if found else (Record(NEIGHBORS, {"note": "not run"}),)
-    return ResultTable(FIGURE_4.name, FIGURE_4.title, rows)
+    return [*_records(*found)] if found else [Record(NEIGHBORS, {"note": "not run"})]
 
 
 def _records(run: Run, found: Neighbors) -> Iterator[Record]:

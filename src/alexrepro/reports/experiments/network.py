@@ -8,7 +8,7 @@ from alexrepro.recipes.as_printed_and_run import AS_PRINTED
 from alexrepro.reports.experiment import Experiment
 from alexrepro.reports.figures.diagram import draw
 from alexrepro.reports.loaded_runs import Evidence
-from alexrepro.reports.tables.table import COUNT, FRACTION, TEXT, Cell, Record, ResultTable
+from alexrepro.reports.tables.table import COUNT, FRACTION, TEXT, Cell, Record
 
 COUNTS = {
     **dict.fromkeys(("layer", "output"), TEXT),
@@ -25,7 +25,7 @@ STAGES = {
 PUBLISHED_SUMS = f"{pictures.PARAMETERS} parameters, {pictures.NEURONS} neurons"
 
 
-def _parameters(_: Evidence) -> ResultTable:
+def _parameters(_: Evidence) -> list[Record]:
     network = AS_PRINTED.network
     rows = []
     for layer in network.layers():
@@ -56,13 +56,13 @@ def _parameters(_: Evidence) -> ResultTable:
         "verdict": "reproduced" if is_rounded else "not reproduced",
         "note": f"{network.parameters:,} parameters round to {millions}, {network.neurons:,} neurons to {neurons}",
     }
-    return ResultTable(PARAMETERS.name, PARAMETERS.title, (*rows, Record(COUNTS, total)))
+    return [*rows, Record(COUNTS, total)]
 
 
-def _stages(_: Evidence) -> ResultTable:
+def _stages(_: Evidence) -> list[Record]:
     network = AS_PRINTED.network
     sides = {layer.name: layer.output[1] for layer in network.layers()}
-    rows = [
+    return [
         Record(
             STAGES,
             {
@@ -74,7 +74,6 @@ def _stages(_: Evidence) -> ResultTable:
         )
         for stage in network.stages
     ]  # fmt: skip
-    return ResultTable(FIGURE_2.name, FIGURE_2.title, tuple(rows))
 
 
 def _draw(_: Evidence) -> Figure:

@@ -5,7 +5,7 @@ readings of its members: the text's, and the names of the submitted files.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from alexrepro.paper import results
@@ -26,10 +26,8 @@ from alexrepro.reports.tables.error_rows import (
     rows_on_other_data,
 )
 from alexrepro.reports.tables.row import Row
-from alexrepro.reports.tables.table import ResultTable
 from alexrepro.runs.evaluation import Evaluation
 
-TITLE = "Table 2: error rates on ILSVRC-2012, validation and test"
 DATASET, ONE, STARRED = "ilsvrc2012", "as-run-2012", "net-146-2012-2011"
 NEEDS = (
     Needs(ONE, results.VAL_2012, "ten", reported=results.CNN_2012),
@@ -124,19 +122,18 @@ def counted(recipes: Iterable[str]) -> str:
     return ", ".join(f"{count} × {name}" if count > 1 else name for name, count in Counter(recipes).items())
 
 
-def _summarize(evidence: Evidence) -> ResultTable:
-    rows = [reported_row(reported) for reported in (*results.TABLE_2, *results.TABLE_2_TEST)]
+def _rows(evidence: Evidence) -> Iterator[Row]:
+    yield from map(reported_row, (*results.TABLE_2, *results.TABLE_2_TEST))
     for needed in NEEDS:
-        rows += measured_rows(needed, evidence.evaluations)
+        yield from measured_rows(needed, evidence.evaluations)
     for average in AVERAGES:
-        rows += average.rows(evidence)
+        yield from average.rows(evidence)
     for crops in CROPS:
-        rows += rows_on_other_data(evidence.evaluations, crops=crops)
+        yield from rows_on_other_data(evidence.evaluations, crops=crops)
         for e in evidence.ensembles:
             if is_other_data(e) and e.crops == crops:
                 note = f"other data; members: {counted(member.recipe for member in e.members)}"
-                rows.append(measured_row([e], label="average", note=note))
-    return ResultTable("table-2", TITLE, tuple(rows))
+                yield measured_row([e], label="average", note=note)
 
 
 def _lacks(evidence: Evidence) -> list[str]:
@@ -145,11 +142,6 @@ def _lacks(evidence: Evidence) -> list[str]:
 
 
 TABLE_2 = Experiment(
-    name="table-2",
-    title=TITLE,
-    cites=Citation("§6", "Table 2"),
-    needs=NEEDS,
-    reported=results.TABLE_2,
-    summarize=_summarize,
-    lacks=_lacks,
-)
+    "table-2", "Table 2: error rates on ILSVRC-2012, validation and test", Citation("§6", "Table 2"),
+    needs=NEEDS, reported=results.TABLE_2, summarize=_rows, lacks=_lacks,
+)  # fmt: skip

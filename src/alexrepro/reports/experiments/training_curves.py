@@ -5,7 +5,7 @@ at other rates are listed below. Without any of these runs, one network trained 
 shown.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -24,8 +24,7 @@ from alexrepro.reports.figures.plot import INK, LINES, axes, new_figure
 from alexrepro.reports.loaded_runs import Evidence, name_of
 from alexrepro.reports.statistics.intervals import mean_and_std
 from alexrepro.reports.statistics.verdict import trained_on
-from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Cell, Record, ResultTable
-from alexrepro.runs.run import Run
+from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Cell, Record
 
 EPOCH_COLUMNS = {
     "run": TEXT,
@@ -56,16 +55,13 @@ COLUMNS = {
 }
 
 
-def _table(evidence: Evidence) -> ResultTable:
-    rows = [record for run in evidence.runs for record in _epochs_of(run)]
-    missing = Record(EPOCH_COLUMNS, {"note": "not run"})
-    return ResultTable("training-curves", TRAINING_CURVES.title, tuple(rows) or (missing,))
-
-
-def _epochs_of(run: Run) -> Iterator[Record]:
-    for row in by_epoch(run).astype(object).to_dict("records"):
-        values = {name: None if row[name] != row[name] else row[name] for name in EPOCH_COLUMNS if name in row}
-        yield Record(EPOCH_COLUMNS, {**values, "run": name_of(run)})
+def _epochs(evidence: Evidence) -> list[Record]:
+    rows = []
+    for run in evidence.runs:
+        for row in by_epoch(run).astype(object).to_dict("records"):
+            values = {name: None if row[name] != row[name] else row[name] for name in EPOCH_COLUMNS if name in row}
+            rows.append(Record(EPOCH_COLUMNS, {**values, "run": name_of(run)}))
+    return rows or [Record(EPOCH_COLUMNS, {"note": "not run"})]
 
 
 def _draw(evidence: Evidence) -> Figure | None:
@@ -137,7 +133,7 @@ def _on_other_data(evidence: Evidence) -> Reading | None:
     return None
 
 
-def _figure_1_table(evidence: Evidence) -> ResultTable:
+def _figure_1(evidence: Evidence) -> list[Record]:
     rows: list[Record] = []
     readings = _readings(evidence)
     for reading in readings:
@@ -145,8 +141,7 @@ def _figure_1_table(evidence: Evidence) -> ResultTable:
             missing = Record(COLUMNS, {"reading": reading.name, "recipe": name, "note": "not run"})
             rows += [_record(reading, curve) for curve in found] or [missing]
         rows.append(_ratio(reading))
-    rows += [_record(reading, curve) for reading in readings for curve in reading.others]
-    return ResultTable("figure-1", FIGURE_1.title, tuple(rows))
+    return [*rows, *(_record(reading, curve) for reading in readings for curve in reading.others)]
 
 
 def _record(reading: Reading, curve: Curve) -> Record:
@@ -231,10 +226,10 @@ def _figure_1_lacks(evidence: Evidence) -> list[str]:
 
 TRAINING_CURVES = Experiment(
     "training-curves", "Training curves: loss and validation error of every run", Citation("§5", "how training went"),
-    summarize=_table, draw=_draw,
+    summarize=_epochs, draw=_draw,
     lacks=lambda evidence: [] if evidence.runs else ["alexrepro prepare miniature", "alexrepro train tiny"],
 )  # fmt: skip
 FIGURE_1 = Experiment(
     "figure-1", "Figure 1: epochs to a training error, ReLU against tanh", Citation("§3.1", "Figure 1"),
-    summarize=_figure_1_table, draw=_draw_figure_1, lacks=_figure_1_lacks,
+    summarize=_figure_1, draw=_draw_figure_1, lacks=_figure_1_lacks,
 )  # fmt: skip

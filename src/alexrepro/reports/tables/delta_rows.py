@@ -15,7 +15,7 @@ from alexrepro.reports.statistics.differences import Pairs, estimate_differences
 from alexrepro.reports.statistics.intervals import Estimate
 from alexrepro.reports.statistics.verdict import Verdict, departure, judged, shortfall
 from alexrepro.reports.tables.error_rows import grouped
-from alexrepro.reports.tables.row import LoggedDelta, Row, both, pair_of
+from alexrepro.reports.tables.row import Row, both, logged_delta, pair_of
 from alexrepro.reports.tables.table import ResultTable
 from alexrepro.runs.evaluation import Evaluation
 
@@ -103,7 +103,7 @@ def reported_delta(variation: Variation, *, base: str) -> list[Row]:
             quantity="delta", label=variation.name, source="reported", split=reported.split, crops=reported.crops,
             recipe=base, top1=top1, top5=top5, reported=reported, cites=str(reported.cites),
             logged=_logged_delta(variation, base, reported.split, reported.crops),
-            note="" if reported.split else "published without naming the data",
+            note="" if reported.split else "the data are not named",
         )
     ]  # fmt: skip
 
@@ -170,14 +170,14 @@ def _shortfall(pairs: Pairs) -> str:
     return shortfall(pairs[0][0]) or shortfall(pairs[0][1])
 
 
-def _logged_delta(variation: Variation, base: str, split: str | None, crops: str | None) -> LoggedDelta | None:
+def _logged_delta(variation: Variation, base: str, split: str | None, crops: str | None) -> ReportedDelta | None:
     """The difference in the 2012 logs on this split with these crops, if they hold both results."""
     logged = variation.logged
     if logged is None or (logged.split, logged.crops) != (split, crops):
         return None
     for expected in catalog()[base].expected if base in catalog() else ():
         if isinstance(expected, Logged) and (expected.split, expected.crops) == (split, crops):
-            return LoggedDelta(logged, expected)
+            return logged_delta(logged, expected)
     return None
 
 

@@ -5,9 +5,10 @@ breaks this rule cannot be built.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
+from alexrepro.paper.citation import Citation
 from alexrepro.paper.logbook import Logged
 from alexrepro.paper.results import ALL_REPORTED, IMAGES, QUOTED, Reported, ReportedDelta
 from alexrepro.reports.statistics.intervals import Estimate
@@ -25,25 +26,6 @@ INTERVALS: Mapping[IntervalKind, str] = {
 }
 ONE_SEED = "other seeds are not included"
 SEVERAL_SEEDS = "images clustered over seeds, spread of the seeds (Student's t)"
-
-
-@dataclass(frozen=True)
-class LoggedDelta:
-    """The difference of two results in the 2012 logs, as fractions: the variation's minus the base's, six digits."""
-
-    variation: Logged
-    base: Logged
-    top1_delta: float = field(init=False)
-    top5_delta: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "top1_delta", round(self.variation.top1_error - self.base.top1_error, 6))
-        object.__setattr__(self, "top5_delta", round(self.variation.top5_error - self.base.top5_error, 6))
-
-    @property
-    def cites(self) -> str:
-        """The two files that hold the results."""
-        return f"{self.variation.cites} - {self.base.cites}"
 
 
 def _columns(quantity: Quantity) -> dict[str, str]:
@@ -81,7 +63,7 @@ class Row:
     top5: Estimate | None = None
     interval: IntervalKind | None = None
     reported: Reported | ReportedDelta | None = None
-    logged: LoggedDelta | None = None
+    logged: ReportedDelta | None = None
     claim: str = ""
     verdict: Verdict | None = None
     note: str = ""
@@ -91,15 +73,13 @@ class Row:
         reported = self.reported
         if isinstance(reported, Reported) and reported not in (*ALL_REPORTED, *QUOTED.values()):
             raise ValueError(f"{self.label}: {reported.name} is not a number of paper/results.py")
-        if reported is not None and (reported.split, reported.crops) != (self.split, self.crops):
-            raise ValueError(
-                f"{self.label}: {reported.name} was published for {reported.split}, {reported.crops} crops; "
-                f"this row is {self.split}, {self.crops} crops"
-            )
-        if self.logged is not None:
-            for logged in (self.logged.variation, self.logged.base):
-                if (logged.split, logged.crops) != (self.split, self.crops):
-                    raise ValueError(f"{self.label}: {logged.config} was logged for {logged.split}, {logged.crops}")
+        published: list[Reported | ReportedDelta] = [one for one in (reported, self.logged) if one]
+        for one in published:
+            if (one.split, one.crops) != (self.split, self.crops):
+                raise ValueError(
+                    f"{self.label}: {one.name} was published for {one.split}, {one.crops} crops; "
+                    f"this row is {self.split}, {self.crops} crops"
+                )
         if self.source == "reported":
             means = tuple(estimate and estimate.mean for estimate in (self.top1, self.top5))
             if reported is None or means != pair_of(reported):
@@ -161,7 +141,7 @@ class Row:
             f"top-1{unit}": self._text(self.top1),
             f"top-5{unit}": self._text(self.top5),
             "published": both(self.reported) if self.reported and self.source == "measured" else "",
-            "2012 log": both(self.logged) if self.logged else "",
+            "2012 log": both(self.logged, digits=2) if self.logged else "",
             "verdict": "; ".join(filter(None, remarks)),
         }
 
@@ -181,14 +161,23 @@ def place(split: str | None, crops: str | None) -> str:
     return ", ".join(filter(None, (split, crops))) if split else ""
 
 
-def pair_of(numbers: Reported | ReportedDelta | LoggedDelta) -> Pair:
+def pair_of(numbers: Reported | ReportedDelta) -> Pair:
     """The top-1 and top-5 number, as fractions."""
     if isinstance(numbers, Reported):
         return numbers.top1_error, numbers.top5_error
     return numbers.top1_delta, numbers.top5_delta
 
 
-def both(numbers: Reported | ReportedDelta | LoggedDelta) -> str:
-    """The top-1 and top-5 number: `37.5 % / 17.0 %`, or `+1.4 / +1.2` points with two digits for logged ones."""
-    formats = {Reported: "{:.1f} %", ReportedDelta: "{:+.1f}", LoggedDelta: "{:+.2f}"}
-    return " / ".join("–" if n is None else formats[type(numbers)].format(100 * n) for n in pair_of(numbers))
+def both(numbers: Reported | ReportedDelta, *, digits: int = 1) -> str:
+    """The top-1 and top-5 number: `37.5 % / 17.0 %`, or `+1.4 / +1.2` points."""
+    sign, unit = ("", " %") if isinstance(numbers, Reported) else ("+", "")
+    return " / ".join("–" if n is None else f"{100 * n:{sign}.{digits}f}{unit}" for n in pair_of(numbers))
+
+
+def logged_delta(variation: Logged, base: Logged) -> ReportedDelta:
+    """The difference of two results in the 2012 logs, which have at most six digits."""
+    return ReportedDelta(
+        f"{variation.config} - {base.config}", round(variation.top1_error - base.top1_error, 6),
+        round(variation.top5_error - base.top5_error, 6), Citation(f"{variation.cites} - {base.cites}"),
+        variation.split, variation.crops or "ten",
+    )  # fmt: skip
