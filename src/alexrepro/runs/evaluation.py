@@ -1,8 +1,4 @@
-"""What testing leaves behind, in the folder of a run or of an ensemble. The names of those files are spelled here.
-
-evaluations/<split>.<crops>.json, predictions/<split>.<crops>.parquet, where asked
-probabilities/<split>.<crops>.safetensors; those of an ensemble lie in runs/ensembles/<digest>/.
-"""
+"""Evaluations: the record of exact counts of a run, or of an ensemble, on a split."""
 
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -10,12 +6,11 @@ from pathlib import Path
 from typing import get_args
 
 from alexrepro.errors import UserError
-from alexrepro.files import plain_name, read_json, write_json
+from alexrepro.files import read_json, write_json
 from alexrepro.paper.results import Crops
 from alexrepro.progress import say
+from alexrepro.runs.paths import ENSEMBLES, RunPaths
 
-ENSEMBLES = "ensembles"
-MOST_SPLIT_BYTES = 220  # of the 255 of a file system, as the crops and an ending are added
 LOWER_FIRST = "lower class first"
 TOP = 5  # §2: top-5; a submission has as many classes an image
 
@@ -72,45 +67,26 @@ class Evaluation:
         return 1 - self.top5_correct / self.images
 
 
-@dataclass(frozen=True)
-class Findings:
-    """The files that testing left in the folder of a run or an ensemble."""
-
-    folder: Path
+class EvaluationFiles(RunPaths):
+    """What evaluation writes into the folder of a run or an ensemble."""
 
     @property
     def evaluations(self) -> list[Evaluation]:
         """Every saved evaluation, with the folder where it lies now as its run; one that is damaged is passed over."""
-        found = [_read(path) for path in sorted((self.folder / "evaluations").glob("*.json"))]
+        found = [_read(path) for path in self.all_evaluations]
         return [replace(evaluation, run=str(self.folder)) for evaluation in found if evaluation is not None]
 
     def save(self, evaluation: Evaluation) -> Path:
         """Write an evaluation; the newest of a split and its crops replaces the one before."""
-        path = self._file("evaluations", evaluation.split, f"{evaluation.crops}.json")
+        path = self.evaluation(evaluation.split, evaluation.crops)
         write_json(path, asdict(evaluation))
         return path
-
-    @property
-    def all_predictions(self) -> dict[str, Path]:
-        """Every file of predictions by `<split>.<crops>`."""
-        return {path.stem: path for path in sorted((self.folder / "predictions").glob("*.parquet"))}
-
-    def predictions(self, split: str, crops: Crops) -> Path:
-        """The answers for every image of a split."""
-        return self._file("predictions", split, f"{crops}.parquet")
-
-    def probabilities(self, split: str, crops: Crops) -> Path:
-        """The probabilities of every class for every image of a split."""
-        return self._file("probabilities", split, f"{crops}.safetensors")
-
-    def _file(self, folder: str, split: str, rest: str) -> Path:
-        return self.folder / folder / f"{plain_name(split, of='A split', most_bytes=MOST_SPLIT_BYTES)}.{rest}"
 
 
 def find_ensembles(runs: Path) -> list[Evaluation]:
     """Every evaluation of an ensemble saved below a folder of runs, by digest, split and crops."""
     folders = sorted((runs / ENSEMBLES).glob("*/"))
-    return [evaluation for folder in folders for evaluation in Findings(folder).evaluations]
+    return [evaluation for folder in folders for evaluation in EvaluationFiles(folder).evaluations]
 
 
 def _read(path: Path) -> Evaluation | None:
