@@ -22,7 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from alexrepro.data.loading.loader import Batch, feed
+from alexrepro.data.loading.loader import load_batches
+from alexrepro.data.loading.sampling import Batch
 from alexrepro.data.store.store import Store
 from alexrepro.device import find_device
 from alexrepro.processors import usable_processors
@@ -88,7 +89,7 @@ def measured(name: str, store: Store, *, number: int, rounds: int) -> str:
     paces: dict[int, list[float]] = {1: [], all_threads: []}
     with TemporaryDirectory() as folder:
         trainer = trainer_of(name, store, Path(folder))
-        with closing(feed(store, trainer.plan(1), batch=trainer.recipe.training.batch)) as batches:
+        with closing(load_batches(store, trainer.plan(1), batch=trainer.recipe.training.batch)) as batches:
             for _ in range(rounds):
                 for threads, found in paces.items():
                     torch.set_num_threads(threads)

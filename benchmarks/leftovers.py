@@ -14,8 +14,8 @@ from signals import SEEDS, first_crops
 from torch import Tensor, nn
 
 from alexrepro.data.loading.crops import Pixels, center_crop, color_shift
-from alexrepro.data.loading.loader import feed
-from alexrepro.data.loading.sampling import testing_plan
+from alexrepro.data.loading.loader import load_batches
+from alexrepro.data.loading.sampling import evaluation_plan
 from alexrepro.data.store.store import Store
 from alexrepro.device import find_device
 from alexrepro.evaluation.load_run import load_network, load_pixels, pixels_of
@@ -42,7 +42,7 @@ class Subject:
 def photographs(store: Store) -> Tensor:
     """The first stored photographs whole, float32 (B, 3, 256, 256)."""
     return next(
-        feed(store, testing_plan(len(store), side_px=store.side_px), batch=PHOTOGRAPHS, workers=1)
+        load_batches(store, evaluation_plan(len(store), side_px=store.side_px), batch=PHOTOGRAPHS)
     ).crops.float()
 
 

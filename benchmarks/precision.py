@@ -22,8 +22,8 @@ import torch.nn.functional as F
 from scipy.stats import t
 
 from alexrepro.data.loading.crops import training_crops
-from alexrepro.data.loading.loader import Batch, feed
-from alexrepro.data.loading.sampling import training_plan
+from alexrepro.data.loading.loader import load_batches
+from alexrepro.data.loading.sampling import Batch, training_plan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device, find_device
 from alexrepro.evaluation.load_run import pixels_of
@@ -44,7 +44,7 @@ def batches(recipe: Recipe, store: Store, seed: int) -> Iterator[Batch]:
             len(store), seed=seed, epoch=epoch, augmentation=recipe.augmentation, side_px=recipe.network.input_px,
             shuffle_every_epoch=recipe.training.shuffle_every_epoch,
         )  # fmt: skip
-        yield from feed(store, plan, batch=recipe.training.batch)
+        yield from load_batches(store, plan, batch=recipe.training.batch)
 
 
 def losses(recipe: Recipe, store: Store, *, seed: int, device: Device) -> Iterator[float]:
@@ -56,10 +56,7 @@ def losses(recipe: Recipe, store: Store, *, seed: int, device: Device) -> Iterat
     pixels = pixels_of(store).to(device.torch_device)
     for step, found in enumerate(batches(recipe, store, seed)):
         batch = found.to(device.torch_device)
-        crops = training_crops(
-            batch.crops, offsets_px=batch.offsets_px, mirrored=batch.mirrored, colors=batch.colors, pixels=pixels,
-            augmentation=recipe.augmentation,
-        )  # fmt: skip
+        crops = training_crops(batch, pixels=pixels, augmentation=recipe.augmentation)
         masks = model.draw_masks(len(batch), key_of_step=key(seed, "dropout", step))
         with device.autocast(training):
             logits = forward(crops, masks)

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from alexrepro.data.loading.crops import training_crops
-from alexrepro.data.loading.loader import feed
+from alexrepro.data.loading.loader import load_batches
 from alexrepro.data.loading.sampling import training_plan
 from alexrepro.data.store.store import Store
 from alexrepro.evaluation.load_run import pixels_of
@@ -115,11 +115,8 @@ def first_crops(store: Store, recipe: Recipe, *, seed: int, epoch: int = 1) -> t
         len(store), seed=seed, epoch=epoch, augmentation=recipe.augmentation, side_px=recipe.network.input_px,
         shuffle_every_epoch=False,
     )  # fmt: skip
-    batch = next(feed(store, plan, batch=recipe.training.batch, workers=1))
-    crops = training_crops(
-        batch.crops, offsets_px=batch.offsets_px, mirrored=batch.mirrored, colors=batch.colors,
-        pixels=pixels_of(store), augmentation=recipe.augmentation,
-    )  # fmt: skip
+    batch = next(load_batches(store, plan, batch=recipe.training.batch))
+    crops = training_crops(batch, pixels=pixels_of(store), augmentation=recipe.augmentation)
     return crops, batch.labels
 
 

@@ -24,7 +24,7 @@ def run_ranks(work: Callable[..., T], size: int, *arguments: Any) -> list[T]:
     sys.path.insert(0, ROOT)
     try:
         with ProcessPoolExecutor(size, mp_context=context) as pool:
-            ranks = [Rank(r, size, r, size, port=port, store_is_with_first=True) for r in range(size)]
+            ranks = [Rank(r, size, r, size, port=port, is_store_with_first=True) for r in range(size)]
             under_way = [pool.submit(_alone_on_its_thread, work, rank, *arguments) for rank in ranks]
             return [future.result() for future in under_way]
     finally:

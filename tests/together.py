@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from alexrepro.data.loading.crops import Pixels
-from alexrepro.data.loading.loader import Feed
+from alexrepro.data.loading.loader import Loader
 from alexrepro.data.store.store import Store
 from alexrepro.device import find_device
 from alexrepro.distributed.collectives import Gradients, StopConsensus
@@ -71,10 +71,10 @@ def updates(group: ProcessGroup, recipe: Recipe, store: Store, *, dtype: torch.d
     )  # fmt: skip
     rates = recipe.training.rates(recipe.network.stages, epoch=1)
     losses = []
-    with Feed(store, batch=batch, side_px=recipe.network.input_px, share=group.shard, workers=1) as images:
+    with Loader(store, batch=batch, side_px=recipe.network.input_px, shard=group.shard) as loader:
         while trainer.step < count:
-            for shown in images.batches(trainer.plan(1 + trainer.step // trainer.updates_per_epoch)):
-                exact = replace(shown, colors=shown.colors.to(dtype))
+            for shown in loader.batches(trainer.plan(1 + trainer.step // trainer.steps_per_epoch)):
+                exact = replace(shown, draws=replace(shown.draws, colors=shown.draws.colors.to(dtype)))
                 whole = min(batch, len(store) - batch * shown.number)
                 losses.append(training._update(trainer, exact, rates, recipe.augmentation, whole))
                 trainer.step += 1
@@ -141,7 +141,7 @@ def _noted(trained: Trained, stop_after: int) -> Iterator[None]:
     update = training._update
 
     def update_and_note(trainer: Trainer, batch: Any, *more: Any) -> torch.Tensor:
-        trained.shown[trainer.step] = batch.images.tolist()
+        trained.shown[trainer.step] = batch.draws.rows.tolist()
         if len(trained.shown) == stop_after:
             os.kill(os.getpid(), signal.SIGTERM)
         return update(trainer, batch, *more)

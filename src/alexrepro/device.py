@@ -59,6 +59,26 @@ class Device:
         if self.torch_device.type == "cuda":
             torch.cuda.synchronize(self.torch_device)
 
+    @property
+    def is_gpu(self) -> bool:
+        """Whether work runs on a GPU, beside this process."""
+        return self.torch_device.type == "cuda"
+
+    @property
+    def backend(self) -> str:
+        """The libraries by which processes with such a device exchange tensors."""
+        return "cpu:gloo,cuda:nccl" if self.is_gpu else "gloo"
+
+    @property
+    def uuid(self) -> str:
+        """What tells this GPU from all others, on any host; empty for a CPU."""
+        return str(torch.cuda.get_device_properties(self.torch_device).uuid) if self.is_gpu else ""
+
+    def use(self) -> None:
+        """Make a GPU the current one of this process, which its libraries take where none is named."""
+        if self.is_gpu:
+            torch.cuda.set_device(self.torch_device)
+
     def facts(self) -> dict[str, Any]:
         """What the environment file of a run records about the device."""
         on_gpu = self.torch_device.type == "cuda"
@@ -78,7 +98,14 @@ def is_worth_compiling(crops: int) -> bool:
     return crops >= COMPILED_FROM_CROPS
 
 
-def find_device(device: str = "auto", *, compiles: bool = False, processors: int | None = None) -> Device:
+def gpu_count() -> int:
+    """GPUs that torch can use here."""
+    return torch.cuda.device_count()
+
+
+def find_device(
+    name: str = "auto", *, compiles: bool = False, local_rank: int = 0, processors: int | None = None
+) -> Device:
     """The device for `--device`: auto takes a GPU if there is one; `compiles` holds where there is a compiler.
 
     processors: of this process, by default all that the program may use; torch gets no more threads, unless
@@ -86,7 +113,9 @@ def find_device(device: str = "auto", *, compiles: bool = False, processors: int
     Raises UserError when the device is not there.
     """
     _limit_threads(processors or usable_processors())
-    name = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    if name in ("auto", "cuda") and torch.cuda.is_available():
+        name = f"cuda:{local_rank % gpu_count()}"  # SLURM may show each process its own GPU only
+    name = "cpu" if name == "auto" else name
     try:
         found = torch.device(name)
         if found.type == "cuda" and not torch.cuda.is_available():

@@ -62,7 +62,7 @@ MEANINGS = {
     ),
     Exit.WORKER_FAILED: Meaning(
         "worker failed",
-        "One of several processes was killed, failed, or is no longer heard; the others have ended, too.",
+        "One of several processes was killed, failed or stopped responding; the others have ended, too.",
         "Run again: a training continues from its last checkpoint. Stop if it happens again.",
     ),
     Exit.OUT_OF_MEMORY: Meaning(

@@ -74,7 +74,7 @@ def code_of(asked: signal.Signals) -> Exit:
     return Exit.INTERRUPTED if asked == signal.SIGINT else Exit.STOPPED
 
 
-def hear_of_parents_end(sent: signal.Signals) -> None:
+def signal_when_parent_ends(sent: signal.Signals) -> None:
     """On Linux, have the system send this process a signal when the one that started it ends, however it ends."""
     if platform.system() == "Linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(sent))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from alexrepro.cli.choose import choose_recipe, training_store, validation_store
-from alexrepro.cli.choose import testing_store as choose_testing_store
+from alexrepro.cli.choose import choose_recipe
+from alexrepro.cli.stores import labeled_store, training_store, validation_store
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
@@ -33,8 +33,8 @@ def test_training_says_that_the_validation_store_has_no_labels(
 def test_testing_says_that_the_validation_store_has_no_labels(stores: dict[str, Store]) -> None:
     train = stores["train"]
 
-    with pytest.raises(UserError, match=r"The validation store .* has no labels") as refused:
-        choose_testing_store(train.manifest.dataset, TINY, classes=train.manifest.classes, folder=train.path.parent)
+    with pytest.raises(UserError, match=r"miniature-val-.* has no labels") as refused:
+        labeled_store(train.manifest.dataset, TINY, classes=train.manifest.classes, folder=train.path.parent)
 
     assert ("LOC_val_solution.csv" in refused.value.fix, refused.value.exit_code) == (True, Exit.MISSING_INPUT)
 

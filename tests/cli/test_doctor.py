@@ -28,16 +28,16 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_check_up_of_everything_ends_well(stores: Path, tmp_path: Path) -> None:
+def test_a_preflight_of_everything_ends_well(stores: Path, tmp_path: Path) -> None:
     """With the recipe that `train` would choose; the time depends on the machine, and so does its verdict."""
     ended = CliRunner().invoke(app, ["doctor", "--store", str(stores), "--runs", str(tmp_path), *SMALL, "--json"])
 
     rows = {row["what"]: row for row in json.loads(ended.stdout)["findings"]}
     assert ended.exit_code == 0, ended.stdout
-    assert list(rows)[-6:] == ["recipe", "memory", "disk", "open files", "first signal", "time"]
+    assert list(rows)[-6:] == ["recipe", "memory", "disk", "open files", "activations", "time"]
     assert rows["recipe"]["found"].startswith("tiny-")
-    assert {"wrong"} & {row["verdict"] for row in rows.values()} == set()
-    assert rows["first signal"]["facts"]["hidden"] == "fc7"
+    assert {"error"} & {row["verdict"] for row in rows.values()} == set()
+    assert rows["activations"]["facts"]["hidden"] == "fc7"
     assert rows["time"]["facts"]["epochs"] == 13
 
 
@@ -49,6 +49,6 @@ def test_a_store_that_is_damaged_comes_before_one_that_is_missing(stores: Path, 
     ended = CliRunner().invoke(app, ["doctor", "--store", str(tmp_path), "--json"])
 
     found = json.loads(ended.stdout)
-    wrong = [(row["what"], row["exit_code"]) for row in found["findings"] if row["verdict"] == "wrong"]
+    wrong = [(row["what"], row["exit_code"]) for row in found["findings"] if row["verdict"] == "error"]
     assert wrong == [(f"store {val.name}", 65), ("store", 66)]
     assert (ended.exit_code, found["exit_code"]) == (65, 65)

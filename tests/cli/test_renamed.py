@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from alexrepro.cli.app import app
-from alexrepro.cli.renamed import ARGUMENT, EVERYWHERE, OPTIONS, refuse_renamed
+from alexrepro.cli.renamed import EVERYWHERE, FOLDER, OPTIONS, refuse_renamed
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
 from alexrepro.recipes.fields import RENAMED
@@ -25,7 +25,7 @@ ENTRIES += [(command, *entry) for command in ("train", "evaluate", "predict", "d
 
 @pytest.mark.parametrize(("command", "option", "fix"), ENTRIES)
 def test_an_old_option_is_answered_with_what_exists(command: str, option: str, fix: str) -> None:
-    words = ["stores/x"] if option == ARGUMENT else ["--json", f"{option}=1"]
+    words = ["."] if option == FOLDER else ["--json", f"{option}=1"]
 
     with pytest.raises(UserError) as refused:
         refuse_renamed([command, *words])

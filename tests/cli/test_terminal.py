@@ -155,11 +155,11 @@ def test_the_commands_that_need_no_signals_work_where_some_are_missing() -> None
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
-def test_a_signal_ends_a_check_up_at_once_with_its_code(sent: signal.Signals, code: int, tmp_path: Path) -> None:
+def test_a_signal_ends_doctor_at_once_with_its_code(sent: signal.Signals, code: int, tmp_path: Path) -> None:
     command = [*PROGRAM, "doctor", "--device", "cpu"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True) as program:
         assert program.stderr is not None
-        next(line for line in program.stderr if line.startswith("Looking at: machine"))
+        next(line for line in program.stderr if line.startswith("Checking the machine"))
         os.killpg(program.pid, sent)
         said = program.stderr.read()
 

@@ -14,7 +14,7 @@ from alexrepro.paper.logbook import LOGGED
 from alexrepro.paper.results import ALL_DELTAS, ALL_REPORTED
 from alexrepro.paper.statement import statements
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012, TINY
-from alexrepro.recipes.catalog import catalog
+from alexrepro.recipes.catalog import MAIN, catalog
 from alexrepro.recipes.recipe import differences, from_toml
 
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7", "fc8"]
@@ -125,7 +125,7 @@ def test_facts_in_json_give_each_number_its_section_split_and_crops() -> None:
 def test_facts_of_one_statement_in_json_are_its_row() -> None:
     row = answered("facts", "P31")
 
-    assert list(row) == ["id", "source", "description", "in_2012", "status", "note", "fields", "pins"]
+    assert set(row) == {"id", "source", "description", "in_2012", "status", "note", "fields", "pins"}
     assert (row["id"], row["source"], row["status"]) == ("P31", "§5", "as printed")
     assert row["fields"][0]["path"] == "network.<stage>.weight_std"
     assert (row["fields"][0]["printed"]["conv3"], row["fields"][0]["as_run"]["conv3"]) == (0.01, 0.03)
@@ -151,7 +151,7 @@ def test_facts_show_sections_of_files_as_they_are() -> None:
 
 
 def test_recipes_list_in_json_names_every_recipe() -> None:
-    rows = {row["name"]: row for row in answered("recipes", "list")["recipes"]}
+    rows = {row["name"]: row for row in answered("recipes", "list", "--all")["recipes"]}
 
     assert list(rows) == list(catalog())
     assert rows["as-run-2012"] == {
@@ -163,6 +163,13 @@ def test_recipes_list_in_json_names_every_recipe() -> None:
              "top1_tolerance": 0.005, "top5_tolerance": 0.004},
         ],
     }  # fmt: skip
+
+
+def test_recipes_list_alone_leaves_the_siblings_of_2012_out() -> None:
+    names = [row["name"] for row in answered("recipes", "list")["recipes"]]
+
+    assert names == [name for name in catalog() if name in MAIN]
+    assert len(names) == len(MAIN) == 12
 
 
 def test_recipes_list_shows_the_expected_result_with_its_split() -> None:
@@ -200,20 +207,8 @@ def test_recipes_diff_in_json_holds_both_recipes_and_each_field() -> None:
     assert len(found["differences"]) == len(differences(AS_PRINTED, AS_RUN_2012))
 
 
-def test_recipes_diff_is_a_sentence() -> None:
-    first, *_ = shown("recipes", "diff", "as-run-2010", "as-run-2012").splitlines()
-
-    assert first.startswith("as-run-2012 is like as-run-2010, but training.epochs is 90 and training.schedule.at is (")
-
-
-def test_recipes_diff_counts_the_fields_that_a_sentence_cannot_bear() -> None:
-    first, *_ = shown("recipes", "diff", "as-printed", "as-run-2012").splitlines()
-
-    assert first.endswith(f" and {len(differences(AS_PRINTED, AS_RUN_2012)) - 3} more fields differ.")
-
-
 def test_recipes_diff_of_a_recipe_and_itself_says_so() -> None:
-    assert shown("recipes", "diff", "tiny", "tiny") == "tiny is like tiny, field by field.\n"
+    assert shown("recipes", "diff", "tiny", "tiny") == "tiny and tiny have the same fields.\n"
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
-"""Every failure of a process, several times over: what is said, the exit code, and the seconds until nothing is left.
+"""Every failure of a process: what is said, the exit code, and the seconds until nothing is left.
 
 `python -m pytest -m long -s tests/distributed/test_failures.py | grep "^|"` prints docs/results/reliability.md.
 """
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,16 +19,15 @@ import pytest
 
 from alexrepro.data.store.store import Store
 from alexrepro.recipes.recipe import Recipe
+from alexrepro.runs import checkpoint
+from alexrepro.runs.run import find_runs
 
 from ..children import wait_until
 from ..launched import Launched, launched
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the ranks below /proc"),
-]
+pytestmark = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the ranks below /proc")
 
-TIMES = 5
+TIMES = 5  # of each failure among the long tests
 
 # Bodies of a function of `training` and `rank`; what is done waits for a file, so that the ranks are in the middle.
 RAISE = """
@@ -48,6 +50,11 @@ def slowly(*arguments, **named):
             time.sleep(0.1)
             yield scored
 evaluate.scored_batches = slowly
+"""
+SHORT_TIMEOUT = """
+from datetime import timedelta
+from alexrepro.distributed import process_group
+process_group.TIMEOUT = timedelta(seconds=5)
 """
 UPDATE_FOR_SECONDS = """
 import time
@@ -111,11 +118,10 @@ def stopped(sent: signal.Signals, after: str = "") -> tuple[str, str]:
 TERM, INT, USR1, HUP, KILL, STOP = (
     signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP, signal.SIGKILL, signal.SIGSTOP
 )  # fmt: skip
-ALONE, VALIDATING, SLOW = (
-    {"processes": 1},
-    {"patch": VALIDATE_FOR_HOURS, "begins": False},
-    {"patch": UPDATE_FOR_SECONDS},
-)
+ALONE, VALIDATING, SLOW, FROZEN = (
+    {"processes": 1}, {"patch": VALIDATE_FOR_HOURS, "begins": False}, {"patch": UPDATE_FOR_SECONDS},
+    {"patch": SHORT_TIMEOUT},
+)  # fmt: skip
 FAILURES = (
     Failure("SIGKILL to the first rank", to_rank(KILL, 0), 70, ("Rank 0", "was ended by SIGKILL")),
     Failure("SIGKILL to the last rank", to_rank(KILL, 1), 70, ("Rank 1", "was ended by SIGKILL")),
@@ -123,8 +129,8 @@ FAILURES = (
     Failure(
         "no memory on one rank", go, 71, ("A batch of 16 does not fit",), 30, {"patch": RAISE.format(error=MEMORY)}
     ),
-    Failure("SIGSTOP to the first rank", to_rank(STOP, 0), 70, ("Rank 0", "is no longer heard"), 20),
-    Failure("SIGSTOP to the last rank", to_rank(STOP, 1), 70, ("Rank 1", "is no longer heard"), 20),
+    Failure("SIGSTOP to the first rank", to_rank(STOP, 0), 70, ("Rank 1 has lost another rank",), 90, FROZEN),
+    Failure("SIGSTOP to the last rank", to_rank(STOP, 1), 70, ("Rank 0 has lost another rank",), 90, FROZEN),
     Failure("SIGKILL to the launcher", to_launcher(KILL), -9, stopped(TERM)),
     Failure("SIGTERM to the launcher", to_launcher(TERM), 75, stopped(TERM)),
     Failure("SIGUSR1 to the launcher", to_launcher(USR1), 75, stopped(USR1)),
@@ -143,21 +149,70 @@ FAILURES = (
 )
 
 
+QUICK = ("SIGKILL to the last rank", "SIGKILL to the launcher", "SIGUSR1 to the launcher")
+
+
+def saved_step(folder: Path) -> int:
+    (run,) = find_runs(folder / "runs")
+    saved = checkpoint.newest(run.checkpoints)
+    assert saved is not None
+    assert int(run.metrics[-1]["step"]) == saved.step
+    return saved.step
+
+
+def fail_once(store: Store, recipe: Recipe, folder: Path, failure: Failure) -> float:
+    """Seconds from a failure until no process is left; message, exit code and checkpoint are checked."""
+    folder.mkdir()
+    with launched(folder, store, recipe.but({"training.epochs": 100_000}), **failure.options) as begun:
+        failure.act(begun)
+        code, said, seconds = begun.ends()
+    assert code == failure.code
+    assert len([line for line in said.splitlines() if all(word in line for word in failure.says)]) == 1, said
+    assert "Traceback" not in said or BUG in str(failure.options)
+    if "a checkpoint is saved" in failure.says:
+        assert f"after update {saved_step(folder):,}; a checkpoint is saved" in said
+    return seconds
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", QUICK)
+def test_a_failure_is_reported_and_leaves_no_process(
+    stores: dict[str, Store], recipe: Recipe, tmp_path: Path, name: str
+) -> None:
+    failure = next(failure for failure in FAILURES if failure.name == name)
+
+    fail_once(stores["train"], recipe, tmp_path / "once", failure)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.name)
-def test_every_failure_is_told_and_leaves_nothing_behind(
+def test_every_failure_ends_all_processes_in_the_time_stated(
     stores: dict[str, Store], recipe: Recipe, tmp_path: Path, failure: Failure
 ) -> None:
-    found = []
-    for number in range(TIMES):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        with launched(folder, stores["train"], recipe.but({"training.epochs": 100_000}), **failure.options) as begun:
-            failure.act(begun)
-            code, said, seconds = begun.ends()
-        assert code == failure.code
-        assert len([line for line in said.splitlines() if all(word in line for word in failure.says)]) == 1, said
-        found.append(seconds)
+    found = [fail_once(stores["train"], recipe, tmp_path / str(number), failure) for number in range(TIMES)]
+
     row = (failure.name, " … ".join(failure.says), failure.code, f"{median(found):.1f}", f"{max(found):.1f}", TIMES)
     print(f"\n| {' | '.join(map(str, row))} |")
     load = os.getloadavg()[0] / (os.cpu_count() or 1)
     assert max(found) < failure.seconds * max(1.0, load)
+
+
+@pytest.mark.slow
+def test_the_error_of_one_rank_ends_all_with_its_code(stores: dict[str, Store], recipe: Recipe, tmp_path: Path) -> None:
+    damaged = tmp_path / stores["train"].path.name
+    shutil.copytree(stores["train"].path, damaged)
+    shard = damaged / "shard-00000.arrow"
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 255
+    shard.write_bytes(content)
+    (tmp_path / "toy.toml").write_text(recipe.to_toml())
+    command = [sys.executable, "-m", "alexrepro", "train", "toy.toml", "--store", str(damaged)]
+
+    ended = subprocess.run(
+        [*command, "--no-compile", "--device", "cpu", "--cpu-ranks", "2", "--parallel", "data"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert ended.returncode == 65
+    assert ended.stderr.count("is damaged: shard-00000.arrow, row") == 1
+    assert "Traceback" not in ended.stderr

@@ -1,99 +1,123 @@
-"""The launcher: what a user sees, and what is left, when a rank or the launcher itself is stopped or dies."""
+"""How processes start and meet: the grid, the options that ask for it, and a port that may be taken or silent."""
 
-import shutil
-import signal
+import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import torch
 
 from alexrepro.data.store.store import Store
+from alexrepro.distributed import launch
+from alexrepro.distributed.launch import grid, open_store, processes_asked
+from alexrepro.distributed.rank import Rank
+from alexrepro.errors import Exit, UserError
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs import checkpoint
-from alexrepro.runs.run import find_runs
 
-from ..launched import Launched, launched
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the ranks below /proc"),
-]
+def test_two_processes_share_the_towers_unless_told_otherwise() -> None:
+    network = AS_RUN_2012.network
+
+    assert grid(2, network, None) == (1, 2)
+    assert grid(4, network, None) == (4, 1)
+    assert grid(4, network, "tower") == (2, 2)
+    assert grid(2, AS_RUN_2012.but({"network.towers": 1}).network, None) == (2, 1)
+
+
+def test_three_processes_cannot_share_two_towers() -> None:
+    with pytest.raises(UserError, match="3 processes cannot share networks of 2 towers") as refused:
+        grid(3, AS_RUN_2012.network, "tower")
+
+    assert refused.value.exit_code is Exit.USAGE
+    assert "Start a multiple of 2" in refused.value.fix
+
+
+def test_missing_gpus_are_refused_with_the_way_to_do_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+
+    with pytest.raises(UserError, match="--gpus 2 asks for more than torch can use here: 1 GPU") as refused:
+        processes_asked(gpus=2, processes=None, device="auto")
+
+    assert refused.value.exit_code is Exit.NO_DEVICE
+    assert "--device cpu --cpu-ranks 2" in refused.value.fix
+
+
+@pytest.mark.parametrize(("gpus", "processes", "device"), [(2, 2, "cpu"), (2, None, "cpu"), (None, 2, "auto")])
+def test_contradicting_options_are_refused(gpus: int | None, processes: int | None, device: str) -> None:
+    with pytest.raises(UserError) as refused:
+        processes_asked(gpus=gpus, processes=processes, device=device)
+
+    assert refused.value.exit_code is Exit.USAGE
 
 
 @pytest.fixture
-def two(stores: dict[str, Store], recipe: Recipe, tmp_path: Path) -> Iterator[Launched]:
-    """Two ranks in the middle of a training that would take hours."""
-    with launched(tmp_path, stores["train"], recipe.but({"training.epochs": 100_000})) as begun:
-        yield begun
+def silent() -> Iterator[int]:
+    """A port at which somebody listens, who never answers."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield int(listener.getsockname()[1])
 
 
-def saved_step(folder: Path) -> int:
-    (run,) = find_runs(folder / "runs")
-    saved = checkpoint.newest(run.checkpoints)
-    assert saved is not None
-    assert int(run.metrics[-1]["step"]) == saved.step
-    return saved.step
+def rank(number: int, port: int, job: str = "4711") -> Rank:
+    return Rank(number, 2, number, 2, "127.0.0.1", port, is_store_with_first=True, job=job)
 
 
-def test_the_refusal_of_one_rank_ends_all_with_its_code(
-    stores: dict[str, Store], recipe: Recipe, tmp_path: Path
+def test_the_first_rank_says_that_its_port_is_taken(silent: int) -> None:
+    with pytest.raises(UserError, match=rf"Port {silent}, at which the ranks are to meet, is taken") as refused:
+        open_store(rank(0, silent))
+
+    assert "Set MASTER_PORT" in refused.value.fix
+    assert refused.value.exit_code is Exit.WORKER_FAILED
+
+
+def test_another_rank_gives_up_where_nothing_answers(silent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "ANSWER", timedelta(seconds=1))
+
+    with pytest.raises(UserError, match="another program has that port, or rank 0 did not answer within 1 seconds"):
+        open_store(rank(1, silent))
+
+
+def test_a_rank_without_a_first_one_says_how_long_it_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "JOIN", timedelta(seconds=0.5))
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # not listening
+        port = closed.getsockname()[1]
+
+        with pytest.raises(UserError, match=rf"did not meet all 2 at 127\.0\.0\.1:{port} .*tried for 0\.5 seconds"):
+            open_store(rank(1, port))
+
+
+def test_ranks_of_another_job_do_not_join() -> None:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    first = open_store(rank(0, port))
+
+    with pytest.raises(UserError, match="another program has that port"):
+        open_store(rank(1, port, job="4712"))
+
+    assert open_store(rank(1, port)).get("job") == first.get("job")
+
+
+@pytest.mark.slow
+def test_a_taken_port_is_reported_without_the_stacks_of_torch(
+    silent: int, stores: dict[str, Store], recipe: Recipe, tmp_path: Path
 ) -> None:
-    damaged = tmp_path / stores["train"].path.name
-    shutil.copytree(stores["train"].path, damaged)
-    shard = damaged / "shard-00000.arrow"
-    content = bytearray(shard.read_bytes())
-    content[len(content) // 2] ^= 255
-    shard.write_bytes(content)
     (tmp_path / "toy.toml").write_text(recipe.to_toml())
-    command = [sys.executable, "-m", "alexrepro", "train", "toy.toml", "--store", str(damaged)]
+    numbers = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(silent)}
+    command = [sys.executable, "-m", "alexrepro", "train", "toy.toml", "--store", str(stores["train"].path)]
 
     ended = subprocess.run(
-        [*command, "--no-compile", "--device", "cpu", "--cpu-ranks", "2", "--parallel", "data"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
+        [*command, "--device", "cpu", "--no-compile"], cwd=tmp_path, env=os.environ | numbers, capture_output=True,
+        text=True, check=False,
     )  # fmt: skip
 
-    assert ended.returncode == 65
-    assert ended.stderr.count("is damaged: shard-00000.arrow, row") == 1
-    assert "Traceback" not in ended.stderr
-
-
-def test_a_killed_rank_ends_all_in_seconds_and_is_named(two: Launched) -> None:
-    two.send(signal.SIGKILL, two.ranks[1])
-
-    code, said, seconds = two.ends()
-
-    assert code == 70
-    assert f"Rank 1 (process {two.ranks[1]}) was ended by SIGKILL" in said
-    assert "run the same command again" in said
-    assert "Traceback" not in said
-    assert seconds < 15  # 1 or 2 where nothing else runs
-
-
-def test_a_signal_to_the_launcher_saves_and_ends_all(two: Launched) -> None:
-    two.send(signal.SIGUSR1)
-
-    code, said, _ = two.ends()
-
-    assert code == 75
-    assert said.count(f"Stopped by SIGUSR1 after update {saved_step(two.folder):,}; a checkpoint is saved.") == 1
-
-
-def test_ranks_save_and_end_when_their_launcher_is_killed(two: Launched) -> None:
-    two.send(signal.SIGKILL)
-
-    _, said, seconds = two.ends()
-
-    assert f"Stopped by SIGTERM after update {saved_step(two.folder):,}" in said
-    assert seconds < 15  # 1 or 2 where nothing else runs
-
-
-def test_a_frozen_rank_is_named_and_all_end(two: Launched) -> None:
-    two.send(signal.SIGSTOP, two.ranks[0])
-
-    code, said, _ = two.ends()
-
-    assert code == 70
-    assert said.count(f"Rank 0 (process {two.ranks[0]} on") == 1
-    assert "is no longer heard" in said
+    assert ended.returncode == Exit.WORKER_FAILED
+    assert ended.stderr.splitlines()[-2].startswith(f"alexrepro: Port {silent}")
+    assert "socket.cpp" not in ended.stderr

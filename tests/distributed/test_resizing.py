@@ -72,7 +72,7 @@ def test_a_run_goes_on_in_any_number_of_processes(
         )
         for epoch in range(1, EPOCHS + 1)
     ]  # fmt: skip
-    batches = [plan.order[first : first + BATCH].tolist() for plan in plans for first in range(0, IMAGES, BATCH)]
+    batches = [plan.draws.rows[first : first + BATCH].tolist() for plan in plans for first in range(0, IMAGES, BATCH)]
     assert shown == dict(enumerate(batches))
     expected, found, first = end_of(whole), end_of(run), build(RECIPE.network, seed=0).named_kernels()
     apart = {name: float((found.weights[name] - tensor).norm()) for name, tensor in expected.weights.items()}

@@ -8,11 +8,11 @@ import pytest
 from alexrepro.data.store import manifest as store_files
 from alexrepro.data.store.manifest import FORMAT, Manifest
 from alexrepro.data.store.store import SCHEMA as STORE_SCHEMA
-from alexrepro.runs.checkpoint import MODEL, MOMENTUM, STATE
-from alexrepro.runs.evaluation import Evaluation, Findings
-from alexrepro.runs.neighbors import neighbors_file
+from alexrepro.runs.paths import MODEL, OPTIMIZER, STATE
+from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
 from alexrepro.runs.predictions import SCHEMA as PREDICTIONS_SCHEMA
-from alexrepro.runs.run import METRICS, VALIDATION, Run
+from alexrepro.runs.run import Run
+from alexrepro.runs.rows import METRICS, VALIDATION
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 STORE, RUN = (REFERENCE / name for name in ("store-format.md", "run-folder.md"))
@@ -22,7 +22,7 @@ IN_STORE = [
     *(field.name for field in fields(Manifest)), *STORE_SCHEMA.names,
     *(getattr(store_files, name) for name in ("MANIFEST", "MEAN", "COLOR_AXES", "DEFECTS")),
 ]  # fmt: skip
-FOUND = Findings(FOLDER)
+FOUND = EvaluationFiles(FOLDER)
 TESTED = (FOUND.predictions("x", "ten"), FOUND.probabilities("x", "ten"))
 IN_RUN = [
     *METRICS, *VALIDATION, *(field.name for field in fields(Evaluation)), MODEL, MOMENTUM, STATE,

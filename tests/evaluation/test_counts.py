@@ -2,7 +2,6 @@
 
 import os
 import threading
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -37,7 +36,7 @@ Counted = tuple[tuple[int, int], list[int], Counts]
 
 
 def noise_store(folder: Path, images: int) -> Store:
-    """A labeled store of so many small squares of noise."""
+    """A labeled store of small images of noise."""
     generator = np.random.default_rng(images)
     pixels = generator.integers(0, 256, (images, SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
     labels = generator.integers(0, CLASSES, images)
@@ -71,11 +70,11 @@ def counted(group: ProcessGroup, store: Store, batch: int) -> Counted:
     """The replica of this rank, the rows that it saw in batches of this size, and the counts of all ranks."""
     inference.BATCH, before = batch, inference.BATCH
     try:
-        rows = [int(row) for scored in scored_batches(job(store, group)) for row in scored.batch.images]
+        rows = [int(row) for scored in scored_batches(job(store, group)) for row in scored.batch.draws.rows]
         found = count(job(store, group))
     finally:
         inference.BATCH = before
-    found = replace(found, loss_sum=round(found.loss_sum, 3))  # the one sum that is not of whole numbers
+    found = found._replace(loss_sum=round(found.loss_sum, 3))  # the one sum that is not of whole numbers
     return group.shard, rows, found
 
 
@@ -119,7 +118,7 @@ def feed_threads_of_one_rank(rank: Rank, store: Path) -> int:
     with connect(rank, device, network=RECIPE.network, parallel="data") as group:
         count(
             job(Store.open(store), group),
-            after_batch=lambda: seen.append(sum(thread.name.startswith("feed-") for thread in threading.enumerate())),
+            after_batch=lambda: seen.append(sum(thread.name.startswith("loader-") for thread in threading.enumerate())),
         )
     return max(seen)
 
@@ -139,9 +138,9 @@ def test_a_validation_set_is_counted_exactly(tmp_path: Path, ranks: int, paralle
     check([noise_store(tmp_path / "few", 65 + ranks)], list(range(1, 65)), ranks, parallel)
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
-def test_shares_of_a_batch_are_all_its_images_once(ranks: int) -> None:
-    for images in range(64 * ranks + 1):  # batches of up to 64 a rank, and what is left for the last one
-        shares = [range(images)[part(images, (rank, ranks))] for rank in range(ranks)]
-        assert [place for share in shares for place in share] == list(range(images))
-        assert max(len(share) for share in shares) == -(-images // ranks)
+@pytest.mark.parametrize("ranks", [2, 3, 4])
+def test_the_parts_of_a_batch_are_all_its_images_once(ranks: int) -> None:
+    for images in range(64 * ranks + 1):  # batches of up to 64 a rank, and the rest in the last one
+        parts = [range(images)[part(images, (rank, ranks))] for rank in range(ranks)]
+        assert [image for one in parts for image in one] == list(range(images))
+        assert max(len(one) for one in parts) == -(-images // ranks)

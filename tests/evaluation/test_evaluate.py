@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from alexrepro.data.loading.crops import center_crop, ten_crops
-from alexrepro.data.loading.sampling import testing_plan
+from alexrepro.data.loading.sampling import EpochPlan, evaluation_plan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import UserError
@@ -16,12 +16,11 @@ from alexrepro.evaluation import inference
 from alexrepro.evaluation.evaluate import evaluate, open_runs
 from alexrepro.evaluation.inference import read_images
 from alexrepro.evaluation.load_run import check_compatible, load_network, load_pixels
-from alexrepro.files import write_json
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.normalization import ResponseNorm
 from alexrepro.paper.results import Crops
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs.evaluation import Findings
+from alexrepro.runs.evaluation import EvaluationFiles
 from alexrepro.runs.predictions import read_predictions
 from alexrepro.runs.run import Run, find_evaluations
 from alexrepro.training.job import TrainingJob
@@ -63,34 +62,16 @@ def test_ten_crops_save_the_center_crop_as_it_is_alone(run: Run, stores: dict[st
 
     found = find_evaluations(run.folder.parent.parent)
     assert [e for e in found if (e.run, e.split) == (ten.run, ten.split)] == [alone, ten]
-
-
-def test_an_evaluation_names_store_ties_and_preprocessing(run: Run, stores: dict[str, Store], device: Device) -> None:
-    found = evaluate(run, stores["val"], crops="center", device=device)
-
-    assert found.store == stores["val"].manifest.digest
-    assert (found.ties, found.tied_images) == ("lower class first", 0)
-    assert found.preprocessing is not None
-    assert len(found.preprocessing) == 64
-
-
-def test_an_evaluation_without_optional_fields_is_read(tmp_path: Path) -> None:
-    fields = {
-        "run": "r", "recipe": "tiny", "digest": "0a0fed", "seed": 0, "epochs": 1, "dataset": "d", "split": "d-test",
-        "crops": "ten", "images": 10, "top1_correct": 4, "top5_correct": 7, "loss": 1.5,
-    }  # fmt: skip
-    write_json(tmp_path / "evaluations" / "d-test.ten.json", fields)
-
-    (found,) = Findings(tmp_path).evaluations
-
-    assert (found.top1_error, found.tied_images, found.store, found.members) == (0.6, None, None, ())
-    assert found.run == str(tmp_path)  # where it lies now, not where it was made
+    assert (ten.store, ten.ties, ten.tied_images) == (stores["val"].manifest.digest, "lower class first", 0)
 
 
 def test_a_missing_image_is_an_error(
     run: Run, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inference, "testing_plan", lambda images, side_px: testing_plan(images - 1, side_px=side_px))
+    def one_less(images: int, side_px: int) -> EpochPlan:
+        return evaluation_plan(images - 1, side_px=side_px)
+
+    monkeypatch.setattr(inference, "evaluation_plan", one_less)
 
     with pytest.raises(ValueError, match="not every image was evaluated once"):
         evaluate(run, stores["test"], crops="center", device=device)
@@ -100,7 +81,7 @@ def test_a_missing_image_is_an_error(
 def test_the_batch_size_changes_no_prediction(
     run: Run, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    file = Findings(run.folder).predictions(stores["test"].manifest.full_name, "ten")
+    file = EvaluationFiles(run.folder).predictions(stores["test"].manifest.full_name, "ten")
     whole, predictions = evaluate(run, stores["test"], crops="ten", device=device), read_predictions(file)
     monkeypatch.setattr(inference, "BATCH", batch)
 

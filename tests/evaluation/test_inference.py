@@ -1,6 +1,5 @@
 """Averages over crops and networks, by a network whose outputs are written into the image."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
 
@@ -14,14 +13,12 @@ from alexrepro.device import Device
 from alexrepro.errors import UserError
 from alexrepro.evaluation.inference import (
     COMPILED_FROM_CROPS,
-    EvaluationJob,
     Model,
     averages,
     device_for,
     preprocessing,
-    scored_batches,
 )
-from alexrepro.evaluation.metrics import Scores, concatenate, score
+from alexrepro.evaluation.metrics import score
 from alexrepro.model.alexnet import build
 from alexrepro.paper.results import Crops
 from alexrepro.recipes.as_printed_and_run import TINY
@@ -70,14 +67,6 @@ def test_averaged_logits_are_the_geometric_mean_of_the_ten(model: Model, image: 
     assert found["ten-logits"][0].tolist() == pytest.approx((means / means.sum()).tolist(), abs=1e-6)
 
 
-def test_the_center_crop_is_bit_for_bit_that_of_its_own_pass(model: Model, image: Tensor, device: Device) -> None:
-    both = averages(model, image, crops=("center", "ten"), device=device)
-    alone = averages(model, image, crops=("center",), device=device)
-
-    assert list(alone) == ["center"]
-    assert torch.equal(both["center"], alone["center"])
-
-
 def test_outputs_are_put_in_the_order_of_the_stores_classes(model: Model, image: Tensor, device: Device) -> None:
     turned = replace(model, order=torch.tensor([1, 0]), weight=0.5)
 
@@ -93,61 +82,25 @@ def test_outputs_that_are_not_finite_are_refused(model: Model, image: Tensor, de
         averages(broken, image, crops=("center",), device=device)
 
 
-def test_batches_show_every_image_once_in_stored_order(model: Model, stores: dict[str, Store], device: Device) -> None:
-    batches = scored_batches(EvaluationJob([model], stores["test"], "center", device))
-
-    assert [row for scored in batches for row in scored.batch.images.tolist()] == list(range(18))
-
-
-@torch.no_grad()
-def counted(
-    network: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, *, batch: int, device: Device
-) -> dict[Crops, Scores]:
-    """The scores over both crops, in batches of this size."""
-    pixels = Pixels(torch.full((3, 256, 256), 127.5), torch.zeros(3), torch.zeros(3, 3))
-    model = Model(network, TINY, pixels)
-    parts = [
-        (averages(model, some, crops=("center", "ten"), device=device), truth)
-        for some, truth in zip(images.split(batch), labels.split(batch), strict=True)
-    ]
-    return {crops: concatenate(score(found[crops], truth) for found, truth in parts) for crops in ("center", "ten")}
-
-
-@pytest.fixture(scope="module")
-def shown() -> tuple[Tensor, Tensor]:
-    """Squares of noise at several scales, and classes for them."""
+@pytest.mark.slow
+def test_compiled_norms_change_no_count(device: Device) -> None:
     draws = torch.Generator().manual_seed(0)
     coarse = torch.rand(20, 3, 16, 16, generator=draws).repeat_interleave(16, 2).repeat_interleave(16, 3)
-    fine = torch.rand(20, 3, 256, 256, generator=draws)
-    return (255 * (0.7 * coarse + 0.3 * fine)).byte(), torch.randint(0, 20, (20,), generator=draws)
-
-
-def assert_same_counts(one: dict[Crops, Scores], other: dict[Crops, Scores]) -> None:
-    for crops, found in one.items():
-        expected = other[crops]
-        assert torch.equal(found.ranks, expected.ranks)
-        assert torch.equal(found.top5, expected.top5)
-        assert torch.allclose(found.log_probs, expected.log_probs, atol=1e-5)  # float32, sums in another order
-
-
-@pytest.mark.parametrize("batch", [1, 3, 8, 13])
-def test_the_shape_of_a_batch_changes_no_count(shown: tuple[Tensor, Tensor], device: Device, batch: int) -> None:
-    network = build(TINY.network, seed=0).to(memory_format=torch.channels_last)
-
-    found = counted(network, *shown, batch=batch, device=device)
-
-    assert_same_counts(found, counted(network, *shown, batch=20, device=device))
-
-
-@pytest.mark.slow
-def test_compiled_norms_change_no_count(shown: tuple[Tensor, Tensor], device: Device) -> None:
+    images = (255 * (0.7 * coarse + 0.3 * torch.rand(20, 3, 256, 256, generator=draws))).byte()
+    labels = torch.randint(0, 20, (20,), generator=draws)
+    pixels = Pixels(torch.full((3, 256, 256), 127.5), torch.zeros(3), torch.zeros(3, 3))
     plain, same = (build(TINY.network, seed=0).to(memory_format=torch.channels_last) for _ in range(2))
-    compiled = Device(torch.device("cpu"), compiles=True).ready(same)
+    compiled = Device(torch.device("cpu"), compiles=True).compiled(same)
 
-    found = counted(compiled, *shown, batch=13, device=device)
+    expected, found = (
+        score(averages(Model(network, TINY, pixels), images, crops=("ten",), device=device)["ten"], labels)
+        for network in (plain, compiled)
+    )
 
     assert all(module.is_compiled for module in same.modules() if hasattr(module, "is_compiled"))
-    assert_same_counts(found, counted(plain, *shown, batch=20, device=device))
+    assert torch.equal(found.top5, expected.top5)
+    assert torch.equal(found.ranks, expected.ranks)
+    assert torch.allclose(found.log_probs, expected.log_probs, atol=1e-5)  # float32, sums in another order
 
 
 @pytest.mark.parametrize(("crops", "enough"), [("center", COMPILED_FROM_CROPS), ("ten", COMPILED_FROM_CROPS / 10)])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from alexrepro.evaluation.metrics import concatenate, score
+from alexrepro.evaluation.metrics import concatenate, score, total
 from alexrepro.runs.evaluation import Evaluation
 
 PROBABILITIES = torch.tensor(
@@ -63,7 +63,7 @@ def test_batches_add_up() -> None:
 
     assert torch.equal(concatenate(parts).top5, whole.top5)
     assert concatenate(parts).counts() == whole.counts()
-    assert parts[0].counts() + parts[1].counts() == whole.counts()
+    assert total(part.counts() for part in parts) == whole.counts()
 
 
 def test_an_error_is_the_fraction_of_incorrect_images() -> None:

@@ -74,19 +74,16 @@ def test_a_converted_run_predicts_what_the_run_predicts(
 
 
 @pytest.mark.parametrize(
-    "below", [".", "..", "checkpoints/step-000000002", "checkpoints/step-000000002/model.safetensors"]
+    ("below", "step"),
+    [(".", 2), ("..", 2), ("checkpoints/step-000000002/model.safetensors", 2), ("checkpoints/step-000000001", 1)],
 )
-def test_a_run_is_its_newest_checkpoint_and_its_classes_are_named(run: Path, tmp_path: Path, below: str) -> None:
+def test_weights_are_those_of_the_newest_or_the_named_checkpoint(
+    run: Path, tmp_path: Path, below: str, step: int
+) -> None:
     weights = open_weights(run / below, stores=tmp_path)
 
-    assert torch.equal(weights.tensors["fc6.weight"], build(TINY.network, seed=2).named_kernels()["fc6.weight"])
+    assert torch.equal(weights.tensors["fc6.weight"], build(TINY.network, seed=step).named_kernels()["fc6.weight"])
     assert weights.classes == CLASSES
-
-
-def test_an_earlier_checkpoint_can_be_named(run: Path, tmp_path: Path) -> None:
-    weights = open_weights(run / "checkpoints" / "step-000000001", stores=tmp_path)
-
-    assert torch.equal(weights.tensors["fc6.weight"], build(TINY.network, seed=1).named_kernels()["fc6.weight"])
 
 
 def test_predictions_are_in_descending_order_with_class_names(
@@ -159,46 +156,30 @@ def names(tmp_path: Path, content: str | bytes, weights: Weights = OF_A_RUN) -> 
     return with_names(weights, file).classes
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        TABLE.replace("\n", "\r\n"), TABLE.encode("utf-16"), b"\xef\xbb\xbf" + TABLE.encode(),
-        TABLE.replace("\n", "\n\n"), "n09999999 of another network\n" + TABLE, TABLE + TABLE,
-    ],
-    ids=["CRLF", "UTF-16", "BOM", "blank lines", "more classes", "twice the same"],
-)  # fmt: skip
-def test_lines_with_wnids_go_to_the_outputs_of_these_wnids(tmp_path: Path, content: str | bytes) -> None:
-    assert names(tmp_path, content) == IN_ORDER
+JSON = {"0": ["n01484850", "great_white_shark"], "1": ["n01440764", "tench"], "2": ["n01443537", "goldfish"]}
+SHORT = ("n01440764 tench", "n01443537 goldfish", "n01484850 great_white_shark")
+TABLES = {
+    "CRLF": (TABLE.replace("\n", "\r\n"), IN_ORDER),
+    "UTF-16": (TABLE.encode("utf-16"), IN_ORDER),
+    "BOM": (b"\xef\xbb\xbf" + TABLE.encode(), IN_ORDER),
+    "blank lines": (TABLE.replace("\n", "\n\n"), IN_ORDER),
+    "more classes": ("n09999999 of another network\n" + TABLE, IN_ORDER),
+    "twice the same": (TABLE + TABLE, IN_ORDER),
+    "separators": ("n01484850\tshark\nn01440764,tench\nn01443537;goldfish\n",
+                   ("n01440764,tench", "n01443537;goldfish", "n01484850\tshark")),
+    "JSON by number": (json.dumps(JSON), SHORT),
+    "JSON by WNID": (json.dumps(dict(JSON.values())), SHORT),
+    "id2label": (json.dumps({"id2label": {number: " ".join(name) for number, name in JSON.items()}}), SHORT),
+    "JSON list": (json.dumps([" ".join(name) for name in JSON.values()]), SHORT),
+    "JSON without WNIDs": ('{"2": "c", "0": "a", "1": "b"}', ("a", "b", "c")),
+    "no WNIDs": ("crane\ncrane\ntench\n", ("crane", "crane", "tench")),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("separator", ["\t", ",", ";"])
-def test_a_wnid_ends_at_a_separator(tmp_path: Path, separator: str) -> None:
-    table = "".join(f"{wnid}{separator}name {wnid[-1]}\n" for wnid in reversed(WNIDS))
+@pytest.mark.parametrize("kind", TABLES)
+def test_a_table_names_the_outputs_by_wnid_or_by_position(tmp_path: Path, kind: str) -> None:
+    content, expected = TABLES[kind]
 
-    assert names(tmp_path, table) == tuple(f"{wnid}{separator}name {wnid[-1]}" for wnid in WNIDS)
-
-
-@pytest.mark.parametrize(
-    "table",
-    [
-        {"0": ["n01484850", "great_white_shark"], "1": ["n01440764", "tench"], "2": ["n01443537", "goldfish"]},
-        {"n01484850": "great_white_shark", "n01440764": "tench", "n01443537": "goldfish"},
-        {"id2label": {"0": "n01484850 great_white_shark", "1": "n01440764 tench", "2": "n01443537 goldfish"}},
-        ["n01484850 great_white_shark", "n01440764 tench", "n01443537 goldfish"],
-    ],
-    ids=["numbers", "WNIDs", "id2label", "list"],
-)
-def test_json_is_read_as_lines(tmp_path: Path, table: object) -> None:
-    found = names(tmp_path, json.dumps(table))
-
-    assert found == ("n01440764 tench", "n01443537 goldfish", "n01484850 great_white_shark")
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [('{"2": "c", "0": "a", "1": "b"}', ("a", "b", "c")), ("crane\ncrane\ntench\n", ("crane", "crane", "tench"))],
-)
-def test_names_without_wnids_go_by_their_position(tmp_path: Path, content: str, expected: tuple[str, ...]) -> None:
     assert names(tmp_path, content) == expected
 
 

@@ -1,6 +1,5 @@
 """The whole network: sizes, towers, initial weights and masks."""
 
-import pytest
 import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
@@ -108,17 +107,6 @@ def test_dropout_before_fc6_falls_on_single_units_of_the_pooled_maps() -> None:
 
     assert masks["conv5"].shape == (3, 32, 6, 6)
     assert model(torch.randn(3, 3, 224, 224), masks).shape == (3, 20)
-
-
-def test_a_stage_drops_and_scales_with_its_own_probability() -> None:
-    recipe = TINY.but({"network.conv4.order": ("activation", "dropout"), "network.conv4.dropout": 0.2})
-    model = build(recipe.network, seed=0)
-
-    kept = {name: mask.mean().item() for name, mask in model.draw_masks(64, key_of_step=1).items()}
-
-    assert kept == pytest.approx({"conv4": 0.8, "fc6": 0.5, "fc7": 0.5}, abs=0.01)  # 64 · 512 draws or more
-    scales = {name: stage.operations["dropout"].in_testing for name, stage in model.stages.items() if name in kept}
-    assert scales == {"conv4": 0.8, "fc6": 0.5, "fc7": 0.5}
 
 
 def test_dropout_that_scales_in_training_doubles_what_it_keeps_and_leaves_testing_alone() -> None:

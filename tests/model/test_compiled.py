@@ -13,7 +13,7 @@ print([double(torch.ones(1)).item() for _ in range(3)], double.works, can_compil
 """
 
 
-def test_without_a_compiler_the_plain_function_does_the_work_and_this_is_said_once(tmp_path: Path) -> None:
+def test_without_a_compiler_the_plain_function_does_the_work_and_this_said_once(tmp_path: Path) -> None:
     without = os.environ | {"CXX": str(tmp_path / "missing"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
 
     done = subprocess.run([sys.executable, "-c", PROGRAM], env=without, capture_output=True, text=True, check=True)

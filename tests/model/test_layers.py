@@ -1,7 +1,7 @@
 """Where a stage differs from torch's own layers: conv1's border, pooling by the ceiling rule, dropout at test time."""
 
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from alexrepro.model.layers import ConvOrLinear, StageModule
-from alexrepro.model.operations import Dropout
-from alexrepro.paper.network import Network, Pool, Stage
+from alexrepro.model.operations import OPERATIONS, Dropout
+from alexrepro.paper.network import Network, Operation, Pool, Stage
 
 NETWORK = Network()
 
@@ -105,6 +105,10 @@ def test_an_operation_that_the_network_lacks_is_skipped() -> None:
 
     assert list(stage.operations) == ["activation", "pool"]
     assert isinstance(stage.operations["activation"], nn.ReLU)
+
+
+def test_every_operation_of_the_paper_is_registered() -> None:
+    assert set(OPERATIONS) == set(get_args(Operation))
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])

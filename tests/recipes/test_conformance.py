@@ -40,7 +40,7 @@ def _operation(network: Network, stage: Stage, name: Operation) -> str:
     words = {
         "activation": f"response {network.activation}",
         "pool": f"pool {pool.size_px}/{pool.stride_px}",
-        "dropout": f"dropout {network.dropout_of(stage):g}",
+        "dropout": f"dropout {network.dropout:g}",
         "norm": f"norm {norm.n} {norm.alpha:g} {norm.beta:g} {norm.k:g}" if norm else "",
     }
     if square:

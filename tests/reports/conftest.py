@@ -36,7 +36,7 @@ def made(
 ) -> Run:  # fmt: skip
     run = run_of(folder / "runs", recipe, dataset=dataset, seed=seed)
     run.folder.mkdir(parents=True)
-    facts = {"seed": seed, "dataset": dataset, "stores": {"train": f"{dataset}-train-abc123"}, "updates_per_epoch": 2}
+    facts = {"seed": seed, "dataset": dataset, "stores": {"train": f"{dataset}-train-abc123"}, "steps_per_epoch": 2}
     run.begin(recipe, {**facts, **environment})
     run.add_metrics((i + 1, i // 2 + 1, 16, loss, 0.01, 100.0, "") for i, loss in enumerate(losses))
     for epoch, error in enumerate(errors, start=1):

@@ -8,7 +8,7 @@ import pytest
 
 from alexrepro.errors import UserError
 from alexrepro.reports.statistics.comparison import compare
-from alexrepro.runs.evaluation import Findings
+from alexrepro.runs.evaluation import EvaluationFiles
 from alexrepro.runs.predictions import About, Predictions, write_predictions
 
 ABOUT = About(
@@ -23,7 +23,9 @@ PREDICTIONS = Predictions(
 
 
 def saved(folder: Path, predictions: Predictions) -> Path:
-    write_predictions(predictions, Findings(folder).predictions(predictions.about.split, predictions.about.crops))
+    write_predictions(
+        predictions, EvaluationFiles(folder).predictions(predictions.about.split, predictions.about.crops)
+    )
     return folder
 
 

@@ -16,7 +16,7 @@ from alexrepro.recipes.variations import find_variation
 from alexrepro.reports.statistics.difference import DeltaRow, LoggedDelta
 from alexrepro.reports.statistics.intervals import difference_interval
 from alexrepro.reports.tables.delta_rows import delta_table, reported_delta
-from alexrepro.runs.run import Evaluation
+from alexrepro.runs.evaluation import Evaluation
 
 BASE = Evaluation(
     run="runs/as-run-2012-713385/ilsvrc2012-seed-0", recipe="as-run-2012", digest=AS_RUN_2012.digest, seed=0,

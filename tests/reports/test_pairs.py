@@ -17,7 +17,7 @@ from alexrepro.reports.statistics.pairs import Pairs, image_differences
 from alexrepro.reports.tables.answers import wrong_by_image
 from alexrepro.reports.tables.delta_rows import delta_table
 from alexrepro.reports.tables.error_rows import measured_row
-from alexrepro.runs.evaluation import Evaluation, Findings
+from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
 from alexrepro.runs.predictions import About, Predictions, write_predictions
 
 IMAGES = 60
@@ -35,7 +35,7 @@ def made(folder: Path, name: str, seed: int, *, about: About = ABOUT) -> Evaluat
         about, names, np.zeros(IMAGES, int), guesses, np.full((IMAGES, 5), 0.2, "f4"), np.zeros(IMAGES), ranks
     )
     run = folder / f"{name}-{seed}"
-    write_predictions(answers, Findings(run).predictions(about.split, about.crops))
+    write_predictions(answers, EvaluationFiles(run).predictions(about.split, about.crops))
     return Evaluation(
         run=str(run), recipe=name, digest=name, seed=seed, epochs=2, dataset="set", split="set-test",
         crops=about.crops,
@@ -135,12 +135,12 @@ def test_people_see_which_interval_it_is_and_which_claim_stands_apart(tmp_path: 
 
 
 def without_file(evaluation: Evaluation) -> Evaluation:
-    Findings(Path(evaluation.run)).predictions("set-test", "ten").unlink()
+    EvaluationFiles(Path(evaluation.run)).predictions("set-test", "ten").unlink()
     return evaluation
 
 
 def with_a_broken_file(evaluation: Evaluation) -> Evaluation:
-    Findings(Path(evaluation.run)).predictions("set-test", "ten").write_bytes(b"PAR1")
+    EvaluationFiles(Path(evaluation.run)).predictions("set-test", "ten").write_bytes(b"PAR1")
     return evaluation
 
 

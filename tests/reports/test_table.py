@@ -14,7 +14,7 @@ from alexrepro.paper import results
 from alexrepro.reports.statistics.intervals import wilson_interval
 from alexrepro.reports.tables.error_rows import Row, measured_row, reported_row
 from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, Record, ResultTable
-from alexrepro.runs.run import Evaluation
+from alexrepro.runs.evaluation import Evaluation
 
 T_ONE = 12.706204736432095  # the 97.5 % point of Student's t with one degree of freedom
 FULL = Evaluation(

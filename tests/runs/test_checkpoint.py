@@ -11,7 +11,7 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.runs import checkpoint
 from alexrepro.runs.checkpoint import Checkpoint
 
-FILES = ("model.safetensors", "momentum.safetensors", "state.json")
+FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 
 
 def at_step(step: int) -> Checkpoint:

@@ -82,7 +82,7 @@ def test_the_files_of_a_run_and_their_names_reach_the_disk(
     assert_durable(log)
     committed = {name.name for _, _, name in names_given(log)}
     assert committed > {"recipe.toml", "environment.json", "pixels.safetensors", "result.json", "state.json"}
-    assert committed > {"model.safetensors", "momentum.safetensors", "step-000000003", "step-000000009"}
+    assert committed > {"model.safetensors", "optimizer.safetensors", "step-000000003", "step-000000009"}
     assert Event("sync", run.folder.parent) in log  # the folder of a new run has its name, too
 
 

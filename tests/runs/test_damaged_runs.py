@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from alexrepro.runs.disk_space import check_room
 
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
@@ -16,8 +17,7 @@ from alexrepro.evaluation.evaluate import evaluate
 from alexrepro.evaluation.load_run import load_pixels
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports.loaded_runs import gather
-from alexrepro.runs.disk_space import check_room
-from alexrepro.runs.neighbors import load_neighbors, neighbors_file
+from alexrepro.runs.neighbors import load_neighbors
 from alexrepro.runs.run import Run, find_evaluations, find_runs, run_of
 from alexrepro.training.loggers import open_log
 
@@ -66,7 +66,7 @@ def test_a_damaged_environment_is_named_and_passed_over_by_reports(
 
 @pytest.mark.parametrize(
     ("changes", "why"),
-    [({"classes": "ab"}, "its classes"), ({"updates_per_epoch": 0}, "its updates_per_epoch"), ({}, "it has no seed")],
+    [({"classes": "ab"}, "its classes"), ({"steps_per_epoch": 0}, "its steps_per_epoch"), ({}, "it has no seed")],
 )
 def test_an_environment_that_lacks_something_is_named(run: Run, changes: dict[str, object], why: str) -> None:
     (run.folder / "environment.json").write_text(json.dumps(changes))
@@ -137,7 +137,7 @@ def test_an_evaluation_that_cannot_be_used_is_passed_over(
 
 def test_other_damaged_files_of_a_run_are_named(run: Run, device: Device, capsys: pytest.CaptureFixture[str]) -> None:
     run.pixels_file.write_bytes(b"")
-    neighbors_file(run).write_bytes(b"\0" * 50)
+    run.neighbors_file.write_bytes(b"\0" * 50)
     (run.folder / "loggers.json").write_text("{")
 
     with pytest.raises(UserError, match=r"pixels\.safetensors is missing or damaged"):

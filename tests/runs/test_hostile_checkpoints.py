@@ -14,7 +14,7 @@ from safetensors.torch import save
 from alexrepro.errors import Exit
 from alexrepro.files import sha256_of_file, write_json
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs.checkpoint import MODEL, MOMENTUM, STATE
+from alexrepro.runs.paths import MODEL, OPTIMIZER, STATE
 from alexrepro.runs.run import Run
 
 from ..data.hostile import assert_refused, command

@@ -12,7 +12,7 @@ from alexrepro.device import Device
 from alexrepro.errors import UserError
 from alexrepro.evaluation.evaluate import evaluate
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs.evaluation import Evaluation, Findings
+from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
 from alexrepro.runs.predictions import About, Predictions, read_predictions, write_predictions
 from alexrepro.runs.run import Run
 from alexrepro.training.job import TrainingJob
@@ -42,7 +42,7 @@ def test_predictions_have_the_counts_of_their_evaluation(
 ) -> None:
     (saved,) = (e for e in run.evaluations if (e.split, e.crops) == (evaluation.split, crops))
 
-    table = pq.read_table(Findings(run.folder).predictions(saved.split, saved.crops)).to_pandas()
+    table = pq.read_table(EvaluationFiles(run.folder).predictions(saved.split, saved.crops)).to_pandas()
 
     assert table["image"].tolist() == [stores["test"].name(row) for row in range(18)]
     assert table["row"].tolist() == list(range(18))
@@ -55,7 +55,7 @@ def test_predictions_have_the_counts_of_their_evaluation(
 
 
 def test_predictions_say_whose_they_are(evaluation: Evaluation, run: Run, stores: dict[str, Store]) -> None:
-    about = read_predictions(Findings(run.folder).predictions(evaluation.split, "ten")).about
+    about = read_predictions(EvaluationFiles(run.folder).predictions(evaluation.split, "ten")).about
 
     assert (about.run, about.split, about.crops) == (str(run.folder), evaluation.split, "ten")
     assert (about.store, about.preprocessing) == (stores["test"].manifest.digest, evaluation.preprocessing)

@@ -10,7 +10,8 @@ from alexrepro.reports.figures.curves import by_epoch
 from alexrepro.reports.provenance import provenance
 from alexrepro.reports.run_status import snapshot
 from alexrepro.runs import row_files
-from alexrepro.runs.run import METRICS, Run
+from alexrepro.runs.run import Run
+from alexrepro.runs.rows import METRICS
 
 FIRST = ",".join(METRICS)
 
@@ -127,7 +128,7 @@ def test_a_long_run_is_read_in_little_memory(run: Run) -> None:
         file.write(f"{FIRST}\n")
         file.writelines(f"{step},{1 + step // 1000},128,6.9,0.01,100.0,0.9\n" for step in range(1, 100_001))
     run.add_validation((1, "val", "center", 14, "0.5", "0.1", "0.6"))
-    run.begin(TINY, {"updates_per_epoch": 1000})
+    run.begin(TINY, {"steps_per_epoch": 1000})
     by_epoch(run)  # once, so that what is imported is not counted
     tracemalloc.start()
 

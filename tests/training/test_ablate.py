@@ -16,7 +16,7 @@ from alexrepro.paper.results import Crops
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import find_variation
 from alexrepro.reports.tables.delta_rows import delta_table
-from alexrepro.runs.evaluation import Evaluation, Findings
+from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
 from alexrepro.runs.predictions import Predictions
 from alexrepro.runs.run import Run
 from alexrepro.training import ablate as ablation
@@ -112,7 +112,7 @@ def test_only_evaluations_of_this_store_and_of_the_last_epoch_are_taken(
     finished: tuple[Ablation, Path, list[Evaluation]], changes: dict[str, Any]
 ) -> None:
     toy, runs, made = finished
-    Findings(Path(made[0].run)).save(replace(made[0], top1_correct=0, **changes))
+    EvaluationFiles(Path(made[0].run)).save(replace(made[0], top1_correct=0, **changes))
 
     assert toy(runs) == made
 
@@ -121,7 +121,7 @@ def test_an_evaluation_without_its_predictions_is_made_again(
     finished: tuple[Ablation, Path, list[Evaluation]],
 ) -> None:
     toy, runs, made = finished
-    predictions = Findings(Path(made[0].run)).predictions(made[0].split, "ten")
+    predictions = EvaluationFiles(Path(made[0].run)).predictions(made[0].split, "ten")
     predictions.unlink()
 
     assert toy(runs) == made

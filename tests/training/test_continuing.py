@@ -121,7 +121,7 @@ def test_a_run_that_cannot_be_continued_is_refused_before_anything_is_written(
     cases = [
         (continuing(recipe), None, 0, "continues an earlier run, which is not named"),
         (continuing(recipe), stopped, 1, "has the seed 0, and the run that continues it has 1"),
-        (continuing(recipe, batch=8), stopped, 0, "has the updates_per_epoch 3"),
+        (continuing(recipe, batch=8), stopped, 0, "has the steps_per_epoch 3"),
         (continuing(recipe).but({"network.fc2.maps": 20}), stopped, 0, "another network"),
         (continuing(recipe), whole, 0, "has made 9 updates, so nothing is left"),
     ]

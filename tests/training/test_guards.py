@@ -185,7 +185,7 @@ def test_a_loss_that_is_no_number_names_the_images_of_its_update(
         train(TrainingJob(wild, store=stores["train"], validation=None, runs=tmp_path, seed=0, device=cpu))
 
     plan = training_plan(40, seed=0, epoch=1, augmentation=wild.augmentation, side_px=224, shuffle_every_epoch=True)
-    names = [stores["train"].name(int(row)) for row in plan.order[16:21]]
+    names = [stores["train"].name(int(row)) for row in plan.draws.rows[16:21]]
     assert f"on {', '.join(names)} and 11 more" in refused.value.what
 
 

@@ -98,7 +98,7 @@ def test_a_run_whose_newest_checkpoint_is_damaged_goes_back_one_and_ends_in_the_
 
     assert_same(continued, whole)
     said = capsys.readouterr().err
-    assert "momentum.safetensors does not have its checksum" in said
+    assert "optimizer.safetensors does not have its checksum" in said
     assert "3 updates are lost" in said
     assert (newest.parent / "damaged-step-000000008").is_dir()
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from alexrepro import stop_signals
-from alexrepro.data.loading.loader import Feed
+from alexrepro.data.loading.loader import Loader
 from alexrepro.errors import STOPPING, Exit, UserError
 from alexrepro.evaluation import inference
 from alexrepro.model import compiled
@@ -28,7 +28,7 @@ from .test_train import assert_same
 
 Train = Callable[..., Run]
 VALIDATED = 4  # images in a batch of a validation
-BEGINS = "from alexrepro.distributed.launchers import ended_at_once\nimport sys, time\n"
+BEGINS = "from alexrepro.distributed.rank import ended_at_once\nimport sys, time\n"
 
 
 def stopped_run(toy: Train, folder: Path) -> Run:
@@ -88,12 +88,12 @@ def test_a_stop_while_the_data_are_opened_comes_before_the_first_update(
     toy: Train, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 
-    def signal_then_open(*arguments: Any, **named: Any) -> Feed:
+    def signal_then_open(*arguments: Any, **named: Any) -> Loader:
         signal.raise_signal(signal.SIGTERM)
-        return Feed(*arguments, **named)
+        return Loader(*arguments, **named)
 
     with monkeypatch.context() as patched:
-        patched.setattr(training, "Feed", signal_then_open)
+        patched.setattr(training, "Loader", signal_then_open)
         run = stopped_run(toy, tmp_path)
 
     assert (saved_step(run), run.metrics) == (0, [])

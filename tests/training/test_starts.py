@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from alexrepro.training.starts import commit
 
-from alexrepro.cli.choose import testing_store, validation_store
+from alexrepro.cli.stores import labeled_store, validation_store
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
@@ -20,7 +21,6 @@ from alexrepro.runs.run import Run
 from alexrepro.training import starts
 from alexrepro.training import train as training
 from alexrepro.training.job import TrainingJob
-from alexrepro.training.starts import commit
 from alexrepro.training.train import train
 
 Train = Callable[..., Run]
@@ -182,7 +182,7 @@ def test_every_start_is_recorded_with_its_command_commit_and_machine(
 
     one, other = go("val").environment["starts"]
 
-    assert (one["after_update"], other["after_update"]) == (0, 3)
+    assert (one["after_step"], other["after_step"]) == (0, 3)
     assert one["command"] == ["alexrepro", "train", "toy.toml"]
     assert one["commit"] == "0a1b2c"
     assert one["machine"]["device"] == "cpu"
@@ -192,7 +192,7 @@ def test_provenance_tells_that_a_run_went_on_elsewhere(go: Train) -> None:
     run = go("val")
     environment = read_json(run.folder / "environment.json")
     device = {**environment["machine"], "device": "NVIDIA H200", "torch": "9.9"}
-    environment["starts"].append({**environment["starts"][0], "after_update": 6, "machine": device})
+    environment["starts"].append({**environment["starts"][0], "after_step": 6, "machine": device})
     write_json(run.folder / "environment.json", environment)
 
     facts = provenance(run).facts
@@ -233,7 +233,7 @@ def test_a_newer_store_with_other_squares_is_not_chosen_before_one_that_fits(
     folder, manifest = train.path.parent, train.manifest
 
     validation = validation_store(train, stores=folder)
-    test = testing_store(manifest.dataset, recipe, classes=manifest.classes, stores=(folder,))
+    test = labeled_store(manifest.dataset, recipe, classes=manifest.classes, stores=(folder,))
 
     assert validation is not None
     assert (validation.path, test.path) == (val.path, val.path)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexrepro.cli.choose import choose_recipe, testing_store, training_store, validation_store
+from alexrepro.cli.choose import choose_recipe
 from alexrepro.cli.options import (
     REPORTS,
     RUNS,
@@ -19,7 +19,8 @@ from alexrepro.cli.options import (
     StorePath,
 )
 from alexrepro.cli.show import print_json, print_table
-from alexrepro.distributed.launchers import ended_at_once
+from alexrepro.cli.stores import labeled_store, training_store, validation_store
+from alexrepro.distributed.rank import ended_at_once
 from alexrepro.progress import say
 from alexrepro.recipes.variations import VARIATIONS, Variation, find_variation, trials_of
 
@@ -57,19 +58,19 @@ def ablate(
         return
     chosen = [find_variation(name) for name in dict.fromkeys(variations)]
 
-    from alexrepro.distributed.rank import check_alone
+    from alexrepro.distributed.rank import check_single_process
     from alexrepro.reports.loaded_runs import gather
     from alexrepro.reports.tables.ablated import measured_of
     from alexrepro.reports.tables.delta_rows import delta_table
     from alexrepro.training.ablate import ablate as core
     from alexrepro.training.job import TrainingJob
 
-    check_alone("ablate")
+    check_single_process("ablate")
     images = training_store(store)
     manifest = images.manifest
     named = choose_recipe(base, dataset=manifest.dataset, changes=changes or (), epochs=epochs)
     recipe = named.for_classes(len(manifest.classes))
-    test = testing_store(manifest.dataset, recipe, classes=manifest.classes, folder=images.path.parent)
+    test = labeled_store(manifest.dataset, recipe, classes=manifest.classes, folder=images.path.parent)
     trials = trials_of(recipe, chosen)
     shown = len(images) * recipe.training.epochs * len(trials) * seeds
     job = TrainingJob(recipe, store=images, validation=validation_store(images), runs=runs, seed=0,

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexrepro.cli.choose import choose_recipe, training_store
+from alexrepro.cli.choose import choose_recipe
 from alexrepro.cli.options import STORES, DeviceName, Json, Set, StorePath
 from alexrepro.cli.show import print_json, print_table
-from alexrepro.distributed.launchers import ended_at_once
+from alexrepro.cli.stores import training_store
+from alexrepro.distributed.rank import ended_at_once
 from alexrepro.recipes.recipe import Recipe
 
 if TYPE_CHECKING:

@@ -22,10 +22,10 @@ def compare(
     Example:  alexrepro compare RUN_A RUN_B
     """
     from alexrepro.reports.statistics.comparison import compare as core
-    from alexrepro.runs.evaluation import Findings
+    from alexrepro.runs.evaluation import EvaluationFiles
     from alexrepro.runs.run import open_run
 
-    one, two = (path if Findings(path).all_predictions else open_run(path).folder for path in (first, second))
+    one, two = (path if EvaluationFiles(path).all_predictions else open_run(path).folder for path in (first, second))
     found = core(one, two)
     if json:
         print_json({"comparisons": [row.as_dict() for row in found]})

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from alexrepro.cli.choose import split_name
 from alexrepro.cli.options import Json, StorePath
 from alexrepro.cli.show import print_json
-from alexrepro.distributed.launchers import ended_at_once
+from alexrepro.cli.stores import split_name
+from alexrepro.distributed.rank import ended_at_once
 
 
 @ended_at_once()

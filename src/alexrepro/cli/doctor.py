@@ -1,14 +1,15 @@
-"""`alexrepro doctor`: will a training run here, and how long will it take?"""
+"""`alexrepro doctor`: will a training run on this machine, and how long will it take?"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexrepro.cli.choose import choose_recipe, split_name, training_store, validation_store
+from alexrepro.cli.choose import choose_recipe
 from alexrepro.cli.options import RUNS, DeviceName, Epochs, Json, Runs, Seed, Set, StorePath
 from alexrepro.cli.show import print_json, print_table
-from alexrepro.distributed.launchers import ended_at_once
+from alexrepro.cli.stores import split_name, training_store, validation_store
+from alexrepro.distributed.rank import ended_at_once
 from alexrepro.errors import Exit, UserError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @ended_at_once()
 def doctor(
-    recipe: Annotated[str | None, typer.Option(help="Recipe or TOML file. Default: by the data set.")] = None,
+    recipe: Annotated[str | None, typer.Argument(help="Recipe name or TOML file. Default: by the data set.")] = None,
     store: StorePath = None,
     runs: Runs = RUNS,
     seed: Seed = 0,
@@ -26,23 +27,21 @@ def doctor(
     device_name: DeviceName = "auto",
     json: Json = False,
 ) -> None:
-    """Check everything before the first update.
+    """Check everything before a training.
 
-    Looks at versions, GPUs, processors, memory, disk, open files, stores and recipe, at the first signal through the
-    untrained network, and at the time to finish; says of each whether it is fine and what to do. Changes nothing. Ends
-    with the exit code of the first thing that is wrong. `verify` compares every byte of the stores.
+    Checks library versions, GPUs, CPU cores, memory, disk, open files, stores, recipe and activation statistics at
+    initialization, and estimates the training time. Changes nothing. Exits with the code of the first error.
 
-    Example:  alexrepro doctor --recipe as-run-2012
+    Example:  alexrepro doctor as-run-2012
     """
     from alexrepro.data.store.manifest import MANIFEST
-    from alexrepro.diagnostics.preflight import of_job, of_machine, of_stores
+    from alexrepro.diagnostics.preflight import check_job, check_machine, check_stores
     from alexrepro.diagnostics.system_checks import refused
     from alexrepro.training.job import TrainingJob
 
-    findings, device = of_machine(device_name)
-    named = split_name(store)[0]
-    folders = sorted(p.parent for p in named.rglob(MANIFEST) if not p.parent.name.startswith("."))
-    findings += of_stores(folders)
+    findings, device = check_machine(device_name)
+    folder = split_name(store)[0]
+    findings += check_stores(sorted(p.parent for p in folder.rglob(MANIFEST) if not p.parent.name.startswith(".")))
     try:
         data = training_store(store)
     except UserError as refusal:
@@ -52,27 +51,22 @@ def doctor(
         validation = validation_store(data)
         if device is not None:
             job = TrainingJob(chosen, store=data, validation=validation, runs=runs, seed=seed, device=device)
-            findings += of_job(job)
+            findings += check_job(job)
     _show(findings, json)
 
 
 def _show(findings: Sequence["Finding"], json: bool) -> None:
-    code = next((finding.exit_code for finding in findings if finding.verdict == "wrong"), Exit.OK)
+    code = next((finding.exit_code for finding in findings if finding.verdict == "error"), Exit.OK)
     if json:
         print_json({"findings": [_row(finding) for finding in findings], "exit_code": int(code)})
     else:
-        columns = ("what", "verdict", "found", "what to do")
-        print_table("Check-up", columns, [(f.what, f.verdict, f.found, f.advice) for f in findings])
+        columns = ("check", "verdict", "found", "what to do")
+        print_table("Preflight", columns, [(f.what, f.verdict, f.found, f.advice) for f in findings])
     if code:
         raise typer.Exit(int(code))
 
 
 def _row(finding: "Finding") -> dict[str, object]:
-    return {
-        "what": finding.what,
-        "verdict": finding.verdict,
-        "found": finding.found,
-        "advice": finding.advice,
-        **({"facts": dict(finding.facts)} if finding.facts else {}),
-        **({"exit_code": int(finding.exit_code)} if finding.verdict == "wrong" else {}),
-    }
+    row: dict[str, object] = {name: getattr(finding, name) for name in ("what", "verdict", "found", "advice")}
+    row |= {"facts": dict(finding.facts)} if finding.facts else {}
+    return row | ({"exit_code": int(finding.exit_code)} if finding.verdict == "error" else {})

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alexrepro.cli import options
-from alexrepro.cli.choose import choose_runs, evaluation_store
+from alexrepro.cli.choose import choose_runs
 from alexrepro.cli.show import percent, print_json, print_table
-from alexrepro.distributed.launchers import ended_at_once
+from alexrepro.cli.stores import evaluation_store
+from alexrepro.distributed.rank import ended_at_once
 from alexrepro.paper.results import Crops
 
 if TYPE_CHECKING:

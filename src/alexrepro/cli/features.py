@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from alexrepro.cli.choose import choose_run, evaluation_store, training_store
+from alexrepro.cli.choose import choose_run
 from alexrepro.cli.options import RUNS, DeviceName, Json, Runs, StorePath
 from alexrepro.cli.show import print_json
-from alexrepro.distributed.launchers import ended_at_once
+from alexrepro.cli.stores import evaluation_store, training_store
+from alexrepro.distributed.rank import ended_at_once
 
 
 @ended_at_once()
@@ -28,14 +29,13 @@ def features(
     """
     from alexrepro.device import find_device
     from alexrepro.evaluation.nearest_neighbors import find_neighbors
-    from alexrepro.runs.neighbors import neighbors_file
 
     device = find_device(device_name)
     chosen = choose_run(run, runs=runs)
     test = evaluation_store(store, chosen)
     train = training_store(test.path.parent / chosen.environment["dataset"])
     about = find_neighbors(chosen, train=train, test=test, device=device).about
-    file = str(neighbors_file(chosen))
+    file = str(chosen.neighbors_file)
     if json:
         print_json({"run": str(chosen.folder), "stage": about.stage, "searched": about.searched, "file": file})
         return

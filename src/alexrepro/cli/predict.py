@@ -10,10 +10,11 @@ from rich.bar import Bar
 from rich.console import Console
 from rich.table import Table
 
-from alexrepro.cli.choose import choose_run, split_name
+from alexrepro.cli.choose import choose_run
 from alexrepro.cli.options import RUNS, DeviceName, Json, Runs, StorePath, TenCrop
 from alexrepro.cli.show import PLAIN_WIDTH, percent, plain, print_json
-from alexrepro.distributed.launchers import ended_at_once
+from alexrepro.cli.stores import split_name
+from alexrepro.distributed.rank import ended_at_once
 from alexrepro.paper.results import Crops
 
 if TYPE_CHECKING:

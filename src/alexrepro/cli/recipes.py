@@ -1,4 +1,4 @@
-"""`alexrepro recipes`: the named recipes, the fields of one, and how two differ."""
+"""`alexrepro recipes`: the named recipes, the fields of one, and the fields in which two differ."""
 
 from typing import Annotated, Any
 
@@ -7,46 +7,33 @@ import typer
 from alexrepro.cli.options import Json
 from alexrepro.cli.show import percent, print_json, print_table
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED
-from alexrepro.recipes.catalog import TOLERANCE, Entry, catalog, find_recipe
+from alexrepro.recipes.catalog import MAIN, TOLERANCE, Entry, catalog, find_recipe
 from alexrepro.recipes.ledger import shown
 from alexrepro.recipes.recipe import Recipe, differences
 
 recipes = typer.Typer(name="recipes", help="List, show and compare recipes.", no_args_is_help=True)
-
 Name = Annotated[str, typer.Argument(help="Recipe name or TOML file.", show_default=False)]
-
-SPELLED_OUT = 3  # differences that a sentence can bear
 
 
 @recipes.command("list")
-def list_recipes(json: Json = False) -> None:
-    """List the named recipes and what they should reach.
+def list_recipes(
+    every: Annotated[bool, typer.Option("--all", help="Also list the siblings that were run in 2012.")] = False,
+    json: Json = False,
+) -> None:
+    """List the named recipes and the results they should reach.
 
-    The expected results are those noted in the released 2012 code, or published with the weights of later networks,
-    and by how much one run may miss them.
+    Expected results come from the 2012 logs, or were published with the weights of later networks; each is followed
+    by the tolerance within which one run counts as a reproduction.
 
     Example:  alexrepro recipes list
     """
-    rows = [_entry(entry) for entry in catalog().values()]
+    rows = [_row(entry) for name, entry in catalog().items() if every or name in MAIN]
     if json:
         print_json({"recipes": rows})
         return
-    print_table(
-        "Recipes",
-        ("name", "digest", "like", "description", "epochs", "expected result"),
-        [
-            [
-                row["name"],
-                row["digest"],
-                row["like"],
-                row["description"],
-                row["epochs"],
-                "\n".join(map(_result, row["expected"])),
-            ]
-            for row in rows
-        ],
-        right=("epochs",),
-    )
+    columns = ("name", "digest", "like", "description", "epochs", "expected")
+    cells = [[*map(row.get, columns[:-1]), "\n".join(map(_result, row["expected"]))] for row in rows]
+    print_table("Recipes", columns, cells, right=("epochs",))
 
 
 @recipes.command("show")
@@ -55,7 +42,7 @@ def show(
     toml: Annotated[bool, typer.Option("--toml", help="Print every field as TOML instead.")] = False,
     json: Json = False,
 ) -> None:
-    """Print the fields in which a recipe departs from the text.
+    """Print the fields in which a recipe departs from the text of the paper.
 
     With --toml, prints the whole recipe; saved to a file ending in .toml it can be edited and given to any command
     in place of a name.
@@ -64,41 +51,34 @@ def show(
     """
     recipe = find_recipe(name)
     if json:
-        whole = {"toml": recipe.to_toml()} if toml else {}
-        print_json(_named(recipe) | {"differences": _differences(AS_PRINTED, recipe)} | whole)
-        return
-    if toml:
+        file = {"toml": recipe.to_toml()} if toml else {}
+        print_json(_named(recipe) | {"differences": _differences(AS_PRINTED, recipe)} | file)
+    elif toml:
         print(recipe.to_toml(), end="")
-        return
-    print(f"{recipe.name}-{recipe.digest}: {recipe.description}.")
-    _print_differences(AS_PRINTED, recipe)
+    else:
+        print(f"{recipe.name}-{recipe.digest}: {recipe.description}.")
+        _print_differences(AS_PRINTED, recipe)
 
 
 @recipes.command("diff")
-def diff(
-    one: Annotated[str, typer.Argument(help="Recipe name or TOML file to compare with.", show_default=False)],
-    other: Annotated[str, typer.Argument(help="Recipe name or TOML file that differs.", show_default=False)],
-    json: Json = False,
-) -> None:
-    """Print how one recipe differs from another.
+def diff(one: Name, other: Name, json: Json = False) -> None:
+    """Print the fields in which two recipes differ.
 
     Example:  alexrepro recipes diff as-printed as-run-2012
     """
     left, right = find_recipe(one), find_recipe(other)
     if json:
-        found = {"one": _named(left), "other": _named(right), "sentence": _sentence(left, right)}
-        print_json(found | {"differences": _differences(left, right)})
-        return
-    print(_sentence(left, right))
-    _print_differences(left, right)
+        print_json({"one": _named(left), "other": _named(right), "differences": _differences(left, right)})
+    elif left.fields() == right.fields():
+        print(f"{left.name} and {right.name} have the same fields.")
+    else:
+        _print_differences(left, right)
 
 
-def _entry(entry: Entry) -> dict[str, Any]:
-    expected = [
-        {name: getattr(result, name) for name in ("split", "crops", "top1_error", "top5_error")}
-        | {"top1_tolerance": TOLERANCE[0], "top5_tolerance": TOLERANCE[1]}
-        for result in entry.expected
-    ]
+def _row(entry: Entry) -> dict[str, Any]:
+    tolerance = {"top1_tolerance": TOLERANCE[0], "top5_tolerance": TOLERANCE[1]}
+    fields = ("split", "crops", "top1_error", "top5_error")
+    expected = [{name: getattr(result, name) for name in fields} | tolerance for result in entry.expected]
     return _named(entry.recipe) | {"like": entry.like, "epochs": entry.recipe.training.epochs, "expected": expected}
 
 
@@ -115,18 +95,6 @@ def _result(expected: dict[str, Any]) -> str:
 
 def _differences(one: Recipe, other: Recipe) -> list[dict[str, Any]]:
     return [{"path": path, "one": left, "other": right} for path, (left, right) in differences(one, other).items()]
-
-
-def _sentence(one: Recipe, other: Recipe) -> str:
-    found = differences(one, other)
-    if not found:
-        return f"{other.name} is like {one.name}, field by field."
-    values = {path: shown(value) for path, (_, value) in found.items()}
-    spelled = [f"{path} is {f'({v})' if ',' in v else v}" for path, v in values.items()][:SPELLED_OUT]
-    more = len(found) - len(spelled)
-    rest = [f"{more} more field{'s' if more > 1 else ''} differ{'' if more > 1 else 's'}"] if more else []
-    *first, last = [*spelled, *rest]
-    return f"{other.name} is like {one.name}, but {', '.join(first)}{' and ' if first else ''}{last}."
 
 
 def _print_differences(one: Recipe, other: Recipe) -> None:

@@ -4,10 +4,11 @@ Renamed fields of recipes are in recipes/fields.py.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from alexrepro.errors import Exit, UserError
 
-ARGUMENT = "PATH"  # stands for an argument of a command that takes none any more
+FOLDER = "FOLDER"  # stands for an argument that is a folder
 EVERYWHERE = {"--stores": "Use --store.", "--batch": "Use --set training.batch=N."}
 OPTIONS = {  # command -> old option -> what to type now
     "prepare": {
@@ -29,8 +30,13 @@ OPTIONS = {  # command -> old option -> what to type now
         "--breakdown": "Count errors by class in RUN/predictions/*.parquet, which holds every prediction.",
     },
     "doctor": {
-        ARGUMENT: "Use: alexrepro verify STORE",
+        FOLDER: "Use: alexrepro verify STORE",
+        "--recipe": "Use: alexrepro doctor RECIPE",
         "--full": "Use: alexrepro verify",
+    },
+    "bench": {
+        "--recipe": "Use: alexrepro bench RECIPE",
+        "--parallel": "Compare alexrepro bench on one GPU with the images/s that a training on two prints.",
     },
 }
 
@@ -40,7 +46,7 @@ def refuse_renamed(arguments: Sequence[str]) -> Sequence[str]:
     command, *words = arguments or [""]
     old = OPTIONS.get(command, {}) | EVERYWHERE
     for number, word in enumerate(words):
-        option = ARGUMENT if number == 0 and not word.startswith("-") else word.partition("=")[0]
+        option = FOLDER if number == 0 and Path(word).is_dir() else word.partition("=")[0]
         if option in old:
             raise UserError(f"alexrepro {command} has no {option} any more.", fix=old[option], exit_code=Exit.USAGE)
     return arguments

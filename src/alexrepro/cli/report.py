@@ -8,7 +8,7 @@ import typer
 
 from alexrepro.cli.options import REPORTS, RUNS, Json, Runs
 from alexrepro.cli.show import print_json, print_table
-from alexrepro.distributed.launchers import ended_at_once
+from alexrepro.distributed.rank import ended_at_once
 from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
 

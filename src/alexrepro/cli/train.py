@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexrepro.cli.choose import choose_recipe, choose_start, training_store, validation_store
+from alexrepro.cli.choose import choose_recipe, choose_start
 from alexrepro.cli.options import (
     RUNS,
     AllowFlatLoss,
@@ -24,7 +24,8 @@ from alexrepro.cli.options import (
     StorePath,
 )
 from alexrepro.cli.show import percent, print_json
-from alexrepro.distributed.launchers import ended_at_once
+from alexrepro.cli.stores import training_store, validation_store
+from alexrepro.distributed.rank import ended_at_once
 
 if TYPE_CHECKING:
     from alexrepro.recipes.recipe import Recipe
@@ -75,7 +76,7 @@ def train(
     launch_if_asked(rank, chosen.network, gpus=gpus, processes=cpu_ranks, device=device_name, parallel=parallel)
     with rank.quiet():
         compiles = is_worth_compiling(len(data) * chosen.training.epochs) if compile is None else compile
-        device = find_device(rank.device(device_name), compiles=compiles, processors=rank.processors)
+        device = find_device(device_name, local_rank=rank.local_rank, compiles=compiles, processors=rank.processors)
         with connect(rank, device, network=chosen.network, parallel=parallel) as group:
             run = core(TrainingJob(chosen, store=data, validation=validation, runs=runs, seed=seed, device=device,
                                    group=group, source=source, log=tuple(log or ()),

@@ -8,7 +8,7 @@ import typer
 
 from alexrepro.cli.options import STORES, Json
 from alexrepro.cli.show import print_json, print_table
-from alexrepro.distributed.launchers import ended_at_once
+from alexrepro.distributed.rank import ended_at_once
 from alexrepro.errors import Exit, UserError
 
 CHECKPOINTS = ("checkpoints/step-*", "*/checkpoints/step-*", "*/*/checkpoints/step-*")  # of a run, a recipe, all runs
@@ -33,8 +33,8 @@ def verify(
 ) -> None:
     """Compare stores, checkpoints and archives with checksums.
 
-    Reads every byte of stores, of the checkpoints of runs, and of the archives of ILSVRC-2010 and 2012, of which size
-    and MD5 were published. Changes nothing. Ends with exit code 65 if something differs, or 66 if it is missing.
+    Reads every byte of stores, of the checkpoints of runs, and of the archives of ILSVRC-2010 and 2012, whose sizes
+    and MD5 sums were published. Changes nothing. Ends with exit code 65 if something differs, or 66 if it is missing.
 
     Example:  alexrepro verify /data/imagenet --quick
     """
@@ -55,12 +55,13 @@ def _verified(path: Path, *, quick: bool) -> Iterator[Verified]:
     from alexrepro.data.store.manifest import MANIFEST
     from alexrepro.data.store.verify import verify as problems_of
     from alexrepro.runs import checkpoint
+    from alexrepro.runs.paths import STATE
 
     if not path.is_dir():
         raise UserError(f"There is no folder {path}.", fix="Check the path.", exit_code=Exit.MISSING_INPUT)
     is_store = (path / MANIFEST).exists() or any(path.glob("shard-*.arrow"))
     stores = [path] if is_store else sorted(file.parent for file in path.glob(f"[!.]*/{MANIFEST}"))
-    is_checkpoint = (path / checkpoint.STATE).exists()
+    is_checkpoint = (path / STATE).exists()
     checkpoints = [path] if is_checkpoint else sorted(found for one in CHECKPOINTS for found in path.glob(one))
     for store in stores:
         problems = problems_of(store)

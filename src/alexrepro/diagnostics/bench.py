@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 
-from alexrepro.data.loading.loader import Feed, default_workers
+from alexrepro.data.loading.loader import Loader, default_workers
 from alexrepro.data.loading.sampling import training_plan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
@@ -85,10 +85,10 @@ def _loader(recipe: Recipe, store: Store, device: Device) -> Round:
     )  # fmt: skip
 
     def run() -> tuple[int, float]:
-        with Feed(
+        with Loader(
             store, batch=recipe.training.batch, side_px=recipe.network.input_px, device=device.torch_device
-        ) as opened:
-            batches = chain.from_iterable(opened.batches(plan) for _ in count())
+        ) as loader:
+            batches = chain.from_iterable(loader.batches(plan) for _ in count())
             next(batches)  # the workers have started
             started = perf_counter()
             images = sum(len(batch) for batch in islice(batches, BATCHES_A_ROUND))

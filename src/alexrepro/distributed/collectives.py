@@ -1,6 +1,6 @@
-"""What travels between the ranks beside the work of an update: sums of gradients, and votes."""
+"""What the ranks exchange besides activations: sums of gradients, and requests to stop or save."""
 
-from typing import Any
+from collections.abc import Callable
 
 import torch
 import torch.distributed as dist
@@ -11,10 +11,10 @@ from alexrepro.model.alexnet import AlexNet
 
 
 class Gradients:
-    """Sums every gradient over the replicas, one tensor after the other while the rest is still being computed."""
+    """Sums each gradient over the replicas as soon as backward has computed it."""
 
     def __init__(self, model: AlexNet, group: ProcessGroup) -> None:
-        self._under_way: list[dist.Work] = []
+        self._pending: list[dist.Work] = []
         if group.mesh is None:
             return
         for name, parameter in model.named_kernels().items():
@@ -26,52 +26,52 @@ class Gradients:
                 continue
             parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
 
-    def _sum(self, group: dist.ProcessGroup | None, factor: float) -> Any:
-        """A hook; what several towers hold whole is averaged over them, so that it stays the same to the last bit."""
+    def _sum(self, group: dist.ProcessGroup | None, factor: float) -> Callable[[Tensor], None]:
+        """A hook; a gradient that every tower holds is averaged over the towers, so that it keeps the same bits."""
 
         def start(parameter: Tensor) -> None:
             assert parameter.grad is not None
             gradient = parameter.grad if factor == 1 else parameter.grad.mul_(factor)
             work = dist.all_reduce(gradient, group=group, async_op=True)
             assert work is not None
-            self._under_way.append(work)
+            self._pending.append(work)
 
         return start
 
     def wait(self) -> None:
-        """Until every sum is there."""
-        for work in self._under_way:
+        """Wait for all sums."""
+        for work in self._pending:
             work.wait()
-        self._under_way.clear()
+        self._pending.clear()
 
 
 class StopConsensus:
-    """What any rank wants, known to all at the same update: one vote per update, counted at the next.
+    """Lets all ranks act on a request at the same step: each step sends the rank's requests and receives the last ones.
 
-    The vote travels through host memory beside the work, so no rank waits for a device.
+    They travel through host memory while the step is computed, so no rank waits for a device.
     """
 
     def __init__(self, group: ProcessGroup) -> None:
         self._has_others = group.mesh is not None
-        self._ballot: tuple[Tensor, dist.Work] | None = None
+        self._pending: tuple[Tensor, dist.Work] | None = None
 
-    def exchange(self, *wishes: int) -> tuple[int, ...]:
-        """The largest of each wish over the ranks, as of the vote before; alone, of this one."""
+    def exchange(self, *requests: int) -> tuple[int, ...]:
+        """The largest of each request over the ranks, one step late; at once in a single process."""
         if not self._has_others:
-            return wishes
-        counted = self.settle() or (0,) * len(wishes)
-        if any(counted):
-            return counted
-        wanted = torch.tensor(wishes, dtype=torch.int32)
-        work = dist.all_reduce(wanted, op=dist.ReduceOp.MAX, async_op=True)
+            return requests
+        agreed = self.settle() or (0,) * len(requests)
+        if any(agreed):
+            return agreed
+        sent = torch.tensor(requests, dtype=torch.int32)
+        work = dist.all_reduce(sent, op=dist.ReduceOp.MAX, async_op=True)
         assert work is not None
-        self._ballot = wanted, work
-        return counted
+        self._pending = sent, work
+        return agreed
 
     def settle(self) -> tuple[int, ...] | None:
-        """The result of the last vote, once."""
-        if self._ballot is None:
+        """What the last exchange agreed on, once."""
+        if self._pending is None:
             return None
-        (wanted, work), self._ballot = self._ballot, None
+        (sent, work), self._pending = self._pending, None
         work.wait()
-        return tuple(wanted.tolist())
+        return tuple(sent.tolist())

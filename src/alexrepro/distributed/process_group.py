@@ -1,15 +1,15 @@
-"""The processes that train one network together: which replica and towers each has, and what they tell each other.
+"""The processes that train one network together: a grid of replicas by towers, a DeviceMesh ("data", "tower").
 
-A grid of replicas by towers, a DeviceMesh ("data", "tower"). Every process computes the same plan and the same draws
-and keeps its part, so that what is computed depends on the recipe and the seed, not on the number of processes.
+Every process computes the same plan and the same draws and keeps its part, so that the result depends on the recipe and
+the seed, not on the number of processes. A lost rank is noticed by broken connections, a frozen one by a timeout.
 """
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -17,18 +17,15 @@ from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 
 from alexrepro.device import Device
-from alexrepro.distributed.heartbeat import Watch
+from alexrepro.distributed.launch import Parallel, first_line, grid, not_met, open_store
 from alexrepro.distributed.rank import Rank
-from alexrepro.distributed.rendezvous import first_line, not_met, open_store
 from alexrepro.errors import Exit, UserError
-from alexrepro.model.alexnet import check_shardable
 from alexrepro.model.tower_parallel import LocalTowers, ShardedTowers
 from alexrepro.paper.network import Network
 
-Parallel = Literal["tower", "data"]
 T = TypeVar("T")
 
-ANSWER = timedelta(minutes=5)  # until every rank has come to the same point; the slowest writes a checkpoint meanwhile
+TIMEOUT = timedelta(minutes=5)  # of every collective; the slowest rank may be writing a checkpoint
 LAST_WORD_SECONDS = 1.0  # in which the first rank says why all end
 LAUNCHER_SECONDS = 5.0  # in which a launcher ends the ranks that lost another
 
@@ -40,21 +37,20 @@ class ProcessGroup:
     rank: Rank = field(default_factory=Rank)
     mesh: DeviceMesh | None = None
     towers: LocalTowers = field(default_factory=LocalTowers)
-    unwatch: Callable[[], None] = lambda: None  # stops the watch over the other ranks
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the one that writes files and speaks."""
+        """Whether this is the process that writes files and messages."""
         return self.rank.rank == 0
 
     @property
     def shard(self) -> tuple[int, int]:
-        """Which replica this process belongs to, and how many there are; each has a part of every batch."""
+        """The replica of this process and the number of replicas; each has a part of every batch."""
         return (0, 1) if self.mesh is None else (self.mesh.get_local_rank("data"), self.mesh.size(0))
 
     @property
     def loader_workers(self) -> int | None:
-        """Workers of this process's feed: its processors but one; None leaves it to the feed."""
+        """Workers of this process's loader: its processors but one; None leaves it to the loader."""
         return None if self.mesh is None else max(1, self.rank.processors - 1)
 
     def facts(self) -> dict[str, int]:
@@ -62,7 +58,7 @@ class ProcessGroup:
         return {"processes": self.rank.world_size, "replicas": self.shard[1], "sharing_towers": self.towers.processes}
 
     def broadcast(self, value: T) -> T:
-        """The value that the first rank has; what the others give does not matter."""
+        """The value of the first rank."""
         values = [value]
         if self.mesh is not None:
             dist.broadcast_object_list(values)
@@ -84,141 +80,109 @@ class ProcessGroup:
 
     def all_reduce(self, tensor: Tensor) -> Tensor:
         """The sum over replicas, in place."""
-        if self.shard[1] > 1:
-            assert self.mesh is not None
+        if self.mesh is not None and self.shard[1] > 1:
             dist.all_reduce(tensor, group=self.mesh.get_group("data"))
         return tensor
 
     def barrier(self) -> None:
-        """Wait for all."""
+        """Wait for all ranks."""
         if self.mesh is not None:
             dist.all_reduce(torch.zeros(1))
 
     def assert_same_everywhere(self, facts: Mapping[str, str]) -> None:
-        """Raise UserError, on every rank, if what must be the same everywhere is not."""
-        if self.rank.world_size == 1:
-            return
-        everywhere: list[Any] = [None] * self.rank.world_size
-        dist.all_gather_object(everywhere, dict(facts))
-        for rank, theirs in enumerate(everywhere):
-            for name, ours in everywhere[0].items():
-                if theirs[name] != ours:
+        """Raise UserError, on every rank, if a fact differs between ranks."""
+        for rank, theirs in enumerate(everywhere := self._of_every_rank(dict(facts))):
+            for name, value in everywhere[0].items():
+                if theirs[name] != value:
                     raise self.abort(
                         UserError(
-                            f"The ranks differ: {name} is {ours} on rank 0 and {theirs[name]} on rank {rank}.",
+                            f"The ranks differ: {name} is {value} on rank 0 and {theirs[name]} on rank {rank}.",
                             fix="Start every rank with the same program, the same stores and the same options.",
                         )
                     )
 
+    def assert_own_gpus(self, device: Device) -> None:
+        """Raise UserError, on every rank, if two ranks compute on one GPU."""
+        everywhere = self._of_every_rank(device.uuid)
+        for rank, gpu in enumerate(everywhere):
+            if gpu and gpu in everywhere[:rank]:
+                raise self.abort(
+                    UserError(
+                        f"Ranks {everywhere.index(gpu)} and {rank} have the same GPU.",
+                        fix="Start one process per GPU, or give every process a GPU of its own.",
+                        exit_code=Exit.NO_DEVICE,
+                    )
+                )
+
+    def _of_every_rank(self, value: T) -> list[T]:
+        values: list[Any] = [value] * self.rank.world_size
+        if self.rank.world_size > 1:
+            dist.all_gather_object(values, value)
+        return values
+
     def abort(self, why: UserError) -> BaseException:
-        """What to raise where all ranks end for the same reason: the first says it, the others end after it."""
-        self.unwatch()  # that the first is gone is not to be said by the others
+        """What every rank raises where all end for one reason: the first says it, the others end silently after it."""
         if self.is_first:
             return why
         time.sleep(LAST_WORD_SECONDS)
         return SystemExit(int(why.exit_code))
 
     @contextmanager
-    def ended_by_launcher(self, asked: Callable[[], object]) -> Iterator[None]:
-        """Where another rank is lost, give a launcher time to end this one: it knows why.
-
-        asked: tells whether a signal has arrived.
-        """
+    def ended_by_launcher(self, has_signal: Callable[[], object]) -> Iterator[None]:
+        """When another rank is lost, give a launcher time to end this one: it knows the cause."""
         try:
             yield
         except RuntimeError as error:
-            if not _is_of_connection(error):
+            if not isinstance(error, dist.DistError) and "gloo" not in str(error):  # gloo's have no type of their own
                 raise
             until = time.monotonic() + LAUNCHER_SECONDS
-            while time.monotonic() < until and not asked():
+            while time.monotonic() < until and not has_signal():
                 time.sleep(0.1)
-            if asked():
+            if has_signal():
                 raise SystemExit(int(Exit.WORKER_FAILED)) from None
             raise UserError(
-                f"Rank {self.rank.rank} has lost another rank, or has waited for it for {ANSWER}.",
+                f"Rank {self.rank.rank} has lost another rank, or has waited for it for {TIMEOUT}.",
                 fix="See which rank ended and why, then run the same command again: it continues.",
                 exit_code=Exit.WORKER_FAILED,
             ) from error
 
 
-def _is_of_connection(error: RuntimeError) -> bool:
-    return isinstance(error, dist.DistError) or "gloo" in str(error)  # gloo's have no type of their own
-
-
 @contextmanager
 def connect(rank: Rank, device: Device, *, network: Network, parallel: Parallel | None) -> Iterator[ProcessGroup]:
-    """This process among all that were started with it, from the first word to the last.
+    """The process group of all ranks, from the first message to the last.
 
-    Raises UserError if the network cannot be shared so, or if two ranks would compute on one GPU.
+    Raises UserError if the processes cannot share the network, or if two ranks would compute on one GPU.
     """
     replicas, sharing = grid(rank.world_size, network, parallel)
     if rank.world_size == 1:
         yield ProcessGroup()
         return
-    on_gpu = device.torch_device.type == "cuda"
-    if on_gpu:
-        torch.cuda.set_device(device.torch_device)
-    _join(rank, on_gpu=on_gpu)
-    with ExitStack() as watch:
-        watch.enter_context(Watch(rank))
-        ProcessGroup(rank, unwatch=watch.close).assert_same_everywhere(
-            {"the device": device.torch_device.type, "the grid of replicas by towers": f"{replicas} × {sharing}"}
-        )
-        ranks = torch.arange(rank.world_size).view(replicas, sharing)
-        sides = (ranks.T.tolist(), ranks.tolist())
-        subgroups: list[Any] = [dist.new_subgroups_by_enumeration(lists, timeout=ANSWER)[0] for lists in sides]
-        mesh = DeviceMesh.from_group(subgroups, device.torch_device.type, mesh=ranks, mesh_dim_names=("data", "tower"))
-        group = ProcessGroup(rank, mesh, ShardedTowers(subgroups[1]) if sharing > 1 else LocalTowers(), watch.close)
-        if on_gpu:
-            _refuse_shared_gpus(group, device)
-        for subgroup in subgroups:  # a group is connected by its first use, which should not wait for the first update
-            dist.all_reduce(torch.zeros(1, device=device.torch_device), group=subgroup)
-        yield group
-        group.barrier()
+    device.use()
+    _join(rank, backend=device.backend)
+    ProcessGroup(rank).assert_same_everywhere(
+        {"the device": device.torch_device.type, "the grid of replicas by towers": f"{replicas} × {sharing}"}
+    )
+    ProcessGroup(rank).assert_own_gpus(device)
+    ranks = torch.arange(rank.world_size).view(replicas, sharing)
+    groups: list[Any] = [
+        dist.new_subgroups_by_enumeration(lists, timeout=TIMEOUT)[0] for lists in (ranks.T.tolist(), ranks.tolist())
+    ]
+    mesh = DeviceMesh.from_group(groups, device.torch_device.type, mesh=ranks, mesh_dim_names=("data", "tower"))
+    for each in groups:  # the first use of a group connects it, which should not delay the first step
+        dist.all_reduce(torch.zeros(1, device=device.torch_device), group=each)
+    group = ProcessGroup(rank, mesh, ShardedTowers(groups[1]) if sharing > 1 else LocalTowers())
+    yield group
+    group.barrier()
     dist.destroy_process_group()
 
 
-def _join(rank: Rank, *, on_gpu: bool) -> None:
+def _join(rank: Rank, *, backend: str) -> None:
     """Wait for all ranks. Tensors in host memory travel by gloo, those on GPUs by NCCL."""
     store = open_store(rank)
     try:
         dist.init_process_group(
-            "cpu:gloo,cuda:nccl" if on_gpu else "gloo", rank=rank.rank, world_size=rank.world_size, timeout=ANSWER,
+            backend, rank=rank.rank, world_size=rank.world_size, timeout=TIMEOUT,
             store=dist.PrefixStore("groups", store),  # type: ignore[attr-defined]
         )  # fmt: skip
     except dist.DistError as error:
         raise not_met(rank, first_line(error)) from None
-
-
-def grid(processes: int, network: Network, parallel: Parallel | None) -> tuple[int, int]:
-    """Replicas, and processes that share the towers of each; two processes share a network of two towers by default.
-
-    Raises UserError if the network cannot be shared so.
-    """
-    if parallel is None:
-        parallel = "tower" if processes == network.towers == 2 else "data"
-    if parallel == "data" or processes == 1:
-        return processes, 1
-    sharing = max(2, network.towers)
-    check_shardable(network, sharing)
-    if processes % sharing:
-        raise UserError(
-            f"{processes} processes cannot share networks of {sharing} towers.",
-            fix=f"Start a multiple of {sharing}, or give every process a whole network with --parallel data.",
-            exit_code=Exit.USAGE,
-        )
-    return processes // sharing, sharing
-
-
-def _refuse_shared_gpus(group: ProcessGroup, device: Device) -> None:
-    everywhere: list[Any] = [None] * group.rank.world_size
-    dist.all_gather_object(everywhere, str(torch.cuda.get_device_properties(device.torch_device).uuid))
-    for rank, gpu in enumerate(everywhere):
-        if gpu in everywhere[:rank]:
-            raise group.abort(
-                UserError(
-                    f"Ranks {everywhere.index(gpu)} and {rank} have the same GPU.",
-                    fix="Start one process per GPU, or lend every process a GPU of its own.",
-                    exit_code=Exit.NO_DEVICE,
-                )
-            )

@@ -1,25 +1,64 @@
-"""Rank and world size of this process, and where the ranks meet, read from its launcher's environment."""
+"""Rank and world size of this process, and where the ranks meet, read from its launcher's environment.
+
+An empty variable counts as not set. What is incomplete, contradictory or not a number is refused by name, so that
+processes that do not know of each other never train the same network twice.
+"""
 
 import os
 import re
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
-import torch
-
-from alexrepro.distributed import launchers
-from alexrepro.distributed.launchers import FIRST_PORT, PORTS
 from alexrepro.errors import Exit, UserError
 from alexrepro.processors import usable_processors
+from alexrepro.stop_signals import ended_by_signal, signal_when_parent_ends
 
-__all__ = ["FIRST_PORT", "OURS", "PORTS", "Rank", "check_alone", "find_rank", "first_host"]
-
-OURS = "alexrepro-"  # how the id of a run of our own launcher begins
+OURS = "alexrepro-"  # how the run id of our own launcher begins
+FIRST_PORT, PORTS, LAST_PORT = 20_000, 10_000, 65_535
+SHOWN_CHARACTERS = 80  # of a wrong value
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-FIRST_SPEAKS_SECONDS = 1.0  # in which the first rank refuses, and a launcher ends the others
+FIRST_SPEAKS_SECONDS = 1.0  # the first rank reports an error, and a launcher ends the others
+
+Variables = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """The environment variables of one launcher; of several names, the first that is set counts."""
+
+    rank: str
+    world_size: str
+    local_rank: tuple[str, ...]
+    local_world_size: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()  # the number of hosts
+    job: tuple[str, ...] = ()  # distinguish this job from others
+
+
+TORCH = Launcher("RANK", "WORLD_SIZE", ("LOCAL_RANK",), ("LOCAL_WORLD_SIZE", "LOCAL_SIZE"))  # LOCAL_SIZE: DeepSpeed
+OPEN_MPI = Launcher(
+    "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", ("OMPI_COMM_WORLD_LOCAL_RANK",), ("OMPI_COMM_WORLD_LOCAL_SIZE",),
+    job=("PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid"),
+)  # fmt: skip
+PMI = Launcher(  # MPICH, Intel MPI, PALS
+    "PMI_RANK", "PMI_SIZE", ("MPI_LOCALRANKID", "PMI_LOCAL_RANK"), ("MPI_LOCALNRANKS", "PMI_LOCAL_SIZE"),
+    job=("PALS_APID", "PBS_JOBID"),
+)  # fmt: skip
+SLURM = Launcher(
+    "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", ("SLURM_LOCALID",), hosts=("SLURM_STEP_NUM_NODES",),
+    job=("SLURM_JOB_ID", "SLURM_STEP_ID"),
+)  # fmt: skip
+LAUNCHERS = (TORCH, OPEN_MPI, PMI, SLURM)  # each may have been started by one after it
+# Other launchers of several processes: a rank other than 0, or a number other than 1, is refused.
+OTHER_RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "PET_NODE_RANK", "PMIX_RANK", "PALS_RANKID", "MPI_LOCALRANKID")
+OTHER_SIZES = (
+    "LOCAL_WORLD_SIZE", "PET_NNODES", "SM_HOSTS", "FLUX_JOB_SIZE", "HOROVOD_SIZE", "JSM_NAMESPACE_SIZE",
+    "MV2_COMM_WORLD_SIZE", "MVP_COMM_WORLD_SIZE",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -30,22 +69,11 @@ class Rank:
     world_size: int = 1
     local_rank: int = 0
     local_world_size: int = 1
-    host: str = "localhost"
+    host: str = LOOPBACK[0]
     port: int = 0
-    store_is_with_first: bool = False  # and not with a launcher
-    job: str = ""  # tells these ranks from those of another job that meets at the same port
-    is_launched: bool = False  # by `alexrepro train --gpus N`, which has already said what was chosen
-
-    @property
-    def hosts_store(self) -> bool:
-        """Whether the others meet at this process."""
-        return self.rank == 0 and self.store_is_with_first
-
-    def device(self, asked: str) -> str:
-        """The device that `--device` means for this process: a GPU of its own where there are several processes."""
-        if self.world_size == 1 or asked not in ("auto", "cuda") or not torch.cuda.is_available():
-            return asked
-        return f"cuda:{self.local_rank % torch.cuda.device_count()}"  # SLURM may show each process its own GPU only
+    is_store_with_first: bool = False  # and not with a launcher
+    job: str = ""  # distinguishes these ranks from those of another job that meets at the same port
+    is_launched: bool = False  # by `alexrepro train --gpus N`, which has already reported its choices
 
     @property
     def processors(self) -> int:
@@ -54,10 +82,7 @@ class Rank:
 
     @contextmanager
     def quiet(self, *, launched_too: bool = False) -> Iterator[None]:
-        """Let only the first rank speak, and none if a launcher said the same before.
-
-        Another rank refuses only after the first has had time to say the same.
-        """
+        """Let only the first rank speak, and none if the launcher said the same; others fail after the first."""
         if self.rank == 0 and not (launched_too and self.is_launched):
             yield
             return
@@ -69,32 +94,22 @@ class Rank:
             raise
 
 
-def find_rank(environment: Mapping[str, str] = os.environ) -> Rank:
-    """The rank that a launcher gave this process; rank 0 of 1 where none started several.
+@contextmanager
+def ended_at_once() -> Iterator[None]:
+    """Until a training has something to save, a signal ends the program at once.
 
-    Raises UserError naming a variable that is missing, wrong or not understood.
+    A rank keeps the default handlers, which end it even while it waits, and gets SIGTERM if its launcher ends.
     """
-    given = {name: " ".join(value.split()) for name, value in environment.items() if value.strip()}
-    launched = launchers.find_launched(given)
-    if launched is None:
-        if launchers.TORCH.rank in given and "MASTER_PORT" in given:
-            launchers.number(given, "MASTER_PORT", least=1, most=launchers.LAST_PORT)
-        return Rank()
-    local_rank, local_size = launchers.local_numbers(launched, given)
-    host = _meeting_host(launched, given, is_one_host=local_size == launched.size)
-    if local_size is None:  # with LOCAL_RANK, several ranks are on this host; without it, Lightning takes one
-        local_size = launched.size if host in LOOPBACK and local_rank is not None else 1
-    return Rank(
-        launched.rank, launched.size, local_rank or 0, max(local_size, 1 + (local_rank or 0)), host,
-        launchers.port_of(launched, given),
-        store_is_with_first=given.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or launchers.TORCH not in launched.by,
-        is_launched=given.get("TORCHELASTIC_RUN_ID", "").startswith(OURS),
-        job=launchers.job_of(launched, given),
-    )  # fmt: skip
+    if any(os.environ.get(by.rank) and os.environ.get(by.world_size) != "1" for by in LAUNCHERS):
+        signal_when_parent_ends(signal.SIGTERM)
+        yield
+    else:
+        with ended_by_signal():
+            yield
 
 
-def check_alone(command: str) -> None:
-    """Raise UserError if this process was started as one of several for a command that works in one."""
+def check_single_process(command: str) -> None:
+    """Raise UserError if this process is one of several, for a command that works in one."""
     rank = find_rank()
     if rank.world_size > 1:
         raise UserError(
@@ -104,25 +119,132 @@ def check_alone(command: str) -> None:
         )
 
 
-def _meeting_host(launched: launchers.Launched, given: Mapping[str, str], *, is_one_host: bool) -> str:
-    """The host of rank 0: MASTER_ADDR, the first of SLURM's hosts, or this one where all ranks are on it."""
-    if "MASTER_ADDR" in given:
-        return given["MASTER_ADDR"]
-    if launched.is_of_slurm and "SLURM_STEP_NODELIST" in given:
-        return first_host(given["SLURM_STEP_NODELIST"])
-    if is_one_host:
-        return LOOPBACK[0]
-    raise UserError(
-        f"{launched.by[0].rank} is {launched.rank} of {launched.size}, but MASTER_ADDR is not set, so the ranks cannot "
-        "find each other.",
-        fix="Set MASTER_ADDR to the host of rank 0 and MASTER_PORT to a free port there, the same for every rank.",
-        exit_code=Exit.USAGE,
-    )
+def find_rank(environment: Variables = os.environ) -> Rank:
+    """The rank that a launcher gave this process; rank 0 of 1 where none started several.
+
+    Raises UserError naming a variable that is missing, wrong or not understood.
+    """
+    given = {name: " ".join(value.split()) for name, value in environment.items() if value.strip()}
+    numbers = {by: _rank_and_size(by, given) for by in LAUNCHERS if _is_named(by, given)}
+    if all(size == 1 for _, size in numbers.values()):
+        _refuse_unknown(given, is_alone=bool(numbers) or given.get(SLURM.world_size) == "1")
+        if TORCH.rank in given and "MASTER_PORT" in given:
+            _number(given, "MASTER_PORT", least=1, most=LAST_PORT)
+        return Rank()
+    first, (rank, size) = next(iter(numbers.items()))
+    if size == 1:
+        other = next(by for by, (_, its_size) in numbers.items() if its_size > 1)
+        raise _refused(first.world_size, "1", f"but {other.world_size} is {given[other.world_size]}")
+    for name, known in ((TORCH.rank, rank), (TORCH.world_size, size)):
+        if name in given and _number(given, name) != known:  # one of the two, set by hand
+            raise _refused(name, given[name], f"but the launcher started this process as rank {rank} of {size}")
+    by = [each for each, its in numbers.items() if its == (rank, size)]
+    local_rank, local_size = _local_numbers(by, size, given)
+    host = _host_of_first(by, rank, size, given, is_one_host=local_size == size)
+    if local_size is None:  # with LOCAL_RANK, several ranks are on this host; without it, Lightning takes one
+        local_size = size if host in LOOPBACK and local_rank is not None else 1
+    job = ".".join(given[name] for each in by for name in each.job if name in given)
+    return Rank(
+        rank, size, local_rank or 0, max(local_size, 1 + (local_rank or 0)), host, _port(by, given, job),
+        is_store_with_first=given.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or TORCH not in by,
+        job=job, is_launched=given.get("TORCHELASTIC_RUN_ID", "").startswith(OURS),
+    )  # fmt: skip
 
 
 def first_host(nodes: str) -> str:
     """The first of SLURM's hosts: gpu03 of `gpu[03-05,09],login1`. Raises UserError for anything else."""
     found = re.sub(r"\[(\w+)[^\]]*\]", r"\1", nodes).partition(",")[0]
     if not re.fullmatch(r"[\w.-]+", found):
-        raise launchers.refused("SLURM_STEP_NODELIST", nodes, "which is not a list of hosts")
+        raise _refused("SLURM_STEP_NODELIST", nodes, "which is not a list of hosts")
     return found
+
+
+def _is_named(by: Launcher, given: Variables) -> bool:
+    """Whether a launcher names rank and world size; SLURM names one task in batch scripts, whose rank is idle."""
+    is_batch_script = by is SLURM and by.world_size in given and _number(given, by.world_size) == 1
+    return by.rank in given and by.world_size in given and not is_batch_script
+
+
+def _rank_and_size(by: Launcher, given: Variables) -> tuple[int, int]:
+    size, rank = _number(given, by.world_size, least=1), _number(given, by.rank)
+    if rank >= size:
+        raise _refused(by.rank, str(rank), f"but {by.world_size} is {size}: ranks count from 0 to {size - 1}")
+    return rank, size
+
+
+def _local_numbers(by: list[Launcher], size: int, given: Variables) -> tuple[int | None, int | None]:
+    """The rank of this process on its host, and the number of ranks there, where a launcher gives them."""
+    rank_name = next((name for each in by for name in each.local_rank if name in given), "")
+    rank = _number(given, rank_name, most=size - 1) if rank_name else None
+    size_name = next((name for each in by for name in each.local_world_size if name in given), "")
+    if size_name:
+        local_size = _number(given, size_name, least=1, most=size)
+        if rank is not None and rank >= local_size:
+            raise _refused(rank_name, str(rank), f"but {size_name} is {local_size}")
+        return rank, local_size
+    hosts = next((name for each in by for name in each.hosts if name in given), None)
+    return rank, None if hosts is None else -(-size // _number(given, hosts, least=1))
+
+
+def _host_of_first(by: list[Launcher], rank: int, size: int, given: Variables, *, is_one_host: bool) -> str:
+    if "MASTER_ADDR" in given:
+        return given["MASTER_ADDR"]
+    if SLURM in by and "SLURM_STEP_NODELIST" in given:
+        return first_host(given["SLURM_STEP_NODELIST"])
+    if is_one_host:
+        return LOOPBACK[0]
+    raise UserError(
+        f"{by[0].rank} is {rank} of {size}, but MASTER_ADDR is not set, so the ranks cannot find each other.",
+        fix="Set MASTER_ADDR to the host of rank 0 and MASTER_PORT to a free port there, the same for every rank.",
+        exit_code=Exit.USAGE,
+    )
+
+
+def _port(by: list[Launcher], given: Variables, job: str) -> int:
+    """MASTER_PORT, or a port computed from the job, the same for every rank."""
+    if "MASTER_PORT" in given:
+        return _number(given, "MASTER_PORT", least=1, most=LAST_PORT)
+    if SLURM in by and "SLURM_JOB_ID" in given:
+        return FIRST_PORT + _number(given, "SLURM_JOB_ID") % PORTS
+    return FIRST_PORT + crc32(job.encode(errors="replace")) % PORTS
+
+
+def _number(given: Variables, name: str, *, least: int = 0, most: int = 10**9) -> int:
+    value = given[name]
+    if not re.fullmatch(r"[0-9]{1,10}", value) or not least <= int(value) <= most:
+        raise _refused(name, value, f"which is not a whole number from {least} to {most}")
+    return int(value)
+
+
+def _refused(name: str, value: str, why: str) -> UserError:
+    return UserError(
+        f"{name} is {value[:SHOWN_CHARACTERS]}, {why}.",
+        fix=f"Correct {name}, or start every rank with torchrun or srun, which set these variables.",
+        exit_code=Exit.USAGE,
+    )
+
+
+def _refuse_unknown(given: Variables, *, is_alone: bool) -> None:
+    """Raise UserError for half of a launcher's variables and for those of others; is_alone: one process is known."""
+    for by in LAUNCHERS:
+        is_idle = by is SLURM and given.get(by.rank) == "0"  # in a batch script and in an interactive shell
+        if by.world_size not in given and by.rank in given and not is_idle:
+            raise _unknown(by.rank, given, lacks=f"{by.world_size} is")
+        if by.rank not in given and by.world_size in given and _number(given, by.world_size, least=1) > 1:
+            raise _unknown(by.world_size, given, lacks=f"{by.rank} is")
+    for name in OTHER_RANKS:
+        if name in given and not (is_alone and given[name] == "0"):
+            raise _unknown(name, given, lacks="RANK and WORLD_SIZE are")
+    for name in OTHER_SIZES:
+        value = given.get(name, "1")
+        if value not in {"1", "1:1"} and ("," in value or not value.startswith("[")):  # torchrun; SageMaker's hosts
+            raise _unknown(name, given, lacks="RANK and WORLD_SIZE are")
+
+
+def _unknown(name: str, given: Variables, *, lacks: str) -> UserError:
+    return UserError(
+        f"{name} is {given[name][:SHOWN_CHARACTERS]}, but {lacks} not set, so this may be one of several processes.",
+        fix="Start them with torchrun or srun, or set RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT for each; "
+        f"unset {name} to train in one.",
+        exit_code=Exit.USAGE,
+    )

@@ -5,8 +5,6 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from functools import reduce
-from operator import add
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +17,12 @@ from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.inference import SCORED, EvaluationJob, Model, preprocessing, scored_batches
 from alexrepro.evaluation.load_run import check_compatible, load_network, load_pixels
-from alexrepro.evaluation.metrics import Counts, Scores, concatenate
+from alexrepro.evaluation.metrics import Counts, Scores, concatenate, total
 from alexrepro.files import write_whole
 from alexrepro.paper.results import Crops
 from alexrepro.progress import say
-from alexrepro.runs.evaluation import ENSEMBLES, Evaluation, Findings, Member
+from alexrepro.runs.evaluation import Evaluation, EvaluationFiles, Member
+from alexrepro.runs.paths import ENSEMBLES
 from alexrepro.runs.predictions import About, Predictions, write_predictions
 from alexrepro.runs.run import Run
 
@@ -101,7 +100,7 @@ def evaluate_runs(opened: OpenedRuns, *, save_probabilities: bool = False) -> li
         )  # fmt: skip
         evaluations.append(evaluation)
     for evaluation in evaluations:
-        Findings(Path(whole.run)).save(evaluation)
+        EvaluationFiles(Path(whole.run)).save(evaluation)
     return evaluations
 
 
@@ -111,13 +110,13 @@ def predict_split(opened: OpenedRuns, *, save_probabilities: bool = False) -> li
     Without labels the counts are undefined.
     """
     job, store, manifest = opened.job, opened.job.store, opened.job.store.manifest
-    files, scores, rows = Findings(Path(opened.whole.run)), [], []
+    files, scores, rows = EvaluationFiles(Path(opened.whole.run)), [], []
     kept = torch.empty(len(store), len(manifest.classes)) if save_probabilities else None
     for batch in scored_batches(job):
-        rows.append(batch.batch.images)
+        rows.append(batch.batch.draws.rows)
         scores.append({crops: Scores(*(column.cpu() for column in found)) for crops, found in batch.scores.items()})
         if kept is not None:
-            kept[batch.batch.images] = batch.probabilities[job.crops].cpu()
+            kept[batch.batch.draws.rows] = batch.probabilities[job.crops].cpu()
     if not np.array_equal(np.concatenate(rows), np.arange(len(store))):
         raise ValueError(f"{store.path}: not every image was evaluated once")
     names, found = tuple(store.name(row) for row in range(len(store))), []
@@ -147,7 +146,7 @@ def count(job: EvaluationJob, *, after_batch: Callable[[], None] = lambda: None)
         for batch in batches:
             mine.append(batch.scores[job.crops].counts())
             after_batch()
-    counts = reduce(add, job.group.all_gather_object(reduce(add, mine)))
+    counts = total(job.group.all_gather_object(total(mine)))
     if counts.images != len(job.store):
         raise ValueError(f"{job.store.path}: {counts.images:,} of {len(job.store):,} images were counted")
     return counts
@@ -166,7 +165,7 @@ def _open(run: Run, store: Store, *, device: Device, weight: float = 1.0) -> tup
     index = {name: number for number, name in enumerate(classes)}
     order = torch.tensor([index[name] for name in wanted], device=device.torch_device) if wanted != classes else None
     network, step = load_network(run, device)
-    recipe, epochs = run.recipe, step // environment["updates_per_epoch"]
+    recipe, epochs = run.recipe, step // environment["steps_per_epoch"]
     member = Member(str(run.folder), recipe.name, recipe.digest, environment["seed"], epochs, weight)
     return Model(device.compiled(network), recipe, load_pixels(run, device), weight, order), member
 

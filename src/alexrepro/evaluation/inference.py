@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexrepro.data.loading.crops import Pixels, evaluation_crops, places
-from alexrepro.data.loading.loader import Batch, feed
-from alexrepro.data.loading.sampling import testing_plan
+from alexrepro.data.loading.crops import Pixels, evaluation_crops, windows
+from alexrepro.data.loading.loader import load_batches, workers_for
+from alexrepro.data.loading.sampling import Batch, evaluation_plan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device, find_device
 from alexrepro.distributed.process_group import ProcessGroup
@@ -37,9 +37,9 @@ COMPILED_FROM_CROPS = 10_000  # 20 s of a core for the compiler; 2 ms and more s
 
 
 def device_for(device: str, compiles: bool | None, *, images: int, crops: Crops) -> Device:
-    """The device for inference; by default it compiles if inference on so many images takes longer than compiling."""
+    """The device for inference; by default it compiles if inference on these images takes longer than compiling."""
     if compiles is None:
-        compiles = images * len(places(crops, 1, 1, 1)) >= COMPILED_FROM_CROPS
+        compiles = images * len(windows(crops, 1, 1, 1)) >= COMPILED_FROM_CROPS
     return find_device(device, compiles=compiles)
 
 
@@ -84,13 +84,14 @@ class ScoredBatch:
 
 def scored_batches(job: EvaluationJob) -> Generator[ScoredBatch, None, None]:
     """This replica's part of the images of a store, in stored order. Raises UserError if outputs are not finite."""
-    store, crops, share = job.store, SCORED[job.crops], job.group.shard
+    store, crops, shard = job.store, SCORED[job.crops], job.group.shard
     title = job.title or f"{store.manifest.full_name}, {'center crop' if job.crops == 'center' else 'ten crops'}"
     correct = seen = 0
-    with progress(title, total=len(store) // share[1]) as advance:
-        batches = feed(
-            store, testing_plan(len(store), side_px=store.side_px), batch=BATCH * share[1], share=share,
-            device=job.device.torch_device, workers=job.group.loader_workers,
+    with progress(title, total=len(store) // shard[1]) as advance:
+        device, plan = job.device.torch_device, evaluation_plan(len(store), side_px=store.side_px)
+        batches = load_batches(
+            store, plan, batch=BATCH * shard[1], shard=shard, device=device,
+            workers=workers_for(device, job.group.loader_workers),
         )  # fmt: skip
         for batch in batches:
             weighted = (averages(model, batch.crops, crops=crops, device=job.device) for model in job.models)
@@ -107,24 +108,24 @@ def scored_batches(job: EvaluationJob) -> Generator[ScoredBatch, None, None]:
 def averages(model: Model, images: Tensor, *, crops: Sequence[Crops], device: Device) -> dict[Crops, Tensor]:
     """The softmax outputs of a network averaged over crops, times its weight: float32 (B, K) for each of the crops.
 
-    For `ten-logits`, the softmax of the averaged logits. images: uint8 (B, 3, 256, 256) on the device's device, where
-    the crops are cut one after the other.
+    For `ten-logits`, the softmax of the averaged logits. images: uint8 (B, 3, 256, 256) on the device, where crops are
+    cut one after the other.
     """
     side_px = model.recipe.network.input_px
     widest: Crops = "center" if set(crops) == {"center"} else "ten"
     inputs = evaluation_crops(
         images, crops=widest, side_px=side_px, pixels=model.pixels, augmentation=model.recipe.augmentation
     )
-    (center,) = places("center", images.shape[-2], images.shape[-1], side_px)
-    offsets = places(widest, images.shape[-2], images.shape[-1], side_px)
+    (center,) = windows("center", images.shape[-2], images.shape[-1], side_px)
+    crops_of_image = windows(widest, images.shape[-2], images.shape[-1], side_px)
     found: dict[Crops, Tensor] = {}
-    for offset, crop in zip(offsets, inputs, strict=True):
+    for window, crop in zip(crops_of_image, inputs, strict=True):
         with device.autocast(model.recipe.training):
             logits = model.network(crop).float()
         outputs = logits.softmax(1)
         found["ten"] = found.get("ten", 0) + outputs
         found["ten-logits"] = found.get("ten-logits", 0) + logits
-        if offset == center:
+        if window == center:
             found["center"] = outputs
     if not bool(found["ten"].isfinite().all()):
         raise UserError(
@@ -132,8 +133,8 @@ def averages(model: Model, images: Tensor, *, crops: Sequence[Crops], device: De
             fix="Begin a new run at lower rates: alexrepro train RUN --set training.learning_rate_factor=0.5",
             exit_code=Exit.BAD_DATA,
         )
-    found["ten"] = found["ten"] / len(offsets)
-    found["ten-logits"] = (found["ten-logits"] / len(offsets)).softmax(1)
+    found["ten"] = found["ten"] / len(crops_of_image)
+    found["ten-logits"] = (found["ten-logits"] / len(crops_of_image)).softmax(1)
     means = {name: model.weight * found[name] for name in crops}
     return means if model.order is None else {name: mean[:, model.order] for name, mean in means.items()}
 
@@ -164,7 +165,7 @@ def preprocessing(models: Sequence[Model], store: Store, crops: Crops) -> str:
     """
     shown = [
         {
-            "crops": places(crops, store.side_px, store.side_px, model.recipe.network.input_px),
+            "crops": windows(crops, store.side_px, store.side_px, model.recipe.network.input_px),
             "crop_px": model.recipe.network.input_px,
             "mean": model.recipe.augmentation.mean,
             "mean_image": hashlib.sha256(model.pixels.mean_image.cpu().numpy().tobytes()).hexdigest(),

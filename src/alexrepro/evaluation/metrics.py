@@ -6,7 +6,6 @@ B batch, K classes, G = min(5, K).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -15,8 +14,7 @@ from torch import Tensor
 from alexrepro.runs.evaluation import TOP
 
 
-@dataclass(frozen=True)
-class Counts:
+class Counts(NamedTuple):
     """Correct images, and the sum of -log p of their true classes.
 
     tied: images that would count differently if equal probabilities were ordered differently.
@@ -27,13 +25,6 @@ class Counts:
     top5_correct: int
     loss_sum: float
     tied: int = 0
-
-    def __add__(self, other: "Counts") -> "Counts":
-        """The counts of both."""
-        return Counts(
-            self.images + other.images, self.top1_correct + other.top1_correct, self.top5_correct + other.top5_correct,
-            self.loss_sum + other.loss_sum, self.tied + other.tied,
-        )  # fmt: skip
 
 
 class Scores(NamedTuple):
@@ -75,6 +66,11 @@ def score(probabilities: Tensor, labels: Tensor) -> Scores:
         log_probs=true[:, 0].double().clamp_min(floor).log(),
         tied=_is_tied(ahead, equal, 1) | _is_tied(ahead, equal, TOP),
     )
+
+
+def total(parts: Iterable[Counts]) -> Counts:
+    """The counts of all parts together."""
+    return Counts(*map(sum, zip(*parts, strict=True)))
 
 
 def concatenate(parts: Iterable[Scores]) -> Scores:

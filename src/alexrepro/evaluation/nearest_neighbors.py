@@ -4,6 +4,7 @@ Features are the activations of the last hidden stage for the center crop, befor
 are kept during the search, so memory does not grow with the training set. B batch, Q queries, N neighbors, D units.
 """
 
+from collections.abc import Callable
 from typing import cast
 
 import numpy as np
@@ -11,13 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexrepro.data.loading.crops import Pixels, evaluation_crops
-from alexrepro.data.loading.loader import feed
-from alexrepro.data.loading.sampling import generator, testing_plan
+from alexrepro.data.loading.loader import load_batches
+from alexrepro.data.loading.sampling import evaluation_plan, generator
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import UserError
-from alexrepro.evaluation.inference import read_images
+from alexrepro.evaluation.inference import Model, averages, read_images
 from alexrepro.evaluation.load_run import check_compatible, load_network, load_pixels
 from alexrepro.evaluation.metrics import score
 from alexrepro.model.alexnet import AlexNet
@@ -25,9 +25,10 @@ from alexrepro.model.layers import StageModule
 from alexrepro.paper.network import Network
 from alexrepro.paper.pictures import FIGURE_4_GUESSES, FIGURE_4_NEIGHBORS, FIGURE_4_QUERIES
 from alexrepro.progress import progress
-from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.neighbors import About, Neighbors, save_neighbors
 from alexrepro.runs.run import Run
+
+Read = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 BATCH = 128  # changes the time only
 DRAW = 0  # the test images are the same for every run: nobody picks them
@@ -45,18 +46,17 @@ def find_neighbors(run: Run, *, train: Store, test: Store, device: Device) -> Ne
                 f"{store.path} has other classes than {run.folder}.",
                 fix="Choose stores of the run's data set with --store, or another run.",
             )
-    model, step = load_network(run, device)
-    shown, queries = _rows_drawn(test)
+    network, step = load_network(run, device)
+    read, (shown, queries) = _reader(network, run, device), _rows_drawn(test)
     images, query_images = read_images(test, shown), read_images(test, queries)
-    with _Reader(model, run.recipe, load_pixels(run, device), device) as reader:
-        logits, _ = reader.read(images)
-        scores = score(logits.softmax(1), torch.from_numpy(test.labels[shown]).to(logits.device))
-        distances, rows = _search(reader, query_images, train)
+    probabilities, _ = read(_channels_first(images))
+    scores = score(probabilities, torch.from_numpy(test.labels[shown]).to(probabilities.device))
+    distances, rows = _search(read, query_images, train)
     found = Neighbors(
         about=About(
-            epochs=step // run.environment["updates_per_epoch"], stage=reader.stage, test_store=test.path.name,
-            train_store=train.path.name, searched=len(train), class_names=tuple(test.manifest.class_names),
-            names=tuple(test.name(row) for row in [*shown, *queries]),
+            epochs=step // run.environment["steps_per_epoch"], stage=last_hidden(run.recipe.network),
+            test_store=test.path.name, train_store=train.path.name, searched=len(train),
+            class_names=tuple(test.manifest.class_names), names=tuple(test.name(row) for row in [*shown, *queries]),
             neighbor_names=tuple(tuple(train.name(row) for row in line) for line in rows.tolist()),
         ),
         images=images, labels=test.labels[shown],
@@ -74,54 +74,39 @@ def last_hidden(network: Network) -> str:
     return [stage.name for stage in network.stages if "activation" in stage.order][-1]
 
 
-class _Reader:
-    """A network that returns logits together with the features below them."""
+def _reader(network: AlexNet, run: Run, device: Device) -> Read:
+    """A function from stored images (B, 3, 256, 256) to probabilities (B, K) and features (B, D)."""
+    model = Model(network, run.recipe, load_pixels(run, device))
+    features: list[Tensor] = []
+    stage = cast(StageModule, network.stages[last_hidden(run.recipe.network)])
+    stage.operations["activation"].register_forward_hook(lambda *call: features.append(call[2].flatten(1).float()))
 
-    def __init__(self, model: AlexNet, recipe: Recipe, pixels: Pixels, device: Device) -> None:
-        self.model, self.recipe, self.pixels, self.device = model, recipe, pixels, device
-        self.stage = last_hidden(recipe.network)
-        self._features = torch.empty(0)
+    def read(images: Tensor) -> tuple[Tensor, Tensor]:
+        found = averages(model, images.to(device.torch_device), crops=("center",), device=device)
+        return found["center"], features.pop()
 
-    def __enter__(self) -> "_Reader":
-        activation = cast(StageModule, self.model.stages[self.stage]).operations["activation"]
-        self._handle = activation.register_forward_hook(self._keep)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._handle.remove()
-
-    @torch.no_grad()
-    def read(self, images: NDArray[np.uint8] | Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (B, K) and features (B, D), float32, of stored images (B, 256, 256, 3) or (B, 3, 256, 256)."""
-        if isinstance(images, np.ndarray):
-            images = torch.from_numpy(images).permute(0, 3, 1, 2)
-        (crop,) = evaluation_crops(
-            images.to(self.device.torch_device), crops="center", side_px=self.recipe.network.input_px,
-            pixels=self.pixels, augmentation=self.recipe.augmentation,
-        )  # fmt: skip
-        with self.device.autocast(self.recipe.training):
-            logits = self.model(crop)
-        return logits.float(), self._features
-
-    def _keep(self, _module: object, _inputs: object, activations: Tensor) -> None:
-        self._features = activations.flatten(1).float()
+    return read
 
 
-def _search(reader: _Reader, queries: NDArray[np.uint8], train: Store) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _search(read: Read, queries: NDArray[np.uint8], train: Store) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Euclidean distances and rows of the nearest training images, (Q, N) each; among equals the earlier row."""
-    _, wanted = reader.read(queries)
+    _, wanted = read(_channels_first(queries))
     nearest = torch.empty(len(queries), 0, device=wanted.device)
     rows = torch.empty(len(queries), 0, dtype=torch.int64, device=wanted.device)
     with progress(f"neighbors in {train.path.name}", total=len(train)) as advance:
-        for batch in feed(train, testing_plan(len(train), side_px=train.side_px), batch=BATCH):
-            _, features = reader.read(batch.crops)
+        for batch in load_batches(train, evaluation_plan(len(train), side_px=train.side_px), batch=BATCH):
+            _, features = read(batch.crops)
             distances = torch.cdist(wanted, features, compute_mode="donot_use_mm_for_euclid_dist")
-            here = torch.from_numpy(batch.images).to(rows.device).expand(len(queries), -1)
+            here = batch.draws.rows.to(rows.device).expand(len(queries), -1)
             ordered = torch.cat([nearest, distances], 1).sort(dim=1, stable=True)
             rows = torch.cat([rows, here], 1).gather(1, ordered.indices)[:, :FIGURE_4_NEIGHBORS]
             nearest = ordered.values[:, :FIGURE_4_NEIGHBORS]
             advance(len(batch), "")
     return nearest.cpu().numpy(), rows.cpu().numpy()
+
+
+def _channels_first(images: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(images).permute(0, 3, 1, 2)
 
 
 def _rows_drawn(test: Store) -> tuple[list[int], list[int]]:

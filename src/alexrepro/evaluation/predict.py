@@ -13,12 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexrepro.data.loading.crops import Pixels, evaluation_crops
+from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.store.decode import decode
 from alexrepro.data.store.resize import square
 from alexrepro.data.store.store import find_stores
 from alexrepro.device import Device, find_device
 from alexrepro.errors import Exit, Unreadable, UserError
+from alexrepro.evaluation.inference import Model, averages
 from alexrepro.evaluation.load_run import load_network, load_pixels
 from alexrepro.files import read_text, reading
 from alexrepro.model import formats
@@ -26,8 +27,8 @@ from alexrepro.model.weights import Weights, checked
 from alexrepro.paper.results import Crops
 from alexrepro.paper.training import Augmentation
 from alexrepro.runs import checkpoint
-from alexrepro.runs.checkpoint import MODEL
 from alexrepro.runs.evaluation import TOP
+from alexrepro.runs.paths import MODEL
 from alexrepro.runs.run import Run, open_run
 
 RUN_ABOVE = 3  # run/checkpoints/step-000000000/model.safetensors
@@ -51,7 +52,6 @@ class Prediction:
     top5: tuple[ClassProbability, ...]
 
 
-@torch.no_grad()
 def predict(weights: Weights, files: Sequence[Path], *, crops: Crops, device: Device) -> list[Prediction]:
     """The five most probable classes of each image file; of equals the lower number comes first.
 
@@ -62,25 +62,17 @@ def predict(weights: Weights, files: Sequence[Path], *, crops: Crops, device: De
             "The mean image that these weights were trained with is not known.",
             fix="Give it at conversion: alexrepro convert FILE.caffemodel --mean MEAN --to FILE.safetensors.",
         )
-    recipe = weights.recipe
     pixels = Pixels(weights.mean_image, torch.zeros(3), torch.zeros(3, 3)).to(device.torch_device)
-    model = weights.network().to(device.torch_device)
-    predictions = []
+    model = Model(weights.network().to(device.torch_device), weights.recipe, pixels)
+    names, predictions = weights.classes, []
     for file in files:
-        image = _resized(file, recipe.augmentation).to(device.torch_device)
-        inputs = evaluation_crops(
-            image, crops=crops, side_px=recipe.network.input_px, pixels=pixels, augmentation=recipe.augmentation
-        )
-        with device.autocast(recipe.training):
-            outputs = [model(crop).float().softmax(1)[0] for crop in inputs]
-        predictions.append(Prediction(file, _most_probable(torch.stack(outputs).mean(0), weights.classes)))
+        image = _resized(file, weights.recipe.augmentation).to(device.torch_device)
+        probabilities = averages(model, image, crops=(crops,), device=device)[crops]
+        ordered = probabilities[0].sort(descending=True, stable=True)
+        pairs = zip(ordered.indices[:TOP].tolist(), ordered.values[:TOP].tolist(), strict=True)
+        top5 = (ClassProbability(label, names[label] if names else str(label), value) for label, value in pairs)
+        predictions.append(Prediction(file, tuple(top5)))
     return predictions
-
-
-def _most_probable(probabilities: Tensor, names: Sequence[str] | None) -> tuple[ClassProbability, ...]:
-    ordered = probabilities.sort(descending=True, stable=True)
-    pairs = zip(ordered.indices[:TOP].tolist(), ordered.values[:TOP].tolist(), strict=True)
-    return tuple(ClassProbability(number, names[number] if names else str(number), value) for number, value in pairs)
 
 
 def _resized(file: Path, augmentation: Augmentation) -> Tensor:

@@ -103,7 +103,7 @@ class AlexNet(nn.Module):
                 generator = torch.Generator(parameter.device).manual_seed(key(key_of_step, stage.name))
                 full = torch.rand(batch, *module.dropped, generator=generator, device=parameter.device)
                 draws = full[rows].chunk(module.towers.processes, dim=1)[module.towers.rank]
-                masks[stage.name] = (draws >= self.network.dropout_of(stage)).to(parameter.dtype)
+                masks[stage.name] = (draws >= self.network.dropout).to(parameter.dtype)
         return masks
 
 

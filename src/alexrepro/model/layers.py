@@ -124,8 +124,8 @@ class StageModule(nn.Module):
             )  # fmt: skip
         units = network.dropped(stage, size) if "dropout" in stage.order else ()
         self.dropped = units[:1] if stage.kind == "full" else units
-        made = [(name, OPERATIONS[name].build(network, stage, self.towers)) for name in pooled_first(stage.order)]
-        self.operations = nn.ModuleDict({name: module for name, module in made if module is not None})
+        names = [name for name in pooled_first(stage.order) if name in network.operations(stage)]
+        self.operations = nn.ModuleDict({name: OPERATIONS[name].build(network, stage, self.towers) for name in names})
 
     def forward(self, x: Tensor, mask: Tensor | None, crops: Tensor | None = None) -> Tensor:
         """What the next stage reads; mask: of this stage's dropout, if it has one."""

@@ -1,12 +1,12 @@
 """The operations of a stage: for each name, the module that computes it and the ONNX nodes that export it.
 
-A new operation needs its name in `paper/network.py` and one row in `OPERATIONS`. Without an exporter it is refused by
-name when a network is written as ONNX.
+A new operation needs its name and its field in `paper/network.py` and one row in `OPERATIONS`. What has no exporter is
+refused by name when a network is written as ONNX.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from torch import Tensor, nn
 
@@ -17,17 +17,15 @@ from alexrepro.paper.network import Network, Norm, Operation, SameMapNorm, Stage
 if TYPE_CHECKING:
     from alexrepro.model.formats.onnx import Graph
 
-Build = Callable[[Network, Stage, LocalTowers], nn.Module | None]
-
 
 @dataclass(frozen=True)
 class StageOperation:
     """How an operation is built and exported.
 
-    build: its module, or None if the network has no such operation. export: adds a module's nodes to a graph.
+    build: the module of a stage in a process with these towers. export: adds the nodes of that module to a graph.
     """
 
-    build: Build
+    build: Callable[[Network, Stage, LocalTowers], nn.Module]
     export: Callable[["Graph", Any], object] | None = None
 
 
@@ -61,10 +59,8 @@ def _activation(network: Network, *_: object) -> nn.Module:
     return nn.ReLU() if network.activation == "relu" else nn.Tanh()
 
 
-def _norm(network: Network, stage: Stage, towers: LocalTowers) -> nn.Module | None:
-    norm, processes = network.norm, towers.processes
-    if norm is None:
-        return None
+def _norm(network: Network, stage: Stage, towers: LocalTowers) -> nn.Module:
+    norm, processes = cast(Norm, network.norm), towers.processes
     if processes > 1 and norm.n > 1 and not norm.per_tower:
         return ShardedResponseNorm(norm, maps=stage.maps // processes, towers=towers)
     return ResponseNorm(norm, maps=stage.maps // processes, groups=max(1, network.towers // processes))
@@ -78,9 +74,8 @@ def _average_pool(network: Network, *_: object) -> nn.Module:  # of the pixels i
     return nn.AvgPool2d(network.pool.size_px, network.pool.stride_px, ceil_mode=True)
 
 
-def _dropout(network: Network, stage: Stage, _: LocalTowers) -> nn.Module | None:
-    probability = network.dropout_of(stage)
-    return Dropout(probability, network.dropout_scales) if probability else None
+def _dropout(network: Network, *_: object) -> nn.Module:
+    return Dropout(network.dropout, network.dropout_scales)
 
 
 def _export_pool(graph: "Graph", pool: nn.MaxPool2d | nn.AvgPool2d) -> None:
@@ -133,11 +128,9 @@ OPERATIONS: dict[Operation, StageOperation] = {
     ),
     "norm": StageOperation(_norm, _export_norm),
     "same_map_norm": StageOperation(
-        lambda network, *_: SameMap(network.same_map_norm) if network.same_map_norm else None, _export_same_map
+        lambda network, *_: SameMap(cast(SameMapNorm, network.same_map_norm)), _export_same_map
     ),
-    "contrast_norm": StageOperation(
-        lambda network, *_: ContrastNorm(network.same_map_norm) if network.same_map_norm else None
-    ),
+    "contrast_norm": StageOperation(lambda network, *_: ContrastNorm(cast(SameMapNorm, network.same_map_norm))),
     "pool": StageOperation(_max_pool, _export_pool),
     "average_pool": StageOperation(_average_pool, _export_pool),
     "dropout": StageOperation(_dropout, _export_dropout),

@@ -1,31 +1,79 @@
-"""Citations: where each constant of the paper comes from.
+"""Citations and ranges: where each constant of the paper comes from, and which numbers a field may hold.
 
-A field made by `cited` keeps its plain default value and remembers its source, so that the ledger of
-`alexrepro facts` is read from the code and cannot drift away from it.
+A field made by `cited` keeps its plain default value and remembers its source and its range, so that the ledger of
+`alexrepro facts` and the check of a recipe are read from the code and cannot drift away from it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+MOST_WHOLE = 1_000_000  # kernels, pixels, epochs, images of a batch
+MOST = 3.4028235e38  # the largest float32
+NONE = float("inf")
+
 
 @dataclass(frozen=True)
 class Citation:
-    """A section of the paper (`§3.3`) or a file of the released 2012 code, with what it states."""
+    """A section of the paper (`§3.3`) or a file of the released 2012 code, and what stands there."""
 
     source: str
     description: str = ""
 
     def __str__(self) -> str:
-        """The source, followed by what it states."""
+        """The source, followed by the description."""
         return f"{self.source}: {self.description}" if self.description else self.source
 
 
-def cited(default: T, source: str, description: str = "") -> T:
-    """A dataclass field with this default that remembers where the default comes from."""
-    value: T = field(default=default, metadata={"citation": Citation(source, description)})
+@dataclass(frozen=True)
+class Range:
+    """The numbers that a field may hold; NaN and infinity lie in no range."""
+
+    at_least: float = 0
+    at_most: float = MOST
+    above: float = -NONE
+    below: float = NONE
+    odd: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Whether a number lies in the range."""
+        return (
+            self.at_least <= value <= self.at_most
+            and self.above < value < self.below
+            and (not self.odd or value % 2 == 1)
+        )
+
+    def __str__(self) -> str:
+        """The range in words, after "must"."""
+        if self.at_least == -MOST:
+            return "be a finite number"
+        least = f"be {self.at_least:g} or more" if self.above == -NONE else f"be above {self.above:g}"
+        if self.odd:
+            return f"be odd, and from {self.at_least:g} to {self.at_most:,}"
+        if self.below < NONE:
+            return f"{least} and below {self.below:g}"
+        return f"{least} and at most {self.at_most:,}" if self.at_most < MOST else f"{least} and finite"
+
+
+def cited(default: T, source: str, description: str = "", **limits: float) -> T:
+    """A dataclass field with this default that remembers where the default comes from, and its limits (see Range)."""
+    metadata = {"citation": Citation(source, description), "limits": limits}
+    value: T = field(default=default, metadata=metadata)
     return value
+
+
+def ranged(default: T, **limits: float) -> T:
+    """The same for a field whose default is not a number of the paper."""
+    value: T = field(default=default, metadata={"limits": limits})
+    return value
+
+
+def range_of(metadata: Mapping[str, Any], value: float) -> Range:
+    """The range of a field that holds such a number: whole ones count from 1, others from 0, unless limits differ."""
+    whole = {"at_least": 1, "at_most": MOST_WHOLE} if isinstance(value, int) else {}
+    return Range(**(whole | metadata.get("limits", {})))
 
 
 def citations(cls: type[Any]) -> dict[str, Citation]:

@@ -7,11 +7,12 @@ Everything a reader can count (sizes, parameters, neurons, multiply-adds) is com
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Literal
+from typing import Literal, get_args
 
-from alexrepro.paper.citation import cited
+from alexrepro.paper.citation import MOST, cited, ranged
 
 Operation = Literal["activation", "norm", "same_map_norm", "contrast_norm", "pool", "average_pool", "dropout"]
+FIELD_OF = {name: name for name in get_args(Operation)} | {"contrast_norm": "same_map_norm", "average_pool": "pool"}
 Size = tuple[int, int, int]  # maps, height, width
 
 
@@ -19,8 +20,8 @@ Size = tuple[int, int, int]  # maps, height, width
 class Norm:
     """Response normalization across neighboring kernel maps: x / (k + c · sum of n squares)^β (§3.3)."""
 
-    k: float = cited(2.0, "§3.3", "k = 2")
-    n: int = cited(5, "§3.3", "n = 5 adjacent maps")
+    k: float = cited(2.0, "§3.3", "k = 2", above=0)  # with 0, a map of zeros is 0 / 0
+    n: int = cited(5, "§3.3", "n = 5 adjacent maps", odd=True)
     alpha: float = cited(1e-4, "§3.3", "α = 10⁻⁴")
     beta: float = cited(0.75, "§3.3", "β = 0.75")
     divide_alpha_by_n: bool = cited(False, "§3.3", "α multiplies the plain sum; layer.py NormLayerParser divides by n")
@@ -36,8 +37,8 @@ class Norm:
 class SameMapNorm:
     """The unreported norm after conv2's: x / (k + c · sum of squares over a square of the same map)^β."""
 
-    size_px: int = cited(5, "layers-145.cfg [cnorm2]", "5×5 neighborhood")
-    k: float = cited(1.0, "cuda-convnet conv_util.cu", "fixed in the kernel; layer.py reads minDiv for cmrnorm only")
+    size_px: int = cited(5, "layers-145.cfg [cnorm2]", "5×5 neighborhood", odd=True)
+    k: float = cited(1.0, "cuda-convnet conv_util.cu", "fixed in the kernel; minDiv is read for cmrnorm only", above=0)
     alpha: float = cited(1e-3, "layer-params-145.cfg [cnorm2]", "scale 0.001, divided by the 25 pixels")
     beta: float = cited(0.75, "layer-params-145.cfg [cnorm2]", "pow 0.75")
 
@@ -52,10 +53,10 @@ class SideInput:
     """A blurred copy of the crop, every fourth pixel of it, that networks up to #141 added to conv2's input."""
 
     stage: str = cited("conv2", "layers-120.cfg", "conv2 of both towers")
-    taps: int = cited(9, "layers-120.cfg", "Gaussian of 9 taps in each direction, zero outside the crop")
-    sigma_px: float = cited(4.0, "layers-120.cfg", "standard deviation of the Gaussian")
+    taps: int = cited(9, "layers-120.cfg", "Gaussian of 9 taps in each direction, zero outside the crop", odd=True)
+    sigma_px: float = cited(4.0, "layers-120.cfg", "standard deviation of the Gaussian", above=0)
     every_px: int = cited(4, "layers-120.cfg", "every 4th pixel")
-    first_px: int = cited(2, "layers-120.cfg", "beginning with pixel 2")
+    first_px: int = cited(2, "layers-120.cfg", "beginning with pixel 2", at_least=0)
     kernel_px: int = cited(5, "layers-120.cfg", "5×5 kernels over all three colors")
     stride_px: int = cited(2, "layers-120.cfg", "so that 56 pixels give conv2's 27")
     weight_std: float = cited(0.01, "layers-120.cfg [conv2a]", "initW=0.01,0.01: as conv2's own kernels")
@@ -84,16 +85,17 @@ class Stage:
     name: str
     kind: Literal["conv", "local", "full"] = "conv"
     maps: int = 0
-    kernel_px: int = 0
+    kernel_px: int = ranged(0, at_least=0)  # 0 in full connections
     stride_px: int = 1
-    pad_px: int = 0
+    pad_px: int = ranged(0, at_least=0)
     reads: Literal["own", "both"] = "own"
     order: tuple[Operation, ...] = ("activation",)
     weight_std: float = cited(0.01, "§5", "Gaussian with standard deviation 0.01")
-    bias: float = cited(0.0, "§5", "1 in conv2, conv4, conv5 and the hidden full layers; 0 in the remaining layers")
+    bias: float = cited(
+        0.0, "§5", "1 in conv2, conv4, conv5 and the hidden full layers; 0 in the remaining layers", at_least=-MOST
+    )
     learning_rate_factor: float = cited(1.0, "§5", "an equal learning rate for all layers")
     decay_factor: float = cited(1.0, "layer-params-145.cfg", "wc = 0.0005 on every weight matrix")
-    dropout: float | None = cited(None, "§4.2", "none: network.dropout; layers-177.cfg has keep=0.8 over conv4")
 
 
 @dataclass(frozen=True)
@@ -141,24 +143,18 @@ class Network:
     input_px: int = cited(224, "§3.5", "224×224×3 input image")
     channels: int = cited(3, "§3.5", "224×224×3 input image")
     input_std: tuple[float, ...] | None = cited(
-        None, "§2", "raw RGB values minus the mean; later networks divide each channel by a deviation, in gray levels"
+        None, "§2", "raw RGB values minus the mean; later networks divide each channel by a number", above=0
     )
     towers: int = cited(2, "§3.2", "the net is spread across two GPUs")
-    rounding: Literal["up", "down"] = cited(
-        "up", "layer.py LocalLayerParser", "1 + ceil((224 - 11) / 4) = 55; later networks leave out what does not fit"
-    )
+    rounding: Literal["up", "down"] = cited("up", "layer.py LocalLayerParser", "1 + ceil((224 - 11) / 4) = 55")
     activation: Literal["relu", "tanh"] = cited("relu", "§3.1", "f(x) = max(0, x)")
     norm: Norm | None = cited(Norm(), "§3.3", "response normalization after the first and second layers")
     same_map_norm: SameMapNorm | None = cited(None, "§3.3", "not in the paper; layers-145.cfg [cnorm2] has one")
     side_input: SideInput | None = cited(None, "§3.5", "conv1 alone reads the image; networks up to #141 had one")
     pool: Pool = cited(Pool(), "§3.4", "overlapping max pooling")
-    dropout: float = cited(0.5, "§4.2", "probability of setting a hidden neuron to zero; 0 turns it off everywhere")
-    dropout_scales: Literal["testing", "training"] = cited(
-        "testing", "§4.2", "outputs times 0.5 at test time; later networks divide the kept ones in training instead"
-    )
-    initial: Literal["gaussian", "uniform"] = cited(
-        "gaussian", "§5", "Gaussian weights, constant biases; uniform: both from ±√3 · weight_std around these"
-    )
+    dropout: float = cited(0.5, "§4.2", "probability of zeroing a hidden neuron; 0 turns it off everywhere", below=1)
+    dropout_scales: Literal["testing", "training"] = cited("testing", "§4.2", "outputs times 0.5 at test time")
+    initial: Literal["gaussian", "uniform"] = cited("gaussian", "§5", "uniform: ±√3 · weight_std, also for biases")
     stages: tuple[Stage, ...] = field(default=STAGES_AS_PRINTED)
 
     @property
@@ -192,9 +188,9 @@ class Network:
         before = stage.order[: stage.order.index("dropout")]
         return self._pooled(replace(stage, order=before), self._output(stage, size))
 
-    def dropout_of(self, stage: Stage) -> float:
-        """The probability with which a stage's dropout sets a unit to zero: its own, or that of the network."""
-        return self.dropout if stage.dropout is None or not self.dropout else stage.dropout
+    def operations(self, stage: Stage) -> tuple[Operation, ...]:
+        """The operations of a stage in their order, without those that the network has switched off."""
+        return tuple(name for name in stage.order if getattr(self, FIELD_OF[name]))
 
     def groups(self, stage: Stage) -> int:
         """Towers that read only their own maps; 1 when each sees everything."""

@@ -94,8 +94,8 @@ class Script:
 class Plateau:
     """Divide the rate when the validation error stops improving, a fixed number of times (§5)."""
 
-    factor: float = cited(10.0, "§5", "divide the learning rate by 10")
-    drops: int = cited(3, "§5", "reduced three times prior to termination")
+    factor: float = cited(10.0, "§5", "divide the learning rate by 10", above=1)
+    drops: int = cited(3, "§5", "reduced three times prior to termination", at_least=0)
     patience_epochs: int = cited(5, "silent, chosen", "the paper does not say how long the error must stall")
     needs_validation: ClassVar[bool] = True
 
@@ -151,13 +151,13 @@ class Training:
     """Stochastic gradient descent with momentum; the defaults are the paper's text (§5)."""
 
     batch: int = cited(128, "§5", "batch size of 128 examples")
-    momentum: float = cited(0.9, "§5", "momentum of 0.9")
+    momentum: float = cited(0.9, "§5", "momentum of 0.9", below=1)
     weight_decay: float = cited(0.0005, "§5", "weight decay of 0.0005")
     bias_decay: float = cited(0.0, "layer.cu WeightLayer", "the rule is printed for weights; biases have none")
     learning_rate: float = cited(0.01, "§5", "initialized at 0.01")
     bias_learning_rate: float = cited(0.01, "§5", "an equal learning rate for all layers")
     learning_rate_factor: float = cited(
-        1.0, "silent, chosen", "multiplies all rates of the schedule; lower after divergence"
+        1.0, "silent, chosen", "multiplies all rates of the schedule; lower after divergence", above=0
     )
     epochs: int = cited(90, "§5", "roughly 90 cycles through the training set")
     schedule: Plateau | Script = cited(Plateau(), "§5", "divide by 10 when the validation error stopped improving")
@@ -185,7 +185,7 @@ class ColorShift:
         "convdata_jpeg.py",
         "what λ is: the code multiplies by standard deviations; printed are eigenvalues, of pixels 0-255 or 0-1",
     )
-    divide_by: float = cited(1.0, "§4.1", "no rescaling is printed; convdata_jpeg.py divides by 1.1")
+    divide_by: float = cited(1.0, "§4.1", "no rescaling is printed; convdata_jpeg.py divides by 1.1", above=0)
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class Augmentation:
 
     crops: bool = cited(True, "§4.1", "random 224×224 patches")
     flips: bool = cited(True, "§4.1", "and their horizontal reflections")
-    last_offset_px: int = cited(32, "convdata_jpeg.py", "0..32 in each axis; the printed factor 2048 needs 0..31")
+    last_offset_px: int = cited(32, "convdata_jpeg.py", "0..32 per axis; the printed 2048 needs 0..31", at_least=0)
     images_per_crop: int = cited(1, "silent, chosen", "images that share a crop and a flip; convdata_jpeg.py: 32")
     stored_px: int = cited(STORED_PX, "§2", "shorter side 256; the networks for CIFAR-10 see its 32")
     square: Fit = cited(

@@ -24,6 +24,16 @@ RENAMED = {  # old name of a field -> its name now; renamed options of commands 
     "begins_with": "init_from_stages",
 }
 MOST_SHOWN = 80  # characters of a value in a message
+RENAMED = {  # what a recipe of an earlier development version calls a field
+    "response": "activation",
+    "rate": "learning_rate",
+    "bias_rate": "bias_learning_rate",
+    "rate_factor": "learning_rate_factor",
+    "shared_by": "images_per_crop",
+    "reshuffles": "shuffle_every_epoch",
+    "begins_with": "init_from_stages",
+    "says": "description",
+}
 SEE_FIELDS = "See every field and its value with: alexrepro recipes show as-run-2012 --toml."
 
 
@@ -66,7 +76,7 @@ def changed(value: Any, path: str, new: Any, *, below: str) -> Any:
     if is_named_tuple_of_parts(stages) and name in {s.name for s in stages}:
         return replace(value, stages=_changed_stages(stages, name, rest, new, below=below))
     if name not in {f.name for f in fields(value)}:
-        raise _unknown(type(value), name, stages)
+        raise _unknown(type(value), name, stages, below=below)
     part, declared = getattr(value, name), _type_of(value, name)
     if not rest:
         return replace(value, **{name: _checked(new, declared, f"{below}.{name}")})
@@ -75,7 +85,7 @@ def changed(value: Any, path: str, new: Any, *, below: str) -> Any:
     if part is None and len(_dataclasses(declared)) == 1:
         part = _dataclasses(declared)[0]()  # `network.same_map_norm.alpha=…` switches the norm on
     if not is_dataclass(part):
-        raise _unknown(type(value), path, stages)
+        raise _unknown(type(value), path, stages, below=below)
     return replace(value, **{name: changed(part, rest, new, below=f"{below}.{name}")})
 
 
@@ -169,7 +179,7 @@ def _part(new: dict[str, Any], option: Any, path: str) -> Any:
     hints = _hints(option)
     for name in new:
         if name not in hints:
-            raise _unknown(option, name, ())
+            raise _unknown(option, name, (), below=path)
     for item in fields(option):
         if item.name not in new and item.default is MISSING and item.default_factory is MISSING:
             raise UserError(f"{path} = {shortened(new)} lacks {item.name!r}.", fix=SEE_FIELDS, exit_code=Exit.USAGE)
@@ -195,7 +205,9 @@ def _spoken(option: Any) -> str:
     return getattr(option, "__name__", str(option))
 
 
-def _unknown(kind: type[Any], name: str, stages: tuple[Any, ...]) -> UserError:
+def _unknown(kind: type[Any], name: str, stages: tuple[Any, ...], *, below: str) -> UserError:
+    if name in RENAMED:
+        return renamed(name, below=f"{below}.")
     known = [f.name for f in fields(kind)] + [s.name for s in stages if hasattr(s, "name")]
     if RENAMED.get(name) in known:
         what = f"{kind.__name__} has no field {name!r}; it is now {RENAMED[name]!r}."
@@ -203,3 +215,9 @@ def _unknown(kind: type[Any], name: str, stages: tuple[Any, ...]) -> UserError:
     near = get_close_matches(name, known, n=1)
     meant = f"; did you mean '{near[0]}'?" if near else f"; it has {', '.join(known)}."
     return UserError(f"{kind.__name__} has no field {shortened(name)}{meant}", fix=SEE_FIELDS, exit_code=Exit.USAGE)
+
+
+def renamed(name: str, *, below: str = "") -> UserError:
+    """The refusal of a field under its earlier name."""
+    new = f"{below}{RENAMED[name]}"
+    return UserError(f"{below}{name} is now {new}.", fix=f"Write {new} in its place.", exit_code=Exit.USAGE)

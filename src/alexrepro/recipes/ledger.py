@@ -1,17 +1,18 @@
-"""The fidelity ledger: every statement, cited field, and printed or noted number, read from the code as plain rows.
+"""The fidelity ledger: every statement, cited field, and printed or logged number, read from the code as plain rows.
 
 A row holds JSON values only, so that `alexrepro facts` and the generated pages show the same thing.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from operator import attrgetter
 from typing import Any, get_args, get_type_hints
 
 from alexrepro.paper.citation import Citation, citations
-from alexrepro.paper.logbook import LOGGED, SUBMISSIONS, Logged, Submission
+from alexrepro.paper.logbook import LOGGED, SUBMISSIONS
 from alexrepro.paper.network import Stage
-from alexrepro.paper.results import ALL_DELTAS, ALL_REPORTED, Reported, ReportedDelta
+from alexrepro.paper.results import ALL_DELTAS, ALL_REPORTED
 from alexrepro.paper.statement import Statement, statements
 from alexrepro.paper.training import Script
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
@@ -19,7 +20,8 @@ from alexrepro.recipes.recipe import Recipe
 
 Row = dict[str, Any]
 
-STAGE = "<stage>"  # stands for the name of any stage; the value is then one value a stage
+STAGE = "<stage>"  # stands for the name of any stage; the value is then one value per stage
+ERRORS = ("top1_error", "top5_error")
 
 
 def ledger() -> dict[str, list[Row]]:
@@ -31,10 +33,10 @@ def ledger() -> dict[str, list[Row]]:
     return {
         "statements": [_statement(statement) for statement in statements()],
         "fields": [_field(path, citation) for path, citation in _cited(Recipe)],
-        "reported": [_reported(result) for result in ALL_REPORTED],
-        "deltas": [_delta(result) for result in ALL_DELTAS],
-        "logged": [_logged(entry) for entry in LOGGED],
-        "submitted": [_submitted(entry) for entry in SUBMISSIONS],
+        "reported": _rows(ALL_REPORTED, "section", ("name", "label", "split", "crops", *ERRORS)),
+        "deltas": _rows(ALL_DELTAS, "section", ("name", "split", "top1_delta", "top5_delta")),
+        "logged": _rows(LOGGED, "source", ("config", "split", "crops", "epochs", "loss", *ERRORS)),
+        "submitted": _rows(SUBMISSIONS, "source", ("name", "split", "top5_error", "members")),
     }
 
 
@@ -60,17 +62,16 @@ def values(path: str) -> dict[str, Any]:
     return {"printed": printed.get(path), "as_run": as_run.get(path)}
 
 
+def _rows(records: Iterable[Any], source: str, names: tuple[str, ...]) -> list[Row]:
+    """The named attributes of each record, and what it cites."""
+    cited = {source: "cites.source", "description": "cites.description"}
+    columns = {name: name for name in names} | cited
+    return [{column: attrgetter(path)(record) for column, path in columns.items()} for record in records]
+
+
 def _statement(statement: Statement) -> Row:
-    return {
-        "id": statement.id,
-        "source": statement.source,
-        "description": statement.description,
-        "in_2012": statement.in_2012,
-        "status": statement.status,
-        "note": statement.note,
-        "fields": [{"path": path, **values(path)} for path in statement.fields],
-        "pins": list(statement.pins),
-    }
+    both = [{"path": path, **values(path)} for path in statement.fields]
+    return vars(statement) | {"fields": both, "pins": list(statement.pins)}
 
 
 def _cited(cls: type[Any], path: str = "") -> Iterator[tuple[str, Citation]]:
@@ -91,8 +92,8 @@ def _dataclasses(declared: Any) -> list[type[Any]]:
 
 
 def _field(path: str, citation: Citation) -> Row:
-    values = {"printed": _value(AS_PRINTED, path), "as_run": _value(AS_RUN_2012, path)}
-    return {"path": path, **values, "source": citation.source, "description": citation.description}
+    both = {"printed": _value(AS_PRINTED, path), "as_run": _value(AS_RUN_2012, path)}
+    return {"path": path, **both, "source": citation.source, "description": citation.description}
 
 
 def _value(recipe: Recipe, path: str) -> Any:
@@ -107,59 +108,10 @@ def _value(recipe: Recipe, path: str) -> Any:
     return type(value).__name__ if is_dataclass(value) else value
 
 
-def _reported(result: Reported) -> Row:
-    return {
-        "name": result.name,
-        "label": result.label,
-        "section": result.cites.source,
-        "split": result.split,
-        "crops": result.crops,
-        "top1_error": result.top1_error,
-        "top5_error": result.top5_error,
-        "description": result.cites.description,
-    }
-
-
-def _delta(result: ReportedDelta) -> Row:
-    return {
-        "name": result.name,
-        "section": result.cites.source,
-        "split": result.split,
-        "crops": None,  # the running text does not say how many crops its differences were measured with
-        "top1_delta": result.top1_delta,
-        "top5_delta": result.top5_delta,
-        "description": result.cites.description,
-    }
-
-
-def _logged(entry: Logged) -> Row:
-    return {
-        "config": entry.config,
-        "source": entry.cites.source,
-        "description": entry.cites.description,
-        "split": entry.split,
-        "crops": entry.crops,
-        "epochs": entry.epochs,
-        "loss": entry.loss,
-        "top1_error": entry.top1_error,
-        "top5_error": entry.top5_error,
-    }
-
-
-def _submitted(entry: Submission) -> Row:
-    return {
-        "name": entry.name,
-        "source": entry.cites.source,
-        "split": entry.split,
-        "top5_error": entry.top5_error,
-        "members": list(entry.members),
-    }
-
-
-def _by_value(values: Mapping[str, Any]) -> str:
+def _by_value(by_stage: Mapping[str, Any]) -> str:
     """The most frequent value, then the others with the stages that have them."""
-    (usual, _), *others = Counter(values.values()).most_common()
-    groups = [f"{shown(value)} in {', '.join(s for s, v in values.items() if v == value)}" for value, _ in others]
+    (usual, _), *others = Counter(by_stage.values()).most_common()
+    groups = [f"{shown(value)} in {', '.join(s for s, v in by_stage.items() if v == value)}" for value, _ in others]
     return "; ".join([shown(usual), *groups])
 
 

@@ -17,10 +17,9 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.files import read_text, reading
 from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import Augmentation, Training
-from alexrepro.recipes.checks import check, check_name
-from alexrepro.recipes.fields import SEE_FIELDS, changed, flatten, shortened
+from alexrepro.recipes.constraints import check, check_name
+from alexrepro.recipes.fields import RENAMED, SEE_FIELDS, changed, flatten, renamed, shortened
 
-ADDED_TO_STAGES = {"dropout": None}  # since the first digests: left out of them where a stage has this value
 EDITION = 1  # raised when a default is corrected, so that a corrected recipe never reuses an old run folder
 
 
@@ -66,9 +65,6 @@ class Recipe:
     def digest(self) -> str:
         """Six hexadecimal digits computed from EDITION and the fields that differ from the defaults."""
         standard = Recipe().fields()
-        standard |= {
-            f"network.{s.name}.{field}": v for s in self.network.stages for field, v in ADDED_TO_STAGES.items()
-        }
         differing = {p: v for p, v in self.fields().items() if p not in standard or standard[p] != v}
         text = json.dumps([EDITION, differing], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:6]
@@ -154,6 +150,8 @@ def _changed(changes: Mapping[str, Any], **parts: Any) -> dict[str, Any]:
     """The parts of a recipe after changes by dotted path; not yet checked as a whole."""
     for path, value in changes.items():
         part, _, rest = path.partition(".")
+        if part in RENAMED:
+            raise renamed(part)
         if part not in parts:
             near = get_close_matches(part, parts, n=1)
             raise UserError(

@@ -11,17 +11,10 @@ from typing import Any
 from alexrepro.errors import Exit, UserError
 from alexrepro.paper import results
 from alexrepro.paper.logbook import Logged, logged
-from alexrepro.paper.network import Pool
+from alexrepro.paper.network import FIELD_OF, Pool
 from alexrepro.recipes.recipe import Recipe
 
 BASE_CROPS: results.Crops = "ten"  # over which a base is tested
-USED_BY = {  # fields of the network that matter only where a stage has one of these operations
-    "network.activation": {"activation"},
-    "network.norm": {"norm"},
-    "network.same_map_norm": {"same_map_norm", "contrast_norm"},
-    "network.pool": {"pool", "average_pool"},
-    "network.dropout": {"dropout"},
-}
 
 
 @dataclass(frozen=True)
@@ -143,8 +136,8 @@ VARIATIONS = {
 
 def _used(recipe: Recipe) -> dict[str, Any]:
     """The fields of a recipe that its network uses, by dotted path."""
-    operations = {operation for stage in recipe.network.stages for operation in stage.order}
-    idle = tuple(path for path, needed in USED_BY.items() if not operations & needed)
+    used = {FIELD_OF[operation] for stage in recipe.network.stages for operation in stage.order}
+    idle = tuple(f"network.{name}" for name in set(FIELD_OF.values()) - used)
     fields = {path: value for path, value in recipe.fields().items() if not path.startswith(idle)}
     if recipe.network.towers == 1:  # a stage then reads all maps in any case
         fields = {path: value for path, value in fields.items() if not path.endswith((".reads", ".per_tower"))}

@@ -62,7 +62,7 @@ def snapshot(run: Run) -> Snapshot:
     """The run as it is now, finished or not."""
     recipe, environment = run.recipe, run.environment
     epochs, is_complete = recipe.training.epochs, run.result is not None
-    steps = epochs * environment["updates_per_epoch"]
+    steps = epochs * environment["steps_per_epoch"]
     recent = list(islice(run.newest_metrics, RECENT))
     if not recent:
         return Snapshot(str(run.folder), is_complete, 0, steps, 0, epochs)

@@ -1,4 +1,4 @@
-"""Checkpoints: weights and optimizer state as safetensors, the step as JSON, with checksums; written whole or not at all.
+"""Checkpoints: weights and optimizer state as safetensors, the step as JSON, with checksums, written atomically.
 
 Every random draw is keyed by the step, so these three files are all that an exact continuation needs. What is begun or
 half removed is called .step-<step>.partial; a damaged checkpoint is renamed to damaged-step-<step>.

@@ -1,4 +1,4 @@
-"""Predictions: what a network answered for every image of a split, one row an image, as a Parquet file.
+"""Predictions for every image of a split, one row an image, as a Parquet file.
 
 Columns and metadata are described in docs/reference/run-folder.md. G = 5, or fewer classes.
 """

@@ -1,4 +1,4 @@
-"""A run: one recipe, one data set, one seed, one folder. What is written there as it trains, and how it is found again."""
+"""A run: one recipe, one data set, one seed, one folder; what is written there as it trains, and how it is found."""
 
 import re
 import shutil
@@ -152,7 +152,7 @@ class Run(EvaluationFiles):
         """Append a row to validation.csv."""
         rows.add(self.validation_file, rows.VALIDATION, [row])
 
-    def syncrows.read(self) -> None:
+    def sync_rows(self) -> None:
         """Wait until the rows have reached the disk, as they must before a checkpoint of their steps does."""
         for path in filter(Path.exists, (self.metrics_file, self.validation_file)):
             sync(path)
@@ -163,7 +163,7 @@ class Run(EvaluationFiles):
         rows.cut_after(self.metrics_file, last=step)
         rows.cut_after(self.validation_file, last=epoch)
 
-    def takerows.read(self, other: "Run", *, step: int) -> None:
+    def take_rows(self, other: "Run", *, step: int) -> None:
         """Begin with the rows of another run up to a step."""
         for ours, theirs in ((self.metrics_file, other.metrics_file), (self.validation_file, other.validation_file)):
             with suppress(FileNotFoundError):

@@ -11,7 +11,7 @@ from alexrepro.evaluation.evaluate import evaluate
 from alexrepro.paper.results import Crops
 from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs.evaluation import Evaluation, Findings
+from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
 from alexrepro.runs.run import Run
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
@@ -40,7 +40,7 @@ def ablate(
 def _saved(run: Run, store: Store, crops: Crops) -> Evaluation | None:
     """The run's evaluation of its last epoch on this store with these crops; None if it or its predictions are gone."""
     split, digest = store.manifest.full_name, store.manifest.digest
-    if not Findings(run.folder).predictions(split, crops).exists():
+    if not EvaluationFiles(run.folder).predictions(split, crops).exists():
         return None
     wanted = (split, digest, crops, run.recipe.training.epochs)
     return next((e for e in run.evaluations if (e.split, e.store, e.crops, e.epochs) == wanted), None)

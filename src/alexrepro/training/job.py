@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from alexrepro import __version__
-from alexrepro.data.loading.loader import batch_count
+from alexrepro.data.loading.sampling import batch_count
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.distributed.process_group import ProcessGroup
@@ -116,7 +116,7 @@ class TrainingJob:
             "stores": self._store_names(),
             "folders": {split: str(store.path.parent.absolute()) for split, store in stores.items() if store},
             "began_with": None,
-            "updates_per_epoch": self.steps_per_epoch,
+            "steps_per_epoch": self.steps_per_epoch,
             "classes": list(self.store.manifest.classes),
             "machine": {**self.device.facts(), **self.group.facts()},
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -125,7 +125,7 @@ class TrainingJob:
     def this_start(self, step: int) -> dict[str, Any]:
         """What environment.json records of every start, here after a number of steps."""
         return {
-            "after_update": step,
+            "after_step": step,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": ["alexrepro", *sys.argv[1:]],
             "alexrepro": __version__,

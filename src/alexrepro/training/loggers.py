@@ -9,6 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -30,7 +31,7 @@ class Logger(NamedTuple):
 def _tensorboard(run: Run, step: int) -> Logger:
     from torch.utils.tensorboard import SummaryWriter
 
-    writer: Any = SummaryWriter(str(run.tensorboard), purge_step=step + 1 if step else None)  # type: ignore[no-untyped-call]
+    writer: Any = SummaryWriter(str(run.tensorboard), purge_step=step + 1 if step else None)
     environment = json.dumps(run.environment, indent=2, ensure_ascii=False)
     for name, text in (("recipe", run.recipe.to_toml()), ("environment", environment)):
         writer.add_text(name, f"```\n{text}\n```", step)
@@ -49,7 +50,8 @@ def _wandb(run: Run, _step: int) -> Logger:
     config = {**run.recipe.fields(), "environment": run.environment}
     opened: Any = wandb.init(project=project, name=name, id=_id(run), resume="allow", dir=run.folder, config=config)
     return Logger(  # W&B drops steps that it has seen
-        lambda step, values: opened.log(dict(values), step=step), lambda is_complete: opened.finish(int(not is_complete))
+        lambda step, values: opened.log(dict(values), step=step),
+        lambda is_complete: opened.finish(int(not is_complete)),
     )
 
 
@@ -100,24 +102,27 @@ def check_loggers(names: Sequence[str]) -> None:
 
 
 class Loggers:
-    """The loggers of a run while a context lasts; none unless `begin` is called."""
+    """The loggers of a run, which are closed at the end of a context."""
 
     def __init__(self, run: Run, names: Sequence[str] = (), *, step: int = 0) -> None:
         self._loggers: dict[str, Logger] = {}
         for name in dict.fromkeys(names):
-            self._try(name, lambda name=name: self._loggers.update({name: LOGGERS[name](run, step)}))
+            self._try(name, partial(self._start, name, run, step))
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Send numbers by their names to every logger."""
         for name, logger in list(self._loggers.items()):
-            self._try(name, lambda logger=logger: logger.log(step, values))
+            self._try(name, partial(logger.log, step, values))
 
     def __enter__(self) -> "Loggers":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for name, logger in list(self._loggers.items()):
-            self._try(name, lambda logger=logger: logger.close(kind is None))
+            self._try(name, partial(logger.close, kind is None))
+
+    def _start(self, name: str, run: Run, step: int) -> None:
+        self._loggers[name] = LOGGERS[name](run, step)
 
     def _try(self, name: str, call: Callable[[], object]) -> None:
         """Call a logger; if it fails, say so once and leave it out from now on."""
@@ -131,4 +136,6 @@ class Loggers:
 
 def _id(run: Run) -> str:
     """The same for every start of a run, and another one for a run that is begun anew in its place."""
-    return hashlib.sha256(f"{run.folder.parent.name}/{run.folder.name} {run.environment['started']}".encode()).hexdigest()[:16]
+    return hashlib.sha256(
+        f"{run.folder.parent.name}/{run.folder.name} {run.environment['started']}".encode()
+    ).hexdigest()[:16]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from alexrepro.data.loading.crops import Pixels
-from alexrepro.data.loading.sampling import Plan, training_plan
+from alexrepro.data.loading.sampling import EpochPlan, training_plan
 from alexrepro.data.store.store import Store
 from alexrepro.distributed.collectives import Gradients, StopConsensus
 from alexrepro.errors import Exit, UserError
@@ -70,8 +70,8 @@ class TrainingState:
         """The top-1 error of every validated epoch, the same on every rank."""
         return self.job.group.broadcast([float(row["top1_error"]) for row in self.job.run.validations])
 
-    def plan(self, epoch: int) -> Plan:
-        """The images of an epoch in their order, each with its crop, flip and color shift."""
+    def plan(self, epoch: int) -> EpochPlan:
+        """The order and the draws of an epoch."""
         recipe = self.job.recipe
         return training_plan(
             len(self.job.store), seed=self.job.seed, epoch=epoch, augmentation=recipe.augmentation,
@@ -81,8 +81,8 @@ class TrainingState:
     def images_of(self, step: int) -> list[str]:
         """The names of the images in the batch of a step, of all replicas together."""
         batch, (epoch, number) = self.job.recipe.training.batch, divmod(step - 1, self.job.steps_per_epoch)
-        rows = self.plan(epoch + 1).order[number * batch : (number + 1) * batch]
-        return [self.job.store.name(int(row)) for row in rows]
+        rows = self.plan(epoch + 1).draws.rows[number * batch : (number + 1) * batch]
+        return [self.job.store.name(row) for row in rows.tolist()]
 
     def requests(self) -> tuple[int, bool]:
         """The signal that asks any rank to stop, or 0, and whether a checkpoint is due; the same on every rank."""

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 
 from alexrepro.data.loading.crops import training_crops
-from alexrepro.data.loading.loader import Feed, part
+from alexrepro.data.loading.loader import Loader, workers_for
+from alexrepro.data.loading.sampling import shard_of
 from alexrepro.evaluation.evaluate import count
 from alexrepro.evaluation.inference import EvaluationJob, Model, center_crops
 from alexrepro.keys import key
@@ -47,11 +48,12 @@ def train(job: TrainingJob, *, resume: Resume = "auto") -> Run:
             return run
         job = with_own_validation(job)
         state = start(job, stop)
-        loader = Feed(
-            job.store, batch=recipe.training.batch, side_px=recipe.network.input_px, share=group.shard,
-            device=job.device.torch_device, workers=group.loader_workers,
+        device, batch = job.device.torch_device, recipe.training.batch
+        loader = Loader(
+            job.store, batch=batch, side_px=recipe.network.input_px, shard=group.shard, device=device,
+            workers=workers_for(device, group.loader_workers),
         )  # fmt: skip
-        with enough_memory(job.device.torch_device, batch=recipe.training.batch), state.loggers, loader:
+        with enough_memory(device, batch=batch), state.loggers, loader:
             if group.broadcast(state.is_unvalidated):
                 _validate(state, state.step // job.steps_per_epoch)
             _train_epochs(state, loader)
@@ -61,7 +63,7 @@ def train(job: TrainingJob, *, resume: Resume = "auto") -> Run:
     return run
 
 
-def _train_epochs(state: TrainingState, loader: Feed) -> None:
+def _train_epochs(state: TrainingState, loader: Loader) -> None:
     """Every epoch that is left, from the state's step on; each ends with a validation and a checkpoint."""
     job, model, optimizer = state.job, state.model, state.optimizer
     recipe, training = job.recipe, job.recipe.training
@@ -81,12 +83,9 @@ def _train_epochs(state: TrainingState, loader: Feed) -> None:
                     _read_losses(state, rates, advance)
                     state.save(stopped_by=stop_signal)
                 images = min(training.batch, len(plan) - batch.number * training.batch)  # of all replicas
-                crops = training_crops(
-                    batch.crops, offsets_px=batch.offsets_px, mirrored=batch.mirrored, colors=batch.colors,
-                    pixels=state.pixels, augmentation=augmentation,
-                )  # fmt: skip
+                crops = training_crops(batch, pixels=state.pixels, augmentation=augmentation)
                 step_key = key(job.seed, "dropout", state.step)
-                masks = model.draw_masks(images, key_of_step=step_key, rows=part(images, job.group.shard))
+                masks = model.draw_masks(images, key_of_step=step_key, rows=shard_of(images, job.group.shard))
                 with job.device.autocast(training):
                     logits = state.forward(crops, masks)
                 loss = F.cross_entropy(logits.to(crops.dtype), batch.labels, reduction="sum") / images  # mean (§5)

@@ -7,6 +7,7 @@ from torch.testing import assert_close
 from torchvision.transforms import TenCrop
 
 from alexrepro.data.loading.crops import Pixels, center_crop, color_shift, evaluation_crops, ten_crops, training_crops
+from alexrepro.data.loading.sampling import Batch, Draws
 from alexrepro.errors import UserError
 from alexrepro.paper.training import Augmentation, ColorShift
 
@@ -27,7 +28,7 @@ def images() -> torch.Tensor:
 
 
 OFFSETS = torch.tensor([[0, 2], [1, 0]])
-MIRRORED = torch.tensor([False, True])
+FLIPS = torch.tensor([False, True])
 COLORS = torch.tensor([[1.0, -0.5, 2.0], [0.3, 0.0, -1.0]])
 
 
@@ -36,26 +37,25 @@ def crops_of(images: torch.Tensor) -> torch.Tensor:
 
 
 def shown(images: torch.Tensor, pixels: Pixels, augmentation: Augmentation) -> torch.Tensor:
-    return training_crops(
-        crops_of(images), offsets_px=OFFSETS, mirrored=MIRRORED, colors=COLORS, pixels=pixels, augmentation=augmentation
-    )
+    batch = Batch(0, Draws(torch.arange(2), OFFSETS, FLIPS, COLORS), crops_of(images), torch.zeros(2))
+    return training_crops(batch, pixels=pixels, augmentation=augmentation)
 
 
 def expected_crops(images: torch.Tensor, pixels: Pixels, augmentation: Augmentation) -> np.ndarray:
     """One image after the other, in float64, in the order of convdata_jpeg.py."""
     mean = pixels.mean_image.double().numpy()
     found = []
-    for image, (y, x), mirror, draw in zip(
-        images.double().numpy(), OFFSETS.tolist(), MIRRORED.tolist(), COLORS.double().numpy(), strict=True
+    for image, (y, x), flip, draw in zip(
+        images.double().numpy(), OFFSETS.tolist(), FLIPS.tolist(), COLORS.double().numpy(), strict=True
     ):
         crop = image[:, y : y + SIDE, x : x + SIDE]
         if augmentation.mean == "aligned":
             crop = crop - mean[:, y : y + SIDE, x : x + SIDE]
-            crop = crop[:, :, ::-1] if mirror else crop
+            crop = crop[:, :, ::-1] if flip else crop
         else:
             central = mean[:, 1 : 1 + SIDE, 1 : 1 + SIDE]
             subtracted = {"central": central, "channel": mean.mean((1, 2))[:, None, None], "scalar": mean.mean()}
-            crop = (crop[:, :, ::-1] if mirror else crop) - subtracted[augmentation.mean]
+            crop = (crop[:, :, ::-1] if flip else crop) - subtracted[augmentation.mean]
         if augmentation.color_shift:
             deviations = np.sqrt(pixels.eigenvalues.double().numpy()) * 255
             noise = pixels.eigenvectors.double().numpy() @ (augmentation.color_shift.std * draw * deviations)

@@ -1,4 +1,4 @@
-"""The feed: every position of the plan once, the same batches whoever fills them, damage and dead workers named."""
+"""The loader: every image of the plan once, the same batches whoever fills them, damage and dead workers named."""
 
 import multiprocessing
 import os
@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,13 +17,13 @@ import torch
 from PIL import Image
 
 from alexrepro.data.loading import workers as workers_module
-from alexrepro.data.loading.loader import Batch, Feed, batch_count, feed
-from alexrepro.data.loading.sampling import Plan, training_plan
-from alexrepro.data.loading.workers import Kind, Memory
+from alexrepro.data.loading.loader import Loader, load_batches
+from alexrepro.data.loading.sampling import Batch, EpochPlan, batch_count, training_plan
+from alexrepro.data.loading.workers import Kind, Ring, Workers
 from alexrepro.data.store.decode import Pixels
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
-from alexrepro.errors import UserError
+from alexrepro.errors import Exit, UserError
 from alexrepro.paper.training import Augmentation
 
 IMAGES = 11
@@ -30,33 +32,33 @@ KINDS = ["threads", pytest.param("processes", marks=needs_processes)]
 
 
 def make_store(folder: Path) -> Store:
-    pictures = folder / "pictures" / "a"
-    pictures.mkdir(parents=True)
+    images = folder / "images" / "a"
+    images.mkdir(parents=True)
     draws = np.random.default_rng(5)
     for number in range(IMAGES):
-        Image.fromarray(draws.integers(0, 256, (256, 256, 3), dtype=np.uint8)).save(pictures / f"{number:02d}.png")
-    return prepare(pictures.parent, out=folder / "stores", encoding="raw", processes=1)["train"]
+        Image.fromarray(draws.integers(0, 256, (256, 256, 3), dtype=np.uint8)).save(images / f"{number:02d}.png")
+    return prepare(images.parent, out=folder / "stores", encoding="raw", processes=1)["train"]
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return make_store(tmp_path_factory.mktemp("feed"))
+    return make_store(tmp_path_factory.mktemp("loader"))
 
 
 @pytest.fixture
-def opened(store: Store) -> Iterator[Feed]:
-    with Feed(store, batch=4, side_px=224, workers=2, kind="processes") as feed:
-        yield feed
+def opened(store: Store) -> Iterator[Loader]:
+    with Loader(store, batch=4, side_px=224, workers=Workers(2, "processes")) as loader:
+        yield loader
 
 
-def plan_of(epoch: int) -> Plan:
+def plan_of(epoch: int) -> EpochPlan:
     return training_plan(
         IMAGES, seed=1, epoch=epoch, augmentation=Augmentation(), side_px=224, shuffle_every_epoch=True
     )
 
 
-def batches(store: Store, *, workers: int, kind: Kind = "threads", first: int = 0, batch: int = 4) -> list[Batch]:
-    return list(feed(store, plan_of(2), batch=batch, first=first, workers=workers, kind=kind))
+def batches(store: Store, number: int = 1, kind: Kind = "threads", *, batch: int = 4) -> list[Batch]:
+    return list(load_batches(store, plan_of(2), batch=batch, workers=Workers(number, kind)))
 
 
 def memory_kb(process: int) -> int:
@@ -70,33 +72,33 @@ def is_running(process: str) -> bool:
 
 
 def test_each_image_comes_once_and_the_last_batch_is_smaller(store: Store) -> None:
-    found = batches(store, workers=2)
+    found = batches(store, 2)
 
     assert [len(batch) for batch in found] == [4, 4, 3]
     assert batch_count(IMAGES, 4) == 3
-    assert sorted(image for batch in found for image in batch.images.tolist()) == list(range(IMAGES))
+    assert sorted(row for batch in found for row in batch.draws.rows.tolist()) == list(range(IMAGES))
 
 
 def test_crops_are_cut_at_the_planned_offsets(store: Store) -> None:
     whole = np.empty((256, 256, 3), dtype=np.uint8)
 
-    for batch in batches(store, workers=1):
-        for crop, image, (y, x) in zip(batch.crops, batch.images, batch.offsets_px.tolist(), strict=True):
-            store.pixels(int(image), whole)
+    for batch in batches(store):
+        for crop, row, (y, x) in zip(batch.crops, batch.draws.rows, batch.draws.offsets.tolist(), strict=True):
+            store.pixels(int(row), whole)
             assert np.array_equal(crop.permute(1, 2, 0).numpy(), whole[y : y + 224, x : x + 224])
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("threads", [2, 7])
-def test_the_number_of_threads_changes_nothing(store: Store, threads: int, kind: Kind) -> None:
-    for one, other in zip(batches(store, workers=1), batches(store, workers=threads, kind=kind), strict=True):
+@pytest.mark.parametrize("number", [2, 7])
+def test_the_number_of_workers_changes_nothing(store: Store, number: int, kind: Kind) -> None:
+    for one, other in zip(batches(store), batches(store, number, kind), strict=True):
         assert torch.equal(one.crops, other.crops)
-        assert torch.equal(one.colors, other.colors)
+        assert torch.equal(one.draws.colors, other.draws.colors)
         assert one.number == other.number
 
 
 class Watched(Store):
-    """A store that notes the rows that are read."""
+    """A store that records the rows that are read."""
 
     def image(self, row: int, scratch: Pixels, *, check: bool) -> Pixels:
         self.rows = [*getattr(self, "rows", ()), row]
@@ -106,39 +108,34 @@ class Watched(Store):
 def test_the_next_batches_are_made_while_one_is_used(store: Store) -> None:
     watched = Watched(store.path, store.manifest)
 
-    with Feed(watched, batch=1, side_px=224, workers=1, kind="threads") as opened:
-        used = next(opened.batches(plan_of(1)))  # and no other is asked for
+    with Loader(watched, batch=1, side_px=224, workers=Workers(1, "threads")) as loader:
+        used = next(loader.batches(plan_of(1)))  # and no other is asked for
         deadline = time.monotonic() + 10
         while len(watched.rows) < 5 and time.monotonic() < deadline:
             time.sleep(0.01)
 
     assert used.number == 0
-    assert watched.rows == plan_of(1).order[:5].tolist()  # three wait beside the one that its worker makes
+    assert watched.rows == plan_of(1).draws.rows[:5].tolist()  # three wait besides the one that its worker makes
 
 
-def test_a_feed_can_begin_in_the_middle(store: Store) -> None:
-    later, all_of_them = batches(store, workers=2, first=2), batches(store, workers=2)
+def test_an_epoch_can_begin_in_the_middle_after_one_that_was_left(store: Store, opened: Loader) -> None:
+    next(opened.batches(plan_of(1)))
 
-    assert torch.equal(later[0].crops, all_of_them[2].crops)
+    later = list(opened.batches(plan_of(2), first=2))
+
+    assert torch.equal(later[0].crops, batches(store)[2].crops)
     assert len(later) == 1
 
 
 def test_batches_that_are_kept_are_never_filled_again(store: Store) -> None:
-    kept = batches(store, workers=1, batch=1)  # 11 batches; one worker has memory for 7
-    anew = [batch.crops.clone() for batch in feed(store, plan_of(2), batch=1, workers=1)]
+    kept = batches(store, batch=1)  # 11 batches; one worker has memory for 7
+    anew = [batch.crops.clone() for batch in load_batches(store, plan_of(2), batch=1)]
 
     assert all(torch.equal(batch.crops, crops) for batch, crops in zip(kept, anew, strict=True))
 
 
-def test_a_plan_that_was_left_does_not_show_in_the_next(store: Store, opened: Feed) -> None:
-    next(opened.batches(plan_of(1)))
-
-    for one, other in zip(opened.batches(plan_of(2)), batches(store, workers=1), strict=True):
-        assert torch.equal(one.crops, other.crops)
-
-
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_damaged_image_stops_the_feed_and_is_named(tmp_path: Path, kind: Kind) -> None:
+def test_a_damaged_image_ends_the_loader_and_is_named(tmp_path: Path, kind: Kind) -> None:
     store = make_store(tmp_path)
     shard = store.path / "shard-00000.arrow"
     data = bytearray(shard.read_bytes())
@@ -146,43 +143,83 @@ def test_a_damaged_image_stops_the_feed_and_is_named(tmp_path: Path, kind: Kind)
     shard.write_bytes(data)
 
     with pytest.raises(UserError, match=r"shard-00000\.arrow, row 5 .*05\.png"):
-        batches(Store.open(store.path), workers=2, kind=kind)
+        batches(Store.open(store.path), 2, kind)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_shard_that_is_cut_short_while_it_is_in_use_is_named(tmp_path: Path, kind: Kind) -> None:
     store = make_store(tmp_path)
-    with Feed(store, batch=4, side_px=224, workers=1, kind=kind) as opened:
-        list(opened.batches(plan_of(1)))
+    with Loader(store, batch=4, side_px=224, workers=Workers(1, kind)) as loader:
+        list(loader.batches(plan_of(1)))
         os.truncate(store.path / "shard-00000.arrow", 8192)  # in mapped memory, this would end the program with SIGBUS
 
         with pytest.raises(UserError, match=r"damaged: shard-00000\.arrow, row \d+ \(the file was cut short while"):
-            list(opened.batches(plan_of(2)))
+            list(loader.batches(plan_of(2)))
 
 
-@needs_processes
-def test_a_worker_that_is_killed_ends_the_feed(opened: Feed) -> None:
-    for process in multiprocessing.active_children():
-        process.kill()
+def test_an_error_of_a_worker_is_reported_once_with_its_image(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    image = Store.image
 
-    with pytest.raises(UserError, match="killed by SIGKILL"):
-        list(opened.batches(plan_of(1)))
+    def too_large(self: Store, row: int, scratch: Pixels, **named: Any) -> Pixels:
+        if row == 7:
+            raise MemoryError("no memory for an image")
+        return image(self, row, scratch, **named)
+
+    monkeypatch.setattr(Store, "image", too_large)
+    with pytest.raises(UserError) as refused:
+        batches(store, 2)
+
+    refused.match(r"failed \(MemoryError: no memory for an image\) while it read shard-00000\.arrow, row 7\.")
+    assert refused.value.exit_code is Exit.WORKER_FAILED
+    assert capfd.readouterr().err == ""
 
 
-@needs_processes
-def test_a_worker_that_stands_still_ends_the_feed(opened: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_that_hang_are_named_and_left_behind(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on = Event()
+
+    def hang(*_: Any, **__: Any) -> Pixels:
+        goes_on.wait()
+        raise OSError("the disk is gone")
+
     monkeypatch.setattr(workers_module, "STUCK_SECONDS", 0.2)
-    list(opened.batches(plan_of(1)))
-    for process in multiprocessing.active_children():
-        os.kill(process.pid or 0, signal.SIGSTOP)
+    monkeypatch.setattr(workers_module, "CLOSING_SECONDS", 1.0)
+    monkeypatch.setattr(Store, "image", hang)
+    started = time.monotonic()
+    try:
+        with pytest.raises(
+            UserError, match=r"has done nothing for 0\.2 seconds while it read shard-00000\.arrow, row \d+"
+        ):
+            batches(store, 11, batch=1)
+        assert time.monotonic() - started < 8  # and not a second for each of eleven
+    finally:
+        goes_on.set()
 
-    with pytest.raises(UserError, match=r"has done nothing for 0\.2 seconds while it read shard-00000\.arrow, row \d+"):
+
+@needs_processes
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        (signal.SIGKILL, r"was killed by SIGKILL"),
+        (signal.SIGSTOP, r"has done nothing for 0\.2 seconds while it read shard-00000\.arrow, row \d+"),
+    ],
+)
+def test_processes_that_die_or_hang_are_named(
+    opened: Loader, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals, message: str
+) -> None:
+    list(opened.batches(plan_of(1)))
+    monkeypatch.setattr(workers_module, "STUCK_SECONDS", 0.2)
+    for process in multiprocessing.active_children():
+        os.kill(process.pid or 0, sent)
+
+    with pytest.raises(UserError, match=message):
         list(opened.batches(plan_of(2)))
 
 
 @needs_processes
 @pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
-def test_workers_leave_signals_to_the_training_loop(opened: Feed, asked: signal.Signals) -> None:
+def test_workers_leave_signals_to_the_training_loop(opened: Loader, asked: signal.Signals) -> None:
     list(opened.batches(plan_of(1)))
     for process in multiprocessing.active_children():
         os.kill(process.pid or 0, asked)
@@ -190,18 +227,34 @@ def test_workers_leave_signals_to_the_training_loop(opened: Feed, asked: signal.
     assert len(list(opened.batches(plan_of(2)))) == 3
 
 
+PROGRAM = """
+import multiprocessing, signal, sys
+from pathlib import Path
+from alexrepro.data.loading.loader import Loader
+from alexrepro.data.loading.workers import Workers
+from alexrepro.data.store.store import Store
+signal.signal(signal.SIGINT, lambda *_: None)  # as a training, which saves first
+store = Store.open(Path(sys.argv[1]))
+print("ready", flush=True)
+with Loader(store, batch=2, side_px=32, workers=Workers(2, "processes")):
+    print(*(process.pid for process in multiprocessing.active_children()), flush=True)
+    sys.stdin.read()
+"""
+
+
+def program(store: Store) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, store.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
 @needs_processes
 def test_no_worker_outlives_its_parent(store: Store) -> None:
-    code = (
-        "import multiprocessing, sys, time\nfrom pathlib import Path\n"
-        "from alexrepro.data.loading.loader import Feed\nfrom alexrepro.data.store.store import Store\n"
-        "store = Store.open(Path(sys.argv[1]))\n"
-        "feed = Feed(store, batch=4, side_px=224, workers=2, kind='processes')\n"
-        "print(*(process.pid for process in multiprocessing.active_children()), flush=True)\ntime.sleep(60)\n"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code, str(store.path)], stdout=subprocess.PIPE, text=True)
-    with parent:
-        workers = parent.stdout.readline().split() if parent.stdout else []
+    with program(store) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        workers = parent.stdout.readline().split()
         parent.kill()
     deadline = time.monotonic() + 5
     while any(map(is_running, workers)) and time.monotonic() < deadline:
@@ -210,22 +263,45 @@ def test_no_worker_outlives_its_parent(store: Store) -> None:
     assert [is_running(worker) for worker in workers] == [False, False]
 
 
-@pytest.mark.parametrize("shared", [False, pytest.param(True, marks=needs_processes)])
-def test_memory_that_cannot_be_had_is_refused_with_its_size(shared: bool) -> None:
+@pytest.mark.slow
+@needs_processes
+@pytest.mark.parametrize("seconds", [0.05, 0.3])
+def test_processes_that_start_do_not_hear_what_a_terminal_sends_to_all(store: Store, seconds: float) -> None:
+    with program(store) as started:
+        assert started.stdout is not None
+        started.stdout.readline()
+        time.sleep(seconds)
+        os.killpg(started.pid, signal.SIGINT)
+        errors = started.communicate(timeout=120)[1]
+
+    assert (started.returncode, errors) == (0, "")
+
+
+@needs_processes
+def test_memory_for_batches_is_not_that_of_dev_shm(opened: Loader) -> None:
+    list(opened.batches(plan_of(1)))
+
+    maps = [Path(f"/proc/{process.pid}/maps").read_text() for process in multiprocessing.active_children()]
+    assert ["memfd:alexrepro-loader" in found for found in maps] == [True, True]
+    assert not any("/dev/shm" in found for found in maps)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_memory_that_cannot_be_had_is_refused_with_its_size(kind: Kind) -> None:
     with pytest.raises(UserError, match=r"needs 150,528,000 MB"):  # more than a process can address
-        Memory(slots=10**6, batch=1000, side_px=224, workers=1, shared=shared)
+        Ring(10**6, 1000, 224, Workers(1, kind))
 
 
 @needs_processes
 @pytest.mark.parametrize("kind", KINDS)
 def test_thousands_of_batches_take_no_more_memory_than_hundreds(store: Store, kind: Kind) -> None:
-    with Feed(store, batch=1, side_px=224, workers=1, kind=kind) as opened:
+    with Loader(store, batch=1, side_px=224, workers=Workers(1, kind)) as loader:
         watched = [os.getpid(), *(process.pid or 0 for process in multiprocessing.active_children())]
         before: list[int] = []
         for epoch in range(300):
             if epoch == 50:
                 before = [memory_kb(process) for process in watched]
-            for _ in opened.batches(plan_of(epoch)):
+            for _ in loader.batches(plan_of(epoch)):
                 pass
         after = [memory_kb(process) for process in watched]
 
@@ -240,7 +316,7 @@ def test_batches_on_a_gpu_are_those_of_the_processor(store: Store) -> None:
     device = torch.device("cuda")
 
     for one, other in zip(
-        feed(store, plan_of(2), batch=1, workers=2, device=device), batches(store, workers=1, batch=1), strict=True
+        load_batches(store, plan_of(2), batch=1, device=device), batches(store, batch=1), strict=True
     ):
         torch.cuda._sleep(10_000_000)  # the device is behind, while memory comes round again
         assert one.crops.device.type == "cuda"

@@ -1,61 +1,62 @@
 """The plan of an epoch: every image once, draws that depend on (seed, epoch) alone."""
 
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
+import torch
 
-from alexrepro.data.loading.sampling import Plan, testing_plan, training_plan
+from alexrepro.data.loading.sampling import Draws, EpochPlan, evaluation_plan, shard_of, training_plan
 from alexrepro.paper.training import Augmentation
 
 AS_RUN = Augmentation(images_per_crop=32, mean="central")
+IMAGES = 1000
 
 
-def plan(
-    *, seed: int = 1, epoch: int = 1, augmentation: Augmentation = AS_RUN, shuffle_every_epoch: bool = True
-) -> Plan:
+def draws(*, epoch: int = 1, augmentation: Augmentation = AS_RUN, shuffle_every_epoch: bool = True) -> Draws:
     return training_plan(
-        1000, seed=seed, epoch=epoch, augmentation=augmentation, side_px=224, shuffle_every_epoch=shuffle_every_epoch
-    )
+        IMAGES, seed=1, epoch=epoch, augmentation=augmentation, side_px=224, shuffle_every_epoch=shuffle_every_epoch
+    ).draws
 
 
 def test_every_image_comes_once() -> None:
-    assert sorted(plan().order) == list(range(1000))
+    assert sorted(draws().rows.tolist()) == list(range(IMAGES))
 
 
 def test_the_same_seed_and_epoch_give_the_same_plan() -> None:
-    one, same = plan(), plan()
+    one, same = draws(), draws()
 
-    assert all(np.array_equal(getattr(one, name), getattr(same, name)) for name in ("order", "offsets_px", "colors"))
+    assert all(torch.equal(getattr(one, name), getattr(same, name)) for name in ("rows", "offsets", "flips", "colors"))
 
 
 def test_another_epoch_has_other_crops() -> None:
-    assert not np.array_equal(plan(epoch=1).offsets_px, plan(epoch=2).offsets_px)
+    assert not torch.equal(draws(epoch=1).offsets, draws(epoch=2).offsets)
 
 
 def test_the_2012_order_is_the_same_in_every_epoch() -> None:
-    assert np.array_equal(
-        plan(epoch=1, shuffle_every_epoch=False).order, plan(epoch=2, shuffle_every_epoch=False).order
-    )
-    assert not np.array_equal(plan(epoch=1).order, plan(epoch=2).order)
+    first, second = (draws(epoch=epoch, shuffle_every_epoch=False).rows for epoch in (1, 2))
+
+    assert torch.equal(first, second)
+    assert not torch.equal(draws(epoch=1).rows, draws(epoch=2).rows)
 
 
-def test_thirty_two_consecutive_images_share_crop_and_mirror_but_not_color() -> None:
-    shared = plan()
+def test_thirty_two_consecutive_images_share_crop_and_flip_but_not_color() -> None:
+    shared = draws()
 
-    assert len(np.unique(shared.offsets_px[:32], axis=0)) == 1
-    assert len(np.unique(shared.mirrored[:32])) == 1
-    assert len(np.unique(shared.offsets_px, axis=0)) > 16
-    assert len(np.unique(shared.colors, axis=0)) == 1000
+    assert len(np.unique(shared.offsets[:32], axis=0)) == 1
+    assert len(np.unique(shared.flips[:32])) == 1
+    assert len(np.unique(shared.offsets, axis=0)) > 16
+    assert len(np.unique(shared.colors, axis=0)) == IMAGES
 
 
-def test_about_half_of_the_images_are_mirrored() -> None:
-    mirrored = plan(augmentation=Augmentation()).mirrored
+def test_about_half_of_the_images_are_flipped() -> None:
+    flips = draws(augmentation=Augmentation()).flips.double()
 
-    assert abs(mirrored.mean() - 0.5) < 4 * 0.5 / 1000**0.5  # four standard errors
+    assert abs(flips.mean() - 0.5) < 4 * 0.5 / IMAGES**0.5  # four standard errors
 
 
 def test_color_draws_are_standard_normal_and_new_in_each_epoch() -> None:
-    one, other = plan(epoch=1).colors, plan(epoch=2).colors
+    one, other = draws(epoch=1).colors.numpy(), draws(epoch=2).colors.numpy()
 
     assert abs(one.mean()) < 4 / 3000**0.5  # four standard errors, here and below
     assert abs(one.std() - 1) < 4 / 6000**0.5
@@ -64,21 +65,32 @@ def test_color_draws_are_standard_normal_and_new_in_each_epoch() -> None:
 
 
 def test_offsets_reach_from_0_to_32_in_both_axes() -> None:
-    offsets = plan(augmentation=Augmentation()).offsets_px
+    offsets = draws(augmentation=Augmentation()).offsets
 
-    assert offsets.min(axis=0).tolist() == [0, 0]
-    assert offsets.max(axis=0).tolist() == [32, 32]
+    assert offsets.amin(0).tolist() == [0, 0]
+    assert offsets.amax(0).tolist() == [32, 32]
 
 
 def test_without_crops_and_flips_only_the_center_is_seen() -> None:
-    still = plan(augmentation=replace(AS_RUN, crops=False, flips=False))
+    still = draws(augmentation=replace(AS_RUN, crops=False, flips=False))
 
-    assert np.unique(still.offsets_px).tolist() == [16]
-    assert not still.mirrored.any()
+    assert still.offsets.unique().tolist() == [16]
+    assert not still.flips.any()
 
 
-def test_testing_sees_every_image_whole_and_in_order() -> None:
-    found = testing_plan(5, side_px=256)
+def test_evaluation_shows_every_image_uncropped_and_in_order() -> None:
+    plan = evaluation_plan(5, side_px=256)
 
-    assert found.order.tolist() == [0, 1, 2, 3, 4]
-    assert found.side_px == 256
+    assert plan.draws.rows.tolist() == [0, 1, 2, 3, 4]
+    assert (plan.side_px, int(plan.draws.offsets.sum())) == (256, 0)
+
+
+def test_the_shards_of_a_batch_are_the_batch() -> None:
+    plan = EpochPlan(draws(), 224)
+
+    shards = [[part.rows.tolist() for _, part in plan.batches(300, shard=(k, 3), first=1)] for k in range(3)]
+
+    whole = [batch.rows.tolist() for _, batch in plan.batches(300)][1:]
+    assert [[*chain(*parts)] for parts in zip(*shards, strict=True)] == whole
+    assert [len(batch) for batch in whole] == [300, 300, 100]
+    assert shard_of(7, (1, 2)) == slice(3, 7)

@@ -34,9 +34,7 @@ RECIPES = {
     "whole windows": narrow(AS_PRINTED).but(STRONG),
     "pool before norm": narrow(find_recipe("caffenet-2013")).but(STRONG),
     "scaled input": narrow(find_recipe("one-weird-trick")),
-    "dropout of its own over conv4": narrow(AS_PRINTED).but(
-        {"network.conv4.order": ("activation", "dropout"), "network.conv4.dropout": 0.2}
-    ),
+    "dropout over conv4": narrow(AS_PRINTED).but({"network.conv4.order": ("activation", "dropout")}),
     "tanh, own full connections": narrow(AS_PRINTED).but({"network.activation": "tanh", "network.fc7.reads": "own"}),
 }
 

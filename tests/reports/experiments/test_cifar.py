@@ -7,7 +7,7 @@ from alexrepro.recipes.catalog import find_recipe
 from alexrepro.reports.experiment import answer, find, missing
 from alexrepro.reports.experiments.cifar import RECIPES
 from alexrepro.reports.loaded_runs import Evidence
-from alexrepro.runs.run import Evaluation
+from alexrepro.runs.evaluation import Evaluation
 
 QUICK = find_recipe("cifar-18pct")
 MEASURED = Evaluation(

@@ -54,7 +54,7 @@ def figure_1_run(
     make_run: MakeRun, recipe: Recipe, errors: list[float], *, dataset: str = "cifar10", seed: int = 0,
     images: int = 50_000,
 ) -> Run:  # fmt: skip
-    run = make_run(recipe, dataset=dataset, seed=seed, updates_per_epoch=1)
+    run = make_run(recipe, dataset=dataset, seed=seed, steps_per_epoch=1)
     rows = [f"{i + 1},{i + 1},{images},1.0,0.01,1,{error}" for i, error in enumerate(errors)]
     header = "step,epoch,images,loss,learning_rate,images_per_second,top1_error"
     (run.folder / "metrics.csv").write_text("\n".join([header, *rows]) + "\n")

@@ -6,7 +6,7 @@ from typing import Any
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, TINY
 from alexrepro.reports.experiment import answer, find, missing
 from alexrepro.reports.loaded_runs import Evidence
-from alexrepro.runs.run import Evaluation
+from alexrepro.runs.evaluation import Evaluation
 
 TABLE = find("table-1")
 FOLDER = f"runs/as-run-2010-{AS_RUN_2010.digest}/ilsvrc2010-seed-0"

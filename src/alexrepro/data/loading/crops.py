@@ -1,4 +1,4 @@
-"""Crops of images as pure tensor functions: what the network is shown in training and in testing (§2, §4.1).
+"""Crops of images as pure tensor functions: the network's inputs in training and in evaluation (§2, §4.1).
 
 B batch, S side of a crop in pixels. Pixels are RGB, 0-255, as in 2012: no division by 255 or by a deviation.
 """
@@ -9,17 +9,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from alexrepro.data.loading.sampling import Batch
 from alexrepro.errors import UserError
 from alexrepro.paper.results import Crops
 from alexrepro.paper.training import Augmentation, ColorShift
 
-Place = tuple[int, int, bool]  # offset y, offset x in pixels, mirrored
-CACHED_VALUES = 2**18  # so few float32 stay in a processor's cache from one step to the next, which doubles the pace
+Window = tuple[int, int, bool]  # y and x of a crop in pixels, and whether it is flipped
+CACHED_VALUES = 2**18  # float32 that stay in a processor's cache from one step to the next, which doubles the speed
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """What the training set's pixels are like: the mean image and the principal components of RGB.
+    """Statistics of the training set's pixels: the mean image and the principal components of RGB.
 
     mean_image: float32 (3, 256, 256), 0-255. eigenvalues: (3,), variances of pixels on the 0-1 scale, descending.
     eigenvectors: (3, 3), one per column.
@@ -34,29 +35,26 @@ class Pixels:
         return Pixels(self.mean_image.to(device), self.eigenvalues.to(device), self.eigenvectors.to(device))
 
 
-def training_crops(
-    crops: Tensor, *, offsets_px: Tensor, mirrored: Tensor, colors: Tensor, pixels: Pixels, augmentation: Augmentation
-) -> Tensor:
-    """Crops minus the mean, mirrored where drawn, shifted in color: float32 (B, 3, S, S) (§2, §4.1).
+def training_crops(batch: Batch, *, pixels: Pixels, augmentation: Augmentation) -> Tensor:
+    """Crops minus the mean, flipped where drawn, shifted in color: float32 (B, 3, S, S) (§2, §4.1).
 
-    crops: uint8 (B, 3, S, S); offsets_px: (B, 2) y and x of each crop; mirrored: bool (B,); colors: (B, 3).
-    The central mean is subtracted after mirroring (convdata_jpeg.py), the aligned one from the pixels it belongs to;
+    The central mean is subtracted after flipping (convdata_jpeg.py), the aligned one from the pixels it belongs to;
     one mean a channel and one for all channels are the same everywhere.
     """
-    side_px = crops.shape[-1]
+    crops, draws, side_px = batch.crops, batch.draws, batch.crops.shape[-1]
     mean = None if augmentation.mean == "aligned" else _in_rows(_one_mean(pixels, augmentation, side_px)[None])
     shift = None
     if augmentation.color_shift:
-        shift = color_shift(colors, pixels=pixels, settings=augmentation.color_shift).repeat(1, side_px)[:, None]
+        shift = color_shift(draws.colors, pixels=pixels, settings=augmentation.color_shift).repeat(1, side_px)[:, None]
     rows = torch.empty(len(crops), side_px, side_px * 3, dtype=pixels.mean_image.dtype, device=crops.device)
     at_once = len(crops) if crops.is_cuda else max(1, CACHED_VALUES // crops.shape[1:].numel())
     for first in range(0, len(crops), at_once):
         some = slice(first, first + at_once)
         if mean is None:
-            shown = crops[some] - _mean_at(pixels.mean_image, offsets_px[some], side_px)
-            rows[some] = _in_rows(_mirrored(shown, mirrored[some]))
+            centered = crops[some] - _mean_at(pixels.mean_image, draws.offsets[some], side_px)
+            rows[some] = _in_rows(_flipped(centered, draws.flips[some]))
         else:
-            torch.sub(_in_rows(_mirrored(crops[some], mirrored[some])), mean, out=rows[some])
+            torch.sub(_in_rows(_flipped(crops[some], draws.flips[some])), mean, out=rows[some])
         if augmentation.color_shift and shift is not None:
             rows[some].add_(shift[some]).div_(augmentation.color_shift.divide_by)
     return rows.view(len(crops), side_px, side_px, 3).permute(0, 3, 1, 2)
@@ -67,17 +65,17 @@ def _in_rows(images: Tensor) -> Tensor:
     return images.permute(0, 2, 3, 1).flatten(2)
 
 
-def _mirrored(images: Tensor, mirrored: Tensor) -> Tensor:
-    """The images with those mirrored that are drawn, (B, 3, S, S)."""
-    if images.is_cuda:  # which cannot be asked for the drawn ones without waiting for it
-        return torch.where(mirrored[:, None, None, None], images.flip(3), images)
+def _flipped(images: Tensor, flips: Tensor) -> Tensor:
+    """The images, (B, 3, S, S), with those reflected whose flip was drawn."""
+    if images.is_cuda:  # indexing by a mask would wait for the device
+        return torch.where(flips[:, None, None, None], images.flip(3), images)
     found = images.clone()
-    found[mirrored] = images[mirrored].flip(3)
+    found[flips] = images[flips].flip(3)
     return found
 
 
 def color_shift(colors: Tensor, *, pixels: Pixels, settings: ColorShift) -> Tensor:
-    """What is added to each channel: Σ pᵢ · αᵢ · λᵢ with α ~ N(0, std²), in gray levels, (B, 3) (§4.1).
+    """The color shift of each channel: Σ pᵢ · αᵢ · λᵢ with α ~ N(0, std²), in gray levels, (B, 3) (§4.1).
 
     λ is the standard deviation along each component (convdata_jpeg.py), or, as other readings of the text have it,
     the variance of pixels on the 0-1 scale delivered in gray levels, or the variance of pixels on 0-255.
@@ -96,8 +94,8 @@ def center_crop(images: Tensor, side_px: int) -> Tensor:
     return images[..., top : top + side_px, left : left + side_px]
 
 
-def places(crops: Crops, height_px: int, width_px: int, side_px: int) -> list[Place]:
-    """Where the crops of testing are cut: the center, or the five patches and then their mirror images (§4.1).
+def windows(crops: Crops, height_px: int, width_px: int, side_px: int) -> list[Window]:
+    """The crops of evaluation: the center, or five and then their reflections (§4.1).
 
     The order of the five is top left, top right, center, bottom left, bottom right (convdata_jpeg.py).
     Raises UserError if a crop does not fit into the image.
@@ -112,43 +110,43 @@ def places(crops: Crops, height_px: int, width_px: int, side_px: int) -> list[Pl
     if crops == "center":
         return [(*center, False)]
     five = [(0, 0), (0, right), center, (bottom, 0), (bottom, right)]
-    return [(y, x, mirrored) for mirrored in (False, True) for y, x in five]
+    return [(y, x, flip) for flip in (False, True) for y, x in five]
 
 
-def cut(images: Tensor, place: Place, side_px: int) -> Tensor:
-    """The S×S crop at a place of images (..., H, W)."""
-    y, x, mirrored = place
+def cut(images: Tensor, window: Window, side_px: int) -> Tensor:
+    """The S×S crop of images (..., H, W) in a window."""
+    y, x, flip = window
     crop = images[..., y : y + side_px, x : x + side_px]
-    return crop.flip(-1) if mirrored else crop
+    return crop.flip(-1) if flip else crop
 
 
 def ten_crops(images: Tensor, side_px: int) -> Tensor:
-    """Four corners and the center of each image, then their mirror images (§4.1).
+    """Four corners and the center of each image, then their reflections (§4.1).
 
-    images: (B, 3, H, W) with H, W >= S. Returns (B, 10, 3, S, S); crop v + 5 mirrors crop v.
+    images: (B, 3, H, W) with H, W >= S. Returns (B, 10, 3, S, S); crop v + 5 reflects crop v.
     Raises UserError if an image is smaller than a crop.
     """
-    found = places("ten", images.shape[-2], images.shape[-1], side_px)
-    return torch.stack([cut(images, place, side_px) for place in found], dim=1)
+    ten = windows("ten", images.shape[-2], images.shape[-1], side_px)
+    return torch.stack([cut(images, window, side_px) for window in ten], dim=1)
 
 
 def evaluation_crops(
     images: Tensor, *, crops: Crops, side_px: int, pixels: Pixels, augmentation: Augmentation
 ) -> Iterator[Tensor]:
-    """The crops of testing one after the other, each minus the mean: float32 (B, 3, S, S) (§4.1).
+    """The crops of evaluation one after the other, each minus the mean: float32 (B, 3, S, S) (§4.1).
 
-    images: uint8 (B, 3, 256, 256). The mean is the central part for every crop, or that of each crop's own place.
+    images: uint8 (B, 3, 256, 256). The mean is the central part for every crop, or the part in each crop's window.
     """
-    for place in places(crops, images.shape[-2], images.shape[-1], side_px):
+    for window in windows(crops, images.shape[-2], images.shape[-1], side_px):
         if augmentation.mean == "aligned":
-            mean = cut(pixels.mean_image, place, side_px)
+            mean = cut(pixels.mean_image, window, side_px)
         else:
             mean = _one_mean(pixels, augmentation, side_px)
-        yield cut(images, place, side_px).float() - mean
+        yield cut(images, window, side_px).float() - mean
 
 
 def _one_mean(pixels: Pixels, augmentation: Augmentation, side_px: int) -> Tensor:
-    """The mean that every crop of a recipe shares: the central part of the mean image, or what that averages to."""
+    """The mean that is subtracted from every crop: the central part of the mean image, or one mean of its pixels."""
     central = center_crop(pixels.mean_image, side_px)  # (3, S, S)
     if augmentation.mean == "scalar":
         return pixels.mean_image.mean().expand_as(central)
@@ -159,5 +157,5 @@ def _one_mean(pixels: Pixels, augmentation: Augmentation, side_px: int) -> Tenso
 
 def _mean_at(mean_image: Tensor, offsets_px: Tensor, side_px: int) -> Tensor:
     """The mean image cut at each offset: (B, 3, S, S)."""
-    windows = mean_image.unfold(1, side_px, 1).unfold(2, side_px, 1)  # (3, Y, X, S, S), a crop without copies
-    return windows[:, offsets_px[:, 0], offsets_px[:, 1]].transpose(0, 1)
+    crops = mean_image.unfold(1, side_px, 1).unfold(2, side_px, 1)  # (3, Y, X, S, S), without copies
+    return crops[:, offsets_px[:, 0], offsets_px[:, 1]].transpose(0, 1)

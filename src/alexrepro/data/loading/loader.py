@@ -1,115 +1,66 @@
-"""The feed: batches of a plan, read, decoded and cut ahead of time by workers, and copied to the training device.
+"""The data loader: batches of an epoch, read and cut ahead of time by workers, and copied to the training device.
 
-A batch depends on the plan and its number only, never on the workers: how many, or whether threads or processes.
+A batch depends on its plan and number only, never on the workers: how many, or whether threads or processes.
 """
 
 import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from weakref import finalize
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from alexrepro.data.loading.sampling import Plan
-from alexrepro.data.loading.workers import Kind, Memory, Task, Workers
+from alexrepro.data.loading.sampling import Batch, Draws, EpochPlan, batch_count
+from alexrepro.data.loading.workers import Kind, Ring, Task, WorkerPool, Workers
 from alexrepro.data.store.store import Store
 from alexrepro.processors import usable_processors
 
 MOST_WORKERS = 32  # fill over 50,000 stored JPEG a second
-AHEAD = 3  # batches that wait, filled, beside those that the workers fill
-KEPT = 3  # batches that are still used or still being copied
+AHEAD = 3  # batches that wait, filled, besides those that the workers fill
+IN_USE = 3  # batches that are read by the training loop or copied to its device
 CPU = torch.device("cpu")
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Some positions of an epoch: crops uint8 (B, 3, S, S) in channels-last memory, and what was drawn for them."""
-
-    number: int
-    images: NDArray[np.int64]  # (B,) rows of the store
-    crops: Tensor
-    labels: Tensor  # int64 (B,), -1 where unlabeled
-    offsets_px: Tensor  # int64 (B, 2)
-    mirrored: Tensor  # bool (B,)
-    colors: Tensor  # float32 (B, 3)
-
-    def __len__(self) -> int:
-        """Images in the batch; the last one of an epoch may be smaller."""
-        return len(self.images)
-
-    def to(self, device: torch.device) -> "Batch":
-        """The same batch on another device; a copy to a GPU starts at once and is waited for by what uses it.
-
-        Its crops must not be overwritten before that copy is done; what a feed with a device yields is safe.
-        """
-        if device.type == self.crops.device.type:
-            return self
-        moved = (
-            (tensor if tensor.is_pinned() else tensor.pin_memory()).to(device, non_blocking=True)
-            for tensor in (self.crops, self.labels, self.offsets_px, self.mirrored, self.colors)
-        )
-        return Batch(self.number, self.images, *moved)
-
-
-def batch_count(images: int, batch: int) -> int:
-    """Batches in an epoch; the last may be smaller and counts as one (data.cu)."""
-    return -(-images // batch)
-
-
-def part(images: int, share: tuple[int, int]) -> slice:
-    """The positions of share k of n, counted from 0, among so many: contiguous, and all shares together are all."""
-    k, n = share
-    return slice(images * k // n, images * (k + 1) // n)
-
-
 def default_workers() -> int:
-    """All processors that this program may use but one, which is left to the training loop; at least one."""
+    """One for each usable processor but one, which is left to the training loop; at least one."""
     return min(max(usable_processors() - 1, 1), MOST_WORKERS)
 
 
-def workers_and_slots(images: int, *, batch: int, workers: int | None = None) -> tuple[int, int]:
-    """How many workers a feed of so many images has, and for how many batches it sets memory aside."""
-    number = min(workers or default_workers(), batch_count(images, batch))
-    return number, number + AHEAD + KEPT
-
-
-def default_kind(device: torch.device) -> Kind:
+def workers_for(device: torch.device, number: int | None = None) -> Workers:
     """Processes for a GPU, whose many short launches threads would hold up; threads for the long steps of a CPU."""
-    return "processes" if device.type == "cuda" and hasattr(os, "memfd_create") else "threads"
+    has_shared_memory = hasattr(os, "memfd_create")
+    kind: Kind = "processes" if device.type == "cuda" and has_shared_memory else "threads"
+    return Workers(number or default_workers(), kind)
 
 
-def feed(
+def workers_and_slots(images: int, *, batch: int, workers: int | None = None) -> tuple[int, int]:
+    """Workers of a loader of this many images, and the number of batches for which it has memory."""
+    number = min(workers or default_workers(), batch_count(images, batch))
+    return number, number + AHEAD + IN_USE
+
+
+def load_batches(
     store: Store,
-    plan: Plan,
+    plan: EpochPlan,
     *,
     batch: int,
-    first: int = 0,
-    share: tuple[int, int] = (0, 1),
+    shard: tuple[int, int] = (0, 1),
     device: torch.device = CPU,
-    workers: int | None = None,
-    kind: Kind | None = None,
+    workers: Workers | None = None,
 ) -> Iterator[Batch]:
-    """The batches of one plan in order, or the same share of each, beginning with number `first`, on `device`.
-
-    Raises UserError naming the file when a stored image is damaged or its worker fails.
-    """
-    with Feed(
-        store, batch=batch, side_px=plan.side_px, share=share, device=device, workers=workers, kind=kind
-    ) as opened:
-        yield from opened.batches(plan, first=first)
+    """The batches of one plan; see Loader."""
+    with Loader(store, batch=batch, side_px=plan.side_px, shard=shard, device=device, workers=workers) as loader:
+        yield from loader.batches(plan)
 
 
-class Feed:
-    """Workers and memory for batches of one store, kept from epoch to epoch; a context that ends them.
+class Loader:
+    """Workers and memory for the batches of one store, kept from epoch to epoch; a context that ends them.
 
-    batch: images in one; side_px: of a crop; share: which part of every batch is read, and of how many. Batches can be
-    kept for as long as one likes: memory that is still in use, or from which a copy is still under way, is not filled
-    again.
+    batch: images in one; side_px: of a crop; shard: which part of every batch is read, and of how many. A batch can be
+    kept for any time: memory that is in use, or from which a copy is under way, is not filled again.
     """
 
     def __init__(
@@ -118,120 +69,110 @@ class Feed:
         *,
         batch: int,
         side_px: int,
-        share: tuple[int, int] = (0, 1),
+        shard: tuple[int, int] = (0, 1),
         device: torch.device = CPU,
-        workers: int | None = None,
-        kind: Kind | None = None,
+        workers: Workers | None = None,
     ) -> None:
-        self._store, self._batch, self._share, self._device = store, batch, share, device
-        number, slots = workers_and_slots(len(store), batch=batch, workers=workers)
-        kind = kind or default_kind(device)
-        self._memory = Memory(
-            slots=slots,
-            batch=-(-min(batch, len(store)) // share[1]),
-            side_px=side_px,
-            workers=number,
-            shared=kind == "processes",
-        )
+        self._store, self._batch, self._shard = store, batch, shard
+        asked, kind = workers or workers_for(device)
+        number, slots = workers_and_slots(len(store), batch=batch, workers=asked)
+        self._workers = Workers(number, kind)
+        self._ring = Ring(slots, -(-min(batch, len(store)) // shard[1]), side_px, self._workers)
         self._free = deque(range(slots))
-        self._sent: deque[tuple[int, int]] = deque()  # numbers of batches and their slots
-        self._copies: deque[tuple[torch.cuda.Event, Batch]] = deque()
-        self._workers = Workers(store, self._memory, number=number, kind=kind)
-        if device.type == "cuda":
-            self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-            self._is_locked = _lock_in_place(self._memory.slots)
+        self._sent: deque[tuple[int, int, Draws]] = deque()  # slots that are being filled, numbers and draws of batches
+        self._pool = WorkerPool(store, self._ring, self._workers)
+        self._copies = _Copies(device, self._ring.slots) if device.type == "cuda" else None
 
-    def __enter__(self) -> "Feed":
+    def __enter__(self) -> "Loader":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._workers.close()
-        while self._copies:
-            self._finish_copy()
-        if self._device.type == "cuda" and self._is_locked:
-            torch.cuda.cudart().cudaHostUnregister(self._memory.slots.ctypes.data)  # type: ignore[no-untyped-call]
+        self._pool.close()
+        if self._copies:
+            self._copies.close()
 
-    def batches(self, plan: Plan, *, first: int = 0) -> Iterator[Batch]:
-        """The batches of a plan in order, beginning with number `first`, on the feed's device.
+    def batches(self, plan: EpochPlan, *, first: int = 0) -> Iterator[Batch]:
+        """The batches of a plan in order, beginning with number `first`, on the loader's device.
 
         Raises UserError naming the file when a stored image is damaged or its worker fails.
         """
         filled = self._filled(plan, first)
-        return filled if self._device.type == "cpu" else self._copied(filled)
+        return self._copies.copied(filled) if self._copies else filled
 
-    def _filled(self, plan: Plan, first: int) -> Iterator[Batch]:
+    def _filled(self, plan: EpochPlan, first: int) -> Iterator[Batch]:
         while self._sent:  # left from a plan that was not read to its end
-            number, slot = self._sent.popleft()
-            self._workers.receive(number)
+            slot, *_ = self._receive()
             self._free.append(slot)
-        last = batch_count(len(plan), self._batch)
-        numbers = iter(range(first, last))
-        self._send(plan, numbers)
+        planned = plan.batches(self._batch, first=first, shard=self._shard)
+        self._send(planned)
         while self._sent:
-            number, slot = self._sent.popleft()
-            self._workers.receive(number)
-            ready = self._batch_in(slot, plan, number)
-            self._send(plan, numbers)
+            ready = self._batch_in(*self._receive())
+            self._send(planned)
             yield ready
-            del ready  # so that its memory is free when its reader has done with it
+            del ready  # so that its memory is free as soon as its reader has dropped it
 
-    def _send(self, plan: Plan, numbers: Iterator[int]) -> None:
+    def _send(self, planned: Iterator[tuple[int, Draws]]) -> None:
         """Keep every worker busy and some batches ahead, as far as memory is free."""
-        while self._free and len(self._sent) < len(self._workers) + AHEAD:
-            number = next(numbers, None)
-            if number is None:
+        while self._free and len(self._sent) < self._workers.number + AHEAD:
+            number, draws = next(planned, (-1, None))
+            if draws is None:
                 return
-            here = self._positions(plan, number)
-            images = plan.order[here]
-            slot = self._free.popleft()
-            self._workers.send(number, Task(slot, images, plan.offsets_px[here], ~self._store.checked[images]))
-            self._sent.append((number, slot))
+            slot, rows = self._free.popleft(), draws.rows.numpy()
+            self._pool.send(number, Task(slot, rows, draws.offsets.numpy(), ~self._store.checked[rows]))
+            self._sent.append((slot, number, draws))
 
-    def _batch_in(self, slot: int, plan: Plan, number: int) -> Batch:
+    def _receive(self) -> tuple[int, int, Draws]:
+        self._pool.receive(self._sent[0][1])
+        return self._sent.popleft()
+
+    def _batch_in(self, slot: int, number: int, draws: Draws) -> Batch:
         """The batch that was filled into a slot; a copy of it where its readers keep all the others."""
-        here = self._positions(plan, number)
-        images = plan.order[here]
-        self._store.checked[images] = True
-        crops = self._memory.slots[slot, : len(images)]
+        rows = draws.rows.numpy()
+        self._store.checked[rows] = True
+        crops = self._ring.slots[slot, : len(rows)]
         if self._free:
             finalize(crops, self._free.append, slot).atexit = False
         else:
             crops = crops.copy()
             self._free.append(slot)
-        return Batch(
-            number=number,
-            images=images,
-            crops=torch.from_numpy(crops).permute(0, 3, 1, 2),
-            labels=torch.from_numpy(self._store.labels[images]),
-            offsets_px=torch.from_numpy(plan.offsets_px[here]),
-            mirrored=torch.from_numpy(plan.mirrored[here]),
-            colors=torch.from_numpy(plan.colors[here]),
-        )
+        labels = torch.from_numpy(self._store.labels[rows])
+        return Batch(number, draws, torch.from_numpy(crops).permute(0, 3, 1, 2), labels)
 
-    def _copied(self, filled: Iterator[Batch]) -> Iterator[Batch]:
-        """The batches on the device, copied beside its work; each is held here until its copy is done."""
+
+class _Copies:
+    """Copies of batches to a GPU, on a stream of their own; a batch is held until its copy is done."""
+
+    def __init__(self, device: torch.device, slots: NDArray[np.uint8]) -> None:
+        self._device, self._slots = device, slots
+        self._under_way: deque[tuple[torch.cuda.Event, Batch]] = deque()
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._is_locked = _lock_in_place(slots)
+
+    def copied(self, filled: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches on the device, copied while it works."""
         for batch in filled:
             with torch.cuda.stream(self._stream):
                 moved = batch.to(self._device)
-                self._copies.append((self._stream.record_event(), batch))
+                self._under_way.append((self._stream.record_event(), batch))
             user = torch.cuda.current_stream(self._device)
             user.wait_stream(self._stream)
-            for tensor in (moved.crops, moved.labels, moved.offsets_px, moved.mirrored, moved.colors):
+            for tensor in (moved.crops, moved.labels, moved.draws.offsets, moved.draws.flips, moved.draws.colors):
                 tensor.record_stream(user)
             yield moved
             del batch, moved
-            while self._copies and (len(self._copies) == KEPT - 1 or self._copies[0][0].query()):  # type: ignore[no-untyped-call]
-                self._finish_copy()
+            while self._under_way and (len(self._under_way) == IN_USE - 1 or self._under_way[0][0].query()):  # type: ignore[no-untyped-call]
+                self._finish()
 
-    def _finish_copy(self) -> None:
-        """Wait for the oldest copy and let go of its memory."""
-        copied, _ = self._copies.popleft()
+    def close(self) -> None:
+        """Wait for all copies and unlock the memory."""
+        while self._under_way:
+            self._finish()
+        if self._is_locked:
+            torch.cuda.cudart().cudaHostUnregister(self._slots.ctypes.data)  # type: ignore[no-untyped-call]
+
+    def _finish(self) -> None:
+        copied, _ = self._under_way.popleft()
         copied.synchronize()
-
-    def _positions(self, plan: Plan, number: int) -> slice:
-        first = number * self._batch
-        here = part(min(self._batch, len(plan) - first), self._share)
-        return slice(first + here.start, first + here.stop)
 
 
 def _lock_in_place(slots: NDArray[np.uint8]) -> bool:

@@ -1,30 +1,89 @@
-"""The plan of an epoch: order, crop, mirror and color draw of every image, computed from (seed, epoch) alone.
+"""What an epoch shows: order, crop, flip and color draw of every image, computed from (seed, epoch) alone.
 
-Nothing here remembers anything, so a batch is the same whoever prepares it and whenever it is asked for.
+Nothing is remembered, so a batch is the same whoever prepares it and whenever it is asked for.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
 from alexrepro.keys import key
 from alexrepro.paper.training import Augmentation
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What each position of an epoch shows: image, crop offset (y, x) in pixels, mirrored or not, color draw."""
+class Draws:
+    """Which images are shown, and what was drawn for each; `draws[rows]` are those of some of them."""
 
-    order: NDArray[np.int64]  # (N,)
-    offsets_px: NDArray[np.int64]  # (N, 2)
-    mirrored: NDArray[np.bool_]  # (N,)
-    colors: NDArray[np.float32]  # (N, 3), standard normal
+    rows: Tensor  # int64 (N,), rows of the store; always in host memory
+    offsets: Tensor  # int64 (N, 2), y and x of the crop in pixels
+    flips: Tensor  # bool (N,)
+    colors: Tensor  # float32 (N, 3), standard normal
+
+    def __len__(self) -> int:
+        """Images."""
+        return len(self.rows)
+
+    def __getitem__(self, rows: slice) -> "Draws":
+        """The draws of some of the images."""
+        return Draws(self.rows[rows], self.offsets[rows], self.flips[rows], self.colors[rows])
+
+
+@dataclass(frozen=True)
+class EpochPlan:
+    """The draws of all images of an epoch in the order in which they are shown, and the side of their crops."""
+
+    draws: Draws
     side_px: int
 
     def __len__(self) -> int:
-        """Positions in the epoch: each image once."""
-        return len(self.order)
+        """Images in the epoch: each once."""
+        return len(self.draws)
+
+    def batches(self, batch: int, *, first: int = 0, shard: tuple[int, int] = (0, 1)) -> Iterator[tuple[int, Draws]]:
+        """The batches from number `first` on, each with its number: of every batch, shard k of n."""
+        for number in range(first, batch_count(len(self), batch)):
+            draws = self.draws[number * batch : (number + 1) * batch]
+            yield number, draws[shard_of(len(draws), shard)]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some images of an epoch: crops uint8 (B, 3, S, S) in channels-last memory, labels and draws."""
+
+    number: int
+    draws: Draws
+    crops: Tensor
+    labels: Tensor  # int64 (B,), -1 where unlabeled
+
+    def __len__(self) -> int:
+        """Images in the batch; the last one of an epoch may be smaller."""
+        return len(self.draws)
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on another device; a copy to a GPU starts at once and must end before the crops are overwritten."""
+        if device.type == self.crops.device.type:
+            return self
+
+        def moved(tensor: Tensor) -> Tensor:
+            return (tensor if tensor.is_pinned() else tensor.pin_memory()).to(device, non_blocking=True)
+
+        drawn = {name: moved(getattr(self.draws, name)) for name in ("offsets", "flips", "colors")}
+        return Batch(self.number, replace(self.draws, **drawn), moved(self.crops), moved(self.labels))
+
+
+def batch_count(images: int, batch: int) -> int:
+    """Batches in an epoch; the last may be smaller and counts as one (data.cu)."""
+    return -(-images // batch)
+
+
+def shard_of(images: int, shard: tuple[int, int]) -> slice:
+    """Shard k of n, counted from 0, of a batch: contiguous, and all shards together are the batch."""
+    k, n = shard
+    return slice(images * k // n, images * (k + 1) // n)
 
 
 def generator(seed: int, *words: int | str) -> np.random.Generator:
@@ -34,32 +93,27 @@ def generator(seed: int, *words: int | str) -> np.random.Generator:
 
 def training_plan(
     images: int, *, seed: int, epoch: int, augmentation: Augmentation, side_px: int, shuffle_every_epoch: bool
-) -> Plan:
-    """The plan of one training epoch (§4.1): random order, crops and mirror images.
+) -> EpochPlan:
+    """One training epoch (§4.1): random order, crops and flips.
 
-    `augmentation.images_per_crop` consecutive images share one crop and one mirror draw (convdata_jpeg.py crop_chunk).
-    Without reshuffling the one order of epoch 0 is used throughout, as the 2012 code read its batches.
+    `augmentation.images_per_crop` consecutive images share one crop and one flip (convdata_jpeg.py crop_chunk).
+    Unless shuffled every epoch, all epochs have the order of epoch 0, as the 2012 code read its batches.
     """
     order = generator(seed, "order", epoch if shuffle_every_epoch else 0).permutation(images)
     draws = generator(seed, "views", epoch)
     chunks = -(-images // augmentation.images_per_crop)
     offsets = draws.integers(0, augmentation.last_offset_px, size=(chunks, 2), endpoint=True)
-    mirrored = draws.random(chunks) < 0.5  # an image and its reflection are equally likely (§4.1)
+    flips = draws.random(chunks) < 0.5  # an image and its reflection are equally likely (§4.1)
     colors = draws.standard_normal((images, 3), dtype=np.float32)
     chunk = np.arange(images) // augmentation.images_per_crop
     if not augmentation.crops:
         offsets[:] = (augmentation.stored_px - side_px) // 2
     if not augmentation.flips:
-        mirrored[:] = False
-    return Plan(order, offsets[chunk], mirrored[chunk], colors, side_px)
+        flips[:] = False
+    return EpochPlan(Draws(*map(torch.from_numpy, (order, offsets[chunk], flips[chunk], colors))), side_px)
 
 
-def testing_plan(images: int, *, side_px: int) -> Plan:
-    """Every image once, whole, in stored order; side_px: that of the store."""
-    return Plan(
-        order=np.arange(images),
-        offsets_px=np.zeros((images, 2), dtype=np.int64),
-        mirrored=np.zeros(images, dtype=np.bool_),
-        colors=np.zeros((images, 3), dtype=np.float32),
-        side_px=side_px,
-    )
+def evaluation_plan(images: int, *, side_px: int) -> EpochPlan:
+    """Every image once, uncropped, in stored order; side_px: that of the store."""
+    offsets, flips = torch.zeros(images, 2, dtype=torch.int64), torch.zeros(images, dtype=torch.bool)
+    return EpochPlan(Draws(torch.arange(images), offsets, flips, torch.zeros(images, 3)), side_px)

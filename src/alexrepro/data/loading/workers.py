@@ -1,7 +1,7 @@
-"""Workers of the feed: threads, or processes, that fill whole batches in memory set aside once.
+"""Threads or processes that fill whole batches in a ring of shared memory.
 
-A worker is sent which images to cut where, and fills one slot of the memory. Batch n is the work of worker n modulo
-their number, so batches are asked for in their order and nothing is shared but the slots.
+A worker is sent the rows and offsets of a batch and fills one slot of the ring. Batch n is the work of worker n modulo
+their number, so batches are received in order and nothing is shared but the ring.
 """
 
 import mmap
@@ -34,34 +34,41 @@ CLOSING_SECONDS = 5.0  # for all of them together; one that hangs in a read of a
 PAGE = mmap.PAGESIZE
 
 
+class Workers(NamedTuple):
+    """How many workers fill batches, and of which kind."""
+
+    number: int
+    kind: Kind
+
+
 class Task(NamedTuple):
-    """Which slot to fill with crops of which images."""
+    """A slot to fill: with crops of which rows, at which offsets, and which checksums to compare."""
 
     slot: int
-    images: NDArray[np.int64]  # (B,) rows of the store
-    offsets_px: NDArray[np.int64]  # (B, 2)
-    unchecked: NDArray[np.bool_]  # (B,) whose checksum is to be compared
+    rows: NDArray[np.int64]  # (B,)
+    offsets: NDArray[np.int64]  # (B, 2)
+    unchecked: NDArray[np.bool_]  # (B,)
 
 
-class Memory:
-    """Slots for batches, uint8 (slots, B, S, S, 3), and the row that each worker is at, int64 (W,).
+class Ring:
+    """Slots for batches, uint8 (N, B, S, S, 3), and the row that each worker is reading, int64 (W,).
 
-    Shared memory is a file without a name that no folder holds: /dev/shm and its size play no part in it.
+    It is an anonymous file, which worker processes map as well: the size of /dev/shm plays no part.
     """
 
-    def __init__(self, *, slots: int, batch: int, side_px: int, workers: int, shared: bool) -> None:
+    def __init__(self, slots: int, batch: int, side_px: int, workers: Workers) -> None:
         self._shape = (slots, batch, side_px, side_px, 3)
-        self._workers = workers
-        self._file = os.memfd_create("alexrepro-feed") if shared else -1
+        self._workers = workers.number
+        self._file = os.memfd_create("alexrepro-loader") if workers.kind == "processes" else -1
         try:
-            if shared:
+            if self._file >= 0:
                 os.ftruncate(self._file, self._bytes)
             self._map()
         except OSError as error:
             self.close()
             raise UserError(
-                f"The feed needs {self._bytes / 1e6:,.0f} MB of memory for {slots} batches of {batch} images and "
-                f"cannot have them ({error.strerror}).",
+                f"The data loader needs {self._bytes / 1e6:,.0f} MB of memory for {slots} batches of {batch} images "
+                f"and cannot have it ({error.strerror}).",
                 fix="Free memory, allow the process more of it, or train with smaller batches.",
                 exit_code=Exit.OUT_OF_MEMORY,
             ) from None
@@ -76,7 +83,7 @@ class Memory:
 
     def _map(self) -> None:
         mapped = mmap.mmap(self._file, self._bytes)
-        self.at = np.frombuffer(mapped, dtype=np.int64, count=self._workers)
+        self.reading = np.frombuffer(mapped, dtype=np.int64, count=self._workers)
         self.slots = np.frombuffer(mapped, dtype=np.uint8, offset=self._head).reshape(self._shape)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -96,31 +103,27 @@ class Memory:
 
 @dataclass(frozen=True)
 class _Worker:
-    """A thread or process and our end of the pipe to it."""
+    """A thread or process, and this end of the pipe to it."""
 
     runner: Thread | BaseProcess
     pipe: Connection
 
 
-class Workers:
-    """Threads or processes that fill the slots of a memory from a store, until they are closed or this process ends."""
+class WorkerPool:
+    """Workers that fill the slots of a ring from a store, until they are closed or this process ends."""
 
-    def __init__(self, store: Store, memory: Memory, *, number: int, kind: Kind) -> None:
-        self._store, self._memory = store, memory
-        memory.at[:] = -1
-        self._workers = [self._start(worker, kind) for worker in range(number)]
+    def __init__(self, store: Store, ring: Ring, workers: Workers) -> None:
+        self._store, self._ring = store, ring
+        ring.reading[:] = -1
+        self._workers = [self._start(number, workers.kind) for number in range(workers.number)]
         # Called at the latest when the program ends, before it waits for its processes.
-        self.close = Finalize(self, _close, (self._workers, memory), exitpriority=1)
-
-    def __len__(self) -> int:
-        """Threads or processes."""
-        return len(self._workers)
+        self.close = Finalize(self, _close, (self._workers, ring), exitpriority=1)
 
     def _start(self, worker: int, kind: Kind) -> _Worker:
         ours, theirs = Pipe()
-        work = (theirs, self._store, self._memory, worker)
+        work = (theirs, self._store, self._ring, worker)
         if kind == "threads":
-            thread = Thread(target=_serve, args=work, name=f"feed-{worker}", daemon=True)
+            thread = Thread(target=_serve, args=work, name=f"loader-{worker}", daemon=True)
             thread.start()
             return _Worker(thread, ours)
         # Started from a clean process that has loaded these modules once: no thread and no device of ours is copied.
@@ -128,14 +131,14 @@ class Workers:
         context.set_forkserver_preload(["__main__", __name__])
         with stop_signals_deferred():
             forkserver.ensure_running()
-        process = context.Process(target=_serve_alone, args=work, name=f"feed-{worker}", daemon=True)
+        process = context.Process(target=_serve_alone, args=work, name=f"loader-{worker}", daemon=True)
         process.start()
         theirs.close()
         return _Worker(process, ours)
 
     def send(self, number: int, task: Task) -> None:
         """Have batch `number` filled."""
-        worker = number % len(self)
+        worker = number % len(self._workers)
         try:
             self._workers[worker].pipe.send(task)
         except OSError:
@@ -146,40 +149,40 @@ class Workers:
 
         Raises UserError naming the image if it is damaged, or if the worker has died or is stuck.
         """
-        worker = number % len(self)
-        pipe, at = self._workers[worker].pipe, self._memory.at
-        seen = int(at[worker])
+        worker = number % len(self._workers)
+        pipe, reading = self._workers[worker].pipe, self._ring.reading
+        seen = int(reading[worker])
         try:
             while not pipe.poll(STUCK_SECONDS):
-                if seen == at[worker]:
+                if seen == reading[worker]:
                     raise self._failed(worker, f"has done nothing for {STUCK_SECONDS:g} seconds", row=seen)
-                seen = int(at[worker])
-            refused = pipe.recv()
+                seen = int(reading[worker])
+            answer = pipe.recv()
         except (EOFError, ConnectionResetError):
             raise self._lost(worker) from None
-        if isinstance(refused, tuple):
-            row, error = refused
+        if isinstance(answer, tuple):
+            row, error = answer
             raise self._failed(worker, f"failed ({error})", row=row)
-        if refused:
-            raise refused
+        if answer:
+            raise answer
 
     def _lost(self, worker: int) -> UserError:
         runner = self._workers[worker].runner
         runner.join(timeout=1)
         code = getattr(runner, "exitcode", None) or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else "ended"
-        return self._failed(worker, how, row=int(self._memory.at[worker]))
+        return self._failed(worker, how, row=int(self._ring.reading[worker]))
 
     def _failed(self, worker: int, how: str, *, row: int) -> UserError:
-        where = f"while it read {self._store.place(row)}" if row >= 0 else "before its first image"
+        where = f"while it read {self._store.location(row)}" if row >= 0 else "before its first image"
         return UserError(
-            f"Worker {worker} of the feed of {self._store.path} {how} {where}.",
-            fix="See whether memory ran out or the disk fails, then run the same command again.",
+            f"Worker {worker} of the data loader of {self._store.path} {how} {where}.",
+            fix="Check whether memory ran out or the disk fails, then run the same command again.",
             exit_code=Exit.WORKER_FAILED,
         )
 
 
-def _close(workers: list[_Worker], memory: Memory) -> None:
+def _close(workers: list[_Worker], ring: Ring) -> None:
     for worker in workers:
         worker.pipe.close()
         if isinstance(worker.runner, BaseProcess):
@@ -187,27 +190,27 @@ def _close(workers: list[_Worker], memory: Memory) -> None:
     until = time.monotonic() + CLOSING_SECONDS
     for worker in workers:
         worker.runner.join(timeout=max(0.0, until - time.monotonic()))
-    memory.close()
+    ring.close()
 
 
-def _serve_alone(pipe: Connection, store: Store, memory: Memory, worker: int) -> None:
-    """The work of a process; it ends when the other end of the pipe is gone, however its parent ended."""
+def _serve_alone(pipe: Connection, store: Store, ring: Ring, worker: int) -> None:
+    """What a process does until the other end of the pipe is gone, however its parent ended."""
     for number in STOPPING:  # sent to a whole group of processes; the parent decides
         signal.signal(number, signal.SIG_IGN)
-    _serve(pipe, store, memory, worker)
+    _serve(pipe, store, ring, worker)
 
 
-def _serve(pipe: Connection, store: Store, memory: Memory, worker: int) -> None:
-    """Fill slots and answer None, a refusal, or the row and the name of any other error."""
+def _serve(pipe: Connection, store: Store, ring: Ring, worker: int) -> None:
+    """Fill slots; answer None, a UserError, or the row and the name of any other error."""
     with pipe:
         for task in _tasks(pipe):
             answer: object = None
             try:
-                _fill(task, store, memory, worker)
-            except UserError as refusal:
-                answer = refusal
+                _fill(task, store, ring, worker)
+            except UserError as error:
+                answer = error
             except Exception as error:
-                answer = int(memory.at[worker]), f"{type(error).__name__}: {error}"
+                answer = int(ring.reading[worker]), f"{type(error).__name__}: {error}"
             with suppress(BrokenPipeError):
                 pipe.send(answer)
 
@@ -218,10 +221,10 @@ def _tasks(pipe: Connection) -> Iterator[Task]:
             yield pipe.recv()
 
 
-def _fill(task: Task, store: Store, memory: Memory, worker: int) -> None:
-    at, side_px = memory.at, memory.slots.shape[2]
+def _fill(task: Task, store: Store, ring: Ring, worker: int) -> None:
+    side_px = ring.slots.shape[2]
     scratch = np.empty((store.side_px, store.side_px, 3), dtype=np.uint8)
-    each = zip(task.images.tolist(), task.offsets_px.tolist(), task.unchecked.tolist(), strict=True)
-    for crop, (image, (y, x), unchecked) in zip(memory.slots[task.slot], each, strict=False):
-        at[worker] = image
-        crop[:] = store.image(image, scratch, check=unchecked)[y : y + side_px, x : x + side_px]
+    each = zip(task.rows.tolist(), task.offsets.tolist(), task.unchecked.tolist(), strict=True)
+    for crop, (row, (y, x), unchecked) in zip(ring.slots[task.slot], each, strict=False):
+        ring.reading[worker] = row
+        crop[:] = store.image(row, scratch, check=unchecked)[y : y + side_px, x : x + side_px]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
 from alexrepro.errors import STOPPING
-from alexrepro.stop_signals import hear_of_parents_end
+from alexrepro.stop_signals import signal_when_parent_ends
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def end_with_parent() -> None:
     On Linux the system sees to it, also in the middle of a write; the thread is for other systems, and for a parent
     that has ended already.
     """
-    hear_of_parents_end(signal.SIGKILL)
+    signal_when_parent_ends(signal.SIGKILL)
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -94,7 +94,7 @@ class Store:
             self._names = shard, names
         return str(names[place])
 
-    def place(self, row: int) -> str:
+    def location(self, row: int) -> str:
         """Where an image lies, for messages: its shard and the row in it. Reads nothing."""
         shard, place = self._where(row)
         return f"{self.manifest.shards[shard].file}, row {place}"
@@ -130,9 +130,9 @@ class Store:
                 return scratch
             return np.frombuffer(data, dtype=np.uint8).reshape(self.side_px, self.side_px, 3)
         except ValueError as error:
-            raise damaged(self.path, f"{self.place(row)} ({error})") from None
+            raise damaged(self.path, f"{self.location(row)} ({error})") from None
         except OSError as error:
-            raise _unreadable(self.path, self.place(row), error) from None
+            raise _unreadable(self.path, self.location(row), error) from None
 
     def mean_image(self) -> NDArray[np.float32]:
         """The mean of all training images, float32 (3, 256, 256), 0-255. Raises UserError if this split has none."""

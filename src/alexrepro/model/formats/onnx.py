@@ -61,11 +61,10 @@ def write(weights: Weights, path: Path, *, lrn: Form) -> None:
     model = weights.network()
     for stage, size in network.inputs():
         KERNELS[stage.kind](graph, network, stage, size, weights)
-        modules = dict(model.stage(stage.name).operations.items())
-        for name in stage.order:
+        for name in network.operations(stage):
             export = OPERATIONS[name].export
-            if name in modules and export is not None:
-                export(graph, modules[name])
+            assert export is not None  # else check_exportable has refused it
+            export(graph, model.stage(stage.name).operations[name])
     graph.add("Identity")
     graph.nodes[-1].output[0] = OUTPUT
     side_px = network.input_px
@@ -87,7 +86,7 @@ def check_exportable(recipe: Recipe) -> None:
     missing = ["network.side_input"] if network.side_input else []
     for stage in network.stages:
         missing += [] if stage.kind in KERNELS else [f"{stage.name}, which is {stage.kind}"]
-        missing += [f"{name} in {stage.name}" for name in stage.order if OPERATIONS[name].export is None]
+        missing += [f"{name} in {stage.name}" for name in network.operations(stage) if OPERATIONS[name].export is None]
     if missing:
         raise UserError(
             f"{recipe.name} cannot be written as ONNX: there is no exporter for {', '.join(missing)}.",

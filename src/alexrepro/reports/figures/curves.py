@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from alexrepro.runs import row_files
-from alexrepro.runs.run import METRICS, VALIDATION, Run
+from alexrepro.runs import rows
+from alexrepro.runs.run import Run
 
 BY_EPOCH = (
     "epoch",
@@ -22,30 +22,25 @@ BY_EPOCH = (
     "top5_error",
     "validation_loss",
 )
+ROWS_A_PART = 20_000
 
 
 def metrics(run: Run) -> pd.DataFrame:
     """One row per update, as in metrics.csv."""
     parts = list(metrics_in_parts(run))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(METRICS), dtype="float64")
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(rows.METRICS), dtype="float64")
 
 
 def metrics_in_parts(run: Run) -> Iterator[pd.DataFrame]:
     """The same in parts that fit into memory however long the run is."""
-    columns: list[str] | None = None
-    for block in row_files.blocks(run.metrics_file):
-        part = pd.read_csv(io.BytesIO(block), names=columns, header=None if columns else 0)
-        columns = list(part.columns)
-        if len(part):
-            yield part
+    if content := rows.full_lines(run.metrics_file):
+        yield from pd.read_csv(io.BytesIO(content), chunksize=ROWS_A_PART)
 
 
 def validations(run: Run) -> pd.DataFrame:
     """One row per validated epoch, as in validation.csv."""
-    parts = list(row_files.blocks(run.validation_file))
-    if not parts:
-        return pd.DataFrame(columns=list(VALIDATION), dtype="float64")
-    return pd.read_csv(io.BytesIO(b"".join(parts)))
+    content = rows.full_lines(run.validation_file)
+    return pd.read_csv(io.BytesIO(content or (",".join(rows.VALIDATION) + "\n").encode()))
 
 
 def by_epoch(run: Run) -> pd.DataFrame:

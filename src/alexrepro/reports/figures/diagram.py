@@ -74,10 +74,8 @@ def _words(network: Network, stage: Stage, share: Size, size: Size) -> str:
         lines.append(f"{stage.kernel_px}×{stage.kernel_px}{stride}")
     if network.side_input is not None and network.side_input.stage == stage.name:
         lines.append("+ blurred crop")
-    for operation in stage.order:
-        word = {"activation": network.activation, "pool": f"pool {network.pool.size_px}/{network.pool.stride_px}"}
-        if (operation, network.norm) != ("norm", None) and (operation, network.dropout_of(stage)) != ("dropout", 0.0):
-            lines.append(word.get(operation, operation.replace("_", " ")))
+    word = {"activation": network.activation, "pool": f"pool {network.pool.size_px}/{network.pool.stride_px}"}
+    lines += [word.get(operation, operation.replace("_", " ")) for operation in network.operations(stage)]
     if "pool" in stage.order:
         reached = next((s for after, s in _after(network, stage) if after is not stage), None)
         lines += [f"→ {reached[1]}×{reached[2]}"] if reached and reached[1:] != size[1:] else []

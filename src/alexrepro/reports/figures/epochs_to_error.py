@@ -58,7 +58,7 @@ def curves(runs: Iterable[Run]) -> list[Curve]:
 
 def _whole_epochs(run: Run) -> pd.DataFrame:
     epochs = by_epoch(run)
-    return epochs.loc[epochs["updates"].eq(run.environment["updates_per_epoch"])]
+    return epochs.loc[epochs["updates"].eq(run.environment["steps_per_epoch"])]
 
 
 def times_sooner(ones: Sequence[Curve], others: Sequence[Curve]) -> list[float]:

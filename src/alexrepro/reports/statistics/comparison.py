@@ -6,7 +6,7 @@ from typing import Any
 
 from alexrepro.errors import Exit, UserError
 from alexrepro.reports.statistics.intervals import McNemar, mcnemar, paired_interval
-from alexrepro.runs.evaluation import Findings
+from alexrepro.runs.evaluation import EvaluationFiles
 from alexrepro.runs.predictions import Predictions, read_predictions
 
 TOPS = (1, 5)
@@ -64,7 +64,7 @@ def compare(first: Path, second: Path) -> list[Comparison]:
 
     Raises UserError if they share no labeled split and crops, or were tested on different images.
     """
-    tested, other = (Findings(folder).all_predictions for folder in (first, second))
+    tested, other = (EvaluationFiles(folder).all_predictions for folder in (first, second))
     shared = [name for name in tested if name in other]
     if not shared:
         has = (f"{folder} has {', '.join(names) or 'none'}" for folder, names in ((first, tested), (second, other)))

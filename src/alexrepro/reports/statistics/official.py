@@ -32,7 +32,7 @@ def trained_on(images: int, dataset: str, *, bound: str = "") -> str:
 def _training(run: Run, dataset: str) -> str:
     """What the files of a run tell of its training images: the batches of an epoch, the last of which may be short."""
     try:
-        batches, batch = run.environment["updates_per_epoch"], run.recipe.training.batch
+        batches, batch = run.environment["steps_per_epoch"], run.recipe.training.batch
     except (UserError, OSError, ValueError, KeyError):
         return ""
     return trained_on(batches * batch, dataset, bound="at most ")

@@ -13,7 +13,7 @@ from alexrepro.errors import UserError
 from alexrepro.progress import say
 from alexrepro.reports.statistics.comparison import TOPS, what_differs
 from alexrepro.reports.statistics.intervals import Sample, sample_of, sample_of_counts
-from alexrepro.runs.evaluation import Evaluation, Findings
+from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
 from alexrepro.runs.predictions import Predictions, read_predictions
 
 Wrong = Mapping[int, NDArray[np.bool_]]
@@ -43,7 +43,7 @@ def sample(evaluations: Sequence[Evaluation], top: int, wrong: Wrong | None) -> 
 
 def known_answers(evaluation: Evaluation) -> Predictions | None:
     """The predictions behind an evaluation; None if they are gone, or are older or newer than its counts."""
-    path = Findings(Path(evaluation.run)).predictions(evaluation.split, evaluation.crops)
+    path = EvaluationFiles(Path(evaluation.run)).predictions(evaluation.split, evaluation.crops)
     if not path.exists():
         return None
     try:

@@ -22,7 +22,7 @@ from alexrepro.reports.statistics.official import shortfall
 from alexrepro.reports.statistics.pairs import Pairs, image_differences, pooled_difference
 from alexrepro.reports.statistics.verdict import Verdict, judged
 from alexrepro.reports.tables.table import ResultTable
-from alexrepro.runs.run import Evaluation
+from alexrepro.runs.evaluation import Evaluation
 
 
 def delta_table(

@@ -14,7 +14,7 @@ from alexrepro.reports.statistics.intervals import Interval, mean_and_std, wilso
 from alexrepro.reports.statistics.verdict import Verdict, judged
 from alexrepro.reports.tables.answers import sample, wrong_by_image
 from alexrepro.reports.tables.table import COUNT, FRACTION, TEXT, Cell, images_and_seeds, place
-from alexrepro.runs.run import Evaluation
+from alexrepro.runs.evaluation import Evaluation
 
 IntervalKind = Literal["one seed", "by image", "counts only"]
 INTERVALS: Mapping[IntervalKind, str] = {

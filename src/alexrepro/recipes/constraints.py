@@ -1,18 +1,19 @@
-"""What must hold of a recipe as a whole, checked once after all its changes.
+"""What must hold of a recipe, checked once after all its changes: the range of every number, and what ties fields.
 
-A field's type is checked where it is set, the range of every number in limits.py; here is what ties fields together.
+A field's type is checked where it is set; its range stands beside its default and citation in `paper/`.
 """
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass
 from itertools import chain
 from typing import Any
 
 from alexrepro.errors import UserError
 from alexrepro.files import MOST_NAME_BYTES
+from alexrepro.paper.citation import Range, range_of
 from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import STORED_PX, Augmentation, Training
-from alexrepro.recipes.limits import outside
 
 Check = tuple[str, bool, str]  # field, whether it holds, what it must
 
@@ -23,19 +24,25 @@ MOST_PARAMETERS = 10**10
 
 def check(network: Network, training: Training, augmentation: Augmentation) -> None:
     """Raise UserError for the first field that cannot be computed with."""
-    for part, name in ((network, "network"), (training, "training"), (augmentation, "augmentation")):
-        for field, value, limit in outside(part, name):
-            raise UserError(f"{field} must {limit}, not {value}.", fix=_fix(field))
-    for field, holds, must in chain(
-        _of_network(network), _of_training(training, network), _of_augmentation(augmentation, network)
-    ):
+    parts = (("network", network), ("training", training), ("augmentation", augmentation))
+    ranges = (
+        (field, limits.holds(value), f"{limits}, not {value}")
+        for path, part in parts
+        for field, value, limits in numbers(part, path)
+    )
+    ties = chain(_of_network(network), _of_training(training, network), _of_augmentation(augmentation, network))
+    for field, holds, must in chain(ranges, ties):
         if not holds:
-            raise UserError(f"{field} must {must}.", fix=_fix(field))
+            is_in_file = ".schedule.at" in field or field == "network.stages"
+            file = "Change it in a file that `alexrepro recipes show NAME --toml` writes."
+            raise UserError(
+                f"{field} must {must}.", fix=file if is_in_file else f"Change it with: --set {field}=VALUE."
+            )
     _check_sizes(network)
 
 
 def check_name(name: Any, description: Any) -> None:
-    """Raise UserError unless a recipe's name can be that of a folder, and its sentence is one line of text."""
+    """Raise UserError unless a recipe's name can name a folder, and its description is one line of text."""
     if not isinstance(name, str) or not name.isprintable() or name != name.strip() or set("/\\") & set(name):
         problem = "must be a word that can name a folder"
     elif name.startswith((".", "-")) or not 1 <= len(name.encode()) <= MOST_NAME_BYTES:
@@ -49,11 +56,23 @@ def check_name(name: Any, description: Any) -> None:
     raise UserError(f"The recipe's name {problem}, not {str(name)[:80]!r}.", fix='Write it as: name = "mine".')
 
 
+def numbers(part: Any, path: str) -> Iterator[tuple[str, float, Range]]:
+    """The path, the value and the range of each number in a dataclass, its parts, and its tuples of either."""
+    for item in fields(part):
+        value, here = getattr(part, item.name), f"{path}.{item.name}"
+        for one in value if isinstance(value, tuple) else (value,):
+            if is_dataclass(one):
+                name = getattr(one, "name", None)  # a stage's path has its name in place of `stages`
+                yield from numbers(one, f"{path}.{name}" if name else here)
+            elif isinstance(one, int | float) and not isinstance(one, bool):
+                yield here, one, range_of(item.metadata, one)
+
+
 def _check_sizes(network: Network) -> None:
     for stage, size in network.inputs():
         if stage.kind == "local" and network.towers > 1:
             raise UserError(
-                f"{stage.name} is locally connected, and that is not shared between {network.towers} towers.",
+                f"{stage.name} is locally connected, which cannot be split between {network.towers} towers.",
                 fix="Use one tower: --set network.towers=1.",
             )
         is_grouped = network.norm is not None and network.norm.per_tower and "norm" in stage.order
@@ -120,8 +139,8 @@ def _of_augmentation(augmentation: Augmentation, network: Network) -> Iterator[C
     stored = augmentation.stored_px
     yield "augmentation.stored_px", stored % 32 == 0 and stored <= STORED_PX, f"be a multiple of 32 up to {STORED_PX}"
     yield "network.input_px", network.input_px <= stored, f"be at most {stored}, the side of the stored images"
-    room_px, last = stored - network.input_px, augmentation.last_offset_px
-    yield "augmentation.last_offset_px", last <= room_px, f"be from 0 to {room_px}, the room around a crop"
+    margin_px, last = stored - network.input_px, augmentation.last_offset_px
+    yield "augmentation.last_offset_px", last <= margin_px, f"be from 0 to {margin_px}, the margin around a crop"
 
 
 def _names_stages(
@@ -131,9 +150,3 @@ def _names_stages(
     names = [stage.name for stage in network.stages if stage.kind in kinds]
     strange = next((name for name in found if name not in names), None)
     return strange is None, f"name stages of the network ({', '.join(names)}), not {strange!r}"
-
-
-def _fix(field: str) -> str:
-    if ".schedule.at" in field or field == "network.stages":
-        return "Change it in a file that `alexrepro recipes show NAME --toml` writes."
-    return f"Change it with: --set {field}=VALUE."

@@ -1,9 +1,8 @@
-"""The variables of launchers are understood, or refused by name; several processes never take themselves for one."""
+"""Ranks are read from the variables of launchers, or refused by name; several processes never train as if alone."""
 
 import pytest
 
-from alexrepro.distributed.launchers import FIRST_PORT, PORTS
-from alexrepro.distributed.rank import find_rank
+from alexrepro.distributed.rank import FIRST_PORT, PORTS, find_rank, first_host
 from alexrepro.errors import Exit, UserError
 
 MEETING = {"MASTER_ADDR": "host1", "MASTER_PORT": "29500"}
@@ -13,6 +12,11 @@ STEP = {
     "SLURM_STEP_NODELIST": "gpu[07-08]", "SLURM_JOB_ID": "4711",
 }  # fmt: skip
 BATCH = {"SLURM_PROCID": "0", "SLURM_NTASKS": "4", "SLURM_STEP_NUM_TASKS": "1", "SLURM_JOB_ID": "4711"}
+
+TORCHRUN = {
+    "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "gpu07",
+    "MASTER_PORT": "29500", "TORCHELASTIC_USE_AGENT_STORE": "True",
+}  # fmt: skip
 
 
 def mpi(prefix: str, *, local_size: int = 2) -> dict[str, str]:
@@ -27,9 +31,6 @@ UNDERSTOOD = {  # rank, size, local rank, local size, host
     "Open MPI on one host": (mpi("OMPI_COMM_WORLD"), (1, 2, 1, 2, "localhost")),
     "Open MPI on two": ({**mpi("OMPI_COMM_WORLD", local_size=2), **MEETING}, (1, 2, 1, 2, "host1")),
     "Open MPI below srun": ({**STEP, **mpi("OMPI_COMM_WORLD"), **MEETING}, (1, 2, 1, 2, "host1")),
-    "MVAPICH2": (mpi("MV2_COMM_WORLD"), (1, 2, 1, 2, "localhost")),
-    "JSM": (mpi("JSM_NAMESPACE"), (1, 2, 1, 2, "localhost")),
-    "Horovod": (mpi("HOROVOD"), (1, 2, 1, 2, "localhost")),
     "Intel MPI": (
         {"PMI_RANK": "1", "PMI_SIZE": "2", "MPI_LOCALRANKID": "1", "MPI_LOCALNRANKS": "2"},
         (1, 2, 1, 2, "localhost"),
@@ -37,10 +38,6 @@ UNDERSTOOD = {  # rank, size, local rank, local size, host
     "PALS": (
         {"PMI_RANK": "5", "PMI_SIZE": "8", "PALS_RANKID": "5", "PMI_LOCAL_RANK": "1", "PMI_LOCAL_SIZE": "4", **MEETING},
         (5, 8, 1, 4, "host1"),
-    ),
-    "Flux": (
-        {"FLUX_TASK_RANK": "1", "FLUX_JOB_SIZE": "2", "FLUX_TASK_LOCAL_ID": "1", "FLUX_JOB_NNODES": "1"},
-        (1, 2, 1, 2, "localhost"),
     ),
     "srun": (STEP, (1, 4, 1, 2, "gpu07")),
     "srun with PMI": ({**STEP, "PMI_RANK": "1", "PMI_SIZE": "4"}, (1, 4, 1, 2, "gpu07")),
@@ -50,7 +47,10 @@ UNDERSTOOD = {  # rank, size, local rank, local size, host
     "a batch step with PMIx": ({**BATCH, "PMIX_RANK": "0"}, (0, 1, 0, 1, "localhost")),
     "one process": ({"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}, (0, 1, 0, 1, "localhost")),
     "a world of one": ({"WORLD_SIZE": "1"}, (0, 1, 0, 1, "localhost")),
+    "one process of Flux": ({"FLUX_TASK_RANK": "0", "FLUX_JOB_SIZE": "1"}, (0, 1, 0, 1, "localhost")),
     "one host of SageMaker": ({"SM_HOSTS": '["algo-1"]'}, (0, 1, 0, 1, "localhost")),
+    "torchrun below srun": ({**STEP, **TORCHRUN}, (3, 4, 1, 2, "gpu07")),
+    "an interactive shell": ({"SLURM_NTASKS": "4", "SLURM_JOB_ID": "7"}, (0, 1, 0, 1, "localhost")),
     "empty": (dict.fromkeys([*PODS, *STEP, "PMIX_RANK"], ""), (0, 1, 0, 1, "localhost")),
     "blank": ({"RANK": " ", "WORLD_SIZE": "\n"}, (0, 1, 0, 1, "localhost")),
     "a service of Kubernetes": ({"MASTER_PORT": "tcp://10.0.0.1:80"}, (0, 1, 0, 1, "localhost")),
@@ -58,7 +58,7 @@ UNDERSTOOD = {  # rank, size, local rank, local size, host
 
 
 @pytest.mark.parametrize("case", UNDERSTOOD)
-def test_the_place_is_what_the_launcher_says(case: str) -> None:
+def test_the_rank_is_what_the_launcher_says(case: str) -> None:
     environment, expected = UNDERSTOOD[case]
 
     rank = find_rank(environment)
@@ -100,6 +100,7 @@ REFUSED = {  # what is set, and what is named
     "PMIx below a batch script": ({**BATCH, "PMIX_RANK": "1"}, "PMIX_RANK is 1"),
     "Lightning": ({"NODE_RANK": "1", "LOCAL_RANK": "1"}, "LOCAL_RANK is 1"),
     "two hosts of Kubeflow": ({"PET_NNODES": "2"}, "PET_NNODES is 2"),
+    "one of two by Horovod": ({"HOROVOD_RANK": "0", "HOROVOD_SIZE": "2"}, "HOROVOD_SIZE is 2"),
     "two hosts of SageMaker": ({"SM_HOSTS": '["algo-1","algo-2"]'}, "SM_HOSTS is"),
 }  # fmt: skip
 
@@ -125,3 +126,16 @@ def test_ranks_of_one_job_meet_at_one_port_and_those_of_another_elsewhere() -> N
 
     assert ports[0] == ports[1] != ports[2]
     assert all(FIRST_PORT <= port < FIRST_PORT + PORTS for port in ports)
+
+
+def test_the_store_is_with_the_first_rank_unless_torchrun_has_one() -> None:
+    found = [find_rank(environment) for environment in (TORCHRUN, STEP)]
+
+    assert [(rank.port, rank.is_store_with_first) for rank in found] == [(29500, False), (24711, True)]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "first"), [("gpu1", "gpu1"), ("a,b", "a"), ("gpu[03-05,09],login1", "gpu03"), ("n[1,3]-ib,x", "n1-ib")]
+)
+def test_the_first_host_of_a_slurm_list(nodes: str, first: str) -> None:
+    assert first_host(nodes) == first

@@ -19,7 +19,6 @@ from alexrepro.recipes.recipe import Recipe, from_toml
 IMPOSSIBLE = [
     ("network.towers", 0, "be 1 or more"),
     ("network.dropout", 1.0, "below 1"),
-    ("network.conv4.dropout", 1.0, "below 1"),
     ("network.norm.n", 4, "be odd"),
     ("network.pool.stride_px", 0, "be 1 or more"),
     ("network.conv1.stride_px", 0, "be 1 or more"),
@@ -34,7 +33,7 @@ IMPOSSIBLE = [
     ("training.learning_rate", float("nan"), "be 0 or more"),
     ("training.momentum", 1.0, "below 1"),
     ("augmentation.images_per_crop", 0, "be 1 or more"),
-    ("augmentation.last_offset_px", 33, "the room around a crop"),
+    ("augmentation.last_offset_px", 33, "the margin around a crop"),
     ("network.channels", 1, "be 3, as images are RGB"),
     ("network.norm.k", 0.0, "be above 0"),
     ("network.norm.alpha", float("nan"), "be 0 or more and finite, not nan"),
@@ -113,7 +112,7 @@ def paths_of(recipe: Recipe) -> list[str]:
     fields = list(recipe.fields())
     parts = [path.rpartition(".")[0] for path in fields]
     side = [f"network.side_input.{name}" for name in ("stage", "every_px", "taps", "sigma_px", "stride_px")]
-    return list(dict.fromkeys([*fields, *parts, *side, "", ".", "network.", "network..x", "training.schedule.end"]))
+    return list(dict.fromkeys([*fields, *parts, *side, "", ".", "network.", "network..x"]))
 
 
 def narrowed(recipe: Recipe) -> Recipe:

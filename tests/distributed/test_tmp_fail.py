@@ -1,0 +1,218 @@
+"""Every failure of a process: what is said, the exit code, and the seconds until nothing is left.
+
+`python -m pytest -m long -s tests/distributed/test_failures.py | grep "^|"` prints docs/results/reliability.md.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+from alexrepro.data.store.store import Store
+from alexrepro.recipes.recipe import Recipe
+from alexrepro.runs import checkpoint
+from alexrepro.runs.run import find_runs
+
+from ..children import wait_until
+from ..launched import Launched, launched
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the ranks below /proc")
+
+TIMES = 1  # of each failure among the long tests
+
+# Bodies of a function of `training` and `rank`; what is done waits for a file, so that the ranks are in the middle.
+RAISE = """
+update = training._update
+def broken(*arguments):
+    if rank == 1 and os.path.exists("go"):
+        raise {error}
+    return update(*arguments)
+training._update = broken
+"""
+BUG, MEMORY = 'RuntimeError("a bug")', 'training.torch.OutOfMemoryError("Tried to allocate 20.00 GiB. More words.")'
+VALIDATE_FOR_HOURS = """
+import time
+from alexrepro.evaluation import evaluate
+batches = evaluate.tested_batches
+def slowly(*arguments, **named):
+    for tested in batches(*arguments, **named):
+        open("validating", "w").close()
+        for _ in range(100_000):
+            time.sleep(0.1)
+            yield tested
+evaluate.tested_batches = slowly
+"""
+SHORT_TIMEOUT = """
+from datetime import timedelta
+from alexrepro.distributed import process_group
+process_group.TIMEOUT = timedelta(seconds=5)
+"""
+UPDATE_FOR_SECONDS = """
+import time
+update = training._update
+def slowly(*arguments):
+    time.sleep(4 * os.path.exists("go"))
+    return update(*arguments)
+training._update = slowly
+"""
+
+
+def to_launcher(sent: signal.Signals) -> Callable[[Launched], None]:
+    return lambda begun: begun.send(sent)
+
+
+def to_rank(sent: signal.Signals, rank: int) -> Callable[[Launched], None]:
+    return lambda begun: begun.send(sent, begun.ranks[rank])
+
+
+def to_group(sent: signal.Signals) -> Callable[[Launched], None]:
+    return lambda begun: begun.send(sent, -begun.program.pid)
+
+
+def go(begun: Launched) -> None:
+    begun.disturbed = time.monotonic()
+    (begun.folder / "go").touch()
+
+
+def in_validation(begun: Launched) -> None:
+    wait_until((begun.folder / "validating").exists)
+    begun.send(signal.SIGTERM)
+
+
+def twice(sent: signal.Signals) -> Callable[[Launched], None]:
+    def send(begun: Launched) -> None:
+        go(begun)
+        time.sleep(0.5)  # into an update of four seconds
+        begun.send(sent, *begun.ranks[-1:])
+        time.sleep(1.5)
+        begun.send(sent, *begun.ranks[-1:])
+
+    return send
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What is done to two ranks that train, and what must be seen; seconds on an idle machine of two processors."""
+
+    name: str
+    act: Callable[[Launched], None]
+    code: int
+    says: tuple[str, ...]  # words of one line
+    seconds: float = 5.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def stopped(sent: signal.Signals, after: str = "") -> tuple[str, str]:
+    return f"Stopped by {sent.name} after update {after}", "a checkpoint is saved"
+
+
+TERM, INT, USR1, HUP, KILL, STOP = (
+    signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP, signal.SIGKILL, signal.SIGSTOP
+)  # fmt: skip
+ALONE, VALIDATING, SLOW, FROZEN = (
+    {"processes": 1}, {"patch": VALIDATE_FOR_HOURS, "begins": False}, {"patch": UPDATE_FOR_SECONDS},
+    {"patch": SHORT_TIMEOUT},
+)  # fmt: skip
+FAILURES = (
+    Failure("SIGKILL to the first rank", to_rank(KILL, 0), 70, ("Rank 0", "was ended by SIGKILL")),
+    Failure("SIGKILL to the last rank", to_rank(KILL, 1), 70, ("Rank 1", "was ended by SIGKILL")),
+    Failure("a bug on one rank", go, 70, ("RuntimeError: a bug",), options={"patch": RAISE.format(error=BUG)}),
+    Failure(
+        "no memory on one rank", go, 71, ("A batch of 16 does not fit",), 30, {"patch": RAISE.format(error=MEMORY)}
+    ),
+    Failure("SIGSTOP to the first rank", to_rank(STOP, 0), 70, ("Rank 1 has lost another rank",), 90, FROZEN),
+    Failure("SIGSTOP to the last rank", to_rank(STOP, 1), 70, ("Rank 0 has lost another rank",), 90, FROZEN),
+    Failure("SIGKILL to the launcher", to_launcher(KILL), -9, stopped(TERM)),
+    Failure("SIGTERM to the launcher", to_launcher(TERM), 75, stopped(TERM)),
+    Failure("SIGUSR1 to the launcher", to_launcher(USR1), 75, stopped(USR1)),
+    Failure("SIGINT to the launcher", to_launcher(INT), 130, stopped(INT)),
+    Failure("SIGTERM to one rank", to_rank(TERM, 1), 75, stopped(TERM)),
+    Failure("SIGINT to one rank", to_rank(INT, 1), 130, stopped(INT)),
+    Failure("SIGTERM to the whole group", to_group(TERM), 75, stopped(TERM)),
+    Failure("SIGINT to the whole group (Ctrl-C)", to_group(INT), 130, stopped(INT)),
+    Failure("SIGHUP to the whole group (terminal closed)", to_group(HUP), 75, stopped(HUP)),
+    Failure("SIGTERM in a validation", in_validation, 75, stopped(TERM, "3;"), options=VALIDATING),
+    Failure("SIGTERM twice to one rank", twice(TERM), 75, ("Rank 1", "was ended by SIGTERM"), options=SLOW),
+    Failure("one process, SIGTERM", to_launcher(TERM), 75, stopped(TERM), options=ALONE),
+    Failure("one process, SIGINT", to_launcher(INT), 130, stopped(INT), options=ALONE),
+    Failure("one process, SIGTERM in a validation", in_validation, 75, stopped(TERM, "3;"), options=VALIDATING | ALONE),
+    Failure("one process, SIGINT twice", twice(INT), 130, ("Stopped by SIGINT at once",), options=SLOW | ALONE),
+)
+
+
+QUICK = ("SIGKILL to the last rank", "SIGKILL to the launcher", "SIGUSR1 to the launcher")
+
+
+def saved_step(folder: Path) -> int:
+    (run,) = find_runs(folder / "runs")
+    saved = checkpoint.newest(run.checkpoints)
+    assert saved is not None
+    assert int(run.metrics[-1]["step"]) == saved.step
+    return saved.step
+
+
+def fail_once(store: Store, recipe: Recipe, folder: Path, failure: Failure) -> float:
+    """Seconds from a failure until no process is left; message, exit code and checkpoint are checked."""
+    folder.mkdir()
+    with launched(folder, store, recipe.but({"training.epochs": 100_000}), **failure.options) as begun:
+        failure.act(begun)
+        code, said, seconds = begun.ends()
+    assert code == failure.code
+    assert len([line for line in said.splitlines() if all(word in line for word in failure.says)]) == 1, said
+    assert "Traceback" not in said or BUG in str(failure.options)
+    if "a checkpoint is saved" in failure.says:
+        assert f"after update {saved_step(folder):,}; a checkpoint is saved" in said
+    return seconds
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", QUICK)
+def test_a_failure_is_reported_and_leaves_no_process(
+    stores: dict[str, Store], recipe: Recipe, tmp_path: Path, name: str
+) -> None:
+    failure = next(failure for failure in FAILURES if failure.name == name)
+
+    fail_once(stores["train"], recipe, tmp_path / "once", failure)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.name)
+def test_every_failure_ends_all_processes_in_the_time_stated(
+    stores: dict[str, Store], recipe: Recipe, tmp_path: Path, failure: Failure
+) -> None:
+    found = [fail_once(stores["train"], recipe, tmp_path / str(number), failure) for number in range(TIMES)]
+
+    row = (failure.name, " … ".join(failure.says), failure.code, f"{median(found):.1f}", f"{max(found):.1f}", TIMES)
+    print(f"\n| {' | '.join(map(str, row))} |")
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    assert max(found) < failure.seconds * max(1.0, load)
+
+
+@pytest.mark.slow
+def test_the_error_of_one_rank_ends_all_with_its_code(stores: dict[str, Store], recipe: Recipe, tmp_path: Path) -> None:
+    damaged = tmp_path / stores["train"].path.name
+    shutil.copytree(stores["train"].path, damaged)
+    shard = damaged / "shard-00000.arrow"
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 255
+    shard.write_bytes(content)
+    (tmp_path / "toy.toml").write_text(recipe.to_toml())
+    command = [sys.executable, "-m", "alexrepro", "train", "toy.toml", "--store", str(damaged)]
+
+    ended = subprocess.run(
+        [*command, "--no-compile", "--device", "cpu", "--cpu-ranks", "2", "--parallel", "data"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert ended.returncode == 65
+    assert ended.stderr.count("is damaged: shard-00000.arrow, row") == 1
+    assert "Traceback" not in ended.stderr
