@@ -19,8 +19,8 @@ from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.variations import find_variation
 from alexrepro.reports.experiment import Experiment, Needs, answer, experiments, find, missing
 from alexrepro.reports.loaded_runs import Evidence
-from alexrepro.runs.run import run_of
 from alexrepro.runs.evaluation import Evaluation
+from alexrepro.runs.run import run_of
 
 NEEDS = Needs("as-run-2010", results.TEST_2010, "ten", printed=results.CNN_2010)
 QUESTION = Experiment("question", "A question", Citation("§6"), needs=(NEEDS,), reported=(results.CNN_2010,))

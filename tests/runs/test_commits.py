@@ -14,7 +14,7 @@ from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.files import append
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs import row_files
+from alexrepro.runs import rows
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
@@ -55,7 +55,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[Event]:
     monkeypatch.setattr(os, "fsync", sync)
     monkeypatch.setattr(os, "rename", naming(rename))
     monkeypatch.setattr(os, "replace", naming(replace))
-    monkeypatch.setattr(row_files, "append", adding)
+    monkeypatch.setattr(rows, "append", adding)
     return events
 
 

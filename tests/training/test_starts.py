@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from alexrepro.training.starts import commit
 
 from alexrepro.cli.stores import labeled_store, validation_store
+from alexrepro.data.loading.sampling import EpochPlan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
@@ -18,9 +18,9 @@ from alexrepro.files import read_json, write_json
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports.provenance import provenance
 from alexrepro.runs.run import Run
-from alexrepro.training import starts
-from alexrepro.training import train as training
-from alexrepro.training.job import TrainingJob
+from alexrepro.training import job
+from alexrepro.training.job import TrainingJob, commit
+from alexrepro.training.state import TrainingState
 from alexrepro.training.train import train
 
 Train = Callable[..., Run]
@@ -52,16 +52,16 @@ def go(copies: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path)
 @pytest.fixture
 def first_epoch(go: Train, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Trains one epoch, until a power cut."""
-    whole = training._train_epoch
+    plan = TrainingState.plan
 
-    def cut(trainer: training.Trainer, epoch: int, *rest: object) -> None:
+    def cut(state: TrainingState, epoch: int) -> EpochPlan:
         if epoch == 2:
             raise OSError("power cut")
-        whole(trainer, epoch, *rest)  # type: ignore[arg-type]
+        return plan(state, epoch)
 
     def run(validation: str | None, **options: object) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(training, "_train_epoch", cut)
+            patch.setattr(TrainingState, "plan", cut)
             with pytest.raises(OSError, match="power cut"):
                 go(validation, **options)
 
@@ -176,7 +176,7 @@ def test_another_training_store_is_refused_with_the_option_that_names_the_right_
 def test_every_start_is_recorded_with_its_command_commit_and_machine(
     go: Train, first_epoch: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(starts, "commit", lambda: "0a1b2c")
+    monkeypatch.setattr(job, "commit", lambda: "0a1b2c")
     monkeypatch.setattr(sys, "argv", ["/bin/alexrepro", "train", "toy.toml"])
     first_epoch("val")
 
@@ -209,12 +209,12 @@ def test_the_commit_is_that_of_the_program_and_not_of_what_surrounds_it(
         subprocess.run(["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=b", *words], check=True)
 
     git("init", "-q")
-    file = tmp_path / "starts.py"
+    file = tmp_path / "job.py"
     file.write_text("")
-    monkeypatch.setattr(starts, "__file__", str(file))
+    monkeypatch.setattr(job, "__file__", str(file))
 
     found = [commit.__wrapped__()]
-    git("add", "starts.py")
+    git("add", "job.py")
     git("commit", "-q", "-m", "a")
     found.append(commit.__wrapped__())
     file.write_text("changed")

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from alexrepro.device import Device
 from alexrepro.distributed.process_group import ProcessGroup
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.load_run import check_compatible
+from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.checkpoint import CHECKPOINTS_KEPT
 from alexrepro.runs.run import Run, run_of
@@ -71,6 +73,44 @@ class TrainingJob:
         for images in filter(None, (self.store, self.validation)):
             check_compatible(self.recipe, images)
         return replace(self, recipe=self.recipe.for_classes(len(self.store.manifest.classes)))
+
+    def with_own_validation(self) -> "TrainingJob":
+        """The same job with the validation store that its run began with, whatever else has appeared.
+
+        A run that began without validation goes on without, unless its schedule needs one.
+        Raises UserError if that schedule has lost its store, or if the ranks differ.
+        """
+        run, found, group, schedule = self.run, self.validation, self.group, self.recipe.training.schedule
+        name, folder = group.broadcast(_recorded(run) if group.is_first else (None, None))
+        folders = dict.fromkeys(path for path in (folder, self.store.path.parent, found and found.path.parent) if path)
+        own = found
+        if name is None and not schedule.needs_validation:
+            own = None
+            if found is not None:
+                say(f"{run.folder} began without validation and goes on without: {found.path.name} is not used.")
+        elif name is None and found is not None:
+            say(f"{run.folder} began without validation; from here on it validates on {found.path}.")
+        elif name is not None and (found is None or found.path.name != name):
+            own = _find(name, folders)
+            if own is not None:
+                say(f"{run.folder} keeps its own validation store {own.path}.")
+        group.assert_same_everywhere({"the validation store": own.manifest.digest if own else "none"})
+        if name is not None and own is None:
+            lost = f"The validation store {name} of {run.folder} is not in {' or '.join(map(str, folders))}"
+            if schedule.needs_validation:
+                raise group.abort(
+                    UserError(
+                        f"{lost}, and its learning rate follows the errors on it.",
+                        fix="Bring that store back, or begin the run anew with --resume never.",
+                        exit_code=Exit.MISSING_INPUT,
+                    )
+                )
+            say(f"{lost}; the run goes on without validation.")
+        elif own is None and schedule.needs_validation:
+            say(
+                "No labeled validation images: the learning rate is never divided. Prepare some, or choose as-run-2012."
+            )
+        return replace(self, validation=own)
 
     def check_disk_space(self) -> None:
         """Raise UserError unless the disk holds the checkpoints to keep, the next one, and the rows of metrics.csv.
@@ -136,6 +176,22 @@ class TrainingJob:
 
     def _store_names(self) -> dict[str, str | None]:
         return {"train": self.store.path.name, "validation": self.validation.path.name if self.validation else None}
+
+
+def _recorded(run: Run) -> tuple[str | None, Path | None]:
+    """The name of the run's validation store, and the folder where it was."""
+    folder = run.environment.get("folders", {}).get("validation")
+    return run.validation_store, Path(folder) if folder else None
+
+
+def _find(name: str, folders: Iterable[Path]) -> Store | None:
+    """The store of this name in the first of the folders that has it, if it can be opened."""
+    for folder in folders:
+        try:
+            return Store.open(folder / name)
+        except UserError:
+            continue
+    return None
 
 
 @cache

@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from signal import Signals
 from typing import Any
 
@@ -13,15 +12,13 @@ from torch import Tensor
 
 from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.loading.sampling import EpochPlan, training_plan
-from alexrepro.data.store.store import Store
 from alexrepro.distributed.collectives import Gradients, StopConsensus
-from alexrepro.errors import Exit, UserError
+from alexrepro.errors import UserError
 from alexrepro.evaluation.load_run import load_weights, save_pixels
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.progress import say
 from alexrepro.runs import checkpoint
 from alexrepro.runs.checkpoint import Checkpoint
-from alexrepro.runs.run import Run
 from alexrepro.stop_signals import stopped
 from alexrepro.training.divergence import FlatLoss, at_half_the_rates, not_finite_weights
 from alexrepro.training.fine_tune import check_same_source, check_source, continue_run, copy_stages, origin
@@ -179,59 +176,6 @@ def open_run(job: TrainingJob, *, is_anew: bool) -> None:
             fix=f"{how}, or choose another folder with --runs.",
         )
     check_same_source(run, job.source)
-
-
-def with_own_validation(job: TrainingJob) -> TrainingJob:
-    """The job with the validation store that its run began with, whatever else has appeared.
-
-    A run that began without validation goes on without, unless its schedule needs one.
-    Raises UserError if that schedule has lost its store, or if the ranks differ.
-    """
-    run, found, group, schedule = job.run, job.validation, job.group, job.recipe.training.schedule
-    name, folder = group.broadcast(_recorded(run) if group.is_first else (None, None))
-    folders = dict.fromkeys(path for path in (folder, job.store.path.parent, found and found.path.parent) if path)
-    own = found
-    if name is None and not schedule.needs_validation:
-        own = None
-        if found is not None:
-            say(f"{run.folder} began without validation and goes on without: {found.path.name} is not used.")
-    elif name is None and found is not None:
-        say(f"{run.folder} began without validation; from here on it validates on {found.path}.")
-    elif name is not None and (found is None or found.path.name != name):
-        own = _find(name, folders)
-        if own is not None:
-            say(f"{run.folder} keeps its own validation store {own.path}.")
-    group.assert_same_everywhere({"the validation store": own.manifest.digest if own else "none"})
-    if name is not None and own is None:
-        lost = f"The validation store {name} of {run.folder} is not in {' or '.join(map(str, folders))}"
-        if schedule.needs_validation:
-            raise group.abort(
-                UserError(
-                    f"{lost}, and its learning rate follows the errors on it.",
-                    fix="Bring that store back, or begin the run anew with --resume never.",
-                    exit_code=Exit.MISSING_INPUT,
-                )
-            )
-        say(f"{lost}; the run goes on without validation.")
-    elif own is None and schedule.needs_validation:
-        say("No labeled validation images: the learning rate is never divided. Prepare some, or choose as-run-2012.")
-    return replace(job, validation=own)
-
-
-def _recorded(run: Run) -> tuple[str | None, Path | None]:
-    """The name of the run's validation store, and the folder where it was."""
-    folder = run.environment.get("folders", {}).get("validation")
-    return run.validation_store, Path(folder) if folder else None
-
-
-def _find(name: str, folders: Mapping[Path, None]) -> Store | None:
-    """The store of this name in the first of the folders that has it, if it can be opened."""
-    for folder in folders:
-        try:
-            return Store.open(folder / name)
-        except UserError:
-            continue
-    return None
 
 
 def start(job: TrainingJob, stop: Stop = lambda: None) -> TrainingState:

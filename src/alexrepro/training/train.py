@@ -24,7 +24,7 @@ from alexrepro.runs.run import Run
 from alexrepro.stop_signals import stop_requests
 from alexrepro.training.divergence import EARLY_WINDOW, diagnose, enough_memory, flat_loss, not_finite
 from alexrepro.training.job import TrainingJob
-from alexrepro.training.state import TrainingState, open_run, start, with_own_validation
+from alexrepro.training.state import TrainingState, open_run, start
 
 Resume = Literal["auto", "never"]
 
@@ -46,7 +46,7 @@ def train(job: TrainingJob, *, resume: Resume = "auto") -> Run:
         if group.broadcast(group.is_first and run.result is not None):
             say(f"{run.folder} is complete: {recipe.training.epochs} epochs. Nothing to train.")
             return run
-        job = with_own_validation(job)
+        job = job.with_own_validation()
         state = start(job, stop)
         device, batch = job.device.torch_device, recipe.training.batch
         loader = Loader(
