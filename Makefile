@@ -1,5 +1,5 @@
 # Two commands on a fresh machine, nothing before them: `make reproduce-table1` and `make test`.
-# ILSVRC2010=/path/to/ILSVRC2010 makes the first one run on the real photographs; table 2 asks for ILSVRC2012=/path.
+# ILSVRC2010=/path/to/ILSVRC2010 makes the first one run on the real data set; table 2 needs ILSVRC2012=/path.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -17,7 +17,7 @@ SEEDS_2012 := $(if $(ILSVRC2012),0 1 2 3 4,0 1)
 ABLATED_2012 := no-norm non-overlapping-pooling tanh without-conv3 without-conv4 without-conv5 no-color-shift \
   no-dropout no-crops no-weight-decay
 CIFAR_NETS := cifar-18pct cifar-13pct cifar-13pct-norm cifar-11pct
-MINIATURE_SAID := This is the built-in miniature, 20 classes of drawn shapes, and the trainings are short.
+MINIATURE_SAID := This is the built-in miniature, 20 classes of drawn textures, and the trainings are short.
 RUN_OF := $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["run"])'
 
 .DEFAULT_GOAL := help
@@ -27,7 +27,7 @@ RUN_OF := $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["run"])
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
 
-setup: ## Make .venv from the lock file; takes back `make simd`
+setup: ## Create .venv from the lock file; undoes `make simd`
 	@test ! -d $(SIMD) || rm -f $(STAMP)
 	@$(MAKE) --no-print-directory $(STAMP)
 
@@ -53,7 +53,7 @@ simd: $(STAMP) ## Swap Pillow for pillow-simd (builds it: needs gcc and the head
 
 reproduce-table1: $(STAMP) ## Table 1, on ILSVRC2010=/path or else on the built-in miniature
 ifndef ILSVRC2010
-	@echo 'No ILSVRC2010=/path was given: this is the built-in miniature, 20 classes of drawn shapes.' >&2
+	@echo 'No ILSVRC2010=/path was given: this is the built-in miniature, 20 classes of drawn textures.' >&2
 endif
 	$(ALEXREPRO) prepare '$(or $(ILSVRC2010),miniature)'
 	run="$$($(ALEXREPRO) train $(RECIPE) --store $(DATASET) --json | $(RUN_OF))" && \

@@ -46,7 +46,7 @@ def measure(root: Path) -> None:
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.perf_counter()
-    photos = len(recognize(root).splits[0].photos)
+    photos = len(recognize(root).splits[0].images)
     seconds = time.perf_counter() - started
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     print(f"{photos:,} photos | {seconds:.1f} s | {grown:.0f} MB")

@@ -12,7 +12,7 @@ from math import log
 from pathlib import Path
 from statistics import fmean, stdev
 
-from alexrepro.reports.figures.plot import INK, LINES, axes, house_style, new_figure, save
+from alexrepro.reports.figures.plot import INK, LINES, axes, new_figure, save, style
 from alexrepro.runs.run import Run, open_run
 
 LEARNED = 0.1
@@ -46,7 +46,7 @@ def write(runs: dict[str, list[Run]], path: Path) -> None:
 
 def draw(found: Means, target: Path, *, window: int, chance: float) -> None:
     """A line of window means for each label, with a band around it if there are several seeds, and one for chance."""
-    with house_style():
+    with style():
         figure = new_figure(6.5, 4.4)
         place = axes(figure, x="update", y=f"training loss, mean of {window} updates, nats")
         for color, (label, seeds) in zip(LINES, found.items(), strict=False):

@@ -28,7 +28,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from alexrepro.data.store.decode import decode, decode_square, encode
-from alexrepro.data.store.resize import square
+from alexrepro.data.store.resize import resize
 from alexrepro.data.store.statistics import Moments
 
 SIDE = 256
@@ -38,7 +38,7 @@ OTHER = "other-interpreter"  # the program's first argument where another interp
 
 
 def ours(data: bytes) -> bytes:
-    return encode(square(decode(data).pixels))
+    return encode(resize(decode(data).pixels))
 
 
 def pillow_pixels(data: bytes) -> Image.Image:
@@ -168,7 +168,7 @@ def main(folder: Path, rounds: int, simd: str | None) -> None:
         ratio = median(a / b for a, b in zip(values, found["Pillow"], strict=True))
         print(f"| {name} | {median(values):.0f} | {ratio:.2f} |")
     differences = [
-        np.abs(square(decode(d).pixels).astype(int) - np.asarray(pillow_pixels(d)).astype(int)).mean() for d in photos
+        np.abs(resize(decode(d).pixels).astype(int) - np.asarray(pillow_pixels(d)).astype(int)).mean() for d in photos
     ]
     print(f"\nMean absolute difference from Pillow's pixels before encoding: {np.mean(differences):.4f} gray levels")
     print(

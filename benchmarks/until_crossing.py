@@ -20,7 +20,7 @@ from pathlib import Path
 from alexrepro.processors import usable_processors
 from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe, parse_changes
-from alexrepro.reports.figures.epochs_to_error import curves
+from alexrepro.reports.figures.curves import curves
 from alexrepro.runs.run import run_of
 
 LOOK_EVERY_SECONDS = 2.0

@@ -13,7 +13,6 @@ from typer.cli import get_docs_for_click
 
 from alexrepro.cli.app import app
 from alexrepro.cli.show import percent
-from alexrepro.errors import MEANINGS
 from alexrepro.paper.statement import Status
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.catalog import Entry, catalog
@@ -31,7 +30,6 @@ def pages() -> dict[str, str]:
     return {
         "reference/cli.md": f"{NOTE}\n\n{_commands()}",
         "reference/recipes.md": _recipes(),
-        "reference/exit-codes.md": _exit_codes(),
         "explanation/fidelity.md": _fidelity(),
     }
 
@@ -49,19 +47,6 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
-def _exit_codes() -> str:
-    rows = [[f"**{code:d}**", *meaning] for code, meaning in MEANINGS.items()]
-    parts = [
-        NOTE,
-        "# Exit codes",
-        "Every command ends with one of these, after sysexits.h. With all but 0 it says on stderr, in two lines, what\n"
-        "went wrong and what to type next. Any other code is a fault of the program itself, and a traceback stands\n"
-        "above it. Processes started by `--gpus` or `--cpu-ranks` end with the code of the one that failed first.",
-        _table(("code", "meaning", "when", "what a scheduler should do"), rows),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
 def _recipes() -> str:
     named = [_catalog_row(entry) for entry in catalog().values()]
     variations = [_variation_row(variation) for variation in VARIATIONS.values()]
@@ -69,8 +54,8 @@ def _recipes() -> str:
         NOTE,
         "# Recipes and variations",
         "A recipe holds every field that can change a number. `alexrepro train NAME` trains one; without a name, the\n"
-        "recipe is chosen by the data set. The expected results are those noted in the released 2012 code, or\n"
-        "published with the weights of later networks.",
+        "recipe is chosen by the data set. Expected results come from the 2012 logs, or were published with the\n"
+        "weights of later networks.",
         _table(("recipe", "like", "description", "epochs", "expected"), named),
         *(_departures(entry) for entry in catalog().values() if entry.like),
         "## Variations",
@@ -146,9 +131,9 @@ def _fidelity() -> str:
             map(_reported_row, rows["reported"]),
         ),
         "## Differences that the authors printed",
-        "In points, the variation minus the paper's network. The split is the one of the notes; the text names none.",
+        "In points, the variation minus the paper's network. The split is that of the 2012 logs; the text names none.",
         _table(("change", "section", "split", "top-1 / top-5", "description"), map(_delta_row, rows["deltas"])),
-        "## Results noted in the released code",
+        "## Results in the 2012 logs",
         _table(
             ("config", "file", "description", "split", "crops", "epochs", "top-1", "top-5", "loss"),
             map(_logged_row, rows["logged"]),
@@ -164,8 +149,8 @@ def _statements(rows: list[Row]) -> list[str]:
     counts = Counter(row["status"] for row in rows)
     return [
         "## What the paper says, and what the released code does beyond it",
-        "Statements of the paper are numbered P, traits of the released 2012 code S, both in our words. *Here* tells\n"
-        "what becomes of them: *as printed* is what `as-printed` does, *as run* what `as-run-2012` does; *not run*\n"
+        "Statements of the paper are numbered P, traits of the released 2012 code S, both in our words. *Here* is how\n"
+        "this code treats them: *as printed* is what `as-printed` does, *as run* what `as-run-2012` does; *not run*\n"
         "can be measured with this code and has not been. A field shows its value in\n"
         "`as-printed` and, where it differs, the one in `as-run-2012` in bold. The last column names the tests that\n"
         "fail if this changes, and the recipe or experiment that measures it. `make test-pins` changes what each row\n"

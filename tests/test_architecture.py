@@ -14,8 +14,9 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 LAYERS = (
     {"errors"},
-    {"files", "keys", "processors", "progress"},
-    {"locks", "stop_signals"},
+    {"files", "keys", "processors", "stop_signals"},
+    {"progress"},
+    {"locks"},
     {"paper"},
     {"recipes"},
     {"runs"},

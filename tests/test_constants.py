@@ -2,10 +2,7 @@
 
 import ast
 import tokenize
-from functools import cache
 from pathlib import Path
-
-import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "alexrepro"
 FILES = sorted(SOURCE.rglob("*.py"))
@@ -45,49 +42,19 @@ ELSEWHERE = {
 }
 
 
-@cache
-def numbers(file: Path) -> tuple[tuple[int, complex], ...]:
+def numbers(file: Path) -> list[tuple[int, complex]]:
     """Every number in a file outside strings and comments, as (line, value)."""
     with file.open("rb") as stream:
         tokens = list(tokenize.tokenize(stream.readline))
-    return tuple((t.start[0], ast.literal_eval(t.string)) for t in tokens if t.type == tokenize.NUMBER)
+    return [(t.start[0], ast.literal_eval(t.string)) for t in tokens if t.type == tokenize.NUMBER]
 
 
-def places(constant: float) -> list[tuple[str, int]]:
-    """Where a number stands: (file below the package, line)."""
-    return [
-        (file.relative_to(SOURCE).as_posix(), line)
+def test_a_constant_of_2012_stands_in_paper_or_recipes_only() -> None:
+    found = {
+        (file.relative_to(SOURCE).as_posix(), line, value)
         for file in FILES
         for line, value in numbers(file)
-        if value == constant
-    ]
+        if value in CONSTANTS and file.relative_to(SOURCE).parts[0] not in HOMES
+    }
 
-
-def is_home(file: str) -> bool:
-    """Whether this file below the package is one of paper/ or recipes/."""
-    return file.partition("/")[0] in HOMES
-
-
-@pytest.mark.parametrize("constant", CONSTANTS, ids=str)
-def test_a_constant_of_2012_stands_in_its_home_only(constant: float) -> None:
-    away = [(file, line) for file, line in places(constant) if not is_home(file)]
-
-    assert [f"{file}:{line}: {CONSTANTS[constant]}" for file, line in away if (file, constant) not in ELSEWHERE] == []
-
-
-@pytest.mark.parametrize("constant", [0.0005, 0.9, 0.75, 0.03, 0.02, 0.002, 1.1, 96, 4096, 224])
-def test_the_constants_of_the_recipes_are_found(constant: float) -> None:
-    assert [file for file, _ in places(constant) if is_home(file)] != []
-
-
-@pytest.mark.parametrize(("file", "constant"), ELSEWHERE, ids=str)
-def test_every_exception_is_still_needed(file: str, constant: float) -> None:
-    assert file in {found for found, _ in places(constant)}
-
-
-def test_numbers_in_strings_and_comments_do_not_count(tmp_path: Path) -> None:
-    file = tmp_path / "example.py"
-    file.write_text('"""0.9 in words."""\nX = 5e-4  # 0.75\nY = f"{1_000:.2f} of 0.03"\n', encoding="utf-8")
-
-    assert (2, 0.0005) in numbers(file)
-    assert {value for _, value in numbers(file)} & {0.9, 0.75, 0.03} == set()
+    assert {(file, value) for file, _, value in found} - ELSEWHERE.keys() == set(), found

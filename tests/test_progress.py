@@ -14,7 +14,7 @@ def test_a_count_is_said_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: p
         for _ in range(6):
             count()
 
-    assert capsys.readouterr().err.splitlines() == ["reading a.tar: 3 photos", "reading a.tar: 6 photos"]
+    assert capsys.readouterr().err.splitlines() == ["reading a.tar: 3 images", "reading a.tar: 6 images"]
 
 
 def test_control_characters_of_a_name_do_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,7 +41,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Store]:
             folder.mkdir(parents=True)
             for number in range(count):
                 (folder / f"{number}.JPEG").write_bytes(simplejpeg.encode_jpeg(picture(kind, generator), quality=95))
-    return prepare(source, out=tmp_path_factory.mktemp("stores"), processes=1)
+    return prepare(source, out=tmp_path_factory.mktemp("stores"), workers=1)
 
 
 def picture(kind: str, generator: np.random.Generator) -> np.ndarray:

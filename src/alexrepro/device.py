@@ -1,19 +1,24 @@
-"""Where a run computes, and how: device, number format, compiled loops.
+"""The device of a run: the one file that knows CUDA, its memory, number formats and compiled functions.
 
-The device and the compiler change the time a run takes and the rounding of its sums; the format is the recipe's.
+Device and compiler change the time of a run and the rounding of its sums; the number format is the recipe's.
 """
 
 import ctypes
 import os
 import platform
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from alexrepro.data.loading.sampling import Batch
 from alexrepro.errors import Exit, UserError
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.compiled import Compiled, can_compile
@@ -27,65 +32,88 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 @dataclass(frozen=True)
 class Device:
-    """A torch device, and whether loops are compiled for it."""
+    """A torch device, and whether functions are compiled for it."""
 
     torch_device: torch.device
     compiles: bool = False
 
+    @property
+    def is_gpu(self) -> bool:
+        """Whether work runs on a GPU, asynchronously to this process."""
+        return self.torch_device.type == "cuda"
+
+    @property
+    def backend(self) -> str:
+        """The libraries with which processes exchange tensors: by gloo in host memory, by NCCL between GPUs."""
+        return "cpu:gloo,cuda:nccl" if self.is_gpu else "gloo"
+
+    @property
+    def uuid(self) -> str:
+        """The identifier of a GPU, unique over all hosts; empty for a CPU."""
+        return str(torch.cuda.get_device_properties(self.torch_device).uuid) if self.is_gpu else ""
+
+    def use(self) -> None:
+        """Make a GPU the current one of this process, the default of the libraries."""
+        if self.is_gpu:
+            torch.cuda.set_device(self.torch_device)
+
     def autocast(self, training: Training) -> AbstractContextManager[Any]:
         """The context in which the network computes: float32 throughout, or bf16 with float32 weights.
 
-        Whether float32 products may be TF32's is set for the whole process, since the way back is computed outside
-        the context. A processor has no TF32 and computes such a recipe in float32, which is more exact.
+        Whether float32 products may use TF32 is set for the whole process, since backward runs outside the context. A
+        CPU has no TF32 and computes such a recipe in float32, which is more exact.
         """
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = training.precision == "tf32"
         return torch.autocast(self.torch_device.type, torch.bfloat16, enabled=training.precision == "bf16")
 
     def compiled(self, model: AlexNet) -> Callable[..., Tensor]:
-        """The network as it is to be called; on a GPU that it has for itself, compiled as a whole.
+        """The function that computes the network: on a GPU that holds all towers, the network compiled as a whole.
 
-        Elsewhere only its norms are compiled: the rest gains nothing on a processor, and other processes cannot be
-        asked for maps from within compiled code.
+        Elsewhere only normalization is compiled: a CPU gains nothing from the rest, and compiled code cannot gather
+        maps from other processes.
         """
         if not self.compiles:
             return model
         compile_norms(model)
-        if self.torch_device.type == "cuda" and model.towers.processes == 1:
+        if self.is_gpu and model.towers.processes == 1:
             return Compiled(model, mode="reduce-overhead")  # CUDA graphs: at batch 128 launches cost as much as work
         return model
 
     def synchronize(self) -> None:
-        """Return once everything that was asked of the device is done."""
-        if self.torch_device.type == "cuda":
+        """Wait until the device has done all its work."""
+        if self.is_gpu:
             torch.cuda.synchronize(self.torch_device)
 
-    @property
-    def is_gpu(self) -> bool:
-        """Whether work runs on a GPU, beside this process."""
-        return self.torch_device.type == "cuda"
+    @contextmanager
+    def enough_memory(self, *, batch: int) -> Iterator[None]:
+        """Turn an out-of-memory error into a UserError that names a batch that would fit."""
+        before = torch.cuda.memory_allocated(self.torch_device) if self.is_gpu else 0
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            advice = "Give a smaller one: --set training.batch=N."
+            if self.is_gpu:
+                total = torch.cuda.mem_get_info(self.torch_device)[1]
+                most = fitting_batch(batch, before, torch.cuda.max_memory_allocated(self.torch_device), total)
+                advice = f"One of {most} should: --set training.batch=N."
+            reason = str(error).partition(". ")[0].rstrip(".")
+            raise UserError(
+                f"A batch of {batch} does not fit into the memory of {self.torch_device}: {reason}.",
+                fix=f"{advice} It changes the training; the paper's is 128.",
+                exit_code=Exit.OUT_OF_MEMORY,
+            ) from None
 
     @property
-    def backend(self) -> str:
-        """The libraries by which processes with such a device exchange tensors."""
-        return "cpu:gloo,cuda:nccl" if self.is_gpu else "gloo"
-
-    @property
-    def uuid(self) -> str:
-        """What tells this GPU from all others, on any host; empty for a CPU."""
-        return str(torch.cuda.get_device_properties(self.torch_device).uuid) if self.is_gpu else ""
-
-    def use(self) -> None:
-        """Make a GPU the current one of this process, which its libraries take where none is named."""
-        if self.is_gpu:
-            torch.cuda.set_device(self.torch_device)
+    def copies(self) -> Callable[[NDArray[np.uint8], int], "GpuCopies"] | None:
+        """What a loader of batches copies them with; None where they are read in place."""
+        return partial(GpuCopies, self.torch_device) if self.is_gpu else None
 
     def facts(self) -> dict[str, Any]:
         """What the environment file of a run records about the device."""
-        on_gpu = self.torch_device.type == "cuda"
         return {
-            "device": torch.cuda.get_device_name(self.torch_device) if on_gpu else "cpu",
+            "device": torch.cuda.get_device_name(self.torch_device) if self.is_gpu else "cpu",
             "torch": torch.__version__,
-            "cuda": torch.version.cuda if on_gpu else None,
+            "cuda": torch.version.cuda if self.is_gpu else None,
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",
             "processors": usable_processors(),
@@ -93,8 +121,79 @@ class Device:
         }
 
 
+class GpuCopies:
+    """Copies batches to a GPU on a stream of their own; a batch is held until its copy is done."""
+
+    def __init__(self, device: torch.device, slots: NDArray[np.uint8], most: int) -> None:
+        self._device, self._slots, self._most = device, slots, most
+        self._under_way: deque[tuple[torch.cuda.Event, Batch]] = deque()
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._is_locked = _lock_in_place(slots)
+
+    def copied(self, filled: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches on the device, copied while it works."""
+        for batch in filled:
+            with torch.cuda.stream(self._stream):
+                moved = batch.to(self._device)
+                self._under_way.append((self._stream.record_event(), batch))
+            user = torch.cuda.current_stream(self._device)
+            user.wait_stream(self._stream)
+            for tensor in (moved.crops, moved.labels, moved.draws.offsets, moved.draws.flips, moved.draws.colors):
+                tensor.record_stream(user)
+            yield moved
+            del batch, moved
+            while self._under_way and (len(self._under_way) == self._most or self._under_way[0][0].query()):  # type: ignore[no-untyped-call]
+                self._finish()
+
+    def close(self) -> None:
+        """Wait for all copies and unlock the memory."""
+        while self._under_way:
+            self._finish()
+        if self._is_locked:
+            torch.cuda.cudart().cudaHostUnregister(self._slots.ctypes.data)  # type: ignore[no-untyped-call]
+
+    def _finish(self) -> None:
+        copied, _ = self._under_way.popleft()
+        copied.synchronize()
+
+
+def _lock_in_place(slots: NDArray[np.uint8]) -> bool:
+    """Let a GPU fetch from the memory directly; False where that is refused, and each batch is copied once more."""
+    refused = int(torch.cuda.cudart().cudaHostRegister(slots.ctypes.data, slots.nbytes, 0))  # type: ignore[no-untyped-call]
+    if refused:
+        with suppress(RuntimeError):  # the next launch reports the refusal once more; this one is for that
+            torch.zeros(1, device="cuda")
+    return not refused
+
+
+def fitting_batch(batch: int, fixed: int, peak: int, total: int) -> int:
+    """The largest power of two below a batch that should fit, from the bytes that it needed beyond the fixed ones.
+
+    Memory beyond weights and velocities grows with the batch; a tenth of the total is left free.
+    """
+    an_image = max(1.0, (peak - fixed) / batch)
+    most = max(1, min(batch - 1, int((total - total // 10 - fixed) / an_image)))
+    return int(2 ** (most.bit_length() - 1))
+
+
+def gpus() -> list[tuple[str, int, str]]:
+    """Name, bytes of memory and compute capability of every GPU that torch can use."""
+    numbers = range(gpu_count()) if torch.cuda.is_available() else ()
+    found = [torch.cuda.get_device_properties(number) for number in numbers]
+    return [(each.name, each.total_memory, f"{each.major}.{each.minor}") for each in found]
+
+
+def gpu_versions() -> dict[str, str | None]:
+    """The versions of CUDA and NCCL for which torch is built; None where it has none."""
+    try:
+        nccl: tuple[object, ...] = torch.cuda.nccl.version()  # type: ignore[no-untyped-call]
+    except AttributeError:
+        nccl = ()
+    return {"CUDA": torch.version.cuda, "NCCL": ".".join(map(str, nccl)) or None}
+
+
 def is_worth_compiling(crops: int) -> bool:
-    """Whether training on so many crops, those of all epochs, takes longer than the compiler does."""
+    """Whether training on this number of crops, over all epochs, takes longer than compiling."""
     return crops >= COMPILED_FROM_CROPS
 
 
@@ -106,11 +205,10 @@ def gpu_count() -> int:
 def find_device(
     name: str = "auto", *, compiles: bool = False, local_rank: int = 0, processors: int | None = None
 ) -> Device:
-    """The device for `--device`: auto takes a GPU if there is one; `compiles` holds where there is a compiler.
+    """The device for `--device`; auto takes a GPU if there is one. It compiles if asked to and if there is a compiler.
 
-    processors: of this process, by default all that the program may use; torch gets no more threads, unless
-    OMP_NUM_THREADS says otherwise. On a processor, memory that is freed stays with the program from now on.
-    Raises UserError when the device is not there.
+    processors: the most threads for torch, by default all that the program may use, unless OMP_NUM_THREADS is set. On a
+    CPU, freed memory stays with the program from now on. Raises UserError if the device cannot be used.
     """
     _limit_threads(processors or usable_processors())
     if name in ("auto", "cuda") and torch.cuda.is_available():
@@ -134,13 +232,13 @@ def find_device(
 
 
 def _limit_threads(most: int) -> None:
-    """Torch counts the processors of the host, where a control group or other ranks leave this process fewer."""
+    """Limit torch's threads: it counts the host's processors, where control groups and other ranks may leave fewer."""
     if not os.environ.get("OMP_NUM_THREADS") and torch.get_num_threads() > most:
         torch.set_num_threads(most)
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc keep large blocks: returned to the system, each costs a page fault per 4 KiB when asked for again."""
+    """Let glibc keep large blocks: returned to the system, each costs a page fault per 4 KiB when allocated again."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if platform.system() == "Linux" else None
     if mallopt is not None:
         for option in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):

@@ -1,21 +1,19 @@
-"""UserError: the one exception that users see.
-
-It says what went wrong, what to type next, and which exit code the program ends with
-(the numbers of sysexits.h, so that schedulers and scripts can tell the cases apart).
-"""
+"""UserError: what went wrong, what to type next, and the exit code of the program (docs/reference/exit-codes.md)."""
 
 import signal
+from collections.abc import Iterable
+from difflib import get_close_matches
 from enum import IntEnum
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-STOPPING = tuple(  # ask a run to stop, SIGHUP by its terminal; Windows lacks the last two
+STOPPING = tuple(  # signals that ask a run to stop; Windows lacks the last two
     signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP") if name in signal.Signals.__members__
 )
 
 
 class Exit(IntEnum):
-    """Exit codes of every command, after sysexits.h."""
+    """Exit codes of every command, after sysexits.h, so that schedulers and scripts can tell the cases apart."""
 
     OK = 0
     USAGE = 2
@@ -32,73 +30,6 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-class Meaning(NamedTuple):
-    """What an exit code says, when a command ends with it, and what a scheduler should do then."""
-
-    says: str
-    when: str
-    scheduler: str
-
-
-MEANINGS = {
-    Exit.OK: Meaning("done", "What was asked is done, or was done before.", "Go on."),
-    Exit.USAGE: Meaning(
-        "wrong usage",
-        "A command, option, recipe or field is not known, or two of them contradict each other.",
-        "Stop; the command must change.",
-    ),
-    Exit.BAD_DATA: Meaning(
-        "bad data",
-        "Photographs cannot be read, a store or checkpoint is damaged, or the loss is no number or stays at chance.",
-        "Stop; somebody must look.",
-    ),
-    Exit.MISSING_INPUT: Meaning(
-        "missing input",
-        "A store, a run, a file or an optional package is not there.",
-        "Stop, or run what makes it first.",
-    ),
-    Exit.NO_DEVICE: Meaning(
-        "no device", "A GPU that was asked for is not there or cannot be used.", "Run again on another host."
-    ),
-    Exit.WORKER_FAILED: Meaning(
-        "worker failed",
-        "One of several processes was killed, failed or stopped responding; the others have ended, too.",
-        "Run again: a training continues from its last checkpoint. Stop if it happens again.",
-    ),
-    Exit.OUT_OF_MEMORY: Meaning(
-        "out of memory",
-        "A batch, or what feeds batches, does not fit; or memory ran out.",
-        "Stop, or run on a host that has more.",
-    ),
-    Exit.CANNOT_CREATE: Meaning(
-        "cannot create",
-        "A file is in the way, the disk cannot be written, or another process trains in the folder.",
-        "Stop; do not run two trainings of one recipe, data set and seed.",
-    ),
-    Exit.IO_ERROR: Meaning(
-        "disk error",
-        "A disk or a quota is full, or will be, or a file would be too large.",
-        "Run again once there is room; finished work is kept.",
-    ),
-    Exit.STOPPED: Meaning(
-        "stopped",
-        "SIGTERM, SIGUSR1 or SIGHUP; a training has saved a checkpoint first.",
-        "Requeue the same command: it continues.",
-    ),
-    Exit.NO_PERMISSION: Meaning("no permission", "A file or folder may not be read or written.", "Stop."),
-    Exit.BAD_CONFIG: Meaning(
-        "bad configuration",
-        "A recipe cannot be computed, or does not fit the store, the run or the installed versions.",
-        "Stop; recipe or installation must change.",
-    ),
-    Exit.INTERRUPTED: Meaning(
-        "interrupted",
-        "Ctrl-C; a training has saved a checkpoint first.",
-        "Nothing; the same command continues a training or a preparation.",
-    ),
-}
-
-
 class UserError(Exception):
     """An error the user can fix; printed as two lines without a traceback."""
 
@@ -109,13 +40,19 @@ class UserError(Exception):
         self.exit_code = exit_code
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Another process may raise it, too: by default, an exception is rebuilt without arguments that are named."""
+        """Let other processes raise it: by default, pickle rebuilds an exception without its keyword arguments."""
         return partial(UserError, fix=self.fix, exit_code=self.exit_code), (self.what,)
 
 
+def did_you_mean(name: str, known: Iterable[str], *, otherwise: str = ".") -> str:
+    """The end of a message about an unknown name: the nearest known one, or else a full stop."""
+    near = get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else otherwise
+
+
 class Unreadable(Exception):
-    """A file holds no picture that can be trusted; the message is the reason."""
+    """A file holds no image that can be trusted; the message is the reason."""
 
 
 class Unreached(Unreadable):
-    """The system could not read a file. It may be able to the next time."""
+    """The system failed to read a file; it may succeed the next time."""

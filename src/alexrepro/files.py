@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old content or the new, never half of it."""
+"""Atomic writing and careful reading of files, and text that can be shown and written anywhere."""
 
 import codecs
 import errno
@@ -15,7 +15,7 @@ from typing import Any
 
 from alexrepro.errors import Exit, UserError
 
-MARKS = (  # the longer first: a mark of UTF-16 begins that of UTF-32
+MARKS = (  # byte-order marks; UTF-32 before UTF-16, whose mark is its beginning
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -23,16 +23,16 @@ MARKS = (  # the longer first: a mark of UTF-16 begins that of UTF-32
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 NAME = re.compile(r"[^\s./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*")
-MOST_NAME_BYTES, SHOWN_CHARACTERS = 200, 60  # of the 255 of a file system, as digests and times are added
+MOST_NAME_BYTES, SHOWN_CHARACTERS = 200, 60  # of a file system's 255, since digests and times are added
 NO_FILE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO)
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a disk says that has no room for a file
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_whole(path: Path, write: Callable[[Path], object], *, size: int | None = None) -> None:
-    """Let `write` fill a temporary file beside the path, then rename it into place.
+    """Let `write` fill a temporary file, then rename it to the path: readers see the old content or the new.
 
-    The file and its folder reach the disk before this returns, so a power cut cannot undo it. If it fails, nothing is
-    left. size: the bytes it will have, where that is known, for the error of a disk that is full.
+    File and folder are synced before this returns, so a power cut cannot undo it. A failure leaves nothing. size: the
+    number of bytes if known, for the error message of a full disk.
     """
     make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.partial")
@@ -49,22 +49,27 @@ def write_whole(path: Path, write: Callable[[Path], object], *, size: int | None
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole."""
+    """Write a file atomically."""
     write_whole(path, lambda temporary: temporary.write_bytes(content), size=len(content))
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole, in UTF-8."""
+    """Write a text file atomically, in UTF-8."""
     write_bytes(path, writable(text).encode())
 
 
 def writable(text: str) -> str:
-    """The text with lone surrogates spelled out, which UTF-8 cannot hold; Python has them in names of other bytes."""
+    """The text with lone surrogates escaped, which Python uses for undecodable bytes and UTF-8 cannot hold."""
     return text.encode(errors="backslashreplace").decode()
 
 
+def printable(text: str) -> str:
+    """The text with everything escaped that is not printable, such as control characters, which steer a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write a JSON file whole."""
+    """Write a JSON file atomically."""
     write_text(path, json_text(value))
 
 
@@ -74,7 +79,7 @@ def json_text(value: dict[str, Any]) -> str:
 
 
 def read_json(path: Path, *, fix: str = "Bring back a copy of it.") -> dict[str, Any]:
-    """The object in a JSON file. Raises UserError if missing or anything else; fix: what to do then."""
+    """The object in a JSON file. Raises UserError, with this fix, if it is missing or not a JSON object."""
     try:
         content = path.read_bytes()
         found = json.loads(content)
@@ -89,12 +94,12 @@ def read_json(path: Path, *, fix: str = "Bring back a copy of it.") -> dict[str,
 
 
 def plain_name(name: str, *, of: str, most_bytes: int = MOST_NAME_BYTES) -> str:
-    """The name, once it is known to name one file or folder. Raises UserError if it cannot; of: whose name it is."""
+    """The name, if it can name a folder; `of` says whose name it is. Raises UserError if it cannot."""
     if NAME.fullmatch(name) and len(os.fsencode(name)) <= most_bytes:
         return name
     shown = name if len(name) <= SHOWN_CHARACTERS else f"{name[:SHOWN_CHARACTERS]}..."
     raise UserError(
-        f"{of} cannot be named {shown!r}: its name becomes that of a folder.",
+        f"{of} cannot be named {shown!r}: its name is used for a folder.",
         fix=f"Use at most {most_bytes} bytes without slashes, backslashes or control characters, "
         "and no dot or space at the beginning.",
     )
@@ -102,7 +107,7 @@ def plain_name(name: str, *, of: str, most_bytes: int = MOST_NAME_BYTES) -> str:
 
 @contextmanager
 def reading(path: Path, *, kind: str = "file", fix: str = "Check the path.") -> Iterator[None]:
-    """Have a path that leads to no file refused in two lines; other errors, as of permission, stay as they are."""
+    """Turn the error of a path without a file into a UserError; others, such as of permission, are raised unchanged."""
     try:
         yield
     except OSError as error:
@@ -114,15 +119,14 @@ def reading(path: Path, *, kind: str = "file", fix: str = "Check the path.") -> 
 
 
 def read_text(path: Path) -> str:
-    """The text of a file that somebody else wrote; see `decoded`."""
+    """The text of a file from elsewhere; see `decoded`."""
     return decoded(path.read_bytes(), name=str(path))
 
 
 def decoded(content: bytes, *, name: str) -> str:
-    """The text in some bytes, in UTF-8, or UTF-16 or UTF-32 with a byte-order mark, or Latin-1; lines end with LF.
+    """Text from UTF-8, from UTF-16 or UTF-32 with a byte-order mark, or else from Latin-1; lines end with LF.
 
-    Every byte is a character of Latin-1, which is what old tables of names are in. Raises UserError, naming `name`, for
-    bytes that are no text: a NUL, as in binary files and in UTF-16 without its mark.
+    Raises UserError, naming `name`, if there is a NUL, as in binary files and in UTF-16 without its mark.
     """
     encoding = next((encoding for mark, encoding in MARKS if content.startswith(mark)), "utf-8")
     try:
@@ -139,7 +143,7 @@ def decoded(content: bytes, *, name: str) -> str:
 
 
 def append(path: Path, text: str) -> None:
-    """Add text at the end of a file, all of it or, if the disk has no room, nothing."""
+    """Append text to a file; if the disk is full, nothing is added."""
     content = text.encode()
     before = path.stat().st_size if path.exists() else 0
     with naming(path, len(content)):
@@ -168,7 +172,7 @@ def sync(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it, if they are missing, so that a power cut cannot undo it."""
+    """Make missing folders and sync them, so that a power cut cannot undo it."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
     for folder in reversed(missing):
@@ -176,14 +180,14 @@ def make_folder(path: Path) -> None:
 
 
 def free_name(path: Path) -> Path:
-    """The path, or the first of path-2, path-3, ... that nothing has."""
+    """The path, or the first of path-2, path-3, ... that does not exist."""
     names = (path if number == 1 else path.with_name(f"{path.name}-{number}") for number in count(1))
     return next(name for name in names if not name.exists())
 
 
 @contextmanager
 def naming(path: Path, size: int | None = None) -> Iterator[None]:
-    """Have errors name the path if they name none, and a full disk what it needs, in bytes, and what it has."""
+    """Add the path to errors that name none, and the bytes needed and free to those of a full disk."""
     try:
         yield
     except OSError as error:

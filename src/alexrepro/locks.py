@@ -1,4 +1,4 @@
-"""Locks of the kernel on files: a lock ends with its process, however that ends, and no disk has to have them."""
+"""The kernel's file locks, which end with their process; work continues without them on a disk that has none."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ def locked(file: Path, *, busy: Callable[[str], object]) -> Iterator[None]:
     """Hold a lock on a file, which names this process and is removed at the end.
 
     busy: called with the holder, `1234 on host` or nothing, while another process has the lock; it waits a moment or
-    raises. A disk without locks is reported in one line, and the work goes on without one.
+    raises. A disk without locks is reported once, and the work continues without one.
     """
     make_folder(file.parent)
     lock = FileLock(file, fallback_to_soft=False)  # a soft lock would outlive a process that is killed
@@ -40,7 +40,7 @@ def locked(file: Path, *, busy: Callable[[str], object]) -> Iterator[None]:
 
 
 def waiting_for(work: str) -> Callable[[str], None]:
-    """What `busy` may be: waits a moment, and says now and then for which process, at which work, and for how long."""
+    """A function for `busy` that waits a moment and sometimes reports which process it waits for, and how long."""
     started = time.monotonic()
     said: list[float] = []
 
@@ -49,7 +49,7 @@ def waiting_for(work: str) -> Callable[[str], None]:
         if not said or now - said[-1] >= SAY_EVERY_SECONDS:
             so_far = f" ({now - started:,.0f} s so far)" if said else ""
             process = f" ({holder})" if holder else ""
-            say(f"{work}: another process{process} is at it; waiting for it to end{so_far}. Ctrl-C stops waiting.")
+            say(f"{work}: waiting for another process{process} that does the same{so_far}. Ctrl-C stops waiting.")
             said.append(now)
         time.sleep(LOOK_EVERY_SECONDS)
 
@@ -57,7 +57,7 @@ def waiting_for(work: str) -> Callable[[str], None]:
 
 
 def _is_taken(lock: FileLock, file: Path) -> bool:
-    """Whether the lock is held now, or cannot be held by anyone; False while another process holds it."""
+    """Whether this process holds the lock, or no process can; False while another holds it."""
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -77,11 +77,11 @@ def _is_taken(lock: FileLock, file: Path) -> bool:
 
 @cache
 def _say_unlocked(folder: Path, why: str) -> None:
-    say(f"{folder} is on a disk without locks ({why}): see that no other process does the same work there.")
+    say(f"{folder} is on a disk without file locks ({why}): make sure that no other process does the same work there.")
 
 
 def _holder(file: Path) -> str:
-    """The process that holds the lock; nothing in the moment before it has written its name."""
+    """The process that holds the lock; empty before it has written its name."""
     with suppress(OSError):
         process, _, host = file.read_text(encoding="utf-8", errors="replace").strip().partition("\n")
         return f"{process} on {host}" if host else ""

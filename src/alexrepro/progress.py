@@ -1,24 +1,26 @@
-"""Progress of long work on stderr: a bar on a terminal, a plain line now and then anywhere else."""
+"""Progress of long work on stderr: a bar on a terminal, otherwise a line from time to time."""
 
 import sys
 import time
-import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from alexrepro.files import printable
+
 PLAIN_EVERY_SECONDS = 15.0
-FIRST_COUNT_SECONDS = 5.0  # before the first plain line of a count; what is done sooner needs none
+FIRST_COUNT_SECONDS = 5.0  # before the first plain line of a count; shorter work needs none
 BAR_EVERY_SECONDS = 0.1
 
-Advance = Callable[[int, str], None]  # how many more are done, and a note such as "loss 4.31"
+Advance = Callable[[int, str], None]  # newly finished items, and a note such as "loss 4.31"
 
 
 @contextmanager
 def progress(title: str, *, total: int, done: int = 0, unit: str = "images") -> Iterator[Advance]:
-    """A function to call with the number of newly finished items and a note; shows both on stderr."""
+    """A function to call with the number of newly finished items and a note; both are shown on stderr."""
     if sys.stderr.isatty():
         columns = (
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
@@ -32,8 +34,8 @@ def progress(title: str, *, total: int, done: int = 0, unit: str = "images") -> 
 
 
 @contextmanager
-def counting(title: str, *, unit: str = "photos") -> Iterator[Callable[[], None]]:
-    """A function to call for each item found where the total is unknown; shows the count on stderr."""
+def counting(title: str, *, unit: str = "images") -> Iterator[Callable[[], None]]:
+    """A function to call for each item found if the total is unknown; the count is shown on stderr."""
     if sys.stderr.isatty():
         columns = (TextColumn("{task.description}: {task.completed:,}"), TextColumn(unit), TimeElapsedColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -44,14 +46,15 @@ def counting(title: str, *, unit: str = "photos") -> Iterator[Callable[[], None]
 
 
 def say(line: str) -> None:
-    """One line for people, on stderr, so that stdout holds results only; nobody may be there to read it any more."""
+    """Print a message on stderr, so that stdout holds results only; a closed stderr is ignored."""
     with suppress(OSError):
-        print("\n".join(map(visible, line.split("\n"))), file=sys.stderr, flush=True)
+        print("\n".join(map(printable, line.split("\n"))), file=sys.stderr, flush=True)
 
 
-def visible(text: str) -> str:
-    """The text with control characters, as names of files may hold, spelled out: they would steer the terminal."""
-    return "".join(repr(c)[1:-1] if unicodedata.category(c) == "Cc" else c for c in text)
+def first_few(items: Collection[str], most: int = 5, *, between: str = ", ") -> str:
+    """The first items, and how many more there are."""
+    more = f" and {len(items) - most:,} more" if len(items) > most else ""
+    return between.join(islice(items, most)) + more
 
 
 def _plain_lines(title: str, total: int, done: int, unit: str) -> Advance:
@@ -72,7 +75,7 @@ def _plain_lines(title: str, total: int, done: int, unit: str) -> Advance:
 
 
 def _every(first_seconds: float, seconds: float, show: Callable[[int], object]) -> Callable[[], None]:
-    """A function that counts its calls and shows the count now and then."""
+    """A function that counts its calls and shows the count from time to time."""
     count, due = 0, time.monotonic() + first_seconds
 
     def advance() -> None:

@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop: they set a flag, and the loop saves and ends at its next step."""
+"""Signals that ask a run to stop: they set a flag, and the training loop saves and ends at its next step."""
 
 import ctypes
 import os
@@ -20,15 +20,15 @@ Handler = Callable[[int, FrameType | None], None]
 
 
 def asked() -> list[signal.Signals]:
-    """The signals that ask a run to stop; not SIGHUP where it is ignored, as nohup has it."""
+    """The signals that ask a run to stop; not SIGHUP if nohup ignores it."""
     return [number for number in STOPPING if number.name != "SIGHUP" or signal.getsignal(number) != signal.SIG_IGN]
 
 
 @contextmanager
 def stop_requests() -> Iterator[Callable[[], signal.Signals | None]]:
-    """A function that tells which signal has arrived, if any; a second signal ends the program at once.
+    """A function that returns the signal that has arrived, if any; a second signal ends the program at once.
 
-    What arrives within a second is the same wish: SLURM signals a launcher and its ranks, and the launcher them again.
+    Signals within a second are one request: SLURM signals a launcher and its ranks, and the launcher them again.
     """
     arrived: list[tuple[signal.Signals, float]] = []
 
@@ -46,7 +46,7 @@ def stop_requests() -> Iterator[Callable[[], signal.Signals | None]]:
 
 @contextmanager
 def ended_by_signal() -> Iterator[None]:
-    """While all that is finished is saved, a signal ends the program with the exit code of a stopped run."""
+    """While there is nothing to save, a signal ends the program with the exit code of a stopped run."""
 
     def end(number: int, _frame: FrameType | None) -> None:
         by = signal.Signals(number)
@@ -61,7 +61,7 @@ def ended_by_signal() -> Iterator[None]:
 
 
 def stopped(by: signal.Signals, *, step: int) -> UserError:
-    """The refusal with which a stopped run ends, once its checkpoint is written."""
+    """The error that ends a stopped run after its checkpoint is written."""
     return UserError(
         f"Stopped by {by.name} after update {step:,}; a checkpoint is saved.",
         fix=AGAIN,
@@ -75,14 +75,14 @@ def code_of(asked: signal.Signals) -> Exit:
 
 
 def signal_when_parent_ends(sent: signal.Signals) -> None:
-    """On Linux, have the system send this process a signal when the one that started it ends, however it ends."""
+    """On Linux, get a signal from the system when the parent process ends in any way."""
     if platform.system() == "Linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(sent))
 
 
 @contextmanager
 def _handled_by(handler: Handler) -> Iterator[Callable[[], None]]:
-    """Have a handler called for every signal that asks a run to stop; gives what puts the handlers before it back."""
+    """Install a handler for every signal that asks a run to stop; yields a function that restores the earlier ones."""
     before = {number: signal.getsignal(number) for number in asked()}
 
     def restore() -> None:

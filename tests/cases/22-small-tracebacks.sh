@@ -27,7 +27,7 @@ from make import photo
 for c in range(4):
     os.makedirs(f"big/c{c}")
     for k in range(800): open(f"big/c{c}/{k}.jpg", "wb").write(photo(k, side=64))
-p = subprocess.Popen([sys.executable, "-u", "-m", "alexrepro", "prepare", "big", "--out", "st9", "--processes", "2"], stderr=subprocess.STDOUT, stdout=open("out.txt", "w"), start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+p = subprocess.Popen([sys.executable, "-u", "-m", "alexrepro", "prepare", "big", "--out", "st9", "--workers", "2"], stderr=subprocess.STDOUT, stdout=open("out.txt", "w"), start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
 while "read as" not in open("out.txt").read(): time.sleep(.1)
 time.sleep(1.5); os.killpg(p.pid, signal.SIGINT); code = p.wait(); o = open("out.txt").read()
 print("Ctrl-C while workers start: exit", code, "-", o.count("Traceback"), "tracebacks in", len(o.splitlines()), "lines")

@@ -23,7 +23,7 @@ def _nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     write_miniature(folder / "source", train_per_class=2, val_per_class=1, test_per_class=1)
-    prepare(folder / "source", out=folder / "stores", processes=1)
+    prepare(folder / "source", out=folder / "stores", workers=1)
     return folder / "stores"
 
 

@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the stores of a small miniature and two runs of one step."""
     folder = tmp_path_factory.mktemp("work")
     write_miniature(folder / "images", train_per_class=1, val_per_class=1, test_per_class=1)
-    stores = prepare(folder / "images", out=folder / "stores", processes=1)
+    stores = prepare(folder / "images", out=folder / "stores", workers=1)
     recipe = TINY.but({"network.fc6.maps": 8, "network.fc7.maps": 8}).shortened(1)
     for seed in (0, 1):
         train(

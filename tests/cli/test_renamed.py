@@ -1,4 +1,4 @@
-"""Old options and fields are answered with what to type now, which exists; and commands have few options."""
+"""Old options are answered with what to type now, which exists; and commands have few options."""
 
 import re
 
@@ -9,8 +9,6 @@ from typer.testing import CliRunner
 from alexrepro.cli.app import app
 from alexrepro.cli.renamed import EVERYWHERE, FOLDER, OPTIONS, refuse_renamed
 from alexrepro.errors import Exit, UserError
-from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
-from alexrepro.recipes.fields import RENAMED
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
@@ -34,14 +32,6 @@ def test_an_old_option_is_answered_with_what_exists(command: str, option: str, f
     assert option not in options_of(command)
     named = re.search(r"alexrepro ([a-z]+)", fix)
     assert set(re.findall(r"--[a-z-]+", fix)) <= options_of(named[1] if named else command) | {"--set"}
-
-
-@pytest.mark.parametrize(("old", "now"), RENAMED.items())
-def test_an_old_field_is_answered_with_its_name_now(old: str, now: str) -> None:
-    paths = [path for path in AS_RUN_2012.fields() if path.rpartition(".")[2] == now]
-
-    with pytest.raises(UserError, match=f"has no field '{old}'; it is now '{now}'"):
-        AS_RUN_2012.but({f"{paths[0].removesuffix(now)}{old}": 1})
 
 
 def test_commands_have_few_options_and_the_help_fits_a_screen() -> None:

@@ -64,7 +64,7 @@ def alexrepro(tmp_path_factory: pytest.TempPathFactory) -> Program:
 
 @pytest.fixture(scope="module")
 def prepared(alexrepro: Program) -> dict[str, Any]:
-    return alexrepro.json("prepare", "photos", "--processes", "1")
+    return alexrepro.json("prepare", "photos", "--workers", "1")
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_report_puts_the_measurement_beside_the_printed_rows_as_other_data(
 
 
 def test_the_commands_of_the_first_run_work_in_their_order(alexrepro: Program, trained: dict[str, Any]) -> None:
-    short = {"prepare miniature": "prepare photos --processes 1", "train tiny": " ".join(("train tiny", *SMALL))}
+    short = {"prepare miniature": "prepare photos --workers 1", "train tiny": " ".join(("train tiny", *SMALL))}
 
     for typed in commands_of(FIRST_RUN):
         done = alexrepro(*shlex.split(short.get(typed, typed)))
@@ -170,7 +170,7 @@ def test_nothing_to_train_on_says_what_to_type(tmp_path: Path) -> None:
 def test_a_file_in_the_way_of_the_stores_is_named(alexrepro: Program, tmp_path: Path) -> None:
     (tmp_path / "stores").write_text("not a folder")
 
-    done = alexrepro("prepare", "photos", "--processes", "1", "--out", str(tmp_path / "stores"))
+    done = alexrepro("prepare", "photos", "--workers", "1", "--out", str(tmp_path / "stores"))
 
     assert done.returncode == 73
     assert str(tmp_path / "stores") in done.stderr

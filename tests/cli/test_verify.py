@@ -26,7 +26,7 @@ def damage(file: Path) -> None:
 
 def test_all_stores_in_a_folder_are_verified_and_a_flipped_bit_is_named(tmp_path: Path) -> None:
     write_miniature(tmp_path / "images", train_per_class=1, val_per_class=1, test_per_class=1)
-    stores = prepare(tmp_path / "images", out=tmp_path / "stores", processes=1)
+    stores = prepare(tmp_path / "images", out=tmp_path / "stores", workers=1)
     sound = call(tmp_path / "stores")
     damage(stores["val"].path / "shard-00000.arrow")
 

@@ -92,7 +92,7 @@ def prepared(source: Path, *options: object) -> Ended:
         source,
         "--out",
         out,
-        "--processes",
+        "--workers",
         1,
         "--allow-partial",
         *options,

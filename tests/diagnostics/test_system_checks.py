@@ -9,8 +9,8 @@ import torch
 
 from alexrepro.diagnostics import system_checks
 from alexrepro.diagnostics.system_checks import (
+    check_gpus,
     free_memory,
-    gpus,
     memory,
     open_files,
     versions,
@@ -58,7 +58,7 @@ def test_gpus_are_named_with_their_memory_and_driver(tmp_path: Path, monkeypatch
     monkeypatch.setattr(system_checks, "DRIVER", driver)
     monkeypatch.setattr(torch.cuda.nccl, "version", lambda: (2, 27, 5))
 
-    old, new, nccl = gpus("auto")
+    old, new, nccl = check_gpus("auto")
 
     assert old.what == "GPU 0"
     assert (new.what, new.found) == ("GPU 1", "New, 80.0 GB, compute capability 9.0, driver 580.65.06")
@@ -69,7 +69,7 @@ def test_gpus_are_named_with_their_memory_and_driver(tmp_path: Path, monkeypatch
 def test_several_gpus_without_nccl_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch._C, "_nccl_version", raising=False)
 
-    *_, nccl = gpus("auto")
+    *_, nccl = check_gpus("auto")
 
     assert (nccl.what, nccl.verdict) == ("NCCL", "warning")
 
@@ -77,10 +77,10 @@ def test_several_gpus_without_nccl_are_a_warning(monkeypatch: pytest.MonkeyPatch
 def test_a_driver_without_a_gpu_for_torch_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(system_checks, "DRIVER", tmp_path / "absent")
-    (none,) = gpus("auto")
+    (none,) = check_gpus("auto")
     (tmp_path / "version").write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  470.57.02  2021\n")
     monkeypatch.setattr(system_checks, "DRIVER", tmp_path / "version")
-    (old,) = gpus("auto")
+    (old,) = check_gpus("auto")
 
     assert (none.found, none.verdict) == ("none: training runs on the CPU", "ok")
     assert ("470.57.02" in old.found, old.verdict) == (True, "warning")

@@ -65,6 +65,6 @@ def test_a_report_is_added_by_one_file(copied: Path) -> None:
 
     told = json.loads(python(copied, "-m", "alexrepro", "report", "speed", "--json"))
 
-    assert [(row["updates"], row["images_per_second"]) for row in told["rows"]] == [(3, 30.0)]
+    assert [(row["steps"], row["images_per_second"]) for row in told["rows"]] == [(3, 30.0)]
     ends = {Path(name).suffix for name in told["files"] if (copied / name).is_file()}
     assert ends == {".csv", ".md", ".json", ".svg", ".png"}

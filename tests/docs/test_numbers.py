@@ -81,7 +81,7 @@ def test_the_reading_list_names_symbols_that_its_files_define() -> None:
 
 def test_the_rule_on_ties_is_where_the_page_says() -> None:
     page = (ROOT / "docs/explanation/what-the-paper-leaves-out.md").read_text(encoding="utf-8")
-    (named,) = re.findall(r"\*\*Field\*\*: none; `(evaluation/\w+\.py)` says what it does", page)
+    (named,) = re.findall(r"\*\*Field\*\*: none; the rule is in `(evaluation/\w+\.py)`", page)
 
     assert "lower" in (ROOT / "src/alexrepro" / named).read_text(encoding="utf-8").split('"""')[1]
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from alexrepro.data.loading.crops import Pixels
-from alexrepro.data.loading.loader import part
+from alexrepro.data.loading.sampling import shard_of
 from alexrepro.data.store.manifest import Manifest, Shard, sha256_of
 from alexrepro.data.store.store import Store, shard_table, write_shard
 from alexrepro.device import find_device
@@ -139,8 +139,8 @@ def test_a_validation_set_is_counted_exactly(tmp_path: Path, ranks: int, paralle
 
 
 @pytest.mark.parametrize("ranks", [2, 3, 4])
-def test_the_parts_of_a_batch_are_all_its_images_once(ranks: int) -> None:
+def test_the_shards_of_a_batch_are_all_its_images_once(ranks: int) -> None:
     for images in range(64 * ranks + 1):  # batches of up to 64 a rank, and the rest in the last one
-        parts = [range(images)[part(images, (rank, ranks))] for rank in range(ranks)]
-        assert [image for one in parts for image in one] == list(range(images))
-        assert max(len(one) for one in parts) == -(-images // ranks)
+        shards = [range(images)[shard_of(images, (rank, ranks))] for rank in range(ranks)]
+        assert [image for one in shards for image in one] == list(range(images))
+        assert max(len(one) for one in shards) == -(-images // ranks)

@@ -124,8 +124,8 @@ SMALLER = {"augmentation.stored_px": 224, "network.input_px": 192, "augmentation
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"augmentation.square": "warped"}, "of 256 px, cropped; toy wants 256 px, warped"),
-        (SMALLER, "toy wants 224 px, cropped"),
+        ({"augmentation.resize": "stretch"}, "of 256 px, crop; toy wants 256 px, stretch"),
+        (SMALLER, "toy wants 224 px, crop"),
     ],
 )
 def test_images_of_another_side_or_resize_are_refused(
@@ -146,7 +146,7 @@ def test_a_training_refuses_images_of_another_side_before_its_first_step(
     smaller = Store(stores[split].path, replace(stores[split].manifest, side_px=64))
     images = {**stores, split: smaller}
 
-    with pytest.raises(UserError, match="of 64 px, cropped; toy wants 256 px"):
+    with pytest.raises(UserError, match="of 64 px, crop; toy wants 256 px"):
         train(
             TrainingJob(recipe, store=images["train"], validation=images["val"], runs=tmp_path, seed=0, device=device)
         )

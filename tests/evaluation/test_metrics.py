@@ -19,21 +19,17 @@ PROBABILITIES = torch.tensor(
 LABELS = torch.tensor([0, 1, 6])  # fifth; equal to the first; equal to the sixth
 
 
-def test_scores_are_those_read_by_eye() -> None:
+def test_counts_are_those_made_by_hand() -> None:
     found = score(PROBABILITIES, LABELS)
 
+    counts = found.counts()
+    log_probs = [log(0.10), log(0.25), log(0.05)]
     assert found.top5.tolist() == [[1, 2, 3, 5, 0], [0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]
     assert found.probabilities[0].tolist() == pytest.approx([0.30, 0.20, 0.15, 0.12, 0.10])
-    assert found.ranks.tolist() == [4, 1, 6]
-    assert found.log_probs.tolist() == pytest.approx([log(0.10), log(0.25), log(0.05)], rel=1e-6)  # float32
-    assert found.tied.tolist() == [False, True, False]
-
-
-def test_counts_are_those_made_by_hand() -> None:
-    counts = score(PROBABILITIES, LABELS).counts()
-
+    assert (found.ranks.tolist(), found.tied.tolist()) == ([4, 1, 6], [False, True, False])
+    assert found.log_probs.tolist() == pytest.approx(log_probs, rel=1e-6)  # float32
     assert (counts.images, counts.top1_correct, counts.top5_correct, counts.tied) == (3, 0, 2, 1)
-    assert counts.loss_sum == pytest.approx(-log(0.10) - log(0.25) - log(0.05), rel=1e-6)
+    assert counts.loss_sum == pytest.approx(-sum(log_probs), rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_the_five_most_probable_classes_are_found_for_each_of_eight_images(
         file = tmp_path / "images" / "train" / f"class-{number % 7}" / f"{number}.JPEG"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(simplejpeg.encode_jpeg(np.full((60, 60, 3), 9 * number, dtype=np.uint8)))
-    store = prepare(tmp_path / "images", out=tmp_path / "stores", processes=1)["train"]
+    store = prepare(tmp_path / "images", out=tmp_path / "stores", workers=1)["train"]
     short = recipe.but({"training.epochs": 1})
     run = train(TrainingJob(short, store=store, validation=None, runs=tmp_path / "runs", seed=0, device=device))
 

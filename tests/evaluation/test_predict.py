@@ -107,7 +107,7 @@ def test_equal_classes_come_in_their_order(run: Path, image: Path, tmp_path: Pat
 def test_stretching_keeps_the_ends_that_cropping_cuts_off(run: Path, tmp_path: Path, device: Device) -> None:
     opened = open_weights(run, stores=tmp_path)
     sharp = replace(opened, tensors={**opened.tensors, "fc8.weight": 100 * opened.tensors["fc8.weight"]})
-    warping = replace(sharp, recipe=TINY.but({"augmentation.square": "warped"}))
+    warping = replace(sharp, recipe=TINY.but({"augmentation.resize": "stretch"}))
     ends = Image.new("RGB", (768, 256), "gray")
     ends.paste("red", (0, 0, 256, 256))
     shown = {"ends": ends, "middle": ends.crop((256, 0, 512, 256)), "narrow": ends.resize((256, 256))}

@@ -5,14 +5,7 @@ import torch.nn.functional as F
 from torch.testing import assert_close
 
 from alexrepro.model.alexnet import build
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012, TINY
-
-
-def test_the_network_in_torch_has_the_parameters_that_the_recipe_counts() -> None:
-    with torch.device("meta"):
-        model = build(AS_RUN_2012.network, seed=0)
-
-    assert sum(parameter.numel() for parameter in model.parameters()) == 60_965_224
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2012, TINY
 
 
 def test_every_stage_has_the_size_that_the_recipe_derives() -> None:
@@ -81,22 +74,6 @@ def test_masks_depend_on_the_key_and_the_stage_and_drop_about_half() -> None:
     assert not torch.equal(masks["fc6"], masks["fc7"])
     assert not torch.equal(masks["fc6"], other["fc6"])
     assert abs(masks["fc6"].mean().item() - 0.5) < 4 * 0.5 / masks["fc6"].numel() ** 0.5  # four standard errors
-
-
-def test_without_dropout_nothing_is_halved_in_testing() -> None:
-    recipe = TINY.but({"network.dropout": 0.0})
-    model = build(recipe.network, seed=0)
-    x = torch.randn(1, 3, 224, 224)
-
-    assert torch.equal(model(x), model(x, model.draw_masks(1, key_of_step=1)))
-
-
-def test_both_readings_of_the_paper_can_be_built_and_differ() -> None:
-    x = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0)) * 60
-    orders = {f"network.{name}.order": AS_PRINTED.network.stage(name).order for name in ("conv1", "conv2", "conv5")}
-    printed = TINY.but(orders)
-
-    assert not torch.equal(build(TINY.network, seed=0)(x), build(printed.network, seed=0)(x))
 
 
 def test_dropout_before_fc6_falls_on_single_units_of_the_pooled_maps() -> None:

@@ -73,18 +73,6 @@ def test_dropout_does_not_rescale_in_training_and_halves_in_testing() -> None:
     assert in_testing.tolist() == [[1.0, 2.0, 3.0]]
 
 
-def test_dropout_equals_its_formula_in_float64() -> None:
-    draws = np.random.default_rng(8)
-    units, mask = draws.normal(size=(5, 7)), draws.integers(0, 2, size=(5, 7)).astype(float)
-    dropout = Dropout(0.3)
-
-    in_training = dropout(torch.from_numpy(units), torch.from_numpy(mask))
-    in_testing = dropout(torch.from_numpy(units), None)
-
-    assert np.array_equal(in_training.numpy(), units * mask)
-    assert np.allclose(in_testing.numpy(), units * 0.7, rtol=1e-15, atol=0)  # 1 - 0.3 is rounded once
-
-
 def test_a_full_connection_of_each_tower_to_itself_is_block_diagonal() -> None:
     stage = Stage("fc", kind="full", maps=6, reads="own")
     network = Network(input_px=2, channels=4, stages=(stage,))

@@ -66,7 +66,7 @@ def first_update(tmp_path_factory: pytest.TempPathFactory) -> Run:
         file = folder / "photos" / "train" / f"{name}.JPEG"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(simplejpeg.encode_jpeg(np.full((60, 60, 3), 99, dtype=np.uint8)))
-    store = prepare(folder / "photos", out=folder / "stores", processes=1)["train"]
+    store = prepare(folder / "photos", out=folder / "stores", workers=1)["train"]
     stage = Stage("fc1", kind="full", maps=2, reads="both", weight_std=0.0, order=())
     recipe = Recipe(network=Network(stages=(stage,))).but({"training.epochs": 1, "training.bias_learning_rate": 0.5})
     return train(

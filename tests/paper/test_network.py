@@ -27,7 +27,7 @@ TEXT = {
     "training.shuffle_every_epoch": True, "training.precision": "float32",  # chosen
     "augmentation.crops": True, "augmentation.flips": True, "augmentation.last_offset_px": 32,  # §4.1
     "augmentation.images_per_crop": 1, "augmentation.stored_px": 256,  # §2
-    "augmentation.square": "cropped", "augmentation.mean": "aligned",  # §2
+    "augmentation.resize": "crop", "augmentation.mean": "aligned",  # §2
     "augmentation.color_shift.std": 0.1, "augmentation.color_shift.reading": "deviation",  # §4.1
     "augmentation.color_shift.divide_by": 1.0,
 }  # fmt: skip

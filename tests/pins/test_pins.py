@@ -3,18 +3,23 @@
 mutations.toml holds, for each row, pieces of code and what to put in their place. Run with: make test-pins
 """
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from alexrepro.paper.statement import statements
+from alexrepro.recipes.catalog import catalog
+from alexrepro.recipes.variations import VARIATIONS
+from alexrepro.reports.experiment import experiments
 
 ROOT = Path(__file__).parents[2]
 PINS = {statement.id: [pin for pin in statement.pins if "::" in pin] for statement in statements()}
@@ -40,6 +45,34 @@ MUTATIONS = {
 
 def source_of(mutation: Mutation) -> str:
     return (ROOT / "src" / "alexrepro" / mutation.file).read_text(encoding="utf-8")
+
+
+@cache
+def tests_of(file: str) -> frozenset[str]:
+    """Names of the test functions of a file below the checkout; none if there is no such file."""
+    path = ROOT / file
+    tree = ast.parse(path.read_text(encoding="utf-8") if path.is_file() else "")
+    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
+
+
+def exists(pin: str) -> bool:
+    """Whether this test, experiment, recipe or variation is there."""
+    kind, _, name = pin.partition(" ")
+    file, _, test = pin.partition("::")
+    known = {"experiment": experiments().keys(), "recipe": catalog().keys() | VARIATIONS.keys()}
+    return name in known[kind] if name else test in tests_of(file)
+
+
+def test_every_pin_exists() -> None:
+    assert [f"{s.id}: {pin}" for s in statements() for pin in s.pins if not exists(pin)] == []
+
+
+@pytest.mark.parametrize(
+    "pin",
+    ["tests/paper/test_network.py::test_renamed", "tests/gone.py::test_a", "experiment table-9", "recipe as-run-2021"],
+)
+def test_a_pin_that_was_renamed_is_found_out(pin: str) -> None:
+    assert not exists(pin)
 
 
 def test_every_row_that_a_test_can_pin_has_mutations_and_a_test() -> None:

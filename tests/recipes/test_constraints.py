@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import replace
 from itertools import product
+from math import inf, nan
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,11 @@ import torch
 
 from alexrepro.errors import UserError
 from alexrepro.model.alexnet import AlexNet
-from alexrepro.paper.network import Network, Stage
+from alexrepro.paper.network import Stage
 from alexrepro.paper.training import At, Plateau, Script
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
 from alexrepro.recipes.catalog import catalog
+from alexrepro.recipes.constraints import numbers
 from alexrepro.recipes.recipe import Recipe, from_toml
 
 IMPOSSIBLE = [
@@ -72,6 +74,24 @@ def test_an_impossible_value_is_refused(path: str, value: object, must: str) -> 
         AS_RUN_2012.but({path: value})
 
 
+def test_every_number_of_a_recipe_has_a_range() -> None:
+    recipe = AS_RUN_2012.but({"network.side_input.stage": "conv2", "network.input_std": [58.0, 57.0, 57.0]})
+    parts = {"network": recipe.network, "training": recipe.training, "augmentation": recipe.augmentation}
+    ranges = {path: limits for part, value in parts.items() for path, _, limits in numbers(value, part)}
+    numeric = {path for path, leaf in recipe.fields().items() if type(leaf) in (int, float)}
+
+    assert numeric - set(ranges) == set()
+    assert {"training.schedule.at.learning_rate", "network.input_std"} <= set(ranges)
+    assert [path for path, limits in ranges.items() if any(map(limits.holds, (nan, inf, -inf, 1e39)))] == []
+    assert [path for path, limits in ranges.items() if limits.holds(-1) and not path.endswith(".bias")] == []
+
+
+@pytest.mark.parametrize("std", [(58.0, 57.0), (58.0, 57.0, 0.0)])
+def test_deviations_of_the_input_are_one_a_channel_and_above_0(std: tuple[float, ...]) -> None:
+    with pytest.raises(UserError, match=r"network\.input_std must (have a number above 0 for each|be above 0)"):
+        AS_RUN_2012.but({"network.input_std": std})
+
+
 def test_changes_are_checked_together_not_one_by_one() -> None:
     small = {"network.conv1.stride_px": 1, "network.input_px": 32, "network.conv1.kernel_px": 5}
 
@@ -89,10 +109,6 @@ def test_a_recipe_with_a_small_input_or_another_stage_is_read_back(tmp_path: Pat
 
     assert from_toml(tmp_path / "recipe.toml") == recipe
     assert recipe.network.parameters == 61_555_304  # 145 with conv6 adds 590,080 (layers-146-2009.cfg)
-
-
-def test_a_network_may_have_as_many_classes_as_it_likes() -> None:
-    assert Recipe(network=Network()).for_classes(37).network.classes == 37
 
 
 ODD_VALUES = (

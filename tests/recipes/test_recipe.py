@@ -87,23 +87,17 @@ def test_a_short_file_changes_some_defaults_and_is_named_after_itself(tmp_path: 
     assert recipe.name == "slow"
 
 
-def test_a_missing_file_is_missing_input(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no recipe file") as caught:
-        from_toml(tmp_path / "absent.toml")
-
-    assert caught.value.exit_code == Exit.MISSING_INPUT
-
-
-def test_a_file_that_is_not_toml_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "bad.toml"
-    file.write_text("learning_rate: 3\n")
-
-    with pytest.raises(UserError, match="is not TOML"):
-        from_toml(file)
-
-
 ODD_FILES = {
-    "a number for a part": ("network = 3", "network is a whole part"),
+    "no TOML": ("learning_rate: 3", "is not TOML"),
+    "a stage without fields": ('network.stages = ["conv1", "conv9"]', "conv9"),
+    "a stage as a value": ("network.conv1 = 3", "conv1 is a stage, not a field"),
+    "an earlier name": ("training.rate = 0.1", "training.rate is now training.learning_rate"),
+    "an earlier name in a line": (
+        'training.schedule.kind = "script"\ntraining.schedule.at = [{epoch = 1, rate = 0.1}]',
+        "rate is now training.schedule.at.learning_rate",
+    ),
+    "an earlier name of the text": ('says = "mine"', "says is now description"),
+    "a number for a part": ("network = 3", "network is a part, not a field"),
     "a number for stages": ("network.stages = 3", "a list of names"),
     "lists for stages": ('network.stages = [["x"]]', "a list of names"),
     "no stages": ("network.stages = []", "have different names"),
@@ -119,7 +113,7 @@ ODD_FILES = {
     ),
     "a line with another field": (
         'training.schedule.kind = "script"\ntraining.schedule.at = [{epoch = 1, learning_rte = 0.1}]',
-        "did you mean 'learning_rate'",
+        "did you mean learning_rate",
     ),
     "a kind that is a list": ("training.schedule.kind = [1]", "is not one of plateau, script"),
     "another part": ("train.learning_rate = 3", "did you mean training"),
@@ -145,9 +139,11 @@ def test_a_file_of_any_editor_is_read(tmp_path: Path, encoding: str) -> None:
     assert (recipe.description, recipe.training.learning_rate) == ("größer", 0.5)
 
 
-@pytest.mark.parametrize("name", ["", "x" * 300])
-def test_a_folder_or_a_name_too_long_is_no_file(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UserError, match="cannot be read") as caught:
+@pytest.mark.parametrize(
+    ("name", "what"), [("absent.toml", "no recipe file"), ("", "cannot be read"), ("x" * 300, "cannot be read")]
+)
+def test_a_missing_file_a_folder_or_a_name_too_long_is_missing_input(tmp_path: Path, name: str, what: str) -> None:
+    with pytest.raises(UserError, match=what) as caught:
         from_toml(tmp_path / name)
 
     assert caught.value.exit_code == Exit.MISSING_INPUT
@@ -161,30 +157,11 @@ def test_the_advice_after_an_unknown_field_prints_that_field() -> None:
     assert "network.dropout = " in AS_RUN_2012.to_toml()
 
 
-def test_unknown_stages_in_a_file_are_refused(tmp_path: Path) -> None:
-    file = tmp_path / "bad.toml"
-    file.write_text('network.stages = ["conv1", "conv9"]\n')
-
-    with pytest.raises(UserError, match="conv9"):
-        from_toml(file)
-
-
-def test_a_change_leaves_the_original_alone() -> None:
-    AS_PRINTED.but({"training.batch": 64})
-
-    assert AS_PRINTED.training.batch == 128
-
-
-def test_a_change_of_one_stage_leaves_the_others() -> None:
-    changed = AS_PRINTED.but({"network.conv2.pad_px": 1})
+def test_a_change_of_a_stage_or_its_removal_leaves_the_others() -> None:
+    changed, shorter = AS_PRINTED.but({"network.conv2.pad_px": 1}), AS_PRINTED.but({"network.conv4": None})
 
     assert list(differences(AS_PRINTED, changed)) == ["network.conv2.pad_px"]
-
-
-def test_removing_a_stage_shortens_the_network() -> None:
-    changed = AS_PRINTED.but({"network.conv4": None})
-
-    assert [stage.name for stage in changed.network.stages] == ["conv1", "conv2", "conv3", "conv5", "fc6", "fc7", "fc8"]
+    assert [stage.name for stage in shorter.network.stages] == ["conv1", "conv2", "conv3", "conv5", "fc6", "fc7", "fc8"]
 
 
 def test_a_field_of_an_absent_part_switches_the_part_on() -> None:
@@ -194,23 +171,12 @@ def test_a_field_of_an_absent_part_switches_the_part_on() -> None:
     assert changed.network.same_map_norm.alpha == 0.002
 
 
-def test_a_whole_number_fits_a_fraction() -> None:
-    assert AS_PRINTED.but({"training.learning_rate": 1}).training.learning_rate == 1.0
-
-
 @pytest.mark.parametrize(
     ("path", "nearest"),
-    [
-        ("network.norm.alphaa", "alpha"),
-        ("network.pol", "pool"),
-        ("network.conv2.pad_pxx", "pad_px"),
-        ("network.conv9.maps", "conv"),
-        ("training.batchs", "batch"),
-        ("augmentation.flip", "flips"),
-    ],
+    [("network.norm.alphaa", "alpha"), ("network.conv2.pad_pxx", "pad_px"), ("network.conv9.maps", "conv")],
 )
 def test_an_unknown_field_suggests_the_nearest(path: str, nearest: str) -> None:
-    with pytest.raises(UserError, match=rf"has no field .*; did you mean '{nearest}") as caught:
+    with pytest.raises(UserError, match=rf"has no field .*; did you mean {nearest}") as caught:
         AS_PRINTED.but({path: 1})
 
     assert caught.value.exit_code == Exit.USAGE
@@ -247,46 +213,17 @@ def test_a_value_of_the_wrong_type_is_refused(path: str, value: object, wanted: 
     assert caught.value.exit_code == Exit.USAGE
 
 
-def test_a_whole_stage_cannot_be_set() -> None:
-    with pytest.raises(UserError, match="conv1 is a whole stage"):
-        AS_PRINTED.but({"network.conv1": 7})
-
-
-def test_a_digest_is_six_hexadecimal_digits() -> None:
-    assert all(len(bytes.fromhex(entry.recipe.digest)) == 3 for entry in catalog().values())
-
-
-def test_a_digest_does_not_depend_on_the_name() -> None:
-    assert AS_RUN_2012.but({}, name="other", description="something else").digest == AS_RUN_2012.digest
-
-
-def test_a_digest_depends_on_a_field() -> None:
-    assert AS_RUN_2012.but({"training.momentum": 0.91}).digest != AS_RUN_2012.digest
-
-
-def test_a_digest_returns_when_the_field_does() -> None:
-    there = AS_RUN_2012.but({"training.momentum": 0.5})
-
-    assert there.but({"training.momentum": 0.9}).digest == AS_RUN_2012.digest
-
-
-def test_a_digest_does_not_depend_on_the_order_of_changes() -> None:
+def test_a_digest_depends_on_the_fields_only() -> None:
     changes = {"training.batch": 64, "network.norm": None, "augmentation.flips": False}
-    backward = dict(reversed(changes.items()))
+    changed = AS_PRINTED.but(changes)
 
-    assert AS_PRINTED.but(changes).digest == AS_PRINTED.but(backward).digest
-
-
-def test_recipes_of_the_catalog_have_different_digests() -> None:
-    assert len({entry.recipe.digest for entry in catalog().values()}) == len(catalog())
+    assert AS_PRINTED.but(dict(reversed(changes.items())), name="other", description="else").digest == changed.digest
+    assert changed.digest != AS_PRINTED.but({"training.batch": 64}).digest
+    assert changed.but({"training.batch": 128}).but({"training.batch": 64}).digest == changed.digest
 
 
 def test_digests_are_the_same_in_every_python_process() -> None:
     assert digests(hash_seed="1") == digests(hash_seed="2")
-
-
-def test_shortening_to_the_same_length_changes_nothing() -> None:
-    assert AS_RUN_2012.shortened(90) == AS_RUN_2012
 
 
 def test_a_recipe_for_other_classes_changes_the_last_stage_only() -> None:
@@ -315,10 +252,6 @@ def test_the_value_of_a_setting_is_toml_or_none_or_plain_text(text: str, value: 
     assert (path, parsed) == (text.split("=", maxsplit=1)[0].strip(), value)
 
 
-def test_the_last_of_two_settings_of_a_field_holds() -> None:
-    assert parse_changes(["training.batch=64", "training.batch=32"]) == {"training.batch": 32}
-
-
 def test_a_setting_without_an_equals_sign_is_refused() -> None:
     with pytest.raises(UserError, match="training\\.batch has no '='"):
         parse_changes(["training.batch"])
@@ -329,7 +262,3 @@ def test_differences_show_both_values_and_none_for_what_is_absent() -> None:
 
     assert found["training.batch"] == (128, 64)
     assert found["network.norm.alpha"] == (1e-4, None)
-
-
-def test_a_recipe_does_not_differ_from_itself() -> None:
-    assert differences(AS_RUN_2012, AS_RUN_2012) == {}

@@ -1,4 +1,4 @@
-"""The page: valid, alone, escaped, and right about each claim."""
+"""The page: valid, self-contained, escaped, and right about each claim."""
 
 import json
 import re
@@ -14,11 +14,9 @@ import pytest
 from alexrepro.paper.results import TEST_2010
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, TINY
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.reports.experiment import answer, experiments
+from alexrepro.reports.experiment import Report, answer, experiments, render
 from alexrepro.reports.loaded_runs import Evidence, gather
-from alexrepro.reports.made import Made, make
-from alexrepro.reports.page import MOST_ROWS, inline_svg, judged, page
-from alexrepro.reports.provenance import provenance, sentence
+from alexrepro.reports.page import MOST_ROWS, inline_svg, judged, page, provenance, sentence
 from alexrepro.reports.tables.table import FRACTION
 from alexrepro.runs.evaluation import Evaluation
 from alexrepro.runs.neighbors import About, Neighbors, save_neighbors
@@ -28,16 +26,18 @@ VOID = {"meta", "br", "img", "link", "input", "hr"}
 MADE_AT = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script>&\"'"
 NAMES = ("table-1", "figure-2", "training-curves")  # a table, a figure, and one of runs
+MakeRun = Callable[..., Run]
 
 
 class Page(HTMLParser):
-    """Reads a page as a browser does; fails where elements do not nest."""
+    """Reads a page as a browser does, with the cells of its tables by section; fails where elements do not nest."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.open: list[str] = []
         self.ids: list[str] = []
         self.addresses: list[str] = []
+        self.tables: dict[str, list[list[str]]] = {}
         self.scripts = 0
         self.feed(html)
         self.close()
@@ -46,6 +46,12 @@ class Page(HTMLParser):
         self.ids += [value or "" for name, value in attrs if name == "id"]
         self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
         self.scripts += tag == "script"
+        if tag == "section":
+            self.tables[dict(attrs)["id"] or ""] = []
+        if tag == "tr":
+            self.tables[[*self.tables][-1]].append([])
+        if tag in ("td", "th"):
+            self.tables[[*self.tables][-1]][-1].append("")
         if tag not in VOID:
             self.open.append(tag)
 
@@ -53,84 +59,47 @@ class Page(HTMLParser):
         self.handle_starttag(tag, attrs)
         self.handle_endtag(tag)
 
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in ("td", "th"):
+            self.tables[[*self.tables][-1]][-1][-1] += data
+
     def handle_endtag(self, tag: str) -> None:
         if tag not in VOID:
             assert self.open.pop() == tag
 
 
-class Tables(HTMLParser):
-    """The cells of a page's tables, row by row, under the id of their section."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.found: dict[str, list[list[str]]] = {}
-        self.section, self.is_cell = "", False
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "section":
-            self.section = dict(attrs)["id"] or ""
-            self.found[self.section] = []
-        if tag == "tr":
-            self.found[self.section].append([])
-        self.is_cell = tag in ("th", "td")
-        if self.is_cell:
-            self.found[self.section][-1].append("")
-
-    def handle_data(self, data: str) -> None:
-        if self.is_cell:
-            self.found[self.section][-1][-1] += data
-
-    def handle_endtag(self, tag: str) -> None:
-        self.is_cell = False
-
-
 def page_of(evidence: Evidence) -> str:
-    reports = [make(experiment, evidence) for name, experiment in experiments().items() if name in NAMES]
+    reports = [render(experiment, evidence) for name, experiment in experiments().items() if name in NAMES]
     return page(reports, evidence, made_at=MADE_AT)
 
 
 @pytest.fixture(scope="module")
-def html(make_runs_in: Callable[[Path], Callable[..., Run]], tmp_path_factory: pytest.TempPathFactory) -> str:
-    run = make_runs_in(tmp_path_factory.mktemp("page"))(
-        TINY, losses=(3.0, 2.0, 1.0), errors=(0.9,), machine={"device": HOSTILE}
-    )
+def html(make_runs_in: Callable[[Path], MakeRun], tmp_path_factory: pytest.TempPathFactory) -> str:
+    make_run = make_runs_in(tmp_path_factory.mktemp("page"))
+    make_run(TINY, losses=(3.0, 2.0, 1.0), errors=(0.9,), machine={"device": HOSTILE})
+    changed = Recipe(name="x<img src=y onerror=z>", description="x").but({"training.epochs": 1})
+    run = make_run(changed, losses=(1.0,))
     return page_of(gather(run.folder.parent.parent))
 
 
-def test_every_element_of_the_page_is_closed_and_every_mark_is_unique(html: str) -> None:
+def test_the_page_is_valid_and_loads_nothing(html: str) -> None:
     found = Page(html)
 
     assert found.open == []
     assert len(found.ids) == len(set(found.ids))
     assert {address.removeprefix("#") for address in found.addresses} <= set(found.ids)
-
-
-def test_the_page_loads_nothing_from_anywhere(html: str) -> None:
     assert "://" not in html
     assert "default-src 'none'" in html
-    assert all(address.startswith(("#", "data:")) for address in Page(html).addresses)
 
 
-def test_names_from_files_are_text_on_the_page(html: str) -> None:
-    assert HOSTILE not in html
+def test_texts_from_files_are_escaped_in_tables_and_figures(html: str) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
-    assert Page(html).scripts == 1  # the one that changes light and dark
-
-
-def test_a_hostile_recipe_name_stays_text_in_tables_and_figures(make_run: Callable[..., Run], tmp_path: Path) -> None:
-    run = make_run(Recipe(name="x<img src=y onerror=z>", description="x").but({"training.epochs": 1}), losses=(1.0,))
-
-    html = page_of(Evidence(runs=(run,)))
-
+    assert Page(html).scripts == 0
     assert "<img" not in html
     assert html.count("x&lt;img src=y") >= 3  # curve, table, run
 
 
-@pytest.fixture
-def hostile(make_run: Callable[..., Run]) -> Evidence:
-    """A run whose classes, photographs and folder have names that a browser would run."""
+def test_class_and_file_names_are_escaped_in_tables_and_figures(make_run: MakeRun) -> None:
     run = make_run(TINY, dataset="<b onclick=x>", losses=(1.0,))
     pictures = np.zeros((1, 256, 256, 3), dtype=np.uint8)
     one, few = np.array([0]), np.zeros((1, 1, 256, 256, 3), dtype=np.uint8)
@@ -138,23 +107,20 @@ def hostile(make_run: Callable[..., Run]) -> Evidence:
         1, "fc7", "x-test", "x-train", 9, (HOSTILE,), (HOSTILE, f"{HOSTILE}.JPEG"), ((f"n1/{HOSTILE}.JPEG",),)
     )
     neighbors = Neighbors(
-        about, images=pictures, labels=one, top5=one[None], probabilities=np.ones((1, 1), np.float32), queries=pictures,
-        query_labels=one, neighbors=few, neighbor_labels=one[None], distances=np.ones((1, 1), np.float32),
+        about, images=pictures, labels=one, top5=one[None], probabilities=np.ones((1, 1), np.float32),
+        queries=pictures, query_labels=one, neighbors=few, neighbor_labels=one[None],
+        distances=np.ones((1, 1), np.float32),
     )  # fmt: skip
     save_neighbors(run, neighbors)
-    return Evidence(runs=(run,))
+    evidence = Evidence(runs=(run,))
 
+    html = page([render(experiments()["figure-4"], evidence)], evidence, made_at=MADE_AT)
 
-def test_class_and_file_names_stay_text_in_tables_and_in_figures(hostile: Evidence) -> None:
-    made = make(experiments()["figure-4"], hostile)
-
-    html = page([made], hostile, made_at=MADE_AT)
-
-    assert Page(html).scripts == 1
+    assert Page(html).scripts == 0
     assert "<b onclick" not in html
     figure = html.partition("<svg")[2].partition("</svg>")[0]
-    assert figure.count("&lt;script&gt;alert(1)") >= 3  # a photograph, its guess, a neighbor
-    assert str(hostile.runs[0].folder.parent.parent) not in figure  # where runs lie is nobody's business
+    assert figure.count("&lt;script&gt;alert(1)") >= 3  # an image, its prediction, a neighbor
+    assert str(run.folder.parent.parent) not in figure  # a figure does not show the folder of the runs
     assert html.count("n1/&lt;script&gt;alert(1)&lt;/script&gt;&amp;&#34;&#39;.JPEG") == 1
 
 
@@ -167,13 +133,13 @@ def test_the_tables_of_the_page_are_those_of_the_json_files(
         for crops in ("center", "ten")
     ]
     evidence = Evidence(evaluations=tuple(found))
-    reports = [Made(one, answer(one, evidence), None, ()) for one in experiments().values()]
+    reports = [Report(one, answer(one, evidence), None, ()) for one in experiments().values()]
 
-    tables = Tables(page(reports, evidence, made_at=MADE_AT)).found
+    tables = Page(page(reports, evidence, made_at=MADE_AT)).tables
 
-    for made in reports:
-        name, kinds = made.table.name, made.table.rows[0].COLUMNS
-        rows = json.loads((made.table.save(tmp_path)[-1]).read_text(encoding="utf-8"))["rows"]
+    for report in reports:
+        name, kinds = report.table.name, report.table.rows[0].COLUMNS
+        rows = json.loads((report.table.save(tmp_path)[-1]).read_text(encoding="utf-8"))["rows"]
         shown = [" ".join(cells) for cells in tables[name][1:]]
         assert len(shown) == min(len(rows), MOST_ROWS), name
         for row, text in zip(rows, shown, strict=False):
@@ -185,9 +151,6 @@ def test_a_run_in_progress_is_on_the_page(html: str) -> None:
     assert "epoch 2 of 13" in html
     assert "alexrepro train tiny --store ilsvrc2010-miniature --seed 0" in html
     assert "ilsvrc2010-miniature-train-abc123" in html
-
-
-def test_a_page_without_runs_says_how_to_begin() -> None:
     assert "There is no run yet." in page_of(Evidence())
 
 
@@ -197,18 +160,18 @@ def test_a_claim_has_one_verdict_and_a_measurement_counts_before_none(evaluation
     table_1 = experiments()["table-1"]
 
     by_evidence = [
-        {one.claim: one for one in judged([make(table_1, Evidence(evaluations=found))])}
+        {one.claim: one for one in judged([render(table_1, Evidence(evaluations=found))])}
         for found in ((), (shortened,), (shortened, full))
     ]
 
     claim = "CNN: 37.5 % / 17.0 % on ilsvrc2010-test, ten"
     assert [claims[claim].verdict for claims in by_evidence] == ["not run", "not comparable", "reproduced"]
     assert by_evidence[2][claim].measured == "37.4 % (37.2–37.6) / 16.9 % (16.7–17.1)"
-    assert by_evidence[1][claim].measured == "shortened: 9 of 92 epochs"  # no number beside the printed one
+    assert by_evidence[1][claim].measured == "shortened to 9 of 92 epochs"  # no number next to the published one
     assert len(by_evidence[0]) == 2  # and the center crop
 
 
-def test_an_inline_figure_has_no_declarations_and_marks_of_its_own() -> None:
+def test_an_inline_figure_has_no_declarations_and_ids_of_its_own() -> None:
     body = '<g id="a"/><use xlink:href="#a" fill="#202428"/></svg>'
     svg = f'<?xml version="1.0"?>\n<svg xmlns="x" width="100pt" height="9pt">{body}'
 
@@ -216,19 +179,18 @@ def test_an_inline_figure_has_no_declarations_and_marks_of_its_own() -> None:
     assert inline_svg(svg, name="f") == f'<svg{style}><g id="f-a"/><use xlink:href="#f-a" fill="currentColor"/></svg>'
 
 
-def test_a_recipe_is_told_as_a_sentence() -> None:
+def test_a_recipe_is_described_as_a_difference() -> None:
     assert sentence(TINY) == f"tiny-{TINY.digest}, as in the catalog"
     assert sentence(TINY.but({"training.batch": 16})) == "like tiny, but training.batch 32 → 16"
     assert sentence(TINY.but({"network.norm": None, "training.epochs": 3})) == (
         "like tiny, but without network.norm; training.epochs 13 → 3"
     )
     assert sentence(TINY.shortened(2)).endswith("training.epochs 13 → 2; another training.schedule.at")
-    assert re.match(
-        r"like as-printed, but training.batch 128 → 8", sentence(Recipe("own", "x").but({"training.batch": 8}))
-    )
+    own = Recipe("own", "x").but({"training.batch": 8})
+    assert re.match(r"like as-printed, but training.batch 128 → 8", sentence(own))
 
 
-def test_the_command_of_a_changed_run_names_its_recipe_file(make_run: Callable[..., Run]) -> None:
+def test_the_command_of_a_changed_run_names_its_recipe_file(make_run: MakeRun) -> None:
     run = make_run(TINY.but({"training.batch": 16}), is_complete=True)
 
     found = provenance(run)

@@ -1,37 +1,153 @@
-"""One rule for verdicts."""
+"""One rule for verdicts; and a part of a data set is not the data set: no published number appears next to it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from alexrepro.reports.statistics.verdict import judged, strongest
+from alexrepro.paper import results
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, AS_RUN_2012
+from alexrepro.recipes.catalog import find_recipe
+from alexrepro.recipes.variations import VARIATIONS
+from alexrepro.reports.experiment import answer, find, missing
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.statistics.intervals import Estimate
+from alexrepro.reports.statistics.verdict import departure, judged, strongest
+from alexrepro.reports.tables.delta_rows import delta_table
+from alexrepro.runs.evaluation import Evaluation
+from alexrepro.runs.run import Run
 
-GOOD = (0.17, 0.17, 0.16, 0.18)
+Make = Callable[..., Evaluation]
+FIFTY = AS_RUN_2012.for_classes(50)
+LACKS = "250 of 50,000 images, 50 of 1,000 classes"
 
 
 @pytest.mark.parametrize(
-    ("top1", "is_difference", "verdict"),
+    ("published", "measured", "is_difference", "verdict"),
     [
-        ((0.375, 0.374, 0.372, 0.376), False, "reproduced"),
-        ((0.375, 0.350, 0.290, 0.410), False, "within noise"),  # inside, but so would be almost anything
-        ((0.014, 0.030, 0.002, 0.058), True, "within noise"),
-        ((0.375, 0.372, 0.370, 0.374), False, "within noise"),  # outside the interval by less than runs differ
-        ((0.375, 0.365, 0.363, 0.367), False, "not reproduced"),
-        ((0.375, 0.390, 0.388, 0.392), False, "not reproduced"),
-        ((0.014, 0.014, 0.008, 0.020), True, "reproduced"),
-        ((0.004, 0.003, -0.003, 0.009), True, "within noise"),  # holds zero, too
-        ((0.004, 0.003, -0.003, 0.009), False, "reproduced"),
-        ((0.017, -0.01, -0.016, -0.004), True, "not reproduced"),  # the other sign
+        (0.375, (0.374, 0.372, 0.376), False, "reproduced"),
+        (0.375, (0.350, 0.290, 0.410), False, "within noise"),  # inside, but almost anything would be
+        (0.014, (0.030, 0.002, 0.058), True, "within noise"),
+        (0.375, (0.372, 0.370, 0.374), False, "within noise"),  # outside the interval by less than runs differ
+        (0.375, (0.365, 0.363, 0.367), False, "not reproduced"),
+        (0.375, (0.390, 0.388, 0.392), False, "not reproduced"),
+        (0.014, (0.014, 0.008, 0.020), True, "reproduced"),
+        (0.004, (0.003, -0.003, 0.009), True, "within noise"),  # the interval also holds zero
+        (0.004, (0.003, -0.003, 0.009), False, "reproduced"),
+        (0.017, (-0.01, -0.016, -0.004), True, "not reproduced"),  # the other sign
     ],
 )
-def test_the_interval_decides(top1: tuple[float, float, float, float], is_difference: bool, verdict: str) -> None:
-    top5 = (0.012, 0.012, 0.008, 0.016) if is_difference else GOOD
+def test_the_interval_and_the_distance_decide(
+    published: float, measured: tuple[float, float, float], is_difference: bool, verdict: str
+) -> None:
+    good = Estimate(0.012, 0.008, 0.016)
 
-    assert judged(top1, top5, is_difference=is_difference) == verdict
-
-
-def test_the_worse_of_two_numbers_counts_and_one_that_was_not_printed_does_not() -> None:
-    assert judged((0.5, 0.4, 0.39, 0.41), GOOD) == "not reproduced"
-    assert judged((None, 0.4, 0.39, 0.41), GOOD) == "reproduced"
+    assert judged((published, 0.012), (Estimate(*measured), good), is_difference=is_difference) == verdict
 
 
-def test_a_measurement_counts_before_none() -> None:
+def test_the_worse_of_two_numbers_counts_and_one_that_was_not_published_does_not() -> None:
+    wrong, good = Estimate(0.4, 0.39, 0.41), Estimate(0.17, 0.16, 0.18)
+
+    assert judged((0.5, 0.17), (wrong, good)) == "not reproduced"
+    assert judged((None, 0.17), (wrong, good)) == "reproduced"
     assert strongest(["not run", "not comparable", "within noise"]) == "within noise"
+
+
+def rows(name: str, **evidence: Any) -> list[dict[str, Any]]:
+    found = answer(find(name), Evidence(**evidence)).as_dict()["rows"]
+    return [row for row in found if row["source"] == "measured" and row["verdict"] != "not run"]
+
+
+@pytest.fixture
+def partial(evaluation: Make) -> Evaluation:
+    """250 images of 50 classes, with the errors that the paper printed for the whole split."""
+    return evaluation(FIFTY, split=results.VAL_2012, images=250, classes=50, top1_correct=148, top5_correct=205)
+
+
+def test_250_images_of_50_classes_are_not_table_2(partial: Evaluation) -> None:
+    (row,) = rows("table-2", evaluations=(partial,))
+
+    assert (row["verdict"], row["note"]) == ("not comparable", LACKS)
+    assert (row["reported_top1_error"], row["reported_top5_error"]) == (None, None)
+    assert missing(find("table-2"), Evidence(evaluations=(partial,)))[0] == "alexrepro prepare /path/ILSVRC2012"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "lacks"),
+    [
+        (AS_RUN_2012, {"images": 49_999}, "49,999 of 50,000 images"),
+        (AS_RUN_2012.for_classes(999), {"classes": 999}, "999 of 1,000 classes"),
+        (AS_RUN_2012, {"classes": 1000}, ""),
+        (FIFTY.shortened(1), {"images": 250, "classes": 50, "epochs": 1}, f"{LACKS}; shortened to 1 of 90 epochs"),
+        (FIFTY, {"split": "tiny-imagenet-val", "images": 5_000, "classes": 50}, ""),  # other data
+    ],
+)
+def test_only_all_images_of_all_classes_are_comparable(
+    evaluation: Make, recipe: Any, changes: dict[str, Any], lacks: str
+) -> None:
+    assert departure(evaluation(recipe, **{"split": results.VAL_2012, **changes})) == lacks
+
+
+def test_an_average_on_a_part_of_the_images_has_no_published_number_next_to_it(averaged: Make) -> None:
+    five = averaged([AS_RUN_2012] * 5, split=results.VAL_2012, images=1_000, classes=1000)
+
+    row = next(row for row in rows("table-2", ensembles=(five,)))
+
+    assert (row["verdict"], row["reported_top5_error"]) == ("not comparable", None)
+    assert row["note"].startswith("1,000 of 50,000 images")
+
+
+def test_a_difference_on_a_part_of_the_images_has_no_published_number_next_to_it(
+    evaluation: Make, partial: Evaluation
+) -> None:
+    other = evaluation(VARIATIONS["no-norm"].of(FIFTY), split=results.VAL_2012, images=250, classes=50)
+
+    (row,) = delta_table([partial], {"no-norm": [other]}, name="x").as_dict()["rows"]
+
+    assert (row["verdict"], row["note"]) == ("not comparable", LACKS)
+    assert (row["reported_top1_delta"], row["logged_top1_delta"]) == (None, None)
+
+
+def test_validation_and_test_are_both_checked(evaluation: Make) -> None:
+    few = evaluation(AS_RUN_2010, split=results.TEST_2010, images=600)
+    validation = evaluation(AS_RUN_2010, split=results.VAL_2010)
+
+    (row,) = rows("validation-test", evaluations=(validation, few))
+
+    assert (row["verdict"], row["note"]) == ("not comparable", "600 of 150,000 images")
+
+
+@pytest.mark.parametrize(("updates", "lacks"), [(10_010, ""), (9_950, ""), (196, "trained on at most 25,088 of")])
+def test_training_on_a_part_of_the_images_is_not_training_on_all(
+    evaluation: Make, make_run: Callable[..., Run], updates: int, lacks: str
+) -> None:
+    run = make_run(AS_RUN_2012, dataset="ilsvrc2012", steps_per_epoch=updates)
+
+    found = departure(evaluation(AS_RUN_2012, split=results.VAL_2012, run=str(run.folder)))
+
+    assert found == (f"{lacks} 1,281,167 images" if lacks else "")
+
+
+def test_a_seed_that_was_trained_on_a_part_is_not_averaged_with_the_others(
+    evaluation: Make, make_run: Callable[..., Run]
+) -> None:
+    part = make_run(AS_RUN_2012, dataset="ilsvrc2012", steps_per_epoch=196, seed=1)
+    full = evaluation(AS_RUN_2012, split=results.VAL_2012)
+
+    found = rows("table-2", evaluations=(full, replace(full, seed=1, run=str(part.folder))))
+
+    assert [row["seeds"] for row in found] == [1, 1]
+    assert [row["verdict"] for row in found] == ["not reproduced", "not comparable"]
+
+
+def test_figure_1_on_a_part_of_cifar_10_has_no_verdict(make_run: Callable[..., Run]) -> None:
+    runs = []
+    for name, errors in (("figure-1-relu", (0.35, 0.25)), ("figure-1-tanh", [0.37 - 0.01 * e for e in range(1, 13)])):
+        run = make_run(find_recipe(name), dataset="cifar10", steps_per_epoch=1)
+        run.add_metrics((e, e, 5_000, 1.0, 0.01, 1.0, error) for e, error in enumerate(errors, start=1))
+        runs.append(run)
+
+    ratio = answer(find("figure-1"), Evidence(runs=tuple(runs))).as_dict()["rows"][2]
+
+    assert (ratio["verdict"], ratio["note"]) == ("not comparable", "trained on 5,000 of 50,000 images")

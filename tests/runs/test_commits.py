@@ -106,7 +106,7 @@ def test_the_files_of_a_store_and_their_names_reach_the_disk(tmp_path: Path, log
         photo.parent.mkdir(parents=True)
         Image.fromarray(np.zeros((40, 50, 3), dtype=np.uint8)).save(photo)
 
-    (store,) = prepare(tmp_path / "photos", out=tmp_path / "stores", processes=1).values()
+    (store,) = prepare(tmp_path / "photos", out=tmp_path / "stores", workers=1).values()
 
     assert_durable(log)
     committed = {name for _, _, name in names_given(log)}

@@ -12,13 +12,12 @@ from alexrepro.data.loading.sampling import Batch
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation import inference
 from alexrepro.paper.results import Crops
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import find_variation
 from alexrepro.reports.tables.delta_rows import delta_table
 from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
-from alexrepro.runs.predictions import Predictions
+from alexrepro.runs.predictions import Predictions, write_predictions
 from alexrepro.runs.run import Run
 from alexrepro.training import ablate as ablation
 from alexrepro.training import train as training
@@ -51,7 +50,7 @@ class Ablation:
 def toy(recipe: Recipe, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch) -> Ablation:
     """Stopped by a signal in its 13th update, which is in the second run, and killed while it tests the third."""
     found = Ablation(recipe, stores, device)
-    cut, write, test = training.training_crops, inference.write_predictions, ablation.evaluate
+    cut, write, test = training.training_crops, write_predictions, ablation.evaluate
 
     def noted_update(batch: Batch, **named: Any) -> torch.Tensor:
         found.updates += 1
@@ -71,7 +70,7 @@ def toy(recipe: Recipe, stores: dict[str, Store], device: Device, monkeypatch: p
         return evaluation
 
     monkeypatch.setattr(training, "training_crops", noted_update)
-    monkeypatch.setattr(inference, "write_predictions", noted_write)
+    monkeypatch.setattr("alexrepro.evaluation.evaluate.write_predictions", noted_write)
     monkeypatch.setattr(ablation, "evaluate", noted_test)
     return found
 
@@ -135,7 +134,7 @@ def test_averaging_logits_tests_the_networks_of_the_base_once_more(toy: Ablation
 
     one, other = toy(tmp_path)
 
-    (row,) = delta_table([one], {variation.name: [other]}).as_dict()["rows"]
+    (row,) = delta_table([one], {variation.name: [other]}, name="ablations").as_dict()["rows"]
     assert toy.updates == UPDATES
     assert (one.run, one.crops, one.epochs) == (other.run, "ten", other.epochs)
     assert (row["crops"], row["top1_delta"]) == ("ten-logits", other.top1_error - one.top1_error)

@@ -12,7 +12,7 @@ from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.reports.provenance import provenance
+from alexrepro.reports.page import provenance
 from alexrepro.runs.rows import METRICS
 from alexrepro.runs.run import Run, find_runs
 from alexrepro.training import train as training
@@ -103,7 +103,7 @@ def test_its_environment_result_and_provenance_say_where_it_began(go: Train, rec
     assert run.result is not None
     for began in (run.environment["began_with"], run.result["began_with"]):
         assert (began["run"], began["step"]) == (stopped.folder.as_posix(), 3)
-    assert provenance(run).facts["began with"] == f"{stopped.folder}, update 3: all of its state"
+    assert provenance(run).facts["began with"] == f"{stopped.folder}, step 3: all of its state"
     assert (run.recipe.training.continues, run.recipe.training.learning_rate_factor) == (True, 0.5)
 
 

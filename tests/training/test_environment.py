@@ -19,7 +19,7 @@ from ..toy import picture
 BOTH = """
 import sys
 from alexrepro.cli.app import main
-for command in ("prepare {photos} --out stores --processes 1", "train {toy} --no-compile --device cpu"):
+for command in ("prepare {photos} --out stores --workers 1", "train {toy} --no-compile --device cpu"):
     sys.argv = ["alexrepro", *command.split()]
     try:
         main()

@@ -9,7 +9,7 @@ import torch
 from alexrepro.data.loading.sampling import training_plan
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
-from alexrepro.device import find_device
+from alexrepro.device import Device, find_device, fitting_batch
 from alexrepro.errors import Exit, UserError
 from alexrepro.model.alexnet import build
 from alexrepro.paper.training import Script
@@ -28,8 +28,6 @@ from alexrepro.training.divergence import (
     Diagnosis,
     FlatLoss,
     diagnose,
-    enough_memory,
-    fitting,
     flat_loss,
     not_finite,
 )
@@ -206,7 +204,7 @@ def test_a_loss_that_is_no_number_names_the_images() -> None:
 def test_too_little_memory_names_a_batch() -> None:
     with (
         pytest.raises(UserError, match="A batch of 128 does not fit") as refused,
-        enough_memory(torch.device("cpu"), batch=128),
+        Device(torch.device("cpu")).enough_memory(batch=128),
     ):
         raise torch.OutOfMemoryError("Tried to allocate 20.00 GiB. More words.")
     assert refused.value.what.endswith("of cpu: Tried to allocate 20.00 GiB.")
@@ -226,4 +224,4 @@ def test_too_little_memory_names_a_batch() -> None:
 def test_the_batch_that_would_fit_is_computed_from_the_bytes_of_an_image(
     batch: int, fixed: int, peak: int, total: int, expected: int
 ) -> None:
-    assert fitting(batch, fixed, peak, total) == expected
+    assert fitting_batch(batch, fixed, peak, total) == expected

@@ -16,7 +16,7 @@ from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import read_json, write_json
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.reports.provenance import provenance
+from alexrepro.reports.page import provenance
 from alexrepro.runs.run import Run
 from alexrepro.training import job
 from alexrepro.training.job import TrainingJob, commit
@@ -197,8 +197,8 @@ def test_provenance_tells_that_a_run_went_on_elsewhere(go: Train) -> None:
 
     facts = provenance(run).facts
 
-    assert facts["device"] == "cpu; NVIDIA H200 after update 6"
-    assert facts["torch"].endswith("; 9.9 after update 6")
+    assert facts["device"] == "cpu; NVIDIA H200 after step 6"
+    assert facts["torch"].endswith("; 9.9 after step 6")
     assert "after" not in facts["alexrepro"]
 
 
@@ -229,7 +229,7 @@ def test_a_newer_store_with_other_squares_is_not_chosen_before_one_that_fits(
     copies: dict[str, Store], recipe: Recipe
 ) -> None:
     train, val, other = copies["train"], copies["val"], copies["other"]
-    (other.path / "manifest.json").write_text(replace(other.manifest, square="warped").text(), encoding="utf-8")
+    (other.path / "manifest.json").write_text(replace(other.manifest, resize="stretch").text(), encoding="utf-8")
     folder, manifest = train.path.parent, train.manifest
 
     validation = validation_store(train, stores=folder)
@@ -243,7 +243,7 @@ def test_validation_images_with_other_squares_than_the_training_images_are_not_u
     copies: dict[str, Store], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for store in (copies["val"], copies["other"]):
-        (store.path / "manifest.json").write_text(replace(store.manifest, square="warped").text(), encoding="utf-8")
+        (store.path / "manifest.json").write_text(replace(store.manifest, resize="stretch").text(), encoding="utf-8")
 
     assert validation_store(copies["train"], stores=copies["train"].path.parent) is None
     assert "has other squares than" in capsys.readouterr().err

@@ -6,18 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alexrepro.cli import options
 from alexrepro.cli.choose import choose_recipe
-from alexrepro.cli.options import (
-    REPORTS,
-    RUNS,
-    AllowFlatLoss,
-    DeviceName,
-    Epochs,
-    Json,
-    Runs,
-    Set,
-    StorePath,
-)
 from alexrepro.cli.show import print_json, print_table
 from alexrepro.cli.stores import labeled_store, training_store, validation_store
 from alexrepro.distributed.rank import ended_at_once
@@ -35,15 +25,15 @@ def ablate(
         list[str] | None, typer.Argument(help="Names of variations; without any, list them.", show_default=False)
     ] = None,
     base: Annotated[str | None, typer.Option("--base", help="Recipe to vary. Default: by the data set.")] = None,
-    store: StorePath = None,
-    runs: Runs = RUNS,
-    out: Annotated[Path, typer.Option("--out", help="Folder for the table's files.")] = REPORTS,
+    store: options.StorePath = None,
+    runs: options.Runs = options.RUNS,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the table's files.")] = options.REPORTS,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Train seeds 0 to N-1 of each.")] = 1,
-    epochs: Epochs = None,
-    changes: Set = None,
-    device_name: DeviceName = "auto",
-    allow_flat_loss: AllowFlatLoss = False,
-    json: Json = False,
+    epochs: options.Epochs = None,
+    changes: options.Set = None,
+    device_name: options.DeviceName = "auto",
+    allow_flat_loss: options.AllowFlatLoss = False,
+    json: options.Json = False,
 ) -> None:
     """Train a base and its variations and print the differences.
 
@@ -60,8 +50,7 @@ def ablate(
 
     from alexrepro.distributed.rank import check_single_process
     from alexrepro.reports.loaded_runs import gather
-    from alexrepro.reports.tables.ablated import measured_of
-    from alexrepro.reports.tables.delta_rows import delta_table
+    from alexrepro.reports.tables.delta_rows import delta_table, measured_of
     from alexrepro.training.ablate import ablate as core
     from alexrepro.training.job import TrainingJob
 
@@ -101,7 +90,7 @@ def _list_variations(json: bool) -> None:
     if json:
         print_json({"variations": rows})
         return
-    columns = ("variation", "description", "section", "printed", "noted in 2012")
+    columns = ("variation", "description", "section", "printed", "2012 log")
     print_table("What can be ablated", columns, [[row[name] for name in columns] for row in rows])
     say("Train some of them with: alexrepro ablate NAME ...")
 
@@ -113,7 +102,7 @@ def _row(variation: Variation) -> dict[str, str]:
         "description": variation.description,
         "section": variation.section,
         "printed": _points((printed.top1_delta, printed.top5_delta)) if printed else "no printed number",
-        "noted in 2012": f"#{logged.config}: {100 * logged.top1_error:.2f} / {100 * logged.top5_error:.2f} %"
+        "2012 log": f"#{logged.config}: {100 * logged.top1_error:.2f} / {100 * logged.top5_error:.2f} %"
         if logged
         else "",
     }

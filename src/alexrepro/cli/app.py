@@ -31,7 +31,8 @@ from alexrepro.cli.train import train
 from alexrepro.cli.verify import verify
 from alexrepro.cli.watch import watch
 from alexrepro.errors import STOPPING, UserError
-from alexrepro.progress import say, visible
+from alexrepro.files import printable
+from alexrepro.progress import say
 
 app = typer.Typer(
     name="alexrepro",
@@ -97,5 +98,5 @@ def _end_quietly() -> None:
 
 
 def _end(refusal: UserError) -> None:
-    say(f"alexrepro: {visible(refusal.what)}\n{visible(refusal.fix)}")
+    say(f"alexrepro: {printable(refusal.what)}\n{printable(refusal.fix)}")
     sys.exit(int(refusal.exit_code))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alexrepro.cli import options
 from alexrepro.cli.choose import choose_recipe
-from alexrepro.cli.options import STORES, DeviceName, Json, Set, StorePath
 from alexrepro.cli.show import print_json, print_table
 from alexrepro.cli.stores import training_store
 from alexrepro.distributed.rank import ended_at_once
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 @ended_at_once()
 def bench(
     recipe: Annotated[str, typer.Argument(help="Recipe name or TOML file.")] = "as-run-2012",
-    store: StorePath = None,
-    changes: Set = None,
-    device_name: DeviceName = "auto",
+    store: options.StorePath = None,
+    changes: options.Set = None,
+    device_name: options.DeviceName = "auto",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each measurement; the median is shown.")] = 5,
     images: Annotated[
         int | None,
         typer.Option(min=1, help="Training images of the estimate. Default: ILSVRC-2012's.", show_default=False),
     ] = None,
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Measure the loader and the training step.
 
@@ -41,14 +41,14 @@ def bench(
 
     Example:  alexrepro bench as-run-2012 --set training.precision=bf16
     """
-    from alexrepro.data.sources.folders import ILSVRC_2012_TRAIN
+    from alexrepro.data.sources.checks import ILSVRC_2012_TRAIN
     from alexrepro.device import find_device
     from alexrepro.diagnostics.bench import bench as core
     from alexrepro.diagnostics.bench import estimate
 
     chosen = choose_recipe(recipe, dataset="", changes=changes or ())
     device = find_device(device_name, compiles=True)
-    found = training_store(store) if store or list(STORES.glob("*-train-*")) else _drawn(chosen)
+    found = training_store(store) if store or list(options.STORES.glob("*-train-*")) else _drawn(chosen)
     rates = core(chosen, found, device, rounds=rounds)
     ahead = estimate(chosen, rates, images=images or ILSVRC_2012_TRAIN)
     if json:
@@ -71,7 +71,7 @@ def _drawn(recipe: Recipe) -> "Store":
     atexit.register(rmtree, folder, ignore_errors=True)
     write_miniature(folder / "source", train_per_class=8, val_per_class=1, test_per_class=1)
     wanted = recipe.augmentation
-    return prepare(folder / "source", out=folder, side_px=wanted.stored_px, square=wanted.square)["train"]
+    return prepare(folder / "source", out=folder, side_px=wanted.stored_px, resize=wanted.resize)["train"]
 
 
 def _sentence(ahead: "Estimate") -> str:

@@ -21,23 +21,28 @@ def compare(
 
     Example:  alexrepro compare RUN_A RUN_B
     """
-    from alexrepro.reports.statistics.comparison import compare as core
+    from dataclasses import asdict
+
+    from alexrepro.reports.statistics.differences import compare as core
     from alexrepro.runs.evaluation import EvaluationFiles
     from alexrepro.runs.run import open_run
 
     one, two = (path if EvaluationFiles(path).all_predictions else open_run(path).folder for path in (first, second))
     found = core(one, two)
     if json:
-        print_json({"comparisons": [row.as_dict() for row in found]})
+        print_json({"comparisons": [asdict(row) for row in found]})
         return
     columns = [
         "split, crops", "error", "images", "A", "B", "B - A, points (95 %)", "only A wrong", "only B wrong", "exact p",
         "mid-p",
     ]  # fmt: skip
     rows = [
-        [f"{row.split}, {row.crops}", f"top-{row.top}", f"{row.images:,}", *(percent(e, 2) for e in row.errors),
-         "{:+.2f} ({:+.2f} to {:+.2f})".format(*(100 * x for x in (row.difference, *row.interval))),
-         f"{row.only_first_wrong:,}", f"{row.only_second_wrong:,}", f"{row.test.exact_p:.2g}", f"{row.test.mid_p:.2g}"]
+        [f"{row.split}, {row.crops}", f"top-{row.top}", f"{row.images:,}", percent(row.first_error, 2),
+         percent(row.second_error, 2),
+         "{:+.2f} ({:+.2f} to {:+.2f})".format(
+             *(100 * end for end in (row.difference, row.difference_low, row.difference_high))
+         ),
+         f"{row.only_first_wrong:,}", f"{row.only_second_wrong:,}", f"{row.exact_p:.2g}", f"{row.mid_p:.2g}"]
         for row in found
     ]  # fmt: skip
     print_table(f"A: {one}, B: {two}", columns, rows, right=columns[2:])

@@ -1,4 +1,4 @@
-"""`alexrepro convert`: weights from Caffe, torchvision or a run into a file that others read."""
+"""`alexrepro convert`: weights of a run, torchvision or Caffe to a file that others read."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -19,11 +19,11 @@ def convert(
     ],
     to: Annotated[Path, typer.Option("--to", help="File to write: .safetensors, .pth or .onnx.", show_default=False)],
     mean: Annotated[
-        Path | None, typer.Option("--mean", help="Mean image that belongs to a .caffemodel: .binaryproto or .npy.")
+        Path | None, typer.Option("--mean", help="Mean image of a .caffemodel: .binaryproto or .npy.")
     ] = None,
     lrn: Annotated[
         Literal["op", "decomposed"],
-        typer.Option(help="In ONNX, response normalization as the operation LRN, or written out in simpler ones."),
+        typer.Option(help="In ONNX, response normalization as the operation LRN or as simpler ones."),
     ] = "op",
     store: StorePath = None,
     json: Json = False,
@@ -31,8 +31,8 @@ def convert(
     """Convert weights and check the written file by running it.
 
     Reads runs, torchvision's alexnet, and Caffe's bvlc_alexnet and CaffeNet, whose blue, green, red becomes RGB.
-    Writes .safetensors, which holds everything that `predict` needs, torchvision's .pth for networks that
-    torchvision has, or .onnx. Before a file gets its name it is read back and must give the same logits.
+    Writes .safetensors, which holds everything that `predict` needs, .pth for torchvision's alexnet, or .onnx. The
+    written file is read back and must give the same logits, else nothing is kept.
 
     Example:  alexrepro convert bvlc_alexnet.caffemodel --mean imagenet_mean.binaryproto --to caffe.safetensors
     """
@@ -49,6 +49,6 @@ def convert(
         return
     print(f"{to}: {recipe.name}-{recipe.digest}, {recipe.network.parameters:,} parameters.")
     print(
-        f"Checked by {proof.reader}: logits differ by {proof.difference:.1e} of the largest; allowed is "
-        f"{proof.tolerance:.0e}."
+        f"Checked with {proof.reader}: logits differ by {proof.difference:.1e} of the largest; at most "
+        f"{proof.tolerance:.0e} is allowed."
     )

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alexrepro.cli import options
 from alexrepro.cli.choose import choose_recipe
-from alexrepro.cli.options import RUNS, DeviceName, Epochs, Json, Runs, Seed, Set, StorePath
 from alexrepro.cli.show import print_json, print_table
 from alexrepro.cli.stores import split_name, training_store, validation_store
 from alexrepro.distributed.rank import ended_at_once
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 @ended_at_once()
 def doctor(
     recipe: Annotated[str | None, typer.Argument(help="Recipe name or TOML file. Default: by the data set.")] = None,
-    store: StorePath = None,
-    runs: Runs = RUNS,
-    seed: Seed = 0,
-    epochs: Epochs = None,
-    changes: Set = None,
-    device_name: DeviceName = "auto",
-    json: Json = False,
+    store: options.StorePath = None,
+    runs: options.Runs = options.RUNS,
+    seed: options.Seed = 0,
+    epochs: options.Epochs = None,
+    changes: options.Set = None,
+    device_name: options.DeviceName = "auto",
+    json: options.Json = False,
 ) -> None:
     """Check everything before a training.
 

@@ -1,5 +1,6 @@
-"""`alexrepro prepare`: from images as they lie on a disk to stores."""
+"""`alexrepro prepare`: from the images on a disk to stores."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,56 +15,30 @@ if TYPE_CHECKING:
     from alexrepro.data.store.store import Store
 
 SHOWN_DEFECTS = 20
-
-
-EncodingOption = Annotated[
-    Literal["jpeg", "raw"] | None,
-    typer.Option(
-        "--encoding",
-        help="jpeg: quality 95, about 31 kB an image; raw: 197 kB, no decoding. Default: raw up to 64 px, else jpeg.",
-        show_default=False,
-    ),
-]
-SideOption = Annotated[
-    int | None,
-    typer.Option("--side", help="Side of the stored squares, px. Default: 256; 32 for CIFAR-10.", show_default=False),
-]
-SquareOption = Annotated[
-    Literal["cropped", "warped", "padded"],
-    typer.Option("--square", help="Cut the center (the paper), warp both sides (Caffe), or pad the whole image."),
-]
-MaxBadOption = Annotated[
-    int, typer.Option("--max-bad", min=0, help="How many unreadable files may be left out; they are listed.")
-]
-LayoutOption = Annotated[
-    str | None, typer.Option("--layout", help="Which reading to take where several fit.", show_default=False)
-]
+ENCODINGS = "jpeg: quality 95, about 31 kB an image; raw: 197 kB, no decoding. Default: raw up to 64 px, else jpeg."
+RESIZES = "crop the center (the paper), stretch both sides (Caffe), or pad the whole image."
 
 
 @ended_by_signal()
 def prepare(
     source: Annotated[str, typer.Argument(help="Folder of images, or the word miniature or cifar10.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the stores.")] = STORES,
-    encoding: EncodingOption = None,
-    side: SideOption = None,
-    square: SquareOption = "cropped",
-    processes: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes. Default: one per usable processor.", show_default=False)
-    ] = None,
-    max_bad: MaxBadOption = 0,
-    allow_partial: Annotated[
-        bool, typer.Option("--allow-partial", help="Prepare what is there although photos are missing or left out.")
-    ] = False,
-    layout: LayoutOption = None,
+    out: Annotated[Path, typer.Option(help="Folder for the stores.")] = STORES,
+    encoding: Annotated[Literal["jpeg", "raw"] | None, typer.Option(help=ENCODINGS)] = None,
+    side: Annotated[int | None, typer.Option(help="Side of the stored images, px. Default: 256; CIFAR-10: 32.")] = None,
+    resize: Annotated[Literal["crop", "stretch", "pad"], typer.Option(help=RESIZES)] = "crop",
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes. Default: one per CPU core.")] = None,
+    max_bad: Annotated[int, typer.Option(min=0, help="Number of unreadable files that may be left out.")] = 0,
+    allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Accept missing or skipped images.")] = False,
+    layout: Annotated[str | None, typer.Option(help="Layout to use when several match.")] = None,
     json: Json = False,
 ) -> None:
-    """Prepare images for training and testing.
+    """Prepare images for training and evaluation.
 
-    Reads, where they lie: class folders; ILSVRC-2010 and 2012 as folders or tars with their devkit; Kaggle's tree or
+    Reads, without unpacking: class folders; ILSVRC-2010 and 2012 as folders or tars with their devkit; Kaggle's tree or
     zip; Tiny-ImageNet-200; CIFAR-10; image Parquet and Arrow; WebDataset shards; class tars. `miniature` draws a small
-    ILSVRC-2010 first; `cifar10` fetches that one.
-    Writes one store per split below OUT, with the mean image and the color axes of the training split and a list of
-    odd and unreadable files. Continues after an interruption.
+    ILSVRC-2010 first; `cifar10` downloads it.
+    Writes one store per split below OUT, with the mean image and color axes of the training split and a list of unusual
+    and unreadable files. Continues after an interruption.
 
     Example:  alexrepro prepare /path/imagenet
     """
@@ -76,25 +51,21 @@ def prepare(
     from alexrepro.data.store.prepare import prepare as core
 
     stores = core(
-        source, out=out, encoding=encoding, side_px=side, square=square, processes=processes, max_bad=max_bad,
+        source, out=out, encoding=encoding, side_px=side, resize=resize, workers=workers, max_bad=max_bad,
         allow_partial=allow_partial, layout=layout,
     )  # fmt: skip
+    facts = {split: _facts(store) for split, store in stores.items()}
     dataset = next(iter(stores.values())).manifest.dataset
     if json:
-        print_json({"dataset": dataset, "splits": {name: _facts(store) for name, store in stores.items()}})
+        print_json({"dataset": dataset, "splits": facts})
         return
-    _show(dataset, stores)
-
-
-def _show(dataset: str, stores: dict[str, "Store"]) -> None:
-    rows = [_row(name, store) for name, store in stores.items()]
-    columns = ("split", "store", "images", "classes", "left out", "odd", "mean RGB", "eigenvalues")
-    print_table(dataset, columns, rows, right=("images", "classes", "left out", "odd"))
-    defects = [defect for store in stores.values() for defect in store.manifest.defects]
+    columns = ("split", "store", "images", "classes", "left out", "unusual", "mean RGB", "eigenvalues")
+    print_table(dataset, columns, [_row(*each) for each in facts.items()], right=columns[2:6])
+    defects = [defect for store in facts.values() for defect in store["defects"]]
     if defects:
         more = f", the first {SHOWN_DEFECTS} of {len(defects):,}" if len(defects) > SHOWN_DEFECTS else ""
         shown = [list(defect.values()) for defect in defects[:SHOWN_DEFECTS]]
-        print_table(f"Odd and unreadable files{more}", ("path", "class", "reason", "action"), shown)
+        print_table(f"Unusual and unreadable files{more}", ("path", "class", "reason", "action"), shown)
 
 
 def _facts(store: "Store") -> dict[str, Any]:
@@ -112,16 +83,9 @@ def _facts(store: "Store") -> dict[str, Any]:
     return facts
 
 
-def _row(name: str, store: "Store") -> list[str]:
-    facts = _facts(store)
+def _row(split: str, facts: Mapping[str, Any]) -> list[str]:
     left_out = sum(defect["action"] == "left out" for defect in facts["defects"])
-    return [
-        name,
-        facts["store"],
-        f"{facts['images']:,}",
-        f"{facts['classes']:,}",
-        f"{left_out:,}",
-        f"{len(facts['defects']) - left_out:,}",
-        " ".join(f"{value:.1f}" for value in facts.get("mean_rgb", ())),
-        " ".join(f"{value:.4f}" for value in facts.get("eigenvalues", ())),
-    ]
+    counts = (facts["images"], facts["classes"], left_out, len(facts["defects"]) - left_out)
+    mean = " ".join(f"{value:.1f}" for value in facts.get("mean_rgb", ()))
+    eigenvalues = " ".join(f"{value:.4f}" for value in facts.get("eigenvalues", ()))
+    return [split, facts["store"], *(f"{count:,}" for count in counts), mean, eigenvalues]

@@ -6,7 +6,6 @@ import typer
 
 from alexrepro.cli.options import Json
 from alexrepro.cli.show import percent, print_json, print_table
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED
 from alexrepro.recipes.catalog import MAIN, TOLERANCE, Entry, catalog, find_recipe
 from alexrepro.recipes.ledger import shown
 from alexrepro.recipes.recipe import Recipe, differences
@@ -44,20 +43,14 @@ def show(
 ) -> None:
     """Print the fields in which a recipe departs from the text of the paper.
 
-    With --toml, prints the whole recipe; saved to a file ending in .toml it can be edited and given to any command
-    in place of a name.
+    With --toml, prints every field; saved to a file ending in .toml they can be edited and used in place of a name.
 
     Example:  alexrepro recipes show as-run-2012 --toml > mine.toml
     """
-    recipe = find_recipe(name)
-    if json:
-        file = {"toml": recipe.to_toml()} if toml else {}
-        print_json(_named(recipe) | {"differences": _differences(AS_PRINTED, recipe)} | file)
-    elif toml:
-        print(recipe.to_toml(), end="")
+    if toml and not json:
+        print(find_recipe(name).to_toml(), end="")
     else:
-        print(f"{recipe.name}-{recipe.digest}: {recipe.description}.")
-        _print_differences(AS_PRINTED, recipe)
+        _compare(find_recipe("as-printed"), find_recipe(name), json=json, toml=toml)
 
 
 @recipes.command("diff")
@@ -66,13 +59,20 @@ def diff(one: Name, other: Name, json: Json = False) -> None:
 
     Example:  alexrepro recipes diff as-printed as-run-2012
     """
-    left, right = find_recipe(one), find_recipe(other)
+    _compare(find_recipe(one), find_recipe(other), json=json)
+
+
+def _compare(one: Recipe, other: Recipe, *, json: bool, toml: bool = False) -> None:
+    found = [(path, left, right) for path, (left, right) in differences(one, other).items()]
     if json:
-        print_json({"one": _named(left), "other": _named(right), "differences": _differences(left, right)})
-    elif left.fields() == right.fields():
-        print(f"{left.name} and {right.name} have the same fields.")
-    else:
-        _print_differences(left, right)
+        rows = [dict(zip(("path", "one", "other"), row, strict=True)) for row in found]
+        file = {"toml": other.to_toml()} if toml else {}
+        print_json(_named(other) | {"compared_with": _named(one), "differences": rows} | file)
+        return
+    print(f"{other.name}-{other.digest}: {other.description}.")
+    if found:
+        rows_shown = [[path, shown(left), shown(right)] for path, left, right in found]
+        print_table("Fields that differ", ("field", one.name, other.name), rows_shown)
 
 
 def _row(entry: Entry) -> dict[str, Any]:
@@ -89,15 +89,5 @@ def _named(recipe: Recipe) -> dict[str, Any]:
 def _result(expected: dict[str, Any]) -> str:
     errors = " / ".join(filter(None, (percent(expected["top1_error"]), percent(expected["top5_error"]))))
     within = " / ".join(f"{100 * expected[f'top{n}_tolerance']:.1f}" for n in (1, 5))
-    crops = f"{expected['crops']} crop{'s' if expected['crops'] == 'ten' else ''}"
+    crops = "ten crops" if expected["crops"] == "ten" else f"{expected['crops']} crop"
     return f"{errors} ± {within} on {expected['split']}, {crops}"
-
-
-def _differences(one: Recipe, other: Recipe) -> list[dict[str, Any]]:
-    return [{"path": path, "one": left, "other": right} for path, (left, right) in differences(one, other).items()]
-
-
-def _print_differences(one: Recipe, other: Recipe) -> None:
-    rows = [[path, shown(left), shown(right)] for path, (left, right) in differences(one, other).items()]
-    if rows:
-        print_table("Fields that differ", ("field", one.name, other.name), rows)

@@ -14,6 +14,8 @@ OPTIONS = {  # command -> old option -> what to type now
     "prepare": {
         "--check": "Use: alexrepro verify FOLDER --quick",
         "--md5": "Use: alexrepro verify FOLDER",
+        "--square": "Use --resize crop, --resize stretch or --resize pad.",
+        "--processes": "Use --workers.",
     },
     "train": {
         "--processes": "Use --cpu-ranks.",

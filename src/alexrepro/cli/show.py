@@ -1,17 +1,20 @@
 """How commands print: one JSON object or a table on stdout, everything else on stderr."""
 
 import json
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from alexrepro.progress import visible
+from alexrepro.files import printable
 
-PLAIN_WIDTH = 160  # columns of a table that goes to a file or a pipe
+PLAIN_WIDTH = 100  # columns of a table that goes to a file or a pipe
+BORDER = 3  # characters between two columns
+WIDEST_NAME = 40  # characters of a first column that stays on one line if there is room
 
 
 def print_json(result: Mapping[str, Any]) -> None:
@@ -24,17 +27,39 @@ def print_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()
 ) -> None:
     """Print a table on stdout; the columns named in `right` are right-aligned."""
+    is_known = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(width=None if is_known else PLAIN_WIDTH)
     table = Table(title=plain(title), title_justify="left")
-    for column in columns:
-        table.add_column(column, justify="right" if column in set(right) else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*("" if cell is None else plain(str(cell)) for cell in row))
-    Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH).print(table)
+    cells = [["" if cell is None else plain(str(cell)) for cell in row] for row in rows]
+    by_column = list(zip(columns, *cells, strict=True))
+    whole = {number for number, column in enumerate(columns) if column in set(right)}
+    whole |= {0} if all(len(cell) <= WIDEST_NAME for cell in by_column[0]) else set()
+    for column, width in zip(columns, _widths(by_column, whole, console.width), strict=True):
+        table.add_column(column, width=width, justify="right" if column in set(right) else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*row)
+    console.print(table)
+
+
+def _widths(columns: Sequence[Sequence[str]], whole: Collection[int], room: int) -> list[int | None]:
+    """Widths that break no word, and no cell of the `whole` columns, if there is room; the rest is up to rich."""
+    words = [max((len(word) for cell in cells for word in cell.split()), default=0) for cells in columns]
+    most = [max(len(line) for cell in cells for line in (cell or " ").splitlines()) for cells in columns]
+    least = [most[number] if number in whole else words[number] for number in range(len(columns))]
+    spare = room - 1 - sum(width + BORDER for width in least)
+    if spare < 0:
+        return _widths(columns, (), room) if whole else [None] * len(columns)
+    widths: list[int | None] = [*least]
+    waiting = sorted(range(len(columns)), key=lambda number: most[number] - least[number])
+    for left, number in zip(range(len(waiting), 0, -1), waiting, strict=True):
+        added = min(most[number] - least[number], spare // left)
+        widths[number], spare = least[number] + added, spare - added
+    return widths
 
 
 def plain(text: str) -> str:
     """Text for a table of rich: no markup, and control characters spelled out, which would steer the terminal."""
-    return escape("\n".join(map(visible, text.split("\n"))))
+    return escape("\n".join(map(printable, text.split("\n"))))
 
 
 def percent(error: float | None, digits: int = 1) -> str:

@@ -83,8 +83,8 @@ def labeled_store(dataset: str, recipe: Recipe, *, classes: Sequence[str], folde
 def form_of(source: "Store | Augmentation") -> tuple[int, str]:
     """The side and the resize rule of the images that a store holds, or that a recipe takes."""
     if isinstance(source, Augmentation):
-        return source.stored_px, source.square
-    return source.manifest.side_px, source.manifest.square
+        return source.stored_px, source.resize
+    return source.manifest.side_px, source.manifest.resize
 
 
 def _opened(named: Path | None) -> "Store | None":

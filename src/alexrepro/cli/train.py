@@ -5,24 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alexrepro.cli import options
 from alexrepro.cli.choose import choose_recipe, choose_start
-from alexrepro.cli.options import (
-    RUNS,
-    AllowFlatLoss,
-    Compile,
-    CpuRanks,
-    DeviceName,
-    Epochs,
-    Gpus,
-    Json,
-    Log,
-    Parallel,
-    Resume,
-    Runs,
-    Seed,
-    Set,
-    StorePath,
-)
 from alexrepro.cli.show import percent, print_json
 from alexrepro.cli.stores import training_store, validation_store
 from alexrepro.distributed.rank import ended_at_once
@@ -38,20 +22,20 @@ def train(
         str | None, typer.Argument(help="Recipe name, TOML file, or run to branch off. Default: by the data set.")
     ] = None,
     start: Annotated[Path | None, typer.Argument(help="Run to take stages or all state from.")] = None,
-    store: StorePath = None,
-    runs: Runs = RUNS,
-    seed: Seed = 0,
-    epochs: Epochs = None,
-    changes: Set = None,
-    device_name: DeviceName = "auto",
-    compile: Compile = None,
-    gpus: Gpus = None,
-    cpu_ranks: CpuRanks = None,
-    parallel: Parallel = None,
-    resume: Resume = "auto",
-    allow_flat_loss: AllowFlatLoss = False,
-    log: Log = None,
-    json: Json = False,
+    store: options.StorePath = None,
+    runs: options.Runs = options.RUNS,
+    seed: options.Seed = 0,
+    epochs: options.Epochs = None,
+    changes: options.Set = None,
+    device_name: options.DeviceName = "auto",
+    compile: options.Compile = None,
+    gpus: options.Gpus = None,
+    cpu_ranks: options.CpuRanks = None,
+    parallel: options.Parallel = None,
+    resume: options.Resume = "auto",
+    allow_flat_loss: options.AllowFlatLoss = False,
+    log: options.Log = None,
+    json: options.Json = False,
 ) -> None:
     """Train one recipe and write a run folder.
 

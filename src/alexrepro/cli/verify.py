@@ -76,4 +76,4 @@ def _verified(path: Path, *, quick: bool) -> Iterator[Verified]:
         for one in check(path, year=year_at(path), md5=not quick):
             wrong = Exit.MISSING_INPUT if one.finding == "missing" else Exit.BAD_DATA
             where = f"{path}: {one.archive.part}"
-            yield Verified(where, f"{one.finding}: {one.says}", wrong if one.is_wrong else Exit.OK)
+            yield Verified(where, f"{one.finding}: {one.description}", wrong if one.is_wrong else Exit.OK)

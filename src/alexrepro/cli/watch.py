@@ -17,18 +17,18 @@ from alexrepro.cli.options import RUNS, Runs
 if TYPE_CHECKING:
     from alexrepro.reports.run_status import Snapshot
 
-LIVE_SECONDS, PLAIN_SECONDS = 5.0, 30.0  # between two looks
+LIVE_SECONDS, PLAIN_SECONDS = 5.0, 30.0  # between updates of the display
 
 
 def watch(
     run: Annotated[Path | None, typer.Argument(help="Run folder. Default: the newest run under --runs.")] = None,
     runs: Runs = RUNS,
-    once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print the status once and exit.")] = False,
 ) -> None:
     """Watch a run while it trains.
 
-    Reads a run's metrics and validations again and again: the curve of its loss, rate, images per second, time left,
-    last validation. Changes nothing. Ends when the run is complete; Ctrl-C ends it before, and the run goes on.
+    Shows the loss curve, learning rate, images per second, time left and last validation from the run's metrics, and
+    changes nothing. Ends when the run is complete; Ctrl-C stops watching, and the run continues.
 
     Example:  alexrepro watch --once
     """
@@ -46,7 +46,7 @@ def watch(
 
 
 def _follow(look: Callable[[], "Snapshot"]) -> None:
-    """A live crop on a terminal, or a line now and then anywhere else, until the run is complete."""
+    """A live display on a terminal, a line now and then anywhere else, until the run is complete."""
     now = look()
     if sys.stdout.isatty():
         with Live(_text(now), console=Console(), auto_refresh=False) as live:
@@ -55,11 +55,11 @@ def _follow(look: Callable[[], "Snapshot"]) -> None:
                 now = look()
                 live.update(_text(now), refresh=True)
         return
-    print(now.line(), flush=True)
+    print(now.line, flush=True)
     while not now.is_complete:
         time.sleep(PLAIN_SECONDS)
         now = look()
-        print(now.line(), flush=True)
+        print(now.line, flush=True)
 
 
 def _text(now: "Snapshot") -> Text:

@@ -86,7 +86,7 @@ def _loader(recipe: Recipe, store: Store, device: Device) -> Round:
 
     def run() -> tuple[int, float]:
         with Loader(
-            store, batch=recipe.training.batch, side_px=recipe.network.input_px, device=device.torch_device
+            store, batch=recipe.training.batch, side_px=recipe.network.input_px, copies=device.copies
         ) as loader:
             batches = chain.from_iterable(loader.batches(plan) for _ in count())
             next(batches)  # the workers have started

@@ -16,8 +16,8 @@ from alexrepro.device import Device, find_device
 from alexrepro.diagnostics.bench import bench, estimate
 from alexrepro.diagnostics.system_checks import (
     Finding,
+    check_gpus,
     compiler,
-    gpus,
     memory,
     open_files,
     processors,
@@ -31,7 +31,7 @@ from alexrepro.evaluation.inference import BATCH, center_crops
 from alexrepro.evaluation.load_run import pixels_of
 from alexrepro.model.alexnet import build
 from alexrepro.progress import say
-from alexrepro.training.divergence import diagnose, enough_memory
+from alexrepro.training.divergence import diagnose
 from alexrepro.training.job import TrainingJob
 
 # Measured at full width on a CPU: weights count once each in the network, velocities, gradients, and the network under
@@ -48,7 +48,7 @@ LONG_HOURS = 6 * 24.0  # the training of 2012 took "between five and six days" (
 def check_machine(device_name: str) -> tuple[list[Finding], Device | None]:
     """One finding for each part of the machine, and its device unless it cannot be used."""
     say("Checking the machine.")
-    found = [*versions(), *gpus(device_name)]
+    found = [*versions(), *check_gpus(device_name)]
     try:
         device = find_device(device_name, compiles=True)
     except UserError as refusal:
@@ -162,7 +162,7 @@ def _time(job: TrainingJob) -> Finding:
         if FLOP_PER_MAC * recipe.network.macs * images > PATIENCE_FLOP:
             advice = f"Measure with: alexrepro bench {recipe.name} --rounds 1 --images {len(store)}."
             return Finding("time", "not measured: a step would take minutes", "warning", advice)
-    with enough_memory(device.torch_device, batch=images):
+    with device.enough_memory(batch=images):
         rates = bench(recipe.but({"training.batch": images}), store, device, rounds=1)
     ahead = estimate(recipe, rates, images=len(store))
     loader, step = (rate.images_per_second for rate in rates)

@@ -17,7 +17,7 @@ from packaging.specifiers import SpecifierSet
 from alexrepro import __version__
 from alexrepro.data.loading.loader import default_workers
 from alexrepro.data.store.decode import pillow_at_work
-from alexrepro.device import Device
+from alexrepro.device import Device, gpu_versions, gpus
 from alexrepro.distributed.rank import Rank
 from alexrepro.errors import Exit, UserError
 
@@ -67,55 +67,41 @@ def _in_range(what: str, found: str, wanted: SpecifierSet) -> Finding:
     return Finding(what, f"{found}; {wanted} is supported", "error", "Install it with: make setup.", Exit.BAD_CONFIG)
 
 
-def gpus(device: str) -> Iterator[Finding]:
+def check_gpus(device: str) -> Iterator[Finding]:
     """Every GPU that torch finds, and NCCL where there are several."""
+    found, built_for = gpus(), gpu_versions()
     if device == "cpu":
         yield Finding("GPUs", "not used: training runs on the CPU")
-    elif not torch.cuda.is_available():
-        yield _no_gpu()
-    else:
-        for number in range(torch.cuda.device_count()):
-            yield _gpu(number)
-        if torch.cuda.device_count() > 1:
-            yield _nccl()
+    elif not found:
+        yield _no_gpu(built_for["CUDA"])
+    for number, (name, memory, capability) in enumerate(found if device != "cpu" else []):
+        about = f"{name}, {size(memory)}, compute capability {capability}"
+        yield Finding(f"GPU {number}", f"{about}, driver {_driver() or 'unknown'}")
+    if device != "cpu" and len(found) > 1:
+        yield _nccl(built_for["NCCL"])
 
 
-def _no_gpu() -> Finding:
+def _nccl(found: str | None) -> Finding:
+    if found:
+        return Finding("NCCL", found)
+    missing = "not in this torch: GPUs cannot train together"
+    return Finding("NCCL", missing, "warning", "Use one GPU, or Linux and PyPI's torch.")
+
+
+def _no_gpu(cuda: str | None) -> Finding:
     driver = _driver()
     if driver is None:
         return Finding("GPUs", "none: training runs on the CPU")
     return Finding(
         "GPUs", f"none that torch can use, although there is a driver, {driver}; torch is built for CUDA "
-        f"{torch.version.cuda or 'not at all'}", "warning",
+        f"{cuda or 'not at all'}", "warning",
         "Install a torch that is built for a CUDA of this driver, and see whether nvidia-smi lists a GPU.",
     )  # fmt: skip
-
-
-def _gpu(number: int) -> Finding:
-    about = torch.cuda.get_device_properties(number)
-    found = (
-        f"{about.name}, {size(about.total_memory)}, compute capability {about.major}.{about.minor}, "
-        f"driver {_driver() or 'unknown'}"
-    )
-    return Finding(f"GPU {number}", found)
 
 
 def _driver() -> str | None:
     found = re.search(r"\b\d{3,}\.\d+(\.\d+)?\b", DRIVER.read_text()) if DRIVER.exists() else None
     return found[0] if found else None
-
-
-def _nccl() -> Finding:
-    try:
-        found: tuple[object, ...] = torch.cuda.nccl.version()  # type: ignore[no-untyped-call]
-    except AttributeError:  # of a torch that was built without
-        return Finding(
-            "NCCL",
-            "not in this torch: GPUs cannot train together",
-            "warning",
-            "Use one GPU, or Linux and PyPI's torch.",
-        )
-    return Finding("NCCL", ".".join(map(str, found)))
 
 
 def processors() -> Finding:

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -98,9 +98,8 @@ def evaluate_runs(opened: OpenedRuns, *, save_probabilities: bool = False) -> li
             loss=counts.loss_sum / counts.images, tied_images=counts.tied, store=about.store,
             preprocessing=about.preprocessing, classes=len(about.classes), members=opened.members,
         )  # fmt: skip
-        evaluations.append(evaluation)
-    for evaluation in evaluations:
         EvaluationFiles(Path(whole.run)).save(evaluation)
+        evaluations.append(evaluation)
     return evaluations
 
 
@@ -194,9 +193,7 @@ def _normalized(runs: Sequence[Run], weights: Sequence[float]) -> list[float]:
 
 
 def _save_probabilities(probabilities: Tensor, path: Path, about: About) -> None:
-    facts = {**asdict(about), "classes": ",".join(about.classes)}
-    texts = {
-        name: str(facts[name]) for name in ("run", "epochs", "split", "crops", "store", "preprocessing", "classes")
-    }
+    texts = {name: str(getattr(about, name)) for name in ("run", "epochs", "split", "crops", "store", "preprocessing")}
+    texts["classes"] = ",".join(about.classes)
     write_whole(path, lambda temporary: save_file({"probabilities": probabilities}, temporary, texts))
     say(f"Probabilities: {path}, {path.stat().st_size / 1e6:,.0f} MB.")

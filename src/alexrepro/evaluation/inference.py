@@ -88,10 +88,10 @@ def scored_batches(job: EvaluationJob) -> Generator[ScoredBatch, None, None]:
     title = job.title or f"{store.manifest.full_name}, {'center crop' if job.crops == 'center' else 'ten crops'}"
     correct = seen = 0
     with progress(title, total=len(store) // shard[1]) as advance:
-        device, plan = job.device.torch_device, evaluation_plan(len(store), side_px=store.side_px)
+        device, plan = job.device, evaluation_plan(len(store), side_px=store.side_px)
         batches = load_batches(
-            store, plan, batch=BATCH * shard[1], shard=shard, device=device,
-            workers=workers_for(device, job.group.loader_workers),
+            store, plan, batch=BATCH * shard[1], shard=shard, copies=device.copies,
+            workers=workers_for(gpu=device.is_gpu, number=job.group.loader_workers),
         )  # fmt: skip
         for batch in batches:
             weighted = (averages(model, batch.crops, crops=crops, device=job.device) for model in job.models)

@@ -18,12 +18,12 @@ from alexrepro.runs.run import Run
 def check_compatible(recipe: Recipe, store: Store) -> None:
     """Raise UserError if the stored images have another side, or were resized by another rule, than the recipe's."""
     has, wants = store.manifest, recipe.augmentation
-    if (has.side_px, has.square) != (wants.stored_px, wants.square):
-        fields = f"--set augmentation.stored_px={has.side_px} --set augmentation.square={has.square}"
+    if (has.side_px, has.resize) != (wants.stored_px, wants.resize):
+        fields = f"--set augmentation.stored_px={has.side_px} --set augmentation.resize={has.resize}"
         raise UserError(
-            f"{store.path} holds images of {has.side_px} px, {has.square}; {recipe.name} wants {wants.stored_px} px, "
-            f"{wants.square}.",
-            fix=f"Prepare them with: --side {wants.stored_px} --square {wants.square}; or take them with: {fields}.",
+            f"{store.path} holds images of {has.side_px} px, {has.resize}; {recipe.name} wants {wants.stored_px} px, "
+            f"{wants.resize}.",
+            fix=f"Prepare them with: --side {wants.stored_px} --resize {wants.resize}; or take them with: {fields}.",
         )
 
 

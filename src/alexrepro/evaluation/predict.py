@@ -15,7 +15,7 @@ from torch import Tensor
 
 from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.store.decode import decode
-from alexrepro.data.store.resize import square
+from alexrepro.data.store.resize import resize
 from alexrepro.data.store.store import find_stores
 from alexrepro.device import Device, find_device
 from alexrepro.errors import Exit, Unreadable, UserError
@@ -87,7 +87,7 @@ def _resized(file: Path, augmentation: Augmentation) -> Tensor:
         raise UserError(
             f"{file} cannot be read: {error}.", fix="Save it again as JPEG or PNG.", exit_code=Exit.BAD_DATA
         ) from None
-    stored = square(pixels, augmentation.stored_px, augmentation.square)
+    stored = resize(pixels, augmentation.stored_px, augmentation.resize)
     return torch.from_numpy(stored).permute(2, 0, 1)[None]
 
 

@@ -5,7 +5,7 @@ one that holds a single tower has the first or the last rows of every weight.
 B batch, C maps, K classes, T towers, t of them held here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import sqrt
 from typing import cast
 
@@ -133,24 +133,21 @@ def build(network: Network, *, seed: int) -> AlexNet:
 
 def check_shardable(network: Network, processes: int) -> None:
     """Raise UserError unless the towers of this network can be divided among that many processes."""
-    if processes == 1:
-        return
-    fix = "Give every process a whole network with --parallel data."
+    for problem in _obstacles(network, processes) if processes > 1 else ():
+        raise UserError(problem, fix="Give every process a whole network with --parallel data.")
+
+
+def _obstacles(network: Network, processes: int) -> Iterator[str]:
     if network.towers % processes:
         towers = f"{network.towers} towers" if network.towers > 1 else "a single tower"
-        raise UserError(f"The network has {towers}, which cannot be divided among {processes} processes.", fix=fix)
+        yield f"The network has {towers}, which cannot be divided among {processes} processes."
+    first, last = network.stages[0], network.stages[-1]
     reach = network.norm.n // 2 if network.norm and not network.norm.per_tower else 0
     for stage in network.stages:
-        is_first, is_last = stage is network.stages[0], stage is network.stages[-1]
-        if (stage.maps % processes and not is_last) or (is_first and stage.reads == "own"):
-            raise UserError(
-                f"{stage.name} has {stage.maps} maps and reads {stage.reads}: it cannot be divided among {processes} "
-                "processes.",
-                fix=fix,
-            )
-        if "norm" in stage.order and reach > stage.maps // processes:
-            raise UserError(
-                f"Normalization reaches {reach} maps to either side, and a process holds "
-                f"{stage.maps // processes} of {stage.name}.",
-                fix=fix,
-            )
+        rest = stage.maps % processes if stage is not last else 0
+        if rest or (stage is first and stage.reads == "own"):
+            reading = f"{stage.name} has {stage.maps} maps and reads {stage.reads}"
+            yield f"{reading}: it cannot be divided among {processes} processes."
+        held = stage.maps // processes
+        if "norm" in stage.order and reach > held:
+            yield f"Normalization reaches {reach} maps to either side, and a process holds {held} of {stage.name}."

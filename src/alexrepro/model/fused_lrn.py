@@ -80,7 +80,7 @@ class _SpatialLrn(torch.autograd.Function):
 
 
 def _is_flat(x: Tensor) -> bool:
-    return not (x.is_cuda or torch.compiler.is_compiling())
+    return not (x.device.type != "cpu" or torch.compiler.is_compiling())
 
 
 def _rows(maps: Tensor) -> Tensor:

@@ -55,10 +55,6 @@ def pooled_first(order: tuple[Operation, ...]) -> tuple[Operation, ...]:
     return tuple(names)
 
 
-def _activation(network: Network, *_: object) -> nn.Module:
-    return nn.ReLU() if network.activation == "relu" else nn.Tanh()
-
-
 def _norm(network: Network, stage: Stage, towers: LocalTowers) -> nn.Module:
     norm, processes = cast(Norm, network.norm), towers.processes
     if processes > 1 and norm.n > 1 and not norm.per_tower:
@@ -66,23 +62,8 @@ def _norm(network: Network, stage: Stage, towers: LocalTowers) -> nn.Module:
     return ResponseNorm(norm, maps=stage.maps // processes, groups=max(1, network.towers // processes))
 
 
-def _max_pool(network: Network, *_: object) -> nn.Module:
-    return nn.MaxPool2d(network.pool.size_px, network.pool.stride_px, ceil_mode=True)
-
-
-def _average_pool(network: Network, *_: object) -> nn.Module:  # of the pixels inside the map, as the 2012 code divides
-    return nn.AvgPool2d(network.pool.size_px, network.pool.stride_px, ceil_mode=True)
-
-
-def _dropout(network: Network, *_: object) -> nn.Module:
-    return Dropout(network.dropout, network.dropout_scales)
-
-
-def _export_pool(graph: "Graph", pool: nn.MaxPool2d | nn.AvgPool2d) -> None:
-    kind = type(pool).__name__.removesuffix("2d")  # MaxPool, AvgPool
-    graph.add(
-        kind.replace("Avg", "Average"), kernel_shape=[pool.kernel_size] * 2, strides=[pool.stride] * 2, ceil_mode=1
-    )
+def _export_pool(graph: "Graph", kind: str, pool: nn.MaxPool2d | nn.AvgPool2d) -> None:
+    graph.add(kind, kernel_shape=[pool.kernel_size] * 2, strides=[pool.stride] * 2, ceil_mode=1)
 
 
 def _export_norm(graph: "Graph", layer: ResponseNorm) -> None:
@@ -124,14 +105,21 @@ def _export_dropout(graph: "Graph", layer: Dropout) -> None:
 
 OPERATIONS: dict[Operation, StageOperation] = {
     "activation": StageOperation(
-        _activation, lambda graph, module: graph.add("Relu" if isinstance(module, nn.ReLU) else "Tanh")
+        lambda network, *_: nn.ReLU() if network.activation == "relu" else nn.Tanh(),
+        lambda graph, module: graph.add("Relu" if isinstance(module, nn.ReLU) else "Tanh"),
     ),
     "norm": StageOperation(_norm, _export_norm),
     "same_map_norm": StageOperation(
         lambda network, *_: SameMap(cast(SameMapNorm, network.same_map_norm)), _export_same_map
     ),
     "contrast_norm": StageOperation(lambda network, *_: ContrastNorm(cast(SameMapNorm, network.same_map_norm))),
-    "pool": StageOperation(_max_pool, _export_pool),
-    "average_pool": StageOperation(_average_pool, _export_pool),
-    "dropout": StageOperation(_dropout, _export_dropout),
+    "pool": StageOperation(
+        lambda network, *_: nn.MaxPool2d(network.pool.size_px, network.pool.stride_px, ceil_mode=True),
+        lambda graph, pool: _export_pool(graph, "MaxPool", pool),
+    ),
+    "average_pool": StageOperation(  # of the pixels inside the map, as the 2012 code divides
+        lambda network, *_: nn.AvgPool2d(network.pool.size_px, network.pool.stride_px, ceil_mode=True),
+        lambda graph, pool: _export_pool(graph, "AveragePool", pool),
+    ),
+    "dropout": StageOperation(lambda network, *_: Dropout(network.dropout, network.dropout_scales), _export_dropout),
 }

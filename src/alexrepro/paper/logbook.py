@@ -1,7 +1,7 @@
-"""Results noted in the released 2012 code, by the run whose parameter file holds the note, and what was submitted.
+"""The 2012 logs: results in the comments of the released parameter files, and what was submitted to the challenge.
 
 Errors are fractions, with five or six digits where the paper prints the result itself and four elsewhere. The
-epochs of the schedules are in `recipes/as_printed_and_run.py` and its siblings.
+schedules of these runs are in `recipes/as_printed_and_run.py` and `recipes/catalog.toml`.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import TEST_2010, TEST_2012, VAL_2010, VAL_2012, Crops
 
 HELD_OUT_2009 = "fall2009-held-out"
-# Whose notes stand in the parameter file of another name.
+# Configurations whose log is in a parameter file of another name.
 FILES = {
     "conv94-2gpu": "inet-5layer-conv94-2gpu", "106b": "106", "137-2010": "137", "141-2009-2010": "141-2009",
     "141-2009-2012": "141-2009", "170-fade": "170", "170-fade-0.15": "170", "178-domax31": "178",
@@ -19,10 +19,10 @@ FILES = {
 
 @dataclass(frozen=True)
 class Logged:
-    """One evaluation noted in a parameter file; loss is -log p of the true class in nats, None where it was not noted.
+    """One evaluation logged in a parameter file; loss is -log p of the true class in nats, None if it was not logged.
 
-    epochs: how long training had run, as far as the notes tell: `91`, `about 95`, `over 91`. part: what tells two
-    results of one configuration apart.
+    epochs: length of the training, as far as it is logged: `91`, `about 95`, `over 91`. part: what distinguishes two
+    results of one configuration.
     """
 
     config: str
@@ -36,7 +36,7 @@ class Logged:
 
     @property
     def cites(self) -> Citation:
-        """The file that holds the note."""
+        """The file that holds the log."""
         return Citation(f"layer-params-{FILES.get(self.config, self.config)}.cfg", self.part)
 
 
@@ -123,7 +123,7 @@ LOGGED = (
     Logged("178-domax31", VAL_2012, "center", 1.8450, 0.4240, 0.1970, "about 95"),
 )
 
-# The files' names list the networks that were averaged; 146.2009 and 146.2011 are noted as 146-2012-2009 and -2011.
+# The files' names list the networks that were averaged; 146.2009 and 146.2011 are logged as 146-2012-2009 and -2011.
 SUPPLIED_DATA = Submission("supplied data", 0.16422, ("131", "137", "145", "135", "145f"))
 EXTRA_DATA = Submission("extra data", 0.15315, ("141", "146.2009", "131", "137", "145", "146.2011", "145f"))
 SECOND_BEST = Submission("second-best entry", 0.26172)
@@ -131,9 +131,9 @@ SUBMISSIONS = (SUPPLIED_DATA, EXTRA_DATA, SECOND_BEST)
 
 
 def logged(config: str, *, split: str | None = None, crops: Crops = "ten") -> Logged:
-    """The noted result of a configuration on a split, or on the first one that was noted; not of a continued run.
+    """The logged result of a configuration on a split, by default the first one logged; never of a continued run.
 
-    Raises KeyError if the notes hold none.
+    Raises KeyError if there is none.
     """
     found = [
         entry

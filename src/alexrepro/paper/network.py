@@ -50,7 +50,7 @@ class SameMapNorm:
 
 @dataclass(frozen=True)
 class SideInput:
-    """A blurred copy of the crop, every fourth pixel of it, that networks up to #141 added to conv2's input."""
+    """A blurred, subsampled copy of the crop that networks up to #141 added to conv2's input."""
 
     stage: str = cited("conv2", "layers-120.cfg", "conv2 of both towers")
     taps: int = cited(9, "layers-120.cfg", "Gaussian of 9 taps in each direction, zero outside the crop", odd=True)
@@ -159,7 +159,7 @@ class Network:
 
     @property
     def classes(self) -> int:
-        """How many classes the last stage tells apart."""
+        """Number of classes: the outputs of the last stage."""
         return self.stages[-1].maps
 
     def stage(self, name: str) -> Stage:
@@ -184,7 +184,7 @@ class Network:
             size = self._pooled(stage, self._output(stage, size))
 
     def dropped(self, stage: Stage, size: Size) -> Size:
-        """What the dropout of a stage that reads this size is given: the units after all that stands before it."""
+        """Size of the input of a stage's dropout, given the size that the stage reads."""
         before = stage.order[: stage.order.index("dropout")]
         return self._pooled(replace(stage, order=before), self._output(stage, size))
 
@@ -240,6 +240,6 @@ class Network:
         if self.side_input and self.side_input.stage == stage.name:
             weights += stage.maps * self.channels * self.side_input.kernel_px**2
         macs = weights * output[1] * output[2]
-        if stage.kind == "local":  # every place has kernels and biases of its own
+        if stage.kind == "local":  # every position has its own kernels and biases
             return Layer(stage.name, output, weights=macs, biases=prod(output), macs=macs, neurons=prod(output))
         return Layer(stage.name, output, weights=weights, biases=stage.maps, macs=macs, neurons=prod(output))

@@ -1,8 +1,8 @@
-"""What the paper prints in its pictures, captions and running text beyond tables of errors."""
+"""What the paper prints in its figures, captions and running text beyond tables of errors."""
 
 from alexrepro.paper.results import CAPTION_CONV1_NEURONS
 
-# Figure 1: ReLUs reach this training error on CIFAR-10 so many times sooner than tanh does.
+# Figure 1: ReLUs reach this training error on CIFAR-10 this many times sooner than tanh.
 FIGURE_1_TRAINING_ERROR = 0.25
 FIGURE_1_TIMES_SOONER = 6
 FIGURE_1_HIGHEST_ERROR = 0.75  # where its axis ends
@@ -20,7 +20,7 @@ CAPTION_NEURONS = {
     "fc8": 1_000,
 }
 FIGURE_3_KERNELS_PER_ROW = 16  # shownet.py; 48 and 48 kernels are three rows and three
-FIGURE_4_GUESSES = 8  # photographs on the left
-FIGURE_4_QUERIES = 5  # photographs on the right
-FIGURE_4_NEIGHBORS = 6  # training photographs beside each
+FIGURE_4_GUESSES = 8  # images on the left
+FIGURE_4_QUERIES = 5  # images on the right
+FIGURE_4_NEIGHBORS = 6  # training images next to each
 VALIDATION_TEST_GAP = 0.001  # §6: validation and test errors differ by no more than 0.1 %

@@ -1,6 +1,6 @@
 """Every error rate the authors printed, by split and crops.
 
-A printed number stands in a table only beside a measurement on the same split with the same crops.
+A table shows a printed number only next to a measurement on the same split with the same crops.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,8 @@ class ReportedDelta:
     top1_delta: float | None
     top5_delta: float | None
     cites: Citation
-    split: str | None = None  # where the notebook says it was measured, when it says so
+    split: str | None = None  # according to the 2012 logs
+    crops: Crops = "ten"  # those of the 2012 logs; the text names none
 
 
 VAL_2010 = "ilsvrc2010-val"
@@ -109,7 +110,7 @@ QUOTED = {
         _quoted("cifar-11pct", "ten", 0.11, "layers-conv-local-11pct.cfg"),
     )
 }
-# What was published with the weights of later networks.
+# Errors published with the weights of later networks.
 LATER_WEIGHTS = {
     later.name: later
     for later in (

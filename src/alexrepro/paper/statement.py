@@ -10,7 +10,7 @@ Status = Literal[
     "as printed",  # as-printed does what the paper says
     "as run",  # as-run-2012 does what the released code did
     "silent, chosen",  # no source says; the note explains the choice
-    "departs",  # this code does otherwise; the note gives the reason
+    "departs",  # this code does something else; the note gives the reason
     "measured",  # this code has measured it; the note gives the result
     "not run",  # this code can measure it and has not
     "not reproducible here",  # it needs something unavailable; the note says what

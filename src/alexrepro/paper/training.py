@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from alexrepro.paper.citation import cited
 from alexrepro.paper.network import Stage
 
-Fit = Literal["cropped", "warped", "padded"]
+ResizeRule = Literal["crop", "stretch", "pad"]
 STORED_PX = 256  # §2: shorter side 256, then the central 256×256 patch, from which crops are cut
 
 
@@ -197,8 +197,8 @@ class Augmentation:
     last_offset_px: int = cited(32, "convdata_jpeg.py", "0..32 per axis; the printed 2048 needs 0..31", at_least=0)
     images_per_crop: int = cited(1, "silent, chosen", "images that share a crop and a flip; convdata_jpeg.py: 32")
     stored_px: int = cited(STORED_PX, "§2", "shorter side 256; the networks for CIFAR-10 see its 32")
-    square: Fit = cited(
-        "cropped", "§2", "then the central patch; warped: both sides alike; padded: the whole image (convdata_jpeg.py)"
+    resize: ResizeRule = cited(
+        "crop", "§2", "then the central patch; stretch: both sides alike; pad: the whole image (convdata_jpeg.py)"
     )
     mean: Literal["aligned", "central", "channel", "scalar"] = cited(
         "aligned",

@@ -1,6 +1,6 @@
 """The paper's network as recipes: its text, what was run on ILSVRC-2012 and on ILSVRC-2010, and a small one.
 
-Each says the command that trains it and the result it should reach.
+Each names the command that trains it and the result it should reach.
 """
 
 from math import sqrt
@@ -34,16 +34,16 @@ SCRIPT_2010 = Script(
 )
 
 AS_PRINTED = Recipe()
-"""`alexrepro train as-printed`: the text of the paper. Whether it leaves chance at all is an open question."""
+"""`alexrepro train as-printed`: the text of the paper. Whether it learns at all is an open question."""
 
 AS_RUN_2012 = AS_PRINTED.but(
     {
         "network.norm.divide_alpha_by_n": True,  # layer.py NormLayerParser: scale / size
         "network.norm.per_tower": True,  # layers-145.cfg: each tower has its own rnorm layer
         "network.same_map_norm": SameMapNorm(),  # layers-145.cfg [cnorm2]
-        "network.conv1.order": ("norm", "pool", "activation"),  # layers-145.cfg: the neuron stands on pool1
+        "network.conv1.order": ("norm", "pool", "activation"),  # layers-145.cfg: the neuron is on pool1
         "network.conv2.order": ("activation", "norm", "same_map_norm", "pool"),  # layers-145.cfg
-        "network.conv5.order": ("pool", "activation"),  # layers-145.cfg: the neuron stands on pool3
+        "network.conv5.order": ("pool", "activation"),  # layers-145.cfg: the neuron is on pool3
         "network.conv3.weight_std": 0.03,  # layers-145.cfg initW
         "network.conv4.weight_std": 0.03,
         "network.conv5.weight_std": 0.03,
@@ -68,7 +68,7 @@ AS_RUN_2010 = AS_RUN_2012.but(
 """`alexrepro train as-run-2010`: expect 37.5 / 17.0 % on ilsvrc2010-test, ten crops, within 0.5 / 0.4 points."""
 
 TINY_WIDTH = 1 / 8
-# The kinds of lines of the notebook; the first rate holds longer than its share, as so few updates need (chosen).
+# The kinds of lines of the notebook; the first rate holds longer than in #145, as there are few steps (chosen).
 TINY_SCRIPT = Script(
     (
         At(10, learning_rate=1e-3),

@@ -2,11 +2,10 @@
 
 import tomllib
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-from alexrepro.errors import Exit, UserError
+from alexrepro.errors import Exit, UserError, did_you_mean
 from alexrepro.paper.logbook import LOGGED, Logged
 from alexrepro.paper.results import LATER_WEIGHTS, QUOTED, Reported
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, AS_RUN_2012, TINY
@@ -75,9 +74,8 @@ def _expected(name: str) -> tuple[Logged | Reported, ...]:
 
 def _named(name: str) -> Recipe:
     if name not in catalog():
-        near = get_close_matches(name, catalog(), n=1)
         raise UserError(
-            f"There is no recipe {name}{f'; did you mean {near[0]}?' if near else '.'}",
+            f"There is no recipe {name}{did_you_mean(name, catalog())}",
             fix="List them with: alexrepro recipes list --all.",
             exit_code=Exit.USAGE,
         )

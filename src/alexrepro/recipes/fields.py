@@ -6,25 +6,15 @@ The same paths serve `but`, `--set`, TOML files, digests and the printed differe
 
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass, replace
-from difflib import get_close_matches
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from alexrepro.errors import Exit, UserError
+from alexrepro.errors import Exit, UserError, did_you_mean
 
-MOST_INT = 2**63  # the range of TOML's whole numbers
-RENAMED = {  # old name of a field -> its name now; renamed options of commands are in cli/renamed.py
-    "rate": "learning_rate",
-    "bias_rate": "bias_learning_rate",
-    "rate_factor": "learning_rate_factor",
-    "response": "activation",
-    "shared_by": "images_per_crop",
-    "reshuffles": "shuffle_every_epoch",
-    "begins_with": "init_from_stages",
-}
+MOST_INT = 2**63  # the range of TOML's integers
 MOST_SHOWN = 80  # characters of a value in a message
-RENAMED = {  # what a recipe of an earlier development version calls a field
+RENAMED = {  # old name of a field -> its name now; the renamed options of commands are in cli/renamed.py
     "response": "activation",
     "rate": "learning_rate",
     "bias_rate": "bias_learning_rate",
@@ -33,6 +23,7 @@ RENAMED = {  # what a recipe of an earlier development version calls a field
     "reshuffles": "shuffle_every_epoch",
     "begins_with": "init_from_stages",
     "says": "description",
+    "square": "resize",
 }
 SEE_FIELDS = "See every field and its value with: alexrepro recipes show as-run-2012 --toml."
 
@@ -70,7 +61,7 @@ def changed(value: Any, path: str, new: Any, *, below: str) -> Any:
     stages = getattr(value, "stages", ())
     if not path:
         raise UserError(
-            f"{below} is a whole part.", fix=f"Set one field of it, such as {below}.{fields(value)[0].name}.",
+            f"{below} is a part, not a field.", fix=f"Set one field of it, such as {below}.{fields(value)[0].name}.",
             exit_code=Exit.USAGE,
         )  # fmt: skip
     if is_named_tuple_of_parts(stages) and name in {s.name for s in stages}:
@@ -99,7 +90,8 @@ def _changed_stages(stages: tuple[Any, ...], name: str, rest: str, new: Any, *, 
         return tuple(s for s in stages if s.name != name)
     if not rest:
         raise UserError(
-            f"{name} is a whole stage.", fix=f"Set one field, such as {below}.{name}.maps, or {below}.{name}=none.",
+            f"{name} is a stage, not a field.",
+            fix=f"Set one field, such as {below}.{name}.maps, or {below}.{name}=none.",
             exit_code=Exit.USAGE,
         )  # fmt: skip
     return tuple(changed(s, rest, new, below=f"{below}.{name}") if s.name == name else s for s in stages)
@@ -209,11 +201,7 @@ def _unknown(kind: type[Any], name: str, stages: tuple[Any, ...], *, below: str)
     if name in RENAMED:
         return renamed(name, below=f"{below}.")
     known = [f.name for f in fields(kind)] + [s.name for s in stages if hasattr(s, "name")]
-    if RENAMED.get(name) in known:
-        what = f"{kind.__name__} has no field {name!r}; it is now {RENAMED[name]!r}."
-        return UserError(what, fix=SEE_FIELDS, exit_code=Exit.USAGE)
-    near = get_close_matches(name, known, n=1)
-    meant = f"; did you mean '{near[0]}'?" if near else f"; it has {', '.join(known)}."
+    meant = did_you_mean(name, known, otherwise=f"; it has {', '.join(known)}.")
     return UserError(f"{kind.__name__} has no field {shortened(name)}{meant}", fix=SEE_FIELDS, exit_code=Exit.USAGE)
 
 

@@ -1,7 +1,7 @@
 """A recipe: everything that can change a number, with its name and its difference from another recipe.
 
-`but` makes a new recipe from a sentence: like `as-run-2012`, but `network.norm` is None.
-The digest names the run folder; a recipe with the same fields has the same digest whatever it is called.
+`but` makes a recipe that is like another one, but with some fields changed. The digest names the run folder; recipes
+with the same fields have the same digest, whatever their names.
 """
 
 import hashlib
@@ -9,11 +9,10 @@ import json
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from alexrepro.errors import Exit, UserError
+from alexrepro.errors import Exit, UserError, did_you_mean
 from alexrepro.files import read_text, reading
 from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import Augmentation, Training
@@ -46,7 +45,7 @@ class Recipe:
     def but(self, changes: Mapping[str, Any], *, name: str | None = None, description: str | None = None) -> "Recipe":
         """The same recipe with some fields changed, by dotted path; raises UserError for what does not fit.
 
-        Without a name the recipe keeps its own: the digest already tells the two apart.
+        Without a name the recipe keeps its own: the digest already distinguishes the two.
         """
         parts = _changed(changes, network=self.network, training=self.training, augmentation=self.augmentation)
         return replace(self, **parts, name=name or self.name, description=description or self.description)
@@ -153,9 +152,8 @@ def _changed(changes: Mapping[str, Any], **parts: Any) -> dict[str, Any]:
         if part in RENAMED:
             raise renamed(part)
         if part not in parts:
-            near = get_close_matches(part, parts, n=1)
             raise UserError(
-                f"A recipe has no part {shortened(part)}{f'; did you mean {near[0]}?' if near else '.'}",
+                f"A recipe has no part {shortened(part)}{did_you_mean(part, parts)}",
                 fix=f"Paths begin with network., training. or augmentation. {SEE_FIELDS}",
                 exit_code=Exit.USAGE,
             )

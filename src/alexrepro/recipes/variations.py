@@ -1,14 +1,13 @@
 """Ablations as data: like a recipe, but with some fields changed, testing a printed number.
 
-A variation holds changes only, so that it applies to any recipe that has the fields; `ablate` says which one.
+A variation holds changes only, so that it applies to any recipe that has the fields; `ablate` chooses the base.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
-from alexrepro.errors import Exit, UserError
+from alexrepro.errors import Exit, UserError, did_you_mean
 from alexrepro.paper import results
 from alexrepro.paper.logbook import Logged, logged
 from alexrepro.paper.network import FIELD_OF, Pool
@@ -117,7 +116,7 @@ VARIATIONS = {
         ),
         Variation("no-dropout", "without dropout", {"network.dropout": 0.0}, section="§4.2"),
         Variation(
-            "no-crops", "with the center crop only, neither cropped at random nor mirrored",
+            "no-crops", "with the center crop only, without random crops and flips",
             {"augmentation.crops": False, "augmentation.flips": False}, section="§4.1",
         ),
         Variation(
@@ -152,9 +151,9 @@ def trials_of(base: Recipe, variations: Sequence[Variation]) -> list[tuple[Recip
 def find_variation(name: str) -> Variation:
     """The variation of this name; raises UserError with the nearest name if there is none."""
     if name not in VARIATIONS:
-        near = get_close_matches(name, VARIATIONS, n=1)
-        meant = f"; did you mean {near[0]}?" if near else "."
         raise UserError(
-            f"There is no variation {name}{meant}", fix="List them with: alexrepro ablate.", exit_code=Exit.USAGE
+            f"There is no variation {name}{did_you_mean(name, VARIATIONS)}",
+            fix="List them with: alexrepro ablate.",
+            exit_code=Exit.USAGE,
         )
     return VARIATIONS[name]

@@ -1,4 +1,4 @@
-"""What reports answer with: the runs below a folder and what was evaluated of them."""
+"""The run folders that reports read, and what was evaluated in them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,43 +9,49 @@ from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, AS_RUN
 from alexrepro.runs.evaluation import Evaluation, find_ensembles
 from alexrepro.runs.run import Run, find_evaluations, find_runs
 
-FIRST = (*(recipe.name for recipe in (AS_RUN_2010, AS_RUN_2012, AS_PRINTED)), TINY.name)
+FIRST = tuple(recipe.name for recipe in (AS_RUN_2010, AS_RUN_2012, AS_PRINTED, TINY))
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Runs, finished or not, the one with the newest checkpoint first, and every saved evaluation of one or several."""
+    """Runs, finished or not, the one with the newest checkpoint first, and the evaluations of runs and of ensembles."""
 
     runs: tuple[Run, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     ensembles: tuple[Evaluation, ...] = ()
 
-    def named(self, recipe: str) -> list[Run]:
-        """The runs of a recipe of this name, changed or not, in the order of the runs."""
-        return [run for run in self.runs if run.recipe.name == recipe]
+    def named(self, *recipes: str) -> list[Run]:
+        """The runs of recipes of these names, changed or not, recipe by recipe."""
+        return [run for recipe in recipes for run in self.runs if run.recipe.name == recipe]
 
     def foremost(self) -> list[Run]:
-        """The runs as figures of one network choose: the paper's recipes first, then `tiny`, then all others.
+        """The runs in the order of preference of figures that show one network.
 
-        Of the same kind a complete run comes before others, a longer one before a shorter one, then the newer one.
+        The paper's recipes come first, then `tiny`, then others; complete before unfinished, longer before shorter,
+        newer before older.
         """
 
-        def place(run: Run) -> tuple[int, bool, int]:
+        def key(run: Run) -> tuple[int, bool, int]:
             name = run.recipe.name
             rank = FIRST.index(name) if name in FIRST else len(FIRST)
             return rank, run.result is None, -run.recipe.training.epochs
 
-        return sorted(self.runs, key=place)
+        return sorted(self.runs, key=key)
+
+
+def name_of(run: Run) -> str:
+    """A run in few words: its recipe, data set and seed."""
+    return f"{run.folder.parent.name}/{run.folder.name}"
 
 
 def gather(runs: Path) -> Evidence:
-    """Everything below a folder of runs; a run with a damaged recipe, environment or result is passed over."""
+    """Everything below a folder of runs; a run with a damaged recipe, environment or result is skipped."""
     found = []
     for run in find_runs(runs):
         try:
             run.check()
             found.append(run)
-        except UserError as refusal:
-            say(f"Passed over {run.folder}: {refusal.what}")
+        except UserError as error:
+            say(f"Skipped {run.folder}: {error.what}")
     single = (evaluation for evaluation in find_evaluations(runs) if not evaluation.members)
     return Evidence(tuple(found), tuple(single), tuple(find_ensembles(runs)))

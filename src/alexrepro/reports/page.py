@@ -1,38 +1,42 @@
-"""One HTML file with everything: verdicts, tables, figures, curves, provenance. It loads nothing from anywhere.
+"""One self-contained HTML file with everything: verdicts, tables, figures, and where each run comes from.
 
-Every word that comes from files is escaped by the template; figures are inline SVG in the colors of the page.
+The template escapes every text that comes from files; figures are inline SVG in the colors of the page.
 """
 
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from alexrepro import __version__
-from alexrepro.files import write_text
+from alexrepro.recipes.catalog import catalog
+from alexrepro.recipes.ledger import shown
+from alexrepro.recipes.recipe import Recipe, differences
+from alexrepro.reports.experiment import Report
 from alexrepro.reports.figures import plot
 from alexrepro.reports.loaded_runs import Evidence
-from alexrepro.reports.made import Made
-from alexrepro.reports.provenance import provenance
 from alexrepro.reports.statistics.verdict import ORDER, Verdict
-from alexrepro.reports.tables.error_rows import beyond_verdict
 from alexrepro.reports.tables.table import TableRow
+from alexrepro.runs.run import Run
 
 FILE, TEMPLATE = "index.html", "page.html"
-SHORT = 24  # letters of a cell that stay on one line
-FOLDED_ROWS = 20  # of the table below a figure, from which on it opens on request
-MOST_ROWS = 60  # of one table on the page; its files have them all
-WIDTHS = (0.65, 1.25)  # of a figure on the page, in shares of the width that it was drawn in
+SHORT = 24  # characters of a cell that is not wrapped
+FOLDED_ROWS = 20  # of the table below a figure, from which on it is collapsed
+MOST_ROWS = 60  # of one table on the page; its files have all
+WIDTHS = (0.65, 1.25)  # of a figure on the page, as fractions of the width that it was drawn in
+MOST_CHANGES, MOST_LETTERS = 6, 80  # in a sentence, and of one change in it
 ID = re.compile(r'(\bid="|url\(#|href="#)')
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim of the paper with the verdict that counts, what was measured, and the report that says more."""
+    """A claim of the paper with its verdict, what was measured, and the report that has the details."""
 
     claim: str
     verdict: Verdict
@@ -40,31 +44,24 @@ class Judged:
     report: str
 
 
-def judged(reports: Sequence[Made]) -> list[Judged]:
-    """Every claim once, in the order of the reports; of several verdicts a measurement counts before none."""
-    found: dict[str, Judged] = {}
-    for made in reports:
-        for row in made.table.rows:
-            cells = row.cells()
-            claim, verdict = cells.get("claim"), cells.get("verdict")
-            if not claim or verdict not in ORDER:
-                continue
-            one = Judged(str(claim), verdict, _measured(row, verdict), made.table.name)
-            before = found.get(one.claim)
-            if before is None or ORDER.index(one.verdict) < ORDER.index(before.verdict):
-                found[one.claim] = one
-    return list(found.values())
+@dataclass(frozen=True)
+class Provenance:
+    """One run in words. state: `complete`, or how far it is. facts: what it was started with, by name."""
+
+    folder: str
+    sentence: str
+    state: str
+    command: str
+    facts: dict[str, str]
 
 
-def page(reports: Sequence[Made], evidence: Evidence, *, made_at: datetime) -> str:
+def page(reports: Sequence[Report], evidence: Evidence, *, made_at: datetime) -> str:
     """The page as HTML: the paper's tables first, then the other tables, figures last."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    reports = sorted(
-        reports, key=lambda made: (not made.table.name.startswith("table"), made.experiment.draw is not None)
-    )
+    reports = sorted(reports, key=lambda one: (not one.table.name.startswith("table"), one.experiment.draw is not None))
     claims = judged(reports)
     return environment.get_template(TEMPLATE).render(
         version=__version__,
@@ -73,56 +70,134 @@ def page(reports: Sequence[Made], evidence: Evidence, *, made_at: datetime) -> s
         counts=[(verdict, sum(one.verdict == verdict for one in claims)) for verdict in ORDER],
         verdicts=ORDER,
         short=SHORT,
-        reports=[_section(made) for made in reports],
+        reports=[_section(report) for report in reports],
         runs=[provenance(run) for run in evidence.runs],
     )
 
 
-def save_page(folder: Path, html: str) -> Path:
-    """Write the page whole or not at all and return its path."""
-    path = folder / FILE
-    write_text(path, html)
-    return path
+def judged(reports: Sequence[Report]) -> list[Judged]:
+    """Every claim once, in the order of the reports, with the verdict that counts (`verdict.ORDER`)."""
+    found: dict[str, Judged] = {}
+    for report in reports:
+        for row in report.table.rows:
+            cells = row.cells()
+            claim, verdict = cells.get("claim"), cells.get("verdict")
+            if not claim or verdict not in ORDER:
+                continue
+            one = Judged(str(claim), verdict, _measured(row, verdict), report.table.name)
+            before = found.get(one.claim)
+            if before is None or ORDER.index(one.verdict) < ORDER.index(before.verdict):
+                found[one.claim] = one
+    return list(found.values())
 
 
 def inline_svg(svg: str, *, name: str) -> str:
-    """An SVG file as part of a page: no declarations, its marks named apart from other figures', ink as text.
-
-    Its width follows the page's within bounds in which its words can be read.
-    """
+    """An SVG file as part of a page: no declarations, ids unique to the figure, ink in the color of text."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r'\sxmlns(:xlink)?="[^"]*"', "", body)
-    body = re.sub(r'\swidth="([\d.]+)pt"\sheight="[^"]*"', _between, body, count=1)
+    body = re.sub(r'\swidth="([\d.]+)pt"\sheight="[^"]*"', _width_bounds, body, count=1)
     return ID.sub(rf"\g<1>{name}-", body).replace(plot.INK, "currentColor")
 
 
-def _between(width: re.Match[str]) -> str:
-    """The style of a figure that was drawn this wide."""
-    narrow, wide = (share * float(width[1]) for share in WIDTHS)
+def provenance(run: Run) -> Provenance:
+    """Where a run comes from, finished or not."""
+    environment, recipe = run.environment, run.recipe
+    starts = environment.get("starts") or [environment]
+    began = environment.get("began_with")
+    stages = "all of its state" if recipe.training.continues else ", ".join(recipe.training.init_from_stages)
+    facts = {
+        "seed": environment.get("seed"),
+        "alexrepro": _over(starts, "alexrepro"),
+        "commit": _over(starts, "commit"),
+        "torch": _over(starts, "machine", "torch"),
+        "device": _over(starts, "machine", "device"),
+        "data set": environment.get("dataset"),
+        "training store": (environment.get("stores") or {}).get("train"),
+        "validation store": _over(starts, "stores", "validation"),
+        "began with": f"{began['run']}, step {began['step']:,}: {stages}" if began else None,
+        "started": environment.get("started"),
+        "finished": (run.result or {}).get("finished"),
+    }
+    is_known = recipe.name in catalog() and _like(recipe).digest == recipe.digest
+    name = recipe.name if is_known else str(run.recipe_file)
+    words = ["alexrepro", "train", name, "--store", environment.get("dataset"), "--seed", environment.get("seed")]
+    newest = next(run.newest_metrics, None)
+    progress = f"epoch {newest['epoch']} of {recipe.training.epochs}" if newest else "begun"
+    return Provenance(
+        folder=str(run.folder), sentence=sentence(recipe), state=progress if run.result is None else "complete",
+        command=shlex.join(map(str, words)),
+        facts={name: str(value) for name, value in facts.items() if value is not None},
+    )  # fmt: skip
+
+
+def sentence(recipe: Recipe) -> str:
+    """The recipe as a difference from one of the catalog: `like tiny, but training.epochs 30 → 3`."""
+    base = _like(recipe)
+    changes = list(dict.fromkeys(_change(recipe, path, *pair) for path, pair in differences(base, recipe).items()))
+    if not changes:
+        return f"{base.name}-{base.digest}, as in the catalog"
+    more = f" and {len(changes) - MOST_CHANGES} more" if len(changes) > MOST_CHANGES else ""
+    return f"like {base.name}, but {'; '.join(changes[:MOST_CHANGES])}{more}"
+
+
+def _like(recipe: Recipe) -> Recipe:
+    """The catalog's recipe of the same name, or of that before the +, or the paper's text, for as many classes."""
+    names = [name for name in (recipe.name, recipe.name.partition("+")[0]) if name in catalog()]
+    base = catalog()[names[0]].recipe if names else Recipe()
+    return base.for_classes(recipe.network.classes)
+
+
+def _change(recipe: Recipe, path: str, was: Any, now: Any) -> str:
+    """One change in words; a removed part is named as a whole, and a long value is left out."""
+    part = path.rpartition(".")[0]
+    if path not in recipe.fields() and not any(known.startswith(f"{part}.") for known in recipe.fields()):
+        return f"without {part}"
+    text = f"{path} {shown(was)} → {shown(now)}"
+    return text if len(text) <= MOST_LETTERS else f"another {path}"
+
+
+def _over(starts: Sequence[Mapping[str, Any]], *path: str) -> str | None:
+    """A fact of the first start, and of later ones where it changed: `cpu; H200 after step 6,000`."""
+    found: list[str] = []
+    before = None
+    for start in starts:
+        value: Any = start
+        for name in path:
+            value = (value or {}).get(name)
+        if value != before:
+            step = start.get("after_step", 0)
+            found.append(f"{value or 'none'} after step {step:,}" if step else str(value))
+            before = value
+    return "; ".join(found) or None
+
+
+def _width_bounds(width: re.Match[str]) -> str:
+    """The style of a figure of this width, within which its text stays readable."""
+    narrow, wide = (fraction * float(width[1]) for fraction in WIDTHS)
     return f' style="min-width: {narrow:.0f}pt; max-width: {wide:.0f}pt"'
 
 
-def _section(made: Made) -> dict[str, object]:
-    headings, rows = made.table.shown()
-    name = made.table.name
-    figure = Markup(inline_svg(plot.svg(made.figure, name=name), name=name)) if made.figure else None
+def _section(report: Report) -> dict[str, object]:
+    headings, rows = report.table.shown()
+    name = report.table.name
+    figure = Markup(inline_svg(plot.svg(report.figure, name=name), name=name)) if report.figure else None
     return {
         "name": name,
-        "title": made.table.title,
-        "cites": str(made.experiment.cites),
+        "title": report.table.title,
+        "cites": str(report.experiment.cites),
         "headings": headings,
         "rows": rows[:MOST_ROWS],
         "left_out": max(0, len(rows) - MOST_ROWS),
         "figure": figure,
         "is_folded": figure is not None and len(rows) > FOLDED_ROWS,
-        "missing": made.missing,
+        "missing": report.missing,
     }
 
 
 def _measured(row: TableRow, verdict: Verdict) -> str:
-    """What was measured, in the words of the row; where nothing is comparable, why."""
-    shown = {heading: text for heading, text in row.shown().items() if text}
-    errors = {heading: text for heading, text in shown.items() if "top" in heading and "test" not in heading}
-    if errors and verdict not in ("not comparable", "not run"):
-        return " / ".join(errors.values()) + (" points" if any("points" in heading for heading in errors) else "")
-    return beyond_verdict(shown.get("note", ""), verdict)
+    """The measured numbers of a row; if nothing is comparable, why."""
+    shown = row.shown()
+    numbers = {heading: text for heading, text in shown.items() if heading.startswith("top-") and text}
+    if numbers and verdict not in ("not comparable", "not run"):
+        return " / ".join(numbers.values()) + (" points" if any("points" in heading for heading in numbers) else "")
+    return shown["verdict"].removeprefix(verdict).removeprefix("; ")

@@ -1,17 +1,15 @@
-"""What ends a training that cannot succeed: a loss that is not finite or stays at chance, or too little memory.
+"""What ends a training that cannot succeed: a loss that is not finite, or one that stays at chance.
 
 Each message says what was seen and what to type, since a loss stuck at ln(classes) does not explain itself.
 """
 
 import shlex
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import log, prod, sqrt
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from alexrepro.errors import Exit, UserError
@@ -196,33 +194,3 @@ def at_half_the_rates(job: TrainingJob) -> str:
     words = ["alexrepro", "train", *source, "--store", job.store.path, "--seed", job.seed, "--runs", job.runs]
     start = " from its last checkpoint" if run.has_begun else ""
     return f"Begin a new run{start} at half of all rates: {shlex.join(map(str, [*words, '--set', factor]))}"
-
-
-@contextmanager
-def enough_memory(device: torch.device, *, batch: int) -> Iterator[None]:
-    """Turn a device that is out of memory into an error that names a batch that would fit."""
-    before = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        advice = "Use a smaller one: --set training.batch=N."
-        if device.type == "cuda":
-            total = torch.cuda.mem_get_info(device)[1]
-            most = fitting(batch, before, torch.cuda.max_memory_allocated(device), total)
-            advice = f"This one should: --set training.batch={most}."
-        reason = str(error).partition(". ")[0].rstrip(".")
-        raise UserError(
-            f"A batch of {batch} does not fit into the memory of {device}: {reason}.",
-            fix=f"{advice} It changes the training; the paper's is 128.",
-            exit_code=Exit.OUT_OF_MEMORY,
-        ) from None
-
-
-def fitting(batch: int, fixed: int, peak: int, total: int) -> int:
-    """The largest power of two below a batch that should fit, from the bytes that it needed beyond the fixed ones.
-
-    Memory beyond weights and optimizer state grows with the batch; a tenth of the total is left free.
-    """
-    an_image = max(1.0, (peak - fixed) / batch)
-    most = max(1, min(batch - 1, int((total - total // 10 - fixed) / an_image)))
-    return int(2 ** (most.bit_length() - 1))

@@ -22,7 +22,7 @@ from alexrepro.paper.training import Rates
 from alexrepro.progress import Advance, progress, say
 from alexrepro.runs.run import Run
 from alexrepro.stop_signals import stop_requests
-from alexrepro.training.divergence import EARLY_WINDOW, diagnose, enough_memory, flat_loss, not_finite
+from alexrepro.training.divergence import EARLY_WINDOW, diagnose, flat_loss, not_finite
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.state import TrainingState, open_run, start
 
@@ -48,12 +48,12 @@ def train(job: TrainingJob, *, resume: Resume = "auto") -> Run:
             return run
         job = job.with_own_validation()
         state = start(job, stop)
-        device, batch = job.device.torch_device, recipe.training.batch
+        device, batch = job.device, recipe.training.batch
         loader = Loader(
-            job.store, batch=batch, side_px=recipe.network.input_px, shard=group.shard, device=device,
-            workers=workers_for(device, group.loader_workers),
+            job.store, batch=batch, side_px=recipe.network.input_px, shard=group.shard, copies=device.copies,
+            workers=workers_for(gpu=device.is_gpu, number=group.loader_workers),
         )  # fmt: skip
-        with enough_memory(device, batch=batch), state.loggers, loader:
+        with device.enough_memory(batch=batch), state.loggers, loader:
             if group.broadcast(state.is_unvalidated):
                 _validate(state, state.step // job.steps_per_epoch)
             _train_epochs(state, loader)

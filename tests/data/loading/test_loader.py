@@ -23,6 +23,7 @@ from alexrepro.data.loading.workers import Kind, Ring, Workers
 from alexrepro.data.store.decode import Pixels
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
+from alexrepro.device import find_device
 from alexrepro.errors import Exit, UserError
 from alexrepro.paper.training import Augmentation
 
@@ -37,7 +38,7 @@ def make_store(folder: Path) -> Store:
     draws = np.random.default_rng(5)
     for number in range(IMAGES):
         Image.fromarray(draws.integers(0, 256, (256, 256, 3), dtype=np.uint8)).save(images / f"{number:02d}.png")
-    return prepare(images.parent, out=folder / "stores", encoding="raw", processes=1)["train"]
+    return prepare(images.parent, out=folder / "stores", encoding="raw", workers=1)["train"]
 
 
 @pytest.fixture(scope="module")
@@ -233,6 +234,7 @@ from pathlib import Path
 from alexrepro.data.loading.loader import Loader
 from alexrepro.data.loading.workers import Workers
 from alexrepro.data.store.store import Store
+from alexrepro.device import find_device
 signal.signal(signal.SIGINT, lambda *_: None)  # as a training, which saves first
 store = Store.open(Path(sys.argv[1]))
 print("ready", flush=True)
@@ -313,10 +315,10 @@ def test_thousands_of_batches_take_no_more_memory_than_hundreds(store: Store, ki
 def test_batches_on_a_gpu_are_those_of_the_processor(store: Store) -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    device = torch.device("cuda")
+    copies = find_device("cuda").copies
 
     for one, other in zip(
-        load_batches(store, plan_of(2), batch=1, device=device), batches(store, batch=1), strict=True
+        load_batches(store, plan_of(2), batch=1, copies=copies), batches(store, batch=1), strict=True
     ):
         torch.cuda._sleep(10_000_000)  # the device is behind, while memory comes round again
         assert one.crops.device.type == "cuda"

@@ -33,7 +33,7 @@ def to_parquet(
 
 
 def imagenet_1k(root: Path, pictures: Pictures, order: Sequence[str] = tuple(sorted(WNIDS))) -> None:
-    """As ILSVRC/imagenet-1k: names end in the WNID, the classes have words, and test photos have the label -1."""
+    """As ILSVRC/imagenet-1k: names end in the WNID, the classes have words, and test images have the label -1."""
     for word, split, files in (("train", "train", 2), ("validation", "val", 1)):
         rows = [Example(hub_name(name, w), data, order.index(w)) for name, w, data in in_name_order(pictures[split])]
         to_parquet(root / "data", word, rows, names=[WORDS[wnid] for wnid in order], files=files)

@@ -38,12 +38,12 @@ def test_every_pixel_and_label_comes_back(batches: Path, is_above: bool) -> None
     found = recognize(batches if is_above else batches.parent)
 
     assert (found.dataset, found.classes) == ("cifar10", ("cat", "ship"))
-    assert [len(split.photos) for split in found.splits] == [5 * ROWS, ROWS]
+    assert [len(split.images) for split in found.splits] == [5 * ROWS, ROWS]
     original = pickle.loads((batches / "data_batch_2").read_bytes())
-    for row, photo in enumerate(found.splits[0].photos[ROWS : 2 * ROWS]):
+    for row, image in enumerate(found.splits[0].images[ROWS : 2 * ROWS]):
         pixels = original["data"][row].reshape(3, 32, 32).transpose(1, 2, 0)
-        assert np.array_equal(decode(photo.read()).pixels, pixels)
-        assert photo.label == original["labels"][row]
+        assert np.array_equal(decode(image.read()).pixels, pixels)
+        assert image.label == original["labels"][row]
 
 
 class Runs:

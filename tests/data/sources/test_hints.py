@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.data.sources import recognize, seen
+from alexrepro.data.sources import recognize, walk
 from alexrepro.errors import Exit, UserError
 
 from ..hostile import END_OF_TAR, member
@@ -46,7 +46,7 @@ def test_class_folders_two_folders_down_are_linked(tmp_path: Path) -> None:
     typed(refusal.fix)
 
     assert f"in {tmp_path}/in/train/train, {tmp_path}/in/val/val" in refusal.what
-    assert [len(split.photos) for split in recognize(tmp_path / "in-linked").splits] == [2, 2]
+    assert [len(split.images) for split in recognize(tmp_path / "in-linked").splits] == [2, 2]
 
 
 def test_a_split_in_several_folders_is_linked_into_one(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_split_in_several_folders_is_linked_into_one(tmp_path: Path) -> None:
 
     assert "train.X1, train.X2, val.X" in refusal.what
     found = recognize(tmp_path / "in-linked")
-    assert (found.classes, [len(split.photos) for split in found.splits]) == (("a", "b c"), [2, 2])
+    assert (found.classes, [len(split.images) for split in found.splits]) == (("a", "b c"), [2, 2])
 
 
 @pytest.mark.parametrize(
@@ -67,22 +67,22 @@ def test_a_split_in_several_folders_is_linked_into_one(tmp_path: Path) -> None:
         ("end", {"train": "{0}_1_{0}.JPEG", "val": "ILSVRC2012_val_0000000{1}_{0}.JPEG"}),
     ],
 )
-def test_flat_photos_are_sorted_by_the_wnids_in_their_names(word: str, names: dict[str, str], tmp_path: Path) -> None:
+def test_flat_images_are_sorted_by_the_wnids_in_their_names(word: str, names: dict[str, str], tmp_path: Path) -> None:
     for split, name in names.items():
         touch(tmp_path / split, *(name.format(wnid, number) for number, wnid in enumerate(WNIDS)))
 
     refusal = refused(tmp_path)
     typed(refusal.fix)
 
-    assert f"{tmp_path}/train holds 2 photos and no class folders; their names {word} with WNIDs" in refusal.what
+    assert f"{tmp_path}/train holds 2 images and no class folders; their names {word} with WNIDs" in refusal.what
     found = recognize(tmp_path)
     assert (found.classes, [split.name for split in found.splits]) == (WNIDS, list(names))
 
 
-def test_flat_training_photos_beside_a_devkit_are_not_left_out(tmp_path: Path) -> None:
+def test_flat_training_images_beside_a_devkit_are_not_left_out(tmp_path: Path) -> None:
     touch(tmp_path, "train/n00000001_1.JPEG", "val/ILSVRC2012_val_00000001.JPEG", "ILSVRC2012_devkit_t12/readme.txt")
 
-    assert "train holds 1 photos and no class folders" in refused(tmp_path).what
+    assert "train holds 1 images and no class folders" in refused(tmp_path).what
 
 
 BELOW: dict[str, tuple[str, Callable[[Path], None]]] = {
@@ -163,7 +163,7 @@ def test_a_path_that_is_not_there_is_answered(path: str, what: str, fix: str, tm
     [
         ("ILSVRC2012_img_train.tar", "Name its folder: alexrepro prepare {}"),
         ("train-0.parquet", "Name its folder: alexrepro prepare {}"),
-        ("photo.jpg", "Name the folder of the class folders: alexrepro prepare {}"),
+        ("image.jpg", "Name the folder of the class folders: alexrepro prepare {}"),
     ],
 )
 def test_a_file_is_answered_with_its_folder(name: str, fix: str, tmp_path: Path) -> None:
@@ -174,14 +174,14 @@ def test_a_file_is_answered_with_its_folder(name: str, fix: str, tmp_path: Path)
 
 OTHERS: dict[str, tuple[Callable[[Path], None], str]] = {
     "nothing": (lambda _: None, "is empty"),
-    "hidden files": (lambda top: touch(top, ".DS_Store"), "holds only 1 hidden files"),
+    "hidden files": (lambda top: touch(top, ".DS_Store"), "is empty"),
     "tables": (lambda top: touch(top, "a/x.csv", "b.txt"), "it holds 1 folder (a) and 1 file (1 .txt)"),
-    "numbered tars": (lambda top: touch(top, "000000.tar", "000001.tar"), "do not say which split they are"),
-    "photos of no class": (lambda top: touch(top, "IMG_1.jpg"), "such as IMG_1.jpg, name no class"),
+    "numbered tars": (lambda top: touch(top, "000000.tar", "000001.tar"), "whose split is not known"),
+    "images of no class": (lambda top: touch(top, "IMG_1.jpg"), "such as IMG_1.jpg, name no class"),
     "a store": (lambda top: touch(top, "manifest.json", "shard-00000.arrow"), "is a store that `alexrepro prepare`"),
     "arrays": (lambda top: touch(top, "train.npz"), "of the kind NumPy array, which is not read"),
     "CIFAR-100": (lambda top: touch(top, "train", "test", "meta"), "looks like CIFAR-100"),
-    "an archive in parts": (lambda top: touch(top, "x.7z.001", "x.7z.002"), "holds x.7z in 2 parts"),
+    "an archive in parts": (lambda top: touch(top, "x.7z.001", "x.7z.002"), "holds x.7z in parts"),
     "a link to itself": (lambda top: (top / "loop").symlink_to("loop"), "Nothing in"),
     "a link around": (lambda top: (touch(top, "a/x.csv"), (top / "a/up").symlink_to(top)), "Nothing in"),
 }
@@ -201,12 +201,12 @@ def test_another_layout_than_the_named_one_is_said(tmp_path: Path) -> None:
 
 
 def test_a_large_tree_is_walked_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seen, "MOST_FOLDERS", 10)
+    monkeypatch.setattr(walk, "MOST_FOLDERS", 10)
     for number in range(40):
         touch(tmp_path, f"{number}/{number}/x.csv")
 
-    assert len(seen.walk(tmp_path)) == 10
-    assert "40 folders (0, 1, 10, 11, ...)" in refused(tmp_path).what
+    assert len(walk.listed(tmp_path)) == 10
+    assert "40 folders (0, 1, 10, 11 and 36 more)" in refused(tmp_path).what
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")

@@ -25,7 +25,7 @@ def test_nothing_there_says_what_to_fetch_and_where(tmp_path: Path) -> None:
     assert {part: f.finding for part, f in found.items()} == dict.fromkeys(
         ("train", "val", "test", "devkit"), "missing"
     )
-    assert "image-net.org" in found["train"].says
+    assert "image-net.org" in found["train"].description
     assert [part for part, f in found.items() if f.is_wrong] == ["train", "val", "devkit"]
 
 
@@ -52,7 +52,7 @@ def test_unpacked_folders_are_counted(tmp_path: Path) -> None:
     for wnid in ("n00000001", "n00000002"):
         (tmp_path / "train" / wnid).mkdir(parents=True)
 
-    assert findings(tmp_path)["train"].says == "train/ with 2 entries"
+    assert findings(tmp_path)["train"].description == "train/ with 2 entries"
 
 
 @pytest.mark.parametrize("source", ["", "ILSVRC", "ILSVRC/Data/CLS-LOC"])
@@ -69,7 +69,7 @@ def test_the_folders_of_kaggles_tree_are_found_from_each_of_its_levels(source: s
 def test_kaggles_files_stand_in_for_the_devkit(name: str, tmp_path: Path) -> None:
     sparse(tmp_path / name, 10)
 
-    assert (findings(tmp_path)["devkit"].is_wrong, name in findings(tmp_path)["devkit"].says) == (False, True)
+    assert (findings(tmp_path)["devkit"].is_wrong, name in findings(tmp_path)["devkit"].description) == (False, True)
 
 
 @pytest.mark.parametrize(("content", "finding"), [(b"abc", "as published"), (b"cba", "differs")])

@@ -33,21 +33,21 @@ BATCH = 2  # pictures in a batch file of CIFAR-10
 
 
 @pytest.fixture(scope="module")
-def photos(shared_data: Path) -> list[bytes]:
-    return [photo.read_bytes() for photo in sorted((shared_data / "photos").iterdir())[:PICTURES]]
+def images(shared_data: Path) -> list[bytes]:
+    return [image.read_bytes() for image in sorted((shared_data / "photos").iterdir())[:PICTURES]]
 
 
 @pytest.fixture(scope="module")
-def small(photos: list[bytes]) -> Pictures:
+def small(images: list[bytes]) -> Pictures:
     """Pictures of 64×64, as Tiny-ImageNet-200 has them."""
-    return layouts.deal(saved(opened(photo).resize((64, 64)), "JPEG") for photo in photos)
+    return layouts.deal(saved(opened(image).resize((64, 64)), "JPEG") for image in images)
 
 
 @pytest.fixture(scope="module")
 def expected(small: Pictures, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Store]:
     root = tmp_path_factory.mktemp("folders")
     layouts.class_folders(root, small)
-    return prepare(root, out=tmp_path_factory.mktemp("expected"), processes=1)
+    return prepare(root, out=tmp_path_factory.mktemp("expected"), workers=1)
 
 
 def opened(data: bytes) -> Image.Image:
@@ -62,17 +62,17 @@ def saved(image: Image.Image, kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["imagenette2-160", "imagewoof2-160"])
-def test_photos_of_short_side_160_are_enlarged_as_pillow_enlarges_them(
-    name: str, photos: list[bytes], tmp_path: Path
+def test_images_of_short_side_160_are_enlarged_as_pillow_enlarges_them(
+    name: str, images: list[bytes], tmp_path: Path
 ) -> None:
-    photo = opened(photos[0])
-    scale = 160 / min(photo.size)
-    small = saved(photo.resize((round(photo.width * scale), round(photo.height * scale))), "JPEG")
+    image = opened(images[0])
+    scale = 160 / min(image.size)
+    small = saved(image.resize((round(image.width * scale), round(image.height * scale))), "JPEG")
     layouts.class_folders(tmp_path / name, layouts.deal([small] * PICTURES))
     with (tmp_path / name / f"noisy_{name.partition('2')[0]}.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("path", "noisy_labels_0"), (f"train/{WNIDS[0]}/{WNIDS[0]}_7.JPEG", WNIDS[1])])
 
-    train = prepare(tmp_path / name, out=tmp_path / "stores", processes=1)["train"]
+    train = prepare(tmp_path / name, out=tmp_path / "stores", workers=1)["train"]
 
     assert (train.manifest.full_name, train.manifest.classes) == (f"{name}-train", tuple(sorted(WNIDS)))
     stored = np.empty((256, 256, 3), dtype=np.uint8)
@@ -117,7 +117,7 @@ def test_tiny_imagenet_200_gives_the_images_and_classes_of_class_folders(
 ) -> None:
     write(tmp_path / "source", small)
 
-    found = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
+    found = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1)
 
     assert by_class(found["train"]) == by_class(expected["train"])
     assert by_class(found["val"]) == by_class(expected["val"])
@@ -130,19 +130,19 @@ def test_tiny_imagenet_in_parquet_gives_the_images_and_classes_of_class_folders(
 ) -> None:
     parquets.tiny_imagenet(tmp_path / "source", small)
 
-    found = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
+    found = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1)
 
     assert {split: by_class(store) for split, store in found.items()} == {
         split: by_class(store) for split, store in expected.items()
     }
 
 
-def test_validation_photos_without_their_annotations_are_refused(small: Pictures, tmp_path: Path) -> None:
+def test_validation_images_without_their_annotations_are_refused(small: Pictures, tmp_path: Path) -> None:
     tiny_as_unpacked(tmp_path / "source", small)
     (tmp_path / "source/val/val_annotations.txt").unlink()
 
     with pytest.raises(UserError, match=r"no val_annotations\.txt"):
-        prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
+        prepare(tmp_path / "source", out=tmp_path / "stores", workers=1)
 
 
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -216,8 +216,8 @@ def test_cifar_10_gives_the_images_and_classes_of_class_folders(
     publish_md5(tmp_path / "source/cifar-10-batches-py", monkeypatch)
     cifar_folders(tmp_path / "folders", cifar)
 
-    found = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
-    expected = prepare(tmp_path / "folders", out=tmp_path / "stores", processes=1)
+    found = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1)
+    expected = prepare(tmp_path / "folders", out=tmp_path / "stores", workers=1)
 
     assert {split: layouts.by_label(store) for split, store in found.items()} == {
         split: layouts.by_label(store) for split, store in expected.items()
@@ -248,17 +248,17 @@ def test_cifar_10_is_fetched_where_there_is_a_network(published: Callable[[str],
     with ThreadingHTTPServer(("127.0.0.1", 0), pages) as site:
         Thread(target=site.serve_forever, daemon=True).start()
         published(f"http://127.0.0.1:{site.server_port}")
-        found = prepare("cifar10", out=tmp_path / "stores", processes=1)
+        found = prepare("cifar10", out=tmp_path / "stores", workers=1)
         site.shutdown()
 
     assert {split: len(store) for split, store in found.items()} == {"train": 10, "test": 10}
-    assert prepare("cifar10", out=tmp_path / "stores", processes=1).keys() == found.keys()  # without fetching it again
+    assert prepare("cifar10", out=tmp_path / "stores", workers=1).keys() == found.keys()  # without fetching it again
 
 
 def test_without_a_network_it_is_said_where_cifar_10_lies(published: Callable[[str], None], tmp_path: Path) -> None:
     published((tmp_path / "gone").as_uri())
 
     with pytest.raises(UserError, match="CIFAR-10 cannot be downloaded") as refused:
-        prepare("cifar10", out=tmp_path / "stores", processes=1)
+        prepare("cifar10", out=tmp_path / "stores", workers=1)
 
     assert "gone/cifar-10-python.tar.gz elsewhere" in refused.value.fix

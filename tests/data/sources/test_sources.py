@@ -1,36 +1,24 @@
-import io
+"""Which layout a folder is read as, and what is common to all: names, labels, losses and the counts of the releases."""
+
+import csv
+import os
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from alexrepro.data.sources import recognize
-from alexrepro.data.sources.devkit import read_meta
-from alexrepro.data.sources.ilsvrc_splits import gaps_of_2012
+from alexrepro.data.sources.checks import LONGEST_NAME, dataset_of, gaps_of_2012
+from alexrepro.data.sources.devkit import class_table
 from alexrepro.data.sources.miniature import CLASSES, write_miniature
-from alexrepro.data.sources.source import File, Photo, Split
-from alexrepro.errors import UserError
+from alexrepro.data.sources.source import File, ImageFile, Split
+from alexrepro.data.store.prepare import prepare
+from alexrepro.errors import Exit, UserError
 
+from ..hostile import picture
+from ..layouts import tar_of, write
+from .test_tables import write as write_table
 
-def touch(*paths: Path) -> None:
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(path.name.encode())
-
-
-def picture(level: int) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(np.full((8, 8, 3), level, dtype=np.uint8)).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def write_table(path: Path, labels: list[int], column: str = "image") -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [{"bytes": picture(label), "path": f"{place}.png"} for place, label in enumerate(labels)]
-    pq.write_table(pa.table({column: rows, "label": labels}), path, row_group_size=2)
+WNIDS = ("n01440764", "n01443537")
 
 
 @pytest.fixture
@@ -39,65 +27,23 @@ def miniature(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_classes_are_sorted_by_the_bytes_of_their_names(tmp_path: Path) -> None:
-    touch(
-        tmp_path / "b/1.jpg", tmp_path / "B/1.JPEG", tmp_path / "ä/1.png", tmp_path / "a/2.jpg", tmp_path / "a/10.jpg"
-    )
-
-    found = recognize(tmp_path)
-
-    assert found.classes == ("B", "a", "b", "ä")
-    assert [photo.label for photo in found.splits[0].photos] == [0, 1, 1, 2, 3]
-    assert [photo.name for photo in found.splits[0].photos][1:3] == ["10.jpg", "2.jpg"]
-
-
-def test_split_folders_become_splits(tmp_path: Path) -> None:
-    touch(*(tmp_path / split / kind / "1.jpg" for split in ("train", "validation", "test") for kind in "ab"))
-
-    found = recognize(tmp_path)
-
-    assert [split.name for split in found.splits] == ["train", "val", "test"]
-    assert found.dataset != "ilsvrc2012"
-
-
-def test_other_classes_in_validation_are_refused(tmp_path: Path) -> None:
-    touch(tmp_path / "train/a/1.jpg", tmp_path / "val/b/1.jpg")
-
-    with pytest.raises(UserError):
-        recognize(tmp_path)
-
-
-def test_nothing_and_several_layouts_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError):
-        recognize(tmp_path)
-    touch(tmp_path / "a/1.jpg")
+def test_where_two_layouts_fit_an_option_chooses(tmp_path: Path) -> None:
+    write(tmp_path / "a/1.jpg", picture())
     write_table(tmp_path / "train-0.parquet", [0])
-    with pytest.raises(UserError, match="or"):
+
+    with pytest.raises(UserError, match="could be read as parquet or as folders"):
         recognize(tmp_path)
 
-
-def test_parquet_is_read_by_split_and_row(tmp_path: Path) -> None:
-    write_table(tmp_path / "train-00000-of-00002.parquet", [0, 3, 1])
-    write_table(tmp_path / "train-00001-of-00002.parquet", [2])
-    write_table(tmp_path / "validation-00000-of-00001.parquet", [1], column="img")
-
-    found = recognize(tmp_path)
-
-    assert [(split.name, [photo.label for photo in split.photos]) for split in found.splits] == [
-        ("train", [0, 3, 1, 2]), ("val", [1]),
-    ]  # fmt: skip
-    assert found.classes == ("class-0000", "class-0001", "class-0002", "class-0003")
-    assert [photo.read() for photo in found.splits[0].photos] == [picture(level) for level in (0, 3, 1, 2)]
+    assert recognize(tmp_path, layout="folders").classes == ("a",)
 
 
 def test_labels_of_ilsvrc2010_are_its_ids_less_one(miniature: Path) -> None:
     found = recognize(miniature)
 
-    assert found.dataset == "ilsvrc2010-miniature"
-    assert found.classes == CLASSES
+    assert (found.dataset, found.classes) == ("ilsvrc2010-miniature", CLASSES)
     assert found.ilsvrc_ids == tuple(range(1, 21))
     truth = (miniature / "devkit-1.0/data/ILSVRC2010_validation_ground_truth.txt").read_text().split()
-    assert [photo.label + 1 for photo in found.splits[1].photos] == [int(line) for line in truth]
+    assert [image.label + 1 for image in found.splits[1].images] == [int(line) for line in truth]
     assert [split.labeled for split in found.splits] == [True, True, True]
 
 
@@ -106,38 +52,107 @@ def test_without_its_ground_truth_the_test_split_is_unlabeled(miniature: Path) -
 
     test = recognize(miniature).splits[2]
 
-    assert not test.labeled
-    assert {photo.label for photo in test.photos} == {-1}
+    assert (test.labeled, {image.label for image in test.images}) == (False, {-1})
 
 
 def test_patch_images_replace_by_name(miniature: Path) -> None:
-    patch = miniature / "patch_images/val/ILSVRC2010_val_00000002.JPEG"
-    touch(patch)
+    write(miniature / "patch_images/val/ILSVRC2010_val_00000002.JPEG", b"patched")
 
-    photos = recognize(miniature).splits[1].photos
+    images = recognize(miniature).splits[1].images
 
-    assert photos[1].read() == patch.read_bytes()
-    assert photos[0].read() == (miniature / "val/ILSVRC2010_val_00000001.JPEG").read_bytes()
+    assert images[1].read() == b"patched"
+    assert images[0].read() == (miniature / "val/ILSVRC2010_val_00000001.JPEG").read_bytes()
 
 
-def test_the_release_of_2012_is_known_by_its_1000_classes_and_the_photos_of_each_split() -> None:
-    photo = Photo("a.JPEG", 0, File(Path("a.JPEG")))
+def test_the_release_of_2012_is_known_by_its_1000_classes_and_the_images_of_each_split() -> None:
+    image = ImageFile("a.JPEG", 0, File(Path("a.JPEG")))
     release = {"train": 1_281_167, "val": 50_000, "test": 100_000}
-    whole, short = ([Split(name, [photo] * (n - less)) for name, n in release.items()] for less in (0, 1))
+    whole, short = ([Split(name, [image] * (n - less)) for name, n in release.items()] for less in (0, 1))
 
     assert list(gaps_of_2012(["a class"] * 1000, whole)) == []
+    assert list(gaps_of_2012(["a class"] * 1000, whole[:1])) == ["0 of 50,000 val images"]
     assert list(gaps_of_2012(["a class"] * 999, short)) == [
         "999 of 1,000 classes",
-        "1,281,166 of 1,281,167 train photos",
-        "49,999 of 50,000 val photos",
-        "99,999 of 100,000 test photos",
+        "1,281,166 of 1,281,167 train images",
+        "49,999 of 50,000 val images",
+        "99,999 of 100,000 test images",
     ]
 
 
 @pytest.mark.shared
 def test_the_real_devkit_has_its_thousand_classes_in_id_order(shared_data: Path) -> None:
-    table = read_meta((shared_data / "ilsvrc2010-devkit/data/meta.mat").read_bytes(), "2010")
-    wnids, words = table.wnids, table.words
+    table = class_table(shared_data / "ilsvrc2010-devkit", "2010")
 
-    assert (len(wnids), wnids[0], wnids[999]) == (1000, "n07711080", "n04554684")
-    assert words[0].startswith("french fries")
+    assert table is not None
+    assert (len(table.wnids), len(set(table.wnids)), sum(table.train_counts)) == (1000, 1000, 1_261_406)
+    assert (table.wnids[0], table.wnids[-1]) == ("n07711080", "n04554684")  # french fries, washer: not sorted
+    assert table.words[0].startswith("french fries")
+
+
+def test_what_lies_next_to_parquet_files_is_listed(tmp_path: Path) -> None:
+    write_table(tmp_path / "set/data/train-0.parquet", [0, 1])
+    for name in ("data/more/deep/train-1.parquet", "extra.jpg", "val/a/x.jpg"):
+        write(tmp_path / "set" / name, picture())
+
+    prepare(tmp_path / "set", out=tmp_path / "out", layout="parquet", side_px=32, workers=1)
+
+    with (tmp_path / "out/set-skipped.csv").open() as table:
+        assert {row["path"] for row in csv.DictReader(table)} == {"data/more", "extra.jpg", "val"}
+
+
+def test_what_lies_next_to_shards_is_listed(tmp_path: Path) -> None:
+    samples = [(f"{n}.{suffix}", data) for n in range(2) for suffix, data in (("jpg", picture()), ("cls", b"%d" % n))]
+    write(tmp_path / "train-0000.tar", tar_of([*samples, ("notes", b"")]))
+    for name in ("train-0001.tar.part", "images/a/x.jpg"):
+        write(tmp_path / name, picture())
+
+    skipped = recognize(tmp_path, layout="webdataset").skipped
+
+    assert {item.path for item in skipped} == {"images", "train-0001.tar.part", "train-0000.tar/notes"}
+
+
+def tiny(root: Path, *, val: dict[str, str]) -> None:
+    """Tiny-ImageNet-200 of two classes; val: the class folder of each image, whose true classes are WNIDS in order."""
+    write(root / "wnids.txt", "\n".join(WNIDS).encode())
+    for wnid in WNIDS:
+        write(root / "train" / wnid / "images" / f"{wnid}_0.JPEG", picture())
+    rows = (f"{name}\t{wnid}\t0\t0\t1\t1\n" for name, wnid in zip(val, WNIDS, strict=True))
+    write(root / "val/val_annotations.txt", "".join(rows).encode())
+    for name, wnid in val.items():
+        write(root / "val" / wnid / name, picture())
+
+
+def test_annotations_of_tiny_imagenet_decide_over_class_folders(tmp_path: Path) -> None:
+    tiny(tmp_path / "right", val={"val_0.JPEG": WNIDS[0], "val_1.JPEG": WNIDS[1]})
+    tiny(tmp_path / "wrong", val={"val_0.JPEG": WNIDS[1], "val_1.JPEG": WNIDS[0]})
+
+    val = recognize(tmp_path / "right").splits[1]
+
+    assert [(image.name, image.label) for image in val.images] == [("val_0.JPEG", 0), ("val_1.JPEG", 1)]
+    with pytest.raises(UserError, match="lies in the class folder n01440764, but val_annotations"):
+        recognize(tmp_path / "wrong")
+
+
+def test_a_long_name_is_cut_and_stays_different(tmp_path: Path) -> None:
+    source = tmp_path / ("x" * 255)
+    write(source / "a/1.jpg", picture())
+
+    train = prepare(source, out=tmp_path / "stores", workers=1)["train"]
+
+    assert len(train.manifest.dataset) == LONGEST_NAME
+    assert len({dataset_of(Path("x" * LONGEST_NAME + end), (), ()) for end in ("", "1", "2")}) == 3
+
+
+def test_a_store_escapes_names_that_are_not_utf8(tmp_path: Path) -> None:
+    foreign = tmp_path / os.fsdecode(b"d\xe9j\xe0")
+    for name, content in ((b"\xe4/1\xe4.jpg", picture()), (b"\xf6/1\xf6.jpg", picture()), (b"\xf6/2\xf6.jpg", b"none")):
+        write(foreign / os.fsdecode(name), content)
+
+    with pytest.raises(UserError, match="1 files c") as refused:
+        prepare(foreign, out=tmp_path / "stores", workers=1)
+    train = prepare(foreign, out=tmp_path / "stores", workers=1, max_bad=1)["train"]
+
+    texts = [train.manifest.source, *train.manifest.classes, train.name(0), train.manifest.defects[0]["path"]]
+    assert refused.value.exit_code == Exit.BAD_DATA
+    assert all(text.isascii() and "\\" in text for text in texts)
+    assert train.path.joinpath("defects.csv").read_text(encoding="utf-8").count("\n") == 2

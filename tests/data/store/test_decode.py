@@ -9,7 +9,7 @@ from PIL import Image, features
 from PIL.JpegImagePlugin import get_sampling
 
 from alexrepro.data.store.decode import decode, decode_square, encode
-from alexrepro.data.store.resize import square
+from alexrepro.data.store.resize import resize
 from alexrepro.errors import Unreadable
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, which JPEG and Pillow use for gray
@@ -107,25 +107,25 @@ def test_a_file_that_pillow_does_not_recognize_is_refused_in_the_same_words_ever
 
 
 def test_the_square_lies_in_memory_as_the_encoder_needs_it() -> None:
-    assert square(noise(300, 400)).flags.c_contiguous
+    assert resize(noise(300, 400)).flags.c_contiguous
 
 
 @pytest.mark.parametrize("size", [(300, 400), (400, 300), (256, 300), (64, 64), (75, 56), (3, 1), (1, 4000)])
 def test_the_square_is_the_middle_of_the_resized_image(size: tuple[int, int]) -> None:
-    assert square(noise(*size)).shape == (256, 256, 3)
+    assert resize(noise(*size)).shape == (256, 256, 3)
 
 
 def test_an_odd_margin_is_rounded_down() -> None:
     pixels = noise(256, 301)
     upright = pixels.swapaxes(0, 1).copy()
 
-    np.testing.assert_array_equal(square(pixels), pixels[:, 22:278])  # (301 - 256) // 2 = 22
-    np.testing.assert_array_equal(square(upright), upright[22:278])
+    np.testing.assert_array_equal(resize(pixels), pixels[:, 22:278])  # (301 - 256) // 2 = 22
+    np.testing.assert_array_equal(resize(upright), upright[22:278])
 
 
 def test_a_stored_size_is_copied() -> None:
     pixels = noise(256, 256)
-    copy = square(pixels)
+    copy = resize(pixels)
 
     np.testing.assert_array_equal(copy, pixels)
     assert not np.shares_memory(copy, pixels)
@@ -137,7 +137,7 @@ def test_shrinking_is_bilinear_and_enlarging_bicubic(side_px: int, pillow: Image
 
     by_pillow = np.asarray(Image.fromarray(pixels).resize((256, 256), pillow), dtype=np.int16)
     assert (
-        np.abs(square(pixels) - by_pillow).max() <= 2
+        np.abs(resize(pixels) - by_pillow).max() <= 2
     )  # the same filter; each rounds its integer weights once per axis
 
 
@@ -158,11 +158,11 @@ def test_the_long_side_is_rounded_half_up() -> None:
 
     by_pillow = Image.fromarray(pixels).resize((344, 256), Image.Resampling.BILINEAR).crop((44, 0, 300, 256))
 
-    assert np.abs(square(pixels) - np.asarray(by_pillow, dtype=np.int16)).max() <= 2  # as above
+    assert np.abs(resize(pixels) - np.asarray(by_pillow, dtype=np.int16)).max() <= 2  # as above
 
 
 def test_what_is_stored_is_read_back_into_the_given_array() -> None:
-    smooth = square(noise(8, 8))
+    smooth = resize(noise(8, 8))
     out = np.empty((256, 256, 3), dtype=np.uint8)
 
     decode_square(encode(smooth), out)

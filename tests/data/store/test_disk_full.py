@@ -72,7 +72,7 @@ def test_nobody_is_in_the_way_on_a_disk_that_is_read_only(disk: Path) -> None:
 
 
 def prepare(source: Path, out: Path) -> Ended:
-    return command("prepare", source, "--out", out, "--processes", 1, said=source.parent / "said")
+    return command("prepare", source, "--out", out, "--workers", 1, said=source.parent / "said")
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -50,8 +50,8 @@ def pixels(store: Store) -> np.ndarray:
 def test_the_number_of_processes_changes_no_byte(tmp_path: Path) -> None:
     source = miniature(tmp_path / "small") / "train"  # one split: starting processes is what takes the time
 
-    prepare(source, out=tmp_path / "one", processes=1, max_bad=1)
-    prepare(source, out=tmp_path / "two", processes=2, max_bad=1)
+    prepare(source, out=tmp_path / "one", workers=1, max_bad=1)
+    prepare(source, out=tmp_path / "two", workers=2, max_bad=1)
 
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
@@ -61,7 +61,7 @@ def test_an_interrupted_preparation_continues_to_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = miniature(tmp_path / "small")
-    prepare(source, out=tmp_path / "whole", processes=1)
+    prepare(source, out=tmp_path / "whole", workers=1)
     made = []
 
     def stop_after_the_first(job: shard_writer.Job) -> None:
@@ -74,11 +74,11 @@ def test_an_interrupted_preparation_continues_to_the_same_bytes(
     with monkeypatch.context() as interrupted:
         interrupted.setattr(shard_writer, "make_shard", stop_after_the_first)
         with pytest.raises(KeyboardInterrupt):
-            prepare(source, out=tmp_path / "resumed", processes=1)
+            prepare(source, out=tmp_path / "resumed", workers=1)
     (first,) = (tmp_path / "resumed").rglob("shard-00000.arrow")
     written = first.stat().st_mtime_ns
 
-    train = prepare(source, out=tmp_path / "resumed", processes=1)["train"]
+    train = prepare(source, out=tmp_path / "resumed", workers=1)["train"]
 
     assert contents(tmp_path / "resumed") == contents(tmp_path / "whole")
     assert (train.path / "shard-00000.arrow").stat().st_mtime_ns == written  # not made again
@@ -86,10 +86,10 @@ def test_an_interrupted_preparation_continues_to_the_same_bytes(
 
 def test_a_prepared_source_is_recognized(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = miniature(tmp_path / "small")
-    first = prepare(source, out=tmp_path / "stores", processes=1)["train"]
+    first = prepare(source, out=tmp_path / "stores", workers=1)["train"]
     written = (first.path / "manifest.json").stat().st_mtime_ns
 
-    again = prepare(source, out=tmp_path / "stores", processes=1)["train"]
+    again = prepare(source, out=tmp_path / "stores", workers=1)["train"]
 
     assert again.path == first.path
     assert (again.path / "manifest.json").stat().st_mtime_ns == written
@@ -97,7 +97,7 @@ def test_a_prepared_source_is_recognized(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_defects_are_listed_and_never_filled_in(tmp_path: Path) -> None:
-    train = prepare(miniature(tmp_path / "small"), out=tmp_path / "stores", processes=1)["train"]
+    train = prepare(miniature(tmp_path / "small"), out=tmp_path / "stores", workers=1)["train"]
 
     found = {(defect["class"], defect["reason"].split(":")[0], defect["action"]) for defect in train.manifest.defects}
     assert found == {
@@ -110,7 +110,7 @@ def test_defects_are_listed_and_never_filled_in(tmp_path: Path) -> None:
 
 
 def test_statistics_are_those_of_the_stored_pixels(tmp_path: Path) -> None:
-    train = prepare(miniature(tmp_path / "small"), out=tmp_path / "stores", processes=1)["train"]
+    train = prepare(miniature(tmp_path / "small"), out=tmp_path / "stores", workers=1)["train"]
     stored = pixels(train).astype(np.float64)
 
     rows = stored.reshape(-1, 3)
@@ -121,7 +121,7 @@ def test_statistics_are_those_of_the_stored_pixels(tmp_path: Path) -> None:
 
 
 def test_nothing_in_a_store_tells_where_it_was_made(tmp_path: Path) -> None:
-    train = prepare(miniature(tmp_path / "small"), out=tmp_path / "stores", processes=1)["train"]
+    train = prepare(miniature(tmp_path / "small"), out=tmp_path / "stores", workers=1)["train"]
 
     assert str(tmp_path) not in (train.path / "manifest.json").read_text()
     assert json.loads((train.path / "manifest.json").read_text())["source"] == "small"
@@ -132,7 +132,7 @@ def test_a_split_without_a_readable_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photos/a/1.jpg").write_bytes(b"<html>")
 
     with pytest.raises(UserError, match="HTML"):
-        prepare(tmp_path / "photos", out=tmp_path / "stores", processes=1)
+        prepare(tmp_path / "photos", out=tmp_path / "stores", workers=1)
 
 
 @pytest.mark.usefixtures("small_shards")
@@ -140,17 +140,17 @@ def test_unreadable_files_stop_unless_allowed_and_the_work_is_kept(tmp_path: Pat
     source = (
         miniature(tmp_path / "small") / "train"
     )  # without the note that it is the miniature, whose cut file is known
-    allowed = prepare(source, out=tmp_path / "allowed", processes=1, max_bad=1)["train"]
+    allowed = prepare(source, out=tmp_path / "allowed", workers=1, max_bad=1)["train"]
 
     with pytest.raises(UserError, match="1 files cannot be read; 0 may be") as refused:
-        prepare(source, out=tmp_path / "stores", processes=1)
+        prepare(source, out=tmp_path / "stores", workers=1)
     assert "--max-bad 1" in refused.value.fix
     assert refused.value.exit_code == Exit.BAD_DATA
     assert "truncated JPEG" in (tmp_path / "stores/unreadable.csv").read_text()
     assert find_stores(tmp_path / "stores") == []
     made = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "stores").rglob("shard-*.arrow")}
 
-    train = prepare(source, out=tmp_path / "stores", processes=1, max_bad=1)["train"]
+    train = prepare(source, out=tmp_path / "stores", workers=1, max_bad=1)["train"]
 
     assert contents(tmp_path / "stores") == contents(tmp_path / "allowed")  # and no unreadable.csv is left behind
     assert {path.name: path.stat().st_mtime_ns for path in train.path.glob("shard-*.arrow")} == made
@@ -161,7 +161,7 @@ def test_unreadable_files_stop_unless_allowed_and_the_work_is_kept(tmp_path: Pat
 def test_real_photographs_have_no_defect(shared_data: Path, tmp_path: Path) -> None:
     source = photo_folders(shared_data, tmp_path / "photos", 24)
 
-    train = prepare(source, out=tmp_path / "stores", processes=1)["train"]
+    train = prepare(source, out=tmp_path / "stores", workers=1)["train"]
 
     assert (len(train), len(train.manifest.classes), train.manifest.defects) == (24, 24, ())
     assert 0.15 < train.color_axes().eigenvalues[0] < 0.26  # 0.20 over 262 photographs, with a wide margin for 24
@@ -170,7 +170,7 @@ def test_real_photographs_have_no_defect(shared_data: Path, tmp_path: Path) -> N
 @pytest.mark.usefixtures("small_shards")
 def test_a_stop_just_before_the_end_is_made_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = miniature(tmp_path / "small") / "train"
-    prepare(source, out=tmp_path / "whole", processes=1, max_bad=1)
+    prepare(source, out=tmp_path / "whole", workers=1, max_bad=1)
 
     def power_cut(folder: Path, out: Path) -> Store:
         raise OSError("power cut")
@@ -178,9 +178,9 @@ def test_a_stop_just_before_the_end_is_made_good(tmp_path: Path, monkeypatch: py
     with monkeypatch.context() as interrupted:
         interrupted.setattr(preparing, "finish", power_cut)
         with pytest.raises(OSError, match="power cut"):
-            prepare(source, out=tmp_path / "resumed", processes=1, max_bad=1)
+            prepare(source, out=tmp_path / "resumed", workers=1, max_bad=1)
     assert find_stores(tmp_path / "resumed") == []  # the manifest is there, but not yet the name
 
-    prepare(source, out=tmp_path / "resumed", processes=1, max_bad=1)
+    prepare(source, out=tmp_path / "resumed", workers=1, max_bad=1)
 
     assert contents(tmp_path / "resumed") == contents(tmp_path / "whole")

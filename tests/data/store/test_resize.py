@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from alexrepro.data.store.prepare import prepare
-from alexrepro.data.store.resize import square
+from alexrepro.data.store.resize import resize
 from alexrepro.errors import UserError
 
 
@@ -23,7 +23,7 @@ def test_warping_keeps_every_column_and_cropping_only_the_middle() -> None:
     image = halves(100, 300)
     image[:, :90] = 255  # white at the left, which the central square does not reach
 
-    warped, cropped = square(image, 64, "warped"), square(image, 64)
+    warped, cropped = resize(image, 64, "stretch"), resize(image, 64)
 
     assert warped.shape == cropped.shape == (64, 64, 3)
     assert (warped[:, :17] == 255).all()  # 90 of 300 columns are 19 of 64; the filter blurs two
@@ -31,7 +31,7 @@ def test_warping_keeps_every_column_and_cropping_only_the_middle() -> None:
 
 
 def test_padding_shows_the_whole_image_in_the_middle_of_a_canvas() -> None:
-    padded = square(halves(100, 200), 64, "padded")
+    padded = resize(halves(100, 200), 64, "pad")
 
     assert set(padded[:16].flatten()) == set(padded[48:].flatten()) == {114}  # gray: (122.7 + 116.7 + 104.0) / 3
     assert (padded[16:48, :30] == (255, 0, 0)).all()
@@ -41,7 +41,7 @@ def test_padding_shows_the_whole_image_in_the_middle_of_a_canvas() -> None:
 def test_pillow_warps_alike() -> None:
     image = np.random.default_rng(0).integers(0, 256, (180, 240, 3), dtype=np.uint8)
 
-    ours = square(image, 64, "warped").astype(int)
+    ours = resize(image, 64, "stretch").astype(int)
     theirs = np.asarray(Image.fromarray(image).resize((64, 64), Image.Resampling.BILINEAR)).astype(int)
 
     assert abs(ours - theirs).max() <= 1  # rounding
@@ -60,12 +60,12 @@ def pictures(folder: Path, side: int) -> Path:
 def test_a_store_of_small_images_holds_them_as_they_are(tmp_path: Path) -> None:
     source = pictures(tmp_path / "small", 32)
 
-    store = prepare(source, out=tmp_path / "stores", side_px=32, processes=1)["train"]
+    store = prepare(source, out=tmp_path / "stores", side_px=32, workers=1)["train"]
 
     out = np.empty((32, 32, 3), dtype=np.uint8)
     store.pixels(1, out)
     assert np.array_equal(out, np.asarray(Image.open(source / "train/a/1.png")))
-    assert (store.side_px, store.manifest.encoding, store.manifest.square) == (32, "raw", "cropped")
+    assert (store.side_px, store.manifest.encoding, store.manifest.resize) == (32, "raw", "crop")
     assert store.mean_image().shape == (3, 32, 32)
     rows = np.concatenate([np.asarray(Image.open(path)).reshape(-1, 3) for path in sorted(source.rglob("*.png"))])
     np.testing.assert_allclose(store.color_axes().mean_rgb, rows.mean(0), rtol=1e-12)
@@ -75,8 +75,8 @@ def test_other_rules_make_other_stores_beside_the_first(tmp_path: Path) -> None:
     source = pictures(tmp_path / "small", 40)
 
     stores = [
-        prepare(source, out=tmp_path / "stores", side_px=side, square=rule, processes=1)["train"]  # type: ignore[arg-type]
-        for side, rule in ((32, "cropped"), (32, "warped"), (64, "cropped"))
+        prepare(source, out=tmp_path / "stores", side_px=side, resize=rule, workers=1)["train"]  # type: ignore[arg-type]
+        for side, rule in ((32, "crop"), (32, "stretch"), (64, "crop"))
     ]
 
     assert len({store.path for store in stores}) == 2  # of a square picture, cropping and warping give the same images
@@ -86,4 +86,4 @@ def test_other_rules_make_other_stores_beside_the_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize("side", [0, 33, 288])
 def test_a_side_that_cannot_be_stored_is_refused(side: int, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot be stored"):
-        prepare(pictures(tmp_path / "small", 32), out=tmp_path / "stores", side_px=side, processes=1)
+        prepare(pictures(tmp_path / "small", 32), out=tmp_path / "stores", side_px=side, workers=1)

@@ -52,7 +52,7 @@ def stopped(source: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with monkeypatch.context() as interrupted:
         interrupted.setattr(preparing, "write_manifest", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            prepare(source, out=out, processes=1)
+            prepare(source, out=out, workers=1)
     return next(out.glob(".preparing-*-train-*/"))
 
 
@@ -69,9 +69,9 @@ def test_room_is_needed_for_the_shards_that_are_missing_only(
 
     free(monkeypatch, one_shard - 1)
     with pytest.raises(UserError, match="free") as refused:
-        prepare(source, out=tmp_path / "stores", processes=1)
+        prepare(source, out=tmp_path / "stores", workers=1)
     free(monkeypatch, one_shard)
-    made = prepare(source, out=tmp_path / "stores", processes=1)
+    made = prepare(source, out=tmp_path / "stores", workers=1)
 
     assert refused.value.exit_code == Exit.IO_ERROR
     assert len(made["train"]) == PHOTOS
@@ -80,10 +80,10 @@ def test_room_is_needed_for_the_shards_that_are_missing_only(
 def test_what_is_prepared_is_recognized_on_a_full_disk(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = prepare(source, out=tmp_path / "stores", processes=1)
+    first = prepare(source, out=tmp_path / "stores", workers=1)
     free(monkeypatch, 0)
 
-    again = prepare(source, out=tmp_path / "stores", processes=1)
+    again = prepare(source, out=tmp_path / "stores", workers=1)
 
     assert [store.path for store in again.values()] == [store.path for store in first.values()]
 
@@ -103,7 +103,7 @@ def test_a_preparation_waits_for_another_one_by_name_and_finds_its_store(
         time.sleep(0.01)
     monkeypatch.setattr(locks, "SAY_EVERY_SECONDS", 0.5)
 
-    prepare(source, out=out, processes=1)
+    prepare(source, out=out, workers=1)
 
     said = [line for line in capsys.readouterr().err.splitlines() if f"({child} on " in line]
     assert exit_of(child) == 0
@@ -121,7 +121,7 @@ def test_two_preparations_do_not_draw_the_same_images_at_once(tmp_path: Path, mo
 
     monkeypatch.setitem(preparing.MADE_OR_FETCHED, "miniature", (draw, "drawn"))
 
-    children = [in_child(lambda: prepare("miniature", out=tmp_path / "stores", processes=1)) for _ in range(2)]
+    children = [in_child(lambda: prepare("miniature", out=tmp_path / "stores", workers=1)) for _ in range(2)]
 
     assert [exit_of(child) for child in children] == [0, 0]
 
@@ -134,10 +134,10 @@ def test_a_disk_without_locks_can_hold_stores(
 
     monkeypatch.setattr(fcntl, "flock", flock)
 
-    prepare(source, out=tmp_path / "stores", processes=1)
+    prepare(source, out=tmp_path / "stores", workers=1)
 
     assert len(find_stores(tmp_path / "stores")) == 2
-    assert capsys.readouterr().err.count("without locks") == 1
+    assert capsys.readouterr().err.count("without file locks") == 1
 
 
 @pytest.mark.parametrize("damaged", ["note.json", "moments.npz", "arrow"])
@@ -145,14 +145,14 @@ def test_a_shard_whose_files_are_lost_is_made_again(
     damaged: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, out = tmp_path / "whole", tmp_path / "stores"
-    prepare(source, out=whole, processes=1)
+    prepare(source, out=whole, workers=1)
     folder = stopped(source, out, monkeypatch)
     (folder / f"shard-00001.{damaged}").unlink()
     (folder / "shard-00001.note.json").touch()
     if damaged != "note.json":
         shutil.copy(folder / "shard-00000.note.json", folder / "shard-00001.note.json")
 
-    prepare(source, out=out, processes=1)
+    prepare(source, out=out, workers=1)
 
     assert contents(out) == contents(whole)
 
@@ -162,14 +162,14 @@ def test_a_photo_that_the_system_cannot_read_is_named_and_tried_again(
     number: int, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, out = tmp_path / "whole", tmp_path / "stores"
-    prepare(source, out=whole, processes=1)
+    prepare(source, out=whole, workers=1)
     with monkeypatch.context() as failing:
         fail_at(failing, "3.jpg", number)
         with pytest.raises(UserError, match=r"1 files cannot be read.*b/3\.jpg") as refused:
-            prepare(source, out=out, processes=1)
+            prepare(source, out=out, workers=1)
         listed = (out / "unreadable.csv").read_text()
 
-    prepare(source, out=out, processes=1)
+    prepare(source, out=out, workers=1)
 
     assert refused.value.exit_code == Exit.BAD_DATA
     assert f"train/b/3.jpg,b,cannot be read: {os.strerror(number)},left out" in listed
@@ -181,7 +181,7 @@ def test_a_photo_that_the_system_cannot_read_may_be_left_out(
 ) -> None:
     fail_at(monkeypatch, "3.jpg", errno.EIO)
 
-    train: Store = prepare(source, out=tmp_path / "stores", processes=1, max_bad=1)["train"]
+    train: Store = prepare(source, out=tmp_path / "stores", workers=1, max_bad=1)["train"]
 
     assert (len(train), [defect["path"] for defect in train.manifest.defects]) == (PHOTOS - 1, ["train/b/3.jpg"])
 
@@ -192,7 +192,7 @@ def test_too_many_open_files_are_not_the_fault_of_a_photo(
     fail_at(monkeypatch, "3.jpg", errno.EMFILE)
 
     with pytest.raises(OSError, match="Too many open files"):
-        prepare(source, out=tmp_path / "stores", processes=1, max_bad=1)
+        prepare(source, out=tmp_path / "stores", workers=1, max_bad=1)
 
 
 def fail_at(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> None:

@@ -27,7 +27,7 @@ def test_the_split_of_a_shard_is_in_its_name_or_its_folder(name: str, tmp_path: 
 
     found = recognize(tmp_path)
 
-    assert [(split.name, [photo.label for photo in split.photos]) for split in found.splits] == [("train", [0, 1])]
+    assert [(split.name, [photo.label for photo in split.images]) for split in found.splits] == [("train", [0, 1])]
 
 
 def test_a_test_split_without_labels_is_read(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_a_test_split_without_labels_is_read(tmp_path: Path) -> None:
 
     test = recognize(tmp_path).splits[1]
 
-    assert (test.labeled, [photo.label for photo in test.photos]) == (False, [-1, -1])
+    assert (test.labeled, [photo.label for photo in test.images]) == (False, [-1, -1])
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_samples_without_labels_among_others_are_refused(
     shard(tmp_path / "train-0.tar", b"0")
     shard(tmp_path / f"{split}-0.tar", *labels)
 
-    with pytest.raises(UserError, match=f"1 of 2 photos of {split} have no label: sample 0001 of {split}-0.tar"):
+    with pytest.raises(UserError, match=f"1 of 2 images of {split} have no label: sample 0001 of {split}-0.tar"):
         recognize(tmp_path)
 
 
@@ -63,7 +63,7 @@ def test_labels_that_begin_with_one_are_said(tmp_path: Path) -> None:
     shard(tmp_path / "train-0.tar", b"1", b"2")
 
     assert recognize(tmp_path).gaps == (
-        "class-0000 of 3 classes has no training photo; the training labels are 2 numbers from 1 to 2",
+        "class-0000 of 3 classes has no training image; the training labels are 2 numbers from 1 to 2",
     )
 
 
@@ -72,7 +72,7 @@ def test_samples_of_one_stem_in_two_folders_are_two(tmp_path: Path) -> None:
     data = b"".join(member(f"{f}/1.jpg", picture()) + member(f"{f}/1.cls", b"%d" % n) for n, f in enumerate("ab"))
     (tmp_path / "train-0.tar").write_bytes(member("._x.jpg", b"fork") + data + END_OF_TAR)
 
-    assert [photo.label for photo in recognize(tmp_path).splits[0].photos] == [0, 1]
+    assert [photo.label for photo in recognize(tmp_path).splits[0].images] == [0, 1]
 
 
 def test_shards_of_two_data_sets_are_not_mixed(tmp_path: Path) -> None:

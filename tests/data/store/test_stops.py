@@ -51,7 +51,7 @@ def whole(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, b
     out = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as small_shards:
         small_shards.setattr(preparing, "SHARD_IMAGES", SHARD)
-        prepare(source, out=out, processes=1)
+        prepare(source, out=out, workers=1)
     return contents(out)
 
 
@@ -67,7 +67,7 @@ def notes(out: Path) -> int:
 def preparing_in(out: Path, source: Path, *, processes: int, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     """The command in a session of its own, with what it says in out/said."""
     out.mkdir()
-    options = ["--out", str(out), "--processes", str(processes)]
+    options = ["--out", str(out), "--workers", str(processes)]
     with (out / "said").open("wb") as said:
         program = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, "prepare", str(source), *options],
@@ -113,7 +113,7 @@ def assert_continues(source: Path, out: Path, whole: dict[str, bytes], monkeypat
     (out / "said").unlink()
     made = notes(out)
     monkeypatch.setattr(preparing, "SHARD_IMAGES", SHARD)
-    prepare(source, out=out, processes=1)
+    prepare(source, out=out, workers=1)
 
     assert 0 < made < PHOTOS // SHARD
     assert contents(out) == whole

@@ -22,7 +22,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path = folder / "train" / kind / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(draws.integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(path)
-    return prepare(folder, out=tmp_path_factory.mktemp("stores"), processes=1)["train"].path
+    return prepare(folder, out=tmp_path_factory.mktemp("stores"), workers=1)["train"].path
 
 
 @pytest.fixture

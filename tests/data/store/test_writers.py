@@ -14,7 +14,7 @@ import pytest
 import webdataset
 from PIL import Image
 
-from alexrepro.data.sources import folders, recognize
+from alexrepro.data.sources import checks, recognize
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
 from alexrepro.errors import UserError
@@ -49,7 +49,7 @@ def pictures(shared_data: Path) -> Pictures:
 def expected(pictures: Pictures, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Store]:
     root = tmp_path_factory.mktemp("folders")
     layouts.class_folders(root, pictures)
-    return prepare(root, out=tmp_path_factory.mktemp("expected"), processes=1)
+    return prepare(root, out=tmp_path_factory.mktemp("expected"), workers=1)
 
 
 WITHOUT_DEVKIT = ("Kaggle tree", "Kaggle zip", "Caffe's val.txt")
@@ -62,7 +62,7 @@ def test_a_layout_gives_the_images_and_classes_of_class_folders(
     LAYOUTS[layout](tmp_path / "source", pictures)
 
     # Three classes are not the thousand of 2012, which is known without a devkit, too.
-    found = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1, allow_partial=layout in WITHOUT_DEVKIT)
+    found = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1, allow_partial=layout in WITHOUT_DEVKIT)
 
     assert by_class(found["train"]) == by_class(expected["train"])
     assert by_class(found["val"]) == by_class(expected["val"])
@@ -85,8 +85,8 @@ def test_the_tars_of_2010_are_labeled_by_id(shared_data: Path, tmp_path: Path) -
     layouts.tars_of_2010(tmp_path / "tars", pictures)
     layouts.class_folders(tmp_path / "folders", pictures)
 
-    found = prepare(tmp_path / "tars", out=tmp_path / "stores", processes=1)
-    expected = prepare(tmp_path / "folders", out=tmp_path / "stores", processes=1)
+    found = prepare(tmp_path / "tars", out=tmp_path / "stores", workers=1)
+    expected = prepare(tmp_path / "folders", out=tmp_path / "stores", workers=1)
 
     assert found["train"].manifest.classes == WNIDS  # the order of the ids
     assert by_class(found["train"]) == by_class(expected["train"])
@@ -100,7 +100,7 @@ def test_webdataset_shards_have_the_labels_of_the_sorted_wnids(
 ) -> None:
     layouts.shards(tmp_path / "source", pictures)
 
-    found = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
+    found = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1)
 
     assert found["train"].manifest.dataset == "photos"
     assert [by_label(found[split]) for split in ("train", "val")] == [
@@ -123,7 +123,7 @@ def test_samples_of_one_stem_in_two_folders_are_two(pictures: Pictures, tmp_path
 
     (train,) = recognize(tmp_path).splits
 
-    assert [(photo.label, photo.read()) for photo in train.photos] == [(0, first), (1, second)]
+    assert [(photo.label, photo.read()) for photo in train.images] == [(0, first), (1, second)]
 
 
 def test_parquet_of_resized_photos_is_labeled_by_the_names_in_its_metadata(pictures: Pictures, tmp_path: Path) -> None:
@@ -134,8 +134,8 @@ def test_parquet_of_resized_photos_is_labeled_by_the_names_in_its_metadata(pictu
     parquets.resized(tmp_path / "parquet", small)
     layouts.class_folders(tmp_path / "folders", small)
 
-    found = prepare(tmp_path / "parquet", out=tmp_path / "stores", processes=1)
-    expected = prepare(tmp_path / "folders", out=tmp_path / "stores", processes=1)
+    found = prepare(tmp_path / "parquet", out=tmp_path / "stores", workers=1)
+    expected = prepare(tmp_path / "folders", out=tmp_path / "stores", workers=1)
 
     assert found["val"].manifest.classes == tuple(WORDS[wnid] for wnid in sorted(WNIDS))
     assert [by_label(found[split]) for split in ("train", "val")] == [
@@ -157,7 +157,7 @@ def test_parquet_in_the_order_of_the_ids_is_brought_to_that_of_the_wnids(
 ) -> None:
     write(tmp_path / "source", pictures, order=WNIDS)
 
-    found = prepare(tmp_path / "source", out=tmp_path / "stores", processes=1)
+    found = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1)
 
     for split in ("train", "val"):
         assert found[split].manifest.classes == tuple(sorted(WNIDS))
@@ -208,12 +208,12 @@ def test_the_older_archives_of_imagenet_1k_are_to_be_unpacked_from_gzip(pictures
 def test_parquet_of_all_of_ilsvrc_2012_is_named_so_as_its_folders_are(
     pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wnids = [folders.FIRST_OF_2012, *(f"n0200{number:04d}" for number in range(998)), folders.LAST_OF_2012]
+    wnids = [checks.FIRST_OF_2012, *(f"n0200{number:04d}" for number in range(998)), checks.LAST_OF_2012]
     rows = [parquets.Example(f"{wnid}_1_{wnid}.JPEG", b"", label) for label, wnid in enumerate(wnids)]
     parquets.to_parquet(tmp_path / "parquet", "train", rows, names=wnids, group=len(rows))
     for wnid in wnids:
         layouts.write(tmp_path / "folders/train" / wnid / f"{wnid}_1.JPEG", b"")
-    monkeypatch.setattr(folders, "ILSVRC_2012_TRAIN", len(rows))  # one photo of each class instead of 1,281,167
+    monkeypatch.setattr(checks, "ILSVRC_2012_TRAIN", len(rows))  # one photo of each class instead of 1,281,167
 
     for source in (recognize(tmp_path / "parquet"), recognize(tmp_path / "folders")):
         assert (source.dataset, source.classes) == ("ilsvrc2012", tuple(wnids))
@@ -223,4 +223,4 @@ def test_parquet_of_all_of_ilsvrc_2012_is_named_so_as_its_folders_are(
 def test_another_thousand_wnids_get_no_names_of_2012() -> None:
     others = tuple(f"n0200{number:04d}" for number in range(1000))
 
-    assert folders.words_of(others) == others
+    assert checks.words_of(others) == others

@@ -53,22 +53,16 @@ def test_onnxruntime_gives_the_logits_of_the_network(tmp_path: Path, recipe: Rec
     assert proof.difference < 1e-4  # of the largest logit; float32 with sums and powers of its own
 
 
-@pytest.mark.parametrize(("lrn", "count"), [("op", 4), ("decomposed", 0)])
-def test_the_form_of_the_normalization_is_the_one_asked_for(tmp_path: Path, lrn: Form, count: int) -> None:
+@pytest.mark.parametrize(("lrn", "count"), [("op", 4), ("decomposed", 0)])  # two layers of two towers each
+def test_the_alpha_of_an_lrn_is_what_the_2012_code_calls_scale(tmp_path: Path, lrn: Form, count: int) -> None:
     formats.write(weights_of(TINY), tmp_path / "net.onnx", lrn=lrn)
 
-    operations = [node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node]
+    nodes = [node for node in onnx.load(tmp_path / "net.onnx").graph.node if node.op_type == "LRN"]
 
-    assert operations.count("LRN") == count  # two layers of two towers each
-
-
-def test_the_alpha_of_an_lrn_is_what_the_2012_code_calls_scale(tmp_path: Path) -> None:
-    formats.write(weights_of(TINY), tmp_path / "net.onnx", lrn="op")
-
-    (node, *_) = [node for node in onnx.load(tmp_path / "net.onnx").graph.node if node.op_type == "LRN"]
-    settings = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
-
-    assert settings == pytest.approx({"alpha": 1e-4, "beta": 0.75, "bias": 2.0, "size": 5})
+    assert len(nodes) == count
+    for node in nodes:
+        settings = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+        assert settings == pytest.approx({"alpha": 1e-4, "beta": 0.75, "bias": 2.0, "size": 5})
 
 
 def test_any_number_of_crops_fits(tmp_path: Path) -> None:
@@ -96,14 +90,14 @@ UNWRITTEN = {
 
 
 @pytest.mark.parametrize("name", NETWORKS.values())
-def test_a_recipe_gives_its_own_logits_or_is_refused_by_what_cannot_be_written(tmp_path: Path, name: str) -> None:
+def test_a_recipe_gives_its_own_logits_or_is_refused_by_what_has_no_exporter(tmp_path: Path, name: str) -> None:
     weights = weights_of(general(catalog()[name].recipe))
 
     try:
         difference = formats.write(weights, tmp_path / "net.onnx", lrn="op").difference
-    except UserError as refusal:
+    except UserError as error:
         assert name in UNWRITTEN
-        assert refusal.what.endswith(f"there is no exporter for {UNWRITTEN[name]}.")  # noqa: PT017
+        assert error.what.endswith(f"there is no exporter for {UNWRITTEN[name]}.")  # noqa: PT017
     else:
         assert name not in UNWRITTEN
         assert difference < 1e-5  # a tenth of what is allowed

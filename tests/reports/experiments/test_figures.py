@@ -16,10 +16,10 @@ from alexrepro.recipes.catalog import catalog, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.experiment import answer, drawn, find, missing
+from alexrepro.reports.experiments.learned_features import colorfulness, sheets
 from alexrepro.reports.figures import plot
+from alexrepro.reports.figures.curves import crossing
 from alexrepro.reports.figures.diagram import draw
-from alexrepro.reports.figures.epochs_to_error import crossing
-from alexrepro.reports.figures.filter_grid import colorfulness, sheets
 from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.runs.neighbors import About, Neighbors, save_neighbors
 from alexrepro.runs.run import Run
@@ -61,7 +61,7 @@ def figure_1_run(
     return run
 
 
-def test_figure_1_compares_the_epochs_of_both_responses(make_run: MakeRun) -> None:
+def test_figure_1_compares_the_epochs_of_both_activations(make_run: MakeRun) -> None:
     runs = (
         figure_1_run(make_run, find_recipe("figure-1-relu"), [0.35, 0.25]),
         figure_1_run(make_run, find_recipe("figure-1-tanh"), [0.80 - 0.05 * epoch for epoch in range(1, 13)]),
@@ -78,7 +78,7 @@ def falling_to_a_quarter(epochs: int) -> list[float]:
     return [0.25 + 0.01 * (epochs - epoch) for epoch in range(1, epochs + 1)]
 
 
-def test_figure_1_tells_readings_seeds_and_other_rates_apart(make_run: MakeRun) -> None:
+def test_figure_1_separates_readings_seeds_and_other_rates(make_run: MakeRun) -> None:
     recipes = {name: find_recipe(f"figure-1-{name}") for name in ("relu", "tanh", "relu-b", "tanh-b")}
     slower = recipes["tanh"].but({"training.learning_rate": 1e-4, "training.bias_learning_rate": 2e-4})
     planned = [
@@ -122,7 +122,7 @@ def test_figure_1_compares_no_two_networks_that_differ_in_more(make_run: MakeRun
 
 
 def test_a_run_of_figure_1_counts_as_far_as_it_goes_but_not_with_other_layers(make_run: MakeRun) -> None:
-    relu, tanh = (find_recipe(f"figure-1-{response}") for response in ("relu", "tanh"))
+    relu, tanh = (find_recipe(f"figure-1-{name}") for name in ("relu", "tanh"))
     shorter = figure_1_run(make_run, relu.but({"training.epochs": 5}), falling_to_a_quarter(2))
     changed = figure_1_run(make_run, tanh.but({"network.conv1.maps": 8}), falling_to_a_quarter(12))
     whole = figure_1_run(make_run, tanh, falling_to_a_quarter(12))
@@ -134,7 +134,7 @@ def test_a_run_of_figure_1_counts_as_far_as_it_goes_but_not_with_other_layers(ma
     assert (other["verdict"], other["note"]) == ("not comparable", "changed: network.conv1.maps")
 
 
-def test_a_run_that_notes_no_training_error_is_not_drawn_in_figure_1(make_run: MakeRun) -> None:
+def test_a_run_without_training_errors_is_not_in_figure_1(make_run: MakeRun) -> None:
     run = make_run(Recipe(name="figure-1-relu"), dataset="cifar10", losses=(1.0, 0.5))
 
     relu, _, _ = answer(find("figure-1"), Evidence(runs=(run,))).as_dict()["rows"]
@@ -180,6 +180,9 @@ def test_the_same_figure_is_the_same_file() -> None:
 
 
 def test_kernels_are_scaled_together_in_a_black_frame_and_the_first_one_is_at_the_top_left() -> None:
+    upright = np.zeros((1, 3, 2, 2), dtype=np.float32)
+    upright[0, :, 0, 1] = 1  # a light at the top right
+    assert sheets(upright, towers=1)[0][1:-1, 1:-1, 0].tolist() == [[0, 1], [0, 0]]
     weights = np.zeros((4, 3, 1, 1), dtype=np.float32)
     weights[:, :, 0, 0] = [[0, 0, 0], [2, 2, 2], [-2, 0, 2], [1, 1, 1]]  # from -2 to 2 over both towers
 
@@ -188,15 +191,6 @@ def test_kernels_are_scaled_together_in_a_black_frame_and_the_first_one_is_at_th
     assert first[1].tolist() == [[0] * 3, [0.5] * 3, [0] * 3, [1.0] * 3, [0] * 3]  # frame, gray, frame, white, frame
     assert second[1, 1::2].tolist() == [[0.0, 0.5, 1.0], [0.75] * 3]
     assert first[0::2].max() == 0  # the frame above and below
-
-
-def test_a_kernel_stands_upright() -> None:
-    weights = np.zeros((1, 3, 2, 2), dtype=np.float32)
-    weights[0, :, 0, 1] = 1  # a light at the top right
-
-    (sheet,) = sheets(weights, towers=1)
-
-    assert sheet[1:-1, 1:-1, 0].tolist() == [[0, 1], [0, 0]]
 
 
 def test_forty_eight_kernels_are_three_rows_of_sixteen() -> None:
@@ -218,8 +212,8 @@ def test_figure_3_tells_the_color_of_each_tower(make_run: MakeRun) -> None:
 
     gray, colored = answer(find("figure-3"), evidence).as_dict()["rows"]
 
-    assert gray["color_share"] == pytest.approx(0, abs=1e-6)  # float32
-    assert colored["color_share"] > 0.5
+    assert gray["color_fraction"] == pytest.approx(0, abs=1e-6)  # float32
+    assert colored["color_fraction"] > 0.5
     figure = drawn(find("figure-3"), evidence)
     assert figure is not None
     svg = plot.svg(figure, name="figure-3")
@@ -237,7 +231,7 @@ def test_a_figure_shows_the_longest_run_of_the_foremost_recipe(make_run: MakeRun
 
 
 @pytest.mark.parametrize("side", [32, 256])
-def test_a_photograph_is_shown_upright_and_as_a_whole(make_run: MakeRun, side: int) -> None:
+def test_an_image_is_shown_upright_and_in_full(make_run: MakeRun, side: int) -> None:
     pictures = np.zeros((2, side, side, 3), dtype=np.uint8)
     pictures[:, : side // 2, : side // 2] = (255, 0, 0)  # red at the top left
     run = make_run(TINY)
@@ -266,7 +260,7 @@ def made_up_neighbors() -> Neighbors:
     )  # fmt: skip
 
 
-def test_figure_4_lists_guesses_and_neighbors_and_takes_any_name(make_run: MakeRun) -> None:
+def test_figure_4_lists_predictions_and_neighbors_and_takes_any_name(make_run: MakeRun) -> None:
     run = make_run(TINY)
     save_neighbors(run, made_up_neighbors())
     evidence = Evidence(runs=(run,))

@@ -1,61 +1,83 @@
-"""Table 2 as the paper prints it, and what may stand beside it."""
+"""Tables 1 and 2 as the paper prints them, CIFAR-10, and which measurements appear next to them."""
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from alexrepro.paper import results
 from alexrepro.paper.logbook import EXTRA_DATA, SUPPLIED_DATA
-from alexrepro.recipes.as_printed_and_run import AS_RUN_2012, TINY
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, AS_RUN_2012, TINY
+from alexrepro.recipes.catalog import find_recipe
 from alexrepro.reports.experiment import answer, find, missing
-from alexrepro.reports.experiments.table_2 import Line
+from alexrepro.reports.experiments.table_1 import CIFAR
+from alexrepro.reports.experiments.table_2 import AVERAGES, OF_FILES
 from alexrepro.reports.loaded_runs import Evidence
-from alexrepro.reports.tables.ensembles import AVERAGES, OF_FILES
-from alexrepro.reports.tables.error_rows import measured_row, reported_row
 from alexrepro.runs.evaluation import Evaluation
 
-TABLE = find("table-2")
 Make = Callable[..., Evaluation]
+FIVE, SEVEN = (average.label for average in AVERAGES[::2])
 
 
-def rows(source: str, evidence: Evidence) -> list[dict[str, Any]]:
-    return [row for row in answer(TABLE, evidence).as_dict()["rows"] if row["source"] == source]
+def rows(source: str, evidence: Evidence, table: str = "table-2") -> list[dict[str, Any]]:
+    return [row for row in answer(find(table), evidence).as_dict()["rows"] if row["source"] == source]
 
 
-def test_the_printed_rows_have_the_three_columns_of_the_paper() -> None:
-    shown = [row.shown() for row in answer(TABLE, Evidence()).rows[:5]]
+def test_table_1_has_the_three_printed_rows() -> None:
+    found = [(row["label"], row["top1_error"], row["top5_error"]) for row in rows("reported", Evidence(), "table-1")]
 
-    assert [(row["network"], row["val top-1"], row["val top-5"], row["test top-5"]) for row in shown] == [
-        ("SIFT + FVs", "", "", "26.2 %"),
-        ("1 CNN", "40.7 %", "18.2 %", ""),
-        ("5 CNNs", "38.1 %", "16.4 %", "16.4 %"),
-        ("1 CNN*", "39.0 %", "16.6 %", ""),
-        ("7 CNNs*", "36.7 %", "15.4 %", "15.3 %"),
+    assert found == [("Sparse coding", 0.471, 0.282), ("SIFT + FVs", 0.457, 0.257), ("CNN", 0.375, 0.170)]
+
+
+def test_the_footnote_appears_next_to_the_center_crop_only(evaluation: Make) -> None:
+    ten = evaluation(AS_RUN_2010, split=results.TEST_2010, images=150_000)
+    center = replace(ten, crops="center", top1_correct=91_500)
+
+    ten_row, center_row = rows("measured", Evidence(evaluations=(center, ten)), "table-1")
+
+    assert (ten_row["crops"], ten_row["reported_top1_error"]) == ("ten", 0.375)
+    assert (center_row["crops"], center_row["reported_top1_error"]) == ("center", 0.390)
+    assert center_row["reported_cites"] == "§6: footnote 5"
+
+
+def test_table_2_has_the_printed_rows_of_both_splits() -> None:
+    found = [(row["label"], row["split"], row["top1_error"], row["top5_error"]) for row in rows("reported", Evidence())]
+
+    assert found == [
+        ("SIFT + FVs", results.TEST_2012, None, 0.262),
+        ("1 CNN", results.VAL_2012, 0.407, 0.182),
+        ("5 CNNs", results.VAL_2012, 0.381, 0.164),
+        ("1 CNN*", results.VAL_2012, 0.390, 0.166),
+        ("7 CNNs*", results.VAL_2012, 0.367, 0.154),
+        ("5 CNNs, test", results.TEST_2012, None, 0.164),
+        ("7 CNNs*, test", results.TEST_2012, None, 0.153),
     ]
 
 
-def test_one_network_stands_beside_one_cnn(evaluation: Make) -> None:
+def test_one_network_is_compared_with_one_cnn(evaluation: Make) -> None:
     found = rows("measured", Evidence(evaluations=(evaluation(AS_RUN_2012, split=results.VAL_2012),)))[0]
 
     assert (found["top1_error"], found["reported_top1_error"]) == (0.4, 0.407)
     assert found["verdict"] == "not reproduced"  # 0.7 points better than printed, outside 40.0 ± 0.4
 
 
-def test_an_average_of_five_seeds_stands_beside_five_cnns(averaged: Make) -> None:
+def test_an_average_of_five_seeds_is_compared_with_five_cnns(averaged: Make) -> None:
     five = averaged([AS_RUN_2012] * 5, split=results.VAL_2012, top1_correct=30_950, top5_correct=41_800)
 
     by_label = {row["label"]: row for row in rows("measured", Evidence(ensembles=(five,)))}
 
-    assert by_label["5 CNNs, as printed"]["reported_top5_error"] == 0.164
-    assert by_label["5 CNNs, as printed"]["verdict"] == "reproduced"
-    assert by_label["5 CNNs, as the submitted file is named"]["note"].startswith("not run: 145f sees whole pictures")
-    assert by_label["7 CNNs*, as printed"]["note"].startswith("not run: members learn first")
+    assert (by_label[FIVE]["reported_top5_error"], by_label[FIVE]["verdict"]) == (0.164, "reproduced")
+    assert by_label[FIVE]["note"] == "members: 5 × as-run-2012"
+    by_file = by_label["5 CNNs, as the submitted file is named"]
+    assert by_file["note"].startswith("145f sees whole images")
+    assert by_file["note"].endswith("submitted: 16.4 % top-5 on ilsvrc2012-test")
+    assert by_label[SEVEN]["note"].startswith("some members are pre-trained")
 
 
 @pytest.mark.parametrize(("count", "changes"), [(4, {}), (5, {"crops": "center"})])
-def test_another_average_stands_beside_nothing(averaged: Make, count: int, changes: dict[str, Any]) -> None:
+def test_another_average_has_no_published_number(averaged: Make, count: int, changes: dict[str, Any]) -> None:
     other = averaged([AS_RUN_2012] * count, split=results.VAL_2012, **changes)
 
     found = rows("measured", Evidence(ensembles=(other,)))
@@ -66,9 +88,10 @@ def test_another_average_stands_beside_nothing(averaged: Make, count: int, chang
 def test_an_average_of_shortened_members_is_labeled(averaged: Make) -> None:
     five = averaged([AS_RUN_2012.shortened(9)] * 5, split=results.VAL_2012)
 
-    found = next(row for row in rows("measured", Evidence(ensembles=(five,))) if row["label"] == "5 CNNs, as printed")
+    found = next(row for row in rows("measured", Evidence(ensembles=(five,))) if row["label"] == FIVE)
 
-    assert (found["note"], found["verdict"]) == ("shortened: 9 of 90 epochs", "not comparable")
+    assert found["verdict"] == "not comparable"
+    assert found["note"].startswith("shortened to 9 of 90 epochs")
 
 
 def test_the_submitted_averages_are_those_of_the_file_names() -> None:
@@ -77,19 +100,9 @@ def test_the_submitted_averages_are_those_of_the_file_names() -> None:
 
 
 def test_the_printed_averages_are_of_five_networks_and_of_the_same_five_with_two_more() -> None:
-    printed = {average.name: Counter(average.members) for average in AVERAGES if average.reading == "as printed"}
-
     five = {"as-run-2012": 5}
-    assert printed == {"5 CNNs": five, "7 CNNs*": {**five, "net-146-2012-2011": 2}}
 
-
-def test_the_test_column_holds_printed_numbers_only(evaluation: Make) -> None:
-    measured = measured_row([evaluation(AS_RUN_2012, split=results.VAL_2012)], label="CNN", printed=None, note="x")
-
-    with pytest.raises(ValueError, match="printed numbers of ilsvrc2012-test only"):
-        Line(measured, test=results.CNN_2012_FIVE_TEST)
-    with pytest.raises(ValueError, match="printed numbers of ilsvrc2012-test only"):
-        Line(reported_row(results.CNN_2012), test=results.CNN_2012)
+    assert [Counter(average.members) for average in AVERAGES[::2]] == [five, {**five, "net-146-2012-2011": 2}]
 
 
 def test_the_miniature_is_other_data_alone_and_averaged(evaluation: Make, averaged: Make) -> None:
@@ -101,12 +114,12 @@ def test_the_miniature_is_other_data_alone_and_averaged(evaluation: Make, averag
 
     found = [row for row in rows("measured", evidence) if row["dataset"] == "ilsvrc2010-miniature"]
 
-    assert [row["members"] for row in found] == ["tiny", "2 × tiny"]
-    assert all(row["reported_top1_error"] is None and row["note"].startswith("other data") for row in found)
+    assert [row["note"] for row in found] == ["other data", "other data; members: 2 × tiny"]
+    assert all(row["reported_top1_error"] is None for row in found)
 
 
-def test_what_is_missing_are_five_trainings_and_their_average_but_nothing_impossible() -> None:
-    commands = missing(TABLE, Evidence())
+def test_missing_are_five_trainings_and_their_average_but_nothing_impossible() -> None:
+    commands = missing(find("table-2"), Evidence())
 
     assert commands[:2] == ["alexrepro prepare /path/ILSVRC2012", "alexrepro train as-run-2012 --store ilsvrc2012"]
     assert [command for command in commands if "--seed 4" in command] == [
@@ -114,3 +127,20 @@ def test_what_is_missing_are_five_trainings_and_their_average_but_nothing_imposs
     ]
     assert commands[-1].count("runs/as-run-2012-") == 5
     assert not any("net-146" in command for command in commands)
+
+
+def test_a_network_on_cifar_10_is_compared_with_the_error_that_its_file_quotes(evaluation: Make) -> None:
+    quick = find_recipe("cifar-18pct")
+    one = evaluation(quick, split=results.CIFAR_TEST, crops="center", images=10_000, top1_correct=8_190, classes=10)
+    evidence = Evidence(evaluations=(one, replace(one, seed=1, run="elsewhere", top1_correct=8_210)))
+
+    found = {row["recipe"]: row for row in rows("measured", evidence, "cifar")}
+
+    row = found.pop("cifar-18pct")
+    assert (row["top1_error"], row["reported_top1_error"], row["seeds"]) == (0.18, 0.18, 2)
+    assert row["verdict"] == "reproduced"
+    assert {name: row["verdict"] for name, row in found.items()} == dict.fromkeys({*CIFAR} - {quick.name}, "not run")
+    commands = missing(find("cifar"), evidence)
+    assert "alexrepro train cifar-13pct --store cifar10" in commands
+    assert "alexrepro train cifar-18pct --store cifar10" not in commands
+    assert sum(command.endswith("--ten-crop") for command in commands) == 3  # 13pct with and without norms, 11pct

@@ -47,7 +47,7 @@ def training_crops(batch: Batch, *, pixels: Pixels, augmentation: Augmentation) 
     if augmentation.color_shift:
         shift = color_shift(draws.colors, pixels=pixels, settings=augmentation.color_shift).repeat(1, side_px)[:, None]
     rows = torch.empty(len(crops), side_px, side_px * 3, dtype=pixels.mean_image.dtype, device=crops.device)
-    at_once = len(crops) if crops.is_cuda else max(1, CACHED_VALUES // crops.shape[1:].numel())
+    at_once = len(crops) if crops.device.type != "cpu" else max(1, CACHED_VALUES // crops.shape[1:].numel())
     for first in range(0, len(crops), at_once):
         some = slice(first, first + at_once)
         if mean is None:
@@ -67,7 +67,7 @@ def _in_rows(images: Tensor) -> Tensor:
 
 def _flipped(images: Tensor, flips: Tensor) -> Tensor:
     """The images, (B, 3, S, S), with those reflected whose flip was drawn."""
-    if images.is_cuda:  # indexing by a mask would wait for the device
+    if images.device.type != "cpu":  # indexing by a mask would wait for the device
         return torch.where(flips[:, None, None, None], images.flip(3), images)
     found = images.clone()
     found[flips] = images[flips].flip(3)

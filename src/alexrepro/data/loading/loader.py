@@ -5,8 +5,8 @@ A batch depends on its plan and number only, never on the workers: how many, or 
 
 import os
 from collections import deque
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from typing import Protocol
 from weakref import finalize
 
 import numpy as np
@@ -29,10 +29,9 @@ def default_workers() -> int:
     return min(max(usable_processors() - 1, 1), MOST_WORKERS)
 
 
-def workers_for(device: torch.device, number: int | None = None) -> Workers:
+def workers_for(*, gpu: bool, number: int | None = None) -> Workers:
     """Processes for a GPU, whose many short launches threads would hold up; threads for the long steps of a CPU."""
-    has_shared_memory = hasattr(os, "memfd_create")
-    kind: Kind = "processes" if device.type == "cuda" and has_shared_memory else "threads"
+    kind: Kind = "processes" if gpu and hasattr(os, "memfd_create") else "threads"
     return Workers(number or default_workers(), kind)
 
 
@@ -48,12 +47,25 @@ def load_batches(
     *,
     batch: int,
     shard: tuple[int, int] = (0, 1),
-    device: torch.device = CPU,
+    copies: "Copying | None" = None,
     workers: Workers | None = None,
 ) -> Iterator[Batch]:
     """The batches of one plan; see Loader."""
-    with Loader(store, batch=batch, side_px=plan.side_px, shard=shard, device=device, workers=workers) as loader:
+    with Loader(store, batch=batch, side_px=plan.side_px, shard=shard, copies=copies, workers=workers) as loader:
         yield from loader.batches(plan)
+
+
+class Copies(Protocol):
+    """Copies batches to a device while it works, from memory that is filled again afterwards."""
+
+    def copied(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches on the device."""
+
+    def close(self) -> None:
+        """Wait for all copies."""
+
+
+Copying = Callable[[NDArray[np.uint8], int], Copies]  # from the memory of all batches, so many at a time
 
 
 class Loader:
@@ -70,18 +82,18 @@ class Loader:
         batch: int,
         side_px: int,
         shard: tuple[int, int] = (0, 1),
-        device: torch.device = CPU,
+        copies: Copying | None = None,
         workers: Workers | None = None,
     ) -> None:
         self._store, self._batch, self._shard = store, batch, shard
-        asked, kind = workers or workers_for(device)
+        asked, kind = workers or workers_for(gpu=copies is not None)
         number, slots = workers_and_slots(len(store), batch=batch, workers=asked)
         self._workers = Workers(number, kind)
         self._ring = Ring(slots, -(-min(batch, len(store)) // shard[1]), side_px, self._workers)
         self._free = deque(range(slots))
         self._sent: deque[tuple[int, int, Draws]] = deque()  # slots that are being filled, numbers and draws of batches
         self._pool = WorkerPool(store, self._ring, self._workers)
-        self._copies = _Copies(device, self._ring.slots) if device.type == "cuda" else None
+        self._copies = copies(self._ring.slots, IN_USE - 1) if copies else None
 
     def __enter__(self) -> "Loader":
         return self
@@ -92,7 +104,7 @@ class Loader:
             self._copies.close()
 
     def batches(self, plan: EpochPlan, *, first: int = 0) -> Iterator[Batch]:
-        """The batches of a plan in order, beginning with number `first`, on the loader's device.
+        """The batches of a plan in order, beginning with number `first`, on the device of its copies.
 
         Raises UserError naming the file when a stored image is damaged or its worker fails.
         """
@@ -137,48 +149,3 @@ class Loader:
             self._free.append(slot)
         labels = torch.from_numpy(self._store.labels[rows])
         return Batch(number, draws, torch.from_numpy(crops).permute(0, 3, 1, 2), labels)
-
-
-class _Copies:
-    """Copies of batches to a GPU, on a stream of their own; a batch is held until its copy is done."""
-
-    def __init__(self, device: torch.device, slots: NDArray[np.uint8]) -> None:
-        self._device, self._slots = device, slots
-        self._under_way: deque[tuple[torch.cuda.Event, Batch]] = deque()
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self._is_locked = _lock_in_place(slots)
-
-    def copied(self, filled: Iterator[Batch]) -> Iterator[Batch]:
-        """The batches on the device, copied while it works."""
-        for batch in filled:
-            with torch.cuda.stream(self._stream):
-                moved = batch.to(self._device)
-                self._under_way.append((self._stream.record_event(), batch))
-            user = torch.cuda.current_stream(self._device)
-            user.wait_stream(self._stream)
-            for tensor in (moved.crops, moved.labels, moved.draws.offsets, moved.draws.flips, moved.draws.colors):
-                tensor.record_stream(user)
-            yield moved
-            del batch, moved
-            while self._under_way and (len(self._under_way) == IN_USE - 1 or self._under_way[0][0].query()):  # type: ignore[no-untyped-call]
-                self._finish()
-
-    def close(self) -> None:
-        """Wait for all copies and unlock the memory."""
-        while self._under_way:
-            self._finish()
-        if self._is_locked:
-            torch.cuda.cudart().cudaHostUnregister(self._slots.ctypes.data)  # type: ignore[no-untyped-call]
-
-    def _finish(self) -> None:
-        copied, _ = self._under_way.popleft()
-        copied.synchronize()
-
-
-def _lock_in_place(slots: NDArray[np.uint8]) -> bool:
-    """Let a GPU fetch from the memory directly; False where that is refused, and each batch is copied once more."""
-    refused = int(torch.cuda.cudart().cudaHostRegister(slots.ctypes.data, slots.nbytes, 0))  # type: ignore[no-untyped-call]
-    if refused:
-        with suppress(RuntimeError):  # the next launch reports the refusal once more; this one is for that
-            torch.zeros(1, device="cuda")
-    return not refused

@@ -1,83 +1,87 @@
-"""Where images are: one small file per layout, and one function that recognizes which."""
+"""Where images are: one file per layout, and one function that recognizes which it is."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import ModuleType
+from typing import NamedTuple
 
 from alexrepro.data.sources import (
-    arrow,
     cifar,
+    class_folders,
     class_tars,
-    folders,
     ilsvrc,
     kaggle,
-    parquet,
+    table_files,
     tiny_imagenet,
     webdataset,
 )
-from alexrepro.data.sources.hints import nested, unrecognized
-from alexrepro.data.sources.not_folders import is_there, missing, not_a_folder
+from alexrepro.data.sources.advice import is_there, missing, nested, not_a_folder, unrecognized
 from alexrepro.data.sources.source import Source
 from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
 
-LAYOUTS: dict[str, ModuleType] = {
-    "ilsvrc": ilsvrc,
-    "kaggle": kaggle,
-    "tiny-imagenet-200": tiny_imagenet,
-    "cifar10": cifar,
-    "parquet": parquet,
-    "arrow": arrow,
-    "webdataset": webdataset,
-    "class-tars": class_tars,
-    "folders": folders,
-}
-SPECIAL = ("ilsvrc", "tiny-imagenet-200")  # their class folders are part of them
+
+class Layout(NamedTuple):
+    """A layout: its name, whether it fits a path, and how the images at one are listed."""
+
+    name: str
+    fits: Callable[[Path], bool]
+    read: Callable[[Path], Source]
+
+
+LAYOUTS = (
+    Layout("ilsvrc", ilsvrc.fits, ilsvrc.read),
+    Layout("kaggle", kaggle.fits, kaggle.read),
+    Layout("tiny-imagenet-200", tiny_imagenet.fits, tiny_imagenet.read),
+    Layout("cifar10", cifar.fits, cifar.read),
+    Layout("parquet", table_files.fits_parquet, table_files.read_parquet),
+    Layout("arrow", table_files.fits_arrow, table_files.read_arrow),
+    Layout("webdataset", webdataset.fits, webdataset.read),
+    Layout("class-tars", class_tars.fits, class_tars.read),
+    Layout("folders", class_folders.fits, class_folders.read),
+)
+NAMES = tuple(layout.name for layout in LAYOUTS)
+WITH_CLASS_FOLDERS = ("ilsvrc", "tiny-imagenet-200")  # they have class folders, too, but what else they have decides
 
 
 def recognize(path: Path, *, layout: str | None = None) -> Source:
     """The source at a path, by what lies there or by the named layout; says which.
 
-    ILSVRC and Tiny-ImageNet-200 have class folders, too; what else they have decides. Raises UserError if nothing or
-    more than one layout fits, or the named one does not.
+    Raises UserError if nothing or more than one layout fits, or the named one does not.
     """
     if not is_there(path):
         raise missing(path)
     if not path.is_dir() and path.suffix.lower() != ".zip":
         raise not_a_folder(path, fitting)
-    if layout is not None and layout not in LAYOUTS:
-        raise UserError(f"There is no layout {layout}.", fix=f"Use {', '.join(LAYOUTS)}.", exit_code=Exit.USAGE)
-    possible = [name for name in LAYOUTS if layout in (None, name) and (path.is_dir() or name == "kaggle")]
-    found = fitting(path, possible)
+    if layout is not None and layout not in NAMES:
+        raise UserError(f"There is no layout {layout}.", fix=f"Use {', '.join(NAMES)}.", exit_code=Exit.USAGE)
+    found = fitting(path, [name for name in NAMES if layout in (None, name) and (path.is_dir() or name == "kaggle")])
     if len(found) > 1:
         raise UserError(
             f"{path} could be read as {' or as '.join(found)}.",
-            fix=f"Choose one with: --layout {found[0]}.",
-            exit_code=Exit.USAGE,
-        )
+            fix=f"Choose one with: --layout {found[0]}.", exit_code=Exit.USAGE,
+        )  # fmt: skip
     if not found and layout and (others := fitting(path)):
         raise UserError(
             f"{path} is not in the layout {layout}, but looks like {' or '.join(others)}.",
-            fix="Leave out --layout, or name that one.",
-            exit_code=Exit.USAGE,
-        )
+            fix="Leave out --layout, or name that one.", exit_code=Exit.USAGE,
+        )  # fmt: skip
     if not found:
         raise unrecognized(path, fitting)
     try:
-        source: Source = cifar.named(LAYOUTS[found[0]].read(path))
+        source = cifar.named(LAYOUTS[NAMES.index(found[0])].read(path))
     except UserError:
         if found == ["folders"] and (refusal := nested(path, fitting)):
             raise refusal from None
         raise
-    splits = ", ".join(f"{split.name} {len(split.photos):,}" for split in source.splits)
+    splits = ", ".join(f"{split.name} {len(split.images):,}" for split in source.splits)
     say(f"{path} is read as {found[0]}: {source.dataset}, {len(source.classes):,} classes, {splits}.")
     return source
 
 
-def fitting(path: Path, layouts: Iterable[str] = LAYOUTS) -> list[str]:
-    """Which of the layouts fit a path; what cannot be listed fits none."""
+def fitting(path: Path, names: Iterable[str] = NAMES) -> list[str]:
+    """The layouts that fit a path; none fits what cannot be listed."""
     try:
-        found = [name for name in layouts if LAYOUTS[name].fits(path)]
+        found = [layout.name for layout in LAYOUTS if layout.name in names and layout.fits(path)]
     except OSError:
         return []
-    return found[:1] if found[:1] and found[0] in SPECIAL else found
+    return found[:1] if found[:1] and found[0] in WITH_CLASS_FOLDERS else found

@@ -1,233 +1,178 @@
-"""Tar archives read where they lie: members are found once and then read by offset, nothing is ever extracted.
+"""Which files make up an archive: the tar itself, or its parts in order; and why one cannot be read in place.
 
-An archive may be split into parts, and a member may itself be an archive. Only regular members count; their names are
-used as names and never as paths. The headers are walked here, one block at a time, because tarfile takes a damaged
-header for the end of the archive and reads announced names of any length into memory.
+Compressed archives, unfinished downloads and sets of parts with gaps are refused with the command that fixes them.
 """
 
-import errno
-import gzip
-import os
-import tarfile
-import zlib
-from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from itertools import accumulate
-from pathlib import Path, PurePosixPath
+import re
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from shlex import quote
+from string import ascii_lowercase
+from typing import NamedTuple
 
-from alexrepro.data.sources.damage import CutShort, damaged
-from alexrepro.errors import Exit, Unreadable, UserError
+from alexrepro.data.sources.source import bad_data
+from alexrepro.data.sources.walk import names_in
+from alexrepro.errors import Exit, UserError
+from alexrepro.progress import first_few, say
 
-MOST_MEMBER_BYTES = 64 * 2**20  # of one photo; the largest ImageNet photos have about 16 MB
-MOST_DEVKIT_BYTES = 50_000_000  # of one file in a devkit; the real meta.mat has 184,207
-MOST_UNPACKED_BYTES = 500_000_000  # of a whole devkit
-MOST_NAME_BYTES = 1_000_000  # of a header that holds a name; Linux has paths of up to 4,096 bytes
-MOST_PADDING_BYTES = 1_000_000  # after the mark of the end; tar fills up to a multiple of 10,240
-BLOCK_BYTES = 512
-ANNOUNCING = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
-WITHOUT_DATA = (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE)
-SILENT = (tarfile.DIRTYPE, tarfile.XGLTYPE)  # folders, and remarks on the whole archive
-KINDS = {
-    tarfile.SYMTYPE: "a symbolic link", tarfile.LNKTYPE: "a hard link to nothing in the archive",
-    tarfile.CHRTYPE: "a device", tarfile.BLKTYPE: "a device", tarfile.FIFOTYPE: "a pipe",
-}  # fmt: skip
-
-Read = Callable[[int, int], bytes]  # so many bytes from an offset; fewer at the end
+AGAIN = "Download it again."
+UNFINISHED = (".aria2", ".part", ".partial", ".crdownload", ".download", ".filepart", ".opdownload", ".!qb", ".!ut")
+PART = re.compile(r"[._-]?(?:part[._-]?)?(\d+|[a-z]{2})", re.IGNORECASE)  # letters: of `split`
+LETTERS = ["".join(pair) for pair in product(ascii_lowercase, repeat=2)]
 
 
-@dataclass(frozen=True)
-class Parts:
-    """The bytes of one file, or of several that were cut from one."""
+class Packing(NamedTuple):
+    """A kind of compression: its name, the bytes it begins with, its suffixes, and the command that unpacks it."""
 
-    files: tuple[Path, ...]
-    ends: tuple[int, ...]
-
-    def read(self, offset: int, size: int) -> bytes:
-        """So many bytes from an offset; fewer at the end."""
-        with self.opened() as read:
-            return read(offset, size)
-
-    @contextmanager
-    def opened(self) -> Iterator[Read]:
-        """A function that reads so many bytes from an offset, with each file opened once and one open at a time."""
-        with ExitStack() as stack:
-            number_open, descriptor = -1, -1
-
-            def read(offset: int, size: int) -> bytes:
-                nonlocal number_open, descriptor
-                pieces: list[bytes] = []
-                number = bisect_right(self.ends, offset)
-                while size > 0 and number < len(self.files):
-                    if number != number_open:
-                        stack.close()
-                        descriptor = stack.enter_context(self.files[number].open("rb", buffering=0)).fileno()
-                        number_open = number
-                    start = self.ends[number - 1] if number else 0
-                    piece = os.pread(descriptor, min(size, self.ends[number] - offset), offset - start)
-                    if not piece:
-                        break
-                    pieces.append(piece)
-                    offset, size = offset + len(piece), size - len(piece)
-                    number = bisect_right(self.ends, offset)
-                return b"".join(pieces)
-
-            yield read
+    name: str
+    magic: bytes
+    suffixes: tuple[str, ...]
+    command: str
 
 
-@dataclass(frozen=True)
-class Span:
-    """A stretch of bytes within an archive: a member, or the whole."""
-
-    parts: Parts
-    offset: int
-    length: int
-
-    def read(self) -> bytes:
-        """All of it. Raises Unreadable if it is larger than any photo."""
-        if self.length > MOST_MEMBER_BYTES:
-            raise Unreadable(f"a member of {self.length:,} bytes; at most {MOST_MEMBER_BYTES:,} are read")
-        return self.parts.read(self.offset, self.length)
-
-    def size(self) -> int:
-        """How many bytes it has."""
-        return self.length
+PACKINGS = (
+    Packing("gzip", b"\x1f\x8b", (".gz", ".tgz"), "gunzip"),
+    Packing("xz", b"\xfd7zXZ\0", (".xz", ".txz"), "unxz"),
+    Packing("zstd", b"\x28\xb5\x2f\xfd", (".zst", ".tzst"), "unzstd"),
+    Packing("bzip2", b"BZh", (".bz2", ".tbz2", ".tbz"), "bunzip2"),
+    Packing("lz4", b"\x04\x22\x4d\x18", (".lz4",), "unlz4"),
+    Packing("lzip", b"LZIP", (".lz",), "lzip -d"),
+    Packing("zip", b"PK\x03\x04", (".zip",), "unzip"),
+    Packing("7-Zip", b"7z\xbc\xaf\x27\x1c", (".7z",), "7z x"),
+    Packing("RAR", b"Rar!\x1a\x07", (".rar",), "unrar x"),
+)
+PACKED = tuple(suffix for packing in PACKINGS for suffix in packing.suffixes)
+NOT_AN_ARCHIVE = {"empty", "web page", "Git LFS pointer"}
 
 
-def archive(*files: Path) -> Span:
-    """The whole of an archive, from its file or from its parts in order. Raises UserError if one is no file."""
-    for file in files:
-        if not file.is_file():
-            what = "a folder" if file.is_dir() else "a link to nothing, a pipe or a device"
-            raise UserError(f"{file} is {what}, not an archive.", fix=f"Move it elsewhere, or rename it: {file.name}.",
-                          exit_code=Exit.BAD_DATA)  # fmt: skip
-    ends = tuple(accumulate(file.stat().st_size for file in files))
-    return Span(Parts(files, ends), 0, ends[-1])
+def packing_of(name: str) -> Packing | None:
+    """The compression that a name promises; None if it promises none."""
+    return next((packing for packing in PACKINGS if name.lower().endswith(packing.suffixes)), None)
 
 
-def members(span: Span) -> Iterator[tuple[str, Span]]:
-    """The name without folders and the place of every file in an archive, in its order; see `listed`."""
-    with span.parts.opened() as read:
-        for path, found in listed(span, read, lambda *_: None):
-            yield PurePosixPath(path).name, found
+def content(file: Path) -> str:
+    """What the first bytes of a file show: a kind of compression, tar, web page, Git LFS pointer, empty or unknown."""
+    if not file.is_file():
+        return "unknown"  # reading a pipe would never end
+    with file.open("rb") as stream:
+        start = stream.read(512)
+    found = [packing.name for packing in PACKINGS if start.startswith(packing.magic)]
+    found += ["tar"] * (start[257:262] == b"ustar")
+    found += ["Git LFS pointer"] * start.startswith(b"version https://git-lfs")
+    found += ["web page"] * (start.lstrip()[:1] == b"<")
+    return found[0] if found else "unknown" if start else "empty"
 
 
-def listed(span: Span, read: Read, skip: Callable[[str, str], None], *, within: str = "") -> Iterator[tuple[str, Span]]:
-    """The path and place of every file in an archive, in its order; `skip` is told the path and kind of all else.
+def archive_files(folder: Path, stem: str) -> tuple[Path, ...]:
+    """The file of a tar whose name without `.tar` matches `stem`, or its parts in order; none if it is not there.
 
-    A hard link is the file that it names. read: of `span.parts`, opened. within: the name of the archive, if it is
-    itself a member. Raises UserError if the archive is damaged or cut short.
+    Raises UserError if only a compressed one is there, if it is not downloaded to its end, or if a part is missing.
     """
-    targets: dict[str, _Header] = {}
-    try:
-        for header in _walk(read, span.offset, span.offset + span.length):
-            found = header
-            if header.kind == tarfile.LNKTYPE:
-                targets = targets or {
-                    h.path: h for h in _walk(read, span.offset, span.offset + span.length) if h.is_file
-                }
-                found = targets.get(header.link, header)
-            if found.is_file:
-                yield header.path, Span(span.parts, found.offset, found.size)
-            elif header.kind not in SILENT:
-                skip(header.path, KINDS.get(header.kind, "no regular file"))
-    except OSError as error:
-        if error.errno == errno.EACCES:
-            raise
+    pattern = re.compile(rf"({stem}(?: \(\d+\))?)\.tar(.*)", re.IGNORECASE)  # (1): of a browser
+    found: dict[str, list[str]] = {}
+    for name in names_in(folder):
+        if match := pattern.fullmatch(name):
+            found.setdefault(name[: match.start(2)], []).append(match[2])
+    usable = [files for tar, ends in found.items() if (files := _files(folder / tar, ends))]
+    for files in usable[:-1]:
+        say(f"{files[0]} is left out; {usable[-1][0].name} is read instead.")
+    if not usable:
+        for tar, ends in found.items():
+            _refuse_compressed(folder / tar, ends)
+    return usable[-1] if usable else ()
+
+
+def compressed(file: Path, *, others: int = 0) -> UserError:
+    """The error for a tar that is compressed, or named as if it were."""
+    packing, found = packing_of(file.name), content(file)
+    assert packing is not None
+    if found == "tar":
+        fix = f"Rename it: mv {quote(str(file))} {quote(str(file.with_suffix('')))}"
+        return bad_data(f"{file} is a plain tar in spite of its name.", fix)
+    if found != packing.name:
+        return bad_data(f"{file} is not compressed with {packing.name}; its content: {found}.", AGAIN)
+    more = f", and the {others:,} others like it" if others else ""
+    return bad_data(
+        f"{file} is compressed with {packing.name}, so no image can be read without unpacking all before it.",
+        f"Unpack it to a plain tar: {packing.command} {quote(str(file))}{more}",
+    )
+
+
+def damaged(files: Sequence[Path], why: Exception, *, within: str = "") -> UserError:
+    """The error for a tar, in its parts, that cannot be listed to its end; within: the member that is the tar."""
+    file, last = files[0], files[-1]
+    found, is_cut = content(file), isinstance(why, EOFError)
+    if within:
+        return bad_data(f"{within} in {file} is {'cut short' if is_cut else 'damaged'}: {why}.", AGAIN)
+    if packing := next((packing for packing in PACKINGS if packing.name == found), None):
+        renamed = quote(f"{file}{packing.suffixes[0]}")
+        fix = f"Unpack it: mv {quote(str(file))} {renamed} && {packing.command} {renamed}"
+        return bad_data(f"{file} is compressed with {found} in spite of its name.", fix)
+    if found in NOT_AN_ARCHIVE:
+        return bad_data(f"{file} is not a tar archive; its content: {found}.", AGAIN)
+    if is_cut:
+        check = f", and compare its size: alexrepro verify {quote(str(file.parent))} --quick" * ("ILSVRC" in file.name)
+        more = f", or add the parts after {last.name}" if len(files) > 1 else ""
+        mark = f". If it is whole, write the end mark: truncate -s +1K {quote(str(last))}" * ("mark" in str(why))
+        fix = f"Continue the download, for example with wget -c{more}{check}{mark}."
+        return bad_data(f"{last} is cut short: {why}.", fix)
+    again = f"Check that {file.name} to {last.name} belong to one download." if len(files) > 1 else AGAIN
+    return bad_data(f"{file} is damaged or not a tar archive: {why}.", again)
+
+
+def _files(tar: Path, ends: Sequence[str]) -> tuple[Path, ...]:
+    """The whole tar, or its parts in order; none if only something else begins with its name."""
+    unfinished = [tar.name + end for end in ends if end.lower().endswith(UNFINISHED)]
+    is_whole = "" in ends and (not tar.exists() or tar.stat().st_size > 0)
+    if unfinished and (not is_whole or any(name.endswith(".aria2") for name in unfinished)):
         raise UserError(
-            f"{span.parts.files[0]} cannot be read: {error.strerror}.",
-            fix="Check the disk or the network, then run the same command again.", exit_code=Exit.IO_ERROR,
-        ) from None  # fmt: skip
-    except (tarfile.TarError, ValueError) as error:
-        raise damaged(span.parts.files, span.parts.ends[-1], error, within=within) from None
+            f"{tar.with_name(unfinished[0])} is an unfinished download.",
+            fix="Let the download finish, or remove that file if the archive next to it is whole.",
+            exit_code=Exit.MISSING_INPUT,
+        )
+    if "" in ends:
+        return (tar,)
+    parts = {end: match[1].lower() for end in ends if (match := PART.fullmatch(end)) and not packing_of(end)}
+    return _in_order(tar, parts) if parts else ()
 
 
-def from_tar_gz(file: Path, name: str) -> bytes | None:
-    """The content of the first file of this name in a compressed archive, streamed; None if it has none."""
-    try:
-        with gzip.open(file) as stream:
-
-            def read(offset: int, size: int) -> bytes:
-                stream.seek(offset)
-                return stream.read(size)
-
-            for found in _walk(read, 0, MOST_UNPACKED_BYTES):
-                if found.is_file and PurePosixPath(found.path).name == name:
-                    if found.size > MOST_DEVKIT_BYTES:
-                        raise tarfile.ReadError(f"{name} has more than {MOST_DEVKIT_BYTES:,} bytes")
-                    return _exactly(read, found.offset, found.size, MOST_UNPACKED_BYTES)
-    except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
-        raise UserError(f"{file} is no whole tar archive: {error}.",
-                      fix="Download it again.", exit_code=Exit.BAD_DATA) from None  # fmt: skip
-    return None
-
-
-@dataclass(frozen=True)
-class _Header:
-    """What a tar says of a member, and where its bytes are."""
-
-    path: str
-    kind: bytes
-    link: str
-    offset: int
-    size: int
-
-    @property
-    def is_file(self) -> bool:
-        return self.kind in tarfile.REGULAR_TYPES
+def _in_order(tar: Path, parts: dict[str, str]) -> tuple[Path, ...]:
+    """The parts by number or letters. Raises UserError if one is missing or there are two sets of them."""
+    are_letters = {not index.isdigit() for index in parts.values()}
+    number_of = {end: LETTERS.index(i) if max(are_letters) and not i.isdigit() else int(i) for end, i in parts.items()}
+    ordered = sorted(parts, key=lambda end: (len(parts[end]), number_of[end]))
+    if len(set(number_of.values())) < len(parts) or len(are_letters) > 1:
+        shown = first_few([tar.name + end for end in parts], 4)
+        raise bad_data(f"{tar.parent} holds two sets of parts of {tar.name}: {shown}.", "Keep one set.")
+    missing, width = list[str](), 0
+    before = min(number_of[ordered[0]] - 1, -1 if max(are_letters) else 0)  # numbers count from 0 or 1, letters from aa
+    for end in ordered:
+        index, number = parts[end], number_of[end]
+        if width == 0 or len(index) < width + 2:  # `split -d` goes on from 89 with 9000
+            gap = range(before + 1, number)
+            names = [LETTERS[n] if max(are_letters) else f"{n:0{len(parts[ordered[0]])}d}" for n in gap]
+            missing += [tar.name + end[: -len(index)] + name for name in names]
+        before, width = number, len(index)
+    if missing:
+        raise UserError(
+            f"Parts of {tar} are missing: {first_few(missing)}.",
+            fix="Download the missing parts.",
+            exit_code=Exit.MISSING_INPUT,
+        )
+    return tuple(tar.with_name(tar.name + end) for end in ordered)
 
 
-def _walk(read: Read, start: int, end: int) -> Iterator[_Header]:
-    """Each member of the tar between two offsets: header after header, to the block of zeros that ends them."""
-    offset, announced = start, dict[str, str]()
-    while any(block := _exactly(read, offset, BLOCK_BYTES, end)):
-        try:
-            header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-        except tarfile.HeaderError as error:
-            raise tarfile.ReadError(f"{error} at byte {offset:,}") from None
-        path = announced.get("path", header.name)
-        size = header.size if header.type in ANNOUNCING else int(announced.get("size", header.size))
-        offset += BLOCK_BYTES
-        if header.type in WITHOUT_DATA:
-            size = 0
-        if size < 0:
-            raise tarfile.ReadError(f"{path!r} has a negative size")
-        if size > end - offset:
-            raise CutShort(f"within {path!r}, which needs {size - (end - offset):,} bytes more")
-        if header.type in ANNOUNCING:
-            if size > MOST_NAME_BYTES:
-                raise tarfile.ReadError(f"it announces a name of {size:,} bytes")
-            announced |= _announced(header.type, _exactly(read, offset, size, end))
-        else:
-            if header.type == tarfile.GNUTYPE_SPARSE or "GNU.sparse.major" in announced:
-                raise tarfile.ReadError(f"{path!r} is stored as a sparse file")
-            yield _Header(path, header.type, announced.get("linkpath", header.linkname), offset, size)
-            announced = {}
-        offset += size + -size % BLOCK_BYTES
-    if offset + MOST_PADDING_BYTES < end and read(offset + MOST_PADDING_BYTES, 1):
-        raise tarfile.ReadError(f"it goes on after the mark of its end at byte {offset:,}")
-
-
-def _exactly(read: Read, offset: int, size: int, end: int) -> bytes:
-    data = read(offset, size) if offset + size <= end else b""
-    if len(data) < size:
-        raise CutShort("without a mark of the end")
-    return data
-
-
-def _announced(kind: bytes, data: bytes) -> dict[str, str]:
-    """What one header says of the next member: its name, or POSIX's records `<length> <key>=<value>`."""
-    if kind in {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}:
-        told = "path" if kind == tarfile.GNUTYPE_LONGNAME else "linkpath"
-        return {told: data.partition(b"\0")[0].decode("utf-8", "surrogateescape")}
-    found, start = {}, 0
-    while start < len(data) and data[start]:
-        space = data.index(b" ", start, start + 10)
-        end = start + int(data[start:space])
-        key, equals, value = data[space + 1 : end - 1].partition(b"=")
-        if not space < end <= len(data) or not equals:
-            raise tarfile.ReadError("a record of a header has another length than it says")
-        found[key.decode("utf-8", "surrogateescape")] = value.decode("utf-8", "surrogateescape")
-        start = end
-    return found
+def _refuse_compressed(tar: Path, ends: Sequence[str]) -> None:
+    """Raise UserError for a compressed archive, whole or in parts."""
+    for end in ends:
+        file = tar.with_name(tar.name + end)
+        if packing_of(end):
+            raise compressed(file)
+        joined = re.sub(rf"{PART.pattern}$", "", str(file), flags=re.IGNORECASE)
+        if packing := packing_of(joined):
+            raise bad_data(
+                f"{file} is a part of a compressed archive, so no image can be read without unpacking all before it.",
+                "Join the parts, then unpack them: "
+                f"cat {quote(joined)}.* > {quote(joined)} && {packing.command} {quote(joined)}",
+            )

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alexrepro.data.sources.source import Photo, Source, Split
+from alexrepro.data.sources.source import ImageFile, Source, Split
 from alexrepro.errors import Exit, UserError
 
 FOLDER, META = "cifar-10-batches-py", "batches.meta"
@@ -81,9 +81,11 @@ def named(source: Source) -> Source:
     return replace(source, dataset="cifar10", side_px=SIDE_PX) if is_cifar else source
 
 
-def _images(file: Path, md5: str) -> list[Photo]:
+def _images(file: Path, md5: str) -> list[ImageFile]:
     labels = _load(file, md5)["labels"]
-    return [Photo(f"{file.name}/{row:05d}.bmp", label, BatchRow(file, md5, row)) for row, label in enumerate(labels)]
+    return [
+        ImageFile(f"{file.name}/{row:05d}.bmp", label, BatchRow(file, md5, row)) for row, label in enumerate(labels)
+    ]
 
 
 @lru_cache(maxsize=2)

@@ -1,28 +1,69 @@
-"""Kaggle's ImageNet of 2012: its tables, and its zip archive, which is read in place.
+"""Kaggle's ImageNet of 2012 as its zip archive, which is read in place.
 
-The tree ILSVRC/Data/CLS-LOC holds the training photos by class and the others flat; tables beside it name the classes
-and those of the validation photos. No ids are given, so that no submission file can be written from it.
+Below ILSVRC/Data/CLS-LOC lie the training images by class and the others flat; tables next to it give the words of the
+classes and the labels of the validation images. There are no ids, so no submission file can be written from it.
 """
 
+import glob
 import re
+import struct
+import zipfile
+import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
-from alexrepro.data.sources.devkit import wrong
-from alexrepro.data.sources.folders import WNID, is_photo, spoken, words_of
-from alexrepro.data.sources.ilsvrc_splits import NUMBERED, Found, gaps_of_2012, numbered_split, train_split
-from alexrepro.data.sources.source import Skipped, Source, Split
-from alexrepro.data.sources.tables import labels_in, names_in, solution_rows
-from alexrepro.data.sources.walk import NO_PICTURE, why_ignored
-from alexrepro.data.sources.zips import ZipMember, zip_members
+from alexrepro.data.sources.archives import AGAIN, content
+from alexrepro.data.sources.checks import Found, gaps_of_2012, is_of, numbered_split, train_split, words_of
+from alexrepro.data.sources.labels import MAPPING, SOLUTION, labels_in, solution_rows, words_by_wnid
+from alexrepro.data.sources.source import MOST_IMAGE_BYTES, Skipped, Source, bad_data
+from alexrepro.data.sources.walk import NO_PICTURE, WNID, escaped, is_image, why_ignored
 from alexrepro.errors import Exit, Unreadable, UserError
 from alexrepro.files import decoded
 from alexrepro.progress import say
 
-TRUTH, NAMES = "LOC_val_solution.csv", "LOC_synset_mapping.txt"
 PACKED_AGAIN = re.compile(r"imagenet_object_localization\w*\.tar\.gz")
-PHOTO = re.compile(rf"(?:.*/)?CLS-LOC/(?:(train)/({WNID.pattern})|(val|test))/(?:.*/)?([^/]+)")
+IMAGE = re.compile(rf"(?:.*/)?CLS-LOC/(?:(train)/({WNID.pattern})|(val|test))/(?:.*/)?([^/]+)")
+LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, ..., lengths of name and extra field (APPNOTE 4.3.7)
+ENCRYPTED = 0x1
+
+
+@dataclass(frozen=True)
+class ZipMember:
+    """A file within a zip archive, stored or deflated."""
+
+    archive: Path
+    header: int
+    packed: int
+    length: int
+    crc: int
+    is_deflated: bool
+
+    def read(self) -> bytes:
+        """All of it. Raises Unreadable if its bytes are not those that were packed, or too many."""
+        if max(self.packed, self.length) > MOST_IMAGE_BYTES:
+            raise Unreadable(f"a zip member of {self.length:,} bytes; at most {MOST_IMAGE_BYTES:,} are read")
+        with self.archive.open("rb") as file:
+            file.seek(self.header)
+            start = file.read(LOCAL_HEADER.size)
+            if len(start) < LOCAL_HEADER.size or start[:4] != b"PK\3\4":
+                raise Unreadable("damaged zip member: no header")
+            _, name, extra = LOCAL_HEADER.unpack(start)
+            file.seek(name + extra, 1)
+            data = file.read(self.packed)
+        try:  # -15: deflate without a header
+            data = zlib.decompressobj(wbits=-15).decompress(data, self.length + 1) if self.is_deflated else data
+        except zlib.error as error:
+            raise Unreadable(f"damaged zip member: {error}") from None
+        if len(data) != self.length or zlib.crc32(data) != self.crc:
+            raise Unreadable("damaged zip member: not the bytes that were packed")
+        return data
+
+    def size(self) -> int:
+        """How many bytes it unpacks to."""
+        return self.length
 
 
 def fits(path: Path) -> bool:
@@ -31,59 +72,50 @@ def fits(path: Path) -> bool:
 
 
 def read(path: Path) -> Source:
-    """Classes and photos of the archive. Raises UserError if it is damaged or holds no such tree."""
+    """Classes and images of the archive. Raises UserError if it is damaged or holds no such tree."""
     file = _archive(path)
     assert file is not None
-    found: dict[str, dict[str, Found]] = {"train": {}, "val": {}, "test": {}}  # by split and WNID
-    tables: dict[str, ZipMember] = {}
-    others = Counter[tuple[str, str, bool]]()
-    for name, member in zip_members(file):
-        base = name.rpartition("/")[2]
-        photo = PHOTO.fullmatch(name)
-        split = (photo[1] or photo[3]) if photo else ""
-        number = NUMBERED.fullmatch(base)
-        if base in {TRUTH, NAMES}:
+    training, numbered = dict[str, Found](), dict[str, Found]()  # by WNID and by split
+    tables, others = dict[str, ZipMember](), Counter[tuple[str, str, bool]]()
+    for name, member in _members(file):
+        folder, _, base = name.rpartition("/")
+        image = IMAGE.fullmatch(name)
+        if base in {SOLUTION, MAPPING}:
             tables[base] = member
         elif PACKED_AGAIN.fullmatch(base):
-            raise _packed_again(file, base)
-        elif (reason := why_ignored(base)) or not is_photo(base):
-            others[name.rpartition("/")[0], reason or NO_PICTURE, False] += 1
-        elif photo and (split == "train" or (number and number[1].lower() == split)):
-            found[split].setdefault(photo[2] or "", []).append((base, member))
+            raise UserError(
+                f"{file} holds {base}, and no image in a gzip stream can be found without reading all before it.",
+                fix=f"Unpack both, and prepare the folder: unzip {file.name} && tar -xzf {base}",
+                exit_code=Exit.MISSING_INPUT,
+            )
+        elif (reason := why_ignored(base)) or not is_image(base):
+            others[folder, reason or NO_PICTURE, False] += 1
+        elif image and image[1]:
+            training.setdefault(image[2], []).append((base, member))
+        elif image and is_of(image[3], base):
+            numbered.setdefault(image[3], []).append((base, member))
         else:
-            others[name.rpartition("/")[0], "photos that belong to no split", bool(split)] += 1
-    training = found["train"]
+            others[folder, "images that belong to no split", image is not None] += 1
     if not training:
-        raise UserError(f"{file} holds no training photos below CLS-LOC/train/<wnid>/, as Kaggle's archive does.",
-                      fix="Unzip it, and prepare the folder.", exit_code=Exit.BAD_DATA)  # fmt: skip
+        raise bad_data(f"{file} holds no training images below CLS-LOC/train/<wnid>/, as Kaggle's archive does.",
+                       "Unzip it, and prepare the folder.")  # fmt: skip
     wnids = tuple(sorted(training))
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
-    splits = [train_split({wnid: _in_order(photos) for wnid, photos in training.items()}, label_of)]
-    splits += [_numbered(split, found[split][""], tables, label_of) for split in ("val", "test") if found[split]]
-    names = names_in(_text(tables, NAMES)) if NAMES in tables else dict(zip(wnids, words_of(wnids), strict=True))
-    return Source(
-        "ilsvrc2012", wnids, tuple(names.get(wnid, wnid) for wnid in wnids), tuple(splits),
-        gaps=tuple(gaps_of_2012(wnids, splits)),
-        skipped=tuple(
-            Skipped(spoken(Path(folder)), f"{reason} ({count:,} files)", is_loss)
-            for (folder, reason, is_loss), count in others.items()
-        ),
-    )  # fmt: skip
-
-
-def _numbered(split: str, found: Found, tables: dict[str, ZipMember], label_of: dict[str, int]) -> Split:
-    photos = _in_order(found)
-    labels = None
-    if split == "val" and TRUTH in tables:
-        labels = val_labels(_text(tables, TRUTH), [name for name, _ in photos], label_of)
-    elif split == "val":
-        say(f"The {len(photos):,} photos of val have no labels, since the archive has no {TRUTH}.")
-    return numbered_split(split, photos, labels)
-
-
-def val_labels(text: str, names: Sequence[str], label_of: dict[str, int], file: Path = Path(TRUTH)) -> list[int]:
-    """The labels that LOC_val_solution.csv gives the photos of these names; its rows are in no order."""
-    return labels_in(solution_rows(text, file), names, label_of, file)
+    splits = [train_split({wnid: sorted(found, key=_name) for wnid, found in training.items()}, label_of)]
+    for split in sorted(numbered, reverse=True):  # val, test
+        found, labels = sorted(numbered[split], key=_name), None
+        if split == "val" and SOLUTION in tables:
+            rows = solution_rows(_text(tables[SOLUTION], SOLUTION), Path(SOLUTION))
+            labels = labels_in(rows, [name for name, _ in found], label_of, Path(SOLUTION))
+        elif split == "val":
+            say(f"The {len(found):,} images of val have no labels, because the archive has no {SOLUTION}.")
+        splits.append(numbered_split(split, found, labels))
+    words = words_by_wnid(_text(tables[MAPPING], MAPPING)) if MAPPING in tables else {}
+    words = words or dict(zip(wnids, words_of(wnids), strict=True))
+    skipped = tuple(Skipped(escaped(folder), f"{reason} ({count:,} files)", is_loss)
+                    for (folder, reason, is_loss), count in others.items())  # fmt: skip
+    return Source("ilsvrc2012", wnids, tuple(words.get(wnid, wnid) for wnid in wnids), tuple(splits),
+                  gaps=tuple(gaps_of_2012(wnids, splits)), skipped=skipped)  # fmt: skip
 
 
 def _archive(path: Path) -> Path | None:
@@ -93,21 +125,58 @@ def _archive(path: Path) -> Path | None:
     return next(iter(sorted(path.glob("imagenet-object-localization*.zip"))), None)
 
 
-def _in_order(found: Found) -> Found:
-    return sorted(found, key=lambda item: item[0])
+def _members(file: Path) -> Iterator[tuple[str, ZipMember]]:
+    """Path and location of every member, in the archive's order.
+
+    Raises UserError if the archive is damaged, cut short, encrypted or packed by another method than deflate, and if a
+    path comes twice.
+    """
+    names = set[str]()
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for info in archive.infolist():
+                if info.is_dir():
+                    continue
+                is_deflated = info.compress_type == zipfile.ZIP_DEFLATED
+                faults = {
+                    "is encrypted": bool(info.flag_bits & ENCRYPTED),
+                    "is not packed by the method deflate": not is_deflated and info.compress_type != zipfile.ZIP_STORED,
+                    "comes twice": info.filename in names,
+                }
+                if any(faults.values()):
+                    reason = next(reason for reason, is_true in faults.items() if is_true)
+                    raise _not_in_place(file, f"{escaped(info.filename)} in it {reason}")
+                names.add(info.filename)
+                sizes = (info.header_offset, info.compress_size, info.file_size, info.CRC)
+                yield info.filename, ZipMember(file, *sizes, is_deflated)
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, struct.error) as error:
+        raise _damaged(file, error) from None
 
 
-def _text(tables: dict[str, ZipMember], name: str) -> str:
-    member = tables[name]
+def _not_in_place(file: Path, why: str) -> UserError:
+    folder = quote(str(file.with_suffix("")))
+    return bad_data(f"{file} cannot be read in place: {why}.",
+                    f"Unzip it, and prepare the folder: unzip {quote(str(file))} -d {folder}")  # fmt: skip
+
+
+def _damaged(file: Path, error: Exception) -> UserError:
+    """The error for an archive whose directory, which is at its end, cannot be read."""
+    if list(file.parent.glob(f"{glob.escape(file.stem)}.z[0-9][0-9]")) or "multiple disks" in str(error):
+        return _not_in_place(file, "it is in several parts; join them first with zip -s 0 --out whole.zip")
+    if (found := content(file)) != "zip":
+        return bad_data(f"{file} is not a zip archive; its content: {found}.", AGAIN)
+    return bad_data(
+        f"{file} is not a whole zip archive: {error}; it ends at byte {file.stat().st_size:,}.",
+        "Continue the download, for example with wget -c, or download it again.",
+    )
+
+
+def _text(member: ZipMember, name: str) -> str:
     try:
         return decoded(member.read(), name=f"{member.archive}/{name}")
     except Unreadable as reason:
-        raise wrong(member.archive, f"has a table that cannot be read: {reason}") from None
+        raise bad_data(f"{member.archive} has a table that cannot be read: {reason}.") from None
 
 
-def _packed_again(file: Path, inner: str) -> UserError:
-    return UserError(
-        f"{file} holds {inner}, and no photo in a gzip stream can be found again without reading all before it.",
-        fix=f"Unpack both, and prepare the folder: unzip {file.name} && tar -xzf {inner}",
-        exit_code=Exit.MISSING_INPUT,
-    )
+def _name(item: tuple[str, object]) -> str:
+    return item[0]

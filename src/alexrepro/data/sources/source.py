@@ -1,44 +1,41 @@
-"""What a source is: photos with their classes, by split, whatever the layout they lie in."""
+"""What a source is: images with their classes, by split, whatever the layout."""
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from stat import S_ISREG
 from typing import Protocol
 
-from alexrepro.errors import Unreached, Unreadable
+from alexrepro.errors import Exit, Unreached, Unreadable, UserError
 from alexrepro.files import writable
 from alexrepro.paper.training import STORED_PX
 
 UNLABELED = -1
-MOST_PHOTO_BYTES = 64 * 2**20  # of one file; the largest ImageNet photos have about 16 MB
-SPELLED = {"TIF": "TIFF", "PGM": "PPM", "PBM": "PPM", "PNM": "PPM"}  # suffixes by the format that they stand for
-OF_THIS_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # errors that no photo causes
-MOST_CLASSES = 100_000  # all of ImageNet has 21,843; a greater label is a mistake, or meant to fill the memory
+MOST_IMAGE_BYTES = 64 * 2**20  # of one file; the largest of ImageNet have about 16 MB
+MOST_CLASSES = 100_000  # all of ImageNet has 21,843; a larger label is a mistake
+SPELLINGS = {"TIF": "TIFF", "PGM": "PPM", "PBM": "PPM", "PNM": "PPM"}  # suffixes and the format that they mean
+OF_THIS_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # errors that no image causes
 
 
-class Place(Protocol):
-    """Where the bytes of a photo are, so that any process can read them."""
+class Location(Protocol):
+    """Where the bytes of an image are. Holds no open file, so it can be pickled to worker processes."""
 
     def read(self) -> bytes:
-        """The bytes. Raises Unreadable if they are no photo's, or OSError."""
+        """The bytes. Raises Unreadable if they are no image, or OSError."""
 
     def size(self) -> int:
-        """How many there are, or of the file that holds them."""
+        """The number of bytes, or that of the file that holds them."""
 
 
 @dataclass(frozen=True)
-class Photo:
-    """One file of a source: its path there, its class (-1 where unknown), and how to read it.
-
-    Reading is a place, not an open file, so that photos can be sent to other processes.
-    """
+class ImageFile:
+    """One image of a source: its path there, its class (-1 if unknown), and where its bytes are."""
 
     path: str
     label: int
-    place: Place
+    location: Location
 
     @property
     def name(self) -> str:
@@ -47,14 +44,14 @@ class Photo:
 
     @property
     def suffix(self) -> str:
-        """What the name says of the content, in capitals: PNG for a.png, TIFF for a.tif."""
+        """The format that the name promises, in capitals: PNG for a.png, TIFF for a.tif."""
         suffix = self.name.rpartition(".")[2].upper()
-        return SPELLED.get(suffix, suffix)
+        return SPELLINGS.get(suffix, suffix)
 
     def read(self) -> bytes:
-        """The bytes of the file. Raises Unreadable if they are no photo's, and Unreached if the system fails."""
+        """The bytes of the file. Raises Unreadable if they are no image, and Unreached if the system fails."""
         try:
-            return self.place.read()
+            return self.location.read()
         except OSError as error:
             if error.errno in OF_THIS_PROCESS:
                 raise
@@ -62,26 +59,26 @@ class Photo:
             raise Unreached(f"cannot be read: {reason}") from None
 
     def size(self) -> int:
-        """Bytes of the file or of the one that holds it; -1 where the system cannot tell."""
+        """Bytes of the file or of the one that holds it; -1 if it cannot be reached."""
         try:
-            return self.place.size()
+            return self.location.size()
         except OSError:
             return -1
 
 
 @dataclass(frozen=True)
 class File:
-    """A photo that is a file of its own."""
+    """An image that is a file of its own."""
 
     path: Path
 
     def read(self) -> bytes:
-        """The whole file. Raises Unreadable if it is none, or too large for a photo."""
+        """The whole file. Raises Unreadable if it is not a file, or too large for an image."""
         found = self.path.stat()
         if not S_ISREG(found.st_mode):
             raise Unreadable("no file, but a folder, pipe or device")
-        if found.st_size > MOST_PHOTO_BYTES:
-            raise Unreadable(f"a file of {found.st_size:,} bytes; at most {MOST_PHOTO_BYTES:,} are read")
+        if found.st_size > MOST_IMAGE_BYTES:
+            raise Unreadable(f"a file of {found.st_size:,} bytes; at most {MOST_IMAGE_BYTES:,} are read")
         return self.path.read_bytes()
 
     def size(self) -> int:
@@ -90,29 +87,11 @@ class File:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A photo that is a row of a table, read through a function that both have."""
-
-    file: Path
-    group: int
-    row: int
-    reader: Callable[[Path, int, int], bytes]
-
-    def read(self) -> bytes:
-        """The bytes in the row."""
-        return self.reader(self.file, self.group, self.row)
-
-    def size(self) -> int:
-        """Bytes of the whole table, which change when any row does."""
-        return self.file.stat().st_size
-
-
-@dataclass(frozen=True)
 class Split:
     """A part of a source: train, val or test."""
 
     name: str
-    photos: Sequence[Photo]
+    images: Sequence[ImageFile]
     labeled: bool = True
 
 
@@ -120,7 +99,7 @@ class Split:
 class Skipped:
     """A file or folder of a source that is not read, and why.
 
-    is_loss: whether it looks like photos or classes of the data set; such a source is refused unless a part is allowed.
+    is_loss: whether it looks like images or classes of the data set; such a source is refused without --allow-partial.
     """
 
     path: str
@@ -130,12 +109,11 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Source:
-    """Everything that a layout says: data set, classes in the order of the labels, and the splits.
+    """Data set, classes in the order of the labels, and splits.
 
-    gaps say where there are fewer or more photos than the data set is known to have; known_bad is how many of its
-    files nobody can read. skipped are the files and folders below the source that are not read.
-    side_px is the side in which the images are stored by default.
-    classes are WNIDs or folder names; class_names are for people; ilsvrc_ids are 1-based where the source has them.
+    classes are WNIDs or folder names, class_names words for people; ilsvrc_ids count from 1.
+    gaps: where images are missing or too many, compared with the known counts. known_bad: files known to be unreadable.
+    skipped: files and folders below the source that are not read. side_px: of the stored images, by default.
     """
 
     dataset: str
@@ -150,15 +128,19 @@ class Source:
 
 
 def in_utf8(source: Source) -> Source:
-    """The source with names that can be written to any file: what is no UTF-8 in them is spelled out."""
-    splits = (replace(split, photos=[_in_utf8(photo) for photo in split.photos]) for split in source.splits)
+    """The source with names that any file can hold: bytes that are not UTF-8 are escaped."""
     return replace(
         source,
         classes=tuple(map(writable, source.classes)),
         class_names=tuple(map(writable, source.class_names)),
-        splits=tuple(splits),
+        splits=tuple(replace(split, images=[_in_utf8(image) for image in split.images]) for split in source.splits),
     )
 
 
-def _in_utf8(photo: Photo) -> Photo:
-    return photo if photo.path.isascii() else replace(photo, path=writable(photo.path))
+def _in_utf8(image: ImageFile) -> ImageFile:
+    return image if image.path.isascii() else replace(image, path=writable(image.path))
+
+
+def bad_data(what: str, fix: str = "Check that the download is complete.") -> UserError:
+    """The error for a source that contradicts itself or cannot be read."""
+    return UserError(what, fix=fix, exit_code=Exit.BAD_DATA)

@@ -1,30 +1,58 @@
-"""What lies in folders that somebody else filled: every file is a photo, or there is a reason why it is none."""
+"""Listing folders that somebody else filled: every file is an image, or there is a reason to skip it."""
 
 import os
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path, PurePath
 
+from alexrepro.data.sources.source import Skipped, bad_data
 from alexrepro.data.store.decode import begins_like_image
-from alexrepro.errors import Exit, UserError
+from alexrepro.files import printable
+from alexrepro.progress import first_few
 
-# The last line is of formats that are not read: a photo in one of them is named as unreadable, not passed over.
+# The last line is of formats that are not read: an image in one of them counts as unreadable.
 SUFFIXES = {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm",
     ".heic", ".heif", ".avif", ".jxl", ".jp2", ".tga",
 }  # fmt: skip
-TEXTS = {".txt", ".xml", ".json", ".csv", ".tsv", ".md", ".html", ".cls"}  # often one beside each photo, so not opened
+TEXTS = {".txt", ".xml", ".json", ".csv", ".tsv", ".md", ".html", ".cls"}  # often one per image, so not opened
 SYSTEM = {
     "__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found", "thumbs.db",
     "desktop.ini", "icon\r",
 }  # fmt: skip
-PACKED = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar")
-HIDDEN, OF_SYSTEM, NO_PICTURE = "hidden", "made by an operating system", "not a picture"
-NO_FILE = "not a file that can be read"
-READ_ALREADY = "a link to a folder that is read already"
+SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+NO_PICTURE, NO_FILE = "not a picture", "not a file that can be read"
 FIRST_BYTES = 16
 MOST_PATH_BYTES = 3_800  # of a folder; a name may have 255 more, and Linux opens paths of up to 4,095
+MOST_FOLDERS, MOST_BELOW, MOST_NAMES, MOST_DEPTH = 500, 20, 2000, 7  # folders in all and of one, names of one
 WNID = re.compile(r"n\d{8}")
+NAMED_BY_WNID = re.compile(r".+_(n\d{8})\.jpe?g|(n\d{8})_.+", re.IGNORECASE)  # at the end: Hugging Face
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What lies in a folder, without hidden names; `error` is why it cannot be listed, if it cannot."""
+
+    path: Path
+    folders: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    error: str = ""
+
+    @property
+    def images(self) -> list[str]:
+        """The names of the images in it."""
+        return [name for name in self.files if is_image(name)]
+
+    def words(self) -> str:
+        """What lies there, such as `3 folders (a, b, c) and 12 files (10 .txt, 2 .csv)`."""
+        suffixes = Counter(Path(name).suffix or name for name in self.files).most_common()
+        kinds = [f"{count:,} {suffix}" for suffix, count in suffixes]
+        parts = (("folder", self.folders, self.folders), ("file", self.files, kinds))
+        return " and ".join(f"{len(names):,} {unit}{'s' * (len(names) != 1)} ({first_few(shown, 4)})"
+                            for unit, names, shown in parts if names)  # fmt: skip
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -33,20 +61,39 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
         return sorted(found, key=lambda entry: os.fsencode(entry.name))
 
 
+def names_in(folder: Path) -> list[str]:
+    """The names in a folder that are not hidden, in the order of their bytes; none if there is no folder."""
+    return [entry.name for entry in entries(folder) if not entry.name.startswith(".")] if folder.is_dir() else []
+
+
 def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder or a link to one; a link that leads nowhere or to itself is none."""
+    """Whether it is a folder or a link to one."""
     return Path(entry.path).is_dir() if entry.is_symlink() else entry.is_dir()
 
 
-def why_ignored(name: str) -> str | None:
-    """Why a name is never that of data, or None."""
-    if name.startswith("."):
-        return HIDDEN
-    return OF_SYSTEM if name.lower() in SYSTEM else None
+def is_image(name: str) -> bool:
+    """Whether a file is an image by its suffix."""
+    return Path(name).suffix.lower() in SUFFIXES
+
+
+def wnid_in(name: str) -> str | None:
+    """The WNID that a file name ends or begins with, if any."""
+    found = NAMED_BY_WNID.fullmatch(name)
+    return (found[1] or found[2]) if found else None
+
+
+def why_ignored(path: str) -> str | None:
+    """Why a file or folder is never data, by its name or that of a folder above, or None."""
+    for name in path.split("/"):
+        if name.startswith("PaxHeader") or (name.startswith(".") and name.strip(".")):  # but not ./ and ../
+            return "hidden"
+        if name.lower() in SYSTEM:
+            return "made by an operating system"
+    return None
 
 
 def why_skipped(entry: os.DirEntry[str]) -> str | None:
-    """Why a file is no photo, or None if it is one, by its suffix or else by its first bytes; None for a folder."""
+    """Why a file is not an image, by its suffix or else by its first bytes; None for an image or a folder."""
     suffix = Path(entry.name).suffix.lower()
     if reason := why_ignored(entry.name):
         return reason
@@ -62,24 +109,22 @@ def why_skipped(entry: os.DirEntry[str]) -> str | None:
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, str | None]]:
-    """Every file at any depth, with the reason to skip it or None for a photo: first the files, then each folder.
+    """Every file at any depth, with the reason to skip it or None for an image: the files first, then each folder.
 
-    Links are followed, but no folder is read twice, so that a link to a folder above ends. Raises UserError for folders
-    so deep that their files cannot be opened.
+    Links are followed, but no folder is read twice. Raises UserError for folders too deep to open their files.
     """
     waiting, seen = [folder], set[tuple[int, int]]()
     while waiting:
         here = waiting.pop()
         if len(os.fsencode(here)) > MOST_PATH_BYTES:
-            raise UserError(
-                f"{folder} holds folders in folders, {len(here.relative_to(folder).parts):,} deep, with paths too long "
-                "to be opened.",
-                fix="Move the photos further up, or the folder elsewhere.",
-                exit_code=Exit.BAD_DATA,
+            depth = len(here.relative_to(folder).parts)
+            raise bad_data(
+                f"{folder} holds folders {depth:,} levels deep, with paths too long to be opened.",
+                "Move the images further up, or the folder elsewhere.",
             )
         state = here.stat()
         if (state.st_dev, state.st_ino) in seen:
-            yield here, READ_ALREADY
+            yield here, "a link to a folder that is read already"
             continue
         seen.add((state.st_dev, state.st_ino))
         below = []
@@ -92,32 +137,69 @@ def walk(folder: Path) -> Iterator[tuple[Path, str | None]]:
         waiting += reversed(below)
 
 
-def holds_photo(folder: Path) -> bool:
-    """Whether there is a photo at any depth; reads no further than the first."""
+def contents(folder: Path) -> str | None:
+    """Whether a folder holds `class folders` or `images`; None for neither. Reads no further than the first image."""
+    if any(is_folder(entry) and not why_ignored(entry.name) and _holds_image(folder / entry.name)
+           for entry in entries(folder)):  # fmt: skip
+        return "class folders"
+    return "images" if _holds_image(folder) else None
+
+
+def _holds_image(folder: Path) -> bool:
     return any(reason is None for _, reason in walk(folder))
 
 
-def has_class_folders(folder: Path) -> bool:
-    """Whether a folder holds folders of photos."""
-    return any(is_folder(entry) and not why_ignored(entry.name) and holds_photo(folder / entry.name)
-               for entry in entries(folder))  # fmt: skip
-
-
-def contents(folder: Path) -> str | None:
-    """What a folder holds that a data set is made of, in words; None for nothing of the kind."""
-    if has_class_folders(folder):
-        return "class folders"
-    return "photos" if holds_photo(folder) else None
+def unread(path: Path, read: Collection[Path], *, known: Collection[str] = ()) -> tuple[Skipped, ...]:
+    """Every file and folder of a source that is not read and holds nothing that is; known: names to pass over."""
+    above = {folder for file in read for folder in file.parents}
+    waiting, found = [path], []
+    while waiting:
+        here = waiting.pop()
+        for entry in entries(here):
+            location = here / entry.name
+            if location in above:
+                waiting.append(location)
+            elif location not in read and entry.name not in known:
+                reason = why_ignored(entry.name)
+                held = contents(location) if not reason and is_folder(entry) else None
+                other = f"{held} next to the files read" if held else "not one of the files that are read"
+                found.append(Skipped(below(path, location), reason or other))
+    return tuple(found)
 
 
 def below(root: Path, path: Path) -> str:
     """A path below a source as text that can be written anywhere."""
-    return spoken(path.relative_to(root))
+    return escaped(path.relative_to(root))
 
 
-def spoken(path: Path) -> str:
-    """A path as text that can be written anywhere; bytes that are no UTF-8 and control characters are spelled out."""
-    text = os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
-    if text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+def escaped(path: PurePath | str) -> str:
+    """A path as text that can be written anywhere, with bytes that are not UTF-8 and control characters escaped."""
+    return printable(os.fsencode(PurePath(path).as_posix()).decode("utf-8", "backslashreplace"))
+
+
+def listed(top: Path) -> list[Folder]:
+    """The folder and those below it, the upper first; links are followed, but no folder is visited twice."""
+    found, waiting, visited = list[Folder](), [(top, 0)], set[tuple[int, int]]()
+    for path, depth in waiting:
+        try:
+            state = path.stat()
+        except OSError:
+            continue
+        if (state.st_dev, state.st_ino) in visited or len(found) == MOST_FOLDERS:
+            continue
+        visited.add((state.st_dev, state.st_ino))
+        found.append(_listed(path))
+        if depth < MOST_DEPTH:
+            waiting += [(path / name, depth + 1) for name in found[-1].folders[:MOST_BELOW]]
+    return found
+
+
+def _listed(path: Path) -> Folder:
+    try:
+        with os.scandir(path) as found:
+            names = {entry.name: is_folder(entry) for entry in islice(found, MOST_NAMES)}
+    except OSError as error:
+        return Folder(path, error=error.strerror or type(error).__name__)
+    shown = sorted(name for name in names if not name.startswith("."))
+    folders, files = (tuple(name for name in shown if names[name] is kind) for kind in (True, False))
+    return Folder(path, folders, files)

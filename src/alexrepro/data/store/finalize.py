@@ -17,7 +17,7 @@ from alexrepro.data.sources.source import Source, Split
 from alexrepro.data.store import manifest as files
 from alexrepro.data.store.decode import codec_versions
 from alexrepro.data.store.manifest import Manifest, read_manifest, sha256_of
-from alexrepro.data.store.resize import rule
+from alexrepro.data.store.resize import description
 from alexrepro.data.store.shard_writer import Job, Note, load_moments
 from alexrepro.data.store.statistics import Moments
 from alexrepro.data.store.store import Store
@@ -39,11 +39,11 @@ def write_manifest(
     manifest = Manifest(
         dataset=source.dataset, split=split.name, images=sum(shard.images for shard in shards),
         classes=source.classes, class_names=source.class_names, ilsvrc_ids=source.ilsvrc_ids,
-        labeled=split.labeled, encoding=form.encoding, rule=rule(form.side_px, form.square), source=name,
+        labeled=split.labeled, encoding=form.encoding, rule=description(form.side_px, form.resize), source=name,
         listing=listing,
         libraries={"torch": torch.__version__, **codec_versions()},
         shards=shards, defects=defects, labels_sha256=sha256_of(labels.tobytes()), sha256=sums,
-        side_px=form.side_px, square=form.square,
+        side_px=form.side_px, resize=form.resize,
     )  # fmt: skip
     write_text(folder / files.MANIFEST, manifest.text())
 

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from alexrepro.errors import Exit, UserError
-from alexrepro.paper.training import STORED_PX, Fit
+from alexrepro.paper.training import STORED_PX, ResizeRule
 
-FORMAT = 2
-EARLIER = {1: {"side_px": STORED_PX, "square": "cropped"}}  # what manifests of earlier formats left unsaid
+FORMAT = 3
 MANIFEST, MEAN, COLOR_AXES, DEFECTS = "manifest.json", "mean.npy", "color_axes.json", "defects.csv"
 Encoding = Literal["jpeg", "raw"]
 Action = Literal["decoded", "left out"]
@@ -30,7 +29,7 @@ class Form:
 
     encoding: Encoding = "jpeg"
     side_px: int = STORED_PX
-    square: Fit = "cropped"
+    resize: ResizeRule = "crop"
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class Manifest:
     labels_sha256: str
     sha256: dict[str, str]
     side_px: int = STORED_PX
-    square: Fit = "cropped"
+    resize: ResizeRule = "crop"
     format: int = FORMAT
 
     @property
@@ -113,18 +112,17 @@ def read_manifest(path: Path) -> Manifest:
     try:
         text = file.read_text(encoding="utf-8")
         read: dict[str, Any] = json.loads(text)
-        if read["format"] not in (FORMAT, *EARLIER):
+        if read["format"] != FORMAT:
             raise UserError(
-                f"{path} has the format {read['format']!s:.20}; this version reads up to {FORMAT}.",
-                fix="Use a newer alexrepro, or prepare it anew with: alexrepro prepare SOURCE.",
+                f"{path} has the format {read['format']!s:.20}; this version reads format {FORMAT}.",
+                fix="Prepare it again with: alexrepro prepare SOURCE; or use the version that wrote it.",
             )
         ids = read["ilsvrc_ids"]
         lists = {name: tuple(read[name]) for name in ("classes", "class_names", "defects")}
         shards = tuple(Shard(**shard) for shard in read["shards"])
         checksum = read.pop("checksum")
         has_checksum = checksum == sha256_of(json.dumps(read, sort_keys=True).encode())
-        unsaid = EARLIER.get(read["format"], {})
-        manifest = Manifest(**{**unsaid, **read, **lists, "shards": shards, "ilsvrc_ids": tuple(ids) if ids else None})
+        manifest = Manifest(**{**read, **lists, "shards": shards, "ilsvrc_ids": tuple(ids) if ids else None})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise damaged(path, f"{MANIFEST} cannot be understood ({str(error)[:80]})") from None
     if not has_checksum:
@@ -146,7 +144,7 @@ def _is_sound(manifest: Manifest) -> bool:
         and sum(counts) == manifest.images
         and isinstance(manifest.side_px, int)
         and 0 < manifest.side_px <= STORED_PX
-        and manifest.square in get_args(Fit)
+        and manifest.resize in get_args(ResizeRule)
         and all(PLAIN_NAME.fullmatch(file) for file in files)
         and all(PLAIN_WORD.fullmatch(name) for name in (manifest.dataset, manifest.split))
     )

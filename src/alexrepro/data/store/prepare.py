@@ -19,14 +19,14 @@ from alexrepro.data.sources.source import Source, Split, in_utf8
 from alexrepro.data.store.disk_space import refuse_if_too_full
 from alexrepro.data.store.finalize import defect_table, finish, write_manifest
 from alexrepro.data.store.manifest import LEFT_OUT, Encoding, Form, read_manifest
-from alexrepro.data.store.resize import rule
+from alexrepro.data.store.resize import description
 from alexrepro.data.store.shard_writer import Job, Note, make_shards, read_note
 from alexrepro.data.store.skipped import account_for
 from alexrepro.data.store.store import Store, find_stores
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import make_folder, writable, write_text
 from alexrepro.locks import locked, waiting_for
-from alexrepro.paper.training import STORED_PX, Fit
+from alexrepro.paper.training import STORED_PX, ResizeRule
 from alexrepro.processors import usable_processors
 from alexrepro.progress import progress, say
 
@@ -47,8 +47,8 @@ def prepare(
     out: Path,
     encoding: Encoding | None = None,
     side_px: int | None = None,
-    square: Fit = "cropped",
-    processes: int | None = None,
+    resize: ResizeRule = "crop",
+    workers: int | None = None,
     max_bad: int = 0,
     allow_partial: bool = False,
     layout: str | None = None,
@@ -72,16 +72,16 @@ def prepare(
     if found.gaps and not allow_partial:
         raise _incomplete(Path(source), found.gaps)
     for split in found.splits:
-        if not split.photos:
+        if not split.images:
             raise UserError(
                 f"{source} has no photo for {split.name}.", fix="Check that it holds images.", exit_code=Exit.BAD_DATA
             )
-    form = _form(found, encoding, side_px, square)
+    form = _form(found, encoding, side_px, resize)
     with ExitStack() as locks:
         works = _works(found, out=out, form=form, locks=locks)
         refuse_if_too_full(out, [job for work in works for job in work.waiting], form)
         for work in works:
-            work.run(processes or usable_processors())
+            work.run(workers or usable_processors())
         _refuse_if_bad(works, max(max_bad, found.known_bad), table=out / UNREADABLE)
         name = writable(Path(source).resolve().name)
         return {work.split.name: work.finish(found, out=out, name=name) for work in works}
@@ -115,9 +115,9 @@ def _prepared(out: Path) -> dict[str, Store]:
 
 def _jobs(source: Source, split: Split, folder: Path, form: Form) -> list[Job]:
     return [
-        Job(number, split.photos[first : first + SHARD_IMAGES], source.classes, folder, form,
+        Job(number, split.images[first : first + SHARD_IMAGES], source.classes, folder, form,
             needs_moments=split.name == "train")
-        for number, first in enumerate(range(0, len(split.photos), SHARD_IMAGES))
+        for number, first in enumerate(range(0, len(split.images), SHARD_IMAGES))
     ]  # fmt: skip
 
 
@@ -151,7 +151,7 @@ class _Work:
         """Make the shards that are not there yet."""
         if self.is_written:
             return
-        total = len(self.split.photos)
+        total = len(self.split.images)
         done = total - sum(len(job.photos) for job in self.waiting)
         if done:
             say(f"{self.title}: continuing after {done:,} of {total:,} images.")
@@ -177,14 +177,14 @@ class _Work:
         return finish(self.folder, out)
 
 
-def _form(source: Source, encoding: Encoding | None, side_px: int | None, square: Fit) -> Form:
+def _form(source: Source, encoding: Encoding | None, side_px: int | None, resize: ResizeRule) -> Form:
     side_px = source.side_px if side_px is None else side_px
     if not 0 < side_px <= STORED_PX or side_px % SIDE_STEP:
         raise UserError(
             f"A side of {side_px} px cannot be stored.", fix=f"Choose a multiple of {SIDE_STEP} up to {STORED_PX}.",
             exit_code=Exit.USAGE,
         )  # fmt: skip
-    return Form(encoding or ("raw" if side_px <= SMALL_PX else "jpeg"), side_px, square)
+    return Form(encoding or ("raw" if side_px <= SMALL_PX else "jpeg"), side_px, resize)
 
 
 def _incomplete(path: Path, gaps: Sequence[str]) -> UserError:
@@ -217,7 +217,7 @@ def _refuse_if_empty(split: Split, notes: Sequence[Note]) -> None:
     if not any(note.shard.images for note in notes):
         reason = next((f" The first: {note.defects[0]['reason']}." for note in notes if note.defects), "")
         raise UserError(
-            f"None of the {len(split.photos):,} files of {split.name} can be read.{reason}",
+            f"None of the {len(split.images):,} files of {split.name} can be read.{reason}",
             fix="Check that the source holds images.",
             exit_code=Exit.BAD_DATA,
         )
@@ -225,8 +225,8 @@ def _refuse_if_empty(split: Split, notes: Sequence[Note]) -> None:
 
 def _listing(source: Source, split: Split, form: Form) -> str:
     """A digest of what would be prepared and how: paths, sizes, labels, classes, rule, encoding."""
-    how = [source.dataset, split.name, source.classes, rule(form.side_px, form.square), form.encoding]
+    how = [source.dataset, split.name, source.classes, description(form.side_px, form.resize), form.encoding]
     digest = hashlib.sha256(json.dumps(how).encode())
-    for photo in split.photos:
+    for photo in split.images:
         digest.update(f"{photo.path}\0{photo.size()}\0{photo.label}\n".encode())
     return digest.hexdigest()

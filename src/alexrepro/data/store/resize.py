@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 
 from alexrepro.data.store.decode import Pixels
-from alexrepro.paper.training import STORED_PX, Fit
+from alexrepro.paper.training import STORED_PX, ResizeRule
 
 MOST_ELONGATED = 16  # long side over short side; 3.4 is the greatest in a sample of 1000 photos
 CANVAS_GRAY = 114  # the mean of ImageNet over all channels, rounded; the number of 2012 is not released (chosen)
 FILTER = "torch uint8 antialias, bilinear to shrink and bicubic to enlarge"
 
 
-def rule(side_px: int = STORED_PX, fit: Fit = "cropped") -> str:
+def description(side_px: int, rule: ResizeRule) -> str:
     """The rule in words, as a manifest holds it."""
-    if fit == "warped":
+    if rule == "stretch":
         return f"both sides {side_px} px, whatever the shape; {FILTER}"
-    if fit == "padded":
+    if rule == "pad":
         return f"long side {side_px} px, short side rounded half up; {FILTER}; in the middle of gray {CANVAS_GRAY}"
     return (
         f"short side {side_px} px, long side rounded half up; {FILTER}; central {side_px}x{side_px}, "
@@ -28,7 +28,7 @@ def rule(side_px: int = STORED_PX, fit: Fit = "cropped") -> str:
     )
 
 
-def square(pixels: Pixels, side_px: int = STORED_PX, fit: Fit = "cropped") -> Pixels:
+def resize(pixels: Pixels, side_px: int = STORED_PX, rule: ResizeRule = "crop") -> Pixels:
     """The square of an image: uint8 (H, W, 3) -> uint8 (S, S, 3), a new array.
 
     cropped: the central square after the short side is brought to side_px (§2). warped: both sides, whatever the shape
@@ -37,11 +37,11 @@ def square(pixels: Pixels, side_px: int = STORED_PX, fit: Fit = "cropped") -> Pi
     """
     pixels = _without_far_ends(pixels)
     height, width = pixels.shape[:2]
-    unit = max(height, width) if fit == "padded" else min(height, width)
+    unit = max(height, width) if rule == "pad" else min(height, width)
     size = tuple((2 * side * side_px + unit) // (2 * unit) for side in (height, width))
-    if fit == "warped":
+    if rule == "stretch":
         size = (side_px, side_px)
-    if fit == "padded":
+    if rule == "pad":
         return _on_canvas(_resized(pixels, (max(1, size[0]), max(1, size[1]))), side_px)
     top, left = (size[0] - side_px) // 2, (size[1] - side_px) // 2
     image = _resized(pixels, (size[0], size[1]))

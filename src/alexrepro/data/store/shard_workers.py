@@ -70,7 +70,7 @@ def _start() -> _Worker:
     except OSError as error:
         raise UserError(
             f"A worker process cannot be started: {error.strerror}.",
-            fix="Use fewer --processes.",
+            fix="Use fewer --workers.",
             exit_code=Exit.WORKER_FAILED,
         ) from None
     return _Worker(process, ours)
@@ -105,7 +105,7 @@ def _failed(worker: _Worker, how: str) -> UserError:
     where = f"while it made {worker.job.file}" if worker.job else "before its first shard"
     return UserError(
         f"Worker process {worker.process.pid} {how} {where}.",
-        fix="See whether memory ran out; if so, use fewer --processes. The same command continues: finished shards "
+        fix="See whether memory ran out; if so, use fewer --workers. The same command continues: finished shards "
         "are kept.",
         exit_code=Exit.WORKER_FAILED,
     )

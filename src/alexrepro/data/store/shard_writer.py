@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from alexrepro.data.sources.source import Photo
+from alexrepro.data.sources.source import ImageFile
 from alexrepro.data.store.decode import Pixels, decode, decode_square, encode
 from alexrepro.data.store.manifest import LEFT_OUT, Defect, Encoding, Form, Shard
-from alexrepro.data.store.resize import square
+from alexrepro.data.store.resize import resize
 from alexrepro.data.store.shard_workers import make_in_processes
 from alexrepro.data.store.statistics import Moments
 from alexrepro.data.store.store import shard_table, write_shard
@@ -26,7 +26,7 @@ class Job:
     """One shard to make: which photos, into which file of which folder."""
 
     number: int
-    photos: Sequence[Photo]
+    photos: Sequence[ImageFile]
     classes: Sequence[str]
     folder: Path
     form: Form
@@ -85,7 +85,7 @@ def make_shard(job: Job) -> None:
             continue
         if decoded.oddity and decoded.oddity != photo.suffix:
             defects.append(Defect(photo.path, class_name, decoded.oddity, "decoded"))
-        pixels = square(decoded.pixels, job.form.side_px, job.form.square)
+        pixels = resize(decoded.pixels, job.form.side_px, job.form.resize)
         images.append(_encoded(pixels, job.form.encoding, stored))
         if job.needs_moments:
             moments.add(stored)

@@ -5,7 +5,7 @@ import io
 from collections import Counter
 from pathlib import Path
 
-from alexrepro.data.sources.ilsvrc_splits import refuse_wrong_labels
+from alexrepro.data.sources.checks import refuse_wrong_labels
 from alexrepro.data.sources.source import Source
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import write_text

@@ -17,6 +17,8 @@ from alexrepro.model.formats import caffe, onnx, torchvision
 from alexrepro.model.formats.torchvision import ELSEWHERE
 from alexrepro.model.weights import Weights, damaged, from_safetensors, load_safetensors
 
+Logits = Callable[[Path, Tensor], Tensor]  # file and crops -> logits by its reader
+
 CROPS = 2  # that a written file is checked with
 CROP_STD = 60.0  # gray levels, about that of images minus their mean
 HEAD_BYTES = 512
@@ -43,19 +45,6 @@ ENDINGS = {
     ".safetensors": "safetensors", ".caffemodel": "caffe",
     ".pth": "torch", ".pt": "torch", ".bin": "torch", ".ckpt": "torch", ".tar": "torch",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Format:
-    """A format of files: how to write one, who reads it back, and the largest allowed difference of the logits.
-
-    The tolerance is relative to the largest logit.
-    """
-
-    write: Callable[[Weights, Path], None]
-    logits: Callable[[Path, Tensor], Tensor]
-    reader: str
-    tolerance: float
 
 
 @dataclass(frozen=True)
@@ -117,10 +106,10 @@ def write(weights: Weights, path: Path, *, lrn: onnx.Form) -> Proof:
 
     Raises UserError if the format cannot hold the network, or if the written file gives other logits.
     """
-    formats = {
-        ".safetensors": Format(own.write, lambda file, crops: read(file).network()(crops), "alexrepro", 0.0),
-        ".pth": Format(torchvision.write, torchvision.logits, "torchvision", 1e-5),  # float32 sums in another order
-        ".onnx": Format(partial(onnx.write, lrn=lrn), onnx.logits, "onnxruntime", 1e-4),  # and another power
+    formats: dict[str, tuple[Callable[[Weights, Path], None], Logits, str, float]] = {
+        ".safetensors": (own.write, lambda file, crops: read(file).network()(crops), "alexrepro", 0.0),
+        ".pth": (torchvision.write, torchvision.logits, "torchvision", 1e-5),  # float32 sums in another order
+        ".onnx": (partial(onnx.write, lrn=lrn), onnx.logits, "onnxruntime", 1e-4),  # and another power
     }
     if path.suffix.lower() not in formats or path.is_dir():
         raise UserError(
@@ -128,16 +117,23 @@ def write(weights: Weights, path: Path, *, lrn: onnx.Form) -> Proof:
             fix="Name such a file; see: alexrepro convert --help.",
             exit_code=Exit.USAGE,
         )
-    chosen = formats[path.suffix.lower()]
-    proofs: list[Proof] = []
+    write_format, logits, reader, tolerance = formats[path.suffix.lower()]
+    differences: list[float] = []
 
     def fill(temporary: Path) -> None:
         for given in (loud(weights), weights):
-            chosen.write(given, temporary)
-            proofs.append(_prove(chosen, given, temporary))
+            write_format(given, temporary)
+            differences.append(_difference(given, temporary, logits))
+            if not differences[-1] <= tolerance:  # NaN is refused, too
+                raise UserError(
+                    f"{reader} computes other logits from the written file: they differ by {differences[-1]:.1e} of "
+                    "the largest.",
+                    fix="Nothing was kept. Try another format; the library may have a bug.",
+                    exit_code=Exit.BAD_DATA,
+                )
 
     write_whole(path, fill)
-    return max(proofs, key=lambda proof: proof.difference)
+    return Proof(reader, max(differences), tolerance)
 
 
 @torch.no_grad()
@@ -175,16 +171,8 @@ def _crops(weights: Weights) -> Tensor:
 
 
 @torch.no_grad()
-def _prove(chosen: Format, weights: Weights, path: Path) -> Proof:
+def _difference(weights: Weights, path: Path, logits: Logits) -> float:
+    """The largest difference between our logits and those of a file, relative to the largest logit."""
     crops = _crops(weights)
-    ours, theirs = weights.network()(crops), chosen.logits(path, crops)
-    largest = float(ours.abs().max())
-    difference = float((ours - theirs).abs().max()) / (largest or 1.0) if ours.shape == theirs.shape else inf
-    if not difference <= chosen.tolerance:  # NaN is refused, too
-        raise UserError(
-            f"{chosen.reader} computes other logits from the written file: they differ by {difference:.1e} of the "
-            "largest.",
-            fix="Nothing was kept. Try another format; the library may have a bug.",
-            exit_code=Exit.BAD_DATA,
-        )
-    return Proof(chosen.reader, difference, chosen.tolerance)
+    ours, theirs = weights.network()(crops), logits(path, crops)
+    return float((ours - theirs).abs().max()) / (float(ours.abs().max()) or 1.0) if ours.shape == theirs.shape else inf

@@ -102,49 +102,36 @@ def alexnet_in(found: Any, path: Path) -> dict[str, Tensor]:
     Raises UserError naming what is there instead. Where several entries of a checkpoint fit, the first one that is not
     a moving average (`ema`) is taken.
     """
-    entries = list(_state_dicts(found))
-    fitting = [(f"{where}{prefix}", tensors) for where, held in entries for prefix, tensors in _matched(held)]
+    tensors = dict(_named_tensors(found))
+    if not tensors:
+        raise damaged(path, "it is not a state dict, with a name for each tensor")
+    entries = {}
+    for prefix in [name.removesuffix(FIRST) for name in tensors if f".{name}".endswith(f".{FIRST}")]:
+        parts = (f"{prefix}features.", f"{prefix}classifier.")
+        entries[prefix] = {n.removeprefix(prefix): tensor for n, tensor in tensors.items() if n.startswith(parts)}
+    fitting = [prefix for prefix, held in entries.items() if held.keys() == set(NAMES.values())]
     if not fitting:
-        raise _misfit(path, max((held for _, held in entries), key=len, default={}))
-    (where, tensors), *others = sorted(fitting, key=lambda entry: "ema" in re.split(r"[._]", entry[0].lower()))
+        for pattern, network in OTHERS.items():
+            if any(re.search(pattern, name) for name in tensors):
+                raise damaged(path, f"it holds {network}, not torchvision's alexnet", fix=ELSEWHERE)
+        odd = sorted(set(NAMES.values()) ^ max(entries.values(), key=len, default=tensors).keys())
+        raise damaged(path, f"torchvision's alexnet has other tensors; the first that differs is {odd[0][:80]!r}")
+    chosen, *others = sorted(fitting, key=lambda prefix: "ema" in re.split(r"[._]", prefix.lower()))
     if others:
-        ignored = ", ".join(repr(other.rstrip(".")) for other, _ in others)
-        say(f"{path}: reading the weights under {where.rstrip('.')!r}, ignoring those under {ignored}.")
-    return tensors
+        ignored = ", ".join(repr(other.rstrip(".")) for other in others)
+        say(f"{path}: reading the weights under {chosen.rstrip('.')!r}, ignoring those under {ignored}.")
+    return entries[chosen]
 
 
-def _state_dicts(found: Any, where: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Every dict, at any depth, that holds tensors by name, with the keys that lead to it."""
-    if isinstance(found, list | tuple):
-        found = dict(enumerate(found))
-    if not isinstance(found, Mapping) or depth > DEEPEST:
-        return
-    held = {name: value for name, value in found.items() if isinstance(name, str) and isinstance(value, Tensor)}
-    if held:
-        yield where, held
-    for name, value in found.items():
-        yield from _state_dicts(value, f"{where}{name}.", depth + 1)
-
-
-def _matched(held: Mapping[str, Tensor]) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """The tensors under each prefix that is followed by exactly alexnet's names, shortest prefix first."""
-    plain = {".".join(word for word in name.split(".") if word not in WRAPPERS): name for name in held}
-    prefixes = [name.removesuffix(FIRST) for name in plain if f".{name}".endswith(f".{FIRST}")]
-    for prefix in sorted(prefixes, key=len):
-        inner = tuple(other for other in prefixes if other.startswith(prefix) and other != prefix)
-        below = {name for name in plain if name.startswith(prefix) and not (inner and name.startswith(inner))}
-        if {name.removeprefix(prefix) for name in below} == set(NAMES.values()):
-            yield prefix, {name.removeprefix(prefix): held[plain[name]] for name in below}
-
-
-def _misfit(path: Path, held: Mapping[str, Tensor]) -> UserError:
-    if not held:
-        return damaged(path, "it is not a state dict, with a name for each tensor")
-    for pattern, network in OTHERS.items():
-        if any(re.search(pattern, name) for name in held):
-            return damaged(path, f"it holds {network}, not torchvision's alexnet", fix=ELSEWHERE)
-    odd = sorted(set(NAMES.values()) ^ set(held))
-    return damaged(path, f"torchvision's alexnet has other tensors; the first that differs is {odd[0][:80]!r}")
+def _named_tensors(found: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor in dicts and lists with the keys that lead to it, without the words of wrappers."""
+    items = found.items() if isinstance(found, Mapping) else enumerate(found) if isinstance(found, list | tuple) else ()
+    for key, value in items if depth <= DEEPEST else ():
+        name = ".".join(word for word in f"{prefix}{key}".split(".") if word and word not in WRAPPERS)
+        if isinstance(value, Tensor) and isinstance(key, str):
+            yield name, value
+        else:
+            yield from _named_tensors(value, f"{name}." if name else "", depth + 1)
 
 
 def imagenet_names(classes: int) -> tuple[str, ...] | None:

@@ -1,154 +1,147 @@
 """Table 2: ILSVRC-2012, one network and averages of several, with and without more data (§6).
 
-The columns of the paper: validation top-1 and top-5, test top-5. The test labels of 2012 are not public, so the test
-column holds what was printed and submitted, never a measurement.
+The test labels of 2012 are not public, so for the test split there are published numbers only. Each average has two
+readings of its members: the text's, and the names of the submitted files.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
-from alexrepro.paper.results import TEST_2012, Crops, Reported
-from alexrepro.reports.experiment import (
-    Experiment,
+from alexrepro.paper.logbook import EXTRA_DATA, SUPPLIED_DATA, Submission
+from alexrepro.paper.results import Crops, Reported
+from alexrepro.recipes.catalog import find_recipe
+from alexrepro.reports.experiment import Experiment, commands_for, folder_of, prepare_command, train_command
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.statistics.verdict import departure
+from alexrepro.reports.tables.error_rows import (
     Needs,
-    commands_for,
+    claim_of,
     is_other_data,
+    measured_row,
     measured_rows,
-    other_data,
+    reported_row,
     rows_on_other_data,
 )
-from alexrepro.reports.loaded_runs import Evidence
-from alexrepro.reports.tables.ensembles import AVERAGES, ONE, STARRED, Average, counted, departure_of, shortfall_of
-from alexrepro.reports.tables.error_rows import Row, claim_of, judged_row, measured_row, reported_row
-from alexrepro.reports.tables.table import FRACTION, TEXT, Cell, ResultTable
+from alexrepro.reports.tables.row import Row
 from alexrepro.runs.evaluation import Evaluation
 
-TITLE = "Table 2: error rates on ILSVRC-2012, validation and test"
+DATASET, ONE, STARRED = "ilsvrc2012", "as-run-2012", "net-146-2012-2011"
 NEEDS = (
-    Needs(ONE, results.VAL_2012, "ten", printed=results.CNN_2012),
-    Needs(STARRED, results.VAL_2012, "ten", printed=results.CNN_2012_PRETRAINED),
+    Needs(ONE, results.VAL_2012, "ten", reported=results.CNN_2012),
+    Needs(STARRED, results.VAL_2012, "ten", reported=results.CNN_2012_PRETRAINED),
 )
 CROPS: tuple[Crops, ...] = ("ten", "center")
-PRINTED_TEST = {
-    results.CNN_2012_FIVE.name: results.CNN_2012_FIVE_TEST,
-    results.CNN_2012_SEVEN.name: results.CNN_2012_SEVEN_TEST,
-}
+# The networks of the submitted files as recipes. 145f sees whole images, which are in another store.
+OF_FILES = {
+    "131": "net-131", "135": "net-135", "137": "net-137", "145": ONE, "145f": None,
+    "141": "net-141-2009-2012", "146.2009": "net-146-2012-2009", "146.2011": STARRED,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Line:
-    """A row of Table 2: errors on the validation split, and beside a printed row what was printed for the test split.
+class Average:
+    """One average of Table 2 and one reading of its members, as recipes; None is a network without a recipe.
 
-    submitted_test: the official result of the entry, by the members of its file's name.
+    submitted: the challenge's entry of these members, if the reading is that of its file.
     """
 
-    row: Row
-    members: str = ""
-    test: Reported | None = None
-    submitted_test: float | None = None
+    label: str
+    members: tuple[str | None, ...]
+    reported: Reported
+    submitted: Submission | None = None
 
-    COLUMNS: ClassVar[Mapping[str, str]] = {
-        **Row.COLUMNS,
-        "members": TEXT,
-        "reported_test_top5_error": FRACTION,
-        "submitted_test_top5_error": FRACTION,
-    }
+    @property
+    def note(self) -> str:
+        """The members, and the official result of the entry."""
+        members = f"members: {counted(member or '145f' for member in self.members)}"
+        if self.submitted is None:
+            return members
+        return f"{members}; submitted: {100 * self.submitted.top5_error:.1f} % top-5 on {self.submitted.split}"
 
-    def __post_init__(self) -> None:
-        if self.test is not None and (self.row.source != "reported" or self.test.split != TEST_2012):
-            raise ValueError(f"{self.row.label}: the test column holds printed numbers of {TEST_2012} only")
+    @property
+    def obstacle(self) -> str:
+        """Why nobody can measure it; empty if it can be measured."""
+        if None in self.members:
+            return "145f sees whole images, which are in another store"
+        lost = [member for member in self.members if member and find_recipe(member).training.init_from_stages]
+        return "some members are pre-trained on collections that are no longer distributed" if lost else ""
 
-    def cells(self) -> dict[str, Cell]:
-        """A plain value for each column; errors are fractions."""
-        return {
-            **self.row.cells(),
-            "members": self.members,
-            "reported_test_top5_error": self.test.top5_error if self.test else None,
-            "submitted_test_top5_error": self.submitted_test,
-        }
+    def found(self, evidence: Evidence) -> list[Evaluation]:
+        """The evaluations of exactly these members, equally weighted, over ten crops of the validation split."""
+        return [
+            e
+            for e in evidence.ensembles
+            if (e.split, e.crops) == (self.reported.split, self.reported.crops)
+            and Counter(member.recipe for member in e.members) == Counter(self.members)
+            and len({round(member.weight, 6) for member in e.members}) == 1
+        ]
 
-    def shown(self) -> dict[str, str]:
-        """What people read, in the columns of the paper."""
-        of_row = self.row.shown()
-        on_test = self.row.split == TEST_2012
-        test = _percent(self.test.top5_error) if self.test else of_row["top-5 error"] if on_test else ""
-        return {
-            "network": self.row.label,
-            "members": self.members,
-            "source": self.row.source,
-            "crops": self.row.crops or "",
-            "images": of_row["images"],
-            "val top-1": of_row["top-1 error"],
-            "val top-5": "" if on_test else of_row["top-5 error"],
-            "test top-5": test,
-            "submitted, test": _percent(self.submitted_test),
-            "interval": of_row["interval"],
-            "printed": of_row["printed"],
-            "verdict": of_row["verdict"],
-            "note": of_row["note"],
-        }
+    def rows(self, evidence: Evidence) -> list[Row]:
+        """What was measured of it, or a row that says "not run"."""
+        found = [
+            measured_row([e], label=self.label, reported=self.reported, note=self.note) for e in self.found(evidence)
+        ]
+        missing = Row(
+            quantity="error", label=self.label, split=results.VAL_2012, crops="ten", recipe="ensemble",
+            claim=claim_of(self.reported), verdict="not run", note="; ".join(filter(None, (self.obstacle, self.note))),
+        )  # fmt: skip
+        return found or [missing]
+
+    def commands(self, evidence: Evidence) -> list[str]:
+        """What to type for its members and their average; empty if it was measured or cannot be."""
+        if self.obstacle or any(not departure(e) for e in self.found(evidence)):
+            return []
+        planned = [
+            (find_recipe(name), seed)
+            for name, count in Counter(member for member in self.members if member).items()
+            for seed in range(count)
+        ]
+        folders = [str(folder_of(recipe, dataset=DATASET, seed=seed)) for recipe, seed in planned]
+        trainings = [train_command(recipe, dataset=DATASET, seed=seed) for recipe, seed in planned]
+        return [prepare_command(DATASET), *trainings, f"alexrepro evaluate {' '.join(folders)} --ten-crop"]
 
 
-def _summarize(evidence: Evidence) -> ResultTable:
-    lines = [Line(reported_row(printed), test=PRINTED_TEST.get(printed.name)) for printed in results.TABLE_2]
+def _of_file(submission: Submission) -> tuple[str | None, ...]:
+    return tuple(OF_FILES[member] for member in submission.members)
+
+
+FILE = "as the submitted file is named"
+AVERAGES = (
+    Average("5 CNNs, as printed", (ONE,) * 5, results.CNN_2012_FIVE),
+    Average(f"5 CNNs, {FILE}", _of_file(SUPPLIED_DATA), results.CNN_2012_FIVE, SUPPLIED_DATA),
+    Average("7 CNNs*, as printed", (STARRED,) * 2 + (ONE,) * 5, results.CNN_2012_SEVEN),
+    Average(f"7 CNNs*, {FILE}", _of_file(EXTRA_DATA), results.CNN_2012_SEVEN, EXTRA_DATA),
+)
+
+
+def counted(recipes: Iterable[str]) -> str:
+    """Members for people: `2 × net-131, as-run-2012`."""
+    return ", ".join(f"{count} × {name}" if count > 1 else name for name, count in Counter(recipes).items())
+
+
+def _rows(evidence: Evidence) -> Iterator[Row]:
+    yield from map(reported_row, (*results.TABLE_2, *results.TABLE_2_TEST))
     for needed in NEEDS:
-        lines += [Line(row, members=needed.recipe) for row in measured_rows(needed, evidence.evaluations)]
+        yield from measured_rows(needed, evidence.evaluations)
     for average in AVERAGES:
-        lines += _of_average(average, evidence)
+        yield from average.rows(evidence)
     for crops in CROPS:
-        lines += [Line(row, members=row.recipe or "") for row in rows_on_other_data(evidence.evaluations, crops=crops)]
-        lines += [_on_other_data(e) for e in evidence.ensembles if is_other_data(e) and e.crops == crops]
-    return ResultTable("table-2", TITLE, tuple(lines))
-
-
-def _of_average(average: Average, evidence: Evidence) -> list[Line]:
-    """What was measured of one reading of an average, or a line that says "not run"."""
-    is_submitted = average.reading != "as printed"
-    submitted = average.submitted.top5_error if is_submitted else None
-    label = f"{average.name}, {average.reading}"
-    lines = []
-    for evaluation in average.found(evidence):
-        how = departure_of(evaluation)
-        beside = None if shortfall_of(evaluation) else average.printed
-        row = measured_row([evaluation], label=label, printed=beside, note=how)
-        row = replace(row, claim=claim_of(average.printed), verdict="not comparable") if how else judged_row(row)
-        lines.append(Line(row, members=average.shown(), submitted_test=submitted))
-    if lines:
-        return lines
-    note = f"not run: {average.obstacle}" if average.obstacle else "not run"
-    row = Row(
-        label, "measured", dataset="ilsvrc2012", split=results.VAL_2012, crops="ten", note=note,
-        claim=claim_of(average.printed), verdict="not run",
-    )  # fmt: skip
-    return [Line(row, members=average.shown(), submitted_test=submitted)]
-
-
-def _on_other_data(evaluation: Evaluation) -> Line:
-    """An average of networks on other data."""
-    note = other_data(evaluation, departure_of(evaluation))
-    members = counted(member.recipe for member in evaluation.members)
-    return Line(measured_row([evaluation], label="average, other data", printed=None, note=note), members=members)
+        yield from rows_on_other_data(evidence.evaluations, crops=crops)
+        for e in evidence.ensembles:
+            if is_other_data(e) and e.crops == crops:
+                note = f"other data; members: {counted(member.recipe for member in e.members)}"
+                yield measured_row([e], label="average", note=note)
 
 
 def _lacks(evidence: Evidence) -> list[str]:
-    commands = [command for needed in NEEDS for command in commands_for(needed, evidence.evaluations)]
-    commands += [command for average in AVERAGES for command in average.commands(evidence)]
-    return list(dict.fromkeys(commands))
+    averages = [command for average in AVERAGES for command in average.commands(evidence)]
+    return list(dict.fromkeys([*commands_for(NEEDS, evidence), *averages]))
 
 
-def _percent(error: float | None) -> str:
-    return "" if error is None else f"{100 * error:.1f} %"
-
-
-EXPERIMENT = Experiment(
-    name="table-2",
-    title=TITLE,
-    cites=Citation("§6", "Table 2"),
-    needs=NEEDS,
-    reported=results.TABLE_2,
-    summarize=_summarize,
-    lacks=_lacks,
-)
+TABLE_2 = Experiment(
+    "table-2", "Table 2: error rates on ILSVRC-2012, validation and test", Citation("§6", "Table 2"),
+    needs=NEEDS, reported=results.TABLE_2, summarize=_rows, lacks=_lacks,
+)  # fmt: skip

@@ -1,20 +1,32 @@
-"""Loss and validation error of every run, epoch by epoch, finished or not (§5)."""
+"""Curves of training: every run, epoch by epoch (§5); and Figure 1, training error with ReLUs and with tanh (§3.1).
 
-from collections.abc import Iterator
+Figure 1 does not say which network it shows, so there are two readings. Learning rates were chosen separately, so runs
+at other rates are listed below. Without any of these runs, one network trained with both activations on other data is
+shown.
+"""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from alexrepro.paper.citation import Citation
+from alexrepro.paper.pictures import FIGURE_1_HIGHEST_ERROR, FIGURE_1_TIMES_SOONER, FIGURE_1_TRAINING_ERROR
+from alexrepro.recipes.catalog import find_recipe
+from alexrepro.recipes.recipe import differences
+from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.experiment import Experiment
-from alexrepro.reports.figures.curves import by_epoch
-from alexrepro.reports.figures.plot import LINES, axes, new_figure
-from alexrepro.reports.loaded_runs import Evidence
-from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Cell, Record, ResultTable
-from alexrepro.runs.run import Run
+from alexrepro.reports.figures.curves import Curve, by_epoch, curves, times_sooner
+from alexrepro.reports.figures.plot import INK, LINES, axes, new_figure
+from alexrepro.reports.loaded_runs import Evidence, name_of
+from alexrepro.reports.statistics.intervals import mean_and_std
+from alexrepro.reports.statistics.verdict import trained_on
+from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Cell, Record
 
-TITLE = "Training curves: loss and validation error of every run"
-COLUMNS = {
+EPOCH_COLUMNS = {
     "run": TEXT,
     "epoch": COUNT,
     **dict.fromkeys(("loss", "learning_rate"), NUMBER),
@@ -22,51 +34,202 @@ COLUMNS = {
     "validation_loss": NUMBER,
     "note": TEXT,
 }
-SHOWN = 8  # runs with a line of their own; more would not be told apart
+SHOWN = 8  # runs that the figure can distinguish
+READINGS = {"A": ("figure-1-relu", "figure-1-tanh"), "B": ("figure-1-relu-b", "figure-1-tanh-b")}
+NAMES = [name for names in READINGS.values() for name in names]
+RATES, EPOCHS = {"training.learning_rate", "training.bias_learning_rate"}, "training.epochs"
+DATASET = "cifar10"
+CLAIM = (
+    f"Figure 1: ReLUs reach {100 * FIGURE_1_TRAINING_ERROR:.0f} % training error "
+    f"{FIGURE_1_TIMES_SOONER} times sooner than tanh"
+)
+COLUMNS = {
+    **dict.fromkeys(("reading", "recipe"), TEXT),
+    "learning_rate": NUMBER,
+    "seed": COUNT,
+    **dict.fromkeys(("dataset", "cites"), TEXT),
+    "epochs": COUNT,
+    "training_error": FRACTION,
+    **dict.fromkeys(("epochs_to_25_percent", "times_sooner", "times_sooner_std"), NUMBER),
+    **dict.fromkeys(("claim", "verdict", "note"), TEXT),
+}
 
 
-def name_of(run: Run) -> str:
-    """A run in few words: its recipe, data set and seed."""
-    return f"{run.folder.parent.name}/{run.folder.name}"
-
-
-def _summarize(evidence: Evidence) -> ResultTable:
-    rows = [record for run in evidence.runs for record in _records(run)]
-    return ResultTable("training-curves", TITLE, tuple(rows) or (Record(COLUMNS, {"note": "not run"}),))
-
-
-def _records(run: Run) -> Iterator[Record]:
-    for row in by_epoch(run).astype(object).to_dict("records"):
-        values: dict[str, Cell] = {
-            name: None if row[name] != row[name] else row[name] for name in COLUMNS if name in row
-        }
-        yield Record(COLUMNS, {**values, "run": name_of(run)})
+def _epochs(evidence: Evidence) -> list[Record]:
+    rows = []
+    for run in evidence.runs:
+        for row in by_epoch(run).astype(object).to_dict("records"):
+            values = {name: None if row[name] != row[name] else row[name] for name in EPOCH_COLUMNS if name in row}
+            rows.append(Record(EPOCH_COLUMNS, {**values, "run": name_of(run)}))
+    return rows or [Record(EPOCH_COLUMNS, {"note": "not run"})]
 
 
 def _draw(evidence: Evidence) -> Figure | None:
-    curves = [(run, found) for run in evidence.runs if len(found := by_epoch(run))][:SHOWN]
-    if not curves:
+    found = [(run, epochs) for run in evidence.runs if len(epochs := by_epoch(run))][:SHOWN]
+    if not found:
         return None
     figure = new_figure(9, 3.6)
     loss = axes(figure, (1, 2, 1), x="epoch", y="training loss, nats")
     error = axes(figure, (1, 2, 2), x="epoch", y="validation error, % (center crop)")
-    for (run, found), color in zip(curves, LINES, strict=False):
-        loss.plot(found["epoch"], found["loss"], color=color, marker=".", label=name_of(run))
-        error.plot(found["epoch"], 100 * found["top1_error"], color=color, marker=".")
-        error.plot(found["epoch"], 100 * found["top5_error"], color=color, linestyle=":")
-    for place in (loss, error):
-        place.xaxis.set_major_locator(MaxNLocator(integer=True))
-        place.set_ylim(bottom=0)
+    for (run, epochs), color in zip(found, LINES, strict=False):
+        loss.plot(epochs["epoch"], epochs["loss"], color=color, marker=".", label=name_of(run))
+        error.plot(epochs["epoch"], 100 * epochs["top1_error"], color=color, marker=".")
+        error.plot(epochs["epoch"], 100 * epochs["top5_error"], color=color, linestyle=":")
+    for one in (loss, error):
+        one.xaxis.set_major_locator(MaxNLocator(integer=True))
+        one.set_ylim(bottom=0)
     error.set_title("top-1 solid, top-5 dotted", fontsize=9)
     figure.legend(loc="outside lower center", fontsize=7, frameon=False, ncols=2)
     return figure
 
 
-EXPERIMENT = Experiment(
-    name="training-curves",
-    title=TITLE,
-    cites=Citation("§5", "how training went"),
-    summarize=_summarize,
-    draw=_draw,
+@dataclass(frozen=True)
+class Reading:
+    """One reading of Figure 1: its runs with ReLUs and with tanh, and those at other rates."""
+
+    name: str
+    recipes: tuple[str, str]
+    relu: Sequence[Curve]
+    tanh: Sequence[Curve]
+    others: Sequence[Curve] = ()
+
+    @property
+    def compared(self) -> list[Curve]:
+        """The runs that the figure shows."""
+        return [*self.relu, *self.tanh]
+
+
+def _readings(evidence: Evidence) -> list[Reading]:
+    """Those that have runs; without any, a network on other data, or the first reading as not run."""
+    found = []
+    for name, recipes in READINGS.items():
+        (relu, more), (tanh, further) = (_chosen(recipe, curves(evidence.named(recipe))) for recipe in recipes)
+        found.append(Reading(name, recipes, relu, tanh, [*more, *further]))
+    return [reading for reading in found if reading.compared] or [_on_other_data(evidence) or found[0]]
+
+
+def _chosen(name: str, found: Sequence[Curve]) -> tuple[list[Curve], list[Curve]]:
+    """The runs of the recipe itself, else of the changed one that crosses soonest; and the others.
+
+    The number of epochs is ignored, as the learning rate is constant.
+    """
+    standard = find_recipe(name)
+    kinds = [curve.run.recipe.but({EPOCHS: standard.training.epochs}).digest for curve in found]
+    soonest = min(zip(found, kinds, strict=True), key=lambda pair: pair[0].crossing or inf)[1] if found else ""
+    chosen = standard.digest if standard.digest in kinds else soonest
+    pairs = list(zip(found, kinds, strict=True))
+    return [one for one, kind in pairs if kind == chosen], [one for one, kind in pairs if kind != chosen]
+
+
+def _on_other_data(evidence: Evidence) -> Reading | None:
+    """The newest run that differs from another one by tanh only, with that one; None if there is none."""
+    tanh = VARIATIONS["tanh"]
+    for varied in evidence.runs:
+        base, _, change = varied.recipe.name.rpartition("+")
+        for run in evidence.named(base) if change == tanh.name else []:
+            if run.folder.name == varied.folder.name and tanh.of(run.recipe).digest == varied.recipe.digest:
+                one, other = curves([run]), curves([varied])
+                return Reading("", (run.recipe.name, varied.recipe.name), one, other) if one and other else None
+    return None
+
+
+def _figure_1(evidence: Evidence) -> list[Record]:
+    rows: list[Record] = []
+    readings = _readings(evidence)
+    for reading in readings:
+        for name, found in zip(reading.recipes, (reading.relu, reading.tanh), strict=True):
+            missing = Record(COLUMNS, {"reading": reading.name, "recipe": name, "note": "not run"})
+            rows += [_record(reading, curve) for curve in found] or [missing]
+        rows.append(_ratio(reading))
+    return [*rows, *(_record(reading, curve) for reading in readings for curve in reading.others)]
+
+
+def _record(reading: Reading, curve: Curve) -> Record:
+    run, epochs = curve.run, curve.epochs
+    values: dict[str, Cell] = {
+        "reading": reading.name, "recipe": run.recipe.name, "learning_rate": run.recipe.training.learning_rate,
+        "seed": curve.seed, "dataset": run.environment["dataset"], "cites": str(run.folder), "epochs": len(epochs),
+        "training_error": float(epochs["training_error"].iloc[-1]), "epochs_to_25_percent": curve.crossing,
+        "note": _departure(curve),
+    }  # fmt: skip
+    return Record(COLUMNS, values)
+
+
+def _ratio(reading: Reading) -> Record:
+    """By which factor ReLUs are sooner, in the mean over the seeds of both, with the verdict on the published factor.
+
+    The paper gives a whole number, and says that magnitudes vary with the network.
+    """
+    ratios = times_sooner(reading.relu, reading.tanh)
+    mean, std = mean_and_std(ratios) if ratios else (None, None)
+    departures = list(dict.fromkeys(filter(None, map(_departure, reading.compared))))
+    short = [str(curve.run.folder) for curve in reading.compared if curve.crossing is None]
+    notes = [f"{len(ratios)} seeds" if len(ratios) > 1 else "", *departures]
+    notes += [f"25 % not reached yet: {', '.join(short)}"] if short else []
+    verdict = "reproduced" if mean and round(mean) == FIGURE_1_TIMES_SOONER else "not reproduced"
+    if departures:
+        verdict = "not comparable"
+    if not (reading.relu and reading.tanh):
+        verdict = "not run"
+    values: dict[str, Cell] = {
+        "reading": reading.name, "recipe": "tanh / relu", "times_sooner": mean, "times_sooner_std": std,
+        "claim": CLAIM, "verdict": verdict, "note": "; ".join(filter(None, notes)),
+    }  # fmt: skip
+    return Record(COLUMNS, values)
+
+
+def _departure(curve: Curve) -> str:
+    """How a run differs from one of Figure 1, if it does; the number of epochs does not count."""
+    recipe = curve.run.recipe
+    if recipe.name not in NAMES:
+        return "another network on other data"
+    if curve.run.environment["dataset"] != DATASET:
+        return "other data"
+    changed = differences(recipe, find_recipe(recipe.name)).keys() - {EPOCHS}
+    notes = [trained_on(int(curve.epochs["images"].iloc[0]), DATASET), "another rate" if changed & RATES else ""]
+    return "; ".join(filter(None, [*notes, *(f"changed: {field}" for field in sorted(changed - RATES))]))
+
+
+def _draw_figure_1(evidence: Evidence) -> Figure | None:
+    readings = [reading for reading in _readings(evidence) if reading.compared]
+    if not readings:
+        return None
+    figure = new_figure(0.5 + 4.5 * len(readings), 3.6)
+    last = max(curve.epochs["epoch"].max() for reading in readings for curve in reading.compared)
+    for number, reading in enumerate(readings, start=1):
+        plot = axes(figure, (1, len(readings), number), x="epoch", y="training error")
+        _plot(reading, plot)
+        plot.set_xlim(0, last + 1)  # the same in both readings
+    return figure
+
+
+def _plot(reading: Reading, plot: Axes) -> None:
+    for found, color, line in zip((reading.relu, reading.tanh), LINES, ("-", "--"), strict=False):
+        for number, curve in enumerate(found):
+            label = curve.run.recipe.name if number == 0 else None
+            epochs, errors = curve.epochs["epoch"], curve.epochs["training_error"]
+            plot.plot(epochs, errors, line, color=color, label=label, linewidth=1.2)
+    plot.axhline(FIGURE_1_TRAINING_ERROR, color=INK, linewidth=0.6, linestyle=":")
+    highest = max(curve.epochs["training_error"].max() for curve in reading.compared)
+    plot.set_ylim(0, FIGURE_1_HIGHEST_ERROR if highest < FIGURE_1_HIGHEST_ERROR else 1)
+    plot.xaxis.set_major_locator(MaxNLocator(integer=True))
+    datasets = ", ".join(dict.fromkeys(curve.run.environment["dataset"] for curve in reading.compared))
+    plot.set_title(f"{datasets}, reading {reading.name}" if reading.name else datasets, fontsize=9)
+    plot.legend(frameon=False)
+
+
+def _figure_1_lacks(evidence: Evidence) -> list[str]:
+    done = {curve.run.recipe.name for reading in _readings(evidence) for curve in reading.compared}
+    commands = [f"alexrepro train {name} --store {DATASET}" for name in NAMES if name not in done]
+    return [f"alexrepro prepare /path/{DATASET}", *commands] if commands else []
+
+
+TRAINING_CURVES = Experiment(
+    "training-curves", "Training curves: loss and validation error of every run", Citation("§5", "how training went"),
+    summarize=_epochs, draw=_draw,
     lacks=lambda evidence: [] if evidence.runs else ["alexrepro prepare miniature", "alexrepro train tiny"],
-)
+)  # fmt: skip
+FIGURE_1 = Experiment(
+    "figure-1", "Figure 1: epochs to a training error, ReLU against tanh", Citation("§3.1", "Figure 1"),
+    summarize=_figure_1, draw=_draw_figure_1, lacks=_figure_1_lacks,
+)  # fmt: skip

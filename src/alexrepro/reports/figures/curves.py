@@ -1,80 +1,102 @@
-"""Curves of training as tables: losses, rates and errors epoch by epoch, also while the run is going.
+"""Curves of training as tables: losses, learning rates and errors, step by step or epoch by epoch.
 
-A file that is being written may end in half a line, which is left out.
+Runs may still be in progress: an unfinished last line is left out.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import pandas as pd
 
+from alexrepro.paper.pictures import FIGURE_1_TRAINING_ERROR
 from alexrepro.runs import rows
+from alexrepro.runs.rows import METRICS, VALIDATION
 from alexrepro.runs.run import Run
-
-BY_EPOCH = (
-    "epoch",
-    "updates",
-    "images",
-    "loss",
-    "learning_rate",
-    "training_error",
-    "top1_error",
-    "top5_error",
-    "validation_loss",
-)
-ROWS_A_PART = 20_000
 
 
 def metrics(run: Run) -> pd.DataFrame:
-    """One row per update, as in metrics.csv."""
-    parts = list(metrics_in_parts(run))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(rows.METRICS), dtype="float64")
-
-
-def metrics_in_parts(run: Run) -> Iterator[pd.DataFrame]:
-    """The same in parts that fit into memory however long the run is."""
-    if content := rows.full_lines(run.metrics_file):
-        yield from pd.read_csv(io.BytesIO(content), chunksize=ROWS_A_PART)
+    """One row per step, as in metrics.csv."""
+    return _rows(run.metrics_file, METRICS)
 
 
 def validations(run: Run) -> pd.DataFrame:
     """One row per validated epoch, as in validation.csv."""
-    content = rows.full_lines(run.validation_file)
-    return pd.read_csv(io.BytesIO(content or (",".join(rows.VALIDATION) + "\n").encode()))
+    return _rows(run.validation_file, VALIDATION)
 
 
 def by_epoch(run: Run) -> pd.DataFrame:
-    """One row per epoch: mean training loss over its images, last learning_rate, and the validation's errors and loss.
+    """One row per epoch, means taken over images.
 
-    Columns: epoch, updates and images (so far), loss, learning_rate, training_error (where the run noted it),
-    top1_error, top5_error, validation_loss.
+    Columns: epoch, steps and images (so far), loss, learning_rate (the last), training_error (NaN unless every step has
+    one), and of the validation top1_error, top5_error, validation_loss.
     """
-    parts = [_sums(updates) for updates in metrics_in_parts(run)]
-    if not parts:
-        return pd.DataFrame(columns=list(BY_EPOCH), dtype="float64")
-    grouped = _grouped(pd.concat(parts))
-    found = grouped[["epoch", "updates", "images"]].assign(
-        loss=grouped["loss"] / grouped["images"], learning_rate=grouped["learning_rate"]
-    )
-    is_noted = grouped["noted"].sum() == grouped["updates"].sum()  # a sum leaves out what is missing
-    found["training_error"] = grouped["training_error"] / grouped["images"] if is_noted else None
+    steps = metrics(run)
+    weighted = {name: steps[name] * steps["images"] for name in ("loss", "top1_error")}
+    epochs = steps.assign(steps=1, **weighted).groupby("epoch", as_index=False).agg(
+        steps=("steps", "sum"), images=("images", "sum"), loss=("loss", "sum"),
+        learning_rate=("learning_rate", "last"), training_error=("top1_error", "sum"),
+    )  # fmt: skip
+    epochs["loss"] /= epochs["images"]
+    epochs["training_error"] /= epochs["images"] if steps["top1_error"].notna().all() else float("nan")
     tested = validations(run)[["epoch", "top1_error", "top5_error", "loss"]]
-    return found.merge(tested.rename(columns={"loss": "validation_loss"}), on="epoch", how="left")
+    return epochs.merge(tested.rename(columns={"loss": "validation_loss"}), on="epoch", how="left")
 
 
-def _sums(updates: pd.DataFrame) -> pd.DataFrame:
-    """What the means over images of each epoch need, and its last rate."""
-    weights = updates["images"]
-    errors = updates["top1_error"] if "top1_error" in updates else pd.Series(float("nan"), updates.index)
-    sums = pd.DataFrame({
-        "epoch": updates["epoch"], "updates": 1, "images": weights, "loss": updates["loss"] * weights,
-        "learning_rate": updates["learning_rate"], "training_error": errors * weights, "noted": errors.notna(),
-    })  # fmt: skip
-    return _grouped(sums)
+@dataclass(frozen=True)
+class Curve:
+    """A run and its complete epochs, for Figure 1 (§3.1)."""
+
+    run: Run
+    epochs: pd.DataFrame
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+        return int(self.run.environment["seed"])
+
+    @cached_property
+    def crossing(self) -> float | None:
+        """The epoch at which the training error reaches that of Figure 1, if it does."""
+        return crossing(self.epochs)
 
 
-def _grouped(sums: pd.DataFrame) -> pd.DataFrame:
-    """The rows of each epoch as one."""
-    return sums.groupby("epoch", as_index=False).agg(
-        {n: "last" if n == "learning_rate" else "sum" for n in sums if n != "epoch"}
-    )
+def curves(runs: Iterable[Run]) -> list[Curve]:
+    """The runs whose metrics hold the training error, by recipe and seed."""
+    found = []
+    for run in runs:
+        epochs = by_epoch(run)
+        whole = epochs.loc[epochs["steps"].eq(run.environment["steps_per_epoch"])]
+        if whole["training_error"].notna().any():
+            found.append(Curve(run, whole))
+    return sorted(found, key=lambda one: (one.run.recipe.training.learning_rate, one.seed, one.run.recipe.digest))
+
+
+def crossing(epochs: pd.DataFrame) -> float | None:
+    """The epoch at which the training error falls to that of Figure 1, interpolated linearly; None if it does not."""
+    points = list(zip(epochs["epoch"], epochs["training_error"], strict=True))
+    before = None
+    for epoch, error in points:
+        if error <= FIGURE_1_TRAINING_ERROR:
+            if before is None:
+                return float(epoch)
+            fraction = (before[1] - FIGURE_1_TRAINING_ERROR) / (before[1] - error)
+            return float(before[0] + fraction * (epoch - before[0]))
+        before = epoch, error
+    return None
+
+
+def times_sooner(ones: Sequence[Curve], others: Sequence[Curve]) -> list[float]:
+    """By which factor the first reach that error sooner, for each seed with which both do."""
+    first = {curve.seed: curve.crossing for curve in ones}
+    pairs = [(first.get(curve.seed), curve.crossing) for curve in others]
+    return [late / soon for soon, late in pairs if soon and late]
+
+
+def _rows(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    found = rows.full_lines(path)
+    if not found:
+        return pd.DataFrame(columns=list(columns), dtype="float64")
+    return pd.read_csv(io.BytesIO(found))

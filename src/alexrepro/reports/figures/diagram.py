@@ -1,7 +1,7 @@
-"""A network drawn from its fields, in the manner of Figure 2: towers above each other, stages from left to right.
+"""A network drawn from its fields in the manner of Figure 2: towers above each other, stages from left to right.
 
-Blocks are as high as their maps are large and as wide as there are many of them; both are compressed. An arrow between
-the towers is a stage that reads both.
+The height of a block grows with the size of its maps, its width with their number. A dashed arrow between the towers is
+a stage that reads both.
 """
 
 from math import log2, sqrt
@@ -11,64 +11,64 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon
 
 from alexrepro.paper.network import Network, Size, Stage
-from alexrepro.reports.figures.plot import INK, LINES, house_style, new_figure, picture
+from alexrepro.reports.figures.plot import INK, LINES, new_figure, picture, style
 
 Box = tuple[float, float, float]  # left and right end, and the middle line
 STEP, ROW = 1.75, 3.0  # between stages and between towers
-ABOVE, BELOW = 1.15, 1.0  # where words stand, from the middle line of a tower
-TOP, BOTTOM = 2.0, 2.5  # room above the first tower and below the last
+ABOVE, BELOW = 1.15, 1.0  # of the text, from the middle line of a tower
+TOP, BOTTOM = 2.0, 2.5  # margins above the first tower and below the last
 TEXT_PT = 7.5
 FULL_HEIGHT, GAP = 1.7, 0.04
-GROUND = {"conv": LINES[0], "full": LINES[1], "input": LINES[2]}
+COLORS = {"conv": LINES[0], "full": LINES[1], "input": LINES[2]}
 
 
 def draw(network: Network, *, title: str) -> Figure:
     """The network as a figure, 1.3 inches a stage."""
-    with house_style():
+    with style():
         figure = new_figure(1.3 * (len(network.stages) + 1), 0.64 * (ROW * (network.towers - 1) + TOP + BOTTOM))
-        place = picture(figure)
-        place.set_title(title, fontsize=9, loc="left")
-        _towers(place, network, rows=[ROW * (network.towers - 1 - tower) for tower in range(network.towers)])
+        axes = picture(figure)
+        axes.set_title(title, fontsize=9, loc="left")
+        rows = [ROW * (network.towers - 1 - tower) for tower in range(network.towers)]
+        middle, image = sum(rows) / len(rows), (network.channels, network.input_px, network.input_px)
+        input_box, high = _block(axes, 0.0, middle, image, kind="input"), _half(image)
+        _text(axes, input_box, middle + ABOVE * high + 0.2, "input", is_name=True)
+        _text(axes, input_box, middle - high - 0.25, _size(image))
+        boxes = [input_box] * network.towers
+        for number, (stage, size) in enumerate(network.inputs(), start=1):
+            before, boxes = boxes, _stage(axes, network, stage, size, left=STEP * number, rows=rows)
+            _arrows(axes, before, boxes, reads_both=stage.reads == "both")
+        axes.set_xlim(-0.6, STEP * len(network.stages) + 1.4)
+        axes.set_ylim(min(rows) - BOTTOM, max(rows) + TOP)
     return figure
 
 
-def _towers(place: Axes, network: Network, *, rows: list[float]) -> None:
-    """The image, then every stage in every tower; rows: the middle line of each tower."""
-    middle = sum(rows) / len(rows)
-    image = (network.channels, network.input_px, network.input_px)
-    boxes = [_block(place, 0.0, middle, image, kind="input")] * network.towers
-    high = _half(image)
-    place.text(
-        _center(boxes[0]), middle + ABOVE * high + 0.2, "input", ha="center", fontsize=TEXT_PT + 1, weight="bold"
-    )
-    place.text(_center(boxes[0]), middle - high - 0.25, _size(image), ha="center", va="top", fontsize=TEXT_PT)
-    for number, (stage, size) in enumerate(network.inputs(), start=1):
-        boxes = _stage(place, network, stage, size, number=number, rows=rows, before=boxes)
-    place.set_xlim(-0.6, STEP * len(network.stages) + 1.4)
-    place.set_ylim(min(rows) - BOTTOM, max(rows) + TOP)
-
-
-def _stage(
-    place: Axes, network: Network, stage: Stage, size: Size, *, number: int, rows: list[float], before: list[Box]
-) -> list[Box]:
-    """Blocks of all towers, their words, and the arrows that lead to them; returns where the blocks stand."""
-    left = STEP * number
+def _stage(axes: Axes, network: Network, stage: Stage, size: Size, *, left: float, rows: list[float]) -> list[Box]:
+    """The blocks of one stage in all towers with their texts."""
     output = next(layer.output for layer in network.layers() if layer.name == stage.name)
-    share = (output[0] // len(rows), *output[1:])
-    boxes = [_block(place, left, row, share, kind=stage.kind) for row in rows]
+    part = (output[0] // len(rows), *output[1:])
+    boxes = [_block(axes, left, row, part, kind=stage.kind) for row in rows]
     for box, row in zip(boxes, rows, strict=True):
-        for other, line in zip(before, rows, strict=True):
-            if line == row or (stage.reads == "both" and before[0] != before[-1]):
-                _arrow(place, other, box, across=line != row)
-        words = _words(network, stage, share, size) if row == rows[-1] else _size(share)  # both towers do the same
-        place.text(_center(box), row - BELOW, words, ha="center", va="top", fontsize=TEXT_PT)
-    place.text(_center(boxes[0]), max(rows) + ABOVE, stage.name, ha="center", fontsize=TEXT_PT + 1, weight="bold")
+        text = _words(network, stage, part, size) if row == rows[-1] else _size(part)  # both towers do the same
+        _text(axes, box, row - BELOW, text)
+    _text(axes, boxes[0], max(rows) + ABOVE, stage.name, is_name=True)
     return boxes
 
 
-def _words(network: Network, stage: Stage, share: Size, size: Size) -> str:
-    """The size of one tower's share, the kernels, and what follows, line by line."""
-    lines = [_size(share)]
+def _arrows(axes: Axes, before: list[Box], boxes: list[Box], *, reads_both: bool) -> None:
+    for to, end in enumerate(boxes):
+        for tower, start in enumerate(before):
+            if tower != to and not (reads_both and before[0] != before[-1]):
+                continue
+            arrow = FancyArrowPatch(
+                (start[1] + GAP, start[2]), (end[0] - GAP, end[2]), arrowstyle="-|>", mutation_scale=7, color=INK,
+                linewidth=0.7, linestyle="--" if tower != to else "-",
+            )  # fmt: skip
+            axes.add_patch(arrow)
+
+
+def _words(network: Network, stage: Stage, part: Size, size: Size) -> str:
+    """The size of one tower's maps, the kernels, and the operations that follow, line by line."""
+    lines = [_size(part)]
     if stage.kind == "conv":
         stride = f", stride {stage.stride_px}" if stage.stride_px > 1 else ""
         lines.append(f"{stage.kernel_px}×{stage.kernel_px}{stride}")
@@ -76,16 +76,18 @@ def _words(network: Network, stage: Stage, share: Size, size: Size) -> str:
         lines.append("+ blurred crop")
     word = {"activation": network.activation, "pool": f"pool {network.pool.size_px}/{network.pool.stride_px}"}
     lines += [word.get(operation, operation.replace("_", " ")) for operation in network.operations(stage)]
-    if "pool" in stage.order:
-        reached = next((s for after, s in _after(network, stage) if after is not stage), None)
-        lines += [f"→ {reached[1]}×{reached[2]}"] if reached and reached[1:] != size[1:] else []
+    after = [reached for _, reached in network.inputs()][network.stages.index(stage) + 1 :]
+    if "pool" in stage.order and after and after[0][1:] != size[1:]:
+        lines.append(f"→ {after[0][1]}×{after[0][2]}")
     return "\n".join(lines)
 
 
-def _after(network: Network, stage: Stage) -> list[tuple[Stage, Size]]:
-    found = list(network.inputs())
-    place = [known for known, _ in found].index(stage)
-    return found[place + 1 :]
+def _text(axes: Axes, box: Box, y: float, text: str, *, is_name: bool = False) -> None:
+    x = (box[0] + box[1]) / 2
+    if is_name:
+        axes.text(x, y, text, ha="center", fontsize=TEXT_PT + 1, weight="bold")
+    else:
+        axes.text(x, y, text, ha="center", va="top", fontsize=TEXT_PT)
 
 
 def _half(size: Size) -> float:
@@ -93,11 +95,7 @@ def _half(size: Size) -> float:
     return (FULL_HEIGHT if size[1] == 1 else 0.35 + 0.14 * sqrt(size[1])) / 2
 
 
-def _center(box: Box) -> float:
-    return (box[0] + box[1]) / 2
-
-
-def _block(place: Axes, left: float, middle: float, size: Size, *, kind: str) -> Box:
+def _block(axes: Axes, left: float, middle: float, size: Size, *, kind: str) -> Box:
     """A box in perspective; returns its left and right end and its middle line."""
     maps, height_px, _ = size
     half = _half(size)
@@ -106,17 +104,8 @@ def _block(place: Axes, left: float, middle: float, size: Size, *, kind: str) ->
     top = [front[3], front[2], (left + wide + deep, middle + half + deep / 2), (left + deep, middle + half + deep / 2)]
     side = [front[1], front[2], top[2], (left + wide + deep, middle - half + deep / 2)]
     for face, alpha in ((front, 0.55), (top, 0.25), (side, 0.4)):
-        place.add_patch(Polygon(face, closed=True, facecolor=GROUND[kind], alpha=alpha, edgecolor=INK, linewidth=0.6))
+        axes.add_patch(Polygon(face, closed=True, facecolor=COLORS[kind], alpha=alpha, edgecolor=INK, linewidth=0.6))
     return left, left + wide + deep, middle
-
-
-def _arrow(place: Axes, start: Box, end: Box, *, across: bool) -> None:
-    place.add_patch(
-        FancyArrowPatch(
-            (start[1] + GAP, start[2]), (end[0] - GAP, end[2]), arrowstyle="-|>", mutation_scale=7, color=INK,
-            linewidth=0.7, linestyle="--" if across else "-",
-        )
-    )  # fmt: skip
 
 
 def _size(size: Size) -> str:

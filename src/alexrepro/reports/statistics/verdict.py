@@ -1,43 +1,112 @@
-"""What a measurement says of a printed number: one rule for errors and for differences of errors.
+"""Whether a measurement may stand next to a published number, and what it says about it.
 
-A printed number is reproduced if it lies in the measured 95 % interval and no further from the measurement than
-repeated runs of one network differ. If only one of the two holds, it is within noise, as is a difference that cannot
-be told from none: a wide interval, of few images or seeds, confirms nothing.
+A published number is reproduced if it lies in the measured 95 % interval and no further from the measurement than
+repeated runs of one network differ. If only one of the two holds, it is within noise, as is a difference that cannot be
+told from zero: a wide interval, from few images or seeds, confirms nothing.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
-from alexrepro.recipes.catalog import TOLERANCE
+from alexrepro.errors import UserError
+from alexrepro.paper.results import CLASSES, IMAGES, TRAINING_IMAGES
+from alexrepro.recipes.catalog import TOLERANCE, catalog, find_recipe
+from alexrepro.reports.statistics.intervals import Estimate
+from alexrepro.runs.evaluation import Evaluation
+from alexrepro.runs.run import Run
 
 Verdict = Literal["reproduced", "within noise", "not reproduced", "not comparable", "not run"]
-ROUNDING = 0.001 / 2  # numbers are printed with one digit of a percent
 ORDER: tuple[Verdict, ...] = ("not reproduced", "within noise", "reproduced", "not comparable", "not run")
-Measured = tuple[float | None, float | None, float | None, float | None]  # printed, measured, ends of the interval
+ROUNDING = 0.001 / 2  # published with one digit of a percent
+LEAST = 0.99  # of the training images: a few unreadable files do not make it another training
+Pair = tuple[float | None, float | None]
 
 
-def judged(top1: Measured, top5: Measured, *, is_difference: bool = False) -> Verdict:
-    """The verdict on a pair of printed numbers, either of which may be missing: that of the worse one.
-
-    Everything is a fraction; raises ValueError if neither number was printed.
-    """
-    found = [
-        _judge(printed, value, low, high, tolerance=tolerance, is_difference=is_difference)
-        for (printed, value, low, high), tolerance in zip((top1, top5), TOLERANCE, strict=True)
-        if printed is not None and value is not None and low is not None and high is not None
-    ]
-    return strongest(found)
+def judged(published: Pair, measured: tuple[Estimate, Estimate], *, is_difference: bool = False) -> Verdict:
+    """The verdict on a published top-1 and top-5 number, at least one of them given: that of the worse one."""
+    return strongest(
+        _judge(number, estimate, tolerance, is_difference=is_difference)
+        for number, estimate, tolerance in zip(published, measured, TOLERANCE, strict=True)
+        if number is not None
+    )
 
 
 def strongest(verdicts: Iterable[Verdict]) -> Verdict:
-    """Of several verdicts on one claim the one that counts: a measurement before none, the worse before the better."""
+    """The verdict that counts of several on one claim: a measurement before none, the worse before the better."""
     return min(verdicts, key=ORDER.index)
 
 
-def _judge(printed: float, value: float, low: float, high: float, *, tolerance: float, is_difference: bool) -> Verdict:
-    is_inside = low - ROUNDING <= printed <= high + ROUNDING
-    is_near = abs(value - printed) <= tolerance
+def departure(evaluation: Evaluation) -> str:
+    """How a run, or members of an ensemble, differ from the catalog's recipe on all images; empty if not."""
+    differences = [text for one in _singles(evaluation) for text in (_shortfall(one), _change(one)) if text]
+    return "; ".join(dict.fromkeys(differences))
+
+
+def shortfall(evaluation: Evaluation) -> str:
+    """Which test images, classes or training images of the official data set are missing; empty on other data."""
+    return "; ".join(dict.fromkeys(filter(None, map(_shortfall, _singles(evaluation)))))
+
+
+def _singles(evaluation: Evaluation) -> list[Evaluation]:
+    """The evaluation of a run itself; of an ensemble one for each member."""
+    members = [
+        replace(evaluation, run=m.run, recipe=m.recipe, digest=m.digest, epochs=m.epochs) for m in evaluation.members
+    ]
+    return members or [evaluation]
+
+
+def _shortfall(evaluation: Evaluation) -> str:
+    lacks = [
+        _part(evaluation.images, IMAGES.get(evaluation.split), "images"),
+        _part(evaluation.classes, CLASSES.get(evaluation.dataset), "classes"),
+        _training(Run(Path(evaluation.run)), evaluation.dataset),
+    ]
+    return ", ".join(filter(None, lacks))
+
+
+def trained_on(images: int, dataset: str, *, bound: str = "") -> str:
+    """How few of the official training images a run has seen; empty if (nearly) all, or on other data."""
+    official = TRAINING_IMAGES.get(dataset)
+    if official is None or images >= LEAST * official:
+        return ""
+    return f"trained on {bound}{images:,} of {official:,} images"
+
+
+def _judge(published: float, measured: Estimate, tolerance: float, *, is_difference: bool) -> Verdict:
+    assert measured.low is not None
+    assert measured.high is not None
+    is_inside = measured.low - ROUNDING <= published <= measured.high + ROUNDING
+    is_near = abs(measured.mean - published) <= tolerance
     if not (is_inside or is_near):
         return "not reproduced"
-    settles = is_inside and is_near and not (is_difference and low <= 0 <= high)
+    settles = is_inside and is_near and not (is_difference and measured.low <= 0 <= measured.high)
     return "reproduced" if settles else "within noise"
+
+
+def _change(evaluation: Evaluation) -> str:
+    if evaluation.recipe not in catalog():
+        return f"not in the catalog: {evaluation.recipe}"
+    recipe = find_recipe(evaluation.recipe)
+    recipe = recipe.for_classes(evaluation.classes or recipe.network.classes)
+    if evaluation.epochs < recipe.training.epochs:
+        return f"shortened to {evaluation.epochs} of {recipe.training.epochs} epochs"
+    if evaluation.digest != recipe.digest:
+        return f"changed: {evaluation.digest} is not {recipe.name}-{recipe.digest}"
+    return ""
+
+
+def _training(run: Run, dataset: str) -> str:
+    """The training images of a run: at most its batches per epoch times the batch, as the last one may be short."""
+    try:
+        batches, batch = run.environment["steps_per_epoch"], run.recipe.training.batch
+    except (UserError, OSError, ValueError, KeyError):
+        return ""
+    return trained_on(batches * batch, dataset, bound="at most ")
+
+
+def _part(found: int | None, official: int | None, what: str) -> str:
+    if found is None or official is None or found == official:
+        return ""
+    return f"{found:,} of {official:,} {what}"

@@ -1,157 +1,190 @@
-"""Ablations as a table: what each variation adds to the base recipe's error, beside what was printed and noted."""
+"""Rows of differences: what a variation adds to the error of its base, next to the published and the 2012 numbers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from alexrepro.errors import UserError
 from alexrepro.paper.logbook import Logged
 from alexrepro.paper.results import TEST_2010, VAL_2012, Crops, ReportedDelta
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, AS_RUN_2012
 from alexrepro.recipes.catalog import catalog
-from alexrepro.recipes.variations import BASE_CROPS, Variation, find_variation
-from alexrepro.reports.experiment import departure, grouped
-from alexrepro.reports.statistics.comparison import TOPS
-from alexrepro.reports.statistics.difference import (
-    PRINTED_CROPS,
-    DeltaRow,
-    Difference,
-    LoggedDelta,
-    both_points,
-    is_logged_for,
-    is_printed_for,
-)
-from alexrepro.reports.statistics.official import shortfall
-from alexrepro.reports.statistics.pairs import Pairs, image_differences, pooled_difference
-from alexrepro.reports.statistics.verdict import Verdict, judged
+from alexrepro.recipes.recipe import Recipe
+from alexrepro.recipes.variations import BASE_CROPS, VARIATIONS, Variation, find_variation
+from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.statistics.differences import Pairs, estimate_differences
+from alexrepro.reports.statistics.intervals import Estimate
+from alexrepro.reports.statistics.verdict import Verdict, departure, judged, shortfall
+from alexrepro.reports.tables.error_rows import grouped
+from alexrepro.reports.tables.row import Row, both, logged_delta, pair_of
 from alexrepro.reports.tables.table import ResultTable
 from alexrepro.runs.evaluation import Evaluation
 
+TITLE = "Ablations: error of the variation minus error of the base"
+
 
 def delta_table(
-    base: Sequence[Evaluation],
-    variations: Mapping[str, Sequence[Evaluation]],
-    *,
-    name: str = "ablations",
-    title: str = "Ablations: error of the variation minus error of the base",
+    base: Sequence[Evaluation], variations: Mapping[str, Sequence[Evaluation]], *, name: str
 ) -> ResultTable:
     """One row for each variation and split that it shares with the base, or one that says "not run".
 
     base, variations: evaluations of one recipe each; seeds that both have are compared, each once.
     Raises ValueError if the evaluations of one name are of several recipes, UserError for an unknown variation.
     """
-    _check_one_recipe("base", base)
-    rows = [row for key, found in variations.items() for row in delta_rows(find_variation(key), base=base, found=found)]
-    return ResultTable(name, title, tuple(rows))
+    rows = [row for key, found in variations.items() for row in delta_rows(find_variation(key), base, found)]
+    return ResultTable(name, TITLE, tuple(rows))
 
 
 def delta_rows(
     variation: Variation,
-    *,
     base: Sequence[Evaluation],
     found: Sequence[Evaluation],
+    *,
     base_name: str = "",
     same_epochs: bool = True,
-) -> list[DeltaRow]:
+) -> list[Row]:
     """One row for each split, crops and length that a variation shares with its base, or one that says "not run".
 
-    base_name: what the base is called where nothing was measured of it. same_epochs: not so for networks that have
-    schedules of their own.
+    base_name: of a base without evaluations. same_epochs: False for networks with schedules of their own.
     """
-    _check_one_recipe(variation.name, found)
+    for evaluations in (base, found):
+        if len(digests := {e.digest for e in evaluations}) > 1:
+            raise ValueError(f"{variation.name}: several recipes ({', '.join(sorted(digests))}) cannot be compared")
+
+    def key(e: Evaluation, crops: Crops) -> tuple[object, ...]:
+        return e.split, crops, e.images, e.epochs if same_epochs else None
+
     rows = []
-    bases = {_place(group[0], same_epochs): {e.seed: e for e in group} for group in grouped(base)}
+    bases = {key(group[0], group[0].crops): {e.seed: e for e in group} for group in grouped(base)}
     for group in grouped(found):
         crops = BASE_CROPS if variation.is_of_testing else group[0].crops
-        same_seeds = bases.get(_place(replace(group[0], crops=crops), same_epochs), {})
-        pairs = [(e, same_seeds[e.seed]) for e in group if e.seed in same_seeds]
+        by_seed = bases.get(key(group[0], crops), {})
+        pairs = [(e, by_seed[e.seed]) for e in group if e.seed in by_seed]
         if pairs:
-            rows.append(_measured(variation, pairs))
-    name = base[0].recipe if base else base_name
-    note = "nothing in common with the base: run the same seed, split and crops" if found and base else "not run"
-    verdict: Verdict | None = "not run" if variation.tests else None
-    return rows or [
-        DeltaRow(variation.name, variation.description, name, note, claim=claim_of(variation), verdict=verdict)
-    ]
+            rows.append(_of_variation(variation, pairs))
+    if rows:
+        return rows
+    missing = measured_delta((), label=variation.name, reported=variation.tests, claim=claim_of(variation))
+    note = "no seed, split and crops in common with the base" if found and base else ""
+    return [replace(missing, recipe=base[0].recipe if base else base_name, note=note)]
 
 
-def reported_delta(variation: Variation, *, base: str) -> list[DeltaRow]:
-    """A row of the printed difference and of the noted one behind it; none where nothing was printed."""
-    printed = variation.tests
-    if printed is None:
+def measured_delta(
+    pairs: Pairs, *, label: str, reported: ReportedDelta | None = None, claim: str = "", notes: Sequence[str] = ()
+) -> Row:
+    """A row of the mean difference over pairs of A and B with the same seed, or of none, "not run".
+
+    notes: why it cannot be compared with the published difference; empty texts are dropped.
+    """
+    if not pairs:
+        return Row(quantity="delta", label=label, claim=claim, verdict="not run")
+    (first, first_base), note = pairs[0], "; ".join(dict.fromkeys(filter(None, notes)))
+    top1, top5, pairing = estimate_differences(pairs)
+    verdict: Verdict | None = "not comparable" if reported else None
+    if reported and not note:
+        verdict = judged(pair_of(reported), (top1, top5), is_difference=True)
+    elif reported and (_shortfall(pairs) or (reported.split, reported.crops) != (first.split, first.crops)):
+        reported = None
+    return Row(
+        quantity="delta", label=label, split=first.split, crops=first.crops, recipe=first_base.recipe, seeds=len(pairs),
+        images=first.images, top1=top1, top5=top5, interval=pairing, reported=reported, claim=claim, verdict=verdict,
+        note=note or ("" if reported else "no published number"),
+        cites="; ".join(dict.fromkeys(e.run for pair in pairs for e in pair)),
+    )  # fmt: skip
+
+
+def reported_delta(variation: Variation, *, base: str) -> list[Row]:
+    """A row of the published difference and of the logged one behind it; none if nothing was published."""
+    reported = variation.tests
+    if reported is None:
         return []
-    crops = PRINTED_CROPS if printed.split else None
+    top1, top5 = (None if delta is None else Estimate(delta) for delta in pair_of(reported))
     return [
-        DeltaRow(
-            variation.name, variation.description, base,
-            note="" if printed.split else "printed without naming the data",
-            source="reported", split=printed.split, crops=crops, printed=printed, cites=str(printed.cites),
-            logged=_logged_delta(variation, base=base, split=printed.split, crops=crops),
+        Row(
+            quantity="delta", label=variation.name, source="reported", split=reported.split, crops=reported.crops,
+            recipe=base, top1=top1, top5=top5, reported=reported, cites=str(reported.cites),
+            logged=_logged_delta(variation, base, reported.split, reported.crops),
+            note="" if reported.split else "the data are not named",
         )
     ]  # fmt: skip
 
 
 def claim_of(variation: Variation) -> str:
-    """A printed difference in words; nothing where none was printed."""
-    printed = variation.tests
-    return f"{variation.section}: {printed.name} adds {both_points(printed)} points" if printed else ""
+    """A published difference in words; empty if none was published."""
+    reported = variation.tests
+    return f"{variation.section}: {reported.name} adds {both(reported)} points" if reported else ""
 
 
-def _measured(variation: Variation, pairs: Pairs) -> DeltaRow:
-    """pairs: (variation, base) of the same seed, on the same split with the same crops."""
-    first, first_base = pairs[0]
-    printed = variation.tests
-    is_whole = not (shortfall(first) or shortfall(first_base))
-    logged = _logged_delta(variation, base=first_base.recipe, split=first.split, crops=first.crops)
-    is_printed = printed is not None and is_printed_for(printed, first.split, first.crops)
-    beside = printed if is_printed and is_whole else None
-    how = departure(first_base) or shortfall(first)
-    notes = ["" if is_printed else _why_empty(printed, first), how]
-    by_image = image_differences(pairs)
-    top1, top5 = (pooled_difference(pairs, top, by_image) for top in TOPS)
-    verdict = _verdict(printed, beside, top1=top1, top5=top5, is_full=not how)
-    return DeltaRow(
-        variation.name, variation.description, base=first_base.recipe, note="; ".join(filter(None, notes)),
-        dataset=first.dataset, split=first.split, crops=first.crops, seeds=len(pairs), images=first.images,
-        top1=top1, top5=top5, interval="unpaired" if by_image is None else "paired", printed=beside,
-        logged=logged if is_whole else None,
-        cites="; ".join(e.run for pair in pairs for e in pair), claim=claim_of(variation), verdict=verdict,
-    )  # fmt: skip
+def base_of(variation: Variation) -> Recipe:
+    """The recipe that the published difference was measured against; that of 2012 where the paper names no data."""
+    return AS_RUN_2010 if variation.tests and variation.tests.split == TEST_2010 else AS_RUN_2012
 
 
-def _verdict(
-    printed: ReportedDelta | None, beside: ReportedDelta | None, *, top1: Difference, top5: Difference, is_full: bool
-) -> Verdict | None:
-    if printed is None:
+def evaluated(recipe: Recipe, evidence: Evidence) -> list[Evaluation]:
+    """The evaluations of exactly this recipe after its last epoch."""
+    asked = (recipe.name, recipe.digest, recipe.training.epochs)
+    return [e for e in evidence.evaluations if (e.recipe, e.digest, e.epochs) == asked]
+
+
+def rows_of(variation: Variation, evidence: Evidence) -> list[Row]:
+    """The variation against the paper's recipe, measured or "not run", then against every other base that has runs."""
+    asked = base_of(variation)
+    bases = {asked.digest: asked}
+    varied = {run.recipe.name for run in evidence.runs}
+    for run in evidence.runs:
+        if variation.is_of_testing or f"{run.recipe.name}+{variation.name}" in varied:
+            bases.setdefault(run.recipe.digest, run.recipe)
+    rows = []
+    for base in bases.values():
+        found, of_base = evaluated_variation(variation, base, evidence), evaluated(base, evidence)
+        if base is asked or (found and of_base):
+            rows += delta_rows(variation, of_base, found, base_name=base.name)
+    return rows
+
+
+def measured_of(base: Recipe, evidence: Evidence, *, store: str) -> dict[str, list[Evaluation]]:
+    """The evaluations of every variation of a base on the store with this digest, by the variation's name."""
+    tested = {variation.name: evaluated_variation(variation, base, evidence) for variation in VARIATIONS.values()}
+    on_store = {name: [e for e in found if e.store == store] for name, found in tested.items()}
+    return {name: found for name, found in on_store.items() if found}
+
+
+def evaluated_variation(variation: Variation, base: Recipe, evidence: Evidence) -> list[Evaluation]:
+    """The evaluations of a variation of this base; none if it does not apply to it."""
+    try:
+        found = evaluated(variation.of(base), evidence)
+    except UserError:
+        return []
+    return [e for e in found if e.crops == variation.crops] if variation.is_of_testing else found
+
+
+def _of_variation(variation: Variation, pairs: Pairs) -> Row:
+    (first, base), reported = pairs[0], variation.tests
+    notes = [_why_empty(reported, first) if reported else "", departure(base) or shortfall(first)]
+    row = measured_delta(pairs, label=variation.name, reported=reported, claim=claim_of(variation), notes=notes)
+    if _shortfall(pairs):
+        return row
+    return replace(row, logged=_logged_delta(variation, base.recipe, first.split, first.crops))
+
+
+def _shortfall(pairs: Pairs) -> str:
+    return shortfall(pairs[0][0]) or shortfall(pairs[0][1])
+
+
+def _logged_delta(variation: Variation, base: str, split: str | None, crops: str | None) -> ReportedDelta | None:
+    """The difference in the 2012 logs on this split with these crops, if they hold both results."""
+    logged = variation.logged
+    if logged is None or (logged.split, logged.crops) != (split, crops):
         return None
-    if beside is None or not is_full:
-        return "not comparable"
-    return judged(
-        (beside.top1_delta, top1.mean, top1.low, top1.high), (beside.top5_delta, top5.mean, top5.low, top5.high),
-        is_difference=True,
-    )  # fmt: skip
-
-
-def _logged_delta(variation: Variation, *, base: str, split: str | None, crops: Crops | None) -> LoggedDelta | None:
-    """The noted difference on this split with these crops, if the notes hold both results."""
-    expected = catalog()[base].expected if base in catalog() else ()
-    for noted in expected:
-        delta = LoggedDelta(variation.logged, noted) if variation.logged and isinstance(noted, Logged) else None
-        if delta is not None and is_logged_for(delta, split, crops):
-            return delta
+    for expected in catalog()[base].expected if base in catalog() else ():
+        if isinstance(expected, Logged) and (expected.split, expected.crops) == (split, crops):
+            return logged_delta(logged, expected)
     return None
 
 
-def _why_empty(printed: ReportedDelta | None, measured: Evaluation) -> str:
-    if printed is None:
-        return "no printed number"
-    if printed.split is None and measured.split in (TEST_2010, VAL_2012):
-        return "not comparable: printed without naming the data"
-    return f"not comparable: other {'data' if printed.split != measured.split else 'crops'}"
-
-
-def _place(evaluation: Evaluation, same_epochs: bool) -> tuple[str, Crops, int, int | None]:
-    return evaluation.split, evaluation.crops, evaluation.images, evaluation.epochs if same_epochs else None
-
-
-def _check_one_recipe(name: str, evaluations: Sequence[Evaluation]) -> None:
-    digests = {e.digest for e in evaluations}
-    if len(digests) > 1:
-        raise ValueError(f"{name}: evaluations of several recipes ({', '.join(sorted(digests))}) cannot be compared")
+def _why_empty(reported: ReportedDelta, measured: Evaluation) -> str:
+    """Why the published difference cannot appear next to this measurement; empty if it can."""
+    if reported.split == measured.split:
+        return "" if reported.crops == measured.crops else "other crops"
+    if reported.split is None and measured.split in (TEST_2010, VAL_2012):
+        return "published without naming the data"
+    return "other data"

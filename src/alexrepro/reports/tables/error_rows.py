@@ -1,199 +1,119 @@
-"""Rows of error rates: what the authors printed, and what was measured, never mixed up.
+"""Rows of error rates: what was published, what full runs reached, and what was measured on other data."""
 
-A printed number stands only beside a measurement on all images of the same split with the same crops; a row that
-breaks the rule cannot be built. Errors are fractions except where people read.
-"""
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
-
-from alexrepro.paper.results import ALL_REPORTED, IMAGES, QUOTED, Crops, Reported
-from alexrepro.reports.statistics.comparison import TOPS
-from alexrepro.reports.statistics.intervals import Interval, mean_and_std, wilson_interval
-from alexrepro.reports.statistics.verdict import Verdict, judged
-from alexrepro.reports.tables.answers import sample, wrong_by_image
-from alexrepro.reports.tables.table import COUNT, FRACTION, TEXT, Cell, images_and_seeds, place
+from alexrepro.paper.results import Crops, Reported
+from alexrepro.recipes.catalog import find_recipe
+from alexrepro.reports.statistics.differences import TOPS, correct, sample, wrong_by_image
+from alexrepro.reports.statistics.intervals import Estimate, mean_and_std, wilson_interval
+from alexrepro.reports.statistics.verdict import Verdict, departure, judged, shortfall
+from alexrepro.reports.tables.row import IntervalKind, Row, both, pair_of, place
 from alexrepro.runs.evaluation import Evaluation
 
-IntervalKind = Literal["one seed", "by image", "counts only"]
-INTERVALS: Mapping[IntervalKind, str] = {
-    "one seed": "95 % over images (Wilson); other seeds are not included",
-    "by image": "95 % over images and seeds: images clustered over seeds, spread of the seeds (Student's t)",
-    "counts only": "at least 95 % over images and seeds, from counts: the images of one seed, spread of the seeds "
-    "(Student's t)",
-}
+CHALLENGES = ("ilsvrc2010", "ilsvrc2012")  # the data sets of the paper; everything else is other data
+NETWORKS = ("tiny", "as-printed", "as-run-2010", "as-run-2012")  # also shown on other data
 
 
 @dataclass(frozen=True)
-class Row:
-    """Errors of one network, as fractions: printed by the authors, or measured on runs that differ in the seed only.
+class Needs:
+    """A measurement that an experiment asks for, and the published numbers for it."""
 
-    images: of the split, each counted once, however many seeds were tested on them. interval: where the ends come from.
-    printed: of a reported row the numbers it shows; of a measured row those that stand beside it.
-    cites: a section of the paper, or the run folders. claim: the printed numbers in words, where the row answers them.
-    """
-
-    label: str
-    source: Literal["reported", "measured"]
-    dataset: str
+    recipe: str
     split: str
-    crops: Crops | None
-    recipe: str | None = None
-    seeds: int | None = None
-    images: int | None = None
-    top1_error: float | None = None
-    top5_error: float | None = None
-    top1_low: float | None = None
-    top1_high: float | None = None
-    top5_low: float | None = None
-    top5_high: float | None = None
-    top1_std: float | None = None
-    interval: IntervalKind | None = None
-    note: str = ""
-    cites: str = ""
-    printed: Reported | None = None
-    claim: str = ""
-    verdict: Verdict | None = None
+    crops: Crops
+    reported: Reported | None = None
 
-    COLUMNS: ClassVar[Mapping[str, str]] = {
-        **dict.fromkeys(("label", "source", "dataset", "split", "crops", "recipe"), TEXT),
-        **dict.fromkeys(("seeds", "images"), COUNT),
-        **dict.fromkeys(("top1_error", "top1_low", "top1_high", "top1_std"), FRACTION),
-        **dict.fromkeys(("top5_error", "top5_low", "top5_high"), FRACTION),
-        "interval": TEXT,
-        **dict.fromkeys(("reported_top1_error", "reported_top5_error"), FRACTION),
-        **dict.fromkeys(("reported_cites", "claim", "verdict", "note", "cites"), TEXT),
-    }
-
-    def __post_init__(self) -> None:
-        if self.printed is not None and self.printed not in (*ALL_REPORTED, *QUOTED.values()):
-            raise ValueError(f"{self.label}: {self.printed.name} is not a number of paper/results.py")
-        if self.source == "reported":
-            self._check_reported()
-        else:
-            self._check_measured()
-
-    def cells(self) -> dict[str, Cell]:
-        """A plain value for each column; the reported columns are filled beside a comparable measurement only."""
-        beside = self.printed if self.source == "measured" else None
-        values = {name: getattr(self, name) for name in self.COLUMNS if hasattr(self, name)}
-        values["interval"] = INTERVALS[self.interval] if self.interval else None
-        values["reported_top1_error"] = beside.top1_error if beside else None
-        values["reported_top5_error"] = beside.top5_error if beside else None
-        values["reported_cites"] = str(beside.cites) if beside else None
-        return {name: values[name] for name in self.COLUMNS}
-
-    def shown(self) -> dict[str, str]:
-        """What people read; intervals in parentheses, the spread over seeds after ±."""
-        beside = self.printed if self.source == "measured" else None
-        return {
-            "network": self.label,
-            "source": self.source,
-            "split, crops": place(self.split, self.crops),
-            "images": images_and_seeds(self.images, self.seeds),
-            "top-1 error": _error(self.top1_error, self.top1_low, self.top1_high, std=self.top1_std),
-            "top-5 error": _error(self.top5_error, self.top5_low, self.top5_high),
-            "interval": self.interval or "",
-            "printed": f"{_error(beside.top1_error)} / {_error(beside.top5_error)}" if beside else "",
-            "verdict": self.verdict or "",
-            "note": beyond_verdict(self.note, self.verdict),
-        }
-
-    def _check_reported(self) -> None:
-        if self.printed is None:
-            raise ValueError(f"{self.label}: a reported row needs the numbers the authors printed")
-        same = ("split", "crops", "top1_error", "top5_error")
-        if any(getattr(self, name) != getattr(self.printed, name) for name in same):
-            raise ValueError(f"{self.label}: differs from the printed {self.printed.name}")
-
-    def _check_measured(self) -> None:
-        numbers = (
-            self.seeds, self.images, self.top1_error, self.top5_error,
-            self.top1_low, self.top1_high, self.top5_low, self.top5_high, self.interval,
-        )  # fmt: skip
-        if any(number is None for number in numbers) and any(number is not None for number in numbers):
-            raise ValueError(f"{self.label}: a measured error needs its seeds, images and intervals")
-        if self.seeds is not None and (self.seeds > 1) != (self.top1_std is not None):
-            raise ValueError(f"{self.label}: a spread belongs to several seeds, and only to them")
-        if self.printed is None and not self.note:
-            raise ValueError(f"{self.label}: no printed number stands beside it, so the note must say why")
-        if self.printed is not None and self.images is None:
-            raise ValueError(f"{self.label}: a printed number stands beside a measurement, and there is none")
-        if self.printed is not None and (self.printed.split, self.printed.crops) != (self.split, self.crops):
-            raise ValueError(
-                f"{self.label}: {self.printed.name} was printed for {self.printed.split}, {self.printed.crops} crops; "
-                f"this row is {self.split}, {self.crops} crops"
-            )
-        if self.printed is not None and self.images != IMAGES.get(self.printed.split, self.images):
-            raise ValueError(f"{self.label}: {self.printed.name} was not printed for {self.images} images")
+    @property
+    def dataset(self) -> str:
+        """The data set of the split."""
+        return self.split.rpartition("-")[0]
 
 
-def beyond_verdict(note: str, verdict: str | None) -> str:
-    """What a note says that the verdict beside it does not say already."""
-    return note.removeprefix(verdict).removeprefix(": ") if verdict else note
+def grouped(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:
+    """Evaluations that differ in the seed only, together; the first of each seed is kept."""
+    groups: dict[tuple[object, ...], dict[int, Evaluation]] = {}
+    for e in evaluations:
+        kind = (e.recipe, e.digest, e.epochs, e.split, e.crops, e.images, shortfall(e))
+        groups.setdefault(kind, {}).setdefault(e.seed, e)
+    return [list(seeds.values()) for seeds in groups.values()]
 
 
-def reported_row(printed: Reported) -> Row:
-    """A row of what the authors printed."""
+def reported_row(reported: Reported) -> Row:
+    """A row of published errors."""
+    top1, top5 = (None if error is None else Estimate(error) for error in pair_of(reported))
     return Row(
-        printed.label, "reported", dataset=printed.split.rpartition("-")[0], split=printed.split, crops=printed.crops,
-        top1_error=printed.top1_error, top5_error=printed.top5_error, cites=str(printed.cites), printed=printed,
+        quantity="error", label=reported.label, source="reported", split=reported.split, crops=reported.crops,
+        top1=top1, top5=top5, reported=reported, cites=str(reported.cites),
     )  # fmt: skip
 
 
-def claim_of(printed: Reported) -> str:
-    """Printed errors in words: what, how much, where."""
-    errors = f"{_error(printed.top1_error) or '–'} / {_error(printed.top5_error) or '–'}"
-    return f"{printed.label}: {errors} on {place(printed.split, printed.crops)}"
+def measured_row(
+    evaluations: Sequence[Evaluation], *, label: str, reported: Reported | None = None, note: str = ""
+) -> Row:
+    """A row of evaluations that differ in the seed only, with a verdict on the published errors if there are any.
 
-
-def judged_row(row: Row) -> Row:
-    """The row of a full run with its verdict on the printed numbers beside it."""
-    assert row.printed is not None
-    top1 = (row.printed.top1_error, row.top1_error, row.top1_low, row.top1_high)
-    top5 = (row.printed.top5_error, row.top5_error, row.top5_low, row.top5_high)
-    return replace(row, claim=claim_of(row.printed), verdict=judged(top1, top5))
-
-
-def measured_row(evaluations: Sequence[Evaluation], *, label: str, printed: Reported | None, note: str) -> Row:
-    """A row of evaluations that differ in the seed only: mean errors, their spread, and intervals.
-
-    Raises ValueError if they differ in more, or if the printed numbers are of another split or other crops.
+    Raises ValueError if the evaluations differ in more than the seed.
     """
-    first = evaluations[0]
+    first, seeds = evaluations[0], {e.seed for e in evaluations}
     kinds = {(e.recipe, e.digest, e.epochs, e.split, e.crops, e.images) for e in evaluations}
-    seeds = {e.seed for e in evaluations}
     if len(kinds) > 1 or len(seeds) < len(evaluations):
         raise ValueError(f"{label}: these evaluations differ in more than their seeds")
-    shown = first.images * len(evaluations)
-    kind, ((top1_low, top1_high), (top5_low, top5_high)) = _intervals(evaluations)
+    kind, estimates = _estimates(evaluations)
+    how = departure(first)
+    verdict: Verdict | None = None
+    if reported:
+        verdict = "not comparable" if how else judged(pair_of(reported), estimates)
     return Row(
-        label, "measured", dataset=first.dataset, split=first.split, crops=first.crops, recipe=first.recipe,
-        seeds=len(seeds), images=first.images,
-        top1_error=(shown - sum(e.top1_correct for e in evaluations)) / shown,
-        top5_error=(shown - sum(e.top5_correct for e in evaluations)) / shown,
-        top1_low=top1_low, top1_high=top1_high, top5_low=top5_low, top5_high=top5_high, interval=kind,
-        top1_std=mean_and_std([e.top1_error for e in evaluations])[1],
-        note=note, cites="; ".join(e.run for e in evaluations), printed=printed,
+        quantity="error", label=label, split=first.split, crops=first.crops, recipe=first.recipe, seeds=len(seeds),
+        images=first.images, top1=estimates[0], top5=estimates[1], interval=kind,
+        reported=None if shortfall(first) else reported, claim=claim_of(reported) if reported else "", verdict=verdict,
+        note="; ".join(filter(None, (how, note))) or ("" if reported else "no published number"),
+        cites="; ".join(e.run for e in evaluations),
     )  # fmt: skip
 
 
-def _intervals(evaluations: Sequence[Evaluation]) -> tuple[IntervalKind, list[Interval]]:
-    """The intervals of the top-1 and top-5 errors: by image where the answers of all seeds are known."""
-    if len(evaluations) == 1:
-        (only,) = evaluations
-        return "one seed", [
-            wilson_interval(only.images - right, only.images) for right in (only.top1_correct, only.top5_correct)
-        ]
-    wrong = wrong_by_image(evaluations)
-    ends = [sample(evaluations, top, wrong).interval for top in TOPS]
-    return "counts only" if wrong is None else "by image", ends
+def measured_rows(needed: Needs, evaluations: Sequence[Evaluation]) -> list[Row]:
+    """Rows of the full runs that a need asks for, or one that says "not run"; then those of its other runs."""
+    asked = (needed.recipe, needed.split, needed.crops)
+    groups = grouped([e for e in evaluations if (e.recipe, e.split, e.crops) == asked])
+    rows = [measured_row(group, label=needed.recipe, reported=needed.reported) for group in groups]
+    full = [row for row, group in zip(rows, groups, strict=True) if not departure(group[0])]
+    lost = find_recipe(needed.recipe).training.init_from_stages
+    missing = Row(
+        quantity="error", label=needed.recipe, split=needed.split, crops=needed.crops, recipe=needed.recipe,
+        claim=claim_of(needed.reported) if needed.reported else "", verdict="not run",
+        note="it is pre-trained on collections that are no longer distributed" if lost else "",
+    )  # fmt: skip
+    return [*(full or [missing]), *(row for row in rows if row not in full)]
 
 
-def _error(error: float | None, low: float | None = None, high: float | None = None, std: float | None = None) -> str:
-    if error is None:
-        return ""
-    spread = "" if std is None else f" ± {100 * std:.1f}"
-    interval = "" if low is None or high is None else f" ({100 * low:.1f}–{100 * high:.1f})"
-    return f"{100 * error:.1f}{spread} %{interval}"
+def rows_on_other_data(evaluations: Sequence[Evaluation], *, crops: Crops) -> list[Row]:
+    """What the paper's networks and `tiny` reached with these crops on data without published numbers."""
+    asked = [e for e in evaluations if e.recipe in NETWORKS and is_other_data(e) and e.crops == crops]
+    return [measured_row(group, label=group[0].recipe, note="other data") for group in grouped(asked)]
+
+
+def is_other_data(evaluation: Evaluation) -> bool:
+    """Whether it was measured on a data set that is not the challenge's."""
+    return evaluation.dataset not in CHALLENGES
+
+
+def claim_of(reported: Reported) -> str:
+    """Published errors in words: what, how much, where."""
+    return f"{reported.label}: {both(reported)} on {place(reported.split, reported.crops)}"
+
+
+def _estimates(evaluations: Sequence[Evaluation]) -> tuple[IntervalKind, tuple[Estimate, Estimate]]:
+    """Top-1 and top-5 errors with intervals by image where the predictions of all seeds are saved."""
+    images = evaluations[0].images
+    shown, is_one = images * len(evaluations), len(evaluations) == 1
+    wrong = None if is_one else wrong_by_image(evaluations)
+    found = []
+    for top in TOPS:
+        right = sum(correct(e, top) for e in evaluations)
+        low, high = wilson_interval(images - right, images) if is_one else sample(evaluations, top, wrong).interval
+        std = mean_and_std([getattr(e, f"top{top}_error") for e in evaluations])[1]
+        found.append(Estimate((shown - right) / shown, low, high, std))
+    kind: IntervalKind = "one seed" if is_one else "counts only" if wrong is None else "by image"
+    return kind, (found[0], found[1])

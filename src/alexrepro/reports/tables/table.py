@@ -1,7 +1,4 @@
-"""Tables of results: rows of one kind, saved as CSV, Markdown and JSON.
-
-What the rows may say is their own rule (`rows`, `deltas`). Errors are fractions except where people read.
-"""
+"""Tables of results: rows of one class, saved as CSV, Markdown and JSON; errors are fractions except where shown."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,54 +11,53 @@ import pandas as pd
 from alexrepro.files import write_json, write_text, write_whole
 
 Cell = str | int | float | None
-TEXT, COUNT, FRACTION = "string", "Int64", "Float64"  # pandas' types that can be empty
-NUMBER = "float64"  # neither a count nor a share: a loss in nats, a distance
+TEXT, COUNT, FRACTION = "string", "Int64", "Float64"  # nullable pandas types
+NUMBER = "float64"  # neither a count nor a fraction: a loss in nats, a distance
+NOT_SHOWN = {"claim", "cites", "dataset"}  # saved, but not printed
 
 
 class TableRow(Protocol):
-    """What a table asks of its rows."""
+    """What a table needs from its rows."""
 
     @property
-    def COLUMNS(self) -> Mapping[str, str]:  # noqa: N802 (a constant of the rows' class)
+    def COLUMNS(self) -> Mapping[str, str]:  # noqa: N802 (a constant of the class)
         """The columns of the saved files and their pandas types."""
 
     def cells(self) -> dict[str, Cell]:
-        """A plain value for each column, None where it is empty; errors are fractions."""
+        """The value of each column, None where it is empty; errors are fractions."""
 
     def shown(self) -> dict[str, str]:
-        """What people read, by heading; errors in percent."""
+        """What is printed, by heading; errors in percent."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """A row of plain values that stand beside nothing printed: curves, counts, pictures.
-
-    COLUMNS: as in every row. values: by column; one that is missing is empty.
-    """
+    """A row of plain values without published numbers; a column that `values` lacks is empty."""
 
     COLUMNS: Mapping[str, str]
     values: Mapping[str, Cell]
 
     def cells(self) -> dict[str, Cell]:
-        """A plain value for each column."""
+        """The value of each column."""
         return {name: self.values.get(name) for name in self.COLUMNS}
 
     def shown(self) -> dict[str, str]:
-        """What people read; fractions in percent, the ends of an interval in parentheses after its number."""
+        """What is printed: fractions in percent, a deviation after its number, the note with the verdict."""
         found: dict[str, str] = {}
         for name, kind in self.COLUMNS.items():
             text = _shown(self.values.get(name), kind)
-            if name.endswith("_low"):
-                high = _shown(self.values.get(f"{name.removesuffix('_low')}_high"), kind)
-                found[[*found][-1]] += f" ({text} to {high})" if text else ""
-            elif not name.endswith("_high"):
+            if name.endswith("_std"):
+                found[[*found][-1]] += f" ± {text}" if text else ""
+            elif name == "note" and "verdict" in found:
+                found["verdict"] = "; ".join(filter(None, (found["verdict"], text)))
+            elif name not in NOT_SHOWN:
                 found[name.replace("_", " ")] = text
         return found
 
 
 @dataclass(frozen=True)
 class ResultTable:
-    """A named table of rows of one kind; its name is that of its files."""
+    """A named table of rows of one class; the name is also that of its files."""
 
     name: str
     title: str
@@ -71,21 +67,21 @@ class ResultTable:
         if not fullmatch(r"[a-z0-9-]+", self.name):
             raise ValueError(f"{self.name!r} cannot name files")
         if len({type(row) for row in self.rows}) != 1:
-            raise ValueError(f"{self.name}: a table has rows, all of one kind")
+            raise ValueError(f"{self.name}: a table has at least one row, and all are of one class")
 
     def frame(self) -> pd.DataFrame:
-        """The rows as pandas columns that can be empty; errors are fractions."""
+        """The rows as nullable pandas columns; errors are fractions."""
         types: dict[Any, Any] = dict(self.rows[0].COLUMNS)
         return pd.DataFrame([row.cells() for row in self.rows], dtype=object).astype(types)
 
     def shown(self) -> tuple[list[str], list[list[str]]]:
-        """Headings, and what people read below them; columns that are empty in every row are left out."""
+        """The headings and the printed cells; columns that are empty in every row are left out."""
         rows = [row.shown() for row in self.rows]
         headings = [heading for heading in rows[0] if any(row[heading] for row in rows)]
         return headings, [[row[heading] for heading in headings] for row in rows]
 
     def markdown(self) -> str:
-        """The table for people, as Markdown with its title."""
+        """The printed table as Markdown with its title."""
         headings, rows = self.shown()
         lines = [headings, ["---"] * len(headings), *([cell.replace("|", r"\|") for cell in row] for row in rows)]
         return f"# {self.title}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -95,7 +91,7 @@ class ResultTable:
         return {"name": self.name, "title": self.title, "rows": [row.cells() for row in self.rows]}
 
     def save(self, folder: Path) -> list[Path]:
-        """Write <name>.csv, .md and .json, each whole or not at all, and return their paths."""
+        """Write <name>.csv, .md and .json atomically and return their paths."""
         frame = self.frame()
         writers: dict[str, Callable[[Path], None]] = {
             "csv": lambda path: write_whole(path, lambda p: frame.to_csv(p, index=False, lineterminator="\n")),
@@ -106,18 +102,6 @@ class ResultTable:
         for path, write in paths.items():
             write(path)
         return list(paths)
-
-
-def place(split: str, crops: str | None) -> str:
-    """Where a number was measured, for people: the split, and the crops where they are known."""
-    return f"{split}, {crops}" if crops else split
-
-
-def images_and_seeds(images: int | None, seeds: int | None) -> str:
-    """How much was counted, for people: `500`, or `500 × 3 seeds`."""
-    if images is None:
-        return ""
-    return f"{images:,}" if seeds == 1 else f"{images:,} × {seeds} seeds"
 
 
 def _shown(value: Cell, kind: str) -> str:

@@ -1,0 +1,174 @@
+"""Tables of images: Parquet as Hugging Face writes it, and Arrow files of `datasets` (its cache, and save_to_disk).
+
+Both have the columns `image` or `img`, with bytes and path, and `label`. Parquet is read one row group at a time, while
+Arrow is mapped into memory.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from alexrepro.data.sources.archives import AGAIN, content
+from alexrepro.data.sources.image_tables import (
+    LABEL,
+    Table,
+    image_column,
+    label_names,
+    source_of,
+    split_of,
+    table_files,
+)
+from alexrepro.data.sources.source import UNLABELED, ImageFile, Source, bad_data
+from alexrepro.data.sources.walk import SPLITS, escaped
+from alexrepro.errors import Exit, Unreadable, UserError
+from alexrepro.progress import counting
+
+STATE = "state.json"  # of save_to_disk: the split, and a selection of rows if there is one
+STORE = "manifest.json"  # of our own stores, whose shards are Arrow files, too
+MADE_BY_MAP = re.compile(r"(cache|tmp).*")  # results of functions over a data set, which its cache also holds
+DAMAGE = (OSError, pa.lib.ArrowException)
+
+
+@dataclass(frozen=True)
+class Row:
+    """An image that is a row of a table; group: the row group, None in Arrow files."""
+
+    file: Path
+    group: int | None
+    row: int
+
+    def read(self) -> bytes:
+        """The bytes in the row. Raises Unreadable if file or row hold none, and OSError if the disk fails."""
+        try:
+            found: bytes | None = _images(self.file, self.group)[self.row]["bytes"].as_py()
+        except DAMAGE as error:
+            if getattr(error, "errno", None):  # the system's error, not one of the content
+                raise
+            raise Unreadable(f"damaged table: {str(error).splitlines()[0]}") from None
+        if not found:
+            raise Unreadable("no bytes in its row")
+        return found
+
+    def size(self) -> int:
+        """Bytes of the whole table, which change when any row does."""
+        return self.file.stat().st_size
+
+
+def fits_parquet(path: Path) -> bool:
+    """Whether Parquet files lie where they are looked for."""
+    return bool(table_files(path, ".parquet"))
+
+
+def read_parquet(path: Path) -> Source:
+    """The splits and rows of the Parquet files. Raises UserError if they contradict each other."""
+    with counting(f"reading {path}") as count:
+        return source_of(path, [_table(file, count) for file in table_files(path, ".parquet")])
+
+
+def fits_arrow(path: Path) -> bool:
+    """Whether Arrow files that are not those of a store lie where they are looked for."""
+    return bool(_arrow_files(path))
+
+
+def read_arrow(path: Path) -> Source:
+    """The splits and rows of the Arrow files. Raises UserError if they contradict each other."""
+    with counting(f"reading {path}") as count:
+        return source_of(path, [_table(file, count) for file in _arrow_files(path)])
+
+
+def _arrow_files(path: Path) -> list[Path]:
+    files = [] if (path / STORE).exists() else table_files(path, ".arrow")
+    return [file for file in files if not MADE_BY_MAP.match(file.name)]
+
+
+def _table(file: Path, count: Callable[[], None]) -> Table:
+    """The rows of a file, counted as they are read; of the images only the paths."""
+    state = _state(file.with_name(STATE)) if file.suffix == ".arrow" else {}
+    if any(state.get(key) for key in ("_indices_data_files", "_indices_files")):
+        raise bad_data(
+            f"{file} was saved with a selection of its rows.",
+            "Save it again: datasets.load_from_disk(FOLDER).flatten_indices().save_to_disk(OTHER_FOLDER)",
+        )
+    try:
+        if not file.stat().st_size:
+            raise pa.ArrowInvalid("it is empty")
+        parts = _mapped if file.suffix == ".arrow" else _groups
+        schema, images = None, list[ImageFile]()
+        for group, table in parts(file):
+            schema = table.schema
+            images += _rows(file, group, table, len(images), count)
+    except DAMAGE as error:
+        if isinstance(error, PermissionError):
+            raise
+        raise _broken(file, error) from None
+    assert schema is not None
+    return Table(
+        file, SPLITS.get(str(state.get("_split")).lower()) or split_of(file), label_names(schema, file), images
+    )
+
+
+def _groups(file: Path) -> Iterator[tuple[int | None, pa.Table]]:
+    """The paths and labels of each row group of a Parquet file."""
+    with pq.ParquetFile(file) as parquet:
+        column = image_column(parquet.schema_arrow, file)
+        for group in range(parquet.num_row_groups):
+            yield group, parquet.read_row_group(group, columns=[f"{column}.path", LABEL])
+        if not parquet.num_row_groups:
+            yield None, parquet.schema_arrow.empty_table()
+
+
+def _mapped(file: Path) -> Iterator[tuple[int | None, pa.Table]]:
+    """The rows of an Arrow file, which stay on the disk until they are used unless they are compressed."""
+    with file.open("rb") as stream:
+        source = pa.BufferReader(pa.py_buffer(mmap(stream.fileno(), 0, access=ACCESS_READ)))
+    try:
+        table = pa.ipc.open_stream(source).read_all()
+    except pa.ArrowInvalid:
+        table = pa.ipc.open_file(source).read_all()
+    table.select([image_column(table.schema, file), LABEL]).validate(full=True)
+    yield None, table
+
+
+def _rows(file: Path, group: int | None, table: pa.Table, first: int, count: Callable[[], None]) -> Iterator[ImageFile]:
+    """One image for each row; one without a path is named after its row, one without a label has -1."""
+    column = table[image_column(table.schema, file, needs_bytes=False)]
+    paths = [path for chunk in column.chunks for path in chunk.field("path").to_pylist()]
+    for row, (path, label) in enumerate(zip(paths, table[LABEL].to_pylist(), strict=True)):
+        name = escaped(f"{file.name}/{path or first + row}")
+        yield ImageFile(name, UNLABELED if label is None else max(label, UNLABELED), Row(file, group, row))
+        count()
+
+
+@lru_cache(maxsize=2)
+def _images(file: Path, group: int | None) -> Any:
+    """The images of one row group or Arrow file; a process reads images in order, so two are enough."""
+    if group is None:
+        _, table = next(_mapped(file))
+    else:
+        with pq.ParquetFile(file) as parquet:
+            table = parquet.read_row_group(group, columns=[image_column(parquet.schema_arrow, file)])
+    return table[image_column(table.schema, file, needs_label=False)]
+
+
+def _broken(file: Path, why: Exception) -> UserError:
+    if content(file) == "Git LFS pointer":
+        return UserError(f"{file} is a pointer to a file that Git LFS has not fetched.",
+                         fix=f"Fetch it: git -C {file.parent} lfs pull", exit_code=Exit.MISSING_INPUT)  # fmt: skip
+    kind = "Arrow" if file.suffix == ".arrow" else "Parquet"
+    return bad_data(f"{file} cannot be read as {kind} of images: {(str(why) or 'damaged').splitlines()[0]}.", AGAIN)
+
+
+def _state(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_bytes()) if file.is_file() else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

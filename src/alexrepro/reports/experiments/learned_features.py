@@ -1,0 +1,225 @@
+"""What the network learned (§6.1): Figure 3, the kernels of conv1; Figure 4, predictions and nearest training images.
+
+`alexrepro features` computes what Figure 4 shows. Test images are sampled with a fixed seed; the paper chose its own.
+"""
+
+import shlex
+from collections.abc import Iterator
+from math import ceil
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from alexrepro.paper.citation import Citation
+from alexrepro.paper.pictures import FIGURE_3_KERNELS_PER_ROW
+from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, AS_RUN_2012
+from alexrepro.reports.experiment import Experiment, folder_of, prepare_command, train_command
+from alexrepro.reports.figures.plot import INK, LINES, new_figure, picture
+from alexrepro.reports.loaded_runs import Evidence, name_of
+from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Record
+from alexrepro.runs.neighbors import Neighbors, kernels, load_neighbors
+from alexrepro.runs.run import Run
+
+KERNELS = {
+    "stage": TEXT,
+    **dict.fromkeys(("tower", "kernels", "side_px"), COUNT),
+    "color_fraction": FRACTION,
+    **dict.fromkeys(("note", "cites"), TEXT),
+}
+NEIGHBORS = {
+    **dict.fromkeys(("part", "image", "true_class"), TEXT),
+    "rank": COUNT,
+    **dict.fromkeys(("neighbor", "class"), TEXT),
+    "probability": FRACTION,
+    "distance": NUMBER,
+    **dict.fromkeys(("note", "cites"), TEXT),
+}
+DATASET = "ilsvrc2010"
+PREFERRED = (AS_RUN_2010.name, AS_RUN_2012.name, AS_PRINTED.name)
+FRAME_PX = 1  # between kernels
+WIDEST_IN, MOST_IN_A_PIXEL = 7.0, 0.06
+NOTE = "color fraction: energy that is not equal in red, green and blue, mean over the tower's kernels"
+SHOWN_PX = 128
+LETTERS, FEW_LETTERS = 22, 17  # of a class name, and above a small image
+WRONG, RIGHT, FAINT = LINES[0], LINES[1], 0.6
+Image = NDArray[np.float32]
+TRAIN = [prepare_command(DATASET), train_command(AS_RUN_2010, dataset=DATASET)]
+
+
+def _kernels_of(evidence: Evidence) -> tuple[Run, list[NDArray[np.float32]]] | None:
+    """The foremost run with saved kernels on color images, and its kernels by tower."""
+    for run in evidence.foremost():
+        weights = kernels(run, run.recipe.network.stages[0].name)
+        if weights is not None and weights.ndim == 4 and weights.shape[1] == 3:
+            return run, np.split(weights, run.recipe.network.towers)
+    return None
+
+
+def _colors(evidence: Evidence) -> list[Record]:
+    found = _kernels_of(evidence)
+    if found is None:
+        return [Record(KERNELS, {"stage": "conv1", "note": "not run"})]
+    run, towers = found
+    return [
+        Record(
+            KERNELS,
+            {
+                "cites": str(run.folder), "stage": run.recipe.network.stages[0].name, "tower": tower,
+                "kernels": len(weights), "side_px": weights.shape[-1],
+                "color_fraction": float(colorfulness(weights).mean()), "note": NOTE,
+            },
+        )
+        for tower, weights in enumerate(towers)
+    ]  # fmt: skip
+
+
+def _draw_kernels(evidence: Evidence) -> Figure | None:
+    found = _kernels_of(evidence)
+    if found is None:
+        return None
+    run, towers = found
+    pictures = sheets(np.concatenate(towers), towers=len(towers))
+    high, wide, _ = pictures[0].shape
+    width_in = min(WIDEST_IN, wide * MOST_IN_A_PIXEL)
+    figure = new_figure(width_in, 0.4 + len(towers) * (0.3 + width_in * high / wide))
+    figure.suptitle(name_of(run), fontsize=9)
+    for tower, (sheet, weights) in enumerate(zip(pictures, towers, strict=True)):
+        axes = picture(figure, (len(pictures), 1, tower + 1))
+        axes.imshow(sheet, interpolation="none")  # an SVG keeps every pixel sharp
+        color = f"{100 * colorfulness(weights).mean():.0f} % of the energy is color"
+        axes.set_title(f"tower {tower}: {color}", fontsize=9, loc="left")
+    return figure
+
+
+def sheets(weights: NDArray[np.float32], *, towers: int, per_row: int = FIGURE_3_KERNELS_PER_ROW) -> list[Image]:
+    """One image per tower, (height, width, 3), kernels (maps, 3, H, W) scaled together to 0..1 (shownet.py)."""
+    low, high = weights.min(), weights.max()
+    scaled = (weights - low) / max(high - low, np.finfo(np.float32).tiny)
+    return [_sheet(kernels.transpose(0, 2, 3, 1), per_row) for kernels in np.split(scaled, towers)]
+
+
+def colorfulness(weights: NDArray[np.float32]) -> NDArray[np.float64]:
+    """How colored each kernel is, (maps,): the fraction of its energy that is not equal in red, green and blue."""
+    values = weights.astype(np.float64)
+    energy = (values**2).sum((1, 2, 3))
+    gray = 3 * (values.mean(1) ** 2).sum((1, 2))
+    found: NDArray[np.float64] = 1 - gray / np.maximum(energy, np.finfo(np.float64).tiny)
+    return found.clip(min=0)  # rounding can leave less
+
+
+def _sheet(kernels: Image, per_row: int) -> Image:
+    count, height, width, colors = kernels.shape
+    rows, columns = ceil(count / per_row), min(count, per_row)
+    step_y, step_x = height + FRAME_PX, width + FRAME_PX
+    sheet = np.zeros((rows * step_y + FRAME_PX, columns * step_x + FRAME_PX, colors), dtype=np.float32)
+    for number, kernel in enumerate(kernels):
+        y, x = (number // per_row) * step_y + FRAME_PX, (number % per_row) * step_x + FRAME_PX
+        sheet[y : y + height, x : x + width] = kernel
+    return sheet
+
+
+def _kernels_lack(evidence: Evidence) -> list[str]:
+    return [] if any(kernels(run, "conv1") is not None for run in evidence.named(*PREFERRED)) else TRAIN
+
+
+def _neighbors_of(evidence: Evidence) -> tuple[Run, Neighbors] | None:
+    """The foremost run with saved neighbors."""
+    loaded = ((run, load_neighbors(run)) for run in evidence.foremost())
+    return next(((run, found) for run, found in loaded if found is not None), None)
+
+
+def _predictions_and_neighbors(evidence: Evidence) -> list[Record]:
+    found = _neighbors_of(evidence)
+    return [*_records(*found)] if found else [Record(NEIGHBORS, {"note": "not run"})]
+
+
+def _records(run: Run, found: Neighbors) -> Iterator[Record]:
+    names, images, shown = found.about.class_names, found.about.names, len(found.labels)
+    for image, label, top5, probabilities in zip(images, found.labels, found.top5, found.probabilities, strict=False):
+        facts = {"cites": str(run.folder), "part": "predictions", "image": image, "true_class": names[label]}
+        for rank, (one, probability) in enumerate(zip(top5, probabilities, strict=True), start=1):
+            yield Record(NEIGHBORS, {**facts, "rank": rank, "class": names[one], "probability": float(probability)})
+    for query, image in enumerate(images[shown:]):
+        label, labels, distances = found.query_labels[query], found.neighbor_labels[query], found.distances[query]
+        facts = {"cites": str(run.folder), "part": "neighbors", "image": image, "true_class": names[label]}
+        for rank, name in enumerate(found.about.neighbor_names[query], start=1):
+            of = {"neighbor": name, "class": names[labels[rank - 1]], "distance": float(distances[rank - 1])}
+            yield Record(NEIGHBORS, {**facts, "rank": rank, **of})
+
+
+def _draw_neighbors(evidence: Evidence) -> Figure | None:
+    found = _neighbors_of(evidence)
+    if found is None:
+        return None
+    run, neighbors = found
+    names = neighbors.about.class_names
+    figure = new_figure(13, 6.5)
+    figure.suptitle(name_of(run), fontsize=9)
+    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.05), squeeze=False)[0]
+    left.suptitle("test images, their class, and the top-5 predictions; the true class in orange", fontsize=9)
+    right.suptitle("test images (orange), and the nearest training images", fontsize=9)
+    grid = left.subplots(4, 4, height_ratios=(2, 1.2) * 2)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for number in range(len(neighbors.images)):
+        row, column = 2 * (number // 4), number % 4
+        _draw_predictions(grid[row, column], grid[row + 1, column], neighbors, number)
+    rows = right.subplots(len(neighbors.queries), 1 + neighbors.distances.shape[1])
+    for number, (first, *others) in enumerate(np.atleast_2d(rows)):
+        query = _first_synonym(names[neighbors.query_labels[number]], FEW_LETTERS)
+        _draw_image(first, neighbors.queries[number], query, color=RIGHT)
+        for axes, image, label in zip(
+            others, neighbors.neighbors[number], neighbors.neighbor_labels[number], strict=True
+        ):
+            _draw_image(axes, image, _first_synonym(names[label], FEW_LETTERS), color=INK)
+    return figure
+
+
+def _draw_predictions(above: Axes, below: Axes, found: Neighbors, number: int) -> None:
+    """One test image with its true class, and below it the predictions, the true class in another color."""
+    names, label = found.about.class_names, found.labels[number]
+    _draw_image(above, found.images[number], _first_synonym(names[label]), color=INK)
+    top5 = found.top5[number]
+    colors = [RIGHT if one == label else WRONG for one in top5]
+    below.barh(np.arange(len(top5)), found.probabilities[number], color=colors, alpha=FAINT, height=0.8)
+    for rank, one in enumerate(top5):
+        below.text(0.015, rank, _first_synonym(names[one]), va="center", fontsize=6.5)
+    below.set_axis_on()
+    below.set(xlim=(0, 1), xticks=[], yticks=[])
+    below.invert_yaxis()
+
+
+def _draw_image(axes: Axes, image: NDArray[np.uint8], title: str, *, color: str) -> None:
+    """The image, uint8 (H, H, 3), reduced to means of whole blocks of pixels."""
+    block = max(1, len(image) // SHOWN_PX)
+    side = len(image) // block
+    blocks = image[: side * block, : side * block].reshape(side, block, side, block, -1)
+    axes.imshow(blocks.mean((1, 3)).round().astype(np.uint8))
+    axes.set_title(title, fontsize=6.5, color=color, pad=2)
+    axes.set_axis_off()
+
+
+def _first_synonym(name: str, letters: int = LETTERS) -> str:
+    """The first synonym of a class name, as in shownet.py, cut if it is long."""
+    word = name.partition(",")[0]
+    return word if len(word) <= letters else f"{word[: letters - 1]}…"
+
+
+def _neighbors_lack(evidence: Evidence) -> list[str]:
+    runs = evidence.named(*PREFERRED)
+    if any(load_neighbors(run) for run in runs):
+        return []
+    folder = runs[0].folder if runs else folder_of(AS_RUN_2010, dataset=DATASET)
+    return [*([] if runs else TRAIN), f"alexrepro features {shlex.quote(str(folder))}"]
+
+
+FIGURE_3 = Experiment(
+    "figure-3", "Figure 3: the kernels of conv1", Citation("§6.1", "Figure 3"), summarize=_colors, draw=_draw_kernels,
+    lacks=_kernels_lack,
+)  # fmt: skip
+FIGURE_4 = Experiment(
+    "figure-4", "Figure 4: predictions for test images, and nearest training images", Citation("§6.1", "Figure 4"),
+    summarize=_predictions_and_neighbors, draw=_draw_neighbors, lacks=_neighbors_lack,
+)  # fmt: skip

@@ -1,0 +1,165 @@
+"""Differences of evaluations: paired by image where both predictions are saved, unpaired where they are not."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alexrepro.errors import UserError
+from alexrepro.reports.statistics.differences import compare, estimate_differences, image_differences, wrong_by_image
+from alexrepro.reports.statistics.intervals import (
+    paired_interval,
+    sample_of,
+    sample_of_counts,
+    seeds_interval,
+    unpaired_interval,
+)
+from alexrepro.reports.tables.error_rows import measured_row
+from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
+from alexrepro.runs.predictions import About, Predictions, write_predictions
+
+IMAGES = 60
+ABOUT = About("run", 2, "set-test", "ten", "5704e", "9e0ce55", tuple("abcdefg"), tuple("abcdefg"))
+HARDNESS = np.random.default_rng(0).random(IMAGES)  # the same images are hard for all
+
+
+def saved(folder: Path, ranks: np.ndarray, about: About = ABOUT) -> Path:
+    images = len(ranks)
+    predictions = Predictions(
+        about, tuple(f"{row}.JPEG" for row in range(images)), np.zeros(images, int), np.tile(np.arange(5), (images, 1)),
+        np.full((images, 5), 0.2, "f4"), np.zeros(images), ranks,
+    )  # fmt: skip
+    write_predictions(predictions, EvaluationFiles(folder).predictions(about.split, about.crops))
+    return folder
+
+
+def made(folder: Path, name: str, seed: int, *, about: About = ABOUT) -> Evaluation:
+    """A run with random ranks, its evaluation and its predictions."""
+    draws = np.random.default_rng([seed, *name.encode()])
+    ranks = np.minimum((HARDNESS * 7 + draws.integers(0, 3, IMAGES)).astype(int), 6)
+    run = saved(folder / f"{name}-{seed}", ranks, about)
+    return Evaluation(
+        run=str(run), recipe=name, digest=name, seed=seed, epochs=2, dataset="set", split="set-test",
+        crops=about.crops, images=IMAGES, top1_correct=int((ranks < 1).sum()), top5_correct=int((ranks < 5).sum()),
+        loss=1.0, store=about.store,
+    )  # fmt: skip
+
+
+def pairs_of(folder: Path, seeds: int) -> list[tuple[Evaluation, Evaluation]]:
+    return [(made(folder, "tiny+no-norm", seed), made(folder, "tiny", seed)) for seed in range(seeds)]
+
+
+def without_file(evaluation: Evaluation) -> Evaluation:
+    EvaluationFiles(Path(evaluation.run)).predictions("set-test", "ten").unlink()
+    return evaluation
+
+
+def with_a_broken_file(evaluation: Evaluation) -> Evaluation:
+    EvaluationFiles(Path(evaluation.run)).predictions("set-test", "ten").write_bytes(b"PAR1")
+    return evaluation
+
+
+def test_one_pair_has_the_interval_of_its_discordant_images(tmp_path: Path) -> None:
+    (variation, base), *_ = pairs = pairs_of(tmp_path, 1)
+    differences = image_differences(pairs)
+    assert differences is not None
+
+    top1, _, pairing = estimate_differences(pairs)
+
+    only_base, only_variation = int((differences[1] < 0).sum()), int((differences[1] > 0).sum())
+    assert min(only_base, only_variation) > 0
+    assert (top1.low, top1.high, pairing) == (*paired_interval(only_base, only_variation, IMAGES), "paired")
+    assert top1.mean == (base.top1_correct - variation.top1_correct) / IMAGES
+
+
+def test_several_seeds_are_clustered_by_image(tmp_path: Path) -> None:
+    pairs = pairs_of(tmp_path, 3)
+    differences = image_differences(pairs)
+    assert differences is not None
+
+    _, top5, _ = estimate_differences(pairs)
+
+    by_seed = [a.top5_error - b.top5_error for a, b in pairs]
+    assert differences[5].shape == (IMAGES, 3)
+    assert differences[5].mean(axis=0).tolist() == pytest.approx(by_seed, abs=1e-12)  # rounding only
+    assert (top5.low, top5.high) == seeds_interval(differences[5])
+    assert (top5.mean, top5.std) == (pytest.approx(np.mean(by_seed)), pytest.approx(np.std(by_seed, ddof=1)))
+
+
+def test_crops_of_one_run_are_paired_and_splits_are_not(tmp_path: Path) -> None:
+    center, ten = made(tmp_path, "a", 0, about=replace(ABOUT, crops="center")), made(tmp_path, "b", 0)
+    elsewhere = replace(center, split="set-val", images=2 * IMAGES)
+
+    assert estimate_differences([(center, ten)])[2] == "paired"
+    top1, _, pairing = estimate_differences([(elsewhere, ten)])
+    one = sample_of_counts([2 * IMAGES - center.top1_correct], 2 * IMAGES)
+    other = sample_of_counts([IMAGES - ten.top1_correct], IMAGES)
+    assert (top1.low, top1.high, pairing) == (*unpaired_interval(one, other), "unpaired")
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        without_file,
+        with_a_broken_file,
+        lambda e: replace(e, top1_correct=e.top1_correct - 1),
+        lambda e: replace(e, store="of other images"),
+        lambda e: replace(e, epochs=1),
+        lambda e: made(Path(e.run).parent, e.recipe, e.seed, about=replace(ABOUT, classes=tuple("gfedcba"))),
+    ],
+    ids=["no file", "broken file", "other counts", "other store", "earlier", "other classes"],
+)
+def test_predictions_that_do_not_match_leave_the_pairs_unpaired(
+    tmp_path: Path, spoiled: Callable[[Evaluation], Evaluation]
+) -> None:
+    (variation, base), *others = pairs_of(tmp_path, 2)
+
+    assert image_differences([(spoiled(variation), base), *others]) is None
+
+
+def test_the_error_of_several_seeds_is_clustered_by_image(tmp_path: Path) -> None:
+    seeds = [made(tmp_path, "tiny", seed) for seed in range(3)]
+    wrong = wrong_by_image(seeds)
+    assert wrong is not None
+
+    found = measured_row(seeds, label="tiny")
+
+    assert found.top1 is not None
+    assert (found.top1.low, found.top1.high) == sample_of(wrong[1]).interval
+    assert found.interval == "by image"
+    without_file(seeds[2])
+    assert measured_row(seeds, label="tiny").interval == "counts only"
+
+
+def test_two_runs_are_compared_by_which_images_are_wrong(tmp_path: Path) -> None:
+    one, other = (
+        saved(tmp_path / "a", np.array([0, 1, 5, 0, 5, 5])),
+        saved(tmp_path / "b", np.array([1, 0, 0, 0, 0, 4])),
+    )
+
+    top1, top5 = compare(one, other)
+
+    assert (top1.both_wrong, top1.only_first_wrong, top1.only_second_wrong) == (1, 3, 1)
+    assert (top5.both_wrong, top5.only_first_wrong, top5.only_second_wrong) == (0, 3, 0)
+    assert (top1.first_error, top1.second_error) == pytest.approx((4 / 6, 2 / 6))
+    assert top1.difference == pytest.approx(-2 / 6)
+    assert top1.difference_low < top1.difference < top1.difference_high
+    assert top5.exact_p == pytest.approx(2 / 8)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"store": "other"}, "different images: store"),
+        ({"classes": tuple("gfedcba")}, "different images: classes"),
+        ({"crops": "center"}, "no predictions for the same split and crops"),
+        ({"split": "set-val"}, "no predictions for the same split and crops"),
+    ],
+)
+def test_other_images_or_crops_are_not_compared(tmp_path: Path, changes: dict[str, str], what: str) -> None:
+    ranks = np.zeros(6, int)
+
+    with pytest.raises(UserError, match=what):
+        compare(saved(tmp_path / "a", ranks), saved(tmp_path / "b", ranks, replace(ABOUT, **changes)))

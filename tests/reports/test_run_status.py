@@ -1,0 +1,52 @@
+"""A run at one moment, in words."""
+
+from collections.abc import Callable
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from alexrepro.cli.watch import watch
+from alexrepro.recipes.as_printed_and_run import TINY
+from alexrepro.reports.run_status import duration, snapshot, sparkline
+from alexrepro.runs.run import Run
+
+MakeRun = Callable[..., Run]
+
+
+def test_a_snapshot_shows_progress_and_time_left(make_run: MakeRun) -> None:
+    now = snapshot(make_run(TINY, losses=(3.0, 2.0, 1.0), errors=(0.9,)))
+
+    assert now.line == (  # 23 steps of 32 images are left, at 100 images per second
+        "epoch 2/13, step 3/26, loss 2.000, learning rate 0.01, 100 images/s, 7 s left, "
+        "ilsvrc2010-miniature-val after epoch 1: 90.0 / 45.0 %"
+    )
+    assert now.lines()[1] == "█▅▁  loss 3.000 to 1.000"
+    assert sparkline([1, 1]) == "▁▁"
+
+
+def test_a_run_without_a_step_says_so(make_run: MakeRun) -> None:
+    assert snapshot(make_run(TINY)).lines()[0].endswith("no step yet")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(40, "40 s"), (430, "7 min"), (7_500, "2 h 5 min"), (273_600, "3 d 4 h"), (None, "unknown time")],
+)
+def test_durations_have_two_units_at_most(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(("options", "is_complete"), [(["--once"], False), ([], True)])
+def test_watching_ends_after_one_look_or_when_the_run_is_complete(
+    make_run: MakeRun, options: list[str], is_complete: bool
+) -> None:
+    run = make_run(TINY, losses=(3.0, 2.0), is_complete=is_complete)
+    app = typer.Typer()
+    app.command()(watch)
+
+    result = CliRunner().invoke(app, [str(run.folder), *options])
+
+    assert result.exit_code == 0
+    assert ("complete" in result.stdout) == is_complete
+    assert result.stdout.count("step 2/26") == 1
