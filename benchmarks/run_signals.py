@@ -17,9 +17,9 @@ from alexrepro.device import find_device
 from alexrepro.evaluation.load_run import load_network
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.runs.run import Run
-from alexrepro.training.activation_stats import Signals, signals
+from alexrepro.training.activation_stats import ActivationStats, activation_stats
 
-SHOWN = (("fc7", "response_mean"), ("fc7", "response_std"), ("fc8", "response_std"))
+SHOWN = (("fc7", "activation_mean"), ("fc7", "activation_std"), ("fc8", "activation_std"))
 HEADING = "| run | update | fc7: mean | fc7: deviation | logits: deviation | conv1: next update |"
 
 
@@ -29,7 +29,7 @@ def networks(run: Run) -> dict[int, AlexNet]:
     return {0: build(run.recipe.network, seed=run.environment["seed"]), updates: trained}
 
 
-def cells(found: Signals, learning_rate: float) -> str:
+def cells(found: ActivationStats, learning_rate: float) -> str:
     """The shown figures as cells of a table."""
     stages = {stage.stage: stage for stage in found.stages}
     figures = [f"{getattr(stages[stage], quantity):.2g}" for stage, quantity in SHOWN]
@@ -49,7 +49,7 @@ def main() -> None:
         label, run = labeled(text)
         crops, labels = first_crops(store, run.recipe, seed=run.environment["seed"])
         for update, model in networks(run).items():
-            found = signals(model, crops, labels)
+            found = activation_stats(model, crops, labels)
             print(f"| {label} | {update:,} | {cells(found, run.recipe.training.learning_rate)} |", flush=True)
 
 

@@ -28,7 +28,7 @@ from alexrepro.keys import key
 from alexrepro.model.alexnet import build
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.training.activation_stats import Signals, signals
+from alexrepro.training.activation_stats import ActivationStats, activation_stats
 
 mpl.use("svg")
 mpl.rcParams["svg.hashsalt"] = "alexrepro"  # the same numbers are the same bytes
@@ -120,15 +120,15 @@ def first_crops(store: Store, recipe: Recipe, *, seed: int, epoch: int = 1) -> t
     return crops, batch.labels
 
 
-def measure(variant: Variant, store: Store, *, seed: int) -> tuple[Signals, float, Recipe]:
-    """Signals in the testing pass, and the loss with the first update's dropout masks."""
+def measure(variant: Variant, store: Store, *, seed: int) -> tuple[ActivationStats, float, Recipe]:
+    """ActivationStats in the testing pass, and the loss with the first update's dropout masks."""
     recipe = variant.base.but(variant.but)
     crops, labels = first_crops(store, recipe, seed=seed)
     crops = crops.contiguous(memory_format=torch.channels_last)
     model = build(recipe.network, seed=seed).to(memory_format=torch.channels_last)
     with torch.no_grad():
         logits = model(crops, model.draw_masks(len(crops), key_of_step=key(seed, "dropout", 0)))
-    return signals(model, crops, labels), F.cross_entropy(logits, labels).item(), recipe
+    return activation_stats(model, crops, labels), F.cross_entropy(logits, labels).item(), recipe
 
 
 def rows_of(store: Store) -> Iterator[Row]:
@@ -156,11 +156,11 @@ def draw(rows: list[Row], path: Path) -> None:
     stages = (*CONVS, *FULL)
     for name in shown:
         width = 5 if name == "as-run-2012" else 1.5  # it lies below the line of 0.03
-        for axes, quantity in zip(sides, ("response_std", "update_ratio"), strict=True):
+        for axes, quantity in zip(sides, ("activation_std", "update_ratio"), strict=True):
             axes.plot(stages, [mean(rows, name, stage, quantity) for stage in stages], lw=width, label=name)
     decay = AS_PRINTED.training.weight_decay * AS_PRINTED.training.learning_rate
     sides[1].axhline(decay, color="gray", linestyle="--", label="weight decay")
-    sides[0].set(yscale="log", title="response: deviation over the images")
+    sides[0].set(yscale="log", title="activation: deviation over the images")
     sides[1].set(yscale="log", title="first update as a share of the weights")
     figure.legend(*sides[1].get_legend_handles_labels(), loc="lower center", ncols=4, fontsize="small")
     figure.tight_layout(rect=(0, 0.12, 1, 1))
@@ -191,7 +191,7 @@ def summary(rows: list[Row]) -> str:
         cells = [
             f"{fmean(found):.{digits}g} ± {stdev(found):.1g}"
             for stage, quantity, digits in (
-                ("fc7", "response_mean", 3), ("fc7", "response_std", 2), ("fc8", "response_std", 2),
+                ("fc7", "activation_mean", 3), ("fc7", "activation_std", 2), ("fc8", "activation_std", 2),
                 ("fc8", "loss", 4), ("fc8", "loss_with_dropout", 4),
                 ("conv1", "update_ratio", 2), ("conv3", "update_ratio", 2),
             )
@@ -220,7 +220,7 @@ def main() -> None:
         print(json.dumps({"torch": torch.__version__, "threads": asked.threads, "rows": rows}))
         return
     print(summary(rows))
-    for quantity in ("response_mean", "response_std", "gradient_rms", "update_ratio"):
+    for quantity in ("activation_mean", "activation_std", "gradient_rms", "update_ratio"):
         print(f"\n{quantity}\n\n{table(rows, quantity, (*CONVS, *FULL))}")
 
 

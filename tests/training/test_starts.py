@@ -232,8 +232,8 @@ def test_a_newer_store_with_other_squares_is_not_chosen_before_one_that_fits(
     (other.path / "manifest.json").write_text(replace(other.manifest, resize="stretch").text(), encoding="utf-8")
     folder, manifest = train.path.parent, train.manifest
 
-    validation = validation_store(train, stores=folder)
-    test = labeled_store(manifest.dataset, recipe, classes=manifest.classes, stores=(folder,))
+    validation = validation_store(train)
+    test = labeled_store(manifest.dataset, recipe, classes=manifest.classes, folder=folder)
 
     assert validation is not None
     assert (validation.path, test.path) == (val.path, val.path)
@@ -245,5 +245,5 @@ def test_validation_images_with_other_squares_than_the_training_images_are_not_u
     for store in (copies["val"], copies["other"]):
         (store.path / "manifest.json").write_text(replace(store.manifest, resize="stretch").text(), encoding="utf-8")
 
-    assert validation_store(copies["train"], stores=copies["train"].path.parent) is None
-    assert "has other squares than" in capsys.readouterr().err
+    assert validation_store(copies["train"]) is None
+    assert "Validation: none" in capsys.readouterr().err

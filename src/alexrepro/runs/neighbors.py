@@ -95,5 +95,5 @@ def load_neighbors(run: Run) -> Neighbors | None:
         facts["neighbor_names"] = tuple(tuple(names) for names in facts["neighbor_names"])
         return Neighbors(About(**facts), **load_file(path))
     except (SafetensorError, ValueError, KeyError, TypeError):
-        say(f"Passed over: {path} is damaged; write it again with: alexrepro features {run.folder}")
+        say(f"Skipped: {path} is damaged; write it again with: alexrepro features {run.folder}")
         return None
