@@ -89,15 +89,6 @@ def test_only_all_images_of_all_classes_are_comparable(
     assert departure(evaluation(recipe, **{"split": results.VAL_2012, **changes})) == lacks
 
 
-def test_an_average_on_a_part_of_the_images_has_no_published_number_next_to_it(averaged: Make) -> None:
-    five = averaged([AS_RUN_2012] * 5, split=results.VAL_2012, images=1_000, classes=1000)
-
-    row = next(row for row in rows("table-2", ensembles=(five,)))
-
-    assert (row["verdict"], row["reported_top5_error"]) == ("not comparable", None)
-    assert row["note"].startswith("1,000 of 50,000 images")
-
-
 def test_a_difference_on_a_part_of_the_images_has_no_published_number_next_to_it(
     evaluation: Make, partial: Evaluation
 ) -> None:
