@@ -12,6 +12,7 @@ from alexrepro.cli.renamed import refuse_renamed
 from alexrepro.cli.terminal import close_streams, open_streams
 from alexrepro.errors import STOPPING, UserError
 from alexrepro.files import printable
+from alexrepro.progress import say
 
 
 def main() -> None:
