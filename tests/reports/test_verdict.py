@@ -61,7 +61,7 @@ def rows(name: str, **evidence: Any) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def partial(evaluation: Make) -> Evaluation:
-    """250 images of 50 classes, with the errors that the paper printed for the whole split."""
+    """250 images of 50 classes, with the errors that the paper printed for the full split."""
     return evaluation(FIFTY, split=results.VAL_2012, images=250, classes=50, top1_correct=148, top5_correct=205)
 
 
@@ -109,11 +109,11 @@ def test_validation_and_test_are_both_checked(evaluation: Make) -> None:
     assert (row["verdict"], row["note"]) == ("not comparable", "600 of 150,000 images")
 
 
-@pytest.mark.parametrize(("updates", "lacks"), [(10_010, ""), (9_950, ""), (196, "trained on at most 25,088 of")])
+@pytest.mark.parametrize(("batches", "lacks"), [(10_010, ""), (9_950, ""), (196, "trained on at most 25,088 of")])
 def test_training_on_a_part_of_the_images_is_not_training_on_all(
-    evaluation: Make, make_run: Callable[..., Run], updates: int, lacks: str
+    evaluation: Make, make_run: Callable[..., Run], batches: int, lacks: str
 ) -> None:
-    run = make_run(AS_RUN_2012, dataset="ilsvrc2012", updates_per_epoch=updates)
+    run = make_run(AS_RUN_2012, dataset="ilsvrc2012", updates_per_epoch=batches)
 
     found = departure(evaluation(AS_RUN_2012, split=results.VAL_2012, run=str(run.folder)))
 

@@ -218,12 +218,12 @@ def test_an_image_is_shown_upright_and_in_full(make_run: MakeRun, side: int) -> 
     figure = drawn(find("figure-4"), Evidence(runs=(run,)))
 
     assert figure is not None
-    place = next(axes for axes in figure.axes if axes.get_images())
-    shown = np.asarray(place.get_images()[0].get_array())
+    shown_axes = next(axes for axes in figure.axes if axes.get_images())
+    shown = np.asarray(shown_axes.get_images()[0].get_array())
     half = len(shown) // 2
     assert shown[:half, :half].min(axis=(0, 1)).tolist() == [255, 0, 0]
     assert shown[half:].max() == shown[:, half:].max() == 0
-    assert place.yaxis_inverted()  # the first row is drawn at the top
+    assert shown_axes.yaxis_inverted()  # the first row is drawn at the top
 
 
 def made_up_neighbors() -> Neighbors:
