@@ -1,6 +1,6 @@
 """How fast the networks of CIFAR-10 train on a processor, and where a step's time goes.
 
-python benchmarks/cifar_step.py STORE [--recipes cifar-18pct cifar-13pct] [--updates 40] [--rounds 5]
+python benchmarks/cifar_step.py STORE [--recipes cifar-18pct cifar-13pct] [--steps 20] [--rounds 3]
 
 Images a second of a full step with its loader, for one thread and all, in turns, as medians; and the share of one
 thread's time that is not in the convolutions and their gradients, which are timed alone on the same maps. Locally
@@ -126,13 +126,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("store", type=Path)
     parser.add_argument("--recipes", nargs="+", default=RECIPES)
-    parser.add_argument("--updates", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     print(f"| recipe | images/s, 1 thread | {usable_processors()} threads | time outside convolutions, 1 thread |")
     print("| --- | --- | --- | --- |", flush=True)
     for name in asked.recipes:
-        print(measured(name, Store.open(asked.store), number=asked.updates, rounds=asked.rounds), flush=True)
+        print(measured(name, Store.open(asked.store), number=asked.steps, rounds=asked.rounds), flush=True)
 
 
 if __name__ == "__main__":

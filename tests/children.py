@@ -1,4 +1,4 @@
-"""Children of this process: forked, so that they start at once with everything loaded, and killed where one wants."""
+"""Forked child processes, which start at once with everything loaded and can be killed at a chosen step."""
 
 import os
 import signal
@@ -44,8 +44,8 @@ def exit_of(child: int) -> int:
 def die_before(number: int, folder: Path) -> None:
     """Have this process killed before its n-th step, counted from 1, that changes the disk below a folder.
 
-    Steps are: make a folder, open a file to write, sync, rename, remove, cut. What a kill leaves does not hang on
-    whether the disk was waited for, so syncing is counted and left out.
+    Steps are: make a folder, open a file to write, sync, rename, remove, cut. A kill leaves the same files
+    with or without syncing, so syncs are counted and left out.
     """
     done = 0
 

@@ -1,4 +1,4 @@
-"""A launcher of several ranks in the middle of a training, to be disturbed, and what is seen when all have ended."""
+"""A launcher of several ranks in the middle of a training, and what it leaves after a disturbance."""
 
 import os
 import signal

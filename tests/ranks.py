@@ -1,4 +1,4 @@
-"""Several ranks on this machine, started as a launcher would start them, but from a process that has loaded torch."""
+"""Several ranks on this host, as a launcher would start them, but forked from a process that has loaded torch."""
 
 import multiprocessing
 import socket

@@ -1,4 +1,4 @@
-"""Locks keep other processes out, end with their process, leave no file, and may be missing on a disk."""
+"""Locks keep other processes out, end with their process, leave no file, and may be unsupported by a disk."""
 
 import errno
 import fcntl
@@ -31,7 +31,7 @@ def no_flock(number: int) -> Callable[..., None]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_said_before() -> None:
+def nothing_reported_before() -> None:
     locks._say_unlocked.cache_clear()
 
 
@@ -82,7 +82,7 @@ def test_a_training_goes_on_without_locks(tmp_path: Path, monkeypatch: pytest.Mo
     assert done == ["trained"]
 
 
-def test_who_waits_says_for_whom_and_for_how_long(
+def test_a_wait_reports_the_holder_and_the_seconds(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [0.0]

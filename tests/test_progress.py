@@ -1,4 +1,4 @@
-"""What long work says on stderr where that is no terminal."""
+"""Progress of long work on stderr that is not a terminal."""
 
 import pytest
 
@@ -6,7 +6,9 @@ from alexrepro import progress
 from alexrepro.progress import counting, say
 
 
-def test_a_count_is_said_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_count_is_printed_from_time_to_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     clock = iter([0.0, 1.0, 4.0, 6.0, 7.0, 20.0, 22.0])  # seconds, at the start and at each item
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
 

@@ -1,4 +1,4 @@
-"""What a rank of the tests does: updates whose every number is kept, or a whole training that is asked to stop."""
+"""The work of a rank in tests: steps of which every number is kept, or a training that is stopped by a signal."""
 
 import os
 import signal
@@ -114,7 +114,7 @@ def updates(group: ProcessGroup, recipe: Recipe, store: Store, *, dtype: torch.d
 
 @dataclass(frozen=True)
 class Leg:
-    """A part of a training: processes, what they share, and updates before they are asked to stop; 0 for no stop."""
+    """A part of a training: processes, how they split the network, and steps before a stop is requested; 0: none."""
 
     size: int
     parallel: Parallel
@@ -123,10 +123,10 @@ class Leg:
 
 @dataclass
 class Trained:
-    """How a rank's training ended, its share of every batch, and the rows it was shown by update."""
+    """How a rank's training ended, its shard of every batch, and the rows it was shown by step."""
 
     code: int = 0
-    share: tuple[int, int] = (0, 1)
+    shard: tuple[int, int] = (0, 1)
     shown: dict[int, list[int]] = field(default_factory=dict)
 
 
@@ -140,7 +140,7 @@ def train_of_one_rank(rank: Rank, leg: Leg, stores: dict[str, Path], recipe: Rec
             _noted(trained, leg.stop_after if rank.rank == rank.world_size - 1 else 0),
             connect(rank, device, network=recipe.network, parallel=leg.parallel) as group,
         ):
-            trained.share = group.shard
+            trained.shard = group.shard
             training.train(
                 TrainingJob(
                     recipe,
@@ -152,8 +152,8 @@ def train_of_one_rank(rank: Rank, leg: Leg, stores: dict[str, Path], recipe: Rec
                     group=group,
                 )
             )
-    except UserError as refusal:
-        trained.code = int(refusal.exit_code)
+    except UserError as error:
+        trained.code = int(error.exit_code)
     except SystemExit as end:
         trained.code = int(str(end.code))
     return trained

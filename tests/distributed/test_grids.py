@@ -26,11 +26,9 @@ CASES = {  # recipe, number format, updates; of batches of 13, 13, 13 and 1 imag
     "as-run-2012, float64": (NARROW, torch.float64, 20),
     "as-printed, float64": (AS_PRINTED.but({**CHANGES, "network.fc8.maps": 3}), torch.float64, 4),  # fc8 held whole
 }
-SLOWER = {
-    "training.batch": 13,
-    "training.learning_rate": 1e-4,
-    "training.bias_learning_rate": 1e-4,
-}  # a batch of 128 bears more
+SLOWER = {  # for a batch of 13 in place of 128
+    "training.batch": 13, "training.learning_rate": 1e-4, "training.bias_learning_rate": 1e-4,
+}  # fmt: skip
 # In float32 a single ReLU or maximum, of millions, that rounding decides otherwise would move a gradient by 1e-3.
 FULL = "as-run-2012 at full width, float64"
 FULL_WIDTH = {FULL: (AS_RUN_2012.but(SLOWER), torch.float64, 20)}  # the 40 images are of two of its thousand classes
@@ -41,15 +39,15 @@ OUTPUT, GRADIENT, UPDATE = 1e-6, 1e-5, 1e-3  # float32; what rounding leaves, an
 def of_one_rank(rank: Rank, parallel: Parallel, store: Path, names: list[str]) -> dict[str, tuple[str, Found]]:
     """A digest of all numbers by case, and from the first rank the numbers themselves: they are large."""
     opened, device = Store.open(store), find_device("cpu")
-    told: dict[str, tuple[str, Found]] = {}
+    found_by_case: dict[str, tuple[str, Found]] = {}
     with connect(rank, device, network=NARROW.network, parallel=parallel) as group:
         for name in names:
             found = of_case(group, opened, name)
             digest = sha256()
             for tensor in found.values():
                 digest.update(np.ascontiguousarray(tensor))
-            told[name] = digest.hexdigest(), found if group.is_first else {}
-    return told
+            found_by_case[name] = digest.hexdigest(), found if group.is_first else {}
+    return found_by_case
 
 
 def of_case(group: ProcessGroup, store: Store, name: str) -> Found:

@@ -1,26 +1,20 @@
 """How processes start and meet: the grid, the options that ask for it, and a port that may be taken or silent."""
 
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import torch
 
-from alexrepro.data.store.store import Store
 from alexrepro.distributed import launch
 from alexrepro.distributed.launch import grid, open_store, processes_asked
 from alexrepro.distributed.rank import Rank
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
-from alexrepro.recipes.recipe import Recipe
 
 
-def test_two_processes_share_the_towers_unless_told_otherwise() -> None:
+def test_two_processes_share_the_towers_by_default() -> None:
     network = AS_RUN_2012.network
 
     assert grid(2, network, None) == (1, 2)
@@ -68,7 +62,7 @@ def rank(number: int, port: int, job: str = "4711") -> Rank:
     return Rank(number, 2, number, 2, "127.0.0.1", port, is_store_with_first=True, job=job)
 
 
-def test_the_first_rank_says_that_its_port_is_taken(silent: int) -> None:
+def test_the_first_rank_reports_a_taken_port(silent: int) -> None:
     with pytest.raises(UserError, match=rf"Port {silent}, at which the ranks are to meet, is taken") as refused:
         open_store(rank(0, silent))
 
@@ -83,7 +77,7 @@ def test_another_rank_gives_up_where_nothing_answers(silent: int, monkeypatch: p
         open_store(rank(1, silent))
 
 
-def test_a_rank_without_a_first_one_says_how_long_it_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rank_that_finds_no_first_one_says_how_long_it_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "JOIN", timedelta(seconds=0.5))
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # not listening
@@ -103,21 +97,3 @@ def test_ranks_of_another_job_do_not_join() -> None:
         open_store(rank(1, port, job="4712"))
 
     assert open_store(rank(1, port)).get("job") == first.get("job")
-
-
-@pytest.mark.slow
-def test_a_taken_port_is_reported_without_the_stacks_of_torch(
-    silent: int, stores: dict[str, Store], recipe: Recipe, tmp_path: Path
-) -> None:
-    (tmp_path / "toy.toml").write_text(recipe.to_toml())
-    numbers = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(silent)}
-    command = [sys.executable, "-m", "alexrepro", "train", "toy.toml", "--store", str(stores["train"].path)]
-
-    ended = subprocess.run(
-        [*command, "--device", "cpu", "--no-compile"], cwd=tmp_path, env=os.environ | numbers, capture_output=True,
-        text=True, check=False,
-    )  # fmt: skip
-
-    assert ended.returncode == Exit.WORKER_FAILED
-    assert ended.stderr.splitlines()[-2].startswith(f"alexrepro: Port {silent}")
-    assert "socket.cpp" not in ended.stderr

@@ -102,7 +102,7 @@ def test_two_agents_of_torchrun_train_what_one_process_trains(
 
 
 def slurm(rank: int, *, size: int, port: int) -> dict[str, str]:
-    """What SLURM tells a task of a step on this host; the ranks meet at a port that follows from the job."""
+    """SLURM's variables for a task of a step on this host; the ranks meet at a port computed from the job."""
     return {
         "SLURM_JOB_ID": str(port - FIRST_PORT), "SLURM_STEP_NUM_TASKS": str(size), "SLURM_STEP_NUM_NODES": "1",
         "SLURM_STEP_NODELIST": "localhost", "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank),
@@ -110,7 +110,7 @@ def slurm(rank: int, *, size: int, port: int) -> dict[str, str]:
 
 
 def job_port() -> int:
-    """A free port of those that follow from jobs."""
+    """A free port of those computed from jobs."""
     for port in range(FIRST_PORT, FIRST_PORT + PORTS):
         with socket.socket() as tried, suppress(OSError):
             tried.bind(("localhost", port))
@@ -119,7 +119,7 @@ def job_port() -> int:
 
 
 def task(rank: Rank, port: int, folder: Path, commands: list[list[str]], version: str) -> tuple[int, str]:
-    """Exit code and words of the command line in a task of a SLURM step; the version is that of the last rank."""
+    """Exit code and output of the command line in a task of a SLURM step; the version is that of the last rank."""
     os.environ.update(slurm(rank.rank, size=rank.world_size, port=port))
     os.chdir(folder)
     sys.argv = ["alexrepro", *commands[rank.rank]]
@@ -156,7 +156,7 @@ DIFFERENCES = {  # options and version of the second rank, and what is said
 
 @pytest.mark.slow
 @pytest.mark.parametrize("difference", DIFFERENCES)
-def test_ranks_that_are_not_alike_all_end_before_the_first_update(
+def test_ranks_that_differ_all_end_before_the_first_step(
     stores: dict[str, Store], arguments: list[str], tmp_path: Path, difference: str
 ) -> None:
     other, version, says = DIFFERENCES[difference]

@@ -39,9 +39,9 @@ def travel(legs: list[Leg], stores: dict[str, Store], runs: Path) -> tuple[Run, 
         alone = leg.size == 1
         ranks = [train_of_one_rank(Rank(), *work)] if alone else run_ranks(train_of_one_rank, leg.size, *work)
         assert [rank.code for rank in ranks] == [75 if leg.stop_after else 0] * leg.size
-        replicas = {rank.share: rank.shown for rank in ranks}
+        replicas = {rank.shard: rank.shown for rank in ranks}
         for step in ranks[0].shown:
-            shown[step] = [row for share in sorted(replicas) for row in replicas[share][step]]
+            shown[step] = [row for shard in sorted(replicas) for row in replicas[shard][step]]
     (run,) = find_runs(runs)
     return run, shown
 

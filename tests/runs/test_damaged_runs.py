@@ -49,7 +49,7 @@ HALF = {
 
 
 @pytest.mark.parametrize("content", HALF.values(), ids=HALF)
-def test_a_damaged_environment_is_named_and_passed_over_by_reports(
+def test_a_damaged_environment_is_named_and_skipped_by_reports(
     run: Run, content: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run.folder / "environment.json").write_bytes(content)

@@ -68,7 +68,7 @@ def kernels(run: Run, stage: str) -> NDArray[np.float32] | None:
             with safe_open(folder / MODEL, framework="numpy") as tensors:
                 found: NDArray[np.float32] = tensors.get_tensor(f"{stage}.weight")
             return found
-        except (OSError, SafetensorError):  # a run in progress removes old checkpoints; a damaged one is passed over
+        except (OSError, SafetensorError):  # a run in progress removes old checkpoints; damaged ones are skipped
             continue
     return None
 
