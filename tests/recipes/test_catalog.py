@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from alexrepro.errors import Exit, UserError
+from alexrepro.errors import UserError
 from alexrepro.paper.citation import citations
 from alexrepro.paper.logbook import logged
 from alexrepro.paper.network import Network, Norm, Pool, SameMapNorm, SideInput, Stage
@@ -125,13 +125,6 @@ def test_the_ledger_shows_the_printed_and_the_run_value() -> None:
     assert (rows["augmentation.images_per_crop"]["printed"], rows["augmentation.images_per_crop"]["as_run"]) == (1, 32)
     assert (rows["network.same_map_norm.k"]["printed"], rows["network.same_map_norm.k"]["as_run"]) == (None, 1.0)
     assert shown(rows["network.<stage>.weight_std"]["as_run"]) == "0.01; 0.03 in conv3, conv4, conv5"
-
-
-def test_an_unknown_recipe_suggests_the_nearest() -> None:
-    with pytest.raises(UserError, match="did you mean as-run-2012") as caught:
-        find_recipe("as-run-2021")
-
-    assert caught.value.exit_code == Exit.USAGE
 
 
 def test_expected_results_are_the_logged_ones() -> None:

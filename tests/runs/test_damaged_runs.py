@@ -51,7 +51,7 @@ HALF = {
 
 
 @pytest.mark.parametrize("content", HALF.values(), ids=HALF)
-def test_a_damaged_environment_is_named_and_passed_over_by_reports(
+def test_a_damaged_environment_is_named_and_skipped_by_reports(
     run: Run, content: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run.folder / "environment.json").write_bytes(content)
@@ -61,7 +61,7 @@ def test_a_damaged_environment_is_named_and_passed_over_by_reports(
 
     assert refused.value.exit_code is Exit.BAD_DATA
     assert gather(run.folder.parents[1]).runs == ()
-    assert "Passed over" in capsys.readouterr().err
+    assert "Skipped" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_an_evaluation_that_cannot_be_used_is_passed_over(
 
     assert find_evaluations(run.folder.parents[1]) == []
     said = capsys.readouterr().err
-    assert said.startswith("Passed over")
+    assert said.startswith("Skipped")
     assert why in said
 
 
@@ -200,4 +200,4 @@ def test_a_damaged_run_is_passed_over_without_assertions_too(run: Run) -> None:
     done = subprocess.run([sys.executable, "-O", "-c", program], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "0"
-    assert "Passed over" in done.stderr
+    assert "Skipped" in done.stderr

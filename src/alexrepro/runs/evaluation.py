@@ -118,7 +118,7 @@ def _read(path: Path) -> Evaluation | None:
     try:
         written = read_json(path)
     except UserError as refusal:
-        say(f"Passed over: {refusal.what}")
+        say(f"Skipped: {refusal.what}")
         return None
     unknown = sorted(set(written) - set(Evaluation.__dataclass_fields__))
     with suppress(TypeError):  # of a field that is missing, unknown or of another kind
@@ -127,5 +127,5 @@ def _read(path: Path) -> Evaluation | None:
         if 0 <= found.top1_correct <= found.top5_correct <= found.images > 0 and found.crops in get_args(Crops):
             return found
     why = f"this version does not know its {', '.join(unknown)}" if unknown else "it is not what evaluation writes"
-    say(f"Passed over: {path} ({why}).")
+    say(f"Skipped: {path} ({why}).")
     return None

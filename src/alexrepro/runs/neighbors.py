@@ -72,7 +72,7 @@ def kernels(run: Run, stage: str) -> NDArray[np.float32] | None:
             with safe_open(file, framework="numpy") as tensors:
                 found: NDArray[np.float32] = tensors.get_tensor(f"{stage}.weight")
             return found
-        except (OSError, SafetensorError):  # a run in progress removes old checkpoints; a damaged one is passed over
+        except (OSError, SafetensorError):  # a run in progress removes old checkpoints; damaged ones are skipped
             continue
     return None
 
@@ -99,5 +99,5 @@ def load_neighbors(run: Run) -> Neighbors | None:
         facts["neighbor_names"] = tuple(tuple(names) for names in facts["neighbor_names"])
         return Neighbors(About(**facts), **load_file(path))
     except (SafetensorError, ValueError, KeyError, TypeError):
-        say(f"Passed over: {path} is damaged; write it again with: alexrepro features {run.folder}")
+        say(f"Skipped: {path} is damaged; write it again with: alexrepro features {run.folder}")
         return None

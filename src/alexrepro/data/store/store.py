@@ -211,14 +211,14 @@ def write_shard(table: pa.Table, path: Path) -> None:
 
 
 def find_stores(folder: Path) -> list[Store]:
-    """Every complete store below a folder, the newest first; one that cannot be opened is passed over, saying so."""
+    """Every complete store below a folder, the newest first; one that cannot be opened is skipped with a message."""
     manifests = [path for path in folder.rglob(MANIFEST) if not path.parent.name.startswith(".")]
     found = []
     for path in sorted(manifests, key=lambda path: (-path.stat().st_mtime, str(path))):
         try:
             found.append(Store.open(path.parent))
         except UserError as refusal:
-            say(f"Passed over: {refusal.what}")
+            say(f"Skipped: {refusal.what}")
     return found
 
 
