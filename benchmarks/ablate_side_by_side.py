@@ -1,9 +1,9 @@
-"""Train and test the networks of an ablation side by side, one thread each, which on a processor is faster.
+"""Train and evaluate the networks of an ablation in parallel, one thread each, which is faster on a CPU.
 
     python benchmarks/ablate_side_by_side.py no-norm tanh --base as-run-2012 --seeds 0 1 2 --set training.epochs=6
 
-The runs are those of `alexrepro ablate` with the same options and --allow-flat-loss, which then finds them complete and
-prints the table.
+The runs are those of `alexrepro ablate` with the same options and --allow-flat-loss, which then finds them complete
+and prints the table.
 """
 
 import argparse
@@ -12,7 +12,8 @@ import os
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
-from alexrepro.cli.choose import choose_recipe, testing_store, training_store, validation_store
+from alexrepro.cli.choose import choose_recipe
+from alexrepro.cli.stores import labeled_store, training_store, validation_store
 from alexrepro.device import find_device
 from alexrepro.paper.results import Crops
 from alexrepro.processors import usable_processors
@@ -23,10 +24,10 @@ from alexrepro.training.job import TrainingJob
 
 
 def ablated(recipe: Recipe, crops: Crops, seed: int, store: Path, runs: Path) -> str:
-    """Train and test one network of one seed, also where it stays at chance; a line with its errors."""
-    images = training_store(store, stores=store.parent)
-    validation = validation_store(images, stores=store.parent)
-    test = testing_store(images.manifest.dataset, classes=images.manifest.classes, stores=(store.parent,))
+    """Train and evaluate one network with one seed, also if it stays at chance; a line with its errors."""
+    images = training_store(store)
+    validation = validation_store(images)
+    test = labeled_store(images.manifest.dataset, recipe, classes=images.manifest.classes, folder=store.parent)
     device = find_device("cpu", compiles=True)
     job = TrainingJob(
         recipe, store=images, validation=validation, runs=runs, seed=seed, device=device, allow_flat_loss=True
@@ -36,7 +37,7 @@ def ablated(recipe: Recipe, crops: Crops, seed: int, store: Path, runs: Path) ->
 
 
 def main() -> None:
-    """Train what was asked for, seed by seed, and print a line for each run."""
+    """Train the variations and their base, and print a line for each run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("variations", nargs="+")
     parser.add_argument("--base", required=True)
@@ -46,12 +47,12 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--side-by-side", type=int, default=usable_processors())
     asked = parser.parse_args()
-    images = training_store(asked.store, stores=asked.store.parent)
-    base = choose_recipe(
-        asked.base, dataset=images.manifest.dataset, changes=asked.changes, epochs=None, batch=None
-    ).for_classes(len(images.manifest.classes))
+    images = training_store(asked.store)
+    base = choose_recipe(asked.base, dataset=images.manifest.dataset, changes=asked.changes).for_classes(
+        len(images.manifest.classes)
+    )
     trials = trials_of(base, [find_variation(name) for name in asked.variations])
-    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are started from here
+    os.environ["OMP_NUM_THREADS"] = "1"  # in the processes started from here
     pool = ProcessPoolExecutor(
         asked.side_by_side, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=1
     )

@@ -1,10 +1,10 @@
-"""How fast the networks of CIFAR-10 train on a processor, and where an update's time goes.
+"""How fast the networks of CIFAR-10 train on a CPU, and where the time of a step goes.
 
-python benchmarks/cifar_step.py STORE [--recipes cifar-18pct cifar-13pct] [--updates 40] [--rounds 5]
+python benchmarks/cifar_step.py STORE [--recipes cifar-18pct cifar-13pct] [--steps 20] [--rounds 3]
 
-Images a second of the whole update with its feed, for one thread and all, in turns, as medians; and the share of one
-thread's time that is not in the convolutions and their gradients, which are timed alone on the same maps. Locally
-connected and full layers count as outside.
+Images per second of whole steps with their loader, for one thread and for all, alternating, as medians; and the
+fraction of one thread's time that is not in the convolutions and their gradients, which are timed alone on the same
+maps. Locally connected and full layers count as outside.
 """
 
 import argparse
@@ -36,22 +36,22 @@ RECIPES = ["cifar-18pct", "figure-1-relu", "figure-1-tanh", "cifar-13pct", "figu
 
 
 def timed(work: Callable[[], None]) -> float:
-    """The seconds that it takes."""
+    """The seconds that the work takes."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
 
 
 def trainer_of(recipe_name: str, store: Store, folder: Path) -> Trainer:
-    """A training that has not begun."""
+    """The state of a training before its first step."""
     recipe, device = find_recipe(recipe_name), find_device("cpu")
     job = TrainingJob(recipe, store=store, validation=None, runs=folder, seed=0, device=device)
     job.run.folder.mkdir(parents=True)
     return start(job)
 
 
-def updates(trainer: Trainer, batches: Iterator[Batch], number: int) -> int:
-    """So many updates; the images that they were made from."""
+def steps(trainer: Trainer, batches: Iterator[Batch], number: int) -> int:
+    """That number of steps; returns the number of images in them."""
     recipe = trainer.recipe
     rates = recipe.training.rates(recipe.network.stages, epoch=1)
     trainer.momentum.freeze(rates)
@@ -63,17 +63,17 @@ def updates(trainer: Trainer, batches: Iterator[Batch], number: int) -> int:
 
 
 def convolutions(trainer: Trainer, batches: Iterator[Batch]) -> Callable[[], None]:
-    """What computes the convolutions of one update and their gradients, and nothing else."""
+    """A function that computes the convolutions of one step and their gradients, and nothing else."""
     calls: list[tuple[Tensor, tuple[Any, ...], dict[str, Any]]] = []
     real = F.conv2d
 
-    def noted(x: Tensor, *others: Any, **settings: Any) -> Tensor:
+    def recorded(x: Tensor, *others: Any, **settings: Any) -> Tensor:
         if others[0].requires_grad:  # not the sums of a norm
             calls.append((x.detach().requires_grad_(x.requires_grad), others, settings))
         return real(x, *others, **settings)
 
-    with mock.patch.object(F, "conv2d", noted):
-        updates(trainer, batches, 1)
+    with mock.patch.object(F, "conv2d", recorded):
+        steps(trainer, batches, 1)
 
     def work() -> None:
         for x, others, settings in calls:
@@ -93,17 +93,17 @@ def measured(name: str, store: Store, *, number: int, rounds: int) -> str:
             for _ in range(rounds):
                 for threads, found in paces.items():
                     torch.set_num_threads(threads)
-                    updates(trainer, batches, 2)
+                    steps(trainer, batches, 2)
                     began = time.perf_counter()
-                    found.append(updates(trainer, batches, number) / (time.perf_counter() - began))
+                    found.append(steps(trainer, batches, number) / (time.perf_counter() - began))
             torch.set_num_threads(1)
             of_convolutions = convolutions(trainer, batches)
             seconds = [timed(of_convolutions) for _ in range(number)]
-    share = median(seconds) * median(paces[1]) / trainer.recipe.training.batch
+    in_convolutions = median(seconds) * median(paces[1]) / trainer.recipe.training.batch
     cells = [
         f"`{name}`",
         *(f"{median(found):,.0f}" for found in paces.values()),
-        f"{100 * (1 - share):.0f} %",
+        f"{100 * (1 - in_convolutions):.0f} %",
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -113,13 +113,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("store", type=Path)
     parser.add_argument("--recipes", nargs="+", default=RECIPES)
-    parser.add_argument("--updates", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     print(f"| recipe | images/s, 1 thread | {usable_processors()} threads | time outside convolutions, 1 thread |")
     print("| --- | --- | --- | --- |", flush=True)
     for name in asked.recipes:
-        print(measured(name, Store.open(asked.store), number=asked.updates, rounds=asked.rounds), flush=True)
+        print(measured(name, Store.open(asked.store), number=asked.steps, rounds=asked.rounds), flush=True)
 
 
 if __name__ == "__main__":

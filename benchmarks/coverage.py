@@ -1,7 +1,7 @@
-"""How often intervals over several seeds hold the truth, by simulation: `python benchmarks/coverage.py`.
+"""How often intervals over several seeds cover the truth, by simulation: `python benchmarks/coverage.py`.
 
-All seeds are tested on the same images, whose hardness is drawn from a Beta distribution and pulled away from 0 and 1,
-so that what a seed adds to it stays a probability. Prints the table of docs/explanation/intervals.md.
+All seeds are evaluated on the same images, whose hardness is drawn from a Beta distribution and kept away from 0 and
+1, so that it stays a probability when a seed shifts it. Prints the table of docs/explanation/intervals.md.
 """
 
 import argparse
@@ -17,7 +17,7 @@ MARGIN = 0.08  # four standard deviations of the largest spread
 
 
 def main(asked: argparse.Namespace) -> None:
-    """Print the fraction of trials whose interval holds the truth, one line a setting."""
+    """Print the fraction of trials whose interval covers the truth, one line per setting."""
     print("| seeds | seeds differ by | error | error, counts only | difference, paired | unpaired |")
     print("| --- | --- | --- | --- | --- | --- |")
     for seeds in SEEDS:
@@ -29,7 +29,7 @@ def main(asked: argparse.Namespace) -> None:
 
 
 def _trial(draws: np.random.Generator, beta: Sequence[float], images: int, seeds: int, spread: float) -> list[bool]:
-    """Whether each kind of interval holds the truth, of two networks that are equally good."""
+    """Whether each kind of interval covers the truth, for two networks that are equally good."""
     margin = MARGIN if spread else 0.0
 
     def hardness() -> NDArray[np.float64]:

@@ -1,9 +1,9 @@
-"""What ten crops cost beside one: seconds an image of the whole way from a store to counts, in turns.
+"""The cost of ten crops relative to one: seconds per image from a store to counts, alternating.
 
 python benchmarks/evaluate.py STORE [--recipe as-run-2012] [--images 256] [--rounds 5] [--no-compile]
 
-Both are tested as `alexrepro evaluate` tests, with random weights. CPU-seconds count beside seconds, since machines are
-shared. The ratio is the median of those within a round.
+Both are computed as in `alexrepro evaluate`, with random weights. CPU-seconds are shown, too, since other programs may
+be running. The ratio is the median of the ratios within a round.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def spent(model: Model, store: Store, crops: Crops, device: Device) -> tuple[flo
 
 def rounds(model: Model, store: Store, device: Device, count: int) -> Iterator[dict[Crops, tuple[float, float]]]:
     for crops in KINDS:
-        spent(model, store, crops, device)  # warms caches, threads and compilers up
+        spent(model, store, crops, device)  # warms up caches, threads and compilers
     for _ in range(count):
         yield {crops: spent(model, store, crops, device) for crops in KINDS}
 
@@ -67,7 +67,7 @@ def main(asked: argparse.Namespace) -> None:
     for number, name in enumerate(("seconds", "CPU-seconds")):
         one, ten = (median(one[crops][number] for one in found) / len(store) for crops in KINDS)
         ratio = median(one["ten"][number] / one["center"][number] for one in found)
-        print(f"| {name}, a thousandth an image | {1000 * one:.2f} | {1000 * ten:.2f} | {ratio:.2f} |")
+        print(f"| thousandths of {name} per image | {1000 * one:.2f} | {1000 * ten:.2f} | {ratio:.2f} |")
     print(
         f"\n{recipe.name}, {recipe.training.precision}, {len(store)} images of {store.path.name}, {asked.rounds} "
         f"rounds; torch {torch.__version__}, {device.facts()['device']}, compiled: {device.compiles}"

@@ -1,4 +1,4 @@
-"""What the paper leaves out, measured on real photographs: padding, norms, color shift, shared crops, mean, ties.
+"""What the paper leaves out, measured on real images: padding, norms, color shift, shared crops, mean, ties.
 
 python benchmarks/leftovers.py STORE [--run RUN]   (RUN: a trained network, for its norms, mean image and ties)
 """
@@ -26,24 +26,22 @@ from alexrepro.paper.training import STORED_PX, ColorShift
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
 from alexrepro.runs.run import open_run
 
-PHOTOGRAPHS = 128
+IMAGES = 128
 DRAWS = 12  # of the crops of one batch
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A network and the center crops of some photographs, minus the mean that belongs to it."""
+    """A network and the center crops of some images, minus its mean image."""
 
     name: str
     model: AlexNet
     crops: Tensor
 
 
-def photographs(store: Store) -> Tensor:
-    """The first stored photographs whole, float32 (B, 3, 256, 256)."""
-    return next(
-        load_batches(store, evaluation_plan(len(store), side_px=store.side_px), batch=PHOTOGRAPHS)
-    ).crops.float()
+def images_of(store: Store) -> Tensor:
+    """The first stored images, uncropped, float32 (B, 3, 256, 256)."""
+    return next(load_batches(store, evaluation_plan(len(store), side_px=store.side_px), batch=IMAGES)).crops.float()
 
 
 def heading(title: str, columns: str) -> None:
@@ -55,7 +53,7 @@ def rms(values: Tensor) -> float:
 
 
 def during_pass(module: nn.Module, subject: Subject) -> tuple[Tensor, Tensor, Tensor]:
-    """What goes into a module and what comes out while the network sees its crops, and the logits."""
+    """Input and output of a module when the network is given its crops, and the logits."""
     found: list[tuple[Tensor, Tensor]] = []
     handle = module.register_forward_hook(lambda _module, inputs, output: found.append((inputs[0], output)))
     with torch.no_grad():
@@ -64,15 +62,15 @@ def during_pass(module: nn.Module, subject: Subject) -> tuple[Tensor, Tensor, Te
     return *found[0], logits
 
 
-def seen_by(subject: Subject, stage: str, operation: str) -> Tensor:
-    """What goes into an operation of a stage."""
+def input_of(subject: Subject, stage: str, operation: str) -> Tensor:
+    """The input of an operation of a stage."""
     return during_pass(subject.model.stages[stage].operations[operation], subject)[0]
 
 
 def padding(store: Store) -> None:
-    """conv1's responses and the logits for three ways to get 55 positions, beside those of 2012."""
+    """conv1's activations and the logits for other ways to get 55 positions, compared with that of 2012."""
     mean = pixels_of(store).mean_image
-    wide = center_crop(photographs(store) - mean, 227)
+    wide = center_crop(images_of(store) - mean, 227)
     narrow = wide[..., :224, :224]
     wider = AS_RUN_2012.but({"network.input_px": 227, "augmentation.last_offset_px": 29}).network
     heading("Padding", "input | conv1: positions that differ | conv1: rms difference | logits: rms difference")
@@ -91,7 +89,7 @@ def padding(store: Store) -> None:
             found.setdefault(name, []).append(row)
     for name, rows in found.items():
         print(f"| {name} | {' | '.join(f'{fmean(column):.1%}' for column in zip(*rows, strict=True))} |")
-    print("\nShares of conv1's rms response, and of the logits' deviation over the photographs; mean of three seeds.")
+    print("\nRelative to conv1's rms, and to the logits' deviation over the images; mean of three seeds.")
 
 
 def _conv1_and_logits(network: Network, crops: Tensor, *, seed: int) -> tuple[Tensor, Tensor]:
@@ -100,51 +98,53 @@ def _conv1_and_logits(network: Network, crops: Tensor, *, seed: int) -> tuple[Te
 
 
 def norm_factors(subjects: list[Subject]) -> None:
-    """By what the norms multiply a response, apart from the constant k^-β."""
-    heading("Norms: what multiplies a response, k^-β apart", "network | norm | 1 % | median | 99 % | mean")
+    """The factor by which norms multiply an activation, apart from the constant k^-β."""
+    heading("Norms: the factor of an activation, apart from k^-β", "network | norm | 1 % | median | 99 % | mean")
     for subject in subjects:
         known = subject.model.network.norm
         for stage in ("conv1", "conv2"):
-            into = seen_by(subject, stage, "norm")
+            into = input_of(subject, stage, "norm")
             for divided in (False, True):
                 norm = ResponseNorm(replace(known, divide_alpha_by_n=divided), maps=into.shape[1], groups=2)
                 name = f"{subject.name} | {stage}, alpha{' / n' if divided else ''}"
                 _print_factors(name, norm, into, known.k**-known.beta)
         after = subject.model.stages["conv2"].operations
         if "same_map_norm" in after:
-            into = seen_by(subject, "conv2", "same_map_norm")
+            into = input_of(subject, "conv2", "same_map_norm")
             _print_factors(f"{subject.name} | conv2, same map", after["same_map_norm"], into, 1.0)
 
 
 def _print_factors(name: str, norm: nn.Module, into: Tensor, constant: float) -> None:
     factors = norm(into)[into != 0] / into[into != 0] / constant
-    low, median, high = (factors.kthvalue(max(1, round(share * len(factors)))).values for share in (0.01, 0.5, 0.99))
+    low, median, high = (
+        factors.kthvalue(max(1, round(fraction * len(factors)))).values for fraction in (0.01, 0.5, 0.99)
+    )
     print(f"| {name} | {low:.3f} | {median:.3f} | {high:.3f} | {factors.mean():.3f} |")
 
 
 def color_shifts(store: Store) -> None:
-    """Deviation of the color shift under each reading of λ, in gray levels."""
+    """Standard deviation of the color shift under each reading of λ, in gray levels."""
     pixels = pixels_of(store)
     heading("Color shift, gray levels", "reading | along p1 | p2 | p3 | red | green | blue")
     for reading in ("deviation", "unit_variance", "variance"):
         along = color_shift(torch.eye(3), pixels=pixels, settings=ColorShift(reading=reading))  # one row an axis
         cells = [*along.norm(dim=1).tolist(), *along.norm(dim=0).tolist()]
         print(f"| {reading} | {' | '.join(f'{cell:.2f}' for cell in cells)} |")
-    print("\nWhat training sees: " + ", ".join(
+    print("\nTraining crops: " + ", ".join(
         f"{name} {first_crops(store, AS_RUN_2012.but(but), seed=0)[0].std():.1f}"
         for name, but in (("as run", {}), ("shift off", {"augmentation.color_shift": None}))
     ) + " gray levels (deviation of all values of a batch).")  # fmt: skip
 
 
 def shared_crops(store: Store) -> None:
-    """Variance of one batch's gradient over the draw of its crops, with a crop for each image and one for 32."""
+    """Variance of one batch's gradient over draws of its crops, with one crop per image and one for 32 images."""
     heading(
-        "Shared crops: deviation of a gradient over the draw of the crops, as a share of its length",
+        "Shared crops: deviation of a gradient over draws of the crops, relative to its length",
         "stage | 128 crops | 4 crops | ratio of variances",
     )
     model = build(AS_RUN_2012.network, seed=0).to(memory_format=torch.channels_last)
     weights = {name: w for name, w in model.named_kernels().items() if name.endswith("weight") and "fc" not in name}
-    found = {share: _spread(store, model, list(weights.values()), share) for share in (1, 32)}
+    found = {count: _spread(store, model, list(weights.values()), count) for count in (1, 32)}
     for name, alone, shared in zip(weights, found[1], found[32], strict=True):
         ratio = (shared / alone) ** 2
         print(f"| {name.partition('.')[0]} | {alone:.3f} | {shared:.3f} | {ratio:.2f} |")
@@ -162,8 +162,8 @@ def _spread(store: Store, model: AlexNet, weights: list[nn.Parameter], images_pe
 
 
 def means(pixels: dict[str, Pixels]) -> None:
-    """The central part of a mean image against the part that belongs to each crop, gray levels."""
-    heading("Mean image, gray levels", "data | its deviation | central − aligned, rms | worst crop | worst pixel")
+    """The central part of a mean image compared with the part under each crop, in gray levels."""
+    heading("Mean image, gray levels", "data | deviation | central − aligned, rms | worst crop | worst pixel")
     for name, known in pixels.items():
         _central_and_aligned(name, known.mean_image)
 
@@ -181,10 +181,10 @@ def _central_and_aligned(name: str, mean: Tensor) -> None:
 
 
 def ties(subjects: list[Subject]) -> None:
-    """Pooling windows with several maxima, and photographs whose fifth and sixth class have equal probabilities."""
+    """Pooling windows with several maxima, and images whose fifth and sixth class have equal probabilities."""
     heading("Ties", "network | conv1 windows: all zero | several positive maxima | fifth = sixth class")
     for subject in subjects:
-        into = seen_by(subject, "conv1", "pool")[:32]
+        into = input_of(subject, "conv1", "pool")[:32]
         windows = F.unfold(into.flatten(0, 1)[:, None], 3, stride=2)  # (B · C, 9, windows)
         top = windows.amax(1, keepdim=True)
         zero = (windows == 0).all(1).float().mean()
@@ -196,7 +196,7 @@ def ties(subjects: list[Subject]) -> None:
 
 
 def arithmetic(network: Network) -> None:
-    """Neurons of Figure 2's caption beside those of the network."""
+    """The neurons in Figure 2's caption and those of the network."""
     first = network.layers()[0]
     slip = 55 * 48 * 96
     print(f"\n## Figure 2\n\nconv1: {first.neurons:,} neurons, {first.output}; 55·48·96 = {slip:,}")
@@ -204,10 +204,10 @@ def arithmetic(network: Network) -> None:
 
 
 def before_pooling(crops: Tensor) -> None:
-    """conv5's response before its pooling: its mean, and its deviation over the photographs."""
-    heading("conv5 before its pooling", "recipe | mean | deviation over the photographs")
+    """conv5's activation before pooling: its mean, and its deviation over the images."""
+    heading("conv5 before pooling", "recipe | mean | deviation over the images")
     for recipe in (AS_PRINTED, AS_RUN_2012):
-        into = [seen_by(Subject("", build(recipe.network, seed=s), crops), "conv5", "pool").relu() for s in SEEDS]
+        into = [input_of(Subject("", build(recipe.network, seed=s), crops), "conv5", "pool").relu() for s in SEEDS]
         cells = [[x.mean().item() for x in into], [x.std(0).mean().item() for x in into]]
         print(f"| {recipe.name} | {' | '.join(f'{fmean(c):.2g} ± {stdev(c):.1g}' for c in cells)} |")
 
@@ -221,7 +221,7 @@ def main() -> None:
     torch.set_num_threads(asked.threads)
     store = Store.open(asked.store)
     pixels: dict[str, Pixels] = {store.manifest.dataset: pixels_of(store)}
-    whole = photographs(store)
+    whole = images_of(store)
     crops = center_crop(whole - pixels[store.manifest.dataset].mean_image, 224)
     subjects = [Subject(f"{r.name}, untrained", build(r.network, seed=0), crops) for r in (AS_PRINTED, AS_RUN_2012)]
     if asked.run:
@@ -229,7 +229,7 @@ def main() -> None:
         model, step = load_network(run, device)
         pixels[run.environment["dataset"]] = own = load_pixels(run, device)
         own_crops = center_crop(whole - own.mean_image, 224)
-        subjects.append(Subject(f"{run.recipe.name}, {step:,} updates", model, own_crops))
+        subjects.append(Subject(f"{run.recipe.name}, {step:,} steps", model, own_crops))
     arithmetic(AS_PRINTED.network)
     color_shifts(store)
     means(pixels)

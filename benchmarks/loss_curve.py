@@ -1,9 +1,9 @@
-"""Copy the loss curves of runs into a results folder: CSV, SVG, PNG, and a Markdown table of means over updates.
+"""Copy the loss curves of runs into a results folder: CSV, SVG, PNG, and a Markdown table of means over steps.
 
 python benchmarks/loss_curve.py [LABEL=]RUN ... docs/results/NAME [--window 25] [--rows 8]
 
-Runs of one label are seeds of one recipe: the table has their mean and spread, the figure their mean in a band from the
-lowest to the highest. A run has left chance at the end of the first window whose mean is LEARNED nats below it.
+Runs with one label are seeds of one recipe: the table has their mean and spread, the figure their mean in a band from
+the lowest to the highest. A run has left chance at the end of the first window whose mean is LEARNED nats below it.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from alexrepro.reports.figures.plot import INK, LINES, axes, new_figure, save, s
 from alexrepro.runs.run import Run, open_run
 
 LEARNED = 0.1
-Means = dict[str, list[dict[int, float]]]  # by label, of each seed: mean losses of windows by their last updates
+Means = dict[str, list[dict[int, float]]]  # by label, for each seed: mean losses of windows by their last step
 
 
 def labeled(text: str) -> tuple[str, Run]:
@@ -27,17 +27,17 @@ def labeled(text: str) -> tuple[str, Run]:
 
 
 def means(run: Run, window: int) -> dict[int, float]:
-    """The mean loss of each window, side by side, by its last update."""
+    """The mean loss of each window by its last step; windows do not overlap."""
     losses = [float(row["loss"]) for row in run.metrics]
     return {end: fmean(losses[end - window : end]) for end in range(window, len(losses) + 1, window)}
 
 
 def write(runs: dict[str, list[Run]], path: Path) -> None:
-    """One line per update of each run."""
+    """One line per step of each run."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("label", "seed", "update", "epoch", "images", "loss"))
+        writer.writerow(("label", "seed", "step", "epoch", "images", "loss"))
         for label, seeds in runs.items():
             for run in seeds:
                 seed = run.environment["seed"]
@@ -48,23 +48,23 @@ def draw(found: Means, target: Path, *, window: int, chance: float) -> None:
     """A line of window means for each label, with a band around it if there are several seeds, and one for chance."""
     with style():
         figure = new_figure(6.5, 4.4)
-        place = axes(figure, x="update", y=f"training loss, mean of {window} updates, nats")
+        panel = axes(figure, x="step", y=f"training loss, mean of {window} steps, nats")
         for color, (label, seeds) in zip(LINES, found.items(), strict=False):
             ends = sorted(set.intersection(*map(set, seeds)))
             known = [[curve[end] for curve in seeds] for end in ends]
-            place.plot(ends, [*map(fmean, known)], color=color, linewidth=1.2, label=label)
+            panel.plot(ends, [*map(fmean, known)], color=color, linewidth=1.2, label=label)
             if len(seeds) > 1:
-                place.fill_between(ends, [*map(min, known)], [*map(max, known)], color=color, alpha=0.2, linewidth=0)
-        place.axhline(chance, color=INK, linewidth=0.6, linestyle=":", label=f"chance, {chance:.3f}")
+                panel.fill_between(ends, [*map(min, known)], [*map(max, known)], color=color, alpha=0.2, linewidth=0)
+        panel.axhline(chance, color=INK, linewidth=0.6, linestyle=":", label=f"chance, {chance:.3f}")
         figure.legend(loc="outside lower center", frameon=False, fontsize=8, ncols=2)
     save(figure, target.parent, name=target.name)
 
 
 def table(found: Means, *, window: int, rows: int) -> str:
-    """Means of windows, so many of them, the last one included."""
+    """Means of that many windows, including the last one."""
     ends = [*next(iter(found.values()))[0]]
     shown = sorted({ends[round(i * (len(ends) - 1) / max(rows - 1, 1))] for i in range(rows)})
-    lines = [f"| updates | {' | '.join(found)} |", f"| --- |{' --- |' * len(found)}"]
+    lines = [f"| steps | {' | '.join(found)} |", f"| --- |{' --- |' * len(found)}"]
     for end in shown:
         cells = [f"{end - window + 1:,}–{end:,}"]
         for seeds in found.values():
@@ -76,13 +76,13 @@ def table(found: Means, *, window: int, rows: int) -> str:
 
 
 def left_chance(curve: dict[int, float], chance: float) -> str:
-    """After which update the run had left chance, in words."""
+    """The step after which the run had left chance, in words."""
     end = next((end for end, loss in curve.items() if loss < chance - LEARNED), None)
-    return f"left chance by update {end:,}" if end else f"still at chance after {max(curve):,} updates"
+    return f"left chance by step {end:,}" if end else f"still at chance after {max(curve):,} steps"
 
 
 def main() -> None:
-    """Write the files and print the table, when each run left chance, and what was validated."""
+    """Write the files and print the table, when each run left chance, and its validations."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", help="[LABEL=]RUN")
     parser.add_argument("target", type=Path)

@@ -1,10 +1,10 @@
-"""Do Pillow and pillow-simd make the same store? Of the files that Pillow decodes, since simplejpeg decodes the rest.
+"""Whether Pillow and pillow-simd make the same store, for files that Pillow decodes; simplejpeg decodes the rest.
 
-python benchmarks/pillow_simd.py SIMD_PYTHON PHOTOS ODD_FILES
+python benchmarks/pillow_simd.py SIMD_PYTHON IMAGES ODD_FILES
 
-SIMD_PYTHON is the interpreter of an environment where `make simd` was run. Every photo is saved anew in each format
-below, `alexrepro prepare` runs in both environments, and the stored pixels of each class, a format each, are compared.
-ODD_FILES is a folder of more files, of any format.
+SIMD_PYTHON is the interpreter of an environment where `make simd` was run. Every image is saved in each format below,
+`alexrepro prepare` runs in both environments, and the stored pixels are compared; each format is a class. ODD_FILES is
+a folder of more files of any format.
 """
 
 import shutil
@@ -26,11 +26,11 @@ FORMATS = {  # class: mode, format
 }  # fmt: skip
 
 
-def write_source(source: Path, photos: Path, odd: Path) -> None:
+def write_source(source: Path, images: Path, odd: Path) -> None:
     shutil.copytree(odd, source / "odd-files")
     for class_name, (mode, kind) in FORMATS.items():
         (source / class_name).mkdir()
-        for path in sorted(photos.rglob("*.JPEG")):
+        for path in sorted(images.rglob("*.JPEG")):
             with Image.open(path) as image:
                 pixels = image.convert("RGB")
             if mode == "RGBA":
@@ -54,10 +54,10 @@ def pixels_by_name(store: Store) -> dict[str, tuple[str, np.ndarray]]:
     return found
 
 
-def main(simd_python: str, photos: Path, odd: Path) -> None:
+def main(simd_python: str, images: Path, odd: Path) -> None:
     with TemporaryDirectory() as folder:
         source = Path(folder) / "source"
-        write_source(source, photos, odd)
+        write_source(source, images, odd)
         with_pillow = store_by(sys.executable, source, Path(folder) / "pillow")
         with_simd = store_by(simd_python, source, Path(folder) / "simd")
         ours, theirs = pixels_by_name(with_pillow), pixels_by_name(with_simd)
@@ -69,12 +69,12 @@ def main(simd_python: str, photos: Path, odd: Path) -> None:
         differ[class_name] += bool(difference.any())
         most[class_name] = max(most[class_name], int(difference.max()))
     only_pillow = Counter(class_name for name, (class_name, _) in ours.items() if name not in theirs)
-    print("| class | in both stores | of different pixels | greatest difference | in Pillow's store alone |")
+    print("| class | in both stores | different pixels | largest difference | only in Pillow's store |")
     print("| --- | --- | --- | --- | --- |")
     for name in with_pillow.manifest.classes:
         print(f"| {name} | {both[name]} | {differ[name]} | {most[name]} | {only_pillow[name]} |")
     versions = [store.manifest.libraries["pillow"] for store in (with_pillow, with_simd)]
-    print(f"\nBy their manifests, made with Pillow {versions[0]} and {versions[1]}")
+    print(f"\nPillow, by their manifests: {versions[0]} and {versions[1]}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Does a training begin the same in bf16 as in float32? Three seeds of each, with the same batches and draws.
+"""Does training start the same in bf16 as in float32? Three seeds of each, with the same batches and draws.
 
-python benchmarks/precision.py STORE [--updates 300] [--seeds 3] [--recipe as-run-2012] [--out docs/results/NAME]
+python benchmarks/precision.py STORE [--steps 300] [--seeds 3] [--recipe as-run-2012] [--out docs/results/NAME]
 
-Losses of every update go to NAME.csv as they come; printed are means over windows of updates, per format, and whether
-the formats differ by more than the seeds do.
+The loss of every step goes to NAME.csv as it is computed; printed are means over windows of steps per format, and
+whether the formats differ more than the seeds.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def batches(recipe: Recipe, store: Store, seed: int) -> Iterator[Batch]:
 
 
 def losses(recipe: Recipe, store: Store, *, seed: int, device: Device) -> Iterator[float]:
-    """The loss before every update, at the rates of the first epoch, as a run of this seed has them."""
+    """The loss before every step of a run with this seed, at the learning rates of the first epoch."""
     training = recipe.training
     model = build(recipe.network, seed=seed).to(device.torch_device, memory_format=torch.channels_last)
     forward, momentum = device.compiled(model), Momentum(model, training, compiles=device.compiles)
@@ -66,13 +66,13 @@ def losses(recipe: Recipe, store: Store, *, seed: int, device: Device) -> Iterat
         yield loss.item()
 
 
-def table(found: Losses, updates: int, seeds: int) -> str:
-    width = max(1, updates // WINDOWS)
+def table(found: Losses, steps: int, seeds: int) -> str:
+    width = max(1, steps // WINDOWS)
     lines = [
-        f"| updates | {' | '.join(FORMATS)} | difference (95 %) | of one seed, on average |",
+        f"| steps | {' | '.join(FORMATS)} | difference (95 %) | absolute, mean of the seeds |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for first in range(0, updates - width + 1, width):
+    for first in range(0, steps - width + 1, width):
         means = {name: [fmean(found[name, seed][first : first + width]) for seed in range(seeds)] for name in FORMATS}
         own = [bf16 - float32 for float32, bf16 in zip(means["float32"], means["bf16"], strict=True)]
         spread = {name: f" ± {stdev(values):.3f}" if seeds > 1 else "" for name, values in means.items()}
@@ -94,20 +94,20 @@ def main(asked: argparse.Namespace) -> None:
     with asked.out.with_suffix(".csv").open("w", newline="", encoding="utf-8") if asked.out else nullcontext() as file:
         rows = csv.writer(file, lineterminator="\n") if file else None
         if rows:
-            rows.writerow(("format", "seed", "update", "loss"))
+            rows.writerow(("format", "seed", "step", "loss"))
         for seed in range(asked.seeds):
             for name in FORMATS:
                 started, chosen = time.monotonic(), recipe.but({"training.precision": name})
                 run = found[name, seed] = []
-                for loss in islice(losses(chosen, store, seed=seed, device=device), asked.updates):
+                for loss in islice(losses(chosen, store, seed=seed, device=device), asked.steps):
                     run.append(loss)
                     if rows:
                         rows.writerow((name, seed, len(run), f"{loss:.6f}"))
-                pace = asked.updates * recipe.training.batch / (time.monotonic() - started)
+                pace = asked.steps * recipe.training.batch / (time.monotonic() - started)
                 print(f"{name}, seed {seed}: {run[-1]:.3f}, {pace:.0f} images/s", file=sys.stderr)
-    print(table(found, asked.updates, asked.seeds))
+    print(table(found, asked.steps, asked.seeds))
     print(
-        f"\n{recipe.name} on {store.path.name}, batches of {recipe.training.batch}, {asked.updates} updates, "
+        f"\n{recipe.name} on {store.path.name}, batches of {recipe.training.batch}, {asked.steps} steps, "
         f"{asked.seeds} seeds; torch {torch.__version__}, {device.facts()['device']}, compiled: {device.compiles}"
     )
 
@@ -115,7 +115,7 @@ def main(asked: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("store", type=Path)
-    parser.add_argument("--updates", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--recipe", default="as-run-2012")
     parser.add_argument("--device", default="cpu")

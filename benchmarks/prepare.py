@@ -1,9 +1,9 @@
-"""Photographs to stored 256×256 JPEG, ours beside other pipelines that do the same job, in one thread.
+"""Images to stored 256×256 JPEG: our pipeline and others that do the same, in one thread.
 
-python benchmarks/prepare.py PHOTOS [--rounds 7] [--simd PYTHON]
+python benchmarks/prepare.py IMAGES [--rounds 7] [--simd PYTHON]
 
-PHOTOS is a folder of JPEG files; PYTHON the interpreter of an environment where `make simd` was run. OpenCV joins in
-where it is installed. Images per CPU-second, rounds interleaved, medians, ratios of the same round.
+IMAGES is a folder of JPEG files; PYTHON the interpreter of an environment where `make simd` was run. OpenCV is measured
+where it is installed. Images per CPU-second, rounds interleaved, medians, ratios within a round.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from alexrepro.data.store.statistics import Moments
 SIDE = 256
 Pipeline = Callable[[bytes], object]
 Rate = Callable[[], float]
-OTHER = "other-interpreter"  # the program's first argument where another interpreter asks it for Pillow's rates
+OTHER = "other-interpreter"  # the first argument when another interpreter runs this program to measure its Pillow
 
 
 def ours(data: bytes) -> bytes:
@@ -84,7 +84,7 @@ def opencv() -> Pipeline | None:
 
 
 def statistics_of(stored: list[bytes]) -> Pipeline:
-    """The part of a pass that decodes what was stored and sums it; called once per photograph, in order."""
+    """The part of a pass that decodes stored images and sums them; called once per image, in order."""
     moments, out, turn = Moments.none(), np.empty((SIDE, SIDE, 3), np.uint8), cycle(stored)
 
     def pipeline(_: bytes) -> None:
@@ -100,19 +100,19 @@ def sums_of(stored: list[bytes]) -> Pipeline:
     return lambda _: moments.add(out)
 
 
-def rate(pipeline: Pipeline, photos: list[bytes]) -> float:
+def rate(pipeline: Pipeline, images: list[bytes]) -> float:
     started = time.process_time()
-    for data in photos:
+    for data in images:
         pipeline(data)
-    return len(photos) / (time.process_time() - started)
+    return len(images) / (time.process_time() - started)
 
 
-def photos_in(folder: Path) -> list[bytes]:
+def images_in(folder: Path) -> list[bytes]:
     return [path.read_bytes() for path in sorted(folder.rglob("*")) if path.suffix.upper() in (".JPEG", ".JPG")]
 
 
 def rate_of_another_pillow(python: str, folder: Path) -> tuple[str, Rate]:
-    """The version of Pillow in another environment, and what measures it there, a round a call."""
+    """The version of Pillow in another environment, and a function that measures a round there."""
     worker = subprocess.Popen(
         [python, __file__, OTHER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -127,13 +127,13 @@ def rate_of_another_pillow(python: str, folder: Path) -> tuple[str, Rate]:
 
 
 def answer_another_interpreter(folder: Path) -> None:
-    photos = photos_in(folder)
+    images = images_in(folder)
     print(PIL.__version__, flush=True)
     for _ in sys.stdin:
-        print(rate(pillow, photos), flush=True)
+        print(rate(pillow, images), flush=True)
 
 
-def measured_in_turn(rates: dict[str, Rate], rounds: int) -> dict[str, list[float]]:
+def alternated(rates: dict[str, Rate], rounds: int) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {name: [] for name in rates}
     for number in range(rounds + 1):
         for name in list(rates) if number % 2 else reversed(rates):
@@ -145,34 +145,34 @@ def measured_in_turn(rates: dict[str, Rate], rounds: int) -> dict[str, list[floa
 
 def main(folder: Path, rounds: int, simd: str | None) -> None:
     torch.set_num_threads(1)
-    warnings.simplefilter("ignore")  # torchvision announces the end of its codecs
-    photos = photos_in(folder)
-    stored = [ours(data) for data in photos]
+    warnings.simplefilter("ignore")  # torchvision deprecates its codecs
+    images = images_in(folder)
+    stored = [ours(data) for data in images]
     pipelines: dict[str, Pipeline | None] = {
         "ours": ours,
         "Pillow": pillow,
         "torchvision v2": torchvision_v2,
         "OpenCV": opencv(),
-        "statistics: decode what was stored, and sum": statistics_of(stored),
-        "statistics: the sums alone": sums_of(stored),
+        "statistics: decode stored images, and sum": statistics_of(stored),
+        "statistics: only the sums": sums_of(stored),
     }
     rates: dict[str, Rate] = {
-        name: (lambda pipeline=pipeline: rate(pipeline, photos)) for name, pipeline in pipelines.items() if pipeline
+        name: (lambda pipeline=pipeline: rate(pipeline, images)) for name, pipeline in pipelines.items() if pipeline
     }
     simd_version = "not run"
     if simd:
         simd_version, rates["pillow-simd"] = rate_of_another_pillow(simd, folder)
-    found = measured_in_turn(rates, rounds)
+    found = alternated(rates, rounds)
     print("| pipeline | images per CPU-second | ratio to Pillow |\n| --- | --- | --- |")
     for name, values in found.items():
         ratio = median(a / b for a, b in zip(values, found["Pillow"], strict=True))
         print(f"| {name} | {median(values):.0f} | {ratio:.2f} |")
     differences = [
-        np.abs(resize(decode(d).pixels).astype(int) - np.asarray(pillow_pixels(d)).astype(int)).mean() for d in photos
+        np.abs(resize(decode(d).pixels).astype(int) - np.asarray(pillow_pixels(d)).astype(int)).mean() for d in images
     ]
     print(f"\nMean absolute difference from Pillow's pixels before encoding: {np.mean(differences):.4f} gray levels")
     print(
-        f"{len(photos)} photographs, {rounds} rounds; Python {platform.python_version()}, torch {torch.__version__}, "
+        f"{len(images)} images, {rounds} rounds; Python {platform.python_version()}, torch {torch.__version__}, "
         f"torchvision {torchvision.__version__}, Pillow {PIL.__version__}, pillow-simd {simd_version}, "
         f"simplejpeg {simplejpeg.__version__}, "
         f"OpenCV {'not run' if 'OpenCV' not in rates else import_module('cv2').__version__}"
@@ -184,8 +184,8 @@ if __name__ == "__main__":
         answer_another_interpreter(Path(sys.argv[2]))
         sys.exit()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=Path)
+    parser.add_argument("images", type=Path)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--simd", metavar="PYTHON")
     given = parser.parse_args()
-    main(given.photos, given.rounds, given.simd)
+    main(given.images, given.rounds, given.simd)

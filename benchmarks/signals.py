@@ -1,6 +1,10 @@
-"""The signal and the gradient of every recipe's first update, on real photographs, and single steps between recipes.
+"""Activations and gradients at the first step of every recipe, on real images, and single changes between recipes.
 
 python benchmarks/signals.py STORE [--json] [--out docs/results/step-0]   (writes NAME.csv and NAME.svg)
+python benchmarks/signals.py STORE --runs [LABEL=]RUN ...
+
+--runs: how far images move the logits of runs, and how far the loss moves conv1, before the first step and after the
+last; STORE is the one that they were trained on. Deviation: of one unit over a batch, averaged over the units.
 """
 
 import argparse
@@ -18,16 +22,19 @@ from typing import Any
 import matplotlib as mpl
 import torch
 import torch.nn.functional as F
+from loss_curve import labeled
 
 from alexrepro.data.loading.crops import training_crops
 from alexrepro.data.loading.loader import load_batches
 from alexrepro.data.loading.sampling import training_plan
 from alexrepro.data.store.store import Store
-from alexrepro.evaluation.load_run import pixels_of
+from alexrepro.device import find_device
+from alexrepro.evaluation.load_run import load_network, pixels_of
 from alexrepro.keys import key
-from alexrepro.model.alexnet import build
+from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
+from alexrepro.runs.run import Run
 from alexrepro.training.activation_stats import Signals, signals
 
 mpl.use("svg")
@@ -44,12 +51,12 @@ def every(stages: tuple[str, ...], name: str, value: Any) -> dict[str, Any]:
 
 
 def divided_by(gray_levels: float) -> dict[str, Any]:
-    """Inputs in other units: 57.5 for what is usually called standardised, 255 for 0 to 1."""
+    """Inputs in other units: 57.5 standardizes them, 255 maps them to 0 to 1."""
     return {"network.input_std": (gray_levels,) * 3}
 
 
 def torch_weights() -> dict[str, float]:
-    """Deviation of torch's default weights: uniform within 1/√fan-in, so 1/√(3 · fan-in)."""
+    """Standard deviation of torch's default weights: uniform within 1/√fan-in, so 1/√(3 · fan-in)."""
     network = AS_PRINTED.network
     fan_in = {
         layer.name: layer.weights // network.stage(layer.name).maps for layer in network.layers() if layer.weights
@@ -59,7 +66,7 @@ def torch_weights() -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Variant:
-    """A recipe like another one, but for some fields."""
+    """A recipe and changes to it."""
 
     name: str
     base: Recipe = AS_PRINTED
@@ -85,7 +92,7 @@ VARIANTS = (
     ),
     Variant("printed, no norm", but={"network.norm": None}),
     Variant("printed, central mean", but={"augmentation.mean": "central"}),
-    Variant("printed, crops shared by 32", but={"augmentation.images_per_crop": 32}),
+    Variant("printed, one crop for 32 images", but={"augmentation.images_per_crop": 32}),
     Variant("printed, color shift off", but={"augmentation.color_shift": None}),
     Variant("printed, color shift / 1.1", but={"augmentation.color_shift.divide_by": 1.1}),
     Variant("printed, color shift by variances", but={"augmentation.color_shift.reading": "variance"}),
@@ -101,16 +108,16 @@ VARIANTS = (
     ),
     Variant("run, 0.01 in conv3-5", AS_RUN_2012, every(MIDDLE, "weight_std", 0.01)),
     Variant("run, color shift off", AS_RUN_2012, {"augmentation.color_shift": None}),
-    Variant("printed, color shift off, 64 photographs", but={"augmentation.color_shift": None, "training.batch": 64}),
+    Variant("printed, color shift off, 64 images", but={"augmentation.color_shift": None, "training.batch": 64}),
     Variant(
-        "run, color shift off, 64 photographs", AS_RUN_2012,
+        "run, color shift off, 64 images", AS_RUN_2012,
         {"augmentation.color_shift": None, "training.batch": 64},
     ),
 )  # fmt: skip
 
 
 def first_crops(store: Store, recipe: Recipe, *, seed: int, epoch: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
-    """Crops and labels of an epoch's first batch; the same photographs whatever the recipe and the epoch."""
+    """Crops and labels of an epoch's first batch; the same images for every recipe and epoch."""
     plan = training_plan(
         len(store), seed=seed, epoch=epoch, augmentation=recipe.augmentation, side_px=recipe.network.input_px,
         shuffle_every_epoch=False,
@@ -121,7 +128,7 @@ def first_crops(store: Store, recipe: Recipe, *, seed: int, epoch: int = 1) -> t
 
 
 def measure(variant: Variant, store: Store, *, seed: int) -> tuple[Signals, float, Recipe]:
-    """Signals in the testing pass, and the loss with the first update's dropout masks."""
+    """Signals without dropout, and the loss with the dropout masks of the first step."""
     recipe = variant.base.but(variant.but)
     crops, labels = first_crops(store, recipe, seed=seed)
     crops = crops.contiguous(memory_format=torch.channels_last)
@@ -147,7 +154,7 @@ def rows_of(store: Store) -> Iterator[Row]:
 
 
 def draw(rows: list[Row], path: Path) -> None:
-    """Signal and gradient by stage for the recipes that differ most."""
+    """Activation and gradient by stage for the recipes that differ most."""
     shown = (
         "as-run-2012", "as-printed", "printed, 0.03 in conv3-5", "printed, biases 0.1", "printed, pixels / 57.5",
         "printed, torch's weights, biases 0, pixels / 57.5",
@@ -160,8 +167,8 @@ def draw(rows: list[Row], path: Path) -> None:
             axes.plot(stages, [mean(rows, name, stage, quantity) for stage in stages], lw=width, label=name)
     decay = AS_PRINTED.training.weight_decay * AS_PRINTED.training.learning_rate
     sides[1].axhline(decay, color="gray", linestyle="--", label="weight decay")
-    sides[0].set(yscale="log", title="response: deviation over the images")
-    sides[1].set(yscale="log", title="first update as a share of the weights")
+    sides[0].set(yscale="log", title="activation: deviation over the images")
+    sides[1].set(yscale="log", title="first step relative to the weights")
     figure.legend(*sides[1].get_legend_handles_labels(), loc="lower center", ncols=4, fontsize="small")
     figure.tight_layout(rect=(0, 0.12, 1, 1))
     figure.savefig(path, metadata={"Date": None})
@@ -176,7 +183,7 @@ def mean(rows: list[Row], name: str, stage: str, quantity: str) -> float:
 
 
 def table(rows: list[Row], quantity: str, stages: tuple[str, ...]) -> str:
-    """Means over the seeds, one line a recipe."""
+    """Means over the seeds, one line per recipe."""
     lines = [f"| recipe | {' | '.join(stages)} |", "| --- |" + " --- |" * len(stages)]
     for variant in VARIANTS:
         cells = [f"{mean(rows, variant.name, stage, quantity):.2g}" for stage in stages]
@@ -185,7 +192,7 @@ def table(rows: list[Row], quantity: str, stages: tuple[str, ...]) -> str:
 
 
 def summary(rows: list[Row]) -> str:
-    lines = ["| recipe | fc7 mean | fc7 deviation | logits | loss | loss with dropout | conv1 update | conv3 update |"]
+    lines = ["| recipe | fc7 mean | fc7 deviation | logits | loss | loss with dropout | conv1 step | conv3 step |"]
     lines.append("| --- |" + " --- |" * 7)
     for variant in VARIANTS:
         cells = [
@@ -201,14 +208,46 @@ def summary(rows: list[Row]) -> str:
     return "\n".join([*lines, "", f"ln 1000 = {log(1000):.4f}; mean ± deviation over seeds {SEEDS}"])
 
 
+OF_RUNS = (("fc7", "response_mean"), ("fc7", "response_std"), ("fc8", "response_std"))
+HEADING = "| run | step | fc7: mean | fc7: deviation | logits: deviation | conv1: next step |"
+
+
+def networks(run: Run) -> dict[int, AlexNet]:
+    """The run's network before training and at its last checkpoint, by step."""
+    trained, step = load_network(run, device=find_device("cpu", compiles=False))
+    return {0: build(run.recipe.network, seed=run.environment["seed"]), step: trained}
+
+
+def cells(found: Signals, learning_rate: float) -> str:
+    """The figures of a run as cells of a table."""
+    stages = {stage.stage: stage for stage in found.stages}
+    figures = [f"{getattr(stages[stage], quantity):.2g}" for stage, quantity in OF_RUNS]
+    return " | ".join([*figures, f"{100 * stages['conv1'].update_ratio(learning_rate):.2g} %"])
+
+
+def print_runs(store: Store, texts: list[str]) -> None:
+    """Print two rows for each run."""
+    print(f"{HEADING}\n|{' --- |' * (HEADING.count('|') - 1)}")
+    for text in texts:
+        label, run = labeled(text)
+        crops, labels = first_crops(store, run.recipe, seed=run.environment["seed"])
+        for step, model in networks(run).items():
+            found = signals(model, crops, labels)
+            print(f"| {label} | {step:,} | {cells(found, run.recipe.training.learning_rate)} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("store", type=Path)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--runs", nargs="+", metavar="[LABEL=]RUN")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
+    if asked.runs:
+        print_runs(Store.open(asked.store), asked.runs)
+        return
     rows = list(rows_of(Store.open(asked.store)))
     if asked.out:
         with asked.out.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:

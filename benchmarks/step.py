@@ -1,9 +1,9 @@
-"""One update and one ten-crop batch of the full-width network, beside the same network with other norms, in turns.
+"""One training step and one ten-crop batch of the full-width network, and of the same network with other norms.
 
 python benchmarks/step.py [--recipe as-run-2012] [--precision bf16] [--batch 128] [--rounds 9] [--device cpu]
 
-Every round runs every variant once, forward, backward and update; medians of seconds, and of ratios within a round.
-On a processor in one thread, by its own CPU-seconds, so that other programs at work count little.
+Every round runs every variant once: forward, backward and update rule; medians of seconds, and of ratios within a
+round. On a CPU in one thread, in CPU-seconds, so that other programs count little.
 """
 
 import argparse
@@ -50,7 +50,7 @@ class TorchNorm(nn.Module):
 
 
 class TorchSameMap(nn.Module):
-    """The norm within a map, written as it stands: torch has none."""
+    """The norm within a map as its formula: torch has none."""
 
     def __init__(self, norm: SameMapNorm) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ def crops_of(recipe: Recipe, device: Device) -> Tensor:
 
 
 def ours(recipe: Recipe, device: Device, *, torch_norms: bool = False, whole: bool = False) -> Step:
-    """An update as a run makes it; `whole`: with the network compiled as one, which a run does on a GPU only."""
+    """A step as in a run; whole: with the network compiled as one function, which a run does on a GPU only."""
     model, training = network_of(recipe, device, torch_norms=torch_norms), recipe.training
     momentum = Momentum(model, training, compiles=device.compiles)
     rates = training.rates(recipe.network.stages, epoch=1)
@@ -106,7 +106,7 @@ def ours(recipe: Recipe, device: Device, *, torch_norms: bool = False, whole: bo
 
 
 def torchvisions(recipe: Recipe, device: Device) -> Step:
-    """An update of torchvision's AlexNet, which has neither towers nor norms and fewer maps, with torch's SGD."""
+    """A step of torchvision's AlexNet, which has no towers, no norms and fewer maps, with torch's SGD."""
     model = torchvision.models.alexnet().to(device.torch_device, memory_format=torch.channels_last)
     sgd = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9, weight_decay=0.0005)
     crops = crops_of(recipe, device)
@@ -123,7 +123,7 @@ def torchvisions(recipe: Recipe, device: Device) -> Step:
 
 
 def ten_crops(recipe: Recipe, device: Device, *, torch_norms: bool = False) -> Step:
-    """Ten crops of every image of a batch, one crop after the other, as testing runs them."""
+    """Ten crops of every image of a batch, one crop after the other, as in evaluation."""
     model = network_of(recipe, device, torch_norms=torch_norms)
     device.compiled(model)
     crops = crops_of(recipe, device)
@@ -151,7 +151,7 @@ def steps_of(recipe: Recipe, device: str, *, whole: bool) -> dict[str, Step]:
     return steps | ({"ours, whole network compiled": ours(recipe, compiled, whole=True)} if whole else {})
 
 
-def tests_of(recipe: Recipe, device: str) -> dict[str, Step]:
+def evaluations_of(recipe: Recipe, device: str) -> dict[str, Step]:
     compiled, plain = find_device(device, compiles=True), find_device(device)
     return {
         "ours": ten_crops(recipe, compiled),
@@ -169,9 +169,9 @@ def seconds(step: Step, device: Device) -> float:
     return clock() - started
 
 
-def in_turns(steps: dict[str, Step], device: Device, rounds: int) -> dict[str, list[float]]:
+def alternated(steps: dict[str, Step], device: Device, rounds: int) -> dict[str, list[float]]:
     for step in steps.values():
-        seconds(step, device), seconds(step, device)  # compilers, threads and caches warm up
+        seconds(step, device), seconds(step, device)  # warms up compilers, threads and caches
     found: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(rounds):
         for name in list(steps) if number % 2 else reversed(steps):
@@ -196,12 +196,12 @@ def main(asked: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     device = find_device(asked.device)
     parts = {
-        "update": (partial(steps_of, whole=asked.whole), asked.batch),
-        "ten crops": (tests_of, asked.batch),
+        "step": (partial(steps_of, whole=asked.whole), asked.batch),
+        "ten crops": (evaluations_of, asked.batch),
     }
     for part in asked.parts:
         steps_for, images = parts[part]
-        print(f"\n## {part}\n\n{table(in_turns(steps_for(recipe, asked.device), device, asked.rounds), images)}")
+        print(f"\n## {part}\n\n{table(alternated(steps_for(recipe, asked.device), device, asked.rounds), images)}")
     print(
         f"\n{recipe.name}, {asked.precision}, batch {asked.batch}, {asked.rounds} rounds; "
         f"torch {torch.__version__}, torchvision {torchvision.__version__}, Python {platform.python_version()}"
@@ -215,6 +215,6 @@ if __name__ == "__main__":
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--parts", nargs="+", default=["update", "ten crops"], choices=("update", "ten crops"))
+    parser.add_argument("--parts", nargs="+", default=["step", "ten crops"], choices=("step", "ten crops"))
     parser.add_argument("--whole", action="store_true", help="also compile the network as a whole")
     main(parser.parse_args())

@@ -1,10 +1,10 @@
-"""Train recipes of Figure 1 over rates and seeds, each until its training error has reached the printed one (§3.1).
+"""Train recipes of Figure 1 at several learning rates, each until it reaches the printed training error (§3.1).
 
     python benchmarks/until_crossing.py figure-1-relu --rates 0.001 0.002 --seeds 0 1 2
 
-Each run is `alexrepro train`, stopped by a signal at the end of the first epoch below the printed error, and left in
-the folder of runs, from which `alexrepro report figure-1` reads it; runs that are there go on, or are done. Several run
-side by side, one thread each, which on a processor is faster than one after the other.
+Each run is an `alexrepro train` that is stopped by a signal at the end of the first epoch below the printed error and
+stays in the folder of runs, from which `alexrepro report figure-1` reads it; existing runs are continued. Several run
+in parallel, one thread each, which is faster on a CPU.
 """
 
 import argparse
@@ -23,27 +23,27 @@ from alexrepro.recipes.recipe import Recipe, parse_changes
 from alexrepro.reports.figures.curves import curves
 from alexrepro.runs.run import run_of
 
-LOOK_EVERY_SECONDS = 2.0
+POLL_SECONDS = 2.0
 DATASET = "cifar10"
 
 
 def train(recipe: Recipe, changes: Sequence[str], *, seed: int, runs: Path) -> str:
-    """Train until the crossing or the last epoch; a line that says where it was."""
+    """Train until the crossing or the last epoch; a line with the crossing."""
     run = run_of(runs, recipe, dataset=DATASET, seed=seed)
     command = [sys.executable, "-m", "alexrepro", "train", recipe.name, "--store", DATASET, "--runs", str(runs)]
     command += ["--seed", str(seed), "--no-compile", "--allow-flat-loss", *(f"--set={change}" for change in changes)]
     alone = os.environ | {"OMP_NUM_THREADS": "1"}
 
     def found() -> float | None:
-        told = curves([run]) if run.metrics_file.exists() else ()  # of no epoch before the first one is complete
-        return next((curve.crossing for curve in told), None)
+        known = curves([run]) if run.metrics_file.exists() else ()  # none before the first epoch is complete
+        return next((curve.crossing for curve in known), None)
 
     if found() is None:
         log = run.folder.parent / f"{run.folder.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output, subprocess.Popen(command, env=alone, stdout=output, stderr=output) as process:
             while process.poll() is None:
-                time.sleep(LOOK_EVERY_SECONDS)
+                time.sleep(POLL_SECONDS)
                 if found() is not None:
                     process.send_signal(signal.SIGTERM)
                     process.wait()
@@ -51,10 +51,10 @@ def train(recipe: Recipe, changes: Sequence[str], *, seed: int, runs: Path) -> s
 
 
 def main() -> None:
-    """Train what was asked for and print a line for each run."""
+    """Train every combination and print a line for each run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe")
-    parser.add_argument("--rates", type=float, nargs="+", help="of weights; biases have twice as much")
+    parser.add_argument("--rates", type=float, nargs="+", help="learning rates of weights; biases have twice as much")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--set", dest="changes", action="append", default=[])
     parser.add_argument("--runs", type=Path, default=Path("runs"))

@@ -25,7 +25,7 @@ def make_run(make_runs_in: Callable[[Path], MakeRun], tmp_path: Path) -> MakeRun
 
 @pytest.fixture(scope="session")
 def make_runs_in() -> Callable[[Path], MakeRun]:
-    """Makes runs below a folder: two updates an epoch with these losses, one validation an epoch with these errors."""
+    """Makes runs below a folder: two steps an epoch with these losses, one validation an epoch with these errors."""
     return partial(partial, made)
 
 
@@ -53,7 +53,7 @@ def made(
 
 @pytest.fixture
 def evaluation() -> Callable[..., Evaluation]:
-    """An evaluation of a full run of a recipe, over ten crops, with 40 % and 18 % errors unless told otherwise."""
+    """An evaluation of a full run of a recipe, over ten crops, with 40 % and 18 % errors by default."""
 
     def make(recipe: Recipe, *, split: str, images: int = 50_000, **changes: Any) -> Evaluation:
         dataset = split.rpartition("-")[0]

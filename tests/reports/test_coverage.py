@@ -1,6 +1,6 @@
 """Intervals hold the truth as often as they say, where seeds are tested on the same images.
 
-A trial draws the hardness of every image, which all seeds share, and then who is wrong; the truth is known.
+A trial draws the hardness of every image, the same for all seeds, and then who is wrong; the truth is known.
 """
 
 from collections.abc import Callable
@@ -27,12 +27,12 @@ def hardness(draws: np.random.Generator) -> np.ndarray:
 
 def answered(draws: np.random.Generator, hard: np.ndarray, seeds: int = SEEDS, spread: float = 0.0) -> np.ndarray:
     """Who is wrong, (N, S). spread: the standard deviation of the seeds' own error."""
-    chances = hard + draws.normal(0, spread, size=(1, seeds)) if spread else hard
-    return draws.random((IMAGES, seeds)) < chances
+    probabilities = hard + draws.normal(0, spread, size=(1, seeds)) if spread else hard
+    return draws.random((IMAGES, seeds)) < probabilities
 
 
-def error(draws: np.random.Generator) -> tuple[Interval, float]:
-    return sample_of(answered(draws, hardness(draws))).interval, MEAN
+def of_seeds(seeds: int = SEEDS) -> Trial:
+    return lambda draws: (sample_of(answered(draws, hardness(draws), seeds=seeds)).interval, MEAN)
 
 
 def paired(draws: np.random.Generator) -> tuple[Interval, float]:
@@ -50,12 +50,9 @@ def of_seeds_that_differ(draws: np.random.Generator) -> tuple[Interval, float]:
     return sample_of(answered(draws, hard, spread=0.02)).interval, 0.1 + 0.8 * MEAN
 
 
-def of_five_seeds(draws: np.random.Generator) -> tuple[Interval, float]:
-    return sample_of(answered(draws, hardness(draws), seeds=5)).interval, MEAN
-
-
-def of_one_seed(draws: np.random.Generator) -> tuple[Interval, float]:
-    return sample_of(answered(draws, hardness(draws), seeds=1)).interval, MEAN
+def of_counts(draws: np.random.Generator) -> tuple[Interval, float]:
+    wrong = answered(draws, hardness(draws)).sum(axis=0)
+    return sample_of_counts(wrong.tolist(), IMAGES).interval, MEAN
 
 
 def coverage(trial: Trial) -> float:
@@ -68,15 +65,12 @@ def coverage(trial: Trial) -> float:
 
 
 @pytest.mark.parametrize(
-    "trial", [error, paired, unpaired, of_seeds_that_differ, of_five_seeds, of_one_seed], ids=lambda t: t.__name__
-)
+    "trial", [of_seeds(), paired, unpaired, of_seeds_that_differ, of_seeds(5), of_seeds(1)],
+    ids=["error", "paired", "unpaired", "seeds that differ", "five seeds", "one seed"],
+)  # fmt: skip
 def test_an_interval_of_95_percent_holds_the_truth_in_93_to_97_percent_of_trials(trial: Trial) -> None:
     assert 0.93 <= coverage(trial) <= 0.97
 
 
 def test_an_interval_of_counts_holds_the_truth_in_at_least_95_percent_of_trials() -> None:
-    def of_counts(draws: np.random.Generator) -> tuple[Interval, float]:
-        wrong = answered(draws, hardness(draws)).sum(axis=0)
-        return sample_of_counts(wrong.tolist(), IMAGES).interval, MEAN
-
     assert coverage(of_counts) >= 0.95

@@ -15,7 +15,7 @@ from alexrepro.recipes.variations import VARIATIONS, find_variation
 from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.reports.statistics.intervals import sample_of_counts, unpaired_interval
 from alexrepro.reports.tables.delta_rows import delta_table, measured_of, reported_delta
-from alexrepro.reports.tables.row import Row, logged_delta, pair_of
+from alexrepro.reports.tables.row import logged_delta, pair_of
 from alexrepro.runs.evaluation import Evaluation
 
 Make = Callable[..., Evaluation]
@@ -39,20 +39,15 @@ def row(base: list[Evaluation], name: str, *found: Evaluation) -> dict[str, Any]
     return dict(only)
 
 
-def test_a_delta_is_the_variation_minus_the_base(base: Evaluation, no_norm: Evaluation) -> None:
+def test_a_delta_is_the_variation_minus_the_base_with_the_published_and_the_logged_one_next_to_it(
+    base: Evaluation, no_norm: Evaluation
+) -> None:
     found = row([base], "no-norm", no_norm)
 
     ends = unpaired_interval(sample_of_counts([21_000], 50_000), sample_of_counts([20_000], 50_000))
     assert (found["top1_delta"], found["top5_delta"]) == (0.02, 0.01)
     assert (found["top1_low"], found["top1_high"]) == ends
     assert found["interval"] == "at least 95 %, unpaired (Newcombe); other seeds are not included"
-
-
-def test_on_the_printed_split_the_published_and_the_logged_delta_are_next_to_it(
-    base: Evaluation, no_norm: Evaluation
-) -> None:
-    found = row([base], "no-norm", no_norm)
-
     assert (found["reported_top1_delta"], found["reported_top5_delta"]) == (0.014, 0.012)
     assert (found["logged_top1_delta"], found["logged_top5_delta"]) == (0.01366, 0.0115)
     assert (found["logged_cites"], found["note"]) == ("layer-params-148.cfg - layer-params-145.cfg", "")
@@ -81,11 +76,14 @@ def test_a_shortened_base_is_labeled_and_settles_nothing(base: Evaluation, no_no
     assert (found["verdict"], found["note"]) == ("not comparable", "shortened to 9 of 90 epochs")
 
 
-def test_seeds_that_both_have_give_mean_and_spread(base: Evaluation, no_norm: Evaluation) -> None:
+def test_common_seeds_give_mean_and_spread_and_other_crops_another_row(base: Evaluation, no_norm: Evaluation) -> None:
     bases = [base, replace(base, seed=1), replace(base, seed=2, top1_correct=1)]
 
     found = row(bases, "no-norm", no_norm, replace(no_norm, seed=1, top1_correct=28_000))
 
+    both = {"no-norm": [replace(no_norm, crops="center"), no_norm]}
+    table = delta_table([base, replace(base, crops="center")], both, name="x")
+    assert [row["crops"] for row in table.as_dict()["rows"]] == ["center", "ten"]
     assert found["seeds"] == 2
     assert found["top1_delta"] == pytest.approx(0.03, abs=1e-12)  # the mean of 0.02 and 0.04; rounding only
     assert found["top1_std"] == pytest.approx(0.02 / 2**0.5, abs=1e-12)  # rounding only
@@ -102,31 +100,11 @@ def test_without_a_common_run_the_row_is_empty_and_says_why(
     assert (only["top1_delta"], only["reported_top1_delta"], only["interval"]) == (None, None, None)
 
 
-def test_one_row_for_each_kind_of_crops(base: Evaluation, no_norm: Evaluation) -> None:
-    found = {"no-norm": [replace(no_norm, crops="center"), no_norm]}
-
-    table = delta_table([base, replace(base, crops="center")], found, name="x")
-
-    assert [row["crops"] for row in table.as_dict()["rows"]] == ["center", "ten"]
-
-
 def test_several_recipes_or_an_unknown_variation_are_refused(base: Evaluation, no_norm: Evaluation) -> None:
     with pytest.raises(ValueError, match="several recipes"):
         delta_table([base, replace(base, digest="cccccc", seed=1)], {"no-norm": [no_norm]}, name="x")
     with pytest.raises(UserError, match="no variation no-form"):
         delta_table([base], {"no-form": [no_norm]}, name="x")
-
-
-def test_a_row_with_a_delta_of_other_data_cannot_be_built(base: Evaluation, no_norm: Evaluation) -> None:
-    honest = delta_table([base], {"no-norm": [no_norm]}, name="x").rows[0]
-    assert isinstance(honest, Row)
-
-    with pytest.raises(ValueError, match="was published for"):
-        replace(honest, split="ilsvrc2010-miniature-test", logged=None)
-    with pytest.raises(ValueError, match="was published for"):
-        replace(honest, split="ilsvrc2010-miniature-test", reported=None)
-    with pytest.raises(ValueError, match="was published for"):
-        replace(honest, reported=results.NO_COLOR_SHIFT)
 
 
 @pytest.mark.parametrize("name", ["no-norm", "non-overlapping-pooling"])

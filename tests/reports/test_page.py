@@ -16,7 +16,7 @@ from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, TINY
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports.experiment import Report, answer, experiments, render
 from alexrepro.reports.loaded_runs import Evidence, gather
-from alexrepro.reports.page import MOST_ROWS, inline_svg, judged, page, provenance, sentence
+from alexrepro.reports.page import MOST_ROWS, judged, page, provenance, sentence
 from alexrepro.reports.tables.table import FRACTION
 from alexrepro.runs.evaluation import Evaluation
 from alexrepro.runs.neighbors import About, Neighbors, save_neighbors
@@ -169,14 +169,6 @@ def test_a_claim_has_one_verdict_and_a_measurement_counts_before_none(evaluation
     assert by_evidence[2][claim].measured == "37.4 % (37.2–37.6) / 16.9 % (16.7–17.1)"
     assert by_evidence[1][claim].measured == "shortened to 9 of 92 epochs"  # no number next to the published one
     assert len(by_evidence[0]) == 2  # and the center crop
-
-
-def test_an_inline_figure_has_no_declarations_and_ids_of_its_own() -> None:
-    body = '<g id="a"/><use xlink:href="#a" fill="#202428"/></svg>'
-    svg = f'<?xml version="1.0"?>\n<svg xmlns="x" width="100pt" height="9pt">{body}'
-
-    style = ' style="min-width: 65pt; max-width: 125pt"'  # of 100
-    assert inline_svg(svg, name="f") == f'<svg{style}><g id="f-a"/><use xlink:href="#f-a" fill="currentColor"/></svg>'
 
 
 def test_a_recipe_is_described_as_a_difference() -> None:

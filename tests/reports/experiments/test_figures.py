@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,10 +37,9 @@ def test_without_runs_there_is_no_figure_but_a_row_and_the_commands(name: str) -
     assert missing(experiment, Evidence())[-1].startswith("alexrepro ")
 
 
-def test_a_run_of_the_paper_s_network_is_not_trained_again_for_figure_4(make_run: MakeRun) -> None:
-    run = make_run(AS_RUN_2010, dataset="ilsvrc2010")
-
-    assert missing(find("figure-4"), Evidence(runs=(run,))) == [f"alexrepro features {run.folder}"]
+def rows(name: str, *runs: Run) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = answer(find(name), Evidence(runs=runs)).as_dict()["rows"]
+    return found
 
 
 def test_the_crossing_of_a_training_error_is_on_the_line_between_two_epochs() -> None:
@@ -50,15 +50,14 @@ def test_the_crossing_of_a_training_error_is_on_the_line_between_two_epochs() ->
     assert crossing(falling[2:].reset_index(drop=True)) == 3
 
 
-def figure_1_run(
-    make_run: MakeRun, recipe: Recipe, errors: list[float], *, dataset: str = "cifar10", seed: int = 0,
-    images: int = 50_000,
-) -> Run:  # fmt: skip
-    run = make_run(recipe, dataset=dataset, seed=seed, updates_per_epoch=1)
-    rows = [f"{i + 1},{i + 1},{images},1.0,0.01,1,{error}" for i, error in enumerate(errors)]
-    header = "step,epoch,images,loss,learning_rate,images_per_second,top1_error"
-    (run.folder / "metrics.csv").write_text("\n".join([header, *rows]) + "\n")
+def figure_1_run(make_run: MakeRun, recipe: Recipe, errors: list[float], **changes: Any) -> Run:
+    run = make_run(recipe, updates_per_epoch=1, **{"dataset": "cifar10", **changes})
+    run.add_metrics((epoch, epoch, 50_000, 1.0, 0.01, 1, error) for epoch, error in enumerate(errors, start=1))
     return run
+
+
+def falling_to_a_quarter(epochs: int) -> list[float]:
+    return [0.25 + 0.01 * (epochs - epoch) for epoch in range(1, epochs + 1)]
 
 
 def test_figure_1_compares_the_epochs_of_both_activations(make_run: MakeRun) -> None:
@@ -67,15 +66,11 @@ def test_figure_1_compares_the_epochs_of_both_activations(make_run: MakeRun) -> 
         figure_1_run(make_run, find_recipe("figure-1-tanh"), [0.80 - 0.05 * epoch for epoch in range(1, 13)]),
     )
 
-    relu, tanh, ratio = answer(find("figure-1"), Evidence(runs=runs)).as_dict()["rows"]
+    relu, tanh, ratio = rows("figure-1", *runs)
 
     assert (relu["epochs_to_25_percent"], tanh["epochs_to_25_percent"]) == (2, pytest.approx(11))
     assert (ratio["times_sooner"], ratio["verdict"]) == (pytest.approx(5.5), "reproduced")
     assert drawn(find("figure-1"), Evidence(runs=runs)) is not None
-
-
-def falling_to_a_quarter(epochs: int) -> list[float]:
-    return [0.25 + 0.01 * (epochs - epoch) for epoch in range(1, epochs + 1)]
 
 
 def test_figure_1_separates_readings_seeds_and_other_rates(make_run: MakeRun) -> None:
@@ -85,61 +80,44 @@ def test_figure_1_separates_readings_seeds_and_other_rates(make_run: MakeRun) ->
         (recipes["relu"], 2, 0), (recipes["relu"], 4, 1), (recipes["tanh"], 12, 0), (recipes["tanh"], 16, 1),
         (recipes["relu-b"], 5, 0), (recipes["tanh-b"], 10, 0), (slower, 9, 0),
     ]  # fmt: skip
-    runs = tuple(
-        figure_1_run(make_run, recipe, falling_to_a_quarter(epochs), seed=seed) for recipe, epochs, seed in planned
-    )
+    runs = [figure_1_run(make_run, recipe, falling_to_a_quarter(epochs), seed=seed) for recipe, epochs, seed in planned]
 
-    rows = answer(find("figure-1"), Evidence(runs=runs)).as_dict()["rows"]
+    *found, other = rows("figure-1", *runs)
 
-    ratios = {row["reading"]: row for row in rows if row["recipe"] == "tanh / relu"}
+    ratios = {row["reading"]: row for row in found if row["recipe"] == "tanh / relu"}
     assert (ratios["A"]["times_sooner"], ratios["A"]["times_sooner_std"]) == (5, pytest.approx(2**0.5))  # of 6 and 4
     assert (ratios["B"]["times_sooner"], ratios["B"]["verdict"]) == (2, "not reproduced")
-    other = rows[-1]
     assert (other["learning_rate"], other["epochs_to_25_percent"], other["note"]) == (1e-4, 9, "another rate")
-    assert missing(find("figure-1"), Evidence(runs=runs)) == []
+    assert missing(find("figure-1"), Evidence(runs=tuple(runs))) == []
 
 
-def test_figure_1_shows_a_network_that_was_trained_with_both_as_other_data(make_run: MakeRun) -> None:
-    tanh = VARIATIONS["tanh"].of(TINY)
-    runs = tuple(figure_1_run(make_run, recipe, [0.9, 0.2], dataset="miniature") for recipe in (tanh, TINY))
+def test_figure_1_shows_a_network_that_differs_by_tanh_only_as_other_data(make_run: MakeRun) -> None:
+    tanh = VARIATIONS["tanh"]
+    base, varied, short = (
+        figure_1_run(make_run, recipe, [0.9, 0.2], dataset="miniature")
+        for recipe in (TINY, tanh.of(TINY), tanh.of(TINY.shortened(2)))
+    )
 
-    relu_row, tanh_row, ratio = answer(find("figure-1"), Evidence(runs=runs)).as_dict()["rows"]
+    relu_row, tanh_row, ratio = rows("figure-1", varied, base)
 
     assert [row["recipe"] for row in (relu_row, tanh_row)] == ["tiny", "tiny+tanh"]
     assert (ratio["verdict"], tanh_row["note"]) == ("not comparable", "another network on other data")
-    assert missing(find("figure-1"), Evidence(runs=runs))  # the paper's runs are still to be made
-
-
-def test_figure_1_compares_no_two_networks_that_differ_in_more(make_run: MakeRun) -> None:
-    runs = (
-        figure_1_run(make_run, TINY, [0.9], dataset="miniature"),
-        figure_1_run(make_run, VARIATIONS["tanh"].of(TINY.shortened(2)), [0.9], dataset="miniature"),
-    )
-
-    relu_row, _, ratio = answer(find("figure-1"), Evidence(runs=runs)).as_dict()["rows"]
-
-    assert (relu_row["note"], ratio["verdict"]) == ("not run", "not run")
+    assert missing(find("figure-1"), Evidence(runs=(varied, base)))  # the paper's runs are still to be made
+    assert rows("figure-1", base, short)[-1]["verdict"] == "not run"
 
 
 def test_a_run_of_figure_1_counts_as_far_as_it_goes_but_not_with_other_layers(make_run: MakeRun) -> None:
     relu, tanh = (find_recipe(f"figure-1-{name}") for name in ("relu", "tanh"))
     shorter = figure_1_run(make_run, relu.but({"training.epochs": 5}), falling_to_a_quarter(2))
     changed = figure_1_run(make_run, tanh.but({"network.conv1.maps": 8}), falling_to_a_quarter(12))
-    whole = figure_1_run(make_run, tanh, falling_to_a_quarter(12))
+    full = figure_1_run(make_run, tanh, falling_to_a_quarter(12))
+    without_errors = make_run(Recipe(name="figure-1-relu"), dataset="cifar10", losses=(1.0, 0.5))
 
-    *_, alike = answer(find("figure-1"), Evidence(runs=(shorter, whole))).as_dict()["rows"]
-    *_, other = answer(find("figure-1"), Evidence(runs=(shorter, changed))).as_dict()["rows"]
+    alike, other = rows("figure-1", shorter, full)[-1], rows("figure-1", shorter, changed)[-1]
 
     assert (alike["verdict"], alike["times_sooner"]) == ("reproduced", 6)
     assert (other["verdict"], other["note"]) == ("not comparable", "changed: network.conv1.maps")
-
-
-def test_a_run_without_training_errors_is_not_in_figure_1(make_run: MakeRun) -> None:
-    run = make_run(Recipe(name="figure-1-relu"), dataset="cifar10", losses=(1.0, 0.5))
-
-    relu, _, _ = answer(find("figure-1"), Evidence(runs=(run,))).as_dict()["rows"]
-
-    assert relu["note"] == "not run"
+    assert rows("figure-1", without_errors)[0]["note"] == "not run"
 
 
 @pytest.mark.parametrize("name", ["as-printed", "net-145-half", "net-137", "net-146-2011", "tiny", "caffe-2013"])
@@ -168,15 +146,11 @@ def test_describe_draws_any_recipe_into_a_file(tmp_path: Path) -> None:
     app = typer.Typer()
     app.command()(describe)
 
-    CliRunner().invoke(app, ["tiny", "--set", "network.towers=1", "--svg", str(tmp_path / "tiny.svg")])
+    for name in ("once.svg", "again.svg"):
+        CliRunner().invoke(app, ["tiny", "--set", "network.towers=1", "--svg", str(tmp_path / name)])
 
-    assert ">conv5</text>" in (tmp_path / "tiny.svg").read_text()
-
-
-def test_the_same_figure_is_the_same_file() -> None:
-    once, again = (plot.svg(draw(TINY.network, title="x"), name="x") for _ in range(2))
-
-    assert once == again
+    assert ">conv5</text>" in (tmp_path / "once.svg").read_text()
+    assert (tmp_path / "once.svg").read_text() == (tmp_path / "again.svg").read_text()
 
 
 def test_kernels_are_scaled_together_in_a_black_frame_and_the_first_one_is_at_the_top_left() -> None:
@@ -208,13 +182,16 @@ def test_a_gray_kernel_has_no_color_and_a_kernel_of_opposite_channels_nothing_el
 def test_figure_3_tells_the_color_of_each_tower(make_run: MakeRun) -> None:
     weights = np.random.default_rng(0).normal(size=(12, 3, 11, 11))
     weights[:6] = weights[:6, :1]  # the first tower sees gray
-    evidence = Evidence(runs=(make_run(TINY, weights={"conv1.weight": weights}),))
+    run = make_run(TINY, weights={"conv1.weight": weights})
+    newer = run.checkpoints / "step-000000003"
+    newer.mkdir()
+    (newer / "model.safetensors").write_bytes(b"half a file")  # a damaged checkpoint is skipped
 
-    gray, colored = answer(find("figure-3"), evidence).as_dict()["rows"]
+    gray, colored = rows("figure-3", run)
 
     assert gray["color_fraction"] == pytest.approx(0, abs=1e-6)  # float32
     assert colored["color_fraction"] > 0.5
-    figure = drawn(find("figure-3"), evidence)
+    figure = drawn(find("figure-3"), Evidence(runs=(run,)))
     assert figure is not None
     svg = plot.svg(figure, name="figure-3")
     assert ">tower 0: 0 % of the energy is color</text>" in svg
@@ -228,6 +205,7 @@ def test_a_figure_shows_the_longest_run_of_the_foremost_recipe(make_run: MakeRun
     )
 
     assert Evidence(runs=(other, short, long, paper)).foremost() == [paper, long, short, other]
+    assert missing(find("figure-4"), Evidence(runs=(paper,))) == [f"alexrepro features {paper.folder}"]  # not train
 
 
 @pytest.mark.parametrize("side", [32, 256])
@@ -240,12 +218,12 @@ def test_an_image_is_shown_upright_and_in_full(make_run: MakeRun, side: int) -> 
     figure = drawn(find("figure-4"), Evidence(runs=(run,)))
 
     assert figure is not None
-    place = next(axes for axes in figure.axes if axes.get_images())
-    shown = np.asarray(place.get_images()[0].get_array())
+    shown_axes = next(axes for axes in figure.axes if axes.get_images())
+    shown = np.asarray(shown_axes.get_images()[0].get_array())
     half = len(shown) // 2
     assert shown[:half, :half].min(axis=(0, 1)).tolist() == [255, 0, 0]
     assert shown[half:].max() == shown[:, half:].max() == 0
-    assert place.yaxis_inverted()  # the first row is drawn at the top
+    assert shown_axes.yaxis_inverted()  # the first row is drawn at the top
 
 
 def made_up_neighbors() -> Neighbors:
@@ -265,16 +243,13 @@ def test_figure_4_lists_predictions_and_neighbors_and_takes_any_name(make_run: M
     save_neighbors(run, made_up_neighbors())
     evidence = Evidence(runs=(run,))
 
-    rows = answer(find("figure-4"), evidence).as_dict()["rows"]
+    found = rows("figure-4", run)
     figure = drawn(find("figure-4"), evidence)
 
-    assert [(row["image"], row["rank"], row["probability"]) for row in rows[:3]] == [
-        ("a", 1, 0.75), ("a", 2, 0.25), ("b", 1, 0.5)
-    ]  # fmt: skip
-    assert [(row["image"], row["neighbor"], row["distance"]) for row in rows[4:6]] == [
-        ("c", "e", 1.0),
-        ("c", "f", 2.0),
-    ]
+    predictions = [(row["image"], row["rank"], row["probability"]) for row in found[:3]]
+    assert predictions == [("a", 1, 0.75), ("a", 2, 0.25), ("b", 1, 0.5)]
+    neighbors = [(row["image"], row["neighbor"], row["distance"]) for row in found[4:6]]
+    assert neighbors == [("c", "e", 1.0), ("c", "f", 2.0)]
     assert figure is not None
     svg = plot.svg(figure, name="figure-4")
     assert ">wolf</text>" in svg
@@ -286,16 +261,7 @@ def test_a_curve_is_the_mean_loss_of_each_epoch_and_leaves_out_half_a_line(make_
     with (run.folder / "metrics.csv").open("a") as file:
         file.write("4,2,16,0.1")
 
-    rows = answer(find("training-curves"), Evidence(runs=(run,))).as_dict()["rows"]
+    found = [(row["epoch"], row["loss"], row["top1_error"]) for row in rows("training-curves", run)]
 
-    assert [(row["epoch"], row["loss"], row["top1_error"]) for row in rows] == [(1, 2.0, 0.9), (2, 0.5, None)]
+    assert found == [(1, 2.0, 0.9), (2, 0.5, None)]
     assert drawn(find("training-curves"), Evidence(runs=(run,))) is not None
-
-
-def test_a_damaged_checkpoint_is_passed_over(make_run: MakeRun) -> None:
-    run = make_run(TINY, weights={"conv1.weight": np.zeros((12, 3, 11, 11))})
-    newer = run.checkpoints / "step-000000003"
-    newer.mkdir()
-    (newer / "model.safetensors").write_bytes(b"half a file")
-
-    assert drawn(find("figure-3"), Evidence(runs=(run,))) is not None

@@ -7,7 +7,6 @@ from typing import NamedTuple
 from alexrepro.data.sources import (
     cifar,
     class_folders,
-    class_tars,
     ilsvrc,
     kaggle,
     table_files,
@@ -36,7 +35,7 @@ LAYOUTS = (
     Layout("parquet", table_files.fits_parquet, table_files.read_parquet),
     Layout("arrow", table_files.fits_arrow, table_files.read_arrow),
     Layout("webdataset", webdataset.fits, webdataset.read),
-    Layout("class-tars", class_tars.fits, class_tars.read),
+    Layout("class-tars", class_folders.fits_tars, class_folders.read_tars),
     Layout("folders", class_folders.fits, class_folders.read),
 )
 NAMES = tuple(layout.name for layout in LAYOUTS)

@@ -27,11 +27,11 @@ def is_of(split: str, name: str) -> bool:
     return number is not None and number[1].lower() == split
 
 
-def train_split(training: Mapping[str, Found], label_of: Mapping[str, int]) -> Split:
-    """The training images by WNID, in the order of the labels."""
-    return Split("train", [
-        ImageFile(escaped(f"train/{wnid}/{name}"), label_of[wnid], location)
-        for wnid in sorted(training, key=lambda wnid: label_of[wnid]) for name, location in training[wnid]
+def class_split(split: str, by_wnid: Mapping[str, Found], classes: Sequence[str]) -> Split:
+    """A split whose images are known by WNID, in the order of the labels."""
+    return Split(split, [
+        ImageFile(escaped(f"{split}/{wnid}/{name}"), label, location)
+        for label, wnid in enumerate(classes) for name, location in by_wnid.get(wnid, ())
     ])  # fmt: skip
 
 

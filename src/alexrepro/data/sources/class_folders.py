@@ -1,7 +1,8 @@
-"""Class folders: PATH/<class>/*.JPEG, or PATH/{train,val,test}/<class>/*.JPEG.
+"""Two layouts: a folder for each class, and a tar for each class, named after its WNID, as all of ImageNet comes.
 
-Classes are the folders' names in the order of their bytes, as torchvision's ImageFolder sorts them; images may lie
-deeper in them, as ImageFolder finds them.
+PATH/<class>/*.JPEG or PATH/{train,val,test}/<class>/*.JPEG. Classes are the folders' names in the order of their bytes,
+and images may lie deeper in them, as in torchvision's ImageFolder. PATH/n01440764.tar ..., PATH/{train,val,test}/
+n01440764.tar ..., or the tar of them all, such as fall11_whole.tar.
 """
 
 import re
@@ -11,9 +12,10 @@ from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
-from alexrepro.data.sources.archives import PACKED
-from alexrepro.data.sources.checks import dataset_of, same_classes, words_of
+from alexrepro.data.sources.archives import PACKED, archive_files
+from alexrepro.data.sources.checks import class_split, dataset_of, same_classes, without_training, words_of
 from alexrepro.data.sources.source import File, ImageFile, Skipped, Source, Split, bad_data
+from alexrepro.data.sources.tars import CLASS_TAR, archive, listing
 from alexrepro.data.sources.walk import (
     NO_FILE,
     SPLITS,
@@ -23,13 +25,15 @@ from alexrepro.data.sources.walk import (
     entries,
     escaped,
     is_folder,
+    names_in,
     walk,
     why_skipped,
 )
 from alexrepro.errors import UserError
 from alexrepro.progress import first_few, say
 
-ORDER = ("train", "val", "test")
+ORDER: tuple[str, ...] = ("train", "val", "test")
+ALL_CLASSES = r"\w+_whole"  # fall11_whole, winter21_whole
 ARCHIVES = (".tar", *PACKED)
 
 
@@ -76,6 +80,38 @@ def read(path: Path) -> Source:
         for name, split in found.items()
     )  # fmt: skip
     return Source(dataset_of(path, classes, splits), classes, words_of(classes), splits, skipped=tuple(skipped))
+
+
+def fits_tars(path: Path) -> bool:
+    """Whether class tars lie in the folder or in folders named after splits, or the tar of them all lies there."""
+    return bool(_tar_folders(path)) or any(re.match(rf"{ALL_CLASSES}\.tar", name) for name in names_in(path))
+
+
+def read_tars(path: Path) -> Source:
+    """The images of each class tar. Raises UserError if the splits' classes differ, or if a tar is damaged."""
+    with listing(path) as found:
+        by_split = {
+            split: {tar.removesuffix(".tar"): found.images(archive(folder / tar)) for tar in _class_tars(folder)}
+            for split, folder in _tar_folders(path).items()
+        } or {"train": found.by_class(archive(*archive_files(path, ALL_CLASSES)))}
+    classes = same_classes(path, by_split)
+    splits = tuple(class_split(split, tars, classes) for split, tars in by_split.items())
+    return Source(dataset_of(path, classes, splits), classes, words_of(classes), splits,
+                  gaps=tuple(without_training(classes, splits)), skipped=tuple(found.skipped))  # fmt: skip
+
+
+def _tar_folders(path: Path) -> dict[str, Path]:
+    """The folders of class tars by split, in the order train, val, test."""
+    named = {SPLITS[name.lower()]: path / name for name in names_in(path) if name.lower() in SPLITS}
+    found = {split: named[split] for split in ORDER if split in named and _class_tars(named[split])}
+    return found or ({"train": path} if _class_tars(path) else {})
+
+
+def _class_tars(folder: Path) -> list[str]:
+    """The names of the class tars in a folder; none if class folders lie next to them."""
+    names = names_in(folder)
+    has_folders = any(WNID.fullmatch(name) and (folder / name).is_dir() for name in names)
+    return [] if has_folders else [name for name in names if CLASS_TAR.fullmatch(name)]
 
 
 def class_folders(folder: Path, *, root: Path, named: re.Pattern[str] | None = None) -> ClassFolders:

@@ -15,9 +15,9 @@ from alexrepro.data.sources.advice import flat_images
 from alexrepro.data.sources.checks import (
     NUMBERED,
     Found,
+    class_split,
     gaps_of_2012,
     numbered_split,
-    train_split,
     without_training,
     words_of,
 )
@@ -58,7 +58,7 @@ def read(path: Path) -> Source:
         rest(path, images, used=_companions(path), splits=("val", "test"))  # refuses training images it cannot use
     wnids = _wnids(path, year, table, train.images)
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
-    splits = [train_split(train.images, label_of)] if train.images else []
+    splits = [class_split("train", train.images, wnids)] if train.images else []
     parts, known = [train], Truth(path, images, year, table, label_of)
     for name in ("val", "test"):
         if (part := numbered(path, images, year, name)) is not None:

@@ -67,14 +67,13 @@ def split_of(file: Path) -> str:
     return found[0]
 
 
-def image_column(schema: pa.Schema, file: Path, *, needs_bytes: bool = True, needs_label: bool = True) -> str:
+def image_column(schema: pa.Schema, file: Path) -> str:
     """The column of the images. Raises UserError, with columns and types, unless there are one and a label."""
-    images = [name for name in COLUMNS
-              if schema.names.count(name) == 1 and _is_image(schema.field(name).type, needs_bytes)]  # fmt: skip
+    images = [name for name in COLUMNS if schema.names.count(name) == 1 and _is_image(schema.field(name).type)]
     has_label = schema.names.count(LABEL) == 1 and (
         pa.types.is_integer(schema.field(LABEL).type) or pa.types.is_null(schema.field(LABEL).type)
     )
-    if len(images) == 1 and (has_label or not needs_label):
+    if len(images) == 1 and has_label:
         return images[0]
     columns = escaped(", ".join(f"{field.name}: {field.type}" for field in schema))
     raise bad_data(
@@ -127,14 +126,15 @@ def source_of(path: Path, tables: Sequence[Table]) -> Source:
                   skipped=unread(path, set(files)))  # fmt: skip
 
 
-def _is_image(kind: pa.DataType, needs_bytes: bool) -> bool:
+def _is_image(kind: pa.DataType) -> bool:
     """Whether a column is of structs with the bytes and the path of an image, in any of Arrow's types for them."""
     if not pa.types.is_struct(kind):
         return False
     fields = (kind.field(at) for at in range(kind.num_fields))
     parts = {part.name: part.type.value_type if pa.types.is_dictionary(part.type) else part.type for part in fields}
-    has_bytes = "bytes" in parts and any(test(parts["bytes"]) for test in BINARY)
-    return (has_bytes or not needs_bytes) and "path" in parts and any(test(parts["path"]) for test in TEXT)
+    return {"bytes", "path"} <= parts.keys() and any(test(parts["bytes"]) for test in BINARY) and any(
+        test(parts["path"]) for test in TEXT
+    )  # fmt: skip
 
 
 def _with_suffix(folder: Path, suffix: str) -> list[Path]:

@@ -4,7 +4,6 @@ Below ILSVRC/Data/CLS-LOC lie the training images by class and the others flat; 
 classes and the labels of the validation images. There are no ids, so no submission file can be written from it.
 """
 
-import glob
 import re
 import struct
 import zipfile
@@ -16,7 +15,7 @@ from pathlib import Path
 from shlex import quote
 
 from alexrepro.data.sources.archives import AGAIN, content
-from alexrepro.data.sources.checks import Found, gaps_of_2012, is_of, numbered_split, train_split, words_of
+from alexrepro.data.sources.checks import Found, class_split, gaps_of_2012, is_of, numbered_split, words_of
 from alexrepro.data.sources.labels import MAPPING, SOLUTION, labels_in, solution_rows, words_by_wnid
 from alexrepro.data.sources.source import MOST_IMAGE_BYTES, Skipped, Source, bad_data
 from alexrepro.data.sources.walk import NO_PICTURE, WNID, escaped, is_image, why_ignored
@@ -101,7 +100,7 @@ def read(path: Path) -> Source:
                        "Unzip it, and prepare the folder.")  # fmt: skip
     wnids = tuple(sorted(training))
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
-    splits = [train_split({wnid: sorted(found, key=_name) for wnid, found in training.items()}, label_of)]
+    splits = [class_split("train", {wnid: sorted(found, key=_name) for wnid, found in training.items()}, wnids)]
     for split in sorted(numbered, reverse=True):  # val, test
         found, labels = sorted(numbered[split], key=_name), None
         if split == "val" and SOLUTION in tables:
@@ -161,8 +160,6 @@ def _not_in_place(file: Path, why: str) -> UserError:
 
 def _damaged(file: Path, error: Exception) -> UserError:
     """The error for an archive whose directory, which is at its end, cannot be read."""
-    if list(file.parent.glob(f"{glob.escape(file.stem)}.z[0-9][0-9]")) or "multiple disks" in str(error):
-        return _not_in_place(file, "it is in several parts; join them first with zip -s 0 --out whole.zip")
     if (found := content(file)) != "zip":
         return bad_data(f"{file} is not a zip archive; its content: {found}.", AGAIN)
     return bad_data(

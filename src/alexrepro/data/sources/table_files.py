@@ -42,13 +42,14 @@ class Row:
     """An image that is a row of a table; group: the row group, None in Arrow files."""
 
     file: Path
+    column: str
     group: int | None
     row: int
 
     def read(self) -> bytes:
         """The bytes in the row. Raises Unreadable if file or row hold none, and OSError if the disk fails."""
         try:
-            found: bytes | None = _images(self.file, self.group)[self.row]["bytes"].as_py()
+            found: bytes | None = _images(self.file, self.column, self.group)[self.row]["bytes"].as_py()
         except DAMAGE as error:
             if getattr(error, "errno", None):  # the system's error, not one of the content
                 raise
@@ -100,62 +101,56 @@ def _table(file: Path, count: Callable[[], None]) -> Table:
     try:
         if not file.stat().st_size:
             raise pa.ArrowInvalid("it is empty")
-        parts = _mapped if file.suffix == ".arrow" else _groups
-        schema, images = None, list[ImageFile]()
-        for group, table in parts(file):
+        schema, images = pa.schema([]), list[ImageFile]()
+        for group, column, table in _arrow_rows(file) if file.suffix == ".arrow" else _parquet_rows(file):
             schema = table.schema
-            images += _rows(file, group, table, len(images), count)
+            paths = [path for chunk in table[column].chunks for path in chunk.field("path").to_pylist()]
+            for row, (path, label) in enumerate(zip(paths, table[LABEL].to_pylist(), strict=True)):
+                name = escaped(f"{file.name}/{path or len(images)}")
+                known = UNLABELED if label is None else max(label, UNLABELED)
+                images.append(ImageFile(name, known, Row(file, column, group, row)))
+                count()
     except DAMAGE as error:
         if isinstance(error, PermissionError):
             raise
         raise _broken(file, error) from None
-    assert schema is not None
     return Table(
         file, SPLITS.get(str(state.get("_split")).lower()) or split_of(file), label_names(schema, file), images
     )
 
 
-def _groups(file: Path) -> Iterator[tuple[int | None, pa.Table]]:
-    """The paths and labels of each row group of a Parquet file."""
+def _parquet_rows(file: Path) -> Iterator[tuple[int | None, str, pa.Table]]:
+    """The paths and labels of each row group, with the name of the image column."""
     with pq.ParquetFile(file) as parquet:
         column = image_column(parquet.schema_arrow, file)
         for group in range(parquet.num_row_groups):
-            yield group, parquet.read_row_group(group, columns=[f"{column}.path", LABEL])
-        if not parquet.num_row_groups:
-            yield None, parquet.schema_arrow.empty_table()
+            yield group, column, parquet.read_row_group(group, columns=[f"{column}.path", LABEL])
 
 
-def _mapped(file: Path) -> Iterator[tuple[int | None, pa.Table]]:
+def _arrow_rows(file: Path) -> Iterator[tuple[int | None, str, pa.Table]]:
+    table = _mapped(file)
+    column = image_column(table.schema, file)
+    table.select([column, LABEL]).validate(full=True)
+    yield None, column, table
+
+
+def _mapped(file: Path) -> pa.Table:
     """The rows of an Arrow file, which stay on the disk until they are used unless they are compressed."""
     with file.open("rb") as stream:
         source = pa.BufferReader(pa.py_buffer(mmap(stream.fileno(), 0, access=ACCESS_READ)))
     try:
-        table = pa.ipc.open_stream(source).read_all()
+        return pa.ipc.open_stream(source).read_all()
     except pa.ArrowInvalid:
-        table = pa.ipc.open_file(source).read_all()
-    table.select([image_column(table.schema, file), LABEL]).validate(full=True)
-    yield None, table
-
-
-def _rows(file: Path, group: int | None, table: pa.Table, first: int, count: Callable[[], None]) -> Iterator[ImageFile]:
-    """One image for each row; one without a path is named after its row, one without a label has -1."""
-    column = table[image_column(table.schema, file, needs_bytes=False)]
-    paths = [path for chunk in column.chunks for path in chunk.field("path").to_pylist()]
-    for row, (path, label) in enumerate(zip(paths, table[LABEL].to_pylist(), strict=True)):
-        name = escaped(f"{file.name}/{path or first + row}")
-        yield ImageFile(name, UNLABELED if label is None else max(label, UNLABELED), Row(file, group, row))
-        count()
+        return pa.ipc.open_file(source).read_all()
 
 
 @lru_cache(maxsize=2)
-def _images(file: Path, group: int | None) -> Any:
+def _images(file: Path, column: str, group: int | None) -> Any:
     """The images of one row group or Arrow file; a process reads images in order, so two are enough."""
     if group is None:
-        _, table = next(_mapped(file))
-    else:
-        with pq.ParquetFile(file) as parquet:
-            table = parquet.read_row_group(group, columns=[image_column(parquet.schema_arrow, file)])
-    return table[image_column(table.schema, file, needs_label=False)]
+        return _mapped(file)[column]
+    with pq.ParquetFile(file) as parquet:
+        return parquet.read_row_group(group, columns=[column])[column]
 
 
 def _broken(file: Path, why: Exception) -> UserError:

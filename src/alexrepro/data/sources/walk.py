@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePath
 
-from alexrepro.data.sources.source import Skipped, bad_data
+from alexrepro.data.sources.source import Skipped
 from alexrepro.data.store.decode import begins_like_image
 from alexrepro.files import printable
 from alexrepro.progress import first_few
@@ -26,7 +26,6 @@ SYSTEM = {
 SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 NO_PICTURE, NO_FILE = "not a picture", "not a file that can be read"
 FIRST_BYTES = 16
-MOST_PATH_BYTES = 3_800  # of a folder; a name may have 255 more, and Linux opens paths of up to 4,095
 MOST_FOLDERS, MOST_BELOW, MOST_NAMES, MOST_DEPTH = 500, 20, 2000, 7  # folders in all and of one, names of one
 WNID = re.compile(r"n\d{8}")
 NAMED_BY_WNID = re.compile(r".+_(n\d{8})\.jpe?g|(n\d{8})_.+", re.IGNORECASE)  # at the end: Hugging Face
@@ -111,17 +110,11 @@ def why_skipped(entry: os.DirEntry[str]) -> str | None:
 def walk(folder: Path) -> Iterator[tuple[Path, str | None]]:
     """Every file at any depth, with the reason to skip it or None for an image: the files first, then each folder.
 
-    Links are followed, but no folder is read twice. Raises UserError for folders too deep to open their files.
+    Links are followed, but no folder is read twice.
     """
     waiting, seen = [folder], set[tuple[int, int]]()
     while waiting:
         here = waiting.pop()
-        if len(os.fsencode(here)) > MOST_PATH_BYTES:
-            depth = len(here.relative_to(folder).parts)
-            raise bad_data(
-                f"{folder} holds folders {depth:,} levels deep, with paths too long to be opened.",
-                "Move the images further up, or the folder elsewhere.",
-            )
         state = here.stat()
         if (state.st_dev, state.st_ino) in seen:
             yield here, "a link to a folder that is read already"

@@ -67,9 +67,9 @@ def curves(runs: Iterable[Run]) -> list[Curve]:
     found = []
     for run in runs:
         epochs = by_epoch(run)
-        whole = epochs.loc[epochs["steps"].eq(run.environment["updates_per_epoch"])]
-        if whole["training_error"].notna().any():
-            found.append(Curve(run, whole))
+        complete = epochs.loc[epochs["steps"].eq(run.environment["updates_per_epoch"])]
+        if complete["training_error"].notna().any():
+            found.append(Curve(run, complete))
     return sorted(found, key=lambda one: (one.run.recipe.training.learning_rate, one.seed, one.run.recipe.digest))
 
 

@@ -1,8 +1,8 @@
-"""Whether a measurement may stand next to a published number, and what it says about it.
+"""Whether a measurement is comparable with a published number, and whether it reproduces it.
 
 A published number is reproduced if it lies in the measured 95 % interval and no further from the measurement than
 repeated runs of one network differ. If only one of the two holds, it is within noise, as is a difference that cannot be
-told from zero: a wide interval, from few images or seeds, confirms nothing.
+distinguished from zero: a wide interval, from few images or seeds, confirms nothing.
 """
 
 from collections.abc import Iterable
