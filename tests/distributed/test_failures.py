@@ -112,7 +112,7 @@ class Failure:
 
 
 def stopped(sent: signal.Signals, after: str = "") -> tuple[str, str]:
-    return f"Stopped by {sent.name} after update {after}", "a checkpoint is saved"
+    return f"Stopped by {sent.name} after step {after}", "a checkpoint is saved"
 
 
 TERM, INT, USR1, HUP, KILL, STOP = (
@@ -170,7 +170,7 @@ def fail_once(store: Store, recipe: Recipe, folder: Path, failure: Failure) -> f
     assert len([line for line in said.splitlines() if all(word in line for word in failure.says)]) == 1, said
     assert "Traceback" not in said or BUG in str(failure.options)
     if "a checkpoint is saved" in failure.says:
-        assert f"after update {saved_step(folder):,}; a checkpoint is saved" in said
+        assert f"after step {saved_step(folder):,}; a checkpoint is saved" in said
     return seconds
 
 

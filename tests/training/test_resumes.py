@@ -87,7 +87,7 @@ def test_a_run_whose_newest_checkpoint_is_damaged_goes_back_one_and_ends_in_the_
     toy: Train, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stops_after(monkeypatch, (8,))
-    with pytest.raises(UserError, match="Stopped by SIGTERM after update 8"):
+    with pytest.raises(UserError, match="Stopped by SIGTERM after step 8"):
         toy(tmp_path, chosen=whole.recipe)
     (newest,) = tmp_path.rglob("step-000000008")
     content = bytearray((newest / checkpoint.MOMENTUM).read_bytes())

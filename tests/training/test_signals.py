@@ -137,7 +137,7 @@ def test_a_run_whose_terminal_is_gone_still_saves(toy: Train, tmp_path: Path, mo
     monkeypatch.setattr(training, "_update", signal_then_update)
     monkeypatch.setattr(sys, "stderr", Gone())
     say("Nobody hears this.")
-    with pytest.raises(UserError, match="Stopped by SIGHUP after update 1"):
+    with pytest.raises(UserError, match="Stopped by SIGHUP after step 1"):
         toy(tmp_path)
 
     (run,) = find_runs(tmp_path)
