@@ -22,7 +22,7 @@ AGAIN = "Run the same command again to continue."
 Handler = Callable[[int, FrameType | None], None]
 
 
-def asked() -> list[signal.Signals]:
+def stopping_signals() -> list[signal.Signals]:
     """The signals that ask a run to stop; not SIGHUP if nohup ignores it."""
     return [number for number in STOPPING if number.name != "SIGHUP" or signal.getsignal(number) != signal.SIG_IGN]
 
@@ -66,15 +66,15 @@ def ended_by_signal() -> Iterator[None]:
 def stopped(by: signal.Signals, *, step: int) -> UserError:
     """The error that ends a stopped run after its checkpoint is written."""
     return UserError(
-        f"Stopped by {by.name} after update {step:,}; a checkpoint is saved.",
+        f"Stopped by {by.name} after step {step:,}; a checkpoint is saved.",
         fix=AGAIN,
         exit_code=code_of(by),
     )
 
 
-def code_of(asked: signal.Signals) -> Exit:
+def code_of(by: signal.Signals) -> Exit:
     """The exit code of a run that a signal has stopped."""
-    return Exit.INTERRUPTED if asked == signal.SIGINT else Exit.STOPPED
+    return Exit.INTERRUPTED if by == signal.SIGINT else Exit.STOPPED
 
 
 def signal_when_parent_ends(sent: signal.Signals) -> None:
@@ -127,7 +127,7 @@ def end_with_parent() -> None:
 @contextmanager
 def _handled_by(handler: Handler) -> Iterator[Callable[[], None]]:
     """Install a handler for every signal that asks a run to stop; yields a function that restores the earlier ones."""
-    before = {number: signal.getsignal(number) for number in asked()}
+    before = {number: signal.getsignal(number) for number in stopping_signals()}
 
     def restore() -> None:
         for number, earlier in before.items():

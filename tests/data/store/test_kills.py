@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from alexrepro import files
-from alexrepro.cli.app import main
+from alexrepro.__main__ import main
 from alexrepro.data.store import preparation
 from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.errors import Exit

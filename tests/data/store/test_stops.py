@@ -26,7 +26,7 @@ PHOTOS, SHARD = 24, 2
 SIDE_PX = 4_000  # decoding takes so long that no preparation ends before it is stopped
 PROGRAM = f"""
 import alexrepro.data.store.preparation as preparing
-from alexrepro.cli.app import main
+from alexrepro.__main__ import main
 preparing.SHARD_IMAGES = {SHARD}
 main()
 """
