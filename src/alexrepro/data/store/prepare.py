@@ -28,7 +28,7 @@ from alexrepro.files import make_folder, writable, write_text
 from alexrepro.locks import locked, waiting_for
 from alexrepro.paper.training import STORED_PX, ResizeRule
 from alexrepro.processors import usable_processors
-from alexrepro.progress import progress, say
+from alexrepro.progress import first_few, progress, say
 
 SHARD_IMAGES = 1024  # as many as a batch file of 2012 held (convdata_jpeg.py)
 SIDE_STEP = 32  # sums over pixels are made in blocks of 1,024
@@ -188,9 +188,8 @@ def _form(source: Source, encoding: Encoding | None, side_px: int | None, resize
 
 
 def _incomplete(path: Path, gaps: Sequence[str]) -> UserError:
-    more = f" and {len(gaps) - SHOWN_GAPS:,} more" if len(gaps) > SHOWN_GAPS else ""
     return UserError(
-        f"{path} is not complete: {'; '.join(gaps[:SHOWN_GAPS])}{more}.",
+        f"{path} is not complete: {first_few(gaps, SHOWN_GAPS, between='; ')}.",
         fix="Fetch what is missing, or prepare what is there with: --allow-partial.",
         exit_code=Exit.BAD_DATA,
     )
