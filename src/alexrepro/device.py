@@ -52,11 +52,6 @@ class Device:
         """The identifier of a GPU, unique over all hosts; empty for a CPU."""
         return str(torch.cuda.get_device_properties(self.torch_device).uuid) if self.is_gpu else ""
 
-    def use(self) -> None:
-        """Make a GPU the current one of this process, the default of the libraries."""
-        if self.is_gpu:
-            torch.cuda.set_device(self.torch_device)
-
     def autocast(self, training: Training) -> AbstractContextManager[Any]:
         """The context in which the network computes: float32 throughout, or bf16 with float32 weights.
 
@@ -105,7 +100,7 @@ class Device:
 
     @property
     def copies(self) -> Callable[[NDArray[np.uint8], int], "GpuCopies"] | None:
-        """What a loader of batches copies them with; None where they are read in place."""
+        """What copies a loader's batches to a GPU; None on a CPU, which reads them in place."""
         return partial(GpuCopies, self.torch_device) if self.is_gpu else None
 
     def facts(self) -> dict[str, Any]:
@@ -128,7 +123,11 @@ class GpuCopies:
         self._device, self._slots, self._most = device, slots, most
         self._under_way: deque[tuple[torch.cuda.Event, Batch]] = deque()
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self._is_locked = _lock_in_place(slots)
+        refused = int(torch.cuda.cudart().cudaHostRegister(slots.ctypes.data, slots.nbytes, 0))  # type: ignore[no-untyped-call]
+        if refused:  # each batch is copied once more, since the GPU cannot read the memory directly
+            with suppress(RuntimeError):  # the next launch reports the error again; let it be this one
+                torch.zeros(1, device=device)
+        self._is_locked = not refused
 
     def copied(self, filled: Iterator[Batch]) -> Iterator[Batch]:
         """The batches on the device, copied while it works."""
@@ -155,15 +154,6 @@ class GpuCopies:
     def _finish(self) -> None:
         copied, _ = self._under_way.popleft()
         copied.synchronize()
-
-
-def _lock_in_place(slots: NDArray[np.uint8]) -> bool:
-    """Let a GPU fetch from the memory directly; False where that is refused, and each batch is copied once more."""
-    refused = int(torch.cuda.cudart().cudaHostRegister(slots.ctypes.data, slots.nbytes, 0))  # type: ignore[no-untyped-call]
-    if refused:
-        with suppress(RuntimeError):  # the next launch reports the refusal once more; this one is for that
-            torch.zeros(1, device="cuda")
-    return not refused
 
 
 def fitting_batch(batch: int, fixed: int, peak: int, total: int) -> int:
@@ -226,7 +216,9 @@ def find_device(
         raise UserError(
             f"The device {name} cannot be used: {reason}.", fix="Use --device cpu.", exit_code=Exit.NO_DEVICE
         ) from None
-    if found.type == "cpu":
+    if found.type == "cuda":
+        torch.cuda.set_device(found)  # the default of NCCL and of other libraries
+    else:
         _keep_freed_memory()
     return Device(found, compiles=compiles and can_compile(found))
 

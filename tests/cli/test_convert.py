@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors import safe_open
 
-from alexrepro.cli.app import main
+from alexrepro.__main__ import main
 
 Array = NDArray[np.float32]
 Tensors = Mapping[str, tuple[Array, Array]]

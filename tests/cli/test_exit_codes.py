@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.cli import app as program
-from alexrepro.cli.app import main
+import alexrepro.__main__ as program
+from alexrepro.__main__ import main
 from alexrepro.errors import Exit
 
 TESTS = Path(__file__).parents[1]

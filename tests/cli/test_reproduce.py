@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from alexrepro.cli.app import main
+from alexrepro.__main__ import main
 from alexrepro.data.sources.miniature import write_miniature
 
 FIRST_RUN = Path(__file__).parents[2] / "docs" / "tutorials" / "first-run.md"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.cli.terminal import read_arguments
+from alexrepro.cli.arguments import read_arguments
 from alexrepro.errors import UserError
 
 PROGRAM = [sys.executable, "-m", "alexrepro"]
@@ -131,7 +131,7 @@ def test_a_current_folder_that_was_deleted_is_told(tmp_path: Path) -> None:
 def test_no_folder_for_temporary_files_is_told_with_its_variable(tmp_path: Path) -> None:
     program = (
         "import tempfile, sys\ntempfile._candidate_tempdir_list = lambda: ['/nowhere']\n"
-        "from alexrepro.cli.app import main\nmain()\n"
+        "from alexrepro.__main__ import main\nmain()\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, "bench", "tiny"], cwd=tmp_path,
@@ -147,7 +147,7 @@ def test_the_commands_that_need_no_signals_work_where_some_are_missing() -> None
         "import enum, signal\ndel signal.SIGUSR1, signal.SIGHUP\n"
         "signal.Signals = enum.IntEnum('Signals', {s.name: s.value for s in signal.Signals if s.name[3:] not in "
         "('USR1', 'HUP')})\n"
-        "from alexrepro.cli.app import main\nmain()\n"
+        "from alexrepro.__main__ import main\nmain()\n"
     )
     done = subprocess.run([sys.executable, "-c", program, "--help"], capture_output=True, check=False)
 

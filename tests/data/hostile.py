@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from alexrepro.cli.app import main
+from alexrepro.__main__ import main
 from alexrepro.errors import Exit
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")

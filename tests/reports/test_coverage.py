@@ -1,6 +1,6 @@
 """Intervals hold the truth as often as they say, where seeds are tested on the same images.
 
-A trial draws the hardness of every image, which all seeds share, and then who is wrong; the truth is known.
+A trial draws the hardness of every image, the same for all seeds, and then who is wrong; the truth is known.
 """
 
 from collections.abc import Callable
@@ -27,8 +27,8 @@ def hardness(draws: np.random.Generator) -> np.ndarray:
 
 def answered(draws: np.random.Generator, hard: np.ndarray, seeds: int = SEEDS, spread: float = 0.0) -> np.ndarray:
     """Who is wrong, (N, S). spread: the standard deviation of the seeds' own error."""
-    chances = hard + draws.normal(0, spread, size=(1, seeds)) if spread else hard
-    return draws.random((IMAGES, seeds)) < chances
+    probabilities = hard + draws.normal(0, spread, size=(1, seeds)) if spread else hard
+    return draws.random((IMAGES, seeds)) < probabilities
 
 
 def of_seeds(seeds: int = SEEDS) -> Trial:

@@ -25,7 +25,7 @@ T_ONE = 12.706204736432095  # the 97.5 % point of Student's t with one degree of
 
 @pytest.fixture
 def full(evaluation: Make) -> Evaluation:
-    """38 % and 17.3 % errors on the whole test split of 2010."""
+    """38 % and 17.3 % errors on the full test split of 2010."""
     return evaluation(AS_RUN_2010, split=results.TEST_2010, images=150_000, top1_correct=93_000, top5_correct=124_000)
 
 
@@ -140,9 +140,9 @@ def test_markdown_shows_percent_intervals_and_published_numbers(table: ResultTab
 
 
 def test_a_record_shows_units_and_a_deviation_next_to_its_number() -> None:
-    columns = {"images": COUNT, "share": FRACTION, "loss": NUMBER, "loss_std": NUMBER, "verdict": TEXT, "note": TEXT}
-    values = {"images": 1500, "share": 0.01, "loss": 1.23456, "loss_std": 0.5, "verdict": "not run", "note": "why"}
+    columns = {"images": COUNT, "fraction": FRACTION, "loss": NUMBER, "loss_std": NUMBER, "verdict": TEXT, "note": TEXT}
+    values = {"images": 1500, "fraction": 0.01, "loss": 1.23456, "loss_std": 0.5, "verdict": "not run", "note": "why"}
 
     assert Record(columns, values).shown() == {
-        "images": "1,500", "share": "1.00 %", "loss": "1.235 ± 0.5", "verdict": "not run; why"
+        "images": "1,500", "fraction": "1.00 %", "loss": "1.235 ± 0.5", "verdict": "not run; why"
     }  # fmt: skip

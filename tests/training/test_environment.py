@@ -18,7 +18,7 @@ from ..toy import picture
 
 BOTH = """
 import sys
-from alexrepro.cli.app import main
+from alexrepro.__main__ import main
 for command in ("prepare {photos} --out stores --workers 1", "train {toy} --no-compile --device cpu"):
     sys.argv = ["alexrepro", *command.split()]
     try:

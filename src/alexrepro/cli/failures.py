@@ -3,7 +3,7 @@
 import errno
 from pathlib import Path
 
-from alexrepro.cli.terminal import name_around, not_text
+from alexrepro.cli.arguments import name_around, not_text
 from alexrepro.errors import Exit, UserError
 
 NEEDS_A_FOLDER = (Exit.CANNOT_CREATE, "Choose a folder; a file is in the way.")

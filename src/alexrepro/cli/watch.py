@@ -17,7 +17,7 @@ from alexrepro.cli.options import RUNS, Runs
 if TYPE_CHECKING:
     from alexrepro.reports.run_status import Snapshot
 
-LIVE_SECONDS, PLAIN_SECONDS = 5.0, 30.0  # between updates of the display
+LIVE_SECONDS, PLAIN_SECONDS = 5.0, 30.0  # between two refreshes
 
 
 def watch(

@@ -23,7 +23,7 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.model.alexnet import check_shardable
 from alexrepro.paper.network import Network
 from alexrepro.progress import say
-from alexrepro.stop_signals import asked, code_of
+from alexrepro.stop_signals import code_of, stopping_signals
 
 Parallel = Literal["tower", "data"]
 Store: TypeAlias = Any  # torch's, which has no type to be checked
@@ -113,7 +113,7 @@ def launch(processes: int) -> int:
     wanted = {
         "min_nodes": 1, "max_nodes": 1, "nproc_per_node": processes, "max_restarts": 0,
         "run_id": OURS + uuid4().hex, "rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0", "local_addr": "localhost",
-        "signals_to_handle": ",".join(number.name for number in asked()), "shutdown_timeout": SAVING_SECONDS,
+        "signals_to_handle": ",".join(number.name for number in stopping_signals()), "shutdown_timeout": SAVING_SECONDS,
     }  # fmt: skip
     known = LaunchConfig.__dataclass_fields__  # torch 2.11 has no shutdown_timeout
     config = LaunchConfig(**{name: value for name, value in wanted.items() if name in known})  # type: ignore[arg-type]
@@ -135,7 +135,7 @@ def _code_of(rank: int, process: int, code: int) -> int:
     if code < 0:
         by = signal.Signals(-code)
         how, fix = f"was ended by {by.name}", "Unless it is said above, see whether memory ran out or someone ended it"
-        if by in asked():  # before its first step, or a second time
+        if by in stopping_signals():  # before its first step, or a second time
             end, fix = code_of(by), "What was saved before is kept"
     raise UserError(
         f"Rank {rank} (process {process}) {how}; the other ranks were ended.",

@@ -157,7 +157,6 @@ def connect(rank: Rank, device: Device, *, network: Network, parallel: Parallel 
     if rank.world_size == 1:
         yield ProcessGroup()
         return
-    device.use()
     _join(rank, backend=device.backend)
     ProcessGroup(rank).assert_same_everywhere(
         {"the device": device.torch_device.type, "the grid of replicas by towers": f"{replicas} × {sharing}"}

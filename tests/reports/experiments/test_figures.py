@@ -23,6 +23,7 @@ from alexrepro.reports.figures.curves import crossing
 from alexrepro.reports.figures.diagram import draw
 from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.runs.neighbors import About, Neighbors, save_neighbors
+from alexrepro.runs.rows import METRICS
 from alexrepro.runs.run import Run
 
 MakeRun = Callable[..., Run]
@@ -51,8 +52,11 @@ def test_the_crossing_of_a_training_error_is_on_the_line_between_two_epochs() ->
 
 
 def figure_1_run(make_run: MakeRun, recipe: Recipe, errors: list[float], **changes: Any) -> Run:
-    run = make_run(recipe, updates_per_epoch=1, **{"dataset": "cifar10", **changes})
-    run.add_metrics((epoch, epoch, 50_000, 1.0, 0.01, 1, error) for epoch, error in enumerate(errors, start=1))
+    run = make_run(recipe, steps_per_epoch=1, **{"dataset": "cifar10", **changes})
+    run.add_metrics(
+        dict(zip(METRICS, (epoch, epoch, 50_000, 1.0, 0.01, 1, error), strict=True))
+        for epoch, error in enumerate(errors, start=1)
+    )
     return run
 
 
@@ -218,12 +222,12 @@ def test_an_image_is_shown_upright_and_in_full(make_run: MakeRun, side: int) -> 
     figure = drawn(find("figure-4"), Evidence(runs=(run,)))
 
     assert figure is not None
-    place = next(axes for axes in figure.axes if axes.get_images())
-    shown = np.asarray(place.get_images()[0].get_array())
+    shown_axes = next(axes for axes in figure.axes if axes.get_images())
+    shown = np.asarray(shown_axes.get_images()[0].get_array())
     half = len(shown) // 2
     assert shown[:half, :half].min(axis=(0, 1)).tolist() == [255, 0, 0]
     assert shown[half:].max() == shown[:, half:].max() == 0
-    assert place.yaxis_inverted()  # the first row is drawn at the top
+    assert shown_axes.yaxis_inverted()  # the first row is drawn at the top
 
 
 def made_up_neighbors() -> Neighbors:

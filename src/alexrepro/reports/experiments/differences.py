@@ -16,7 +16,6 @@ from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.variations import VARIATIONS, Variation
 from alexrepro.reports.experiment import Experiment, commands_for, prepare_command
 from alexrepro.reports.loaded_runs import Evidence
-from alexrepro.reports.statistics.intervals import Estimate
 from alexrepro.reports.statistics.verdict import Verdict, departure, strongest
 from alexrepro.reports.tables.delta_rows import (
     TITLE,
@@ -29,7 +28,7 @@ from alexrepro.reports.tables.delta_rows import (
     rows_of,
 )
 from alexrepro.reports.tables.error_rows import Needs, grouped
-from alexrepro.reports.tables.row import Row, both, logged_delta, pair_of
+from alexrepro.reports.tables.row import Row, both, logged_delta, pair_of, published_row
 from alexrepro.runs.evaluation import Evaluation
 
 CLAIMED = [
@@ -103,39 +102,32 @@ def _claims_lack(evidence: Evidence) -> list[str]:
 
 
 def _ten_crops(evidence: Evidence) -> list[Row]:
-    top1, top5 = (Estimate(delta) for delta in pair_of(GAIN) if delta is not None)
-    published = Row(
-        quantity="delta", label=GAIN.name, source="reported", split=GAIN.split, crops=GAIN.crops, recipe=CNN_2010.label,
-        top1=top1, top5=top5, reported=GAIN, cites=str(GAIN.cites),
-    )  # fmt: skip
     rows = []
     for group in grouped([e for e in evidence.evaluations if e.crops == "center"]):
-        is_asked = (group[0].recipe, group[0].split) == (RECIPE, TEST_2010)
-        pairs = _same_runs(group, evidence, split=group[0].split, crops="ten")
-        if pairs and is_asked:
-            notes = [departure(group[0])]
+        pairs, notes = _same_runs(group, evidence, split=group[0].split, crops="ten"), [departure(group[0])]
+        if pairs and (group[0].recipe, group[0].split) == (RECIPE, TEST_2010):
             rows.append(measured_delta(pairs, label=GAIN.name, reported=GAIN, claim=GAIN_CLAIM, notes=notes))
         elif pairs:
-            rows.append(measured_delta(pairs, label=GAIN.name, notes=[departure(group[0]), "no published number"]))
-    if all(row.verdict in (None, "not comparable") for row in rows):
-        rows.insert(0, replace(measured_delta((), label=GAIN.name, claim=GAIN_CLAIM), recipe=RECIPE))
-    return [published, *rows, *_logged_gains()]
-
-
-def _logged_gains() -> Iterator[Row]:
-    """A row for every network whose 2012 logs hold both kinds of crops."""
+            rows.append(measured_delta(pairs, label=GAIN.name, notes=[*notes, "no published number"]))
     center = {(one.config, one.split, one.part): one for one in LOGGED if one.crops == "center"}
-    for ten in LOGGED:
-        if ten.crops == "ten" and (found := center.get((ten.config, ten.split, ten.part))):
-            yield _logged_row(GAIN.name, found, ten)
+    both_crops = [(center.get((ten.config, ten.split, ten.part)), ten) for ten in LOGGED if ten.crops == "ten"]
+    return [
+        replace(published_row(GAIN, label=GAIN.name), recipe=CNN_2010.label),
+        *_or_not_run(rows, label=GAIN.name, claim=GAIN_CLAIM),
+        *(_logged_row(GAIN.name, one, ten) for one, ten in both_crops if one),
+    ]
+
+
+def _or_not_run(rows: list[Row], *, label: str, claim: str) -> list[Row]:
+    """The rows, after one that says "not run" unless one of them answers the claim."""
+    if any(row.verdict not in (None, "not comparable") for row in rows):
+        return rows
+    return [replace(measured_delta((), label=label, claim=claim), recipe=RECIPE), *rows]
 
 
 def _logged_row(label: str, one: Logged, other: Logged) -> Row:
-    top1, top5 = (Estimate(delta) for delta in pair_of(logged_delta(one, other)) if delta is not None)
-    return Row(
-        quantity="delta", label=label, source="2012 log", split=one.split, crops=one.crops, recipe=f"#{one.config}",
-        top1=top1, top5=top5, cites=one.cites.source,
-    )  # fmt: skip
+    row = published_row(logged_delta(one, other), label=label, source="2012 log")
+    return replace(row, recipe=f"#{one.config}", cites=one.cites.source)
 
 
 def _validation_and_test(evidence: Evidence) -> list[Row]:
@@ -154,11 +146,8 @@ def _validation_and_test(evidence: Evidence) -> list[Row]:
             verdict: Verdict = "not comparable" if how else strongest(_within_gap(*pair) for pair in ends)
             row = replace(row, verdict=verdict, note=how)
         rows.append(row)
-    if all(row.verdict in (None, "not comparable") for row in rows):
-        missing = measured_delta((), label=SPLITS, claim=SPLITS_CLAIM)
-        rows.insert(0, replace(missing, split=VAL_2010, crops="ten", recipe=RECIPE))
     both_splits = (logged("137-2010", split=split) for split in (VAL_2010, TEST_2010))
-    return [*rows, _logged_row(SPLITS, *both_splits)]
+    return [*_or_not_run(rows, label=SPLITS, claim=SPLITS_CLAIM), _logged_row(SPLITS, *both_splits)]
 
 
 def _within_gap(low: float | None, high: float | None) -> Verdict:

@@ -17,15 +17,11 @@ COUNTS = {
     "macs": COUNT,
     **dict.fromkeys(("published", "claim", "verdict", "note"), TEXT),
 }
-STAGES = {
-    **dict.fromkeys(("stage", "kind"), TEXT),
-    **dict.fromkeys(("towers", "maps", "maps_per_tower", "side_px", "kernel_px", "stride_px"), COUNT),
-    **dict.fromkeys(("reads", "then"), TEXT),
-}
 PUBLISHED_SUMS = f"{pictures.PARAMETERS} parameters, {pictures.NEURONS} neurons"
 
 
 def _parameters(_: Evidence) -> list[Record]:
+    """The layers; parameters were published to tens of millions, neurons to tens of thousands."""
     network = AS_PRINTED.network
     rows = []
     for layer in network.layers():
@@ -42,7 +38,6 @@ def _parameters(_: Evidence) -> list[Record]:
                 "note": f"a slip of the caption: {height}×{width}×{maps} = {layer.neurons:,}",
             }
         rows.append(Record(COUNTS, values))
-    # Parameters are published to tens of millions, neurons to tens of thousands.
     millions, neurons = f"{round(network.parameters / 1e6, -1):.0f} million", f"{round(network.neurons, -4):,}"
     is_rounded = (millions, neurons) == (pictures.PARAMETERS, pictures.NEURONS)
     total: dict[str, Cell] = {
@@ -59,23 +54,6 @@ def _parameters(_: Evidence) -> list[Record]:
     return [*rows, Record(COUNTS, total)]
 
 
-def _stages(_: Evidence) -> list[Record]:
-    network = AS_PRINTED.network
-    sides = {layer.name: layer.output[1] for layer in network.layers()}
-    return [
-        Record(
-            STAGES,
-            {
-                "stage": stage.name, "kind": stage.kind, "towers": network.towers, "maps": stage.maps,
-                "maps_per_tower": stage.maps // network.towers, "side_px": sides[stage.name],
-                "kernel_px": stage.kernel_px or None, "stride_px": stage.stride_px if stage.kernel_px else None,
-                "reads": f"{stage.reads} tower{'s' if stage.reads == 'both' else ''}", "then": ", ".join(stage.order),
-            },
-        )
-        for stage in network.stages
-    ]  # fmt: skip
-
-
 def _draw(_: Evidence) -> Figure:
     return draw(AS_PRINTED.network, title=f"{AS_PRINTED.name}: {AS_PRINTED.description}")
 
@@ -90,6 +68,6 @@ FIGURE_2 = Experiment(
     name="figure-2",
     title="Figure 2: the network, drawn from its fields",
     cites=Citation("§3.5", "Figure 2"),
-    summarize=_stages,
+    summarize=_parameters,
     draw=_draw,
 )

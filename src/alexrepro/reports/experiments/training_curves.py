@@ -158,7 +158,7 @@ def _record(reading: Reading, curve: Curve) -> Record:
 def _ratio(reading: Reading) -> Record:
     """By which factor ReLUs are sooner, in the mean over the seeds of both, with the verdict on the published factor.
 
-    The paper gives a whole number, and says that magnitudes vary with the network.
+    The paper gives an integer, and notes that magnitudes vary with the network.
     """
     ratios = times_sooner(reading.relu, reading.tanh)
     mean, std = mean_and_std(ratios) if ratios else (None, None)

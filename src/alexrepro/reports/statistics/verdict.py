@@ -1,8 +1,8 @@
-"""Whether a measurement may stand next to a published number, and what it says about it.
+"""Whether a measurement is comparable with a published number, and whether it reproduces it.
 
 A published number is reproduced if it lies in the measured 95 % interval and no further from the measurement than
 repeated runs of one network differ. If only one of the two holds, it is within noise, as is a difference that cannot be
-told from zero: a wide interval, from few images or seeds, confirms nothing.
+distinguished from zero: a wide interval, from few images or seeds, confirms nothing.
 """
 
 from collections.abc import Iterable
@@ -100,7 +100,7 @@ def _change(evaluation: Evaluation) -> str:
 def _training(run: Run, dataset: str) -> str:
     """The training images of a run: at most its batches per epoch times the batch, as the last one may be short."""
     try:
-        batches, batch = run.environment["updates_per_epoch"], run.recipe.training.batch
+        batches, batch = run.environment["steps_per_epoch"], run.recipe.training.batch
     except (UserError, OSError, ValueError, KeyError):
         return ""
     return trained_on(batches * batch, dataset, bound="at most ")

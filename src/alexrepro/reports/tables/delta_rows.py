@@ -12,10 +12,9 @@ from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import BASE_CROPS, VARIATIONS, Variation, find_variation
 from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.reports.statistics.differences import Pairs, estimate_differences
-from alexrepro.reports.statistics.intervals import Estimate
 from alexrepro.reports.statistics.verdict import Verdict, departure, judged, shortfall
 from alexrepro.reports.tables.error_rows import grouped
-from alexrepro.reports.tables.row import Row, both, logged_delta, pair_of
+from alexrepro.reports.tables.row import Row, both, logged_delta, pair_of, published_row
 from alexrepro.reports.tables.table import ResultTable
 from alexrepro.runs.evaluation import Evaluation
 
@@ -97,15 +96,9 @@ def reported_delta(variation: Variation, *, base: str) -> list[Row]:
     reported = variation.tests
     if reported is None:
         return []
-    top1, top5 = (None if delta is None else Estimate(delta) for delta in pair_of(reported))
-    return [
-        Row(
-            quantity="delta", label=variation.name, source="reported", split=reported.split, crops=reported.crops,
-            recipe=base, top1=top1, top5=top5, reported=reported, cites=str(reported.cites),
-            logged=_logged_delta(variation, base, reported.split, reported.crops),
-            note="" if reported.split else "the data are not named",
-        )
-    ]  # fmt: skip
+    behind = _logged_delta(variation, base, reported.split, reported.crops)
+    note = "" if reported.split else "the data are not named"
+    return [replace(published_row(reported, label=variation.name), recipe=base, logged=behind, note=note)]
 
 
 def claim_of(variation: Variation) -> str:

@@ -8,7 +8,7 @@ from alexrepro.recipes.catalog import find_recipe
 from alexrepro.reports.statistics.differences import TOPS, correct, sample, wrong_by_image
 from alexrepro.reports.statistics.intervals import Estimate, mean_and_std, wilson_interval
 from alexrepro.reports.statistics.verdict import Verdict, departure, judged, shortfall
-from alexrepro.reports.tables.row import IntervalKind, Row, both, pair_of, place
+from alexrepro.reports.tables.row import IntervalKind, Row, both, pair_of, published_row, split_and_crops
 from alexrepro.runs.evaluation import Evaluation
 
 CHALLENGES = ("ilsvrc2010", "ilsvrc2012")  # the data sets of the paper; everything else is other data
@@ -41,11 +41,7 @@ def grouped(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:
 
 def reported_row(reported: Reported) -> Row:
     """A row of published errors."""
-    top1, top5 = (None if error is None else Estimate(error) for error in pair_of(reported))
-    return Row(
-        quantity="error", label=reported.label, source="reported", split=reported.split, crops=reported.crops,
-        top1=top1, top5=top5, reported=reported, cites=str(reported.cites),
-    )  # fmt: skip
+    return published_row(reported, label=reported.label)
 
 
 def measured_row(
@@ -101,7 +97,7 @@ def is_other_data(evaluation: Evaluation) -> bool:
 
 def claim_of(reported: Reported) -> str:
     """Published errors in words: what, how much, where."""
-    return f"{reported.label}: {both(reported)} on {place(reported.split, reported.crops)}"
+    return f"{reported.label}: {both(reported)} on {split_and_crops(reported.split, reported.crops)}"
 
 
 def _estimates(evaluations: Sequence[Evaluation]) -> tuple[IntervalKind, tuple[Estimate, Estimate]]:

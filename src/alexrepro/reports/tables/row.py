@@ -129,7 +129,7 @@ class Row:
 
     def shown(self) -> dict[str, str]:
         """What is printed: intervals in parentheses, the spread over seeds after ±; differences in points."""
-        is_delta, where = self.quantity == "delta", place(self.split, self.crops)
+        is_delta, where = self.quantity == "delta", split_and_crops(self.split, self.crops)
         subject = f"{self.label}, {self.recipe}" if is_delta else self.label
         images = "" if self.images is None else f"{self.images:,}"
         unit = ", points" if is_delta else " error"
@@ -156,9 +156,21 @@ class Row:
         return f"{mean:{sign}.{digits}f}{spread}{unit}{interval}"
 
 
-def place(split: str | None, crops: str | None) -> str:
+def split_and_crops(split: str | None, crops: str | None) -> str:
     """Where a number was measured: the split, and the crops if known."""
     return ", ".join(filter(None, (split, crops))) if split else ""
+
+
+def published_row(
+    numbers: Reported | ReportedDelta, *, label: str, source: Literal["reported", "2012 log"] = "reported"
+) -> Row:
+    """A row of published or logged numbers, which have no intervals."""
+    top1, top5 = (None if number is None else Estimate(number) for number in pair_of(numbers))
+    return Row(
+        quantity="error" if isinstance(numbers, Reported) else "delta", label=label, source=source,
+        split=numbers.split, crops=numbers.crops, top1=top1, top5=top5, cites=str(numbers.cites),
+        reported=numbers if source == "reported" else None,
+    )  # fmt: skip
 
 
 def pair_of(numbers: Reported | ReportedDelta) -> Pair:
