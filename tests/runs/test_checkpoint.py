@@ -11,7 +11,7 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.runs import checkpoint
 from alexrepro.runs.checkpoint import Checkpoint
 
-FILES = ("model.safetensors", "momentum.safetensors", "state.json")
+FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 
 
 def at_step(step: int) -> Checkpoint:
@@ -27,7 +27,7 @@ def is_at_step(found: Checkpoint | None, step: int) -> bool:
         found is not None
         and found.step == step
         and torch.equal(found.weights["conv1.weight"], saved.weights["conv1.weight"])
-        and torch.equal(found.velocities["conv1.weight"], saved.velocities["conv1.weight"])
+        and torch.equal(found.optimizer["conv1.weight"], saved.optimizer["conv1.weight"])
     )
 
 
@@ -49,12 +49,11 @@ def test_what_was_saved_is_read_back_bit_for_bit(tmp_path: Path) -> None:
     assert is_at_step(checkpoint.read(tmp_path / "step-000000007"), 7)
 
 
-@pytest.mark.parametrize("keep", [1, 2, 3])
-def test_the_newest_are_kept(tmp_path: Path, keep: int) -> None:
+def test_the_two_newest_are_kept(tmp_path: Path) -> None:
     for step in (1, 2, 9, 30):
-        checkpoint.save(tmp_path, at_step(step), keep=keep)
+        checkpoint.save(tmp_path, at_step(step))
 
-    assert names(tmp_path) == [f"step-{step:09d}" for step in (1, 2, 9, 30)[-keep:]]
+    assert names(tmp_path) == ["step-000000009", "step-000000030"]
 
 
 def test_what_is_there_already_is_not_written_again(tmp_path: Path) -> None:
@@ -90,7 +89,7 @@ def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(
     assert sorted(names(tmp_path / "damaged-step-000000030")) == sorted(FILES)
     said = capsys.readouterr().err
     assert f"{tmp_path / 'step-000000030'} is damaged ({name}" in said
-    assert "29 updates are lost" in said
+    assert "29 steps are lost" in said
 
 
 def test_those_set_aside_at_the_same_step_are_all_kept(tmp_path: Path) -> None:

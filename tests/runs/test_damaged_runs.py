@@ -16,10 +16,8 @@ from alexrepro.evaluation.evaluate import evaluate
 from alexrepro.evaluation.load_run import load_pixels
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports.loaded_runs import gather
-from alexrepro.runs.disk_space import check_room
-from alexrepro.runs.neighbors import load_neighbors, neighbors_file
+from alexrepro.runs.neighbors import load_neighbors
 from alexrepro.runs.run import Run, find_evaluations, find_runs, run_of
-from alexrepro.training.loggers import open_log
 
 from ..data.hostile import assert_refused, command
 
@@ -66,7 +64,7 @@ def test_a_damaged_environment_is_named_and_skipped_by_reports(
 
 @pytest.mark.parametrize(
     ("changes", "why"),
-    [({"classes": "ab"}, "its classes"), ({"updates_per_epoch": 0}, "its updates_per_epoch"), ({}, "it has no seed")],
+    [({"classes": "ab"}, "its classes"), ({"steps_per_epoch": 0}, "its steps_per_epoch"), ({}, "it has no seed")],
 )
 def test_an_environment_that_lacks_something_is_named(run: Run, changes: dict[str, object], why: str) -> None:
     (run.folder / "environment.json").write_text(json.dumps(changes))
@@ -137,17 +135,14 @@ def test_an_evaluation_that_cannot_be_used_is_passed_over(
 
 def test_other_damaged_files_of_a_run_are_named(run: Run, device: Device, capsys: pytest.CaptureFixture[str]) -> None:
     run.pixels_file.write_bytes(b"")
-    neighbors_file(run).write_bytes(b"\0" * 50)
-    (run.folder / "loggers.json").write_text("{")
+    run.neighbors_file.write_bytes(b"\0" * 50)
 
     with pytest.raises(UserError, match=r"pixels\.safetensors is missing or damaged"):
         load_pixels(run, device)
     assert load_neighbors(run) is None
-    open_log(run, [])
 
     said = capsys.readouterr().err
     assert "alexrepro features" in said
-    assert "loggers.json is damaged" in said
 
 
 def test_checkpoints_that_are_removed_while_runs_are_listed_do_no_harm(
@@ -164,7 +159,6 @@ def test_checkpoints_that_are_removed_while_runs_are_listed_do_no_harm(
     monkeypatch.setattr(Path, "glob", glob_and_remove)
 
     assert find_runs(run.folder.parents[1]) == [run]
-    check_room(run, recipe, updates=1, keep=1)
 
 
 @pytest.mark.parametrize("name", ["/elsewhere/x", "../../x", "..", ".hidden", "a\\b", "a\nb", "", "x" * 201, "ü" * 101])
@@ -189,7 +183,7 @@ def test_a_split_that_leaves_its_folder_is_refused(run: Run) -> None:
     (evaluation,) = run.evaluations
 
     with pytest.raises(UserError, match="A split cannot be named"):
-        run.save_evaluation(type(evaluation)(**{**vars(evaluation), "split": "../../../x-test"}))
+        run.save(type(evaluation)(**{**vars(evaluation), "split": "../../../x-test"}))
 
 
 def test_a_damaged_run_is_passed_over_without_assertions_too(run: Run) -> None:

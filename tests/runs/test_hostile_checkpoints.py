@@ -14,7 +14,7 @@ from safetensors.torch import save
 from alexrepro.errors import Exit
 from alexrepro.files import sha256_of_file, write_json
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs.checkpoint import MODEL, MOMENTUM, STATE
+from alexrepro.runs.paths import MODEL, OPTIMIZER, STATE
 from alexrepro.runs.run import Run
 
 from ..data.hostile import assert_refused, command
@@ -53,9 +53,9 @@ def finished(toy: Callable[..., Run], tmp_path_factory: pytest.TempPathFactory) 
 
 def as_pickle(checkpoint: Path, content: bytes) -> None:
     """Pickles in the place of the tensors, with checksums that fit."""
-    for name in (MODEL, MOMENTUM):
+    for name in (MODEL, OPTIMIZER):
         (checkpoint / name).write_bytes(content)
-    digests = {name: sha256_of_file(checkpoint / name) for name in (MODEL, MOMENTUM)}
+    digests = {name: sha256_of_file(checkpoint / name) for name in (MODEL, OPTIMIZER)}
     write_json(checkpoint / STATE, {"step": int(checkpoint.name.partition("-")[2]), "sha256": digests})
 
 

@@ -132,7 +132,7 @@ def after_five_updates(*, compiles: bool) -> dict[str, torch.Tensor]:
             parameter.grad = torch.randn(parameter.shape, generator=generator)
         momentum.step(two_rates(step))
     weights = {name: parameter.detach() for name, parameter in model.named_kernels().items()}
-    return weights | {f"velocity of {name}": velocity for name, velocity in momentum.velocities.items()}
+    return weights | {f"velocity of {name}": velocity for name, velocity in momentum.state().items()}
 
 
 def test_updating_all_stages_at_once_gives_the_bits_of_one_after_the_other() -> None:

@@ -15,7 +15,7 @@ from alexrepro.runs import checkpoint
 from alexrepro.runs.run import Run
 from alexrepro.training import train as training
 from alexrepro.training.job import TrainingJob
-from alexrepro.training.state import Trainer
+from alexrepro.training.state import TrainingState
 from alexrepro.training.train import train
 
 Train = Callable[..., Run]
@@ -24,7 +24,7 @@ Train = Callable[..., Run]
 def state_of(run: Run) -> dict[str, torch.Tensor]:
     saved = checkpoint.newest(run.checkpoints)
     assert saved is not None
-    return {**{f"w {k}": v for k, v in saved.weights.items()}, **{f"v {k}": v for k, v in saved.velocities.items()}}
+    return {**{f"w {k}": v for k, v in saved.weights.items()}, **{f"v {k}": v for k, v in saved.optimizer.items()}}
 
 
 def without_pace(run: Run) -> list[dict[str, str]]:
@@ -67,10 +67,10 @@ def test_a_crash_after_a_checkpoint_loses_no_update_and_repeats_no_row(
     expected = toy(tmp_path / "whole")
     validate = training._validate
 
-    def crash_in_epoch_two(trainer: Trainer, epoch: int, stop: training.Stop) -> None:
+    def crash_in_epoch_two(state: TrainingState, epoch: int) -> None:
         if epoch == 2:
             raise OSError("power cut")
-        validate(trainer, epoch, stop)
+        validate(state, epoch)
 
     monkeypatch.setattr(training, "_validate", crash_in_epoch_two)
     with pytest.raises(OSError, match="power cut"):

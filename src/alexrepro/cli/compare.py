@@ -32,17 +32,12 @@ def compare(
     if json:
         print_json({"comparisons": [asdict(row) for row in found]})
         return
-    columns = [
-        "split, crops", "error", "images", "A", "B", "B - A, points (95 %)", "only A wrong", "only B wrong", "exact p",
-        "mid-p",
-    ]  # fmt: skip
+    columns = ["error", "images", "A", "B", "B - A, points (95 %)", "only A / only B wrong", "exact p / mid-p"]
     rows = [
-        [f"{row.split}, {row.crops}", f"top-{row.top}", f"{row.images:,}", percent(row.first_error, 2),
+        [f"top-{row.top} on {row.split}, {row.crops}", f"{row.images:,}", percent(row.first_error, 2),
          percent(row.second_error, 2),
-         "{:+.2f} ({:+.2f} to {:+.2f})".format(
-             *(100 * end for end in (row.difference, row.difference_low, row.difference_high))
-         ),
-         f"{row.only_first_wrong:,}", f"{row.only_second_wrong:,}", f"{row.exact_p:.2g}", f"{row.mid_p:.2g}"]
+         f"{100 * row.difference:+.2f} ({100 * row.difference_low:+.2f} to {100 * row.difference_high:+.2f})",
+         f"{row.only_first_wrong:,} / {row.only_second_wrong:,}", f"{row.exact_p:.2g} / {row.mid_p:.2g}"]
         for row in found
     ]  # fmt: skip
-    print_table(f"A: {one}, B: {two}", columns, rows, right=columns[2:])
+    print_table(f"A: {one}, B: {two}", columns, rows)

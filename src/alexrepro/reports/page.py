@@ -165,7 +165,7 @@ def _over(starts: Sequence[Mapping[str, Any]], *path: str) -> str | None:
         for name in path:
             value = (value or {}).get(name)
         if value != before:
-            step = start.get("after_update", 0)
+            step = start.get("after_step", 0)
             found.append(f"{value or 'none'} after step {step:,}" if step else str(value))
             before = value
     return "; ".join(found) or None
