@@ -35,7 +35,7 @@ from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run
-from alexrepro.training.activation_stats import Signals, signals
+from alexrepro.training.activation_stats import ActivationStats, activation_stats
 
 mpl.use("svg")
 mpl.rcParams["svg.hashsalt"] = "alexrepro"  # the same numbers are the same bytes
@@ -127,15 +127,15 @@ def first_crops(store: Store, recipe: Recipe, *, seed: int, epoch: int = 1) -> t
     return crops, batch.labels
 
 
-def measure(variant: Variant, store: Store, *, seed: int) -> tuple[Signals, float, Recipe]:
-    """Signals without dropout, and the loss with the dropout masks of the first step."""
+def measure(variant: Variant, store: Store, *, seed: int) -> tuple[ActivationStats, float, Recipe]:
+    """Statistics without dropout, and the loss with the dropout masks of the first step."""
     recipe = variant.base.but(variant.but)
     crops, labels = first_crops(store, recipe, seed=seed)
     crops = crops.contiguous(memory_format=torch.channels_last)
     model = build(recipe.network, seed=seed).to(memory_format=torch.channels_last)
     with torch.no_grad():
         logits = model(crops, model.draw_masks(len(crops), key_of_step=key(seed, "dropout", 0)))
-    return signals(model, crops, labels), F.cross_entropy(logits, labels).item(), recipe
+    return activation_stats(model, crops, labels), F.cross_entropy(logits, labels).item(), recipe
 
 
 def rows_of(store: Store) -> Iterator[Row]:
@@ -163,7 +163,7 @@ def draw(rows: list[Row], path: Path) -> None:
     stages = (*CONVS, *FULL)
     for name in shown:
         width = 5 if name == "as-run-2012" else 1.5  # it lies below the line of 0.03
-        for axes, quantity in zip(sides, ("response_std", "update_ratio"), strict=True):
+        for axes, quantity in zip(sides, ("activation_std", "update_ratio"), strict=True):
             axes.plot(stages, [mean(rows, name, stage, quantity) for stage in stages], lw=width, label=name)
     decay = AS_PRINTED.training.weight_decay * AS_PRINTED.training.learning_rate
     sides[1].axhline(decay, color="gray", linestyle="--", label="weight decay")
@@ -198,7 +198,7 @@ def summary(rows: list[Row]) -> str:
         cells = [
             f"{fmean(found):.{digits}g} ± {stdev(found):.1g}"
             for stage, quantity, digits in (
-                ("fc7", "response_mean", 3), ("fc7", "response_std", 2), ("fc8", "response_std", 2),
+                ("fc7", "activation_mean", 3), ("fc7", "activation_std", 2), ("fc8", "activation_std", 2),
                 ("fc8", "loss", 4), ("fc8", "loss_with_dropout", 4),
                 ("conv1", "update_ratio", 2), ("conv3", "update_ratio", 2),
             )
@@ -208,7 +208,7 @@ def summary(rows: list[Row]) -> str:
     return "\n".join([*lines, "", f"ln 1000 = {log(1000):.4f}; mean ± deviation over seeds {SEEDS}"])
 
 
-OF_RUNS = (("fc7", "response_mean"), ("fc7", "response_std"), ("fc8", "response_std"))
+OF_RUNS = (("fc7", "activation_mean"), ("fc7", "activation_std"), ("fc8", "activation_std"))
 HEADING = "| run | step | fc7: mean | fc7: deviation | logits: deviation | conv1: next step |"
 
 
@@ -218,7 +218,7 @@ def networks(run: Run) -> dict[int, AlexNet]:
     return {0: build(run.recipe.network, seed=run.environment["seed"]), step: trained}
 
 
-def cells(found: Signals, learning_rate: float) -> str:
+def cells(found: ActivationStats, learning_rate: float) -> str:
     """The figures of a run as cells of a table."""
     stages = {stage.stage: stage for stage in found.stages}
     figures = [f"{getattr(stages[stage], quantity):.2g}" for stage, quantity in OF_RUNS]
@@ -232,7 +232,7 @@ def print_runs(store: Store, texts: list[str]) -> None:
         label, run = labeled(text)
         crops, labels = first_crops(store, run.recipe, seed=run.environment["seed"])
         for step, model in networks(run).items():
-            found = signals(model, crops, labels)
+            found = activation_stats(model, crops, labels)
             print(f"| {label} | {step:,} | {cells(found, run.recipe.training.learning_rate)} |", flush=True)
 
 
@@ -259,7 +259,7 @@ def main() -> None:
         print(json.dumps({"torch": torch.__version__, "threads": asked.threads, "rows": rows}))
         return
     print(summary(rows))
-    for quantity in ("response_mean", "response_std", "gradient_rms", "update_ratio"):
+    for quantity in ("activation_mean", "activation_std", "gradient_rms", "update_ratio"):
         print(f"\n{quantity}\n\n{table(rows, quantity, (*CONVS, *FULL))}")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from alexrepro import locks
 from alexrepro.locks import locked, waiting_for
-from alexrepro.runs.lock import hold
+from alexrepro.runs.run import Run
 
 from .children import exit_of, in_child
 
@@ -76,7 +76,7 @@ def test_a_training_goes_on_without_locks(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(fcntl, "flock", no_flock(errno.ENOLCK))
     done = []
 
-    with hold(tmp_path / "run"):
+    with Run(tmp_path / "run").lock():
         done.append("trained")
 
     assert done == ["trained"]

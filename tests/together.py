@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
 
 from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.loading.loader import Loader
+from alexrepro.data.loading.sampling import Batch, batch_count
 from alexrepro.data.store.store import Store
 from alexrepro.device import find_device
 from alexrepro.distributed.collectives import Gradients, StopConsensus
@@ -23,11 +25,11 @@ from alexrepro.model.alexnet import build
 from alexrepro.paper.training import Rates
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs.run import Run
 from alexrepro.training import train as training
 from alexrepro.training.job import TrainingJob
+from alexrepro.training.loggers import Loggers
 from alexrepro.training.optimizer import Momentum
-from alexrepro.training.state import Trainer
+from alexrepro.training.state import TrainingState
 
 MAPS = {"conv1": 8, "conv2": 12, "conv3": 16, "conv4": 16, "conv5": 12, "fc6": 24, "fc7": 20, "fc8": 2}
 CHANGES: dict[str, Any] = {f"network.{name}.maps": maps for name, maps in MAPS.items()}
@@ -53,6 +55,29 @@ class Remembering(Momentum):
         super().step(rates)
 
 
+class Unsaved(TrainingState):
+    """The state of a training that writes no checkpoint."""
+
+    def save(self, *, stopped_by: int = 0) -> None:
+        assert not stopped_by
+
+
+@contextmanager
+def _exact(dtype: torch.dtype, losses: list[torch.Tensor]) -> Iterator[None]:
+    """Have a training shift colors in a number format, and keep its losses in place of writing them."""
+    cut = training.training_crops
+
+    def exactly(batch: Batch, **named: Any) -> torch.Tensor:
+        return cut(replace(batch, draws=replace(batch.draws, colors=batch.draws.colors.to(dtype))), **named)
+
+    def keep(state: TrainingState, *_: Any) -> None:
+        losses.extend(values for _, _, values in state.unread)
+        state.unread = []
+
+    with patch.object(training, "training_crops", exactly), patch.object(training, "_read_losses", keep):
+        yield
+
+
 def updates(group: ProcessGroup, recipe: Recipe, store: Store, *, dtype: torch.dtype, count: int) -> Found:
     """Logits and gradients of the first update, the losses of all, then whole weights and velocities."""
     axes, device, batch = store.color_axes(), find_device("cpu"), recipe.training.batch
@@ -65,19 +90,17 @@ def updates(group: ProcessGroup, recipe: Recipe, store: Store, *, dtype: torch.d
         logits.append(model(crops, masks))
         return logits[-1]
 
-    trainer = Trainer(
-        Run(Path()), recipe, store, None, 1, device, pixels, model, momentum, group, Gradients(model, group),
-        StopConsensus(group), forward,
-    )  # fmt: skip
-    rates = recipe.training.rates(recipe.network.stages, epoch=1)
-    losses = []
-    with Loader(store, batch=batch, side_px=recipe.network.input_px, shard=group.shard) as loader:
-        while trainer.step < count:
-            for shown in loader.batches(trainer.plan(1 + trainer.step // trainer.updates_per_epoch)):
-                exact = replace(shown, draws=replace(shown.draws, colors=shown.draws.colors.to(dtype)))
-                whole = min(batch, len(store) - batch * shown.number)
-                losses.append(training._update(trainer, exact, rates, recipe.augmentation, whole))
-                trainer.step += 1
+    losses: list[torch.Tensor] = []
+    steps = batch_count(len(store), batch)
+    recipe = recipe.but({"training.epochs": -(-count // steps)})
+    job = TrainingJob(recipe, store=store, validation=None, runs=Path("none"), seed=1, device=device, group=group)
+    state = Unsaved(
+        job, model, momentum, pixels, forward, Gradients(model, group), StopConsensus(group), Loggers(job.run)
+    )
+    loader = Loader(store, batch=batch, side_px=recipe.network.input_px, shard=group.shard)
+    with loader, _exact(dtype, losses):
+        training._train_epochs(state, loader)
+    state.stop_consensus.settle()
     assert momentum.first is not None
     found = {
         "logits": torch.cat(group.all_gather_object(logits[0].detach())),
@@ -85,7 +108,7 @@ def updates(group: ProcessGroup, recipe: Recipe, store: Store, *, dtype: torch.d
     }
     found |= {f"gradient of {name}": model.gather_full(name, gradient) for name, gradient in momentum.first.items()}
     found |= {name: model.gather_full(name, kernel.detach()) for name, kernel in model.named_kernels().items()}
-    found |= {f"velocity of {name}": model.gather_full(name, v) for name, v in momentum.velocities.items()}
+    found |= {f"velocity of {name}": model.gather_full(name, v) for name, v in momentum.state().items()}
     return {name: tensor.numpy() for name, tensor in found.items()}
 
 
@@ -138,16 +161,17 @@ def train_of_one_rank(rank: Rank, leg: Leg, stores: dict[str, Path], recipe: Rec
 
 @contextmanager
 def _noted(trained: Trained, stop_after: int) -> Iterator[None]:
-    update = training._update
+    cut, key, rows = training.training_crops, training.key, list[int]()
 
-    def update_and_note(trainer: Trainer, batch: Any, *more: Any) -> torch.Tensor:
-        trained.shown[trainer.step] = batch.draws.rows.tolist()
+    def cut_and_note(batch: Batch, **named: Any) -> torch.Tensor:
+        rows[:] = batch.draws.rows.tolist()
+        return cut(batch, **named)
+
+    def key_and_note(seed: int, word: str, step: int) -> int:
+        trained.shown[step] = list(rows)
         if len(trained.shown) == stop_after:
             os.kill(os.getpid(), signal.SIGTERM)
-        return update(trainer, batch, *more)
+        return key(seed, word, step)
 
-    training._update = update_and_note
-    try:
+    with patch.object(training, "training_crops", cut_and_note), patch.object(training, "key", key_and_note):
         yield
-    finally:
-        training._update = update

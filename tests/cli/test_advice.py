@@ -15,8 +15,7 @@ from alexrepro.model.alexnet import build
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012, TINY
 from alexrepro.recipes.recipe import Recipe, parse_changes
 from alexrepro.recipes.variations import find_variation
-from alexrepro.training.advice import changes_that_show_images
-from alexrepro.training.divergence import WEAK, Diagnosis, diagnose, flat_refusal
+from alexrepro.training.divergence import WEAK, Diagnosis, changes_that_show_images, diagnose, flat_loss
 
 SOURCE = Path(__file__).parents[2] / "src" / "alexrepro"
 ADVICE, SPEAKING = ("fix", "advice", "how"), ("say", "print")  # values that hold what to type; functions that print it
@@ -135,13 +134,13 @@ def diagnosis(recipe: Recipe) -> Diagnosis:
 
 @pytest.mark.parametrize("stuck", STUCK.values(), ids=STUCK)
 def test_the_changes_advised_for_a_flat_loss_let_the_images_through(stuck: Recipe) -> None:
-    refusal = flat_refusal(2000, diagnosis(stuck), loss=3.0, recipe=stuck)
+    refusal = flat_loss(2000, diagnosis(stuck), loss=3.0, recipe=stuck)
 
     words = shlex.split(refusal.fix.partition("with: ")[2])
     changed = stuck.but(parse_changes(words[1::2]))
 
     parse(["train", "tiny", *words])
-    assert diagnosis(stuck).share < WEAK < diagnosis(changed).share
+    assert diagnosis(stuck).relative_std < WEAK < diagnosis(changed).relative_std
 
 
 def test_the_fields_advised_for_a_flat_loss_are_those_below_the_network_that_is_known_to_learn() -> None:
@@ -158,6 +157,6 @@ def test_a_recipe_is_not_advised_to_try_itself_or_what_takes_other_images() -> N
     found = diagnosis(TINY)
     others = (AS_RUN_2012, AS_RUN_2012.but({"augmentation.stored_px": 224, "augmentation.last_offset_px": 0}))
 
-    fixes = [flat_refusal(2000, found, loss=3.0, recipe=recipe).fix for recipe in others]
+    fixes = [flat_loss(2000, found, loss=3.0, recipe=recipe).fix for recipe in others]
 
     assert fixes == ["Go on with --allow-flat-loss."] * 2

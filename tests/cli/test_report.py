@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from alexrepro.cli.report import report
 from alexrepro.errors import UserError
 from alexrepro.recipes.as_printed_and_run import TINY
-from alexrepro.runs.run import Evaluation, run_of
+from alexrepro.runs.evaluation import Evaluation
+from alexrepro.runs.run import run_of
 
 app = typer.Typer()
 app.command()(report)

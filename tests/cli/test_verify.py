@@ -44,13 +44,13 @@ def test_checkpoints_are_verified_from_every_folder_above_them(tmp_path: Path, b
     weights = {"conv1.weight": torch.zeros(4)}
     for step in (1, 2):
         save(tmp_path / "recipe/run/checkpoints", Checkpoint(step, weights, weights))
-    damage(tmp_path / "recipe/run/checkpoints/step-000000002/momentum.safetensors")
+    damage(tmp_path / "recipe/run/checkpoints/step-000000002/optimizer.safetensors")
 
     result = call(tmp_path / below)
 
     (wrong,) = (row for row in json.loads(result.stdout)["findings"] if not row["sound"])
     assert result.exit_code == 65
-    assert "momentum.safetensors does not have its checksum" in wrong["finding"]
+    assert "optimizer.safetensors does not have its checksum" in wrong["finding"]
 
 
 @pytest.mark.parametrize(("size", "finding", "code"), [(6_744_924_160, "as published", 66), (1, "differs", 65)])

@@ -31,12 +31,12 @@ TIMES = 5  # of each failure among the long tests
 
 # Bodies of a function of `training` and `rank`; what is done waits for a file, so that the ranks are in the middle.
 RAISE = """
-update = training._update
-def broken(*arguments):
+cut = training.training_crops
+def broken(*arguments, **named):
     if rank == 1 and os.path.exists("go"):
         raise {error}
-    return update(*arguments)
-training._update = broken
+    return cut(*arguments, **named)
+training.training_crops = broken
 """
 BUG, MEMORY = 'RuntimeError("a bug")', 'training.torch.OutOfMemoryError("Tried to allocate 20.00 GiB. More words.")'
 VALIDATE_FOR_HOURS = """
@@ -58,11 +58,11 @@ process_group.TIMEOUT = timedelta(seconds=5)
 """
 UPDATE_FOR_SECONDS = """
 import time
-update = training._update
-def slowly(*arguments):
+cut = training.training_crops
+def slowly(*arguments, **named):
     time.sleep(4 * os.path.exists("go"))
-    return update(*arguments)
-training._update = slowly
+    return cut(*arguments, **named)
+training.training_crops = slowly
 """
 
 

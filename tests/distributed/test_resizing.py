@@ -96,7 +96,7 @@ def test_a_stop_changes_no_bit_where_the_number_of_processes_stays(
     stopped, _ = travel([replace(leg, stop_after=6), leg], stores, tmp_path / "stopped")
 
     one, other = end_of(straight), end_of(stopped)
-    for kind in ("weights", "velocities"):
+    for kind in ("weights", "optimizer"):
         for name, tensor in getattr(one, kind).items():
             assert tensor.equal(getattr(other, kind)[name]), f"{kind}: {name}"
     rows = [[{**row, "images_per_second": ""} for row in run.metrics] for run in (straight, stopped)]

@@ -8,11 +8,11 @@ import pytest
 from alexrepro.data.store import manifest as store_files
 from alexrepro.data.store.manifest import FORMAT, Manifest
 from alexrepro.data.store.store import SCHEMA as STORE_SCHEMA
-from alexrepro.runs.checkpoint import MODEL, MOMENTUM, STATE
 from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
-from alexrepro.runs.neighbors import neighbors_file
+from alexrepro.runs.paths import MODEL, OPTIMIZER, STATE
 from alexrepro.runs.predictions import SCHEMA as PREDICTIONS_SCHEMA
-from alexrepro.runs.run import METRICS, VALIDATION, Run
+from alexrepro.runs.rows import METRICS, VALIDATION
+from alexrepro.runs.run import Run
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 STORE, RUN = (REFERENCE / name for name in ("store-format.md", "run-folder.md"))
@@ -25,9 +25,9 @@ IN_STORE = [
 FOUND = EvaluationFiles(FOLDER)
 TESTED = (FOUND.predictions("x", "ten"), FOUND.probabilities("x", "ten"))
 IN_RUN = [
-    *METRICS, *VALIDATION, *(field.name for field in fields(Evaluation)), MODEL, MOMENTUM, STATE,
+    *METRICS, *VALIDATION, *(field.name for field in fields(Evaluation)), MODEL, OPTIMIZER, STATE,
     *(name for name in PREDICTIONS_SCHEMA.names if name[-1] not in "234"),  # the page writes `top1` … `top5`
-    *(path.name for path in (Run(FOLDER).recipe_file, Run(FOLDER).pixels_file, neighbors_file(Run(FOLDER)))),
+    *(path.name for path in (Run(FOLDER).recipe_file, Run(FOLDER).pixels_file, Run(FOLDER).neighbors_file)),
     *(path.parent.name for path in TESTED),
 ]  # fmt: skip
 PAIRS = [(page, name) for page, names in ((STORE, IN_STORE), (RUN, IN_RUN)) for name in dict.fromkeys(names)]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from alexrepro.recipes.as_printed_and_run import TINY
+from alexrepro.runs.rows import METRICS
 from alexrepro.runs.run import run_of
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +62,10 @@ def test_a_report_is_added_by_one_file(copied: Path) -> None:
     file.write_text(block("add-an-experiment.md"), encoding="utf-8")
     run = run_of(copied / "runs", TINY, dataset="ilsvrc2010-miniature", seed=0)
     run.begin(TINY, {"dataset": "ilsvrc2010-miniature"})
-    run.add_metrics((step, 1, 32, 3.0, 0.01, pace, "") for step, pace in ((1, 10.0), (2, 30.0), (3, 50.0)))
+    run.add_metrics(
+        dict(zip(METRICS, (step, 1, 32, 3.0, 0.01, pace, ""), strict=True))
+        for step, pace in ((1, 10.0), (2, 30.0), (3, 50.0))
+    )
 
     told = json.loads(python(copied, "-m", "alexrepro", "report", "speed", "--json"))
 

@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.evaluation import Evaluation, Member
+from alexrepro.runs.rows import METRICS, VALIDATION
 from alexrepro.runs.run import Run, run_of
 
 MakeRun = Callable[..., Run]
@@ -36,11 +37,15 @@ def made(
 ) -> Run:  # fmt: skip
     run = run_of(folder / "runs", recipe, dataset=dataset, seed=seed)
     run.folder.mkdir(parents=True)
-    facts = {"seed": seed, "dataset": dataset, "stores": {"train": f"{dataset}-train-abc123"}, "updates_per_epoch": 2}
+    facts = {"seed": seed, "dataset": dataset, "stores": {"train": f"{dataset}-train-abc123"}, "steps_per_epoch": 2}
     run.begin(recipe, {**facts, **environment})
-    run.add_metrics((i + 1, i // 2 + 1, 16, loss, 0.01, 100.0, "") for i, loss in enumerate(losses))
+    run.add_metrics(
+        dict(zip(METRICS, (i + 1, i // 2 + 1, 16, loss, 0.01, 100.0, ""), strict=True)) for i, loss in enumerate(losses)
+    )
     for epoch, error in enumerate(errors, start=1):
-        run.add_validation((epoch, f"{dataset}-val", "center", 50, error, error / 2, 1.5))
+        run.add_validation(
+            dict(zip(VALIDATION, (epoch, f"{dataset}-val", "center", 50, error, error / 2, 1.5), strict=True))
+        )
     if is_complete:
         run.finish({"finished": "2026-01-02T03:04:05+00:00"})
     if weights is not None:

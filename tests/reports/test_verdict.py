@@ -16,6 +16,7 @@ from alexrepro.reports.statistics.intervals import Estimate
 from alexrepro.reports.statistics.verdict import departure, judged, strongest
 from alexrepro.reports.tables.delta_rows import delta_table
 from alexrepro.runs.evaluation import Evaluation
+from alexrepro.runs.rows import METRICS
 from alexrepro.runs.run import Run
 
 Make = Callable[..., Evaluation]
@@ -113,7 +114,7 @@ def test_validation_and_test_are_both_checked(evaluation: Make) -> None:
 def test_training_on_a_part_of_the_images_is_not_training_on_all(
     evaluation: Make, make_run: Callable[..., Run], batches: int, lacks: str
 ) -> None:
-    run = make_run(AS_RUN_2012, dataset="ilsvrc2012", updates_per_epoch=batches)
+    run = make_run(AS_RUN_2012, dataset="ilsvrc2012", steps_per_epoch=batches)
 
     found = departure(evaluation(AS_RUN_2012, split=results.VAL_2012, run=str(run.folder)))
 
@@ -123,7 +124,7 @@ def test_training_on_a_part_of_the_images_is_not_training_on_all(
 def test_a_seed_that_was_trained_on_a_part_is_not_averaged_with_the_others(
     evaluation: Make, make_run: Callable[..., Run]
 ) -> None:
-    part = make_run(AS_RUN_2012, dataset="ilsvrc2012", updates_per_epoch=196, seed=1)
+    part = make_run(AS_RUN_2012, dataset="ilsvrc2012", steps_per_epoch=196, seed=1)
     full = evaluation(AS_RUN_2012, split=results.VAL_2012)
 
     found = rows("table-2", evaluations=(full, replace(full, seed=1, run=str(part.folder))))
@@ -135,8 +136,11 @@ def test_a_seed_that_was_trained_on_a_part_is_not_averaged_with_the_others(
 def test_figure_1_on_a_part_of_cifar_10_has_no_verdict(make_run: Callable[..., Run]) -> None:
     runs = []
     for name, errors in (("figure-1-relu", (0.35, 0.25)), ("figure-1-tanh", [0.37 - 0.01 * e for e in range(1, 13)])):
-        run = make_run(find_recipe(name), dataset="cifar10", updates_per_epoch=1)
-        run.add_metrics((e, e, 5_000, 1.0, 0.01, 1.0, error) for e, error in enumerate(errors, start=1))
+        run = make_run(find_recipe(name), dataset="cifar10", steps_per_epoch=1)
+        run.add_metrics(
+            dict(zip(METRICS, (e, e, 5_000, 1.0, 0.01, 1.0, error), strict=True))
+            for e, error in enumerate(errors, start=1)
+        )
         runs.append(run)
 
     ratio = answer(find("figure-1"), Evidence(runs=tuple(runs))).as_dict()["rows"][2]

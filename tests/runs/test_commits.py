@@ -14,7 +14,7 @@ from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.files import append
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs import row_files
+from alexrepro.runs import rows
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
@@ -55,7 +55,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[Event]:
     monkeypatch.setattr(os, "fsync", sync)
     monkeypatch.setattr(os, "rename", naming(rename))
     monkeypatch.setattr(os, "replace", naming(replace))
-    monkeypatch.setattr(row_files, "append", adding)
+    monkeypatch.setattr(rows, "append", adding)
     return events
 
 
@@ -82,7 +82,7 @@ def test_the_files_of_a_run_and_their_names_reach_the_disk(
     assert_durable(log)
     committed = {name.name for _, _, name in names_given(log)}
     assert committed > {"recipe.toml", "environment.json", "pixels.safetensors", "result.json", "state.json"}
-    assert committed > {"model.safetensors", "momentum.safetensors", "step-000000003", "step-000000009"}
+    assert committed > {"model.safetensors", "optimizer.safetensors", "step-000000003", "step-000000009"}
     assert Event("sync", run.folder.parent) in log  # the folder of a new run has its name, too
 
 

@@ -33,10 +33,8 @@ class Scene(NamedTuple):
 SCENES = {
     "the first": Scene((), (), lambda folder: checkpoint.save(folder, at_step(1)), (None, 1)),
     "one more": Scene((1, 2), (), lambda folder: checkpoint.save(folder, at_step(3)), (2, 3)),
-    "one alone": Scene((1, 2), (), lambda folder: checkpoint.save(folder, at_step(3), keep=1), (2, 3)),
     "the same again": Scene((1, 2), (2,), lambda folder: checkpoint.save(folder, at_step(2)), (1, 2)),
     "recovery": Scene((1, 2), (2,), checkpoint.recover, (1,)),
-    "recovery of too many": Scene((1, 2), (), lambda folder: checkpoint.recover(folder, keep=1), (2,)),
 }
 
 

@@ -14,7 +14,6 @@ from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs.lock import hold
 from alexrepro.runs.run import Run
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
@@ -33,7 +32,7 @@ def held(folder: Path, then: Callable[[], object] = forever) -> Iterator[int]:
     """Another process that holds a folder and does something; it is killed at the end."""
 
     def work() -> None:
-        with hold(folder):
+        with Run(folder).lock():
             then()
 
     child = in_child(work)
@@ -70,17 +69,9 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     with held(tmp_path / "run") as first:
         pass
 
-    with hold(tmp_path / "run"):
+    with Run(tmp_path / "run").lock():
         assert _said(tmp_path / "run") != ""
         assert str(first) not in _said(tmp_path / "run").splitlines()
-
-
-def test_a_holder_that_has_not_said_its_name_yet_is_not_named(tmp_path: Path) -> None:
-    with held(tmp_path / "run"):
-        (tmp_path / ".run.lock").write_text("")
-
-        with pytest.raises(UserError, match="Another process is training"), hold(tmp_path / "run"):
-            pass
 
 
 def test_a_run_that_is_begun_anew_is_still_held(tmp_path: Path, recipe: Recipe) -> None:
@@ -93,10 +84,5 @@ def test_a_run_that_is_begun_anew_is_still_held(tmp_path: Path, recipe: Recipe) 
 
     with held(run.folder, set_aside):
         wait_until(lambda: list(run.folder.parent.glob("aside-*")))
-        with pytest.raises(UserError, match="Another process"), hold(run.folder):
+        with pytest.raises(UserError, match="Another process"), run.lock():
             pass
-
-
-def test_another_run_of_the_same_recipe_is_not_held(tmp_path: Path) -> None:
-    with held(tmp_path / "seed-0"), hold(tmp_path / "seed-1"):
-        pass

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from alexrepro.data.loading.sampling import Batch
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
@@ -49,13 +50,13 @@ class Ablation:
 def toy(recipe: Recipe, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch) -> Ablation:
     """Stopped by a signal in its 13th update, which is in the second run, and killed while it tests the third."""
     found = Ablation(recipe, stores, device)
-    update, write, test = training._update, write_predictions, ablation.evaluate
+    cut, write, test = training.training_crops, write_predictions, ablation.evaluate
 
-    def noted_update(*arguments: object) -> torch.Tensor:
+    def noted_update(batch: Batch, **named: Any) -> torch.Tensor:
         found.updates += 1
         if found.updates == UPDATES + 4:
             signal.raise_signal(signal.SIGTERM)
-        return update(*arguments)  # type: ignore[arg-type]
+        return cut(batch, **named)
 
     def noted_write(predictions: Predictions, path: Path) -> None:
         found.written += 1
@@ -68,7 +69,7 @@ def toy(recipe: Recipe, stores: dict[str, Store], device: Device, monkeypatch: p
         found.tested.append(str(run.folder))
         return evaluation
 
-    monkeypatch.setattr(training, "_update", noted_update)
+    monkeypatch.setattr(training, "training_crops", noted_update)
     monkeypatch.setattr("alexrepro.evaluation.evaluate.write_predictions", noted_write)
     monkeypatch.setattr(ablation, "evaluate", noted_test)
     return found

@@ -7,14 +7,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from alexrepro.data.loading.sampling import EpochPlan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports.page import provenance
+from alexrepro.runs.rows import METRICS
 from alexrepro.runs.run import Run, find_runs
 from alexrepro.training import train as training
 from alexrepro.training.job import TrainingJob
+from alexrepro.training.state import TrainingState
 from alexrepro.training.train import train
 
 from ..data.hostile import Ended, command
@@ -35,16 +38,16 @@ def whole(toy: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def stopped(toy: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The same after its first epoch, in whose checkpoint it was left, and a row of the next one."""
     torch.set_num_threads(1)
-    folder, trained_whole = tmp_path_factory.mktemp("stopped"), training._train_epoch
+    folder, plan = tmp_path_factory.mktemp("stopped"), TrainingState.plan
 
-    def cut(trainer: training.Trainer, epoch: int, *rest: object) -> None:
+    def cut(state: TrainingState, epoch: int) -> EpochPlan:
         if epoch == 2:
-            trainer.add_metrics([(4, 2, 16, "0.5", "0.1", 1.0, "0.5")])
+            state.add_metrics([dict(zip(METRICS, (4, 2, 16, "0.5", "0.1", 1.0, "0.5"), strict=True))])
             raise OSError("power cut")
-        trained_whole(trainer, epoch, *rest)  # type: ignore[arg-type]
+        return plan(state, epoch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "_train_epoch", cut)
+        patch.setattr(TrainingState, "plan", cut)
         with pytest.raises(OSError, match="power cut"):
             toy(folder)
     (environment,) = folder.rglob("environment.json")
@@ -86,14 +89,6 @@ def test_at_the_same_rates_it_becomes_the_run_that_it_continues(
     assert run.validations == whole.validations
 
 
-def test_half_of_all_rates_hold_from_the_update_at_which_it_begins(go: Train, recipe: Recipe, stopped: Run) -> None:
-    run = go(continuing(recipe, learning_rate_factor=0.5), stopped)
-
-    assert run.folder.parent.name != stopped.folder.parent.name
-    assert [float(row["learning_rate"]) for row in run.metrics] == [1e-3] * 3 + [1e-4] * 6  # its schedule says 2e-4
-    assert [row["epoch"] for row in run.validations] == ["1", "2", "3"]
-
-
 def test_its_environment_result_and_provenance_say_where_it_began(go: Train, recipe: Recipe, stopped: Run) -> None:
     run = go(continuing(recipe, learning_rate_factor=0.5), stopped)
 
@@ -119,11 +114,11 @@ def test_a_run_that_cannot_be_continued_is_refused_before_anything_is_written(
     go: Train, recipe: Recipe, stopped: Run, whole: Run, tmp_path: Path
 ) -> None:
     cases = [
-        (continuing(recipe), None, 0, "continues an earlier run, which is not named"),
+        (continuing(recipe), None, 0, "begins with all state of an earlier run, which is not named"),
         (continuing(recipe), stopped, 1, "has the seed 0, and the run that continues it has 1"),
-        (continuing(recipe, batch=8), stopped, 0, "has the updates_per_epoch 3"),
+        (continuing(recipe, batch=8), stopped, 0, "has the steps_per_epoch 3"),
         (continuing(recipe).but({"network.fc2.maps": 20}), stopped, 0, "another network"),
-        (continuing(recipe), whole, 0, "has made 9 updates, so nothing is left"),
+        (continuing(recipe), whole, 0, "has made 9 steps, so nothing is left"),
     ]
 
     for chosen, source, seed, said in cases:

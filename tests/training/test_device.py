@@ -3,11 +3,13 @@
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch.testing import assert_close
 
+from alexrepro.data.loading.sampling import Batch
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device, find_device
 from alexrepro.errors import Exit, UserError
@@ -103,15 +105,15 @@ def test_a_stopped_run_with_compiled_loops_continues_to_the_same_bits(
 ) -> None:
     chosen = with_both_norms(recipe).but({"training.precision": "bf16"})
     whole = run_of(chosen, stores, COMPILED, tmp_path / "whole")
-    update, done = training._update, []
+    cut, done = training.training_crops, []
 
-    def update_then_signal(*arguments: object) -> torch.Tensor:
+    def signal_then_cut(batch: Batch, **named: Any) -> torch.Tensor:
         done.append(1)
         if len(done) == 4:
             os.kill(os.getpid(), signal.SIGTERM)
-        return update(*arguments)  # type: ignore[arg-type]
+        return cut(batch, **named)
 
-    monkeypatch.setattr(training, "_update", update_then_signal)
+    monkeypatch.setattr(training, "training_crops", signal_then_cut)
     with pytest.raises(UserError, match="Stopped by SIGTERM"):
         run_of(chosen, stores, COMPILED, tmp_path / "stopped")
     continued = run_of(chosen, stores, COMPILED, tmp_path / "stopped")
@@ -120,4 +122,4 @@ def test_a_stopped_run_with_compiled_loops_continues_to_the_same_bits(
     assert expected is not None
     assert found is not None
     assert all(torch.equal(expected.weights[name], found.weights[name]) for name in expected.weights)
-    assert all(torch.equal(expected.velocities[name], found.velocities[name]) for name in expected.velocities)
+    assert all(torch.equal(expected.optimizer[name], found.optimizer[name]) for name in expected.optimizer)

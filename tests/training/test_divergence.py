@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from alexrepro.data.loading.sampling import Batch
 from alexrepro.data.store.store import Store
 from alexrepro.device import find_device
 from alexrepro.distributed.process_group import connect
@@ -16,6 +17,7 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
 from alexrepro.runs.run import Run, find_runs
+from alexrepro.training import state
 from alexrepro.training import train as training
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.optimizer import Momentum
@@ -46,7 +48,7 @@ def only_good_checkpoint(folder: Path) -> int:
     (run,) = find_runs(folder)
     for path in run.checkpoints.iterdir():
         saved = checkpoint.read(path)
-        assert all(bool(t.isfinite().all()) for t in [*saved.weights.values(), *saved.velocities.values()])
+        assert all(bool(t.isfinite().all()) for t in [*saved.weights.values(), *saved.optimizer.values()])
     newest = checkpoint.newest(run.checkpoints)
     assert newest is not None
     return newest.step
@@ -55,9 +57,9 @@ def only_good_checkpoint(folder: Path) -> int:
 @pytest.mark.parametrize(
     ("update", "is_validated", "said"),
     [
-        (4, True, "The loss became nan at update 5"),  # the update after it tells
+        (4, True, "The loss became nan at step 5"),  # the update after it tells
         (6, True, "The network's outputs are not finite"),  # the last of an epoch: its validation tells
-        (6, False, f"After update 6 {WILD} are not finite"),  # nothing tells but the numbers themselves
+        (6, False, f"After step 6 {WILD} are not finite"),  # nothing tells but the numbers themselves
     ],
 )
 def test_an_infinite_gradient_under_a_finite_loss_is_never_saved(
@@ -78,15 +80,15 @@ def test_an_infinite_gradient_under_a_finite_loss_is_never_saved(
 
 
 def test_a_loss_that_is_no_number_is_never_saved(toy: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "SAVE_EVERY_SECONDS", 0.0)
-    update, made = training._update, []
+    monkeypatch.setattr(state, "SAVE_EVERY_SECONDS", 0.0)
+    cut, made = training.training_crops, []
 
-    def no_number(*arguments: Any) -> torch.Tensor:
+    def no_number(batch: Batch, **named: Any) -> torch.Tensor:
         made.append(1)
-        return update(*arguments) * (torch.nan if len(made) == 5 else 1)
+        return cut(batch, **named) * (torch.nan if len(made) == 5 else 1)
 
-    monkeypatch.setattr(training, "_update", no_number)
-    with pytest.raises(UserError, match="The loss became nan at update 5") as refused:
+    monkeypatch.setattr(training, "training_crops", no_number)
+    with pytest.raises(UserError, match="The loss became nan at step 5") as refused:
         toy(tmp_path)
 
     assert refused.value.exit_code is Exit.BAD_DATA
@@ -117,5 +119,5 @@ def test_all_ranks_end_alike_when_the_weights_of_one_are_not_finite(
 ) -> None:
     ends = run_ranks(diverge, 2, stores["train"].path, recipe, tmp_path)
 
-    assert ends == [(65, f"After update 6 {WILD} are not finite; the last checkpoint is kept."), (65, "")]
+    assert ends == [(65, f"After step 6 {WILD} are not finite; the last checkpoint is kept."), (65, "")]
     assert only_good_checkpoint(tmp_path) == 3

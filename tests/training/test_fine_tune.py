@@ -18,7 +18,7 @@ from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
 from alexrepro.runs.run import Run
 from alexrepro.training import train as training
-from alexrepro.training.fine_tune import check_same_source, inherit
+from alexrepro.training.fine_tune import check_same_source, copy_stages
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
@@ -39,7 +39,7 @@ def test_the_named_stages_begin_where_the_earlier_run_ended(first: Run, recipe: 
     model, (ended, _) = build(recipe.network, seed=5), load_network(first, device)
     fresh = build(recipe.network, seed=5).named_kernels()
 
-    inherit(model, first, KEPT)
+    copy_stages(model, first, KEPT)
 
     for name, parameter in model.named_kernels().items():
         source = ended.named_kernels() if name.partition(".")[0] in KEPT else fresh
@@ -105,7 +105,7 @@ def test_a_run_that_has_a_checkpoint_continues_though_its_source_is_gone(
         )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "_train_epochs", lambda trainer, _: trainer.save() or stop())
+        patch.setattr(training, "_train_epochs", lambda state, _: state.save() or stop())
         with pytest.raises(OSError, match="power cut"):
             go(source)
     shutil.rmtree(source.folder)

@@ -28,8 +28,7 @@ from alexrepro.training.divergence import (
     Diagnosis,
     FlatLoss,
     diagnose,
-    flat_refusal,
-    not_finite,
+    flat_loss,
 )
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
@@ -49,10 +48,6 @@ def test_a_loss_at_chance_is_flat_after_some_patience() -> None:
     assert not watched(flat[1:]).is_flat(PATIENCE)  # a window that is not full
     assert not watched(flat, classes=1200).is_flat(PATIENCE)  # far enough below ln 1200 = 7.09
     assert watched([*[3.0] * 1000, *flat]).is_flat(5000)  # only the last window counts
-
-
-def test_a_loss_that_moves_is_not_flat() -> None:
-    assert not watched([6.9 - 0.0003 * n for n in range(WINDOW)]).is_flat(PATIENCE)
 
 
 def test_a_loss_at_chance_is_looked_at_early_and_once() -> None:
@@ -77,13 +72,15 @@ def test_a_diagnosis_names_the_constant_that_hides_the_images() -> None:
     hidden, plain = diagnosis(weak), diagnosis(TINY)
 
     assert "deviation of 60" in plain.facts
-    assert "fc7 answers" in plain.facts
+    assert "the activations of fc7" in plain.facts
     assert "moves conv1 by" in plain.facts
-    assert hidden.fix(weak.network).startswith("The constant hides the images; change it with: --set network.conv3.")
+    assert hidden.fix(weak.network).startswith(
+        "The activations hardly depend on the images yet; change it with: --set network.conv3."
+    )
     assert not hidden.is_hidden
     assert plain.fix(TINY.network) == ""
-    assert flat_refusal(2000, plain, loss=3.0, recipe=TINY).fix.startswith("Try as-run-2012")
-    assert "After 2,000 updates the loss is 3.0000" in flat_refusal(2000, hidden, loss=3.0, recipe=weak).what
+    assert flat_loss(2000, plain, loss=3.0, recipe=TINY).fix.startswith("Try as-run-2012")
+    assert "After step 2,000 the loss is 3.0000" in flat_loss(2000, hidden, loss=3.0, recipe=weak).what
 
 
 def test_standardized_pixels_with_the_printed_weights_do_not_come_through() -> None:
@@ -98,7 +95,9 @@ def test_standardized_pixels_with_the_printed_weights_do_not_come_through() -> N
     assert not diagnosis(printed).is_hidden
     assert found.is_hidden
     assert "deviation of 1 " in found.facts
-    assert "images do not come through; change it with: --set network.input_std=none" in found.fix(standardized.network)
+    assert "hardly depend on the images; change it with: --set network.input_std=none" in found.fix(
+        standardized.network
+    )
 
 
 @pytest.fixture
@@ -129,7 +128,7 @@ def test_a_run_whose_loss_stays_at_chance_ends_unless_allowed(
         cpu = find_device("cpu")
         return train(TrainingJob(stuck, store=stores["train"], validation=None, runs=runs, seed=0, device=cpu, **more))
 
-    with pytest.raises(UserError, match=r"After 6 updates the loss is 0\.693"):
+    with pytest.raises(UserError, match=r"After step 6 the loss is 0\.693"):
         go(tmp_path / "stopped")
     assert go(tmp_path / "allowed", allow_flat_loss=True).result is not None
 
@@ -144,7 +143,7 @@ def test_an_ablation_goes_on_after_a_network_that_stays_at_chance_if_allowed(
         )
         return ablate([(stuck, "ten"), (recipe, "ten")], job, test=stores["test"], seeds=[0])
 
-    with pytest.raises(UserError, match=r"After 6 updates the loss is 0\.693") as ended:
+    with pytest.raises(UserError, match=r"After step 6 the loss is 0\.693") as ended:
         go(tmp_path / "stopped")
     [stalled], [learned] = go(tmp_path / "allowed", allow_flat_loss=True)
     assert "--allow-flat-loss" in ended.value.fix
@@ -166,9 +165,9 @@ def test_three_hundred_updates_on_photographs_tell_a_stalled_run_from_a_sound_on
         return train(TrainingJob(short, store=store, validation=None, runs=tmp_path, seed=0, device=cpu))
 
     if is_standardized:
-        with pytest.raises(UserError, match=r"After 2\d\d updates the loss is 4\.6") as refused:
+        with pytest.raises(UserError, match=r"After step 2\d\d the loss is 4\.6") as refused:
             go()
-        assert "The images do not come through" in refused.value.fix
+        assert "The activations hardly depend on the images" in refused.value.fix
     else:
         assert go().result is not None
 
@@ -179,22 +178,12 @@ def test_a_loss_that_is_no_number_names_the_images_of_its_update(
     cpu = find_device("cpu")
     wild = recipe.but({"training.learning_rate": 1e30})
 
-    with pytest.raises(UserError, match="at update 2, at the rate 1e\\+30") as refused:
+    with pytest.raises(UserError, match="at step 2, at the learning rate 1e\\+30") as refused:
         train(TrainingJob(wild, store=stores["train"], validation=None, runs=tmp_path, seed=0, device=cpu))
 
     plan = training_plan(40, seed=0, epoch=1, augmentation=wild.augmentation, side_px=224, shuffle_every_epoch=True)
     names = [stores["train"].name(int(row)) for row in plan.draws.rows[16:21]]
     assert f"on {', '.join(names)} and 11 more" in refused.value.what
-
-
-def test_a_loss_that_is_no_number_names_the_images() -> None:
-    found = not_finite(
-        float("nan"), 1234, learning_rate=0.01, images=[f"n{i}.JPEG" for i in range(128)], fix="Begin anew."
-    )
-
-    assert "The loss became nan at update 1,234, at the rate 0.01, on n0.JPEG, n1.JPEG" in found.what
-    assert "and 123 more" in found.what
-    assert found.exit_code == Exit.BAD_DATA
 
 
 def test_too_little_memory_names_a_batch() -> None:

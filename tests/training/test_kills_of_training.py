@@ -17,7 +17,7 @@ from alexrepro.device import Device
 from alexrepro.files import sha256_of_file
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run, find_runs
-from alexrepro.training import train as training
+from alexrepro.training import state
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
@@ -37,7 +37,7 @@ class Kills(NamedTuple):
 @pytest.fixture
 def short(stores: dict[str, Store], recipe: Recipe, device: Device, monkeypatch: pytest.MonkeyPatch) -> Train:
     """Six updates in two epochs, with a checkpoint after every one."""
-    monkeypatch.setattr(training, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(state, "SAVE_EVERY_SECONDS", 0.0)
     brief = recipe.but({"training.epochs": 2})
 
     def run(folder: Path) -> Run:

@@ -6,18 +6,20 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from alexrepro.data.loading.sampling import Batch
 from alexrepro.data.store.store import Store
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs import checkpoint
+from alexrepro.runs.paths import OPTIMIZER
 from alexrepro.runs.run import Run, find_runs
-from alexrepro.training import state
+from alexrepro.training import job, state
 from alexrepro.training import train as training
-from alexrepro.training.state import Trainer
+from alexrepro.training.state import TrainingState
 
 from ..data.hostile import command, tree
 from .test_train import assert_same, state_of
@@ -27,23 +29,23 @@ Train = Callable[..., Run]
 
 def stops_after(monkeypatch: pytest.MonkeyPatch, updates: tuple[int, ...]) -> None:
     """Have a signal arrive in these updates, counted from 1 over all parts of a run; 0 is before the first."""
-    update, begin, done = training._update, training.start, []
+    cut, begin, done = training.training_crops, training.start, []
 
-    def start_then_signal(*arguments: object, **named: object) -> Trainer:
-        started = begin(*arguments, **named)  # type: ignore[arg-type]
+    def start_then_signal(*arguments: Any) -> TrainingState:
+        started = begin(*arguments)
         if not done and 0 in updates:
             done.append(0)
             signal.raise_signal(signal.SIGTERM)
         return started
 
-    def update_then_signal(*arguments: object) -> torch.Tensor:
+    def signal_then_cut(batch: Batch, **named: Any) -> torch.Tensor:
         done.append(1)
         if sum(done) in updates:
             signal.raise_signal(signal.SIGTERM)
-        return update(*arguments)  # type: ignore[arg-type]
+        return cut(batch, **named)
 
     monkeypatch.setattr(training, "start", start_then_signal)
-    monkeypatch.setattr(training, "_update", update_then_signal)
+    monkeypatch.setattr(training, "training_crops", signal_then_cut)
 
 
 def in_parts(toy: Train, folder: Path, chosen: Recipe) -> tuple[Run, list[Exit]]:
@@ -90,16 +92,16 @@ def test_a_run_whose_newest_checkpoint_is_damaged_goes_back_one_and_ends_in_the_
     with pytest.raises(UserError, match="Stopped by SIGTERM after step 8"):
         toy(tmp_path, chosen=whole.recipe)
     (newest,) = tmp_path.rglob("step-000000008")
-    content = bytearray((newest / checkpoint.MOMENTUM).read_bytes())
+    content = bytearray((newest / OPTIMIZER).read_bytes())
     content[len(content) // 2] ^= 1
-    (newest / checkpoint.MOMENTUM).write_bytes(content)
+    (newest / OPTIMIZER).write_bytes(content)
 
     continued = toy(tmp_path, chosen=whole.recipe)
 
     assert_same(continued, whole)
     said = capsys.readouterr().err
-    assert "momentum.safetensors does not have its checksum" in said
-    assert "3 updates are lost" in said
+    assert "optimizer.safetensors does not have its checksum" in said
+    assert "3 steps are lost" in said
     assert (newest.parent / "damaged-step-000000008").is_dir()
 
 
@@ -133,6 +135,7 @@ def test_a_clock_that_jumps_back_changes_nothing(toy: Train, tmp_path: Path, mon
         def now(cls, tz: tzinfo | None = None) -> datetime:
             return datetime(2026, 11, 21, tzinfo=tz) + timedelta(hours=next(jumps))
 
+    monkeypatch.setattr(job, "datetime", Backwards)
     monkeypatch.setattr(state, "datetime", Backwards)
     monkeypatch.setattr(time, "time", lambda: 3_600.0 * next(jumps))
 

@@ -14,6 +14,7 @@ import torch
 
 from alexrepro import stop_signals
 from alexrepro.data.loading.loader import Loader
+from alexrepro.data.loading.sampling import Batch
 from alexrepro.errors import STOPPING, Exit, UserError
 from alexrepro.evaluation import inference
 from alexrepro.model import compiled
@@ -128,13 +129,13 @@ def test_a_run_whose_terminal_is_gone_still_saves(toy: Train, tmp_path: Path, mo
         def isatty(self) -> bool:
             return False
 
-    update = training._update
+    cut = training.training_crops
 
-    def signal_then_update(*arguments: Any) -> torch.Tensor:
+    def signal_then_cut(batch: Batch, **named: Any) -> torch.Tensor:
         signal.raise_signal(signal.SIGHUP)
-        return update(*arguments)
+        return cut(batch, **named)
 
-    monkeypatch.setattr(training, "_update", signal_then_update)
+    monkeypatch.setattr(training, "training_crops", signal_then_cut)
     monkeypatch.setattr(sys, "stderr", Gone())
     say("Nobody hears this.")
     with pytest.raises(UserError, match="Stopped by SIGHUP after step 1"):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from alexrepro.cli.stores import labeled_store, validation_store
+from alexrepro.data.loading.sampling import EpochPlan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
@@ -17,10 +18,9 @@ from alexrepro.files import read_json, write_json
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports.page import provenance
 from alexrepro.runs.run import Run
-from alexrepro.training import starts
-from alexrepro.training import train as training
-from alexrepro.training.job import TrainingJob
-from alexrepro.training.starts import commit
+from alexrepro.training import job
+from alexrepro.training.job import TrainingJob, commit
+from alexrepro.training.state import TrainingState
 from alexrepro.training.train import train
 
 Train = Callable[..., Run]
@@ -52,16 +52,16 @@ def go(copies: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path)
 @pytest.fixture
 def first_epoch(go: Train, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Trains one epoch, until a power cut."""
-    whole = training._train_epoch
+    plan = TrainingState.plan
 
-    def cut(trainer: training.Trainer, epoch: int, *rest: object) -> None:
+    def cut(state: TrainingState, epoch: int) -> EpochPlan:
         if epoch == 2:
             raise OSError("power cut")
-        whole(trainer, epoch, *rest)  # type: ignore[arg-type]
+        return plan(state, epoch)
 
     def run(validation: str | None, **options: object) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(training, "_train_epoch", cut)
+            patch.setattr(TrainingState, "plan", cut)
             with pytest.raises(OSError, match="power cut"):
                 go(validation, **options)
 
@@ -176,13 +176,13 @@ def test_another_training_store_is_refused_with_the_option_that_names_the_right_
 def test_every_start_is_recorded_with_its_command_commit_and_machine(
     go: Train, first_epoch: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(starts, "commit", lambda: "0a1b2c")
+    monkeypatch.setattr(job, "commit", lambda: "0a1b2c")
     monkeypatch.setattr(sys, "argv", ["/bin/alexrepro", "train", "toy.toml"])
     first_epoch("val")
 
     one, other = go("val").environment["starts"]
 
-    assert (one["after_update"], other["after_update"]) == (0, 3)
+    assert (one["after_step"], other["after_step"]) == (0, 3)
     assert one["command"] == ["alexrepro", "train", "toy.toml"]
     assert one["commit"] == "0a1b2c"
     assert one["machine"]["device"] == "cpu"
@@ -192,7 +192,7 @@ def test_provenance_tells_that_a_run_went_on_elsewhere(go: Train) -> None:
     run = go("val")
     environment = read_json(run.folder / "environment.json")
     device = {**environment["machine"], "device": "NVIDIA H200", "torch": "9.9"}
-    environment["starts"].append({**environment["starts"][0], "after_update": 6, "machine": device})
+    environment["starts"].append({**environment["starts"][0], "after_step": 6, "machine": device})
     write_json(run.folder / "environment.json", environment)
 
     facts = provenance(run).facts
@@ -209,12 +209,12 @@ def test_the_commit_is_that_of_the_program_and_not_of_what_surrounds_it(
         subprocess.run(["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=b", *words], check=True)
 
     git("init", "-q")
-    file = tmp_path / "starts.py"
+    file = tmp_path / "job.py"
     file.write_text("")
-    monkeypatch.setattr(starts, "__file__", str(file))
+    monkeypatch.setattr(job, "__file__", str(file))
 
     found = [commit.__wrapped__()]
-    git("add", "starts.py")
+    git("add", "job.py")
     git("commit", "-q", "-m", "a")
     found.append(commit.__wrapped__())
     file.write_text("changed")
@@ -232,8 +232,8 @@ def test_a_newer_store_with_other_squares_is_not_chosen_before_one_that_fits(
     (other.path / "manifest.json").write_text(replace(other.manifest, resize="stretch").text(), encoding="utf-8")
     folder, manifest = train.path.parent, train.manifest
 
-    validation = validation_store(train, stores=folder)
-    test = labeled_store(manifest.dataset, recipe, classes=manifest.classes, stores=(folder,))
+    validation = validation_store(train)
+    test = labeled_store(manifest.dataset, recipe, classes=manifest.classes, folder=folder)
 
     assert validation is not None
     assert (validation.path, test.path) == (val.path, val.path)
@@ -245,5 +245,5 @@ def test_validation_images_with_other_squares_than_the_training_images_are_not_u
     for store in (copies["val"], copies["other"]):
         (store.path / "manifest.json").write_text(replace(store.manifest, resize="stretch").text(), encoding="utf-8")
 
-    assert validation_store(copies["train"], stores=copies["train"].path.parent) is None
-    assert "has other squares than" in capsys.readouterr().err
+    assert validation_store(copies["train"]) is None
+    assert "Validation: none" in capsys.readouterr().err

@@ -29,14 +29,13 @@ def features(
     """
     from alexrepro.device import find_device
     from alexrepro.evaluation.nearest_neighbors import find_neighbors
-    from alexrepro.runs.neighbors import neighbors_file
 
     device = find_device(device_name)
     chosen = choose_run(run, runs=runs)
     test = evaluation_store(store, chosen)
     train = training_store(test.path.parent / chosen.environment["dataset"])
     about = find_neighbors(chosen, train=train, test=test, device=device).about
-    file = str(neighbors_file(chosen))
+    file = str(chosen.neighbors_file)
     if json:
         print_json({"run": str(chosen.folder), "stage": about.stage, "searched": about.searched, "file": file})
         return

@@ -55,12 +55,13 @@ def _verified(path: Path, *, quick: bool) -> Iterator[Verified]:
     from alexrepro.data.store.manifest import MANIFEST
     from alexrepro.data.store.verify import verify as problems_of
     from alexrepro.runs import checkpoint
+    from alexrepro.runs.paths import STATE
 
     if not path.is_dir():
         raise UserError(f"There is no folder {path}.", fix="Check the path.", exit_code=Exit.MISSING_INPUT)
     is_store = (path / MANIFEST).exists() or any(path.glob("shard-*.arrow"))
     stores = [path] if is_store else sorted(file.parent for file in path.glob(f"[!.]*/{MANIFEST}"))
-    is_checkpoint = (path / checkpoint.STATE).exists()
+    is_checkpoint = (path / STATE).exists()
     checkpoints = [path] if is_checkpoint else sorted(found for one in CHECKPOINTS for found in path.glob(one))
     for store in stores:
         problems = problems_of(store)

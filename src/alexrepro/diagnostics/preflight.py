@@ -31,7 +31,6 @@ from alexrepro.evaluation.inference import BATCH, center_crops
 from alexrepro.evaluation.load_run import pixels_of
 from alexrepro.model.alexnet import build
 from alexrepro.progress import say
-from alexrepro.runs.disk_space import check_room
 from alexrepro.training.divergence import diagnose
 from alexrepro.training.job import TrainingJob
 
@@ -131,8 +130,7 @@ def loader_bytes(job: TrainingJob) -> int:
 
 def _disk(job: TrainingJob) -> Finding:
     there = writable(job.run.folder)
-    steps = job.recipe.training.epochs * job.steps_per_epoch
-    check_room(job.run, job.recipe, updates=steps, keep=job.keep)
+    job.check_disk_space()
     return Finding("disk", f"{size(shutil.disk_usage(there).free)} free, enough for checkpoints and metrics")
 
 

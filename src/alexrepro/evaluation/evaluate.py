@@ -21,7 +21,8 @@ from alexrepro.evaluation.metrics import Counts, Scores, concatenate, total
 from alexrepro.files import write_whole
 from alexrepro.paper.results import Crops
 from alexrepro.progress import say
-from alexrepro.runs.evaluation import ENSEMBLES, Evaluation, EvaluationFiles, Member
+from alexrepro.runs.evaluation import Evaluation, EvaluationFiles, Member
+from alexrepro.runs.paths import ENSEMBLES
 from alexrepro.runs.predictions import About, Predictions, write_predictions
 from alexrepro.runs.run import Run
 
@@ -163,7 +164,7 @@ def _open(run: Run, store: Store, *, device: Device, weight: float = 1.0) -> tup
     index = {name: number for number, name in enumerate(classes)}
     order = torch.tensor([index[name] for name in wanted], device=device.torch_device) if wanted != classes else None
     network, step = load_network(run, device)
-    recipe, epochs = run.recipe, step // environment["updates_per_epoch"]
+    recipe, epochs = run.recipe, step // environment["steps_per_epoch"]
     member = Member(str(run.folder), recipe.name, recipe.digest, environment["seed"], epochs, weight)
     return Model(device.compiled(network), recipe, load_pixels(run, device), weight, order), member
 

@@ -54,7 +54,7 @@ def find_neighbors(run: Run, *, train: Store, test: Store, device: Device) -> Ne
     distances, rows = _search(read, query_images, train)
     found = Neighbors(
         about=About(
-            epochs=step // run.environment["updates_per_epoch"], stage=last_hidden(run.recipe.network),
+            epochs=step // run.environment["steps_per_epoch"], stage=last_hidden(run.recipe.network),
             test_store=test.path.name, train_store=train.path.name, searched=len(train),
             class_names=tuple(test.manifest.class_names), names=tuple(test.name(row) for row in [*shown, *queries]),
             neighbor_names=tuple(tuple(train.name(row) for row in line) for line in rows.tolist()),

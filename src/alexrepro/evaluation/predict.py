@@ -27,8 +27,8 @@ from alexrepro.model.weights import Weights, checked
 from alexrepro.paper.results import Crops
 from alexrepro.paper.training import Augmentation
 from alexrepro.runs import checkpoint
-from alexrepro.runs.checkpoint import MODEL
 from alexrepro.runs.evaluation import TOP
+from alexrepro.runs.paths import MODEL
 from alexrepro.runs.run import Run, open_run
 
 RUN_ABOVE = 3  # run/checkpoints/step-000000000/model.safetensors

@@ -143,7 +143,7 @@ class Network:
     input_px: int = cited(224, "§3.5", "224×224×3 input image")
     channels: int = cited(3, "§3.5", "224×224×3 input image")
     input_std: tuple[float, ...] | None = cited(
-        None, "§2", "raw RGB values minus the mean; later networks divide each channel by a number", above=0
+        None, "§2", "raw RGB values minus the mean; later networks divide each channel by a deviation", above=0
     )
     towers: int = cited(2, "§3.2", "the net is spread across two GPUs")
     rounding: Literal["up", "down"] = cited("up", "layer.py LocalLayerParser", "1 + ceil((224 - 11) / 4) = 55")

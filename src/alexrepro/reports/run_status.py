@@ -36,7 +36,7 @@ class Snapshot:
 def snapshot(run: Run) -> Snapshot:
     """The run as it is now, finished or not."""
     recipe, is_complete = run.recipe, run.result is not None
-    steps = recipe.training.epochs * run.environment["updates_per_epoch"]
+    steps = recipe.training.epochs * run.environment["steps_per_epoch"]
     recent = list(islice(run.newest_metrics, RECENT))
     if not recent:
         return Snapshot(str(run.folder), is_complete, f"{run.folder}: no step yet")

@@ -1,7 +1,7 @@
-"""Checkpoints: weights and velocities as safetensors, the step as JSON, with checksums, written whole or not at all.
+"""Checkpoints: weights and optimizer state as safetensors, the step as JSON, with checksums, written atomically.
 
 Every random draw is keyed by the step, so these three files are all that an exact continuation needs. What is begun or
-half removed is called .step-<step>.partial, and what is no longer as it was written, damaged-step-<step>.
+half removed is called .step-<step>.partial; a damaged checkpoint is renamed to damaged-step-<step>.
 """
 
 import errno
@@ -16,45 +16,52 @@ from typing import TYPE_CHECKING
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import free_name, json_text, make_folder, sync, write_bytes, write_json
 from alexrepro.progress import say
+from alexrepro.runs.paths import (
+    DAMAGED,
+    MODEL,
+    OPTIMIZER,
+    STATE,
+    checkpoint_of,
+    newest_checkpoints,
+    partial_of,
+    step_of,
+)
 
 if TYPE_CHECKING:  # reports look for checkpoints without loading torch
     from torch import Tensor
 
-KEPT = 2  # a damaged newest checkpoint still leaves one to continue from
-
-MODEL, MOMENTUM, STATE = "model.safetensors", "momentum.safetensors", "state.json"
-STEP_DIGITS = 9
+CHECKPOINTS_KEPT = 2  # a damaged newest checkpoint still leaves one to continue from
 LOST = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO)  # what damage causes; other errors may pass
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All state after a number of updates: weights and velocities by `<stage>.weight` and `<stage>.bias`."""
+    """All state after a number of steps: weights and optimizer state by `<stage>.weight` and `<stage>.bias`."""
 
     step: int
     weights: Mapping[str, "Tensor"]
-    velocities: Mapping[str, "Tensor"]
+    optimizer: Mapping[str, "Tensor"]
 
 
-def save(folder: Path, checkpoint: Checkpoint, *, keep: int = KEPT) -> Path:
-    """Write a checkpoint below the folder and remove all but the newest so many; one that is there already stays.
+def save(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint below the folder and remove all but the newest two; one that is there already stays.
 
     It is on the disk when this returns. Only the process that trains may call this.
     """
-    _clear(folder)
-    final = folder / f"step-{checkpoint.step:0{STEP_DIGITS}d}"
+    _remove_partial(folder)
+    final = checkpoint_of(folder, checkpoint.step)
     try:
         _read(final)
     except _Damaged as reason:
         if final.exists():
             say(f"Checkpoint {final} is damaged ({reason}) and is now {_set_aside(final).name}; it is written again.")
         _write(final, checkpoint)
-    _prune(folder, keep)
+    _prune(folder)
     return final
 
 
 def newest(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint that is as it was written, for those who only read; None if there is no checkpoint.
+    """The newest undamaged checkpoint, for those who only read; None if there is no checkpoint.
 
     Raises UserError if all are damaged.
     """
@@ -64,31 +71,28 @@ def newest(folder: Path) -> Checkpoint | None:
     return found
 
 
-def recover(folder: Path, *, keep: int = KEPT) -> Checkpoint | None:
-    """The same for the process that trains: what a crash has left is removed, and what is damaged set aside.
-
-    keep: so many stay.
-    """
-    _clear(folder)
+def recover(folder: Path) -> Checkpoint | None:
+    """The same for the process that trains: what a crash has left is removed, and what is damaged set aside."""
+    _remove_partial(folder)
     found, damaged = _search(folder)
     for path, reason in damaged.items():
-        lost = _step(path) - (found.step if found else 0)
+        lost = step_of(path) - (found.step if found else 0)
         say(
             f"Checkpoint {path} is damaged ({reason}) and is now {_set_aside(path).name}; the one before it is used: "
-            f"{lost:,} updates are lost and made again."
+            f"{lost:,} steps are lost and repeated."
         )
-    _prune(folder, keep)
+    _prune(folder)
     return found
 
 
 def read(path: Path) -> Checkpoint:
-    """The checkpoint at the path. Raises UserError if it is not as it was written."""
+    """The checkpoint at the path. Raises UserError if it is damaged."""
     try:
         return _read(path)
     except _Damaged as reason:
         raise UserError(
             f"Checkpoint {path} is damaged ({reason}).",
-            fix="Name another one, or the run: its newest whole checkpoint is used.",
+            fix="Name another one, or the run: its newest undamaged checkpoint is used.",
             exit_code=Exit.BAD_DATA,
         ) from None
 
@@ -100,12 +104,12 @@ class _Damaged(Exception):
 def _write(final: Path, checkpoint: Checkpoint) -> None:
     from safetensors.torch import save as as_bytes
 
-    partial = _partial(final)
+    partial = partial_of(final)
     make_folder(final.parent)
     try:
         partial.mkdir()
         digests = {}
-        for name, tensors in ((MODEL, checkpoint.weights), (MOMENTUM, checkpoint.velocities)):
+        for name, tensors in ((MODEL, checkpoint.weights), (OPTIMIZER, checkpoint.optimizer)):
             content = as_bytes({key: value.detach().cpu().contiguous() for key, value in tensors.items()})
             digests[name] = hashlib.sha256(content).hexdigest()
             write_bytes(partial / name, content)
@@ -118,9 +122,9 @@ def _write(final: Path, checkpoint: Checkpoint) -> None:
 
 
 def _search(folder: Path) -> tuple[Checkpoint | None, dict[Path, str]]:
-    """The newest whole checkpoint and, with the reasons, the damaged ones after it. Raises UserError if all are."""
+    """The newest undamaged checkpoint and the damaged ones after it, with reasons. Raises UserError if all are."""
     damaged: dict[Path, str] = {}
-    for path in _saved(folder):
+    for path in newest_checkpoints(folder):
         try:
             return _read(path), damaged
         except _Damaged as reason:
@@ -141,7 +145,7 @@ def _read(path: Path) -> Checkpoint:
     """The checkpoint at the path; raises _Damaged with the reason if it is not as it was written."""
     try:
         digests = _digests(path)
-        return Checkpoint(_step(path), *(_tensors(path / name, digests[name]) for name in (MODEL, MOMENTUM)))
+        return Checkpoint(step_of(path), *(_tensors(path / name, digests[name]) for name in (MODEL, OPTIMIZER)))
     except OSError as error:
         if error.errno not in LOST:
             raise
@@ -153,8 +157,8 @@ def _digests(path: Path) -> dict[str, str]:
     content = (path / STATE).read_bytes()
     try:
         state = json.loads(content)
-        digests = {name: state["sha256"][name] for name in (MODEL, MOMENTUM)}
-        is_as_written = content == json_text(state).encode() and state["step"] == _step(path)
+        digests = {name: state["sha256"][name] for name in (MODEL, OPTIMIZER)}
+        is_as_written = content == json_text(state).encode() and state["step"] == step_of(path)
     except (ValueError, KeyError, TypeError):
         is_as_written = False
     if not is_as_written:
@@ -175,33 +179,19 @@ def _tensors(file: Path, digest: str) -> dict[str, "Tensor"]:
         raise _Damaged(f"{file.name}: {error}") from None
 
 
-def _saved(folder: Path) -> list[Path]:
-    """Checkpoints, the newest first."""
-    return sorted(folder.glob("step-" + STEP_DIGITS * "[0-9]"), reverse=True)
-
-
-def _step(path: Path) -> int:
-    return int(path.name.removeprefix("step-"))
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.partial")
-
-
-def _prune(folder: Path, keep: int) -> None:
-    for old in reversed(_saved(folder)[keep:]):
-        removed = old.rename(_partial(old))
+def _prune(folder: Path) -> None:
+    for old in reversed(newest_checkpoints(folder)[CHECKPOINTS_KEPT:]):
+        removed = old.rename(partial_of(old))
         sync(folder)
         shutil.rmtree(removed)
 
 
 def _set_aside(path: Path) -> Path:
-    aside = path.rename(free_name(path.with_name(f"damaged-{path.name}")))
+    aside = path.rename(free_name(path.with_name(f"{DAMAGED}{path.name}")))
     sync(aside.parent)
     return aside
 
 
-def _clear(folder: Path) -> None:
-    """Remove what is only partly written or partly removed."""
+def _remove_partial(folder: Path) -> None:
     for left in folder.glob(".step-*.partial"):
         shutil.rmtree(left)

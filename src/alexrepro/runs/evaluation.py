@@ -1,8 +1,4 @@
-"""Evaluations as files in the folder of a run, or of an ensemble in runs/ensembles/<digest>/.
-
-evaluations/<split>.<crops>.json, predictions/<split>.<crops>.parquet, and on request
-probabilities/<split>.<crops>.safetensors.
-"""
+"""Evaluations: the record of exact counts of a run, or of an ensemble, on a split."""
 
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -10,12 +6,11 @@ from pathlib import Path
 from typing import get_args
 
 from alexrepro.errors import UserError
-from alexrepro.files import plain_name, read_json, write_json
+from alexrepro.files import read_json, write_json
 from alexrepro.paper.results import Crops
 from alexrepro.progress import say
+from alexrepro.runs.paths import ENSEMBLES, RunPaths
 
-ENSEMBLES = "ensembles"
-MOST_SPLIT_BYTES = 220  # of the 255 of a file system, as the crops and an ending are added
 LOWER_FIRST = "lower class first"
 TOP = 5  # §2: top-5; a submission has as many classes an image
 
@@ -72,39 +67,20 @@ class Evaluation:
         return 1 - self.top5_correct / self.images
 
 
-@dataclass(frozen=True)
-class EvaluationFiles:
-    """The files of evaluations in the folder of a run or an ensemble."""
-
-    folder: Path
+class EvaluationFiles(RunPaths):
+    """What evaluation writes into the folder of a run or an ensemble."""
 
     @property
     def evaluations(self) -> list[Evaluation]:
-        """Every saved evaluation, with the current folder as its run; damaged ones are skipped."""
-        found = [_read(path) for path in sorted((self.folder / "evaluations").glob("*.json"))]
+        """Every saved evaluation, with the folder where it lies now as its run; one that is damaged is passed over."""
+        found = [_read(path) for path in self.all_evaluations]
         return [replace(evaluation, run=str(self.folder)) for evaluation in found if evaluation is not None]
 
     def save(self, evaluation: Evaluation) -> Path:
         """Write an evaluation; the newest of a split and its crops replaces the one before."""
-        path = self._file("evaluations", evaluation.split, f"{evaluation.crops}.json")
+        path = self.evaluation(evaluation.split, evaluation.crops)
         write_json(path, asdict(evaluation))
         return path
-
-    @property
-    def all_predictions(self) -> dict[str, Path]:
-        """Every file of predictions by `<split>.<crops>`."""
-        return {path.stem: path for path in sorted((self.folder / "predictions").glob("*.parquet"))}
-
-    def predictions(self, split: str, crops: Crops) -> Path:
-        """The predictions for every image of a split."""
-        return self._file("predictions", split, f"{crops}.parquet")
-
-    def probabilities(self, split: str, crops: Crops) -> Path:
-        """The probabilities of every class for every image of a split."""
-        return self._file("probabilities", split, f"{crops}.safetensors")
-
-    def _file(self, folder: str, split: str, rest: str) -> Path:
-        return self.folder / folder / f"{plain_name(split, of='A split', most_bytes=MOST_SPLIT_BYTES)}.{rest}"
 
 
 def find_ensembles(runs: Path) -> list[Evaluation]:
@@ -114,7 +90,7 @@ def find_ensembles(runs: Path) -> list[Evaluation]:
 
 
 def _read(path: Path) -> Evaluation | None:
-    """The evaluation in a file; None, with a message, if it is damaged or of another version."""
+    """The evaluation in a file; None, saying why, if it is damaged or another version wrote it."""
     try:
         written = read_json(path)
     except UserError as refusal:

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from alexrepro.files import write_whole
 from alexrepro.progress import say
+from alexrepro.runs.paths import MODEL, newest_checkpoints
 from alexrepro.runs.run import Run
 
 ABOUT = "about"
@@ -60,16 +61,11 @@ class Neighbors:
 TENSORS = tuple(name for name in Neighbors.__dataclass_fields__ if name != ABOUT)
 
 
-def neighbors_file(run: Run) -> Path:
-    """What `features` leaves."""
-    return run.folder / "neighbors.safetensors"
-
-
 def kernels(run: Run, stage: str) -> NDArray[np.float32] | None:
     """The weights of a stage in the newest checkpoint that can be read, (maps, C, H, W); None where there is none."""
-    for file in sorted(run.checkpoints.glob("step-*/model.safetensors"), reverse=True):
+    for folder in newest_checkpoints(run.checkpoints):
         try:
-            with safe_open(file, framework="numpy") as tensors:
+            with safe_open(folder / MODEL, framework="numpy") as tensors:
                 found: NDArray[np.float32] = tensors.get_tensor(f"{stage}.weight")
             return found
         except (OSError, SafetensorError):  # a run in progress removes old checkpoints; damaged ones are skipped
@@ -79,7 +75,7 @@ def kernels(run: Run, stage: str) -> NDArray[np.float32] | None:
 
 def save_neighbors(run: Run, found: Neighbors) -> Path:
     """Write what Figure 4 shows, whole or not at all."""
-    path = neighbors_file(run)
+    path = run.neighbors_file
     tensors = {name: np.ascontiguousarray(getattr(found, name)) for name in TENSORS}
     about = {ABOUT: json.dumps(asdict(found.about))}
     write_whole(path, lambda partial: save_file(tensors, partial, metadata=about))
@@ -88,7 +84,7 @@ def save_neighbors(run: Run, found: Neighbors) -> Path:
 
 def load_neighbors(run: Run) -> Neighbors | None:
     """What Figure 4 shows of a run; None where `features` was not run, or its file is damaged, saying so."""
-    path = neighbors_file(run)
+    path = run.neighbors_file
     if not path.exists():
         return None
     try:

@@ -1,38 +1,48 @@
-"""A run: one recipe, one data set, one seed, one folder. The file names below `runs/` are spelled here.
-
-runs/<recipe>-<digest>/recipe.toml and <dataset>-seed-<n>/ with environment.json, pixels.safetensors, metrics.csv,
-validation.csv, checkpoints/, what testing leaves (evaluation.py) and, when it is complete, result.json.
-"""
+"""A run: one recipe, one data set, one seed, one folder; what is written there as it trains, and how it is found."""
 
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from alexrepro.errors import Exit, UserError
-from alexrepro.files import free_name, make_folder, plain_name, sync, write_json, write_text, write_whole
+from alexrepro.files import free_name, make_folder, plain_name, read_json, sync, write_json, write_text, write_whole
+from alexrepro.locks import locked
 from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe, from_toml
-from alexrepro.runs import lock, row_files
+from alexrepro.runs import rows
 from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
-from alexrepro.runs.run_file import RunFile
+from alexrepro.runs.paths import ASIDE, ENVIRONMENT, checkpoint_of, newest_checkpoints
 
-__all__ = ["Evaluation", "Run", "find_evaluations", "find_runs", "open_run", "run_of"]
+KINDS = {
+    "seed": int, "dataset": str, "classes": list, "steps_per_epoch": int, "stores": dict, "machine": dict,
+    "starts": list, "steps": int, "epochs": int, "final": dict,
+}  # fmt: skip
 
-METRICS = ("step", "epoch", "images", "loss", "learning_rate", "images_per_second", "top1_error")
-ASIDE = "aside-"  # how the folder of an earlier run begins once another takes its place
-VALIDATION = ("epoch", "split", "crops", "images", "top1_error", "top5_error", "loss")
+
+class RunFile(dict[str, Any]):
+    """The fields of environment.json or result.json. Raises UserError if it is damaged or a field is missing."""
+
+    def __init__(self, path: Path, *, fix: str) -> None:
+        super().__init__(read_json(path, fix=fix))
+        self._path, self._fix = path, fix
+        wrong = [name for name, kind in KINDS.items() if name in self and not isinstance(self[name], kind)]
+        if wrong or self.get("steps_per_epoch", 1) < 1:
+            raise self._damaged(f"its {(wrong or ['steps_per_epoch'])[0]} is not what training writes")
+
+    def __missing__(self, name: str) -> Any:
+        """Raise UserError: the file has no such field."""
+        raise self._damaged(f"it has no {name}")
+
+    def _damaged(self, why: str) -> UserError:
+        return UserError(f"{self._path} is damaged: {why}.", fix=self._fix, exit_code=Exit.BAD_DATA)
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(EvaluationFiles):
     """A run folder and what is in it."""
-
-    folder: Path
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -40,8 +50,8 @@ class Run:
         trained = self.environment.get("digest")
         try:
             found = from_toml(self.recipe_file)
-        except UserError as refusal:
-            why = refusal.what
+        except UserError as error:
+            why = error.what
         else:
             if trained in (None, found.digest):
                 return found
@@ -53,47 +63,32 @@ class Run:
     @property
     def environment(self) -> dict[str, Any]:
         """What the run was started with: seed, data set, stores, versions, device. Raises UserError if damaged."""
-        return RunFile(self._environment, fix="Bring back a copy of it, or begin the run anew with --resume never.")
+        return RunFile(self.environment_file, fix="Bring back a copy of it, or begin the run anew with --resume never.")
 
     @property
     def result(self) -> dict[str, Any] | None:
         """What the run reached, or None while it is unfinished. Raises UserError if the file is damaged."""
         fix = "Remove it and run the same training again, which continues from its last checkpoint."
-        return RunFile(self._result, fix=fix) if self._result.exists() else None
+        return RunFile(self.result_file, fix=fix) if self.result_file.exists() else None
 
     @property
-    def recipe_file(self) -> Path:
-        """The recipe as a file that `train` takes."""
-        return self.folder.parent / "recipe.toml"
+    def metrics(self) -> list[rows.Row]:
+        """One row per step, all in memory: a gigabyte for a full run."""
+        return rows.read(self.metrics_file)
 
     @property
-    def pixels_file(self) -> Path:
-        """Mean image and color axes of the training store, which testing needs too."""
-        return self.folder / "pixels.safetensors"
+    def newest_metrics(self) -> Iterator[rows.Row]:
+        """One row per step, the newest one first."""
+        return rows.from_end(self.metrics_file)
 
     @property
-    def checkpoints(self) -> Path:
-        """The folder of checkpoints."""
-        return self.folder / "checkpoints"
-
-    @property
-    def metrics(self) -> list[row_files.Row]:
-        """One row per update, all in memory: a gigabyte for a full run, which `newest_metrics` need not hold."""
-        return row_files.read(self.metrics_file)
-
-    @property
-    def newest_metrics(self) -> Iterator[row_files.Row]:
-        """One row per update, the newest one first."""
-        return row_files.from_end(self.metrics_file)
-
-    @property
-    def validations(self) -> list[row_files.Row]:
+    def validations(self) -> list[rows.Row]:
         """One row per validated epoch."""
-        return row_files.read(self.validation_file)
+        return rows.read(self.validation_file)
 
     @property
     def last_epoch_loss(self) -> float | None:
-        """Mean training loss over the images of the newest epoch; None before the first update."""
+        """Mean training loss over the images of the newest epoch; None before the first step."""
         epoch, images, loss = None, 0, 0.0
         for row in self.newest_metrics:
             if epoch not in (None, row["epoch"]):
@@ -103,19 +98,10 @@ class Run:
         return loss / images if images else None
 
     @property
-    def evaluations(self) -> list[Evaluation]:
-        """Every saved evaluation."""
-        return EvaluationFiles(self.folder).evaluations
-
-    def check(self) -> None:
-        """Read what reports need of a run. Raises UserError if its recipe, environment or result is damaged."""
-        _ = self.recipe, self.environment, self.result
-
-    @property
     def has_begun(self) -> bool:
         """Whether there is work to continue or to keep: a checkpoint or a result."""
-        has_work = self._result.exists() or any(self.checkpoints.glob("step-*"))
-        return self._environment.exists() and has_work
+        has_work = self.result_file.exists() or bool(newest_checkpoints(self.checkpoints))
+        return self.environment_file.exists() and has_work
 
     @property
     def validation_store(self) -> str | None:
@@ -124,85 +110,78 @@ class Run:
         stores = [environment["stores"], *(start["stores"] for start in environment.get("starts", []))]
         return next((names["validation"] for names in stores if names.get("validation")), None)
 
+    def check(self) -> None:
+        """Read what reports need of a run. Raises UserError if its recipe, environment or result is damaged."""
+        _ = self.recipe, self.environment, self.result
+
+    def checkpoint_at(self, step: int) -> Path:
+        """The folder of the checkpoint of a step."""
+        return checkpoint_of(self.checkpoints, step)
+
     def begin(self, recipe: Recipe, environment: Mapping[str, Any]) -> None:
         """Write the recipe and the environment of a new run."""
         write_text(self.recipe_file, recipe.to_toml())
-        write_json(self._environment, dict(environment))
+        write_json(self.environment_file, dict(environment))
 
     def add_start(self, start: Mapping[str, Any]) -> None:
         """Record one more start of the run."""
         environment = self.environment
-        write_json(self._environment, {**environment, "starts": [*environment.get("starts", []), dict(start)]})
+        write_json(self.environment_file, {**environment, "starts": [*environment.get("starts", []), dict(start)]})
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Mark the run as complete."""
-        write_json(self._result, dict(result))
+        write_json(self.result_file, dict(result))
 
     def set_aside(self) -> None:
         """Keep an earlier run of the same name under another one, so that a new one can begin."""
-        if self._environment.exists():
+        if self.environment_file.exists():
             stamp = ""
             with suppress(UserError):  # of a damaged file
                 stamp = re.sub(r"[^\dT]", "", str(self.environment["started"]))
-            aside = self.folder.rename(
-                free_name(self.folder.with_name(f"{ASIDE}{stamp or 'unknown'}-{self.folder.name}"))
-            )
+            aside = self.folder.with_name(f"{ASIDE}{stamp or 'unknown'}-{self.folder.name}")
+            aside = self.folder.rename(free_name(aside))
             sync(aside.parent)
             make_folder(self.folder)
             say(f"The earlier run is now {aside}.")
 
-    def add_metrics(self, rows: Iterable[Sequence[object]]) -> None:
-        """Append rows to metrics.csv."""
-        row_files.add(self.metrics_file, METRICS, rows)
+    def add_metrics(self, steps: Iterable[Mapping[str, object]]) -> None:
+        """Append a row for each step to metrics.csv."""
+        rows.add(self.metrics_file, rows.METRICS, steps)
 
-    def add_validation(self, row: Sequence[object]) -> None:
+    def add_validation(self, row: Mapping[str, object]) -> None:
         """Append a row to validation.csv."""
-        row_files.add(self.validation_file, VALIDATION, [row])
+        rows.add(self.validation_file, rows.VALIDATION, [row])
 
     def sync_rows(self) -> None:
-        """Wait until the rows have reached the disk, as they must before a checkpoint of their updates does."""
+        """Wait until the rows have reached the disk, as they must before a checkpoint of their steps does."""
         for path in filter(Path.exists, (self.metrics_file, self.validation_file)):
             sync(path)
         sync(self.folder)
 
     def forget_after(self, *, step: int, epoch: int) -> None:
-        """Drop rows that a resumed run will write again: later than its checkpoint, or cut off."""
-        row_files.cut_after(self.metrics_file, METRICS, last=step)
-        row_files.cut_after(self.validation_file, VALIDATION, last=epoch)
+        """Drop rows that a continued run will write again: later than its checkpoint, or cut off."""
+        rows.cut_after(self.metrics_file, last=step)
+        rows.cut_after(self.validation_file, last=epoch)
 
     def take_rows(self, other: "Run", *, step: int) -> None:
         """Begin with the rows of another run up to a step."""
-        for name in (self.metrics_file.name, self.validation_file.name):
+        for ours, theirs in ((self.metrics_file, other.metrics_file), (self.validation_file, other.validation_file)):
             with suppress(FileNotFoundError):
-                write_whole(self.folder / name, partial(shutil.copyfile, other.folder / name))
-        self.forget_after(step=step, epoch=step // self.environment["updates_per_epoch"])
+                write_whole(ours, partial(shutil.copyfile, theirs))
+        self.forget_after(step=step, epoch=step // self.environment["steps_per_epoch"])
         self.sync_rows()
 
-    def save_evaluation(self, evaluation: Evaluation) -> Path:
-        """Write an evaluation; the newest of a split and its crops replaces the one before."""
-        return EvaluationFiles(self.folder).save(evaluation)
-
     def lock(self) -> AbstractContextManager[None]:
-        """Hold the folder; raises UserError at once if another process trains in it."""
-        return lock.hold(self.folder)
+        """Keep other processes from training in the folder; raises UserError at once, naming the one that does."""
 
-    @property
-    def _environment(self) -> Path:
-        return self.folder / "environment.json"
+        def refuse(holder: str) -> None:
+            raise UserError(
+                f"Another process{f' ({holder})' if holder else ''} is training in {self.folder}.",
+                fix="Wait for it, or train another seed with --seed N.",
+                exit_code=Exit.CANNOT_CREATE,
+            )
 
-    @property
-    def _result(self) -> Path:
-        return self.folder / "result.json"
-
-    @property
-    def metrics_file(self) -> Path:
-        """One line per update."""
-        return self.folder / "metrics.csv"
-
-    @property
-    def validation_file(self) -> Path:
-        """One line per validated epoch."""
-        return self.folder / "validation.csv"
+        return locked(self.lock_file, busy=refuse)
 
 
 def run_of(runs: Path, recipe: Recipe, *, dataset: str, seed: int) -> Run:
@@ -216,14 +195,14 @@ def run_of(runs: Path, recipe: Recipe, *, dataset: str, seed: int) -> Run:
 
 def find_runs(runs: Path) -> list[Run]:
     """Every run below a folder that was not set aside, the one with the newest checkpoint first."""
-    folders = [path.parent for path in runs.rglob("environment.json")]
+    folders = [path.parent for path in runs.rglob(ENVIRONMENT)]
     found = [Run(folder) for folder in folders if not folder.name.startswith(ASIDE)]
     return sorted(found, key=lambda run: (-_newest(run), str(run.folder)))
 
 
 def open_run(path: Path) -> Run:
     """The run in a folder; a recipe folder with a single run in it will do. Raises UserError if there is none."""
-    candidates = [path] if (path / "environment.json").exists() else [p.parent for p in path.glob("*/environment.json")]
+    candidates = [path] if (path / ENVIRONMENT).exists() else [found.parent for found in path.glob(f"*/{ENVIRONMENT}")]
     if len(candidates) != 1:
         what = "holds several runs" if candidates else "is not a run"
         raise UserError(
@@ -242,7 +221,7 @@ def find_evaluations(runs: Path) -> list[Evaluation]:
 def _newest(run: Run) -> float:
     """When the newest checkpoint was written, or else the run began; 0 if the folder has just got another name."""
     times = [0.0]
-    for path in (*run.checkpoints.glob("*"), run.folder / "environment.json"):
+    for path in (*run.checkpoints.glob("*"), run.environment_file):
         with suppress(FileNotFoundError):  # a run in progress removes old checkpoints
             times.append(path.stat().st_mtime)
     return max(times)

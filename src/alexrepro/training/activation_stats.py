@@ -1,7 +1,7 @@
-"""The signal that a network carries and the gradient that comes back, stage by stage, on one batch.
+"""Activations and gradients of every stage on one batch.
 
-Explains a loss that stays at chance: a constant that hides the images on the way up, or a gradient that does not reach
-conv1. The pass is that of testing: scaled units stand for dropout, whose masks would hide the signal.
+Explains a loss that stays at chance: activations dominated by the biases, or gradients that vanish before conv1. The
+pass is that of evaluation: scaled units stand for dropout, whose masks would add noise.
 B batch, K classes.
 """
 
@@ -20,21 +20,21 @@ from alexrepro.model.operations import Dropout
 
 
 @dataclass(frozen=True)
-class StageSignal:
+class StageStats:
     """What one stage passes on, before its dropout, and the gradient of the loss for its weights.
 
-    response_mean: over all units and images; response_std: a unit's standard deviation over the images, averaged over
-    the units. weight_rms, gradient_rms: root mean squares over the stage's weights; the loss is a mean over the batch.
+    activation_mean: over all units and images; activation_std: a unit's standard deviation over the images, averaged
+    over the units. weight_rms, gradient_rms: root mean squares over the stage's weights; the loss is a batch mean.
     """
 
     stage: str
-    response_mean: float
-    response_std: float
+    activation_mean: float
+    activation_std: float
     weight_rms: float
     gradient_rms: float
 
     def update_ratio(self, learning_rate: float) -> float:
-        """Length of the first step, decay apart, as a share of the weights: ε · |∂L/∂w| / |w| (§5).
+        """Length of the first step, decay apart, as a fraction of the weights: ε · |∂L/∂w| / |w| (§5).
 
         Decay moves the weights by 0.0005 · ε of their length; where the ratio is not larger, decay rules the stage.
         """
@@ -42,44 +42,42 @@ class StageSignal:
 
 
 @dataclass(frozen=True)
-class Signals:
+class ActivationStats:
     """The mean cross entropy of a batch in nats, and every stage in the order of the network."""
 
     loss: float
-    stages: tuple[StageSignal, ...]
+    stages: tuple[StageStats, ...]
 
 
-def signals(model: AlexNet, crops: Tensor, labels: Tensor) -> Signals:
-    """The response of every stage to the crops and the gradient of its weights for their labels.
+def activation_stats(model: AlexNet, crops: Tensor, labels: Tensor) -> ActivationStats:
+    """Activations of every stage for the crops, and gradients of its weights for their labels.
 
     crops: (B, 3, S, S) on the model's device, B >= 2; labels: int64 (B,), below K. Leaves no gradient behind.
     Raises ValueError for a single image; no stage may be frozen.
     """
     if len(crops) < 2:
         raise ValueError("a deviation over images needs two of them")
-    kernels = {name: cast(StageModule, stage).kernels for name, stage in model.stages.items()}
-    with _responses(model) as responses, torch.enable_grad():
+    weights = {name: cast(StageModule, stage).kernels.weight for name, stage in model.stages.items()}
+    with _recorded(model) as activations, torch.enable_grad():
         loss = F.cross_entropy(model(crops), labels)
-    weights = [kernel.weight for kernel in kernels.values()]
-    gradients = torch.autograd.grad(loss, weights)
+    gradients = torch.autograd.grad(loss, list(weights.values()))
     stages = tuple(
-        StageSignal(name, *responses[name], weight_rms=_rms(weight), gradient_rms=_rms(gradient))
-        for name, weight, gradient in zip(kernels, weights, gradients, strict=True)
+        StageStats(name, *activations[name], weight_rms=_rms(weight), gradient_rms=_rms(gradient))
+        for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
     )
-    return Signals(loss.item(), stages)
+    return ActivationStats(loss.item(), stages)
 
 
 @contextmanager
-def _responses(model: AlexNet) -> Iterator[dict[str, tuple[float, float]]]:
-    """Mean and deviation of what every stage passes on, by stage; filled by a forward pass within the block."""
+def _recorded(model: AlexNet) -> Iterator[dict[str, tuple[float, float]]]:
+    """Mean and deviation of the activations by stage, filled by a forward pass within the block."""
     found: dict[str, tuple[float, float]] = {}
 
-    def note(name: str, response: Tensor) -> None:
-        response = response.detach()
-        found[name] = response.mean().item(), response.std(0).mean().item()
-
     def hook(name: str) -> Any:
-        return lambda _module, _inputs, output: note(name, output)
+        def record(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+            found[name] = output.detach().mean().item(), output.detach().std(0).mean().item()
+
+        return record
 
     handles = [_last(cast(StageModule, s)).register_forward_hook(hook(name)) for name, s in model.stages.items()]
     try:
@@ -90,7 +88,7 @@ def _responses(model: AlexNet) -> Iterator[dict[str, tuple[float, float]]]:
 
 
 def _last(stage: StageModule) -> nn.Module:
-    """The operation whose output is the stage's response: the last one that is not dropout, or the kernels."""
+    """The last operation of a stage that is not dropout, or its kernels."""
     return [stage.kernels, *(op for op in stage.operations.values() if not isinstance(op, Dropout))][-1]
 
 

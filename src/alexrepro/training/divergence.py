@@ -1,29 +1,33 @@
-"""What ends a run that cannot come to anything: a loss that is no number, one that stays at chance, too little memory.
+"""What ends a training that cannot succeed: a loss that is not finite, or one that stays at chance.
 
-Each says what it saw and what to do, since a run that stalls at ln(classes) tells nothing of its own.
+Each message says what was seen and what to type, since a loss stuck at ln(classes) does not explain itself.
 """
 
+import shlex
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import log
+from math import log, prod, sqrt
+from pathlib import Path
 
 from torch import Tensor
 
 from alexrepro.errors import Exit, UserError
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.network import Network
+from alexrepro.progress import first_few
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.training.activation_stats import signals
-from alexrepro.training.advice import changes_that_show_images
+from alexrepro.training.activation_stats import activation_stats
+from alexrepro.training.job import TrainingJob
 
-PATIENCE, WINDOW = 2_000, 500  # updates before a loss may be called flat, whose mean is compared; #145 needs some 100
-EARLY, EARLY_WINDOW = 250, 100  # the same, where the images are hidden from the last hidden stage
+PATIENCE, WINDOW = 2_000, 500  # steps before a loss may be called flat, whose mean is compared; #145 needs some 100
+EARLY, EARLY_WINDOW = 250, 100  # the same, where the images do not reach the last hidden stage
 NEAR = 0.995  # of ln(classes)
 SHOWN_IMAGES = 5
-WEAK = 0.025  # deviation over the images as a share of the mean, at the last hidden stage; 0.13 in #145
-HIDDEN = WEAK / 10  # of the same share; 0.01 in the printed recipe, 0.0003 with its pixels divided by their deviation
+WEAK = 0.025  # deviation over the images relative to the mean, at the last hidden stage; 0.13 in #145
+HIDDEN = WEAK / 10  # the same; 0.01 in the printed recipe, 0.0003 with its pixels divided by their deviation
+DIGITS = 3  # of a suggested number
 
 
 class FlatLoss:
@@ -44,7 +48,7 @@ class FlatLoss:
         return sum(last) / len(last)
 
     def is_flat(self, step: int) -> bool:
-        """Whether a whole window of a run of so many updates lies at chance."""
+        """Whether a full window of losses up to a step lies at chance."""
         return step >= PATIENCE and self._is_at_chance(WINDOW)
 
     def is_time_to_look(self, step: int) -> bool:
@@ -60,11 +64,11 @@ class FlatLoss:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What a few images show of a network (§5; response and gradient by stage).
+    """What a few images show of a network (§5).
 
-    crops_std: deviation of the crops, in gray levels. hidden, mean, deviation: the last hidden stage, its mean response
-    and the deviation of a unit over the images. first, movement: the first stage, and the share of its weights that an
-    update at this rate moves.
+    crops_std: deviation of the crops, in gray levels. hidden: the last hidden stage, with the mean of its activations
+    and a unit's deviation over the images. first: the first stage, and how far a step moves its weights, relative to
+    their length.
     """
 
     crops_std: float
@@ -76,56 +80,85 @@ class Diagnosis:
     learning_rate: float
 
     @property
-    def share(self) -> float:
-        """Deviation over the images as a share of the mean at the last hidden stage."""
+    def relative_std(self) -> float:
+        """Deviation over the images relative to the mean at the last hidden stage."""
         return self.deviation / abs(self.mean) if self.mean else 0.0
 
     @property
     def is_hidden(self) -> bool:
-        """Whether the constant hides the images so far that the loss will stay at chance."""
-        return self.share < HIDDEN
+        """Whether the activations depend so little on the images that the loss will stay at chance."""
+        return self.relative_std < HIDDEN
 
     @property
     def facts(self) -> str:
         """The numbers, in words."""
         return (
-            f"crops have a deviation of {self.crops_std:.3g} (raw pixels: about 70); {self.hidden} answers "
-            f"{self.mean:.3g} on average and changes by {self.deviation:.2g} from image to image ({self.share:.2%}); "
-            f"an update moves {self.first} by {self.movement:.1e} of its weights at the rate {self.learning_rate:g}"
+            f"crops have a deviation of {self.crops_std:.3g} (raw pixels: about 70); the activations of {self.hidden} "
+            f"have a mean of {self.mean:.3g} and vary by {self.deviation:.2g} over the images "
+            f"({self.relative_std:.2%}); a step moves {self.first} by {self.movement:.1e} of its weights at the "
+            f"learning rate {self.learning_rate:g}"
         )
 
     def fix(self, network: Network) -> str:
-        """What may help this network, or nothing where the images come through."""
-        if self.share >= WEAK:
+        """What may help this network; nothing where the activations depend on the images."""
+        if self.relative_std >= WEAK:
             return ""
-        what = "The images do not come through" if self.is_hidden else "The constant hides the images"
+        what = f"The activations hardly depend on the images{'' if self.is_hidden else ' yet'}"
         changes = changes_that_show_images(network)
         return f"{what}; change it with: {' '.join(f'--set {change}' for change in changes)}" if changes else f"{what}."
 
 
 def diagnose(model: AlexNet, crops: Tensor, labels: Tensor, *, learning_rate: float) -> Diagnosis:
-    """Look at what some crops, (B, 3, S, S), change in the network, and how their loss moves its first stage."""
-    seen = signals(model, crops, labels)
-    hidden, first = seen.stages[-2], seen.stages[0]
-    deviation = (crops / model.input_std).float().std().item()
+    """How far the activations depend on some crops, (B, 3, S, S), and how far a step moves the first stage."""
+    stats = activation_stats(model, crops, labels)
+    hidden, first = stats.stages[-2], stats.stages[0]
     return Diagnosis(
-        deviation,
+        (crops / model.input_std).float().std().item(),
         hidden.stage,
-        hidden.response_mean,
-        hidden.response_std,
+        hidden.activation_mean,
+        hidden.activation_std,
         first.stage,
         first.update_ratio(learning_rate),
         learning_rate,
     )
 
 
-def flat_refusal(step: int, found: Diagnosis, *, loss: float, recipe: Recipe) -> UserError:
-    """The refusal of a loss, in nats, that stays at chance, with the cause as far as a few images show it."""
+def changes_that_show_images(network: Network) -> tuple[str, ...]:
+    """Changes toward #145, which is known to learn, that make activations depend on the images, as `--set` takes them.
+
+    Raw pixels; in hidden stages, weights that are large enough for the number of inputs of each unit; and, with tanh,
+    which is flat far from zero, biases of 0.
+    """
+    pixels = ["network.input_std=none"] if network.input_std is not None else []
+    weights = []
+    for stage in network.stages[1:-1]:
+        least = _gain(AS_RUN_2012.network, stage.name) / _root_of_inputs(network, stage.name)
+        if stage.weight_std < least * (1 - 10**-DIGITS):
+            weights.append(f"network.{stage.name}.weight_std={least:.{DIGITS}g}")
+    biased = [stage.name for stage in network.stages[:-1] if stage.bias and network.activation == "tanh"]
+    return (*pixels, *weights, *(f"network.{name}.bias=0" for name in biased))
+
+
+def _gain(network: Network, name: str) -> float:
+    """Deviation of a unit's sum for inputs of size 1; 0 for a stage that the network lacks."""
+    known = {stage.name: stage for stage in network.stages}
+    return known[name].weight_std * _root_of_inputs(network, name) if name in known else 0.0
+
+
+def _root_of_inputs(network: Network, name: str) -> float:
+    """The square root of the number of inputs of a stage's unit."""
+    (layer,) = (layer for layer in network.layers() if layer.name == name)
+    units = prod(layer.output) if network.stage(name).kind == "local" else layer.output[0]  # with weights of their own
+    return sqrt(layer.weights / units)
+
+
+def flat_loss(step: int, found: Diagnosis, *, loss: float, recipe: Recipe) -> UserError:
+    """The error for a loss, in nats, that stays at chance, with the cause as far as a few images show it."""
     classes, known = recipe.network.classes, AS_RUN_2012.for_classes(recipe.network.classes)
     fits = recipe.augmentation.stored_px == known.augmentation.stored_px and recipe.digest != known.digest
     others = f"Try {known.name}, or go on with --allow-flat-loss." if fits else "Go on with --allow-flat-loss."
     return UserError(
-        f"After {step:,} updates the loss is {loss:.4f}, as for guessing among {classes:,} classes "
+        f"After step {step:,} the loss is {loss:.4f}, that of guessing among {classes:,} classes "
         f"({log(classes):.4f}): {found.facts}.",
         fix=f"{others} {found.fix(recipe.network)}".rstrip(),
         exit_code=Exit.BAD_DATA,
@@ -133,20 +166,31 @@ def flat_refusal(step: int, found: Diagnosis, *, loss: float, recipe: Recipe) ->
 
 
 def not_finite(loss: float, step: int, *, learning_rate: float, images: Sequence[str], fix: str) -> UserError:
-    """The refusal of a loss that is not finite, with the first images of its batch; fix: how to train on."""
-    more = f" and {len(images) - SHOWN_IMAGES} more" if len(images) > SHOWN_IMAGES else ""
-    shown = ", ".join(images[:SHOWN_IMAGES])
+    """The error for a loss that is not finite, with the first images of its batch; fix: how to train on."""
+    shown = first_few(images, SHOWN_IMAGES)
     return UserError(
-        f"The loss became {loss} at update {step:,}, at the rate {learning_rate:g}, on {shown}{more}.",
+        f"The loss became {loss} at step {step:,}, at the learning rate {learning_rate:g}, on {shown}.",
         fix=fix,
         exit_code=Exit.BAD_DATA,
     )
 
 
 def not_finite_weights(names: Sequence[str], step: int, *, fix: str) -> UserError:
-    """The refusal to save weights or velocities that are not finite, before a loss has shown it."""
+    """The error for weights or optimizer state that are not finite, before a loss has shown it."""
     return UserError(
-        f"After update {step:,} {', '.join(names)} are not finite; the last checkpoint is kept.",
+        f"After step {step:,} {', '.join(names)} are not finite; the last checkpoint is kept.",
         fix=fix,
         exit_code=Exit.BAD_DATA,
     )
+
+
+def at_half_the_rates(job: TrainingJob) -> str:
+    """What to type after divergence: a new run at half of all rates, from the last checkpoint where there is one."""
+    run, began_with = job.run, job.run.environment.get("began_with")
+    source: list[str | Path] = [run.folder] if run.has_begun else [run.recipe_file]
+    if began_with and not run.has_begun:
+        source.append(began_with["run"])
+    factor = f"training.learning_rate_factor={run.recipe.training.learning_rate_factor / 2:g}"
+    words = ["alexrepro", "train", *source, "--store", job.store.path, "--seed", job.seed, "--runs", job.runs]
+    start = " from its last checkpoint" if run.has_begun else ""
+    return f"Begin a new run{start} at half of all rates: {shlex.join(map(str, [*words, '--set', factor]))}"

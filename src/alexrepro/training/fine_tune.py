@@ -1,8 +1,8 @@
 """What a run takes from an earlier one: the weights of some stages (§6; initw.py), or all of its state.
 
-Fine-tuning begins with velocities of zero and random weights in the other stages. A run that continues another, at
-lower rates say, begins at its update with its weights, velocities and rows. The earlier run is only read, and only
-until the later one has a checkpoint.
+Fine-tuning begins with velocities of zero and random weights in the other stages. A run that continues another, for
+instance at lower rates, begins at its step with its weights, velocities and rows. The source is only read, and only
+until the new run has a checkpoint.
 """
 
 from collections.abc import Mapping
@@ -10,47 +10,42 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import sha256_of_file
 from alexrepro.model.alexnet import AlexNet
-from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
+from alexrepro.runs.paths import MODEL
 from alexrepro.runs.run import Run, open_run
+from alexrepro.training.job import TrainingJob
 
 
-def check_source(recipe: Recipe, source: Run | None, *, is_new: bool) -> None:
-    """Raise UserError unless a new run has the source that its recipe asks for, or if a source is not asked for."""
-    stages, continues = recipe.training.init_from_stages, recipe.training.continues
-    if source is None and is_new and continues:
+def check_source(job: TrainingJob, *, is_new: bool) -> None:
+    """Raise UserError unless a new run has the source that its recipe needs, or if its recipe needs none."""
+    name, stages, continues = job.recipe.name, job.recipe.training.init_from_stages, job.recipe.training.continues
+    if job.source is None and is_new and (continues or stages):
+        what, field = ("all state", "continues=false") if continues else (", ".join(stages), "init_from_stages=[]")
         raise UserError(
-            f"{recipe.name} continues an earlier run, which is not named.",
-            fix="Name it: alexrepro train RUN, or begin at random with: --set training.continues=false.",
+            f"{name} begins with {what} of an earlier run, which is not named.",
+            fix=f"Name it: alexrepro train {'RUN' if continues else 'RECIPE RUN'}, or begin at random with: "
+            f"--set training.{field}.",
             exit_code=Exit.USAGE,
         )
-    if source is None and is_new and stages:
+    if job.source is not None and not stages and not continues:
         raise UserError(
-            f"{recipe.name} begins with {', '.join(stages)} of an earlier run.",
-            fix="Name it after the recipe: alexrepro train RECIPE RUN, or begin at random with: "
-            "--set training.init_from_stages=[].",
-            exit_code=Exit.USAGE,
-        )
-    if source is not None and not stages and not continues:
-        raise UserError(
-            f"{recipe.name} does not say which stages begin with the weights of {source.folder}.",
+            f"{name} does not say which stages begin with the weights of {job.source.folder}.",
             fix='Name them, for example with: --set training.init_from_stages=["conv1","conv2"].',
             exit_code=Exit.USAGE,
         )
 
 
 def check_same_source(run: Run, source: Run | None) -> None:
-    """Raise UserError if a run that has begun is to continue with another source; it needs none."""
+    """Raise UserError if a run that has begun is started with another source than before; it needs none."""
     if source is None:
         return
     before = run.environment.get("began_with")
     if before is None or not _is_origin(source, before):
-        began = f"{before['run']}, update {before['step']:,}" if before else "random weights"
+        began = f"{before['run']}, step {before['step']:,}" if before else "random weights"
         raise UserError(
             f"{run.folder} began with {began}, not with {source.folder}.",
             fix="Continue it without naming a run to begin with, or choose another folder with --runs.",
@@ -59,58 +54,59 @@ def check_same_source(run: Run, source: Run | None) -> None:
 
 def _is_origin(source: Run, before: Mapping[str, Any]) -> bool:
     """Whether a run began with this source: by the checksum of the weights, or by its name where they are gone."""
-    model = _model(source, before["step"])
+    model = source.checkpoint_at(before["step"]) / MODEL
     if model.is_file():
         return bool(sha256_of_file(model) == before["sha256"])
     return source.folder.absolute().parts[-2:] == Path(before["run"]).parts[-2:]  # recipe and digest, data set and seed
 
 
-def origin(source: Run | None, recipe: Recipe, facts: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Where the first weights of a run come from, for environment.json: the run, its updates, and their checksum.
+def origin(job: TrainingJob) -> dict[str, Any] | None:
+    """Where the first weights come from, for environment.json: the run, its step, and the weights' checksum.
 
-    facts: of the later run. Raises UserError if the source has no checkpoint, or cannot be continued by that run.
+    Raises UserError if the source has no checkpoint, or if the job cannot continue it.
     """
-    if source is None:
+    if job.source is None:
         return None
-    saved = _newest(open_run(source.folder))
-    if recipe.training.continues:
-        _check_continued(source, saved.step, recipe, facts)
-    sha256 = sha256_of_file(_model(source, saved.step))
+    source = open_run(job.source.folder)
+    saved = _newest(source)
+    if job.recipe.training.continues:
+        _check_continued(source, saved.step, job)
+    sha256 = sha256_of_file(source.checkpoint_at(saved.step) / MODEL)
     return {"run": source.folder.absolute().as_posix(), "step": saved.step, "sha256": sha256}
 
 
-def _check_continued(source: Run, step: int, recipe: Recipe, facts: Mapping[str, Any]) -> None:
-    before = source.environment
-    for name in ("dataset", "seed", "updates_per_epoch"):
+def _check_continued(source: Run, step: int, job: TrainingJob) -> None:
+    before, facts = source.environment, job.environment()
+    for name in ("dataset", "seed", "steps_per_epoch"):
         if before[name] != facts[name]:
             raise UserError(
                 f"{source.folder} has the {name} {before[name]}, and the run that continues it has {facts[name]}.",
                 fix=f"Continue it with --store {before['dataset']} --seed {before['seed']} "
                 f"--set training.batch={source.recipe.training.batch}.",
             )
-    if source.recipe.network.layers() != recipe.network.layers():
+    if source.recipe.network.layers() != job.recipe.network.layers():
         raise UserError(
-            f"{source.folder} has another network than {recipe.name}-{recipe.digest}.",
-            fix=f"Continue it with its own: alexrepro train {source.folder}",
+            f"{source.folder} has another network than {job.recipe.name}-{job.recipe.digest}.",
+            fix="Leave the fields of the network as they are.",
         )
-    if step >= recipe.training.epochs * facts["updates_per_epoch"]:
+    if step >= job.steps:
         raise UserError(
-            f"{source.folder} has made {step:,} updates, so nothing is left of {recipe.training.epochs} epochs.",
+            f"{source.folder} has made {step:,} steps, so nothing is left of {job.recipe.training.epochs} epochs.",
             fix="Name an interrupted run, or add epochs with --set training.epochs=N.",
         )
 
 
 def continue_run(source: Run, run: Run) -> None:
-    """Give a run that has just begun all that another one has reached: its rows and its newest checkpoint."""
+    """Give a run that has just begun the rows and the newest checkpoint of its source."""
     saved = _newest(source)
     run.take_rows(source, step=saved.step)
     checkpoint.save(run.checkpoints, saved)
 
 
 @torch.no_grad()
-def inherit(model: AlexNet, source: Run, stages: tuple[str, ...]) -> None:
+def copy_stages(model: AlexNet, source: Run, stages: tuple[str, ...]) -> None:
     """Copy the weights and biases of the named stages. Raises UserError if one is missing or has another shape."""
-    weights: Mapping[str, Tensor] = _newest(source).weights
+    weights = _newest(source).weights
     for name, parameter in model.named_kernels().items():
         if name.partition(".")[0] not in stages:
             continue
@@ -124,13 +120,9 @@ def inherit(model: AlexNet, source: Run, stages: tuple[str, ...]) -> None:
         parameter.copy_(weights[name])
 
 
-def _model(source: Run, step: int) -> Path:
-    return source.checkpoints / f"step-{step:0{checkpoint.STEP_DIGITS}d}" / checkpoint.MODEL
-
-
 def _newest(source: Run) -> checkpoint.Checkpoint:
     saved = checkpoint.newest(source.checkpoints)
     if saved is None:
         raise UserError(f"{source.folder} has no checkpoint to begin with.", fix="Train it first, or name another run.",
-                      exit_code=Exit.MISSING_INPUT)  # fmt: skip
+                        exit_code=Exit.MISSING_INPUT)  # fmt: skip
     return saved

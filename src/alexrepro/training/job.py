@@ -1,16 +1,35 @@
-"""A training job: what to train, on which images, where and how."""
+"""A training job: what to train, on which images, where and how; and what environment.json records of it."""
 
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import torch
+
+from alexrepro import __version__
 from alexrepro.data.loading.sampling import batch_count
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.distributed.process_group import ProcessGroup
+from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.load_run import check_compatible
+from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs.checkpoint import KEPT
+from alexrepro.runs.checkpoint import CHECKPOINTS_KEPT
 from alexrepro.runs.run import Run, run_of
+from alexrepro.training.optimizer import Momentum
+
+FLOAT_BYTES = 4
+BYTES_A_ROW = 64  # of metrics.csv; rows of long runs have about 50
+GIT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -19,8 +38,7 @@ class TrainingJob:
 
     store, validation: images to train and, where there are some, to validate on. runs: the folder of run folders.
     group: the processes that train together. source: the run that `training.init_from_stages` takes stages from, or
-    that `training.continues` continues; only a new run needs it. keep: number of checkpoints kept.
-    log: extra loggers, besides metrics.csv.
+    that `training.continues` continues; only a new run needs it. log: extra loggers, besides metrics.csv.
     """
 
     recipe: Recipe
@@ -32,7 +50,6 @@ class TrainingJob:
     device: Device
     group: ProcessGroup = field(default_factory=ProcessGroup)
     source: Run | None = None
-    keep: int = KEPT
     log: tuple[str, ...] = ()
     allow_flat_loss: bool = False
 
@@ -46,8 +63,151 @@ class TrainingJob:
         """Optimizer steps per epoch; the last batch may be smaller."""
         return batch_count(len(self.store), self.recipe.training.batch)
 
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole training."""
+        return self.recipe.training.epochs * self.steps_per_epoch
+
     def fitted(self) -> "TrainingJob":
         """The same job with as many classes as its store has. Raises UserError if the images do not fit the recipe."""
         for images in filter(None, (self.store, self.validation)):
             check_compatible(self.recipe, images)
         return replace(self, recipe=self.recipe.for_classes(len(self.store.manifest.classes)))
+
+    def with_own_validation(self) -> "TrainingJob":
+        """The same job with the validation store that its run began with, whatever else has appeared.
+
+        A run that began without validation goes on without, unless its schedule needs one.
+        Raises UserError if that schedule has lost its store, or if the ranks differ.
+        """
+        run, found, group, schedule = self.run, self.validation, self.group, self.recipe.training.schedule
+        name, folder = group.broadcast(_recorded(run) if group.is_first else (None, None))
+        folders = dict.fromkeys(path for path in (folder, self.store.path.parent, found and found.path.parent) if path)
+        own = found
+        if name is None and not schedule.needs_validation:
+            own = None
+            if found is not None:
+                say(f"{run.folder} began without validation and goes on without: {found.path.name} is not used.")
+        elif name is None and found is not None:
+            say(f"{run.folder} began without validation; from here on it validates on {found.path}.")
+        elif name is not None and (found is None or found.path.name != name):
+            own = _find(name, folders)
+            if own is not None:
+                say(f"{run.folder} keeps its own validation store {own.path}.")
+        group.assert_same_everywhere({"the validation store": own.manifest.digest if own else "none"})
+        if name is not None and own is None:
+            lost = f"The validation store {name} of {run.folder} is not in {' or '.join(map(str, folders))}"
+            if schedule.needs_validation:
+                raise group.abort(
+                    UserError(
+                        f"{lost}, and its learning rate follows the errors on it.",
+                        fix="Bring that store back, or begin the run anew with --resume never.",
+                        exit_code=Exit.MISSING_INPUT,
+                    )
+                )
+            say(f"{lost}; the run goes on without validation.")
+        elif own is None and schedule.needs_validation:
+            say(
+                "No labeled validation images: the learning rate is never divided. Prepare some, or choose as-run-2012."
+            )
+        return replace(self, validation=own)
+
+    def check_disk_space(self) -> None:
+        """Raise UserError unless the disk holds the checkpoints to keep, the next one, and the rows of metrics.csv.
+
+        A full disk would otherwise end the training after days. Files that are there already count as space.
+        """
+        run = self.run
+        checkpoint_bytes = self.recipe.network.parameters * (FLOAT_BYTES + Momentum.bytes_per_parameter)
+        needed = (CHECKPOINTS_KEPT + 1) * checkpoint_bytes + self.steps * BYTES_A_ROW
+        for path in (*run.checkpoints.glob("step-*/*"), run.metrics_file):
+            with suppress(FileNotFoundError):  # a run in progress removes old checkpoints
+                needed -= path.stat().st_size
+        existing = next(path for path in (run.folder, *run.folder.absolute().parents) if path.exists())
+        free = shutil.disk_usage(existing).free
+        if needed > free:
+            raise UserError(
+                f"{run.folder} needs {needed / 1e6:,.0f} MB more for {CHECKPOINTS_KEPT} checkpoints, the next one and "
+                f"its metrics; the disk has {free / 1e6:,.0f} MB free.",
+                fix="Free some space, or choose another disk with --runs.",
+                exit_code=Exit.IO_ERROR,
+            )
+
+    def shared_facts(self) -> dict[str, str]:
+        """What must be the same on every rank."""
+        return {
+            "alexrepro": __version__,
+            "torch": torch.__version__,
+            "the recipe": f"{self.recipe.name} {self.recipe.digest}",
+            "the seed": str(self.seed),
+            "the store": self.store.manifest.digest,
+            "--allow-flat-loss": str(self.allow_flat_loss),
+        }
+
+    def environment(self) -> dict[str, Any]:
+        """What a new run is started with, for its environment.json."""
+        stores = {"train": self.store, "validation": self.validation}
+        return {
+            "alexrepro": __version__,
+            "recipe": self.recipe.name,
+            "digest": self.recipe.digest,
+            "seed": self.seed,
+            "dataset": self.store.manifest.dataset,
+            "stores": self._store_names(),
+            "folders": {split: str(store.path.parent.absolute()) for split, store in stores.items() if store},
+            "began_with": None,
+            "steps_per_epoch": self.steps_per_epoch,
+            "classes": list(self.store.manifest.classes),
+            "machine": {**self.device.facts(), **self.group.facts()},
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+
+    def this_start(self, step: int) -> dict[str, Any]:
+        """What environment.json records of every start, here after a number of steps."""
+        return {
+            "after_step": step,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": ["alexrepro", *sys.argv[1:]],
+            "alexrepro": __version__,
+            "commit": commit(),
+            "machine": {**self.device.facts(), **self.group.facts()},
+            "stores": self._store_names(),
+        }
+
+    def _store_names(self) -> dict[str, str | None]:
+        return {"train": self.store.path.name, "validation": self.validation.path.name if self.validation else None}
+
+
+def _recorded(run: Run) -> tuple[str | None, Path | None]:
+    """The name of the run's validation store, and the folder where it was."""
+    folder = run.environment.get("folders", {}).get("validation")
+    return run.validation_store, Path(folder) if folder else None
+
+
+def _find(name: str, folders: Iterable[Path]) -> Store | None:
+    """The store of this name in the first of the folders that has it, if it can be opened."""
+    for folder in folders:
+        try:
+            return Store.open(folder / name)
+        except UserError:
+            continue
+    return None
+
+
+@cache
+def commit() -> str | None:
+    """The git commit of this program, ending in -dirty if files were changed; None where it is not a checkout."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), *words], capture_output=True, text=True, check=True,
+            timeout=GIT_SECONDS, env=variables | {"GIT_OPTIONAL_LOCKS": "0"},
+        )  # fmt: skip
+        return done.stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # not installed below a checkout of something else
+        return git("describe", "--always", "--abbrev=40", "--exclude=*", "--dirty")
+    except (OSError, subprocess.SubprocessError):
+        return None

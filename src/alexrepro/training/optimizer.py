@@ -5,6 +5,7 @@ steps for about ten updates; torch's SGD, which multiplies the whole buffer by �
 """
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,18 +19,34 @@ Factors = list[tuple[float, float]]  # of each parameter: ε, and 0.0005 · ε
 
 
 class Momentum:
-    """Velocities of every weight and bias, and the update of §5.
+    """Stochastic gradient descent by the rule of §5, with a velocity for every weight and bias.
 
     If it `compiles`, all of it is one loop over memory, which rounds each velocity once more than the plain update.
     """
+
+    bytes_per_parameter: ClassVar[int] = 4  # of its state: a velocity in float32
 
     def __init__(self, model: AlexNet, training: Training, *, compiles: bool = False) -> None:
         self.training = training
         self.compiles = compiles
         self.kernels = model.named_kernels()
         self.decay_factors = {stage.name: stage.decay_factor for stage in model.network.stages}
-        self.velocities = {name: torch.zeros_like(p) for name, p in self.kernels.items()}
-        self._factors: tuple[Factors, Tensor] | None = None  # the last ones, and the same beside the weights
+        self._velocities = self.initial_state(self.kernels)
+        self._factors: tuple[Factors, Tensor] | None = None  # the last ones, and the same on the device
+
+    @staticmethod
+    def initial_state(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The state before the first step: velocities of zero."""
+        return {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything to be saved with the weights: the velocity of each parameter, by its name."""
+        return self._velocities
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Take over a saved state."""
+        for name, velocity in self._velocities.items():
+            velocity.copy_(state[name])
 
     def freeze(self, rates: Rates) -> None:
         """Stages whose rates are 0 stop learning: no gradient, no decay, no motion (weights.cu)."""
@@ -45,24 +62,17 @@ class Momentum:
         moving = [name for name in self.kernels if _rate(rates, name) > 0]
         factors = [self._rate_and_shrink(rates, name) for name in moving]
         parameters: Tensors = [self.kernels[name] for name in moving]
-        velocities = [self.velocities[name] for name in moving]
+        velocities = [self._velocities[name] for name in moving]
         gradients = [_gradient(name, self.kernels[name]) for name in moving]
         if self.compiles:
             _move_at_once(parameters, velocities, gradients, self._on_device(factors), self.training.momentum)
         else:
-            for learning_rate, shrink in dict.fromkeys(factors):
-                same = [i for i, pair in enumerate(factors) if pair == (learning_rate, shrink)]
-                _move(
-                    [parameters[i] for i in same], [velocities[i] for i in same], [gradients[i] for i in same],
-                    learning_rate, shrink, self.training.momentum,
-                )  # fmt: skip
+            for pair in dict.fromkeys(factors):
+                same = [i for i, other in enumerate(factors) if other == pair]
+                chosen = ([tensors[i] for i in same] for tensors in (parameters, velocities, gradients))
+                _move(*chosen, factors=pair, momentum=self.training.momentum)
         for parameter in parameters:
             parameter.grad = None
-
-    def load(self, velocities: Mapping[str, Tensor]) -> None:
-        """Take over saved velocities."""
-        for name, velocity in self.velocities.items():
-            velocity.copy_(velocities[name])
 
     def _rate_and_shrink(self, rates: Rates, name: str) -> tuple[float, float]:
         stage, _, part = name.partition(".")
@@ -71,16 +81,17 @@ class Momentum:
         return learning_rate, learning_rate * decay
 
     def _on_device(self, factors: Factors) -> Tensor:
-        """Rates and shrinks beside the weights, (parameters, 2); sent there only when they change."""
+        """Rates and shrinks on the device, (parameters, 2); sent there only when they change."""
         if self._factors is None or self._factors[0] != factors:
-            self._factors = factors, next(iter(self.velocities.values())).new_tensor(factors)
+            self._factors = factors, next(iter(self._velocities.values())).new_tensor(factors)
         return self._factors[1]
 
 
-def _move(  # noqa: PLR0917
-    parameters: Tensors, velocities: Tensors, gradients: Tensors, learning_rate: float, shrink: float, momentum: float
+def _move(
+    parameters: Tensors, velocities: Tensors, gradients: Tensors, *, factors: tuple[float, float], momentum: float
 ) -> None:
     """The update of parameters with the same rate and shrink: v ← momentum · v - rate · g - shrink · w;  w ← w + v."""
+    learning_rate, shrink = factors
     torch._foreach_mul_(velocities, momentum)
     torch._foreach_add_(velocities, gradients, alpha=-learning_rate)
     if shrink:

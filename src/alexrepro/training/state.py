@@ -1,218 +1,225 @@
-"""What a run holds while it trains: network, velocities, step; how it starts and what its files say of it."""
+"""What a run holds while it trains: model, optimizer and step; how it starts or continues, and what it saves."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from signal import Signals
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from alexrepro import __version__
 from alexrepro.data.loading.crops import Pixels
-from alexrepro.data.loading.sampling import EpochPlan, batch_count, training_plan
-from alexrepro.data.store.store import Store
-from alexrepro.device import Device
+from alexrepro.data.loading.sampling import EpochPlan, training_plan
 from alexrepro.distributed.collectives import Gradients, StopConsensus
-from alexrepro.distributed.process_group import ProcessGroup
+from alexrepro.errors import UserError
 from alexrepro.evaluation.load_run import load_weights, save_pixels
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.progress import say
-from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
-from alexrepro.runs.checkpoint import KEPT, Checkpoint
-from alexrepro.runs.disk_space import check_room
-from alexrepro.runs.run import Run
-from alexrepro.training.advice import at_half_the_rates
-from alexrepro.training.divergence import FlatLoss, not_finite_weights
-from alexrepro.training.fine_tune import inherit
+from alexrepro.runs.checkpoint import Checkpoint
+from alexrepro.stop_signals import stopped
+from alexrepro.training.divergence import FlatLoss, at_half_the_rates, not_finite_weights
+from alexrepro.training.fine_tune import check_same_source, check_source, continue_run, copy_stages, origin
 from alexrepro.training.job import TrainingJob
-from alexrepro.training.loggers import Log, open_log
+from alexrepro.training.loggers import Loggers
 from alexrepro.training.optimizer import Momentum
+
+Stop = Callable[[], Signals | None]
+NO_CURVES = ("step", "epoch", "split", "crops", "images")  # columns that loggers do not show
+
+SAVE_EVERY_SECONDS = 600.0  # within an epoch, so that a crash costs ten minutes at most
 
 
 @dataclass
-class Trainer:
-    """What a run holds while it trains."""
+class TrainingState:
+    """What a run holds while it trains.
 
-    run: Run
-    recipe: Recipe
-    store: Store
-    validation: Store | None
-    seed: int
-    device: Device
-    pixels: Pixels
+    forward: the model, compiled where that pays. stop: the signal that asks this process to stop, if any. unread:
+    step, images, and loss and top-1 error, (2,) on the device, of the steps whose losses have not been read yet.
+    """
+
+    job: TrainingJob
     model: AlexNet
-    momentum: Momentum
-    group: ProcessGroup
+    optimizer: Momentum
+    pixels: Pixels
+    forward: Callable[..., Tensor]
     gradients: Gradients
     stop_consensus: StopConsensus
-    forward: Callable[..., Tensor]  # compiled where that pays
+    loggers: Loggers
+    stop: Stop = lambda: None
     step: int = 0
-    flat: FlatLoss | None = None  # watches for a loss at chance
+    flat_loss: FlatLoss | None = None
+    unread: list[tuple[int, int, Tensor]] = field(default_factory=list)
+    read_at: float = field(default_factory=time.monotonic)
     saved_at: float = field(default_factory=time.monotonic)
-    keep: int = KEPT  # so many checkpoints
-    log: Log = field(default_factory=Log)
-
-    @property
-    def updates_per_epoch(self) -> int:
-        """Updates in an epoch; the last batch may be smaller."""
-        return batch_count(len(self.store), self.recipe.training.batch)
 
     @property
     def is_unvalidated(self) -> bool:
-        """Whether the last update ended an epoch that was not validated, since the run was asked to stop."""
-        epoch, updates = divmod(self.step, self.updates_per_epoch)
-        if self.validation is None or epoch == 0 or updates > 0:
+        """Whether the last step ended an epoch that was not validated, since the run was asked to stop."""
+        epoch, steps = divmod(self.step, self.job.steps_per_epoch)
+        if self.job.validation is None or epoch == 0 or steps > 0:
             return False
-        return str(epoch) not in (row["epoch"] for row in self.run.validations)
+        return str(epoch) not in (row["epoch"] for row in self.job.run.validations)
+
+    def validation_errors(self) -> Sequence[float]:
+        """The top-1 error of every validated epoch, the same on every rank."""
+        return self.job.group.broadcast([float(row["top1_error"]) for row in self.job.run.validations])
 
     def plan(self, epoch: int) -> EpochPlan:
         """The order and the draws of an epoch."""
+        recipe = self.job.recipe
         return training_plan(
-            len(self.store), seed=self.seed, epoch=epoch, augmentation=self.recipe.augmentation,
-            side_px=self.recipe.network.input_px, shuffle_every_epoch=self.recipe.training.shuffle_every_epoch,
+            len(self.job.store), seed=self.job.seed, epoch=epoch, augmentation=recipe.augmentation,
+            side_px=recipe.network.input_px, shuffle_every_epoch=recipe.training.shuffle_every_epoch,
         )  # fmt: skip
 
-    def shown_at(self, step: int) -> list[str]:
-        """The names of the images that an update was made from, of all replicas together."""
-        training, per_epoch = self.recipe.training, self.updates_per_epoch
-        epoch, first = (step - 1) // per_epoch + 1, (step - 1) % per_epoch * training.batch
-        rows = self.plan(epoch).draws.rows[first : first + training.batch]
-        return [self.store.name(row) for row in rows.tolist()]
+    def images_of(self, step: int) -> list[str]:
+        """The names of the images in the batch of a step, of all replicas together."""
+        batch, (epoch, number) = self.job.recipe.training.batch, divmod(step - 1, self.job.steps_per_epoch)
+        rows = self.plan(epoch + 1).draws.rows[number * batch : (number + 1) * batch]
+        return [self.job.store.name(row) for row in rows.tolist()]
 
-    @property
-    def at_half_the_rates(self) -> str:
-        """What to do if the training diverges; empty on ranks that do not say it."""
-        return at_half_the_rates(self.run, store=self.store, seed=self.seed) if self.group.is_first else ""
+    def requests(self) -> tuple[int, bool]:
+        """The signal that asks any rank to stop, or 0, and whether a checkpoint is due; the same on every rank."""
+        is_due = self.job.group.is_first and time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS
+        signal, due = self.stop_consensus.exchange(self.stop() or 0, is_due)
+        return signal, bool(signal or due)
 
-    def add_metrics(self, rows: Iterable[Sequence[object]]) -> None:
-        """Write rows of updates, and tell the loggers of them."""
-        rows = list(rows)
-        self.run.add_metrics(rows)
-        self.log.updates(rows)
+    def add_metrics(self, rows: Sequence[Mapping[str, object]]) -> None:
+        """Write a row of metrics.csv for each step, and send it to the loggers."""
+        self.job.run.add_metrics(rows)
+        for row in rows:
+            self.loggers.log(int(str(row["step"])), _curves("training", row))
 
-    def add_validation(self, row: Sequence[object]) -> None:
-        """Write the row of a validation, and tell the loggers of it."""
-        self.run.add_validation(row)
-        self.log.validation(self.step, row)
+    def add_validation(self, row: Mapping[str, object]) -> None:
+        """Write a row of validation.csv, and send it to the loggers."""
+        self.job.run.add_validation(row)
+        self.loggers.log(self.step, _curves("validation", row))
 
-    def save(self) -> None:
-        """Write a checkpoint of this step: the first rank, of whole tensors; every rank must ask.
+    def save(self, *, stopped_by: int = 0) -> None:
+        """Write a checkpoint of this step, in full tensors; every rank must ask for it.
 
-        Raises UserError, on every rank and before anything is written, if a weight or velocity is not finite.
+        Raises UserError, on every rank, if a weight is not finite, before anything is written; and afterwards if a
+        signal of this number asked the run to stop.
         """
-        wild: list[str] = []
-        if self.group.shard[0] == 0:
-            weights, velocities = self._whole(self.model.named_kernels()), self._whole(self.momentum.velocities)
-            if self.group.is_first:
-                wild = [name for name, velocity in velocities.items() if not _are_finite(weights[name], velocity)]
-        wild = self.group.broadcast(wild)
-        if wild:
-            raise self.group.abort(not_finite_weights(wild, self.step, fix=self.at_half_the_rates))
-        if self.group.is_first:
-            self.run.sync_rows()
-            checkpoint.save(self.run.checkpoints, Checkpoint(self.step, weights, velocities), keep=self.keep)
-        self.group.barrier()
+        group, strange = self.job.group, list[str]()
+        if group.shard[0] == 0:
+            weights, optimizer = self._full(self.model.named_kernels()), self._full(self.optimizer.state())
+            if group.is_first:
+                strange = [name for name, kept in optimizer.items() if not _are_finite(weights[name], kept)]
+        strange = group.broadcast(strange)
+        if strange:
+            raise group.abort(not_finite_weights(strange, self.step, fix=self.advice()))
+        if group.is_first:
+            self.job.run.sync_rows()
+            checkpoint.save(self.job.run.checkpoints, Checkpoint(self.step, weights, optimizer))
+        group.barrier()
         self.saved_at = time.monotonic()
+        if stopped_by:
+            raise group.abort(stopped(Signals(stopped_by), step=self.step))
 
-    def _whole(self, shares: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: self.model.gather_full(name, share.detach()) for name, share in shares.items()}
+    def advice(self) -> str:
+        """What to type after divergence; empty on ranks that do not print it."""
+        return at_half_the_rates(self.job) if self.job.group.is_first else ""
+
+    def result(self) -> dict[str, Any]:
+        """The validation of the last epoch, or the training loss where that was not validated, for result.json."""
+        run, epochs = self.job.run, self.job.recipe.training.epochs
+        loss = run.last_epoch_loss
+        final: dict[str, Any] = {"split": None, "loss": loss, "top1_error": None, "top5_error": None}
+        for row in (row for row in run.validations if row["epoch"] == str(epochs)):
+            final = {"split": row["split"], **{name: float(row[name]) for name in ("loss", "top1_error", "top5_error")}}
+        return {
+            "steps": self.step,
+            "epochs": epochs,
+            "training_loss": loss,
+            "final": final,
+            "began_with": run.environment.get("began_with"),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+
+    def _full(self, shards: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: self.model.gather_full(name, shard.detach()) for name, shard in shards.items()}
 
 
 def _are_finite(*tensors: Tensor) -> bool:
     return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
-def start(job: TrainingJob) -> Trainer:
+def _curves(title: str, row: Mapping[str, object]) -> dict[str, float]:
+    return {f"{title}/{name}": float(str(value)) for name, value in row.items() if name not in NO_CURVES}
+
+
+def open_run(job: TrainingJob, *, is_anew: bool) -> None:
+    """Begin the run of a job, or check that the one in the folder may continue.
+
+    is_anew: an earlier run is set aside. Raises UserError for another training store, or another source, than before.
+    """
+    run, is_new = job.run, is_anew or not job.run.has_begun
+    check_source(job, is_new=is_new)
+    if is_new:
+        began_with = origin(job)
+        if is_anew:
+            run.set_aside()
+        run.begin(job.recipe, {**job.environment(), "began_with": began_with})
+        if job.source is not None and job.recipe.training.continues:
+            continue_run(job.source, run)
+        return
+    before = str(run.environment["stores"].get("train"))
+    if before != job.store.path.name:
+        store = job.store.path.with_name(before)
+        how = f"Continue it with --store {store}" if store.is_dir() else "Bring that store back"
+        raise UserError(
+            f"{run.folder} was trained on {before}, not on {job.store.path.name}.",
+            fix=f"{how}, or choose another folder with --runs.",
+        )
+    check_same_source(run, job.source)
+
+
+def start(job: TrainingJob, stop: Stop = lambda: None) -> TrainingState:
     """Everything as it was at the newest checkpoint, or at the beginning, with stages of the source if there is one.
 
-    Every rank begins with the whole network, as the first one has it, and keeps its share.
-    Raises UserError if the disk has no room for the checkpoints.
+    Every rank begins with the full network, as the first one has it, and keeps its shard.
+    Raises UserError if the disk has no space for the checkpoints.
     """
-    run, recipe, group, device = job.run, job.recipe, job.group, job.device
-    loggers = open_log(run, job.log) if group.is_first else Log()  # before rows are dropped that come again
-    whole = build(recipe.network, seed=job.seed)
-    kernels = whole.named_kernels()
-    velocities = {name: torch.zeros_like(kernel) for name, kernel in kernels.items()}
-    step = 0
+    run, group, device, training = job.run, job.group, job.device, job.recipe.training
+    full = build(job.recipe.network, seed=job.seed)
+    weights = full.named_kernels()
+    state, step = Momentum.initial_state(weights), 0
     if group.is_first:
-        step = _begin(whole, velocities, job)
-        check_room(run, recipe, updates=recipe.training.epochs * job.steps_per_epoch, keep=job.keep)
+        step = _restore(job, full, state)
+        job.check_disk_space()
     step = group.broadcast(step)
-    group.broadcast_tensors([*(kernel.detach() for kernel in kernels.values()), *velocities.values()])
-    model = whole.held_by(group.towers).to(device.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    momentum = Momentum(model, recipe.training, compiles=device.compiles)
-    momentum.load({name: model.rows_of(name, velocity) for name, velocity in velocities.items()})
+    group.broadcast_tensors([*(weight.detach() for weight in weights.values()), *state.values()])
+    model = full.held_by(group.towers).to(device.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = Momentum(model, training, compiles=device.compiles)
+    optimizer.load({name: model.rows_of(name, tensor) for name, tensor in state.items()})
     pixels = group.broadcast(save_pixels(run, job.store) if group.is_first else None)
     assert pixels is not None
-    return Trainer(
-        run, recipe, job.store, job.validation, job.seed, device, pixels.to(device.torch_device), model, momentum,
-        group, Gradients(model, group), StopConsensus(group), device.compiled(model), step, keep=job.keep, log=loggers,
+    if group.is_first:
+        run.add_start(job.this_start(step))
+    return TrainingState(
+        job, model, optimizer, pixels.to(device.torch_device), device.compiled(model), Gradients(model, group),
+        StopConsensus(group), Loggers(run, job.log if group.is_first else (), step=step), stop, step,
+        flat_loss=None if job.allow_flat_loss else FlatLoss(job.recipe.network.classes),
     )  # fmt: skip
 
 
-def _begin(whole: AlexNet, velocities: Mapping[str, Tensor], job: TrainingJob) -> int:
-    """The updates of the newest checkpoint, once its weights and velocities are in place; 0 if there is none."""
+def _restore(job: TrainingJob, full: AlexNet, optimizer_state: Mapping[str, Tensor]) -> int:
+    """The step of the newest checkpoint, once its weights and optimizer state are in place; 0 if there is none."""
     run, recipe = job.run, job.recipe
-    saved = checkpoint.recover(run.checkpoints, keep=job.keep)
+    saved = checkpoint.recover(run.checkpoints)
     if saved is not None:
-        load_weights(whole, saved)
-        for name, velocity in velocities.items():
-            velocity.copy_(saved.velocities[name])
-        say(f"Continuing {run.folder} after update {saved.step:,}.")
+        load_weights(full, saved)
+        for name, tensor in optimizer_state.items():
+            tensor.copy_(saved.optimizer[name])
+        say(f"Continuing {run.folder} after step {saved.step:,}.")
     else:
         if job.source is not None:  # a run that continues another has its checkpoint by now
-            inherit(whole, job.source, recipe.training.init_from_stages)
+            copy_stages(full, job.source, recipe.training.init_from_stages)
         say(f"Training {recipe.name} on {job.store.path.name}: {recipe.training.epochs} epochs into {run.folder}.")
     step = saved.step if saved else 0
     run.forget_after(step=step, epoch=step // job.steps_per_epoch)
     return step
-
-
-def result(trainer: Trainer) -> dict[str, Any]:
-    """What the run reached: the validation of its last epoch, or its training loss where that was not validated."""
-    loss, epochs = trainer.run.last_epoch_loss, trainer.recipe.training.epochs
-    final: dict[str, Any] = {"split": None, "loss": loss, "top1_error": None, "top5_error": None}
-    for row in (row for row in trainer.run.validations if row["epoch"] == str(epochs)):
-        final = {"split": row["split"], **{name: float(row[name]) for name in ("loss", "top1_error", "top5_error")}}
-    return {
-        "steps": trainer.step,
-        "epochs": epochs,
-        "training_loss": loss,
-        "final": final,
-        "began_with": trainer.run.environment.get("began_with"),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def shared_facts(job: TrainingJob) -> dict[str, str]:
-    """What must be the same on every rank."""
-    return {
-        "alexrepro": __version__,
-        "torch": torch.__version__,
-        "the recipe": f"{job.recipe.name} {job.recipe.digest}",
-        "the seed": str(job.seed),
-        "the store": job.store.manifest.digest,
-        "--allow-flat-loss": str(job.allow_flat_loss),
-    }
-
-
-def environment(job: TrainingJob) -> dict[str, Any]:
-    """What a run is started with, for its environment.json."""
-    used = {"train": job.store, "validation": job.validation}
-    return {
-        "alexrepro": __version__,
-        "recipe": job.recipe.name,
-        "digest": job.recipe.digest,
-        "seed": job.seed,
-        "dataset": job.store.manifest.dataset,
-        "stores": {split: found.path.name if found else None for split, found in used.items()},
-        "folders": {split: str(found.path.parent.absolute()) for split, found in used.items() if found},
-        "began_with": None,
-        "updates_per_epoch": job.steps_per_epoch,
-        "classes": list(job.store.manifest.classes),
-        "machine": {**job.device.facts(), **job.group.facts()},
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }

@@ -1,41 +1,34 @@
-"""Training: the loop of §5, from a recipe and a store to a run folder. The file to read first.
+"""Training: the loop of §5, from a job to a run folder. The file to read first.
 
 Everything random is drawn from (seed, epoch) or (seed, step), so a run that stops anywhere continues exactly.
 """
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from math import isfinite, log
-from signal import Signals
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from alexrepro.data.loading.crops import training_crops
 from alexrepro.data.loading.loader import Loader, workers_for
-from alexrepro.data.loading.sampling import Batch, shard_of
-from alexrepro.distributed.process_group import ProcessGroup
+from alexrepro.data.loading.sampling import shard_of
 from alexrepro.evaluation.evaluate import count
 from alexrepro.evaluation.inference import EvaluationJob, Model, center_crops
 from alexrepro.keys import key
-from alexrepro.paper.training import Augmentation, Rates
+from alexrepro.paper.training import Rates
 from alexrepro.progress import Advance, progress, say
 from alexrepro.runs.run import Run
-from alexrepro.stop_signals import stop_requests, stopped
-from alexrepro.training.divergence import EARLY_WINDOW, FlatLoss, diagnose, flat_refusal, not_finite
+from alexrepro.stop_signals import stop_requests
+from alexrepro.training.divergence import EARLY_WINDOW, diagnose, flat_loss, not_finite
 from alexrepro.training.job import TrainingJob
-from alexrepro.training.starts import open_folder, own_validation, start_of
-from alexrepro.training.state import Trainer, environment, result, shared_facts, start
+from alexrepro.training.state import TrainingState, open_run, start
 
 Resume = Literal["auto", "never"]
-Stop = Callable[[], Signals | None]
 
-READ_LOSS_EVERY = 25  # updates; reading waits for the device
-SAVE_EVERY_SECONDS = 600.0  # within an epoch, so that a crash costs ten minutes at most
+READ_LOSS_EVERY = 25  # steps; reading waits for the device
 
 
 def train(job: TrainingJob, *, resume: Resume = "auto") -> Run:
@@ -46,167 +39,140 @@ def train(job: TrainingJob, *, resume: Resume = "auto") -> Run:
     """
     job = job.fitted()
     run, recipe, group = job.run, job.recipe, job.group
-    with _held(run, group), stop_requests() as stop, group.ended_by_launcher(stop):
-        group.assert_same_everywhere(shared_facts(job))
-        facts = environment(job)
+    with run.lock() if group.is_first else nullcontext(), stop_requests() as stop, group.ended_by_launcher(stop):
+        group.assert_same_everywhere(job.shared_facts())
         if group.is_first:
-            open_folder(job, facts, is_anew=resume == "never")
+            open_run(job, is_anew=resume == "never")
         if group.broadcast(group.is_first and run.result is not None):
             say(f"{run.folder} is complete: {recipe.training.epochs} epochs. Nothing to train.")
             return run
-        job = replace(job, validation=own_validation(job))
-        if job.validation is None and recipe.training.schedule.needs_validation:
-            say("No validation images with labels, so the rate is never divided; prepare some, or choose as-run-2012.")
-        trainer = start(job)
+        job = job.with_own_validation()
+        state = start(job, stop)
+        device, batch = job.device, recipe.training.batch
+        loader = Loader(
+            job.store, batch=batch, side_px=recipe.network.input_px, shard=group.shard, copies=device.copies,
+            workers=workers_for(gpu=device.is_gpu, number=group.loader_workers),
+        )  # fmt: skip
+        with device.enough_memory(batch=batch), state.loggers, loader:
+            if group.broadcast(state.is_unvalidated):
+                _validate(state, state.step // job.steps_per_epoch)
+            _train_epochs(state, loader)
+        state.stop_consensus.settle()
         if group.is_first:
-            run.add_start(start_of(facts, step=trainer.step, validation=job.validation))
-        trainer.flat = None if job.allow_flat_loss else FlatLoss(recipe.network.classes)
-        _train_epochs(trainer, stop)
-        if group.is_first:
-            run.finish(result(trainer))
+            run.finish(state.result())
     return run
 
 
-def _held(run: Run, group: ProcessGroup) -> AbstractContextManager[None]:
-    return run.lock() if group.is_first else nullcontext()
+def _train_epochs(state: TrainingState, loader: Loader) -> None:
+    """Every epoch that is left, from the state's step on; each ends with a validation and a checkpoint."""
+    job, model, optimizer = state.job, state.model, state.optimizer
+    recipe, training = job.recipe, job.recipe.training
+    for epoch in range(state.step // job.steps_per_epoch + 1, training.epochs + 1):
+        errors = state.validation_errors()
+        rates = training.rates(recipe.network.stages, epoch=epoch, errors=errors)
+        optimizer.freeze(rates)
+        augmentation = recipe.augmentation
+        if not rates.has_color_shift:
+            augmentation = replace(augmentation, color_shift=None)
+        plan, first = state.plan(epoch), state.step % job.steps_per_epoch
+        state.read_at = time.monotonic()
+        with progress(f"epoch {epoch}/{training.epochs}", total=len(plan), done=first * training.batch) as advance:
+            for batch in loader.batches(plan, first=first):
+                stop_signal, is_save_due = state.requests()  # of any rank
+                if is_save_due:
+                    _read_losses(state, rates, advance)
+                    state.save(stopped_by=stop_signal)
+                images = min(training.batch, len(plan) - batch.number * training.batch)  # of all replicas
+                crops = training_crops(batch, pixels=state.pixels, augmentation=augmentation)
+                step_key = key(job.seed, "dropout", state.step)
+                masks = model.draw_masks(images, key_of_step=step_key, rows=shard_of(images, job.group.shard))
+                with job.device.autocast(training):
+                    logits = state.forward(crops, masks)
+                loss = F.cross_entropy(logits.to(crops.dtype), batch.labels, reduction="sum") / images  # mean (§5)
+                loss.backward()  # type: ignore[no-untyped-call]
+                wrong = (logits.detach().argmax(1) != batch.labels).sum().to(loss.dtype) / images
+                state.gradients.wait()  # for their sums over all replicas
+                optimizer.step(rates)
+                state.step += 1
+                state.unread.append((state.step, images, torch.stack([loss.detach(), wrong])))
+                if len(state.unread) == READ_LOSS_EVERY:
+                    _read_losses(state, rates, advance)
+            _read_losses(state, rates, advance)
+        _validate(state, epoch)
+        state.save()
 
 
-def _train_epochs(trainer: Trainer, stop: Stop) -> None:
-    """The rest of the run, from the trainer's step to the last epoch's last update and its checkpoint."""
-    recipe, group, device = trainer.recipe, trainer.group, trainer.device
-    loader = Loader(
-        trainer.store, batch=recipe.training.batch, side_px=recipe.network.input_px, shard=group.shard,
-        copies=device.copies, workers=workers_for(gpu=device.is_gpu, number=group.loader_workers),
-    )  # fmt: skip
-    with device.enough_memory(batch=recipe.training.batch), trainer.log, loader:
-        done = trainer.step // trainer.updates_per_epoch
-        if group.broadcast(trainer.is_unvalidated):
-            _validate(trainer, done, stop)
-        for epoch in range(done + 1, recipe.training.epochs + 1):
-            _train_epoch(trainer, epoch, loader, stop)
-            _validate(trainer, epoch, stop)
-            trainer.save()
-    trainer.stop_consensus.settle()
-
-
-def _train_epoch(trainer: Trainer, epoch: int, loader: Loader, stop: Stop) -> None:
-    """The rest of an epoch, from the trainer's step to the epoch's last update."""
-    recipe, training, group = trainer.recipe, trainer.recipe.training, trainer.group
-    errors = group.broadcast([float(row["top1_error"]) for row in trainer.run.validations])
-    rates = training.rates(recipe.network.stages, epoch=epoch, errors=errors)
-    trainer.momentum.freeze(rates)
-    augmentation = recipe.augmentation
-    if not rates.has_color_shift:
-        augmentation = replace(augmentation, color_shift=None)
-    plan = trainer.plan(epoch)
-    first = trainer.step - (epoch - 1) * trainer.updates_per_epoch
-    unread: list[tuple[int, int, Tensor]] = []
-    with progress(f"epoch {epoch}/{training.epochs}", total=len(plan), done=first * training.batch) as advance:
-        since = time.monotonic()
-        for batch in loader.batches(plan, first=first):
-            is_due = group.is_first and time.monotonic() - trainer.saved_at > SAVE_EVERY_SECONDS
-            asked, due = trainer.stop_consensus.exchange(stop() or 0, is_due)
-            if asked or due:
-                since = _read_losses(trainer, epoch, rates=rates, unread=unread, since=since, advance=advance)
-                _save(trainer, asked)
-            count = min(training.batch, len(plan) - batch.number * training.batch)  # of all replicas
-            loss = _update(trainer, batch, rates, augmentation, count)
-            trainer.step += 1
-            unread.append((trainer.step, count, loss))
-            if len(unread) == READ_LOSS_EVERY:
-                since = _read_losses(trainer, epoch, rates=rates, unread=unread, since=since, advance=advance)
-        _read_losses(trainer, epoch, rates=rates, unread=unread, since=since, advance=advance)
-
-
-def _update(trainer: Trainer, batch: Batch, rates: Rates, augmentation: Augmentation, count: int) -> Tensor:
-    """One update of §5 on a batch of so many images, of which this replica has its part.
-
-    Returns its parts of the loss and of the top-1 error before the update, (2,), still on the device.
-    """
-    recipe, model = trainer.recipe, trainer.model
-    crops = training_crops(batch, pixels=trainer.pixels, augmentation=augmentation)
-    step = key(trainer.seed, "dropout", trainer.step)
-    masks = model.draw_masks(count, key_of_step=step, rows=shard_of(count, trainer.group.shard))
-    with trainer.device.autocast(recipe.training):
-        logits = trainer.forward(crops, masks)
-    loss = F.cross_entropy(logits.to(crops.dtype), batch.labels, reduction="sum") / count  # the batch's mean (§5)
-    loss.backward()  # type: ignore[no-untyped-call]
-    wrong = (logits.detach().argmax(1) != batch.labels).sum().to(loss.dtype) / count
-    trainer.gradients.wait()
-    trainer.momentum.step(rates)
-    return torch.stack([loss.detach(), wrong])
-
-
-def _read_losses(
-    trainer: Trainer, epoch: int, *, rates: Rates, unread: list[tuple[int, int, Tensor]], since: float, advance: Advance
-) -> float:
-    """Write the waiting losses to metrics.csv; returns the time. Raises UserError if one is not finite."""
-    if not unread:
-        return since
-    found = trainer.group.all_reduce(torch.stack([seen for _, _, seen in unread]))
+def _read_losses(state: TrainingState, rates: Rates, advance: Advance) -> None:
+    """Write the losses of the unread steps to metrics.csv. Raises UserError if one is not finite or all are flat."""
+    if not state.unread:
+        return
+    job, unread = state.job, state.unread
+    found = job.group.all_reduce(torch.stack([values for _, _, values in unread]))
     losses, errors = found[:, 0].tolist(), found[:, 1].tolist()
-    now = time.monotonic()
-    images = sum(count for _, count, _ in unread)
-    pace = round(images / (now - since), 1)
+    now, images = time.monotonic(), sum(images for _, images, _ in unread)
+    pace, state.read_at, state.unread = round(images / (now - state.read_at), 1), now, []
     for (step, _, _), loss in zip(unread, losses, strict=True):
         if not isfinite(loss):
-            images_shown, fix = trainer.shown_at(step), trainer.at_half_the_rates
-            raise trainer.group.abort(not_finite(loss, step, learning_rate=rates.general, images=images_shown, fix=fix))
-    if trainer.group.is_first:
-        trainer.add_metrics(
-            (step, epoch, count, f"{loss:.6f}", f"{rates.general:g}", pace, f"{error:.6f}")
-            for (step, count, _), loss, error in zip(unread, losses, errors, strict=True)
-        )
-    if trainer.flat is not None:
-        trainer.flat.add(losses)
-        if rates.can_all_learn:
-            _stop_if_flat(trainer, trainer.flat, rates)
-    chance = log(trainer.recipe.network.classes)
+            shown, fix = state.images_of(step), state.advice()
+            raise job.group.abort(not_finite(loss, step, learning_rate=rates.general, images=shown, fix=fix))
+    if job.group.is_first:
+        state.add_metrics(
+            [
+                {
+                    "step": step, "epoch": (step - 1) // job.steps_per_epoch + 1, "images": count,
+                    "loss": f"{loss:.6f}", "learning_rate": f"{rates.general:g}", "images_per_second": pace,
+                    "top1_error": f"{error:.6f}",
+                }
+                for (step, count, _), loss, error in zip(unread, losses, errors, strict=True)
+            ]
+        )  # fmt: skip
+    _check_flat_loss(state, losses, rates)
+    chance = log(job.recipe.network.classes)
     advance(images, f"loss {sum(losses) / len(losses):.3f} (chance {chance:.3f}), {pace:,.0f} images/s")
-    unread.clear()
-    return now
 
 
-def _stop_if_flat(trainer: Trainer, flat: FlatLoss, rates: Rates) -> None:
+def _check_flat_loss(state: TrainingState, losses: list[float], rates: Rates) -> None:
     """Raise UserError if the loss is at chance and will stay there, as a few stored images show; every rank looks."""
-    is_flat = flat.is_flat(trainer.step)
-    if not is_flat and not flat.is_time_to_look(trainer.step):
+    job, watched = state.job, state.flat_loss
+    if watched is None:
         return
-    crops, labels = center_crops(trainer.store, recipe=trainer.recipe, pixels=trainer.pixels)
-    found = diagnose(trainer.model, crops, labels, learning_rate=rates.general)
-    if is_flat or found.is_hidden:
-        loss = flat.mean(EARLY_WINDOW)
-        raise trainer.group.abort(flat_refusal(trainer.step, found, loss=loss, recipe=trainer.recipe))
+    watched.add(losses)
+    if not rates.can_all_learn:
+        return
+    is_flat = watched.is_flat(state.step)
+    if not is_flat and not watched.is_time_to_look(state.step):
+        return
+    crops, labels = center_crops(job.store, recipe=job.recipe, pixels=state.pixels)
+    diagnosis = diagnose(state.model, crops, labels, learning_rate=rates.general)
+    if is_flat or diagnosis.is_hidden:
+        raise job.group.abort(flat_loss(state.step, diagnosis, loss=watched.mean(EARLY_WINDOW), recipe=job.recipe))
 
 
-def _save(trainer: Trainer, asked: int) -> None:
-    """Write a checkpoint; raises UserError, on every rank, if a signal of that number has asked the run to stop."""
-    trainer.save()
-    if asked:
-        raise trainer.group.abort(stopped(Signals(asked), step=trainer.step))
-
-
-def _validate(trainer: Trainer, epoch: int, stop: Stop) -> None:
+def _validate(state: TrainingState, epoch: int) -> None:
     """Center-crop errors on the validation store, if there is one, as a row of validation.csv.
 
     A run that is asked to stop saves at once, without the row, and begins with this when it continues.
     """
 
     def stop_if_asked() -> None:
-        asked, _ = trainer.stop_consensus.exchange(stop() or 0, False)
-        if asked:
-            _save(trainer, asked)
+        stop_signal, _ = state.requests()
+        if stop_signal:
+            state.save(stopped_by=stop_signal)
 
-    if trainer.validation is None:
+    job = state.job
+    if job.validation is None:
         return
-    split = trainer.validation.manifest.full_name
-    models = [Model(trainer.model, trainer.recipe, trainer.pixels)]
-    job = EvaluationJob(
-        models, trainer.validation, "center", trainer.device, trainer.group, title=f"epoch {epoch} on {split}"
+    split, models = job.validation.manifest.full_name, [Model(state.model, job.recipe, state.pixels)]
+    title = f"epoch {epoch} on {split}"
+    counts = count(
+        EvaluationJob(models, job.validation, "center", job.device, job.group, title=title), after_batch=stop_if_asked
     )
-    counts = count(job, after_batch=stop_if_asked)
-    if not trainer.group.is_first:
-        return
-    top1, top5 = 1 - counts.top1_correct / counts.images, 1 - counts.top5_correct / counts.images
-    loss = counts.loss_sum / counts.images
-    trainer.add_validation((epoch, split, "center", counts.images, f"{top1:.6f}", f"{top5:.6f}", f"{loss:.6f}"))
+    if job.group.is_first:
+        state.add_validation(
+            {
+                "epoch": epoch, "split": split, "crops": "center", "images": counts.images,
+                "top1_error": f"{1 - counts.top1_correct / counts.images:.6f}",
+                "top5_error": f"{1 - counts.top5_correct / counts.images:.6f}",
+                "loss": f"{counts.loss_sum / counts.images:.6f}",
+            }
+        )  # fmt: skip

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from alexrepro.errors import Exit
-from alexrepro.runs.lock import hold
+from alexrepro.runs.run import Run
 
 from ...disks import small_disk
 from ..hostile import Ended, assert_refused, command, picture
@@ -65,7 +65,7 @@ def test_nobody_is_in_the_way_on_a_disk_that_is_read_only(disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     done = []
 
-    with hold(disk / "run"):  # of a training that is complete, for example
+    with Run(disk / "run").lock():  # of a training that is complete, for example
         done.append("looked")
 
     assert done == ["looked"]

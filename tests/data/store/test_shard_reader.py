@@ -5,19 +5,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexrepro.data.store.shard_reader import FEWEST_FILES, Files, Places
+from alexrepro.data.store.shard_reader import FEWEST_FILES, Files, ShardIndex
 
 FILES = 3 * FEWEST_FILES
 
 
-def some_files(folder: Path) -> list[Places]:
+def some_files(folder: Path) -> list[ShardIndex]:
     found = []
     for number in range(FILES):
         file = folder / str(number)
         file.write_bytes(f"head{number:02d}tail".encode())
         seen = file.stat()
         ends = np.array([0, 2, 6], dtype=np.int32)
-        found.append(Places(file, 4, ends, np.zeros(2, dtype=np.uint32), (seen.st_size, seen.st_mtime_ns)))
+        found.append(ShardIndex(file, 4, ends, np.zeros(2, dtype=np.uint32), (seen.st_size, seen.st_mtime_ns)))
     return found
 
 

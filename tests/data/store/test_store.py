@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexrepro.data.store.prepare import prepare
+from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store, find_stores, newest_store, shard_table, write_shard
 from alexrepro.errors import UserError
 
@@ -26,7 +26,7 @@ def source(folder: Path, *, splits: tuple[str, ...] = ("train", "val")) -> Path:
 
 @pytest.fixture
 def stores(tmp_path: Path) -> Path:
-    prepare(source(tmp_path / "shapes"), out=tmp_path / "stores", encoding="raw", workers=1)
+    prepare(source(tmp_path / "shapes"), out=tmp_path / "stores", workers=1, options=Options(encoding="raw"))
     return tmp_path / "stores"
 
 
@@ -99,6 +99,14 @@ def test_a_store_that_lacks_a_file_is_refused(stores: Path, file: str) -> None:
 
     with pytest.raises(UserError, match=file):
         Store.open(path)
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "[" * 100_000, '{"format": 3}', '{"format": ' + "9" * 100_000 + "}"])
+def test_a_damaged_manifest_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(text)
+
+    with pytest.raises(UserError, match=r"manifest\.json cannot be read"):
+        Store.open(tmp_path)
 
 
 def test_another_format_is_refused(stores: Path) -> None:

@@ -23,6 +23,7 @@ from alexrepro.reports.figures.curves import crossing
 from alexrepro.reports.figures.diagram import draw
 from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.runs.neighbors import About, Neighbors, save_neighbors
+from alexrepro.runs.rows import METRICS
 from alexrepro.runs.run import Run
 
 MakeRun = Callable[..., Run]
@@ -51,8 +52,11 @@ def test_the_crossing_of_a_training_error_is_on_the_line_between_two_epochs() ->
 
 
 def figure_1_run(make_run: MakeRun, recipe: Recipe, errors: list[float], **changes: Any) -> Run:
-    run = make_run(recipe, updates_per_epoch=1, **{"dataset": "cifar10", **changes})
-    run.add_metrics((epoch, epoch, 50_000, 1.0, 0.01, 1, error) for epoch, error in enumerate(errors, start=1))
+    run = make_run(recipe, steps_per_epoch=1, **{"dataset": "cifar10", **changes})
+    run.add_metrics(
+        dict(zip(METRICS, (epoch, epoch, 50_000, 1.0, 0.01, 1, error), strict=True))
+        for epoch, error in enumerate(errors, start=1)
+    )
     return run
 
 

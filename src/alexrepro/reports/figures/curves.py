@@ -12,8 +12,9 @@ from pathlib import Path
 import pandas as pd
 
 from alexrepro.paper.pictures import FIGURE_1_TRAINING_ERROR
-from alexrepro.runs import row_files
-from alexrepro.runs.run import METRICS, VALIDATION, Run
+from alexrepro.runs import rows
+from alexrepro.runs.rows import METRICS, VALIDATION
+from alexrepro.runs.run import Run
 
 
 def metrics(run: Run) -> pd.DataFrame:
@@ -67,7 +68,7 @@ def curves(runs: Iterable[Run]) -> list[Curve]:
     found = []
     for run in runs:
         epochs = by_epoch(run)
-        complete = epochs.loc[epochs["steps"].eq(run.environment["updates_per_epoch"])]
+        complete = epochs.loc[epochs["steps"].eq(run.environment["steps_per_epoch"])]
         if complete["training_error"].notna().any():
             found.append(Curve(run, complete))
     return sorted(found, key=lambda one: (one.run.recipe.training.learning_rate, one.seed, one.run.recipe.digest))
@@ -95,7 +96,7 @@ def times_sooner(ones: Sequence[Curve], others: Sequence[Curve]) -> list[float]:
 
 
 def _rows(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    found = b"".join(row_files.blocks(path))
+    found = rows.full_lines(path)
     if not found:
         return pd.DataFrame(columns=list(columns), dtype="float64")
     return pd.read_csv(io.BytesIO(found))

@@ -100,7 +100,7 @@ def _change(evaluation: Evaluation) -> str:
 def _training(run: Run, dataset: str) -> str:
     """The training images of a run: at most its batches per epoch times the batch, as the last one may be short."""
     try:
-        batches, batch = run.environment["updates_per_epoch"], run.recipe.training.batch
+        batches, batch = run.environment["steps_per_epoch"], run.recipe.training.batch
     except (UserError, OSError, ValueError, KeyError):
         return ""
     return trained_on(batches * batch, dataset, bound="at most ")
