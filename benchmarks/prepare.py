@@ -27,7 +27,7 @@ import torchvision
 from PIL import Image
 from torchvision.transforms import v2
 
-from alexrepro.data.store.decode import decode, decode_square, encode
+from alexrepro.data.store.decode import decode, decode_stored, encode
 from alexrepro.data.store.resize import resize
 from alexrepro.data.store.statistics import Moments
 
@@ -88,7 +88,7 @@ def statistics_of(stored: list[bytes]) -> Pipeline:
     moments, out, turn = Moments.none(), np.empty((SIDE, SIDE, 3), np.uint8), cycle(stored)
 
     def pipeline(_: bytes) -> None:
-        decode_square(next(turn), out)
+        decode_stored(next(turn), out)
         moments.add(out)
 
     return pipeline
@@ -96,7 +96,7 @@ def statistics_of(stored: list[bytes]) -> Pipeline:
 
 def sums_of(stored: list[bytes]) -> Pipeline:
     moments, out = Moments.none(), np.empty((SIDE, SIDE, 3), np.uint8)
-    decode_square(stored[0], out)
+    decode_stored(stored[0], out)
     return lambda _: moments.add(out)
 
 

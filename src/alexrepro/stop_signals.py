@@ -1,12 +1,15 @@
 """Signals that ask a run to stop: they set a flag, and the training loop saves and ends at its next step."""
 
 import ctypes
+import multiprocessing
 import os
 import platform
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from types import FrameType
 
 from alexrepro.errors import STOPPING, Exit, UserError
@@ -78,6 +81,47 @@ def signal_when_parent_ends(sent: signal.Signals) -> None:
     """On Linux, get a signal from the system when the parent process ends in any way."""
     if platform.system() == "Linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(sent))
+
+
+@contextmanager
+def stop_signals_deferred() -> Iterator[None]:
+    """Deliver stop signals after the block. A process that is started within it has them blocked for good.
+
+    A terminal sends Ctrl-C to a whole process group, and a scheduler its signals, too: the parent decides, and a child
+    that hears one while it starts would print a traceback.
+    """
+    resource_tracker.ensure_running()  # here, because it unblocks the signals when it starts
+    arrived: list[int] = []
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():  # no other thread runs handlers, or may set them
+        heard = [number for number in STOPPING if callable(signal.getsignal(number))]
+        handlers = {number: signal.signal(number, lambda by, _: arrived.append(by)) for number in heard}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for by in arrived:
+            signal.raise_signal(by)
+
+
+def end_with_parent() -> None:
+    """End this process at once when its parent ends, however that ends.
+
+    On Linux the system does it, also in the middle of a write; the thread is for other systems, and for a parent that
+    has already ended.
+    """
+    signal_when_parent_ends(signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import pytest
 from alexrepro.cli.choose import choose_recipe
 from alexrepro.cli.stores import labeled_store, training_store, validation_store
 from alexrepro.data.sources.miniature import write_miniature
-from alexrepro.data.store.prepare import prepare
+from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.as_printed_and_run import TINY
@@ -18,7 +18,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Store]:
     write_miniature(root / "source", train_per_class=1, val_per_class=1, test_per_class=1)
     for truth in root.rglob("*_ground_truth.txt"):
         truth.unlink()
-    return prepare(root / "source", out=root / "stores", workers=1, side_px=32)
+    return prepare(root / "source", out=root / "stores", workers=1, options=Options(side_px=32))
 
 
 def test_training_says_that_the_validation_store_has_no_labels(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from alexrepro.distributed import launch
-from alexrepro.distributed.launch import grid, open_store, processes_asked
+from alexrepro.distributed.launch import grid, open_store, requested_processes
 from alexrepro.distributed.rank import Rank
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
@@ -35,7 +35,7 @@ def test_missing_gpus_are_refused_with_the_way_to_do_without(monkeypatch: pytest
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
 
     with pytest.raises(UserError, match="--gpus 2 asks for more than torch can use here: 1 GPU") as refused:
-        processes_asked(gpus=2, processes=None, device="auto")
+        requested_processes(gpus=2, processes=None, device="auto")
 
     assert refused.value.exit_code is Exit.NO_DEVICE
     assert "--device cpu --cpu-ranks 2" in refused.value.fix
@@ -44,7 +44,7 @@ def test_missing_gpus_are_refused_with_the_way_to_do_without(monkeypatch: pytest
 @pytest.mark.parametrize(("gpus", "processes", "device"), [(2, 2, "cpu"), (2, None, "cpu"), (None, 2, "auto")])
 def test_contradicting_options_are_refused(gpus: int | None, processes: int | None, device: str) -> None:
     with pytest.raises(UserError) as refused:
-        processes_asked(gpus=gpus, processes=processes, device=device)
+        requested_processes(gpus=gpus, processes=processes, device=device)
 
     assert refused.value.exit_code is Exit.USAGE
 

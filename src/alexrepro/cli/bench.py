@@ -65,13 +65,15 @@ def bench(
 def _drawn(recipe: Recipe) -> "Store":
     """A small training store of drawn images of the size that the recipe wants; removed when the program ends."""
     from alexrepro.data.sources.miniature import write_miniature
-    from alexrepro.data.store.prepare import prepare
+    from alexrepro.data.store.prepare import Options, prepare
 
     folder = Path(mkdtemp(prefix="alexrepro-bench-"))
     atexit.register(rmtree, folder, ignore_errors=True)
     write_miniature(folder / "source", train_per_class=8, val_per_class=1, test_per_class=1)
     wanted = recipe.augmentation
-    return prepare(folder / "source", out=folder, side_px=wanted.stored_px, resize=wanted.resize)["train"]
+    return prepare(folder / "source", out=folder, options=Options(side_px=wanted.stored_px, resize=wanted.resize))[
+        "train"
+    ]
 
 
 def _sentence(ahead: "Estimate") -> str:

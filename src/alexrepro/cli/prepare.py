@@ -48,12 +48,11 @@ def prepare(
             fix="Name the folder of the images, or . for the current one.",
             exit_code=Exit.USAGE,
         )
+    from alexrepro.data.store.prepare import Options
     from alexrepro.data.store.prepare import prepare as core
 
-    stores = core(
-        source, out=out, encoding=encoding, side_px=side, resize=resize, workers=workers, max_bad=max_bad,
-        allow_partial=allow_partial, layout=layout,
-    )  # fmt: skip
+    options = Options(encoding, side, resize, max_bad, allow_partial, layout)
+    stores = core(source, out=out, workers=workers, options=options)
     facts = {split: _facts(store) for split, store in stores.items()}
     dataset = next(iter(stores.values())).manifest.dataset
     if json:

@@ -47,7 +47,7 @@ def train(
     Example:  alexrepro train as-run-2012 --gpus 2
     """
     from alexrepro.device import find_device, is_worth_compiling
-    from alexrepro.distributed.launch import launch_if_asked
+    from alexrepro.distributed.launch import launch_if_requested
     from alexrepro.distributed.process_group import connect
     from alexrepro.distributed.rank import find_rank
     from alexrepro.training.job import TrainingJob
@@ -57,7 +57,7 @@ def train(
         data, (named, source) = training_store(store), choose_start(recipe, start)
         chosen = choose_recipe(named, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs)
         chosen, validation = _continuing(chosen, source), validation_store(data)
-    launch_if_asked(rank, chosen.network, gpus=gpus, processes=cpu_ranks, device=device_name, parallel=parallel)
+    launch_if_requested(rank, chosen.network, gpus=gpus, processes=cpu_ranks, device=device_name, parallel=parallel)
     with rank.quiet():
         compiles = is_worth_compiling(len(data) * chosen.training.epochs) if compile is None else compile
         device = find_device(device_name, local_rank=rank.local_rank, compiles=compiles, processors=rank.processors)

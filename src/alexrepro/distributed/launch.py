@@ -56,20 +56,20 @@ def grid(processes: int, network: Network, parallel: Parallel | None) -> tuple[i
     return processes // sharing, sharing
 
 
-def launch_if_asked(
+def launch_if_requested(
     rank: Rank, network: Network, *, gpus: int | None, processes: int | None, device: str, parallel: Parallel | None
 ) -> None:
     """End as the launcher of several processes, with their exit code, if the options ask for them.
 
     Raises UserError if they contradict each other, or if the processes cannot share the network.
     """
-    wanted = processes_asked(gpus=gpus, processes=processes, device=device) if rank.world_size == 1 else 1
-    if wanted > 1:
-        grid(wanted, network, parallel)
-        sys.exit(launch(wanted))
+    count = requested_processes(gpus=gpus, processes=processes, device=device) if rank.world_size == 1 else 1
+    if count > 1:
+        grid(count, network, parallel)
+        sys.exit(launch(count))
 
 
-def processes_asked(*, gpus: int | None, processes: int | None, device: str) -> int:
+def requested_processes(*, gpus: int | None, processes: int | None, device: str) -> int:
     """The number of processes that the options ask for.
 
     Raises UserError if they contradict each other or GPUs are missing.
@@ -110,13 +110,13 @@ def launch(processes: int) -> int:
 
     logging.disable(logging.CRITICAL)  # torch reports at length what is said below in one line
     os.environ.setdefault("OMP_NUM_THREADS", str(Rank(local_world_size=processes).processors))
-    wanted = {
+    settings = {
         "min_nodes": 1, "max_nodes": 1, "nproc_per_node": processes, "max_restarts": 0,
         "run_id": OURS + uuid4().hex, "rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0", "local_addr": "localhost",
         "signals_to_handle": ",".join(number.name for number in stopping_signals()), "shutdown_timeout": SAVING_SECONDS,
     }  # fmt: skip
     known = LaunchConfig.__dataclass_fields__  # torch 2.11 has no shutdown_timeout
-    config = LaunchConfig(**{name: value for name, value in wanted.items() if name in known})  # type: ignore[arg-type]
+    config = LaunchConfig(**{name: value for name, value in settings.items() if name in known})  # type: ignore[arg-type]
     try:
         elastic_launch(config, sys.executable)("-u", "-m", "alexrepro", *sys.argv[1:])
     except SignalException as arrived:

@@ -21,7 +21,7 @@ from alexrepro.data.loading.loader import Loader, load_batches
 from alexrepro.data.loading.sampling import Batch, EpochPlan, batch_count, training_plan
 from alexrepro.data.loading.workers import Kind, Ring, Workers
 from alexrepro.data.store.decode import Pixels
-from alexrepro.data.store.prepare import prepare
+from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store
 from alexrepro.device import find_device
 from alexrepro.errors import Exit, UserError
@@ -38,7 +38,7 @@ def make_store(folder: Path) -> Store:
     draws = np.random.default_rng(5)
     for number in range(IMAGES):
         Image.fromarray(draws.integers(0, 256, (256, 256, 3), dtype=np.uint8)).save(images / f"{number:02d}.png")
-    return prepare(images.parent, out=folder / "stores", encoding="raw", workers=1)["train"]
+    return prepare(images.parent, out=folder / "stores", workers=1, options=Options(encoding="raw"))["train"]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 
 from alexrepro.data.sources import recognize
 from alexrepro.data.sources.archives import archive_files
-from alexrepro.data.store.prepare import prepare
+from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store
 from alexrepro.errors import UserError
 
@@ -249,8 +249,8 @@ def test_a_zip_gives_what_its_unpacked_tree_gives(packing: int, tmp_path: Path) 
     with zipfile.ZipFile(tmp_path / "source" / ZIP) as packed:
         packed.extractall(tmp_path / "tree")
 
-    of_zip = prepare(tmp_path / "source" / ZIP, out=tmp_path / "of-zip", workers=1, allow_partial=True)
-    of_tree = prepare(tmp_path / "tree", out=tmp_path / "of-tree", workers=1, allow_partial=True)
+    of_zip = prepare(tmp_path / "source" / ZIP, out=tmp_path / "of-zip", workers=1, options=Options(allow_partial=True))
+    of_tree = prepare(tmp_path / "tree", out=tmp_path / "of-tree", workers=1, options=Options(allow_partial=True))
 
     splits = [split.name for split in recognize(tmp_path / "source").splits]
     assert list(of_zip) == list(of_tree) == splits == ["train", "val", "test"]
@@ -266,7 +266,9 @@ def test_a_damaged_member_is_left_out_and_named(tmp_path: Path) -> None:
     content[content.index(picture(2)) + 300] ^= 1
     (tmp_path / "it.zip").write_bytes(content)
 
-    store = prepare(tmp_path / "it.zip", out=tmp_path / "stores", workers=1, allow_partial=True, max_bad=1)["train"]
+    store = prepare(
+        tmp_path / "it.zip", out=tmp_path / "stores", workers=1, options=Options(allow_partial=True, max_bad=1)
+    )["train"]
 
     (defect,) = store.manifest.defects
     assert defect["path"] == "train/n00000002/n00000002_2.JPEG"

@@ -13,7 +13,7 @@ from alexrepro.data.sources.devkit import truth
 from alexrepro.data.sources.labels import words_by_wnid
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.sources.source import File, ImageFile, Source, Split
-from alexrepro.data.store.prepare import prepare
+from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.errors import UserError
 
 from .. import layouts
@@ -264,7 +264,7 @@ def test_every_skipped_file_is_listed_next_to_the_stores(root: Path, capsys: pyt
     (root / ".DS_Store").write_bytes(b"")
     (root / f"train/{WNIDS[0]}/boxes.xml").write_text("")
 
-    prepare(root, out=root.parent / "stores", workers=1, side_px=32, allow_partial=True)
+    prepare(root, out=root.parent / "stores", workers=1, options=Options(side_px=32, allow_partial=True))
 
     with (root.parent / "stores/ilsvrc2012-skipped.csv").open(newline="") as file:
         rows = {row["path"]: row["reason"] for row in csv.DictReader(file)}
@@ -303,7 +303,7 @@ def test_missing_training_images_stop_the_preparation_unless_allowed(pictures: P
 
     with pytest.raises(UserError, match="n02102040 has 2 of 3 training images"):
         prepare(tmp_path / "source", out=tmp_path / "stores", workers=1)
-    found = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1, allow_partial=True)
+    found = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1, options=Options(allow_partial=True))
 
     assert len(found["train"]) == TRAIN * len(layouts.WNIDS) - 1
 

@@ -11,7 +11,7 @@ from alexrepro.data.sources.checks import LONGEST_NAME, dataset_of, gaps_of_2012
 from alexrepro.data.sources.devkit import class_table
 from alexrepro.data.sources.miniature import CLASSES, write_miniature
 from alexrepro.data.sources.source import File, ImageFile, Split
-from alexrepro.data.store.prepare import prepare
+from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.errors import Exit, UserError
 
 from ..hostile import picture
@@ -94,7 +94,7 @@ def test_what_lies_next_to_parquet_files_is_listed(tmp_path: Path) -> None:
     for name in ("data/more/deep/train-1.parquet", "extra.jpg", "val/a/x.jpg"):
         write(tmp_path / "set" / name, picture())
 
-    prepare(tmp_path / "set", out=tmp_path / "out", layout="parquet", side_px=32, workers=1)
+    prepare(tmp_path / "set", out=tmp_path / "out", workers=1, options=Options(layout="parquet", side_px=32))
 
     with (tmp_path / "out/set-skipped.csv").open() as table:
         assert {row["path"] for row in csv.DictReader(table)} == {"data/more", "extra.jpg", "val"}
@@ -150,7 +150,7 @@ def test_a_store_escapes_names_that_are_not_utf8(tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match="1 files c") as refused:
         prepare(foreign, out=tmp_path / "stores", workers=1)
-    train = prepare(foreign, out=tmp_path / "stores", workers=1, max_bad=1)["train"]
+    train = prepare(foreign, out=tmp_path / "stores", workers=1, options=Options(max_bad=1))["train"]
 
     texts = [train.manifest.source, *train.manifest.classes, train.name(0), train.manifest.defects[0]["path"]]
     assert refused.value.exit_code == Exit.BAD_DATA

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from alexrepro.data.sources import recognize
-from alexrepro.data.store.prepare import prepare
+from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.errors import Unreached, UserError
 
 from ..hostile import picture
@@ -184,7 +184,7 @@ def test_rows_without_bytes_and_empty_groups_are_no_obstacle(tmp_path: Path) -> 
         for part in (table.slice(0, 0), table, table.slice(0, 0)):
             writer.write_table(part)
 
-    store = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1, max_bad=2)["train"]
+    store = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1, options=Options(max_bad=2))["train"]
 
     assert [defect["reason"] for defect in store.manifest.defects] == ["no bytes in its row"] * 2
 

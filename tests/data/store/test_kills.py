@@ -15,8 +15,8 @@ from PIL import Image
 
 from alexrepro import files
 from alexrepro.__main__ import main
-from alexrepro.data.store import prepare as preparing
-from alexrepro.data.store.prepare import prepare
+from alexrepro.data.store import preparation
+from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.errors import Exit
 
 from ...children import exit_of, in_child
@@ -27,7 +27,7 @@ COMMIT_STEPS = ((files, "sync"), (Path, "replace"), (Path, "rename"), (Path, "un
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(preparing, "SHARD_IMAGES", 3)
+    monkeypatch.setattr(preparation, "SHARD_IMAGES", 3)
     draws = np.random.default_rng(1)
     for kind in ("a", "b"):
         for number in range(4):
@@ -44,7 +44,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_kill_at_every_step_of_a_commit_changes_nothing(source: Path, tmp_path: Path) -> None:
-    prepare(source, out=tmp_path / "whole", workers=1, max_bad=1)
+    prepare(source, out=tmp_path / "whole", workers=1, options=Options(max_bad=1))
     expected = contents(tmp_path / "whole")
     step, killed = 0, True
 
@@ -52,7 +52,7 @@ def test_a_kill_at_every_step_of_a_commit_changes_nothing(source: Path, tmp_path
         step += 1
         out = tmp_path / f"killed-{step}"
         killed = exit_of(in_child(lambda out=out, step=step: _prepare_until(source, out, step))) == -signal.SIGKILL
-        prepare(source, out=out, workers=1, max_bad=1)
+        prepare(source, out=out, workers=1, options=Options(max_bad=1))
         assert contents(out) == expected, f"after a kill at step {step}"
 
     assert step > 40  # four shards, their notes and moments, statistics, table of defects, manifest, names
@@ -74,14 +74,14 @@ def _prepare_until(source: Path, out: Path, last: int) -> None:
 
     for owner, name in COMMIT_STEPS:
         setattr(owner, name, counted(getattr(owner, name)))
-    prepare(source, out=out, workers=1, max_bad=1)
+    prepare(source, out=out, workers=1, options=Options(max_bad=1))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", KILLS)
 def test_kills_at_random_instants_change_nothing(processes: int, source: Path, tmp_path: Path) -> None:
     started = time.monotonic()
-    prepare(source, out=tmp_path / "whole", workers=processes, max_bad=1)
+    prepare(source, out=tmp_path / "whole", workers=processes, options=Options(max_bad=1))
     duration = time.monotonic() - started
     expected = contents(tmp_path / "whole")
     draws, kills = random.Random(3), 0
@@ -100,7 +100,7 @@ def test_kills_at_random_instants_change_nothing(processes: int, source: Path, t
 
 def _killed_after(source: Path, out: Path, seconds: float, processes: int) -> str:
     """Prepare in a child that is killed after so long; "done" if it was faster, else nothing."""
-    child = in_child(lambda: prepare(source, out=out, workers=processes, max_bad=1))
+    child = in_child(lambda: prepare(source, out=out, workers=processes, options=Options(max_bad=1)))
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
     return "done" if exit_of(child) == 0 else ""
@@ -111,11 +111,11 @@ def _killed_after(source: Path, out: Path, seconds: float, processes: int) -> st
 def test_a_disk_that_fills_up_ends_with_a_message_and_loses_nothing(
     source: Path, tmp_path: Path, limit_bytes: int, processes: int
 ) -> None:
-    prepare(source, out=tmp_path / "whole", workers=1, max_bad=1)
+    prepare(source, out=tmp_path / "whole", workers=1, options=Options(max_bad=1))
     out, said = tmp_path / "full", tmp_path / "said.txt"
 
     code = exit_of(in_child(lambda: _command_with_limit(source, out, said, limit_bytes, processes)))
-    prepare(source, out=out, workers=1, max_bad=1)
+    prepare(source, out=out, workers=1, options=Options(max_bad=1))
 
     assert code == Exit.IO_ERROR
     assert "File too large" in said.read_text()

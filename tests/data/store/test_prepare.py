@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from alexrepro.data.sources.miniature import write_miniature
-from alexrepro.data.store import prepare as preparing
-from alexrepro.data.store import shard_writer
-from alexrepro.data.store.prepare import prepare
+from alexrepro.data.store import preparation, shard_writer
+from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store, find_stores
 from alexrepro.errors import Exit, UserError
 
@@ -18,7 +17,7 @@ SMALL_SHARD = 8
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several shards from few images; the split into shards is made in this process."""
-    monkeypatch.setattr(preparing, "SHARD_IMAGES", SMALL_SHARD)
+    monkeypatch.setattr(preparation, "SHARD_IMAGES", SMALL_SHARD)
 
 
 def photo_folders(shared_data: Path, folder: Path, count: int) -> Path:
@@ -50,8 +49,8 @@ def pixels(store: Store) -> np.ndarray:
 def test_the_number_of_processes_changes_no_byte(tmp_path: Path) -> None:
     source = miniature(tmp_path / "small") / "train"  # one split: starting processes is what takes the time
 
-    prepare(source, out=tmp_path / "one", workers=1, max_bad=1)
-    prepare(source, out=tmp_path / "two", workers=2, max_bad=1)
+    prepare(source, out=tmp_path / "one", workers=1, options=Options(max_bad=1))
+    prepare(source, out=tmp_path / "two", workers=2, options=Options(max_bad=1))
 
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
@@ -140,9 +139,9 @@ def test_unreadable_files_stop_unless_allowed_and_the_work_is_kept(tmp_path: Pat
     source = (
         miniature(tmp_path / "small") / "train"
     )  # without the note that it is the miniature, whose cut file is known
-    allowed = prepare(source, out=tmp_path / "allowed", workers=1, max_bad=1)["train"]
+    allowed = prepare(source, out=tmp_path / "allowed", workers=1, options=Options(max_bad=1))["train"]
 
-    with pytest.raises(UserError, match="1 files cannot be read; 0 may be") as refused:
+    with pytest.raises(UserError, match="1 files could not be read; at most 0 are allowed") as refused:
         prepare(source, out=tmp_path / "stores", workers=1)
     assert "--max-bad 1" in refused.value.fix
     assert refused.value.exit_code == Exit.BAD_DATA
@@ -150,7 +149,7 @@ def test_unreadable_files_stop_unless_allowed_and_the_work_is_kept(tmp_path: Pat
     assert find_stores(tmp_path / "stores") == []
     made = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "stores").rglob("shard-*.arrow")}
 
-    train = prepare(source, out=tmp_path / "stores", workers=1, max_bad=1)["train"]
+    train = prepare(source, out=tmp_path / "stores", workers=1, options=Options(max_bad=1))["train"]
 
     assert contents(tmp_path / "stores") == contents(tmp_path / "allowed")  # and no unreadable.csv is left behind
     assert {path.name: path.stat().st_mtime_ns for path in train.path.glob("shard-*.arrow")} == made
@@ -170,17 +169,17 @@ def test_real_photographs_have_no_defect(shared_data: Path, tmp_path: Path) -> N
 @pytest.mark.usefixtures("small_shards")
 def test_a_stop_just_before_the_end_is_made_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = miniature(tmp_path / "small") / "train"
-    prepare(source, out=tmp_path / "whole", workers=1, max_bad=1)
+    prepare(source, out=tmp_path / "whole", workers=1, options=Options(max_bad=1))
 
-    def power_cut(folder: Path, out: Path) -> Store:
+    def power_cut(self: Path, to: Path) -> None:
         raise OSError("power cut")
 
     with monkeypatch.context() as interrupted:
-        interrupted.setattr(preparing, "finish", power_cut)
+        interrupted.setattr(Path, "rename", power_cut)
         with pytest.raises(OSError, match="power cut"):
-            prepare(source, out=tmp_path / "resumed", workers=1, max_bad=1)
+            prepare(source, out=tmp_path / "resumed", workers=1, options=Options(max_bad=1))
     assert find_stores(tmp_path / "resumed") == []  # the manifest is there, but not yet the name
 
-    prepare(source, out=tmp_path / "resumed", workers=1, max_bad=1)
+    prepare(source, out=tmp_path / "resumed", workers=1, options=Options(max_bad=1))
 
     assert contents(tmp_path / "resumed") == contents(tmp_path / "whole")

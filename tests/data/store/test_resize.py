@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexrepro.data.store.prepare import prepare
+from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.resize import resize
 from alexrepro.errors import UserError
 
@@ -60,7 +60,7 @@ def pictures(folder: Path, side: int) -> Path:
 def test_a_store_of_small_images_holds_them_as_they_are(tmp_path: Path) -> None:
     source = pictures(tmp_path / "small", 32)
 
-    store = prepare(source, out=tmp_path / "stores", side_px=32, workers=1)["train"]
+    store = prepare(source, out=tmp_path / "stores", workers=1, options=Options(side_px=32))["train"]
 
     out = np.empty((32, 32, 3), dtype=np.uint8)
     store.pixels(1, out)
@@ -75,7 +75,7 @@ def test_other_rules_make_other_stores_beside_the_first(tmp_path: Path) -> None:
     source = pictures(tmp_path / "small", 40)
 
     stores = [
-        prepare(source, out=tmp_path / "stores", side_px=side, resize=rule, workers=1)["train"]  # type: ignore[arg-type]
+        prepare(source, out=tmp_path / "stores", workers=1, options=Options(side_px=side, resize=rule))["train"]  # type: ignore[arg-type]
         for side, rule in ((32, "crop"), (32, "stretch"), (64, "crop"))
     ]
 
@@ -86,4 +86,4 @@ def test_other_rules_make_other_stores_beside_the_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize("side", [0, 33, 288])
 def test_a_side_that_cannot_be_stored_is_refused(side: int, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot be stored"):
-        prepare(pictures(tmp_path / "small", 32), out=tmp_path / "stores", side_px=side, workers=1)
+        prepare(pictures(tmp_path / "small", 32), out=tmp_path / "stores", workers=1, options=Options(side_px=side))

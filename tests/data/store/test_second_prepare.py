@@ -12,9 +12,10 @@ import pytest
 
 from alexrepro import locks
 from alexrepro.data.sources.source import File
-from alexrepro.data.store import disk_space
+from alexrepro.data.store import preparation
 from alexrepro.data.store import prepare as preparing
-from alexrepro.data.store.prepare import prepare
+from alexrepro.data.store.preparation import Preparation
+from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store, find_stores
 from alexrepro.errors import Exit, UserError
 from alexrepro.locks import locked
@@ -34,7 +35,7 @@ class Usage(NamedTuple):
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Six photos for training in three shards, and two for validation in one."""
-    monkeypatch.setattr(preparing, "SHARD_IMAGES", SHARD)
+    monkeypatch.setattr(preparation, "SHARD_IMAGES", SHARD)
     for split, count in (("train", PHOTOS), ("val", 2)):
         for number in range(count):
             file = tmp_path / "source" / split / "ab"[number % 2] / f"{number}.jpg"
@@ -50,22 +51,22 @@ def contents(folder: Path) -> dict[str, bytes]:
 def stopped(source: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A preparation of which all shards are made and nothing else; the folder of its training split."""
     with monkeypatch.context() as interrupted:
-        interrupted.setattr(preparing, "write_manifest", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        interrupted.setattr(Preparation, "finish", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             prepare(source, out=out, workers=1)
     return next(out.glob(".preparing-*-train-*/"))
 
 
 def free(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda _: Usage(10**12, 10**12 - size, size))
+    monkeypatch.setattr(preparing.shutil, "disk_usage", lambda _: Usage(10**12, 10**12 - size, size))
 
 
 def test_room_is_needed_for_the_shards_that_are_missing_only(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = stopped(source, tmp_path / "stores", monkeypatch)
-    (folder / "shard-00001.note.json").unlink()
-    one_shard = SHARD * disk_space.BYTES_AN_IMAGE["jpeg"] + 2 * disk_space.BYTES_OF_SUMS  # its sums and the mean image
+    (folder / "shard-00001.summary.json").unlink()
+    one_shard = SHARD * preparing.BYTES_AN_IMAGE["jpeg"] + 2 * preparing.BYTES_OF_SUMS  # its sums and the mean image
 
     free(monkeypatch, one_shard - 1)
     with pytest.raises(UserError, match="free") as refused:
@@ -140,7 +141,7 @@ def test_a_disk_without_locks_can_hold_stores(
     assert capsys.readouterr().err.count("without file locks") == 1
 
 
-@pytest.mark.parametrize("damaged", ["note.json", "moments.npz", "arrow"])
+@pytest.mark.parametrize("damaged", ["summary.json", "moments.npz", "arrow"])
 def test_a_shard_whose_files_are_lost_is_made_again(
     damaged: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,9 +149,9 @@ def test_a_shard_whose_files_are_lost_is_made_again(
     prepare(source, out=whole, workers=1)
     folder = stopped(source, out, monkeypatch)
     (folder / f"shard-00001.{damaged}").unlink()
-    (folder / "shard-00001.note.json").touch()
-    if damaged != "note.json":
-        shutil.copy(folder / "shard-00000.note.json", folder / "shard-00001.note.json")
+    (folder / "shard-00001.summary.json").touch()
+    if damaged != "summary.json":
+        shutil.copy(folder / "shard-00000.summary.json", folder / "shard-00001.summary.json")
 
     prepare(source, out=out, workers=1)
 
@@ -165,7 +166,7 @@ def test_a_photo_that_the_system_cannot_read_is_named_and_tried_again(
     prepare(source, out=whole, workers=1)
     with monkeypatch.context() as failing:
         fail_at(failing, "3.jpg", number)
-        with pytest.raises(UserError, match=r"1 files cannot be read.*b/3\.jpg") as refused:
+        with pytest.raises(UserError, match=r"1 files could not be read.*b/3\.jpg") as refused:
             prepare(source, out=out, workers=1)
         listed = (out / "unreadable.csv").read_text()
 
@@ -181,7 +182,7 @@ def test_a_photo_that_the_system_cannot_read_may_be_left_out(
 ) -> None:
     fail_at(monkeypatch, "3.jpg", errno.EIO)
 
-    train: Store = prepare(source, out=tmp_path / "stores", workers=1, max_bad=1)["train"]
+    train: Store = prepare(source, out=tmp_path / "stores", workers=1, options=Options(max_bad=1))["train"]
 
     assert (len(train), [defect["path"] for defect in train.manifest.defects]) == (PHOTOS - 1, ["train/b/3.jpg"])
 
@@ -192,7 +193,7 @@ def test_too_many_open_files_are_not_the_fault_of_a_photo(
     fail_at(monkeypatch, "3.jpg", errno.EMFILE)
 
     with pytest.raises(OSError, match="Too many open files"):
-        prepare(source, out=tmp_path / "stores", workers=1, max_bad=1)
+        prepare(source, out=tmp_path / "stores", workers=1, options=Options(max_bad=1))
 
 
 def fail_at(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexrepro.data.store import prepare as preparing
+from alexrepro.data.store import preparation as preparing
 from alexrepro.data.store.prepare import prepare
 from alexrepro.errors import Exit
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow  # each command loads torch, once more in each wor
 PHOTOS, SHARD = 24, 2
 SIDE_PX = 4_000  # decoding takes so long that no preparation ends before it is stopped
 PROGRAM = f"""
-import alexrepro.data.store.prepare as preparing
+import alexrepro.data.store.preparation as preparing
 from alexrepro.__main__ import main
 preparing.SHARD_IMAGES = {SHARD}
 main()
@@ -60,7 +60,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def notes(out: Path) -> int:
-    return len(list(out.rglob("shard-*.note.json")))
+    return len(list(out.rglob("shard-*.summary.json")))
 
 
 @contextmanager

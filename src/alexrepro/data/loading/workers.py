@@ -23,9 +23,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from alexrepro.data.store.processes import stop_signals_deferred
 from alexrepro.data.store.store import Store
 from alexrepro.errors import STOPPING, Exit, UserError
+from alexrepro.stop_signals import stop_signals_deferred
 
 Kind = Literal["threads", "processes"]
 

@@ -1,11 +1,10 @@
-"""Bytes of an image file -> RGB pixels, and a stored square to a JPEG and back.
+"""Bytes of an image file -> RGB pixels, and a stored image to a JPEG and back.
 
-What a file is shows in its first bytes, never in its name: ImageNet has CMYK, PNG and gzip files named .JPEG.
-EXIF rotation and color profiles are ignored, as in 2012. Nothing is put in the place of a file that is broken.
+The first bytes of a file decide its format, not its name: ImageNet has CMYK, PNG and gzip files named .JPEG.
+EXIF rotation and color profiles are ignored, as in 2012. Nothing replaces a file that is broken.
 """
 
 import io
-import struct
 import warnings
 import zlib
 from contextlib import suppress
@@ -42,7 +41,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Decoded:
-    """RGB pixels, uint8 (H, W, 3), and in a few words what was odd about the file, or None."""
+    """RGB pixels, uint8 (H, W, 3), and what was odd about the file, or None."""
 
     pixels: Pixels
     oddity: str | None
@@ -51,8 +50,8 @@ class Decoded:
 def decode(data: bytes) -> Decoded:
     """The pixels of an image file, at its own size.
 
-    Gray is ordinary: 2 % of ImageNet is. Raises Unreadable for truncated, corrupt and animated images, for 16 bits per
-    channel, for too many pixels or scans, and for anything that is no image.
+    Gray is not odd: 2 % of ImageNet is. Raises Unreadable for truncated, corrupt and animated images, for 16 bits per
+    channel, for too many pixels or scans, and for anything that is not an image.
     """
     kind = _kind(data)
     if kind == "gzip":
@@ -81,7 +80,7 @@ def encode(pixels: Pixels) -> bytes:
     return encoded
 
 
-def decode_square(data: bytes | memoryview, out: Pixels) -> None:
+def decode_stored(data: bytes | memoryview, out: Pixels) -> None:
     """Fill `out`, uint8 (S, S, 3) and contiguous, from a stored JPEG; ValueError if it is damaged."""
     shape = simplejpeg.decode_jpeg(data, "RGB", buffer=out).shape
     if shape != out.shape:
@@ -89,7 +88,7 @@ def decode_square(data: bytes | memoryview, out: Pixels) -> None:
 
 
 def codec_versions() -> dict[str, str]:
-    """Which decoders are at work; pillow-simd, where it is swapped in, shows in its version."""
+    """The versions of the decoders; pillow-simd, where it is installed, shows in its version."""
     return {"pillow": PIL.__version__, "simplejpeg": simplejpeg.__version__}
 
 
@@ -131,16 +130,11 @@ def _decode_jpeg(data: bytes) -> Decoded:
         raise Unreadable(f"{reason}: {error}") from error
     if is_four_color:  # Pillow's conversion to RGB is the more exact one: 1.0 gray levels off, against 1.3
         return _decode_other(data, "JPEG", oddity="CMYK JPEG")
-    oddities = []
-    if not data.endswith(END_OF_JPEG):
-        oddities.append("bytes after the end")
-    if _has_broken_exif(data):
-        oddities.append("broken EXIF")
-    return Decoded(pixels, ", ".join(oddities) or None)
+    return Decoded(pixels, None if data.endswith(END_OF_JPEG) else "bytes after the end")
 
 
 def _decode_other(data: bytes, kind: str, *, oddity: str | None = None) -> Decoded:
-    """What Pillow makes of it, as the one format that its first bytes announce."""
+    """An image read by Pillow, as the format of its first bytes."""
     if kind == "PNG" and data[24:25] == b"\x10":  # IHDR: width, height, then bits per channel
         raise Unreadable("PNG of 16 bits per channel")
     with warnings.catch_warnings():
@@ -158,7 +152,7 @@ def _decode_other(data: bytes, kind: str, *, oddity: str | None = None) -> Decod
                 pixels = np.array(image.convert("RGB"))
         except Unreadable:
             raise
-        except UnidentifiedImageError as error:  # its own words name a place in memory, other in every run
+        except UnidentifiedImageError as error:  # its own text names a memory address
             if kind == "WEBP" and not features.check("webp"):
                 raise Unreadable(f"WEBP, which {pillow_at_work()} was built without") from error
             raise Unreadable(f"corrupt {kind}: Pillow does not recognize it") from error
@@ -168,7 +162,7 @@ def _decode_other(data: bytes, kind: str, *, oddity: str | None = None) -> Decod
 
 
 def _check_tiff(image: Image.Image) -> None:
-    """Pages are looked for one further only, since a small file can claim millions of them."""
+    """Looks one page ahead only, since a small file can claim millions of them."""
     bits = image.tag_v2.get(BITS_PER_SAMPLE, (1,))  # type: ignore[attr-defined]
     if max(bits) > 8:
         raise Unreadable(f"TIFF of {max(bits)} bits per channel")
@@ -193,32 +187,6 @@ def _unzip(data: bytes) -> bytes:
         size = "more than 64 MiB" if stream.unconsumed_tail else "truncated"
         raise Unreadable(f"gzip-wrapped file, {size}")
     return inner
-
-
-def _has_broken_exif(data: bytes) -> bool:
-    """Whether the first directory of an EXIF block promises more entries than the block holds."""
-    position = 2
-    while data[position : position + 1] == b"\xff" and position + 4 <= len(data):
-        marker, length = struct.unpack_from(">BH", data, position + 1)
-        segment = data[position + 4 : position + 2 + length]
-        if marker == 0xDA:  # start of scan: no more metadata
-            return False
-        if marker == 0xE1 and segment.startswith(b"Exif\0\0"):
-            return not _first_directory_fits(segment[6:])
-        position += 2 + length
-    return False
-
-
-def _first_directory_fits(tiff: bytes) -> bool:
-    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
-    if order is None or len(tiff) < 8:
-        return False
-    (start,) = struct.unpack_from(f"{order}I", tiff, 4)
-    if start + 2 > len(tiff):
-        return False
-    (entries,) = struct.unpack_from(f"{order}H", tiff, start)
-    fits: bool = start + 2 + 12 * entries <= len(tiff)  # TIFF 6.0: 12 bytes per entry
-    return fits
 
 
 def _one_line(error: Exception) -> str:

@@ -1,14 +1,13 @@
-"""The manifest of a store: what it holds and how it was made. Every file name of a store is spelled here.
+"""The manifest of a store: its content and how it was made. Every file name of a store is spelled here.
 
-The manifest is written last, so a folder without one is not a store. It holds a checksum of everything beside it.
+The manifest is written last, so a folder without one is not a store. It holds a checksum of everything next to it.
 """
 
 import hashlib
 import json
-import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from alexrepro.errors import Exit, UserError
 from alexrepro.paper.training import STORED_PX, ResizeRule
@@ -18,32 +17,15 @@ MANIFEST, MEAN, COLOR_AXES, DEFECTS = "manifest.json", "mean.npy", "color_axes.j
 Encoding = Literal["jpeg", "raw"]
 Action = Literal["decoded", "left out"]
 LEFT_OUT: Action = "left out"
-MOST_BYTES = 256_000_000  # of a manifest; one that lists every photo of ImageNet as odd has about 200 million
-PLAIN_NAME = re.compile(r"[\w-]+\.\w+")
-PLAIN_WORD = re.compile(r"[\w-]+")  # data sets and splits name folders
 
 
 @dataclass(frozen=True)
 class Form:
-    """How the images of a store are kept: as JPEG or raw, of which side, and cut by which rule."""
+    """How the images of a store are kept: as JPEG or raw, their side, and how they became squares."""
 
     encoding: Encoding = "jpeg"
     side_px: int = STORED_PX
     resize: ResizeRule = "crop"
-
-
-@dataclass(frozen=True)
-class Defect:
-    """A file that was odd or unreadable: where, of which class, why, and what was done about it."""
-
-    path: str
-    class_name: str
-    reason: str
-    action: Action
-
-    def as_dict(self) -> dict[str, str]:
-        """The four columns under the names of the manifest and the reports."""
-        return {"path": self.path, "class": self.class_name, "reason": self.reason, "action": self.action}
 
 
 @dataclass(frozen=True)
@@ -57,7 +39,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a store holds and how it was made; nothing here depends on the time or the machine."""
+    """The content of a store and how it was made; nothing here depends on the time or the machine."""
 
     dataset: str
     split: str
@@ -89,7 +71,7 @@ class Manifest:
         """A digest of the images in their order with their labels, and of the classes."""
         shards = [shard.sha256 for shard in self.shards]
         parts = [self.full_name, self.encoding, list(self.classes), self.labels_sha256, shards]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return sha256_of(json.dumps(parts).encode())
 
     def text(self) -> str:
         """The content of manifest.json: every field, and a checksum of them."""
@@ -98,8 +80,13 @@ class Manifest:
         return json.dumps({**fields, "checksum": checksum}, indent=1, ensure_ascii=False) + "\n"
 
 
+def defect(path: str, class_name: str, reason: str, action: Action) -> dict[str, str]:
+    """A file that was odd or unreadable, as manifest and reports list it."""
+    return {"path": path, "class": class_name, "reason": reason, "action": action}
+
+
 def read_manifest(path: Path) -> Manifest:
-    """The manifest of the store in a folder. Raises UserError if missing, damaged or of another format."""
+    """The manifest of the store in a folder. Raises UserError if it is missing, damaged or of another format."""
     file = path / MANIFEST
     if not file.is_file():
         raise UserError(
@@ -107,56 +94,29 @@ def read_manifest(path: Path) -> Manifest:
             fix="Make one with: alexrepro prepare SOURCE.",
             exit_code=Exit.MISSING_INPUT,
         )
-    if file.stat().st_size > MOST_BYTES:
-        raise damaged(path, f"{MANIFEST} has more than {MOST_BYTES:,} bytes")
     try:
-        text = file.read_text(encoding="utf-8")
-        read: dict[str, Any] = json.loads(text)
+        read: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         if read["format"] != FORMAT:
             raise UserError(
                 f"{path} has the format {read['format']!s:.20}; this version reads format {FORMAT}.",
                 fix="Prepare it again with: alexrepro prepare SOURCE; or use the version that wrote it.",
             )
-        ids = read["ilsvrc_ids"]
+        if read.pop("checksum") != sha256_of(json.dumps(read, sort_keys=True).encode()):
+            raise damaged(path, f"{MANIFEST} does not have its checksum")
         lists = {name: tuple(read[name]) for name in ("classes", "class_names", "defects")}
-        shards = tuple(Shard(**shard) for shard in read["shards"])
-        checksum = read.pop("checksum")
-        has_checksum = checksum == sha256_of(json.dumps(read, sort_keys=True).encode())
-        manifest = Manifest(**{**read, **lists, "shards": shards, "ilsvrc_ids": tuple(ids) if ids else None})
+        ids, shards = read["ilsvrc_ids"], tuple(Shard(**shard) for shard in read["shards"])
+        return Manifest(**{**read, **lists, "shards": shards, "ilsvrc_ids": tuple(ids) if ids else None})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise damaged(path, f"{MANIFEST} cannot be understood ({str(error)[:80]})") from None
-    if not has_checksum:
-        raise damaged(path, f"{MANIFEST} does not have its checksum")
-    if not _is_sound(manifest):
-        raise damaged(path, f"{MANIFEST} says what no preparation writes")
-    return manifest
-
-
-def _is_sound(manifest: Manifest) -> bool:
-    """Whether the values that are computed and opened with are of their kinds; no name leads outside a folder."""
-    shards, counts = manifest.shards, [shard.images for shard in manifest.shards]
-    files = [*manifest.sha256, *(shard.file for shard in shards)]
-    texts = [manifest.dataset, manifest.split, manifest.labels_sha256, *manifest.classes, *manifest.class_names]
-    texts += [*files, *manifest.sha256.values(), *(shard.sha256 for shard in shards)]
-    return (
-        all(isinstance(text, str) for text in texts)
-        and all(isinstance(count, int) and count > 0 for count in counts)
-        and sum(counts) == manifest.images
-        and isinstance(manifest.side_px, int)
-        and 0 < manifest.side_px <= STORED_PX
-        and manifest.resize in get_args(ResizeRule)
-        and all(PLAIN_NAME.fullmatch(file) for file in files)
-        and all(PLAIN_WORD.fullmatch(name) for name in (manifest.dataset, manifest.split))
-    )
+        raise damaged(path, f"{MANIFEST} cannot be read ({str(error)[:80]})") from None
 
 
 def damaged(path: Path, what: str) -> UserError:
-    """The refusal of a store whose bytes are not those that were written."""
+    """The error of a store whose bytes are not those that were written."""
     return UserError(
-        f"The store {path} is damaged: {what}.", fix="Prepare it anew from its source.", exit_code=Exit.BAD_DATA
+        f"The store {path} is damaged: {what}.", fix="Prepare it again from its source.", exit_code=Exit.BAD_DATA
     )
 
 
 def sha256_of(data: bytes) -> str:
-    """The checksum that a manifest holds of a file beside it."""
+    """The SHA-256 of some bytes in hexadecimal."""
     return hashlib.sha256(data).hexdigest()

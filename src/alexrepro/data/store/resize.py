@@ -1,4 +1,4 @@
-"""An image of any shape -> the square that is stored (§2), by one of three rules that a store names.
+"""An image of any shape -> the square that is stored (§2), by one of three rules.
 
 Bilinear when shrinking and bicubic when enlarging, both antialiased: nearest to area and cubic in the author's later
 tool (cuda-convnet2 make-data.py), whose sizes are rounded and offsets rounded down.
@@ -11,13 +11,13 @@ from torch import Tensor
 from alexrepro.data.store.decode import Pixels
 from alexrepro.paper.training import STORED_PX, ResizeRule
 
-MOST_ELONGATED = 16  # long side over short side; 3.4 is the greatest in a sample of 1000 photos
+MOST_ELONGATED = 16  # long side over short side; 3.4 is the greatest in a sample of 1,000 images
 CANVAS_GRAY = 114  # the mean of ImageNet over all channels, rounded; the number of 2012 is not released (chosen)
 FILTER = "torch uint8 antialias, bilinear to shrink and bicubic to enlarge"
 
 
 def description(side_px: int, rule: ResizeRule) -> str:
-    """The rule in words, as a manifest holds it."""
+    """The rule in words, for the manifest."""
     if rule == "stretch":
         return f"both sides {side_px} px, whatever the shape; {FILTER}"
     if rule == "pad":
@@ -31,8 +31,8 @@ def description(side_px: int, rule: ResizeRule) -> str:
 def resize(pixels: Pixels, side_px: int = STORED_PX, rule: ResizeRule = "crop") -> Pixels:
     """The square of an image: uint8 (H, W, 3) -> uint8 (S, S, 3), a new array.
 
-    cropped: the central square after the short side is brought to side_px (§2). warped: both sides, whatever the shape
-    (Caffe's examples). padded: the whole image, its long side brought to side_px, on a gray canvas
+    crop: the central square after the short side is resized to side_px (§2). stretch: both sides, whatever the shape
+    (Caffe's examples). pad: the whole image, its long side resized to side_px, on a gray canvas
     (convdata_jpeg.py, networks on "full" images).
     """
     pixels = _without_far_ends(pixels)

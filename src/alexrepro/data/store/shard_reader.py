@@ -1,6 +1,6 @@
-"""Images out of shards, read from the file as they are asked for.
+"""Images out of shards, read from the file one at a time.
 
-Only the places of the images are taken from a mapped shard, when it is opened. A file that is cut short afterwards is
+Only the offsets of the images are taken from a mapped shard, when it is opened. A file that is cut short afterwards is
 then a short read, which is refused, where a mapped page that is gone would end the program with SIGBUS.
 """
 
@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 Number = TypeVar("Number", bound=np.generic)
 
-SHARE_OF_FILES = 4  # of the files that the program may have open, those of one store at most
+STORES = 4  # a store may have this part of the program's open files, but at least
 FEWEST_FILES = 8
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where the images of a shard are in its file: image i is the bytes `start + ends[i]` to `start + ends[i + 1]`.
+class ShardIndex:
+    """The offsets of a shard's images in its file: image i is the bytes `start + ends[i]` to `start + ends[i + 1]`.
 
     sums: the CRC-32 of each. state: size of the file and the time of its last change.
     """
@@ -49,23 +49,23 @@ def mapped_table(file: Path, schema: pa.Schema, *, images: int) -> Iterator[tupl
     table = pa.ipc.open_file(pa.BufferReader(mapped)).read_all().combine_chunks()
     table.validate(full=True)
     if table.schema != schema or len(table) != images:
-        raise ValueError("other columns or rows than the manifest says")
+        raise ValueError("its columns or rows are not those of the manifest")
     if any(column.null_count for column in table.columns):
         raise ValueError("missing values")
     yield table, mapped.address
 
 
-def places(file: Path, schema: pa.Schema, *, images: int) -> Places:
-    """Where the images of a shard are; see `mapped_table` for what is raised."""
+def index_shard(file: Path, schema: pa.Schema, *, images: int) -> ShardIndex:
+    """The offsets of a shard's images; see `mapped_table` for what is raised."""
     with mapped_table(file, schema, images=images) as (table, address):
         stored = table.column("image").chunk(0)
         ends = numbers(stored, np.int32, more=1).copy()
         sums = numbers(table.column("crc32").chunk(0), np.uint32).copy()
-        return Places(file, stored.buffers()[2].address - address, ends, sums, _state(file.stat()))
+        return ShardIndex(file, stored.buffers()[2].address - address, ends, sums, _state(file.stat()))
 
 
 def numbers(column: pa.Array, kind: type[Number], *, more: int = 0) -> NDArray[Number]:
-    """The numbers of a column where they lie, or the ends of its items, which are one more.
+    """The numbers of a column without a copy, or the ends of its items, which are one more.
 
     Not `to_numpy`: that loads pandas, 0.3 s and 28 MB in each worker.
     """
@@ -73,34 +73,31 @@ def numbers(column: pa.Array, kind: type[Number], *, more: int = 0) -> NDArray[N
 
 
 class Files:
-    """The files of a store that are open for reading, as many as a part of the limit of the program allows.
-
-    Safe to use from several threads: a file is closed when nobody reads from it any more.
-    """
+    """The files of a store that are open for reading, a part of the program's limit; safe for threads."""
 
     def __init__(self) -> None:
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._most = max(FEWEST_FILES, limit // SHARE_OF_FILES) if limit != resource.RLIM_INFINITY else 2**16
+        self._most = max(FEWEST_FILES, limit // STORES) if limit != resource.RLIM_INFINITY else 2**16
         self._open: dict[Path, _File] = {}
         self._changing = Lock()
 
-    def read(self, places: Places, image: int) -> bytes:
+    def read(self, index: ShardIndex, image: int) -> bytes:
         """The stored bytes of an image. Raises ValueError if the file is another than before or ends too early."""
-        file = self._open.get(places.file) or self._opened(places)
-        first, end = int(places.ends[image]), int(places.ends[image + 1])
-        data = os.pread(file.number, end - first, places.start + first)
+        file = self._open.get(index.file) or self._opened(index)
+        first, end = int(index.ends[image]), int(index.ends[image + 1])
+        data = os.pread(file.number, end - first, index.start + first)
         if len(data) < end - first:
             raise ValueError("the file was cut short while it was in use")
         return data
 
-    def _opened(self, places: Places) -> "_File":
-        file = _File(places.file)
-        if _state(os.fstat(file.number)) != places.state:
+    def _opened(self, index: ShardIndex) -> "_File":
+        file = _File(index.file)
+        if _state(os.fstat(file.number)) != index.state:
             raise ValueError("the file was changed while it was in use")
         with self._changing:
             if len(self._open) >= self._most:
                 self._open.pop(next(iter(self._open)))
-            self._open[places.file] = file
+            self._open[index.file] = file
         return file
 
 

@@ -1,6 +1,7 @@
-"""Processes that make shards, each one at a time. All are killed at the first error: a shard without a note is no loss.
+"""Processes that make shards, one at a time each. All are killed at the first error; no finished shard is lost.
 
-This module loads nothing large, so that a process that starts ends at once if its parent has ended.
+Not a pool of the standard library: its named semaphores are reported as leaked when a signal ends the program at once.
+This module loads nothing large, so a process that starts ends at once if its parent has ended.
 """
 
 import multiprocessing
@@ -13,8 +14,8 @@ from multiprocessing.process import BaseProcess
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from alexrepro.data.store.processes import end_with_parent, stop_signals_deferred
 from alexrepro.errors import Exit, UserError
+from alexrepro.stop_signals import end_with_parent, stop_signals_deferred
 
 if TYPE_CHECKING:
     from alexrepro.data.store.shard_writer import Job
@@ -24,25 +25,25 @@ CLOSING_SECONDS = 5.0  # for all together; a process in a read from a dead disk 
 
 @dataclass
 class _Worker:
-    """A process, our end of the pipe to it, and the shard that it makes."""
+    """A process, this end of the pipe to it, and the shard that it makes."""
 
     process: BaseProcess
     pipe: Connection
     job: "Job | None" = None
 
 
-def make_in_processes(jobs: Sequence["Job"], *, processes: int) -> Generator["Job"]:
+def make_in_processes(jobs: Sequence["Job"], *, workers: int) -> Generator["Job"]:
     """Make shards in several processes and yield each when it is done.
 
     Raises what a worker raised at once, and UserError if one was killed. All workers are ended then, and also if the
     caller stops.
     """
-    workers: list[_Worker] = []
+    started: list[_Worker] = []
     waiting = iter(jobs)
     try:
-        for _ in range(processes):
-            workers.append(_start())
-        busy = {worker.pipe: worker for worker in workers}
+        for _ in range(workers):
+            started.append(_start())
+        busy = {worker.pipe: worker for worker in started}
         while busy:
             for pipe in wait(list(busy)):
                 assert isinstance(pipe, Connection)
@@ -56,7 +57,7 @@ def make_in_processes(jobs: Sequence["Job"], *, processes: int) -> Generator["Jo
                 else:
                     _send(worker, worker.job)
     finally:
-        _end(workers)
+        _end(started)
 
 
 def _start() -> _Worker:
@@ -105,7 +106,7 @@ def _failed(worker: _Worker, how: str) -> UserError:
     where = f"while it made {worker.job.file}" if worker.job else "before its first shard"
     return UserError(
         f"Worker process {worker.process.pid} {how} {where}.",
-        fix="See whether memory ran out; if so, use fewer --workers. The same command continues: finished shards "
+        fix="Check whether memory ran out; if so, use fewer --workers. The same command continues: finished shards "
         "are kept.",
         exit_code=Exit.WORKER_FAILED,
     )
@@ -122,7 +123,7 @@ def _end(workers: Sequence[_Worker]) -> None:
 
 
 def _work(pipe: Connection) -> None:
-    """Make one shard after another; answer None when ready, or an error: itself, or its text if it is a fault here."""
+    """Make one shard after another; answer None when ready, an error, or the text of an error that is a bug."""
     end_with_parent()
     import torch
 

@@ -1,6 +1,6 @@
-"""One shard of a store: its photos decoded, squared, encoded and written, with what is known of them in a note.
+"""Shards of a store: their images decoded, resized, encoded and written, in this process or in several.
 
-A shard depends on its photos alone. Its note is written last, so a shard with a note is whole.
+A shard depends on its images alone. Its summary is written last, so a shard with a summary is complete.
 """
 
 import json
@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from alexrepro.data.sources.source import ImageFile
-from alexrepro.data.store.decode import Pixels, decode, decode_square, encode
-from alexrepro.data.store.manifest import LEFT_OUT, Defect, Encoding, Form, Shard
+from alexrepro.data.store.decode import Pixels, decode, decode_stored, encode
+from alexrepro.data.store.manifest import LEFT_OUT, Encoding, Form, Shard, defect
 from alexrepro.data.store.resize import resize
 from alexrepro.data.store.shard_workers import make_in_processes
 from alexrepro.data.store.statistics import Moments
@@ -23,10 +23,10 @@ from alexrepro.files import sha256_of_file, write_text, write_whole
 
 @dataclass(frozen=True)
 class Job:
-    """One shard to make: which photos, into which file of which folder."""
+    """One shard to make: of which images, in which folder."""
 
     number: int
-    photos: Sequence[ImageFile]
+    images: Sequence[ImageFile]
     classes: Sequence[str]
     folder: Path
     form: Form
@@ -38,9 +38,9 @@ class Job:
         return self.folder / f"shard-{self.number:05d}.arrow"
 
     @property
-    def note(self) -> Path:
-        """What is known of the finished shard."""
-        return self.folder / f"shard-{self.number:05d}.note.json"
+    def summary(self) -> Path:
+        """The summary of the finished shard."""
+        return self.folder / f"shard-{self.number:05d}.summary.json"
 
     @property
     def moments(self) -> Path:
@@ -49,8 +49,8 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Note:
-    """A finished shard, the labels in it, its odd or unreadable files, and how many of them the system did not read."""
+class Summary:
+    """A finished shard, its labels, its odd or unreadable files, and how many of them the system could not read."""
 
     shard: Shard
     labels: list[int]
@@ -58,10 +58,10 @@ class Note:
     unreached: int = 0
 
 
-def make_shards(jobs: Sequence[Job], *, processes: int) -> Generator[Job]:
+def make_shards(jobs: Sequence[Job], *, workers: int) -> Generator[Job]:
     """Make shards, in this process or in several, and yield each when it is done."""
-    if processes > 1:
-        yield from make_in_processes(jobs, processes=processes)
+    if workers > 1:
+        yield from make_in_processes(jobs, workers=workers)
         return
     for job in jobs:
         make_shard(job)
@@ -69,51 +69,43 @@ def make_shards(jobs: Sequence[Job], *, processes: int) -> Generator[Job]:
 
 
 def make_shard(job: Job) -> None:
-    """Decode, square and encode the photos of a shard and write it, then its note."""
+    """Decode, resize and encode the images of a shard and write it, then its summary."""
     images, labels, names = [], [], []
-    defects: list[Defect] = []
+    defects: list[dict[str, str]] = []
     unreached = 0
-    moments = Moments.none(job.form.side_px)
-    stored = np.empty((job.form.side_px, job.form.side_px, 3), dtype=np.uint8)
-    for photo in job.photos:
-        class_name = job.classes[photo.label] if photo.label >= 0 else ""
+    side_px = job.form.side_px
+    moments, stored = Moments.none(side_px), np.empty((side_px, side_px, 3), dtype=np.uint8)
+    for image in job.images:
+        class_name = job.classes[image.label] if image.label >= 0 else ""
         try:
-            decoded = decode(photo.read())
+            decoded = decode(image.read())
         except Unreadable as reason:
-            defects.append(Defect(photo.path, class_name, str(reason), LEFT_OUT))
+            defects.append(defect(image.path, class_name, str(reason), LEFT_OUT))
             unreached += isinstance(reason, Unreached)
             continue
-        if decoded.oddity and decoded.oddity != photo.suffix:
-            defects.append(Defect(photo.path, class_name, decoded.oddity, "decoded"))
-        pixels = resize(decoded.pixels, job.form.side_px, job.form.resize)
-        images.append(_encoded(pixels, job.form.encoding, stored))
+        if decoded.oddity and decoded.oddity != image.suffix:
+            defects.append(defect(image.path, class_name, decoded.oddity, "decoded"))
+        images.append(_encoded(resize(decoded.pixels, side_px, job.form.resize), job.form.encoding, stored))
         if job.needs_moments:
             moments.add(stored)
-        labels.append(photo.label)
-        names.append(photo.name)
+        labels.append(image.label)
+        names.append(image.name)
     write_whole(job.file, lambda path: write_shard(shard_table(images, labels, names), path))
     if job.needs_moments:
-        write_whole(job.moments, lambda path: _save_moments(path, moments))
+        write_whole(job.moments, moments.save)
     shard = Shard(job.file.name, len(images), sha256_of_file(job.file))
-    note = Note(shard, labels, [defect.as_dict() for defect in defects], unreached)
-    write_text(job.note, json.dumps(asdict(note)))
+    write_text(job.summary, json.dumps(asdict(Summary(shard, labels, defects, unreached))))
 
 
-def read_note(job: Job) -> Note | None:
-    """What is known of a finished shard; None if it is not finished, or if one of its files is missing or damaged."""
+def read_summary(job: Job) -> Summary | None:
+    """The summary of a finished shard; None if it is not finished, or one of its files is missing or damaged."""
     if not job.file.exists() or (job.needs_moments and not job.moments.exists()):
         return None
     try:
-        read = json.loads(job.note.read_text(encoding="utf-8"))
-        return Note(**{**read, "shard": Shard(**read["shard"])})
+        read = json.loads(job.summary.read_text(encoding="utf-8"))
+        return Summary(**{**read, "shard": Shard(**read["shard"])})
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-
-
-def load_moments(job: Job) -> Moments:
-    """The sums over a finished shard's pixels."""
-    with np.load(job.moments, allow_pickle=False) as saved:
-        return Moments(int(saved["images"]), saved["sums"], saved["products"])
 
 
 def _encoded(pixels: Pixels, encoding: Encoding, stored: Pixels) -> bytes:
@@ -122,10 +114,5 @@ def _encoded(pixels: Pixels, encoding: Encoding, stored: Pixels) -> bytes:
         stored[:] = pixels
         return pixels.tobytes()
     data = encode(pixels)
-    decode_square(data, stored)
+    decode_stored(data, stored)
     return data
-
-
-def _save_moments(path: Path, moments: Moments) -> None:
-    with path.open("wb") as file:
-        np.savez(file, images=moments.images, sums=moments.sums, products=moments.products)

@@ -5,21 +5,34 @@ float64; a pixel: 1.28 M × 255 < 2³² of uint32), so partial sums merge in any
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alexrepro.data.store.decode import Pixels
-from alexrepro.data.store.store import ColorAxes
 from alexrepro.paper.training import STORED_PX
 
 # Blocks of 256 rows of 4 pixels: 256 · 255² < 2²⁴, so that float32 matrix products are exact, too, and fast.
 ROWS, PIXELS_A_ROW = 256, 4
 
 
+@dataclass(frozen=True)
+class ColorAxes:
+    """Principal components of RGB over all training pixels (§4.1).
+
+    mean_rgb: (3,), 0-255. eigenvalues: (3,), variances of pixels on the 0-1 scale, descending. eigenvectors: (3, 3),
+    one per column.
+    """
+
+    mean_rgb: NDArray[np.float64]
+    eigenvalues: NDArray[np.float64]
+    eigenvectors: NDArray[np.float64]
+
+
 @dataclass
 class Moments:
-    """Sums over images: how many, of each pixel (S, S, 3), and of the products of channels (3, 3).
+    """The number of images, the sums of each pixel (S, S, 3), and those of the products of channels (3, 3).
 
     The side S is a multiple of 32.
     """
@@ -33,8 +46,19 @@ class Moments:
         """The sums over no image of this side."""
         return cls(0, np.zeros((side_px, side_px, 3), dtype=np.uint32), np.zeros((3, 3)))
 
+    @classmethod
+    def load(cls, path: Path) -> "Moments":
+        """The sums in a file."""
+        with np.load(path, allow_pickle=False) as saved:
+            return cls(int(saved["images"]), saved["sums"], saved["products"])
+
+    def save(self, path: Path) -> None:
+        """Write the sums to a file of exactly this name."""
+        with path.open("wb") as file:
+            np.savez(file, images=self.images, sums=self.sums, products=self.products)
+
     def add(self, pixels: Pixels) -> None:
-        """Count one image, uint8 (S, S, 3)."""
+        """Add one image, uint8 (S, S, 3)."""
         rows = pixels.reshape(-1, ROWS, PIXELS_A_ROW * 3).astype(np.float32)
         products = np.matmul(rows.transpose(0, 2, 1), rows).sum(0, dtype=np.float64)
         for first in range(0, PIXELS_A_ROW * 3, 3):
@@ -55,7 +79,7 @@ class Moments:
     def color_axes(self) -> ColorAxes:
         """Eigenvalues (0-1 scale, descending) and eigenvectors of the covariance of RGB over all pixels (§4.1).
 
-        Of the two directions of an eigenvector, the one in which red grows.
+        An eigenvector points to where red grows.
         """
         pixels = self.images * self.sums.shape[0] * self.sums.shape[1]
         mean = self.sums.sum((0, 1)) / pixels

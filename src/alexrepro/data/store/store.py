@@ -11,7 +11,6 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -21,26 +20,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from alexrepro.data.store.decode import Pixels, decode_square
+from alexrepro.data.store.decode import Pixels, decode_stored
 from alexrepro.data.store.manifest import COLOR_AXES, MANIFEST, MEAN, Manifest, damaged, read_manifest, sha256_of
-from alexrepro.data.store.shard_reader import Files, Places, mapped_table, numbers, places
+from alexrepro.data.store.shard_reader import Files, ShardIndex, index_shard, mapped_table, numbers
+from alexrepro.data.store.statistics import ColorAxes
 from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
 
 SCHEMA = pa.schema([("image", pa.binary()), ("label", pa.int64()), ("name", pa.string()), ("crc32", pa.uint32())])
-
-
-@dataclass(frozen=True)
-class ColorAxes:
-    """Principal components of RGB over all training pixels (§4.1).
-
-    mean_rgb: (3,), 0-255. eigenvalues: (3,), variances of pixels on the 0-1 scale, descending. eigenvectors: (3, 3),
-    one per column.
-    """
-
-    mean_rgb: NDArray[np.float64]
-    eigenvalues: NDArray[np.float64]
-    eigenvectors: NDArray[np.float64]
 
 
 class Store:
@@ -53,9 +40,9 @@ class Store:
         self.path = path
         self.manifest = manifest
         self._first_rows = [0, *accumulate(shard.images for shard in manifest.shards)]
-        self._shards: dict[int, Places] = {}
+        self._shards: dict[int, ShardIndex] = {}
         self._files = Files()
-        self._names: tuple[int, list[str]] = (-1, [])  # of the shard that was asked last
+        self._names: tuple[int, list[str]] = (-1, [])  # of the shard whose name was asked last
         self.checked = np.zeros(manifest.images, dtype=np.bool_)
 
     @classmethod
@@ -77,7 +64,7 @@ class Store:
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
-        """The class of each image as its place in `manifest.classes`, (N,); -1 where unlabeled."""
+        """The class of each image as its index in `manifest.classes`, (N,); -1 where unlabeled."""
         labels = np.concatenate([self._labels(shard) for shard in range(len(self.manifest.shards))])
         labels = labels.astype("<i8", copy=False)
         if sha256_of(labels.tobytes()) != self.manifest.labels_sha256:
@@ -86,22 +73,22 @@ class Store:
 
     def name(self, row: int) -> str:
         """The file name of an image."""
-        shard, place = self._where(row)
+        shard, image = self._where(row)
         read, names = self._names
         if read != shard:
             with self._opened(shard) as table:
                 names = table.column("name").to_pylist()
             self._names = shard, names
-        return str(names[place])
+        return str(names[image])
 
     def location(self, row: int) -> str:
-        """Where an image lies, for messages: its shard and the row in it. Reads nothing."""
-        shard, place = self._where(row)
-        return f"{self.manifest.shards[shard].file}, row {place}"
+        """The shard and row of an image, for messages. Reads nothing."""
+        shard, image = self._where(row)
+        return f"{self.manifest.shards[shard].file}, row {image}"
 
     @property
     def side_px(self) -> int:
-        """Side of the stored squares."""
+        """Side of the stored images."""
         return self.manifest.side_px
 
     def pixels(self, row: int, out: Pixels) -> None:
@@ -115,18 +102,18 @@ class Store:
             out[:] = found
 
     def image(self, row: int, scratch: Pixels, *, check: bool) -> Pixels:
-        """The pixels of an image, uint8 (256, 256, 3): `scratch` once it is decoded into it; raw, as they were read.
+        """The pixels of an image, uint8 (256, 256, 3): decoded into `scratch`, or raw as they were read.
 
         check: whether to compare the checksum. Raises UserError naming file and row if the image is damaged.
         """
-        shard, place = self._where(row)
-        places = self._places(shard)
+        shard, image = self._where(row)
+        index = self._index(shard)
         try:
-            data = self._files.read(places, place)
-            if check and zlib.crc32(data) != places.sums[place]:
+            data = self._files.read(index, image)
+            if check and zlib.crc32(data) != index.sums[image]:
                 raise ValueError(self.name(row))
             if self.manifest.encoding == "jpeg":
-                decode_square(data, scratch)
+                decode_stored(data, scratch)
                 return scratch
             return np.frombuffer(data, dtype=np.uint8).reshape(self.side_px, self.side_px, 3)
         except ValueError as error:
@@ -136,15 +123,15 @@ class Store:
 
     def mean_image(self) -> NDArray[np.float32]:
         """The mean of all training images, float32 (3, 256, 256), 0-255. Raises UserError if this split has none."""
-        found: NDArray[np.float32] = np.load(io.BytesIO(self._beside(MEAN)), allow_pickle=False)
+        found: NDArray[np.float32] = np.load(io.BytesIO(self._checked_file(MEAN)), allow_pickle=False)
         return found
 
     def color_axes(self) -> ColorAxes:
         """The principal components of RGB. Raises UserError if this split has none."""
-        read = json.loads(self._beside(COLOR_AXES))
+        read = json.loads(self._checked_file(COLOR_AXES))
         return ColorAxes(*(np.array(read[name]) for name in ("mean_rgb", "eigenvalues", "eigenvectors")))
 
-    def _beside(self, file: str) -> bytes:
+    def _checked_file(self, file: str) -> bytes:
         """A file of statistics, once its checksum has been compared."""
         if file not in self.manifest.sha256:
             raise UserError(
@@ -160,10 +147,10 @@ class Store:
         shard = bisect_right(self._first_rows, row) - 1
         return shard, row - self._first_rows[shard]
 
-    def _places(self, shard: int) -> Places:
+    def _index(self, shard: int) -> ShardIndex:
         if shard not in self._shards:
             with self._opening(shard) as (file, images):
-                self._shards[shard] = places(file, SCHEMA, images=images)
+                self._shards[shard] = index_shard(file, SCHEMA, images=images)
         return self._shards[shard]
 
     def _labels(self, shard: int) -> NDArray[np.int64]:
@@ -188,7 +175,7 @@ class Store:
 
 
 def _unreadable(store: Path, what: str, error: OSError) -> UserError:
-    """The refusal of a file that is not there any more, or that the system cannot read."""
+    """The error of a file that is missing or cannot be read."""
     if error.errno in (None, errno.ENOENT):
         return damaged(store, f"{what} cannot be read ({error.strerror or error})")
     return UserError(

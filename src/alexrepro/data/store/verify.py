@@ -1,4 +1,4 @@
-"""Verification of a store: every byte against the checksums that were written with it.
+"""Verification of a store: every byte against its checksums.
 
 Reading checks what it reads; this reads everything, and names all that is wrong instead of the first.
 """
@@ -12,14 +12,11 @@ from alexrepro.progress import progress
 
 
 def verify(path: Path) -> list[str]:
-    """What is wrong with the store in a folder, a sentence each; empty if every byte is as it was written.
-
-    A checksum guards against accidents, not against somebody who rewrites the manifest, too.
-    """
+    """What is wrong with the store in a folder, a sentence each; empty if every byte is as it was written."""
     try:
         manifest = read_manifest(path)
-    except UserError as refusal:
-        return [refusal.what]
+    except UserError as error:
+        return [error.what]
     problems = []
     if not path.name.endswith(manifest.digest[:6]):
         problems.append(f"the folder's name does not end in {manifest.digest[:6]}, the digest of its images")
@@ -36,8 +33,6 @@ def verify(path: Path) -> list[str]:
 
 def _compare(file: Path, checksum: str) -> list[str]:
     try:
-        if file.exists() and not file.is_file():  # a device or a pipe might never end
-            return [f"{file.name} is not a file"]
         found = sha256_of_file(file)
     except OSError as error:
         return [f"{file.name} cannot be read ({error.strerror})"]

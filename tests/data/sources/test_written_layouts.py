@@ -15,7 +15,7 @@ import webdataset
 from PIL import Image
 
 from alexrepro.data.sources import checks, recognize
-from alexrepro.data.store.prepare import prepare
+from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store
 from alexrepro.errors import UserError
 
@@ -62,7 +62,9 @@ def test_a_layout_gives_the_images_and_classes_of_class_folders(
     LAYOUTS[layout](tmp_path / "source", pictures)
 
     # Three classes are not the thousand of 2012, which is known without a devkit, too.
-    found = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1, allow_partial=layout in WITHOUT_DEVKIT)
+    found = prepare(
+        tmp_path / "source", out=tmp_path / "stores", workers=1, options=Options(allow_partial=layout in WITHOUT_DEVKIT)
+    )
 
     assert by_class(found["train"]) == by_class(expected["train"])
     assert by_class(found["val"]) == by_class(expected["val"])

@@ -1,0 +1,171 @@
+"""One split on its way to a store: its shards, then statistics, defects and manifest, then the folder's name (§2)."""
+
+import csv
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from alexrepro.data.sources.source import Source, Split
+from alexrepro.data.store import manifest as files
+from alexrepro.data.store.decode import codec_versions
+from alexrepro.data.store.manifest import Form, Manifest, read_manifest, sha256_of
+from alexrepro.data.store.resize import description
+from alexrepro.data.store.shard_writer import Job, Summary, make_shards, read_summary
+from alexrepro.data.store.statistics import Moments
+from alexrepro.data.store.store import Store
+from alexrepro.errors import Exit, UserError
+from alexrepro.files import make_folder, sync, write_bytes, write_text
+from alexrepro.progress import progress, say
+
+SHARD_IMAGES = 1024  # as many as a batch file of 2012 held (convdata_jpeg.py)
+
+
+@dataclass
+class Preparation:
+    """A split on its way to a store: the folder where its shards are made, or the store if it is already there."""
+
+    source: Source
+    split: Split
+    form: Form
+    out: Path
+    name: str  # of the source, for the manifest
+    store: Store | None = None
+
+    @cached_property
+    def listing(self) -> str:
+        """A digest of what is prepared and how: paths, sizes, labels, classes, rule, encoding."""
+        rule = description(self.form.side_px, self.form.resize)
+        how = [self.source.dataset, self.split.name, self.source.classes, rule, self.form.encoding]
+        digest = hashlib.sha256(json.dumps(how).encode())
+        for image in self.split.images:
+            digest.update(f"{image.path}\0{image.size()}\0{image.label}\n".encode())
+        return digest.hexdigest()
+
+    @property
+    def title(self) -> str:
+        """What people are shown of this work."""
+        return f"prepare {self.source.dataset}-{self.split.name}"
+
+    @property
+    def folder(self) -> Path:
+        """Where the shards are made."""
+        return self.out / f".preparing-{self.source.dataset}-{self.split.name}-{self.listing[:12]}"
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        """The shards of the split."""
+        images, is_train = self.split.images, self.split.name == "train"
+        return [
+            Job(number, images[first : first + SHARD_IMAGES], self.source.classes, self.folder, self.form, is_train)
+            for number, first in enumerate(range(0, len(images), SHARD_IMAGES))
+        ]
+
+    @cached_property
+    def manifest(self) -> Manifest | None:
+        """The manifest, if nothing is left but to give the folder its name."""
+        with suppress(UserError):
+            return read_manifest(self.folder)
+        return None
+
+    @cached_property
+    def waiting(self) -> Sequence[Job]:
+        """The shards to make: unfinished, or with images that the system could not read."""
+        if self.store or self.manifest:
+            return ()
+        summaries = [read_summary(job) for job in self.jobs]
+        return [job for job, found in zip(self.jobs, summaries, strict=True) if found is None or found.unreached]
+
+    def run(self, workers: int) -> None:
+        """Make the shards that are not there yet. Raises UserError if no image of the split can be read."""
+        if self.store or self.manifest:
+            return
+        total = len(self.split.images)
+        done = total - sum(len(job.images) for job in self.waiting)
+        if done:
+            say(f"{self.title}: continuing after {done:,} of {total:,} images.")
+        make_folder(self.folder)
+        with (
+            progress(self.title, total=total, done=done) as advance,
+            closing(make_shards(self.waiting, workers=min(workers, len(self.waiting)))) as made,
+        ):
+            for job in made:
+                advance(len(job.images), "")
+        summaries = self.summaries()
+        if not any(found.shard.images for found in summaries):
+            reason = next((f" The first: {found.defects[0]['reason']}." for found in summaries if found.defects), "")
+            raise UserError(
+                f"None of the {total:,} files of {self.split.name} can be read.{reason}",
+                fix="Check that the source holds images.",
+                exit_code=Exit.BAD_DATA,
+            )
+
+    def summaries(self) -> list[Summary]:
+        """The summaries of the finished shards."""
+        return [found for job in self.jobs if (found := read_summary(job)) is not None]
+
+    def finish(self) -> Store:
+        """Write the manifest, last of all; remove what only the work needed, and give the folder its name."""
+        if self.store:
+            return self.store
+        manifest = self.manifest or self._write_manifest()
+        kept = {shard.file for shard in manifest.shards}
+        for path in self.folder.glob("shard-*"):
+            if path.name not in kept:  # an Arrow file that is not kept has no image
+                path.unlink()
+        final = self.out / f"{manifest.full_name}-{manifest.digest[:6]}"
+        if final.exists():
+            shutil.rmtree(self.folder)
+            say(f"{final} is already there with the same images.")
+            return Store.open(final)
+        self.folder.rename(final)
+        sync(self.out)
+        return Store(final, manifest)
+
+    def _write_manifest(self) -> Manifest:
+        source, split, form, summaries = self.source, self.split, self.form, self.summaries()
+        statistics = self._statistics() if split.name == "train" else {}
+        for file, content in statistics.items():
+            write_bytes(self.folder / file, content)
+        defects = tuple(defect for found in summaries for defect in found.defects)
+        if defects:
+            write_text(self.folder / files.DEFECTS, csv_table(defects))
+        shards = tuple(found.shard for found in summaries if found.shard.images)
+        labels = np.array([label for found in summaries for label in found.labels], dtype="<i8")
+        manifest = Manifest(
+            dataset=source.dataset, split=split.name, images=sum(shard.images for shard in shards),
+            classes=source.classes, class_names=source.class_names, ilsvrc_ids=source.ilsvrc_ids,
+            labeled=split.labeled, rule=description(form.side_px, form.resize), source=self.name, listing=self.listing,
+            libraries={"torch": torch.__version__, **codec_versions()},
+            shards=shards, defects=defects, labels_sha256=sha256_of(labels.tobytes()),
+            sha256={file: sha256_of(content) for file, content in statistics.items()}, **asdict(form),
+        )  # fmt: skip
+        write_text(self.folder / files.MANIFEST, manifest.text())
+        return manifest
+
+    def _statistics(self) -> dict[str, bytes]:
+        """The mean image and the color axes, as files."""
+        moments = Moments.none(self.form.side_px)
+        for job in self.jobs:
+            moments.merge(Moments.load(job.moments))
+        axes = {name: value.tolist() for name, value in asdict(moments.color_axes()).items()}
+        mean = io.BytesIO()
+        np.save(mean, moments.mean_image(), allow_pickle=False)
+        return {files.MEAN: mean.getvalue(), files.COLOR_AXES: (json.dumps(axes, indent=1) + "\n").encode()}
+
+
+def csv_table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Rows as CSV."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
