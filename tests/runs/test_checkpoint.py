@@ -56,15 +56,6 @@ def test_the_two_newest_are_kept(tmp_path: Path) -> None:
     assert names(tmp_path) == ["step-000000009", "step-000000030"]
 
 
-def test_what_is_there_already_is_not_written_again(tmp_path: Path) -> None:
-    saved = checkpoint.save(tmp_path, at_step(1))
-    before = {path: path.stat().st_mtime_ns for path in (saved, *saved.iterdir())}
-
-    checkpoint.save(tmp_path, at_step(1))
-
-    assert {path: path.stat().st_mtime_ns for path in (saved, *saved.iterdir())} == before
-
-
 def test_what_is_there_already_but_damaged_is_written_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     damage(checkpoint.save(tmp_path, at_step(1)) / "model.safetensors")
 
@@ -92,16 +83,6 @@ def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(
     assert "29 steps are lost" in said
 
 
-def test_those_set_aside_at_the_same_step_are_all_kept(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, at_step(1))
-    for _ in range(3):
-        damage(checkpoint.save(tmp_path, at_step(2)) / "model.safetensors")
-        checkpoint.recover(tmp_path)
-
-    damaged = [f"damaged-step-000000002{number}" for number in ("", "-2", "-3")]
-    assert names(tmp_path) == [*damaged, "step-000000001"]
-
-
 def test_those_who_only_read_change_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint.save(tmp_path, at_step(1))
     damage(checkpoint.save(tmp_path, at_step(2)) / "model.safetensors")
@@ -127,11 +108,6 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_refused(
 
     assert refused.value.exit_code is Exit.BAD_DATA
     assert names(tmp_path) == ["step-000000001", "step-000000002"]
-
-
-def test_without_any_checkpoint_there_is_none(tmp_path: Path) -> None:
-    assert checkpoint.newest(tmp_path / "absent") is None
-    assert checkpoint.recover(tmp_path / "absent") is None
 
 
 def test_a_disk_that_answers_for_a_moment_only_sets_nothing_aside(

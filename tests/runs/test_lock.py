@@ -74,14 +74,6 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
         assert str(first) not in _said(tmp_path / "run").splitlines()
 
 
-def test_a_holder_that_has_not_said_its_name_yet_is_not_named(tmp_path: Path) -> None:
-    with held(tmp_path / "run"):
-        (tmp_path / ".run.lock").write_text("")
-
-        with pytest.raises(UserError, match="Another process is training"), Run(tmp_path / "run").lock():
-            pass
-
-
 def test_a_run_that_is_begun_anew_is_still_held(tmp_path: Path, recipe: Recipe) -> None:
     run = Run(tmp_path / "toy" / "run")
     run.begin(recipe, {"started": "2026-11-21T09:00:00+00:00"})
@@ -94,8 +86,3 @@ def test_a_run_that_is_begun_anew_is_still_held(tmp_path: Path, recipe: Recipe) 
         wait_until(lambda: list(run.folder.parent.glob("aside-*")))
         with pytest.raises(UserError, match="Another process"), run.lock():
             pass
-
-
-def test_another_run_of_the_same_recipe_is_not_held(tmp_path: Path) -> None:
-    with held(tmp_path / "seed-0"), Run(tmp_path / "seed-1").lock():
-        pass

@@ -89,14 +89,6 @@ def test_at_the_same_rates_it_becomes_the_run_that_it_continues(
     assert run.validations == whole.validations
 
 
-def test_half_of_all_rates_hold_from_the_update_at_which_it_begins(go: Train, recipe: Recipe, stopped: Run) -> None:
-    run = go(continuing(recipe, learning_rate_factor=0.5), stopped)
-
-    assert run.folder.parent.name != stopped.folder.parent.name
-    assert [float(row["learning_rate"]) for row in run.metrics] == [1e-3] * 3 + [1e-4] * 6  # its schedule says 2e-4
-    assert [row["epoch"] for row in run.validations] == ["1", "2", "3"]
-
-
 def test_its_environment_result_and_provenance_say_where_it_began(go: Train, recipe: Recipe, stopped: Run) -> None:
     run = go(continuing(recipe, learning_rate_factor=0.5), stopped)
 

@@ -29,7 +29,6 @@ from alexrepro.training.divergence import (
     FlatLoss,
     diagnose,
     flat_loss,
-    not_finite,
 )
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
@@ -49,10 +48,6 @@ def test_a_loss_at_chance_is_flat_after_some_patience() -> None:
     assert not watched(flat[1:]).is_flat(PATIENCE)  # a window that is not full
     assert not watched(flat, classes=1200).is_flat(PATIENCE)  # far enough below ln 1200 = 7.09
     assert watched([*[3.0] * 1000, *flat]).is_flat(5000)  # only the last window counts
-
-
-def test_a_loss_that_moves_is_not_flat() -> None:
-    assert not watched([6.9 - 0.0003 * n for n in range(WINDOW)]).is_flat(PATIENCE)
 
 
 def test_a_loss_at_chance_is_looked_at_early_and_once() -> None:
@@ -189,16 +184,6 @@ def test_a_loss_that_is_no_number_names_the_images_of_its_update(
     plan = training_plan(40, seed=0, epoch=1, augmentation=wild.augmentation, side_px=224, shuffle_every_epoch=True)
     names = [stores["train"].name(int(row)) for row in plan.draws.rows[16:21]]
     assert f"on {', '.join(names)} and 11 more" in refused.value.what
-
-
-def test_a_loss_that_is_no_number_names_the_images() -> None:
-    found = not_finite(
-        float("nan"), 1234, learning_rate=0.01, images=[f"n{i}.JPEG" for i in range(128)], fix="Begin anew."
-    )
-
-    assert "The loss became nan at step 1,234, at the learning rate 0.01, on n0.JPEG, n1.JPEG" in found.what
-    assert "and 123 more" in found.what
-    assert found.exit_code == Exit.BAD_DATA
 
 
 def test_too_little_memory_names_a_batch() -> None:

@@ -135,25 +135,6 @@ def after_five_updates(*, compiles: bool) -> dict[str, torch.Tensor]:
     return weights | {f"velocity of {name}": velocity for name, velocity in momentum.state().items()}
 
 
-def test_updating_all_stages_at_once_gives_the_bits_of_one_after_the_other() -> None:
-    model = build(NETWORK, seed=0)
-    weights = {name: parameter.detach() for name, parameter in model.named_kernels().items()}
-    expected = weights | {f"velocity of {name}": torch.zeros_like(w) for name, w in weights.items()}
-    for step in range(5):
-        rates = two_rates(step)
-        for name, w in weights.items():
-            stage, _, part = name.partition(".")
-            learning_rate, decay = (rates.weights[stage], 0.0005) if part == "weight" else (rates.biases[stage], 0.0)
-            gradient = torch.randn(w.shape, generator=torch.Generator().manual_seed(step))
-            velocity = expected[f"velocity of {name}"]
-            velocity.mul_(0.9).sub_(gradient, alpha=learning_rate).sub_(w, alpha=learning_rate * decay)
-            w.add_(velocity)
-
-    found = after_five_updates(compiles=False)
-
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
-
-
 @pytest.mark.slow
 def test_the_compiled_update_differs_by_rounding_only() -> None:
     plain, compiled = (after_five_updates(compiles=compiles) for compiles in (False, True))

@@ -6,17 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexrepro.data.store.store import Store
-from alexrepro.device import Device
-from alexrepro.errors import Exit, UserError
 from alexrepro.paper.training import At, Plateau, Script
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
 from alexrepro.runs.run import Run
 from alexrepro.training import train as training
-from alexrepro.training.job import TrainingJob
 from alexrepro.training.state import TrainingState
-from alexrepro.training.train import train
 
 Train = Callable[..., Run]
 
@@ -81,16 +76,6 @@ def test_a_crash_after_a_checkpoint_loses_no_update_and_repeats_no_row(
     assert_same(continued, expected)
 
 
-def test_a_complete_run_is_not_trained_again(toy: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first = toy(tmp_path)
-    before = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")}
-
-    again = toy(tmp_path)
-
-    assert "Nothing to train" in capsys.readouterr().err
-    assert {path: path.stat().st_mtime_ns for path in again.folder.rglob("*")} == before
-
-
 def test_starting_anew_keeps_the_earlier_run(toy: Train, tmp_path: Path) -> None:
     run = toy(tmp_path)
     before = run.metrics
@@ -100,27 +85,6 @@ def test_starting_anew_keeps_the_earlier_run(toy: Train, tmp_path: Path) -> None
     aside = [path for path in run.folder.parent.iterdir() if path.name.startswith("aside-")]
     assert len(aside) == 1
     assert Run(aside[0]).metrics == before
-
-
-def test_another_store_is_refused_for_a_run_that_began(
-    toy: Train, stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path
-) -> None:
-    toy(tmp_path)
-
-    with pytest.raises(UserError, match="was trained on"):
-        train(TrainingJob(recipe, store=stores["test"], validation=None, runs=tmp_path, seed=0, device=device))
-
-
-def test_a_loss_that_is_not_finite_stops_the_run_and_saves_nothing_of_it(
-    toy: Train, recipe: Recipe, tmp_path: Path
-) -> None:
-    diverging = recipe.but({"training.learning_rate": 1e30})
-
-    with pytest.raises(UserError, match="The loss became") as refused:
-        toy(tmp_path, chosen=diverging)
-
-    assert refused.value.exit_code is Exit.BAD_DATA
-    assert not list(tmp_path.rglob("step-*"))
 
 
 def test_a_schedule_that_switches_the_color_shift_off_trains_as_if_there_were_none(

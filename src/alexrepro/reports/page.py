@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from alexrepro import __version__
+from alexrepro.progress import first_few
 from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.ledger import shown
 from alexrepro.recipes.recipe import Recipe, differences
@@ -136,8 +137,7 @@ def sentence(recipe: Recipe) -> str:
     changes = list(dict.fromkeys(_change(recipe, path, *pair) for path, pair in differences(base, recipe).items()))
     if not changes:
         return f"{base.name}-{base.digest}, as in the catalog"
-    more = f" and {len(changes) - MOST_CHANGES} more" if len(changes) > MOST_CHANGES else ""
-    return f"like {base.name}, but {'; '.join(changes[:MOST_CHANGES])}{more}"
+    return f"like {base.name}, but {first_few(changes, MOST_CHANGES, between='; ')}"
 
 
 def _like(recipe: Recipe) -> Recipe:

@@ -15,6 +15,7 @@ from torch import Tensor
 from alexrepro.errors import Exit, UserError
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.network import Network
+from alexrepro.progress import first_few
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.activation_stats import activation_stats
@@ -166,10 +167,9 @@ def flat_loss(step: int, found: Diagnosis, *, loss: float, recipe: Recipe) -> Us
 
 def not_finite(loss: float, step: int, *, learning_rate: float, images: Sequence[str], fix: str) -> UserError:
     """The error for a loss that is not finite, with the first images of its batch; fix: how to train on."""
-    more = f" and {len(images) - SHOWN_IMAGES} more" if len(images) > SHOWN_IMAGES else ""
-    shown = ", ".join(images[:SHOWN_IMAGES])
+    shown = first_few(images, SHOWN_IMAGES)
     return UserError(
-        f"The loss became {loss} at step {step:,}, at the learning rate {learning_rate:g}, on {shown}{more}.",
+        f"The loss became {loss} at step {step:,}, at the learning rate {learning_rate:g}, on {shown}.",
         fix=fix,
         exit_code=Exit.BAD_DATA,
     )

@@ -24,7 +24,7 @@ from alexrepro.files import writable, write_text
 from alexrepro.locks import locked, waiting_for
 from alexrepro.paper.training import STORED_PX, ResizeRule
 from alexrepro.processors import usable_processors
-from alexrepro.progress import say
+from alexrepro.progress import first_few, say
 
 SIDE_STEP = 32  # sums over pixels are made in blocks of 1,024
 SMALL_PX = 64  # sides for which a second JPEG would cost more than it saves
@@ -125,7 +125,8 @@ def _list_skipped(source: Source, table: Path) -> None:
     text = csv_table([{"path": item.path, "reason": item.reason} for item in source.skipped])
     if not table.exists() or table.read_text(encoding="utf-8") != text:  # the disk may be read-only
         write_text(table, text)
-    counts = _some([f"{count:,} {reason}" for reason, count in Counter(i.reason for i in source.skipped).most_common()])
+    reasons = Counter(item.reason for item in source.skipped).most_common()
+    counts = first_few([f"{count:,} {reason}" for reason, count in reasons], between="; ")
     say(f"Skipped files and folders: {len(source.skipped):,} ({counts}). All are listed in {table}.")
 
 
@@ -133,19 +134,19 @@ def _refuse_if_incomplete(source: Source, path: Path, *, allow_partial: bool) ->
     lost = [f"{item.path} ({item.reason})" for item in source.skipped if item.is_loss]
     if lost and not allow_partial:
         raise UserError(
-            f"{path} holds images or classes that would be left out: {_some(lost)}.",
+            f"{path} holds images or classes that would be left out: {first_few(lost, between='; ')}.",
             fix="Move or repair them, or prepare the rest with: --allow-partial.",
             exit_code=Exit.BAD_DATA,
         )
     if source.gaps and not allow_partial:
         raise UserError(
-            f"{path} is not complete: {_some(source.gaps)}.",
+            f"{path} is not complete: {first_few(source.gaps, between='; ')}.",
             fix="Fetch what is missing, or prepare what is there with: --allow-partial.",
             exit_code=Exit.BAD_DATA,
         )
     for what, items in (("Left out", lost), ("Not complete", source.gaps)):
         if items:
-            say(f"{what}: {_some(items)}.")
+            say(f"{what}: {first_few(items, between='; ')}.")
     for split in source.splits:
         if not split.images:
             raise UserError(
@@ -183,8 +184,3 @@ def _refuse_if_bad(works: Sequence[Preparation], most: int, *, table: Path) -> N
         fix=f"Fetch them again, or leave them out with: --max-bad {len(bad)}; that continues the work on the others.",
         exit_code=Exit.BAD_DATA,
     )
-
-
-def _some(items: Sequence[str]) -> str:
-    more = f"; and {len(items) - SHOWN:,} more" if len(items) > SHOWN else ""
-    return "; ".join(items[:SHOWN]) + more
