@@ -168,7 +168,9 @@ def test_no_function_is_over_its_budget() -> None:
 def test_no_function_has_more_than_six_parameters() -> None:
     commands = {command.callback.__name__ for command in app.registered_commands if command.callback}
     counts = {
-        f"{place(file)}: {node.name}": len([*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs])
+        f"{place(file)}: {node.name}": len(
+            [arg for arg in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs) if arg.arg != "self"]
+        )
         for file in FILES
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef) and not (part_of(file) == "cli" and node.name in commands)
