@@ -3,12 +3,13 @@ import io
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, features
 from PIL.JpegImagePlugin import get_sampling
 
-from alexrepro.data.store.decode import decode, decode_stored, encode
+from alexrepro.data.store.decode import codec_versions, decode, decode_stored, encode, pillow_at_work
 from alexrepro.data.store.resize import resize
 from alexrepro.errors import Unreadable
 
@@ -194,3 +195,20 @@ def test_tiff_and_ppm_keep_every_pixel(kind: str) -> None:
 def test_tiff_and_ppm_whose_pixels_would_be_guessed_are_unreadable(data: bytes, reason: str) -> None:
     with pytest.raises(Unreadable, match=reason):
         decode(data)
+
+
+@pytest.mark.parametrize(
+    ("version", "name"), [("13.0.0", "Pillow 13.0.0"), ("12.1.1.post0", "pillow-simd 12.1.1.post0")]
+)
+def test_pillow_simd_is_named(version: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PIL, "__version__", version)
+
+    assert pillow_at_work() == name
+    assert codec_versions()["pillow"] == version
+
+
+def test_a_build_without_webp_does_not_call_the_file_corrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "check", lambda _: False)
+
+    with pytest.raises(Unreadable, match=r"^WEBP, which (Pillow|pillow-simd) .* was built without$"):
+        decode(b"RIFF\0\0\0\0WEBP" + bytes(64))
