@@ -32,16 +32,13 @@ def ablate(
     """Train a base and its variations and print the differences.
 
     Without arguments, lists the variations and the printed number of each. With names, trains what is missing,
-    evaluates all over ten crops on the test split (else the validation split), and writes
-    OUT/ablations-<recipe>-<digest>.{csv,md,json}, with the variations of the recipe measured before.
+    evaluates all over ten crops on the test split (else the validation split), and writes OUT/ablations-*.
 
     Example:  alexrepro ablate without-conv3 tanh --seeds 3
     """
     if not variations:
         list_variations(json)
         return
-    chosen = [find_variation(name) for name in dict.fromkeys(variations)]
-
     from alexrepro.device import find_device, is_worth_compiling
     from alexrepro.distributed.rank import check_single_process
     from alexrepro.reports.loaded_runs import gather
@@ -52,10 +49,10 @@ def ablate(
     check_single_process("ablate")
     images = training_store(store)
     manifest = images.manifest
-    named = choose_recipe(base, dataset=manifest.dataset, changes=changes or (), epochs=epochs)
-    recipe = named.for_classes(len(manifest.classes))
+    recipe = choose_recipe(base, dataset=manifest.dataset, changes=changes or (), epochs=epochs)
+    recipe = recipe.for_classes(len(manifest.classes))
     test = labeled_store(manifest.dataset, recipe, classes=manifest.classes, folder=images.path.parent)
-    trials = trials_of(recipe, chosen)
+    trials = trials_of(recipe, [find_variation(name) for name in dict.fromkeys(variations)])
     shown = len(images) * recipe.training.epochs * len(trials) * seeds
     job = TrainingJob(
         recipe, store=images, validation=validation_store(images), runs=runs, seed=0, allow_flat_loss=True,
@@ -67,6 +64,6 @@ def ablate(
     files = [str(path) for path in table.save(out)]
     if json:
         print_json({**table.as_dict(), "files": files})
-        return
-    print_table(table.title, *table.shown())
-    say(f"Wrote: {', '.join(files)}.")
+    else:
+        print_table(table.title, *table.shown())
+        say(f"Wrote: {', '.join(files)}.")

@@ -58,12 +58,8 @@ def prepare(
     print_table(dataset, columns, [_row(*each) for each in facts.items()], right=columns[2:6])
     defects = [defect for store in facts.values() for defect in store["defects"]]
     if defects:
-        shown = [list(defect.values()) for defect in defects[:SHOWN_DEFECTS]]
-        print_table(
-            f"Unusual and unreadable files, {len(shown)} of {len(defects):,}",
-            ("path", "class", "reason", "action"),
-            shown,
-        )
+        rows = [list(defect.values()) for defect in defects[:SHOWN_DEFECTS]]
+        print_table(f"Unusual files ({len(defects):,})", ("path", "class", "reason", "action"), rows)
 
 
 def _facts(store: "Store") -> dict[str, Any]:
@@ -72,19 +68,12 @@ def _facts(store: "Store") -> dict[str, Any]:
         "store": str(store.path), "images": manifest.images, "classes": len(manifest.classes),
         "labeled": manifest.labeled, "defects": list(manifest.defects),
     }  # fmt: skip
-    if manifest.split == "train":
-        axes = store.color_axes()
-        facts |= {"mean_rgb": axes.mean_rgb.tolist(), "eigenvalues": axes.eigenvalues.tolist()}
-    return facts
+    axes = store.color_axes() if manifest.split == "train" else None
+    return facts | ({"mean_rgb": axes.mean_rgb.tolist(), "eigenvalues": axes.eigenvalues.tolist()} if axes else {})
 
 
 def _row(split: str, facts: Mapping[str, Any]) -> list[str]:
     left_out = sum(defect["action"] == "left out" for defect in facts["defects"])
     counts = (facts["images"], facts["classes"], left_out, len(facts["defects"]) - left_out)
-    axes = (facts.get(name, ()) for name in ("mean_rgb", "eigenvalues"))
-    return [
-        split,
-        facts["store"],
-        *(f"{count:,}" for count in counts),
-        *(" ".join(f"{v:.4g}" for v in a) for a in axes),
-    ]
+    axes = [" ".join(f"{value:.4g}" for value in facts.get(name, ())) for name in ("mean_rgb", "eigenvalues")]
+    return [split, facts["store"], *(f"{count:,}" for count in counts), *axes]
