@@ -32,7 +32,6 @@ def ablate(
     epochs: options.Epochs = None,
     changes: options.Set = None,
     device_name: options.DeviceName = "auto",
-    allow_flat_loss: options.AllowFlatLoss = False,
     json: options.Json = False,
 ) -> None:
     """Train a base and its variations and print the differences.
@@ -63,7 +62,7 @@ def ablate(
     trials = trials_of(recipe, chosen)
     shown = len(images) * recipe.training.epochs * len(trials) * seeds
     job = TrainingJob(recipe, store=images, validation=validation_store(images), runs=runs, seed=0,
-                      device=_device(device_name, shown=shown), allow_flat_loss=allow_flat_loss)  # fmt: skip
+                      device=_device(device_name, shown=shown), allow_flat_loss=True)  # fmt: skip
     found = core(trials, job, test=test, seeds=range(seeds))
     measured = measured_of(recipe, gather(runs), store=test.manifest.digest)
     _print(delta_table(found[0], measured, name=f"ablations-{recipe.name}-{recipe.digest}"), out, json)

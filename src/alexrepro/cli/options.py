@@ -63,11 +63,6 @@ Parallel = Annotated[
         "every batch. Default: tower for two processes, else data.",
     ),
 ]
-Resume = Annotated[
-    Literal["auto", "never"],
-    typer.Option(help="auto: continue from the newest checkpoint; never: set an earlier run aside and start anew."),
-]
-AllowFlatLoss = Annotated[bool, typer.Option("--allow-flat-loss", help="Go on although the loss stays at chance.")]
 Log = Annotated[
     list[str] | None,
     typer.Option(

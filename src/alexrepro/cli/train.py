@@ -32,8 +32,6 @@ def train(
     gpus: options.Gpus = None,
     cpu_ranks: options.CpuRanks = None,
     parallel: options.Parallel = None,
-    resume: options.Resume = "auto",
-    allow_flat_loss: options.AllowFlatLoss = False,
     log: options.Log = None,
     json: options.Json = False,
 ) -> None:
@@ -63,8 +61,7 @@ def train(
         device = find_device(device_name, local_rank=rank.local_rank, compiles=compiles, processors=rank.processors)
         with connect(rank, device, network=chosen.network, parallel=parallel) as group:
             run = core(TrainingJob(chosen, store=data, validation=validation, runs=runs, seed=seed, device=device,
-                                   group=group, source=source, log=tuple(log or ()),
-                                   allow_flat_loss=allow_flat_loss), resume=resume)  # fmt: skip
+                                   group=group, source=source, log=tuple(log or ())))  # fmt: skip
     if group.is_first:
         _print(run, json)
 
