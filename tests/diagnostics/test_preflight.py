@@ -139,15 +139,6 @@ def test_the_memory_for_batches_is_what_a_training_with_validation_takes(
     assert needed["with"] - needed["without"] == pytest.approx(taken["with"] - taken["without"], rel=0.02)
 
 
-def test_memory_grows_with_network_and_batch(job: TrainingJob) -> None:
-    changes = ({"training.batch": 1}, {"training.batch": 16}, {"training.batch": 16, "network.fc2.maps": 4096})
-    needs = [
-        found(replace(job, recipe=job.recipe.but(change)), "memory")["memory"].facts["need_bytes"] for change in changes
-    ]
-
-    assert needs == sorted(set(needs))
-
-
 def test_a_disk_without_room_is_wrong_before_the_first_update(
     job: TrainingJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
