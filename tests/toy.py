@@ -85,10 +85,9 @@ def device() -> Device:
 def toy(stores: dict[str, Store], recipe: Recipe, device: Device) -> Callable[..., Run]:
     """Trains the recipe, or another one, into a folder of runs."""
 
-    def run(folder: Path, *, chosen: Recipe = recipe, seed: int = 0, resume: str = "auto") -> Run:
+    def run(folder: Path, *, chosen: Recipe = recipe, seed: int = 0) -> Run:
         return train(
             TrainingJob(chosen, store=stores["train"], validation=stores["val"], runs=folder, seed=seed, device=device),
-            resume=resume,
         )
 
     return run

@@ -105,7 +105,7 @@ def test_a_run_whose_newest_checkpoint_is_damaged_goes_back_one_and_ends_in_the_
     assert (newest.parent / "damaged-step-000000008").is_dir()
 
 
-def test_a_run_with_no_good_checkpoint_left_is_refused_until_it_is_begun_anew(toy: Train, tmp_path: Path) -> None:
+def test_a_run_with_no_good_checkpoint_left_is_refused(toy: Train, tmp_path: Path) -> None:
     run = toy(tmp_path)
     (run.folder / "result.json").unlink()
     for file in run.checkpoints.glob("*/state.json"):
@@ -115,7 +115,6 @@ def test_a_run_with_no_good_checkpoint_left_is_refused_until_it_is_begun_anew(to
         toy(tmp_path)
 
     assert refused.value.exit_code is Exit.BAD_DATA
-    assert toy(tmp_path, resume="never").result is not None
 
 
 def test_the_same_seed_makes_the_same_run_and_another_one_another(toy: Train, tmp_path: Path) -> None:
@@ -143,17 +142,6 @@ def test_a_clock_that_jumps_back_changes_nothing(toy: Train, tmp_path: Path, mon
 
     assert_same(found, expected)
     assert all(float(row["images_per_second"]) > 0 for row in found.metrics)
-
-
-def test_runs_that_started_in_the_same_second_are_all_kept(tmp_path: Path, recipe: Recipe) -> None:
-    run = Run(tmp_path / "toy" / "data-seed-0")
-    for _ in range(3):
-        run.begin(recipe, {"started": "2026-11-21T09:00:00+00:00"})
-        run.set_aside()
-
-    names = sorted(path.name for path in run.folder.parent.iterdir() if path.is_dir())
-    stamp = "aside-20261121T0900000000-data-seed-0"
-    assert names == [stamp, f"{stamp}-2", f"{stamp}-3", "data-seed-0"]
 
 
 def test_the_command_changes_nothing_of_a_complete_run(

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.cli.stores import labeled_store, validation_store
+from alexrepro.cli.labeled_stores import labeled_store
+from alexrepro.cli.stores import validation_store
 from alexrepro.data.loading.sampling import EpochPlan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
@@ -37,13 +38,12 @@ def copies(stores: dict[str, Store], tmp_path: Path) -> dict[str, Store]:
 
 @pytest.fixture
 def go(copies: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path) -> Train:
-    """Trains the toy, or another recipe, with the validation store of this name; resume as for the command."""
+    """Trains the toy, or another recipe, with the validation store of this name."""
 
-    def run(validation: str | None, *, chosen: Recipe = recipe, resume: str = "auto") -> Run:
+    def run(validation: str | None, *, chosen: Recipe = recipe) -> Run:
         found = copies[validation] if validation else None
         return train(
             TrainingJob(chosen, store=copies["train"], validation=found, runs=tmp_path / "runs", seed=0, device=device),
-            resume=resume,
         )
 
     return run
@@ -134,7 +134,7 @@ def test_a_run_whose_validation_store_is_gone_goes_on_and_does_not_report_an_ear
     assert run.result["final"]["split"] is None
 
 
-def test_a_rate_that_follows_the_errors_on_a_store_that_is_gone_is_refused_until_begun_anew(
+def test_a_rate_that_follows_the_errors_on_a_store_that_is_gone_is_refused(
     go: Train, first_epoch: Callable[..., None], copies: dict[str, Store], recipe: Recipe
 ) -> None:
     first_epoch("val", chosen=plateau(recipe))
@@ -144,8 +144,6 @@ def test_a_rate_that_follows_the_errors_on_a_store_that_is_gone_is_refused_until
         go("other", chosen=plateau(recipe))
 
     assert refused.value.exit_code is Exit.MISSING_INPUT
-    assert "--resume never" in refused.value.fix
-    assert used(go("other", chosen=plateau(recipe), resume="never")) == [copies["other"].path.name]
 
 
 def test_a_validation_store_is_found_in_the_folder_where_it_was(

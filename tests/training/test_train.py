@@ -76,17 +76,6 @@ def test_a_crash_after_a_checkpoint_loses_no_update_and_repeats_no_row(
     assert_same(continued, expected)
 
 
-def test_starting_anew_keeps_the_earlier_run(toy: Train, tmp_path: Path) -> None:
-    run = toy(tmp_path)
-    before = run.metrics
-
-    toy(tmp_path, resume="never")
-
-    aside = [path for path in run.folder.parent.iterdir() if path.name.startswith("aside-")]
-    assert len(aside) == 1
-    assert Run(aside[0]).metrics == before
-
-
 def test_a_schedule_that_switches_the_color_shift_off_trains_as_if_there_were_none(
     toy: Train, recipe: Recipe, tmp_path: Path
 ) -> None:

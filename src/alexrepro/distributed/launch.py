@@ -63,40 +63,32 @@ def launch_if_requested(
 
     Raises UserError if they contradict each other, or if the processes cannot share the network.
     """
-    count = requested_processes(gpus=gpus, processes=processes, device=device) if rank.world_size == 1 else 1
+    count = _requested_processes(gpus, processes, device) if rank.world_size == 1 else 1
     if count > 1:
         grid(count, network, parallel)
         sys.exit(launch(count))
 
 
-def requested_processes(*, gpus: int | None, processes: int | None, device: str) -> int:
-    """The number of processes that the options ask for.
-
-    Raises UserError if they contradict each other or GPUs are missing.
-    """
-    if processes is not None:
-        if gpus is not None or device != "cpu":
-            raise UserError(
-                "--cpu-ranks is for CPUs; on GPUs there is one process per GPU.",
-                fix="Use --device cpu --cpu-ranks N, or --gpus N.",
-                exit_code=Exit.USAGE,
-            )
-        return processes
-    if gpus is None:
-        return 1
-    if device not in ("auto", "cuda"):
+def _requested_processes(gpus: int | None, processes: int | None, device: str) -> int:
+    if processes is not None and (gpus is not None or device != "cpu"):
+        raise UserError(
+            "--cpu-ranks is for CPUs; on GPUs there is one process per GPU.",
+            fix="Use --device cpu --cpu-ranks N, or --gpus N.",
+            exit_code=Exit.USAGE,
+        )
+    if gpus is not None and device not in ("auto", "cuda"):
         raise UserError(
             f"--gpus {gpus} and --device {device} contradict each other.",
             fix=f"Leave one of them out, or use --device cpu --cpu-ranks {gpus}.",
             exit_code=Exit.USAGE,
         )
-    if (found := gpu_count()) < gpus:
+    if gpus is not None and (found := gpu_count()) < gpus:
         raise UserError(
             f"--gpus {gpus} asks for more than torch can use here: {found or 'no'} GPU{'s' if found > 1 else ''}.",
             fix=f"Train on the CPU with: --device cpu --cpu-ranks {gpus}.",
             exit_code=Exit.NO_DEVICE,
         )
-    return gpus
+    return processes or gpus or 1
 
 
 def launch(processes: int) -> int:

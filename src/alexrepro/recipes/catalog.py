@@ -24,13 +24,13 @@ class Entry:
 # Top-1 and top-5 by which one run may miss a logged error: about four binomial deviations on 50,000 images, and nearly
 # identical runs of the logs differ by as much (judged from #169 to #174).
 TOLERANCE = (0.005, 0.004)
-CONFIGS = {"as-run-2012": "145", "as-run-2010": "145-2010"}  # whose logs are those of a 2012 configuration
+CONFIGS = {"as-run-2012": "145", "as-run-2010": "145-2010"}  # the 2012 configuration of a recipe of another name
 # Which recipe `train` takes when none is named, by the data set of the store; as-run-2012 for any other.
 DEFAULT_RECIPES = {"cifar10": "cifar-18pct", "ilsvrc2010": "as-run-2010", "ilsvrc2010-miniature": "tiny"}
-MAIN = (
+MAIN = (  # what `recipes list` shows without --all
     "as-printed", "as-run-2012", "as-run-2010", "tiny", "net-146-2012-2011", "cifar-18pct", "cifar-13pct",
     "cifar-11pct", "figure-1-relu", "figure-1-tanh", "caffe-2013", "one-weird-trick",
-)  # fmt: skip  # what `recipes list` shows without --all
+)  # fmt: skip
 
 
 @cache

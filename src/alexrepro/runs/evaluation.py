@@ -93,8 +93,8 @@ def _read(path: Path) -> Evaluation | None:
     """The evaluation in a file; None, saying why, if it is damaged or another version wrote it."""
     try:
         written = read_json(path)
-    except UserError as refusal:
-        say(f"Skipped: {refusal.what}")
+    except UserError as error:
+        say(f"Skipped: {error.what}")
         return None
     unknown = sorted(set(written) - set(Evaluation.__dataclass_fields__))
     with suppress(TypeError):  # of a field that is missing, unknown or of another kind

@@ -29,7 +29,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class About:
-    """Whose answers these are and to what: `classes` and `class_names` in the order of the labels.
+    """The run and split of these predictions: `classes` and `class_names` in the order of the labels.
 
     store: its digest. preprocessing: as in the evaluation. members: those of an ensemble.
     """

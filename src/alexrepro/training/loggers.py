@@ -22,7 +22,7 @@ MOST_PARAMS, MOST_CHARACTERS = 100, 5_000  # that MLflow takes at once, and of o
 
 
 class Logger(NamedTuple):
-    """How to send the numbers of a step by their names, and how to close, told whether the run is complete."""
+    """How to send the numbers of a step by their names, and how to close; `close` takes whether the run is complete."""
 
     log: Callable[[int, Mapping[str, float]], object]
     close: Callable[[bool], object]

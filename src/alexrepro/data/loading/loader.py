@@ -65,7 +65,9 @@ class Copies(Protocol):
         """Wait for all copies."""
 
 
-Copying = Callable[[NDArray[np.uint8], int], Copies]  # from the memory of all batches, so many at a time
+Copying = Callable[
+    [NDArray[np.uint8], int], Copies
+]  # from the memory of all batches, and how many copies may be under way
 
 
 class Loader:

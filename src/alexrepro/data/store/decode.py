@@ -152,7 +152,7 @@ def _decode_other(data: bytes, kind: str, *, oddity: str | None = None) -> Decod
                 pixels = np.array(image.convert("RGB"))
         except Unreadable:
             raise
-        except UnidentifiedImageError as error:  # its own words name a place in memory, other in every run
+        except UnidentifiedImageError as error:  # its own text names a memory address
             if kind == "WEBP" and not features.check("webp"):
                 raise Unreadable(f"WEBP, which {pillow_at_work()} was built without") from error
             raise Unreadable(f"corrupt {kind}: Pillow does not recognize it") from error

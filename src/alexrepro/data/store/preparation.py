@@ -132,8 +132,8 @@ class Preparation:
 
     def _write_manifest(self) -> Manifest:
         source, split, form, summaries = self.source, self.split, self.form, self.summaries()
-        beside = self._statistics() if split.name == "train" else {}
-        for file, content in beside.items():
+        statistics = self._statistics() if split.name == "train" else {}
+        for file, content in statistics.items():
             write_bytes(self.folder / file, content)
         defects = tuple(defect for found in summaries for defect in found.defects)
         if defects:
@@ -146,7 +146,7 @@ class Preparation:
             labeled=split.labeled, rule=description(form.side_px, form.resize), source=self.name, listing=self.listing,
             libraries={"torch": torch.__version__, **codec_versions()},
             shards=shards, defects=defects, labels_sha256=sha256_of(labels.tobytes()),
-            sha256={file: sha256_of(content) for file, content in beside.items()}, **asdict(form),
+            sha256={file: sha256_of(content) for file, content in statistics.items()}, **asdict(form),
         )  # fmt: skip
         write_text(self.folder / files.MANIFEST, manifest.text())
         return manifest

@@ -11,7 +11,7 @@ from torch import Tensor
 from alexrepro.data.store.decode import Pixels
 from alexrepro.paper.training import STORED_PX, ResizeRule
 
-MOST_ELONGATED = 16  # long side over short side; 3.4 is the greatest in a sample of 1000 photos
+MOST_ELONGATED = 16  # long side over short side; 3.4 is the greatest in a sample of 1,000 images
 CANVAS_GRAY = 114  # the mean of ImageNet over all channels, rounded; the number of 2012 is not released (chosen)
 FILTER = "torch uint8 antialias, bilinear to shrink and bicubic to enlarge"
 

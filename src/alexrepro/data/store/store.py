@@ -123,15 +123,15 @@ class Store:
 
     def mean_image(self) -> NDArray[np.float32]:
         """The mean of all training images, float32 (3, 256, 256), 0-255. Raises UserError if this split has none."""
-        found: NDArray[np.float32] = np.load(io.BytesIO(self._beside(MEAN)), allow_pickle=False)
+        found: NDArray[np.float32] = np.load(io.BytesIO(self._checked_file(MEAN)), allow_pickle=False)
         return found
 
     def color_axes(self) -> ColorAxes:
         """The principal components of RGB. Raises UserError if this split has none."""
-        read = json.loads(self._beside(COLOR_AXES))
+        read = json.loads(self._checked_file(COLOR_AXES))
         return ColorAxes(*(np.array(read[name]) for name in ("mean_rgb", "eigenvalues", "eigenvectors")))
 
-    def _beside(self, file: str) -> bytes:
+    def _checked_file(self, file: str) -> bytes:
         """A file of statistics, once its checksum has been compared."""
         if file not in self.manifest.sha256:
             raise UserError(
@@ -175,7 +175,7 @@ class Store:
 
 
 def _unreadable(store: Path, what: str, error: OSError) -> UserError:
-    """The refusal of a file that is not there any more, or that the system cannot read."""
+    """The error of a file that is missing or cannot be read."""
     if error.errno in (None, errno.ENOENT):
         return damaged(store, f"{what} cannot be read ({error.strerror or error})")
     return UserError(
