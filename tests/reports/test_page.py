@@ -8,7 +8,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from alexrepro.paper.results import TEST_2010
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, TINY

@@ -23,7 +23,6 @@ from alexrepro.reports.figures.curves import crossing
 from alexrepro.reports.figures.diagram import draw
 from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.runs.neighbors import About, Neighbors, save_neighbors
-from alexrepro.runs.rows import METRICS
 from alexrepro.runs.run import Run
 
 MakeRun = Callable[..., Run]
