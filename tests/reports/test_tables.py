@@ -1,4 +1,4 @@
-"""Rows and tables: a published number appears only next to what it may be compared with; files hold the same numbers."""
+"""Rows and tables: a published number appears only next to what it may be compared with; files hold equal numbers."""
 
 import json
 from collections.abc import Callable
