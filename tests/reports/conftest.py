@@ -83,7 +83,7 @@ def averaged(evaluation: Callable[..., Evaluation]) -> Callable[..., Evaluation]
 
 @pytest.fixture
 def neighbors() -> Callable[..., Neighbors]:
-    """What Figure 4 shows: two test images with predictions and two with two neighbors each, all black, of two classes."""
+    """What Figure 4 shows: two black images with predictions, two with two neighbors each, of two classes."""
 
     def make(names: tuple[str, str] = ("wolf", "fox"), files: tuple[str, ...] = tuple("abcdefgh")) -> Neighbors:
         pictures = np.zeros((2, 256, 256, 3), dtype=np.uint8)

@@ -18,9 +18,9 @@ from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.experiment import answer, drawn, find, missing
 from alexrepro.reports.experiments.learned_features import colorfulness, sheets
+from alexrepro.reports.experiments.network import draw
 from alexrepro.reports.figures import plot
 from alexrepro.reports.figures.curves import crossing
-from alexrepro.reports.figures.diagram import draw
 from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.runs.neighbors import Neighbors, save_neighbors
 from alexrepro.runs.run import Run
