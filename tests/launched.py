@@ -62,10 +62,17 @@ def processes_in(folder: Path) -> list[int]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            status = (process / "stat").read_text().rpartition(")")[2].split()[0]
-            if (process / "cwd").readlink() == folder and status not in "ZX":
+            if (process / "cwd").readlink() == folder and is_running(process.name):
                 found.append(int(process.name))
     return found
+
+
+def is_running(process: int | str) -> bool:
+    """Whether a process exists and is no zombie; it may be stopped."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 @contextmanager
