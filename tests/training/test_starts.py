@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.cli.stores import labeled_store, validation_store
+from alexrepro.cli.labeled_stores import labeled_store
+from alexrepro.cli.stores import validation_store
 from alexrepro.data.loading.sampling import EpochPlan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
