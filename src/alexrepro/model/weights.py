@@ -48,9 +48,8 @@ class Weights:
         """These weights with other class names. Raises UserError unless there is one for each output."""
         outputs = self.recipe.network.classes
         if len(classes) != outputs:
-            raise UserError(
-                f"There are {len(classes):,} names for {outputs:,} classes.", fix="Give one a line, in their order."
-            )
+            what = f"There are {len(classes):,} names for {outputs:,} classes."
+            raise UserError(what, fix="Give one a line, in their order.")
         return replace(self, classes=classes)
 
 
@@ -114,13 +113,8 @@ def from_safetensors(header: Mapping[str, str], tensors: dict[str, Tensor], path
             f"The header of {path} names no recipe.",
             fix="Name the run folder that it comes from, or a file that `alexrepro convert` wrote.",
         )
-    try:
-        recipe = from_text(header["recipe"], path)
-        classes, wnids = (tuple(json.loads(header[n])) if n in header else None for n in ("classes", "wnids"))
-    except UserError as error:
-        raise damaged(path, f"its recipe is not valid ({error.what.rstrip('.')})") from None
-    except ValueError:
-        raise damaged(path, "its class names are not a list") from None
+    classes, wnids = (tuple(json.loads(header[name])) if name in header else None for name in ("classes", "wnids"))
+    recipe = from_text(header["recipe"], path)
     return checked(Weights(recipe, tensors, tensors.pop(MEAN, None), classes, wnids), path)
 
 
