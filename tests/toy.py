@@ -28,6 +28,7 @@ from alexrepro.training.train import train
 
 Train = Callable[..., Run]
 
+NORM_POOL = ("norm", "pool", "activation")
 IMAGES = {"train": 20, "val": 7, "test": 9}  # per class; none divides by the batch
 
 
@@ -71,20 +72,12 @@ def picture(kind: str, generator: np.random.Generator) -> np.ndarray:
 def recipe() -> Recipe:
     """Two stages with every operation, three short epochs, a schedule with every kind of line."""
     stages = (
-        Stage(
-            "conv1", maps=8, kernel_px=11, stride_px=8, reads="both", weight_std=0.02,
-            order=("norm", "pool", "activation"),
-        ),
+        Stage("conv1", maps=8, kernel_px=11, stride_px=8, reads="both", weight_std=0.02, order=NORM_POOL),
         Stage("fc2", kind="full", maps=16, reads="both", weight_std=0.02, bias=1.0, order=("activation", "dropout")),
         Stage("fc3", kind="full", maps=2, reads="both", weight_std=0.1, order=()),
-    )  # fmt: skip
-    script = Script(
-        (
-            At(2, learning_rate=2e-4),
-            At(2, color_shift=False),
-            At(3, learning_rate=0.0, bias_learning_rate=0.0, stages=("conv1",)),
-        )
     )
+    off = At(3, learning_rate=0.0, bias_learning_rate=0.0, stages=("conv1",))
+    script = Script((At(2, learning_rate=2e-4), At(2, color_shift=False), off))
     return Recipe(name="toy", network=Network(stages=stages)).but(
         {"training.schedule": script, "training.batch": 16, "training.epochs": 3, "training.learning_rate": 1e-3,
          "training.bias_learning_rate": 1e-3, "augmentation.images_per_crop": 4}

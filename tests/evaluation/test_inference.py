@@ -11,13 +11,7 @@ from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import UserError
-from alexrepro.evaluation.inference import (
-    COMPILED_FROM_CROPS,
-    Model,
-    averages,
-    device_for,
-    preprocessing,
-)
+from alexrepro.evaluation.inference import COMPILED_FROM_CROPS, Model, averages, device_for, preprocessing
 from alexrepro.evaluation.metrics import score
 from alexrepro.model.alexnet import build
 from alexrepro.paper.results import Crops

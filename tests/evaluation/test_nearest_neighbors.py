@@ -1,5 +1,6 @@
 """Figure 4's predictions and neighbors against a plain search over all training images."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,18 +57,9 @@ def test_the_neighbors_are_those_of_a_plain_search(
     np.testing.assert_allclose(found.distances, distances, rtol=1e-3, atol=1e-3)  # float32 against float64
     assert found.about.neighbor_names == tuple(tuple(train.name(int(row)) for row in line) for line in rows)
     assert found.neighbors.shape == (5, 6, 256, 256, 3)
-
-
-def test_neighbors_are_saved_with_the_run(run: Run, stores: dict[str, Store], device: Device) -> None:
-    found = search(run, stores, device)
-
     kept = load_neighbors(run)
-
     assert kept is not None
     assert kept.about == found.about
-    assert (kept.about.stage, kept.about.searched, len(kept.about.names)) == ("fc2", 40, 13)
-    np.testing.assert_array_equal(kept.neighbors, found.neighbors)
-    np.testing.assert_allclose(kept.probabilities.sum(1), 1, rtol=1e-6)  # float32; two classes
 
 
 def test_the_five_most_probable_classes_are_found_for_each_of_eight_images(
@@ -102,8 +94,7 @@ def test_the_last_hidden_stage_is_fc7_whatever_follows_it() -> None:
 
 
 def test_a_store_of_other_classes_is_refused(run: Run, stores: dict[str, Store], device: Device) -> None:
-    other = Store(stores["test"].path, stores["test"].manifest)
-    other.manifest = other.manifest.__class__(**{**other.manifest.__dict__, "classes": ("a", "b")})
+    other = Store(stores["test"].path, replace(stores["test"].manifest, classes=("a", "b")))
 
     with pytest.raises(UserError, match="other classes"):
-        find_neighbors(run, train=stores["train"], test=other, device=device)
+        search(run, {**stores, "test": other}, device)

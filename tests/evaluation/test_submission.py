@@ -96,19 +96,19 @@ def test_errors_on_the_real_validation_set_equal_a_plain_loop(shared_data: Path,
     assert found.errors[0] > found.errors[4] > 0.5
 
 
-@pytest.mark.parametrize("content", [b"1 2\n\n3\n", b"1 2\r\n\r\n3\r\n", b"1\t2 \n \n 3", b"01 2\n\n3"])
-def test_lines_may_be_short_and_separated_as_programs_do(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "submission.txt").write_bytes(content)
+def test_lines_may_be_short_and_separated_as_programs_do(tmp_path: Path) -> None:
+    (tmp_path / "submission.txt").write_bytes(b"01\t2 \r\n\n 3")
 
     found = read_submission(tmp_path / "submission.txt", classes=3)
 
     assert found.tolist() == [[1, 2, 0, 0, 0], [0] * 5, [3, 0, 0, 0, 0]]
 
 
-@pytest.mark.parametrize(("split", "images"), [("val", 20), ("test", 40)])
-def test_the_number_of_lines_tells_the_split(miniature: Path, tmp_path: Path, split: str, images: int) -> None:
-    name = f"ILSVRC2010_{'validation' if split == 'val' else split}_ground_truth.txt"
-    labels = truth(miniature, name, classes=20)
+@pytest.mark.parametrize(("split", "name", "images"), [("val", "validation", 20), ("test", "test", 40)])
+def test_the_number_of_lines_tells_the_split(
+    miniature: Path, tmp_path: Path, split: str, name: str, images: int
+) -> None:
+    labels = truth(miniature, f"ILSVRC2010_{name}_ground_truth.txt", classes=20)
     assert labels is not None
 
     found = score_submission(written(tmp_path, [str(label) for label in labels]), miniature)
@@ -119,10 +119,10 @@ def test_the_number_of_lines_tells_the_split(miniature: Path, tmp_path: Path, sp
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ("1 2 3 4 5 6", r"line 7, has 6 classes"), ("1 21", r"line 7, has '21', which is no class number"),
-        ("0", r"line 7, has '0'"), ("1.0", r"line 7, has '1\.0'"), ("1,2", r"line 7, has '1,2'"),
-        ("n02084071", r"line 7, has 'n02084071'"), ("\x1b[31m", r"line 7, has '\\x1b\[31m'"),
-        ("1" * 5000, r"line 7, has '1{20}'"), ("٣", r"line 7, has '\\ufffd\\ufffd'"),
+        ("1 2 3 4 5 6", "line 7, has 6 classes"), ("1 21", "line 7, has '21', which is no class number"),
+        ("0", "line 7, has '0'"), ("n02084071", "line 7, has 'n02084071'"),
+        ("\x1b[31m", r"line 7, has '\\x1b\[31m'"), ("1" * 5000, "line 7, has '1{20}'"),
+        ("٣", r"line 7, has '\\ufffd\\ufffd'"),
     ],
 )  # fmt: skip
 def test_a_bad_line_is_refused_with_its_number(miniature: Path, tmp_path: Path, line: str, what: str) -> None:
@@ -143,15 +143,13 @@ def test_a_number_of_lines_that_tells_no_split_is_refused(miniature: Path, tmp_p
         score_submission(written(tmp_path, ["1"] * 20), tmp_path / "same")
 
 
-@pytest.mark.parametrize(("lacks", "what"), [("devkit", "no meta.mat"), ("truths", "no ILSVRC"), ("file", "no file")])
+@pytest.mark.parametrize(("lacks", "what"), [("meta.mat", "no meta.mat"), ("truths", "no ILSVRC"), ("file", "no file")])
 def test_a_missing_input_is_named(miniature: Path, tmp_path: Path, lacks: str, what: str) -> None:
-    devkit = tmp_path / "devkit"
-    devkit.mkdir()
-    if lacks != "devkit":
-        (devkit / "meta.mat").write_bytes((miniature / "devkit-1.0/data/meta.mat").read_bytes())
+    if lacks != "meta.mat":
+        (tmp_path / "meta.mat").write_bytes((miniature / "devkit-1.0/data/meta.mat").read_bytes())
     file = tmp_path / "none.txt" if lacks == "file" else written(tmp_path, ["1"])
 
     with pytest.raises(UserError, match=what) as refused:
-        score_submission(file, devkit)
+        score_submission(file, tmp_path)
 
     assert refused.value.exit_code is Exit.MISSING_INPUT

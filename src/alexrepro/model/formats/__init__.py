@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from math import inf
 from pathlib import Path
 
@@ -101,7 +100,7 @@ def kind_of(path: Path) -> str:
     return ENDINGS[ending]
 
 
-def write(weights: Weights, path: Path, *, lrn: onnx.Form) -> Proof:
+def write(weights: Weights, path: Path) -> Proof:
     """Write weights in the format that the ending names, and read them back before the file gets its name.
 
     Raises UserError if the format cannot hold the network, or if the written file gives other logits.
@@ -109,7 +108,7 @@ def write(weights: Weights, path: Path, *, lrn: onnx.Form) -> Proof:
     formats: dict[str, tuple[Callable[[Weights, Path], None], Logits, str, float]] = {
         ".safetensors": (own.write, lambda file, crops: read(file).network()(crops), "alexrepro", 0.0),
         ".pth": (torchvision.write, torchvision.logits, "torchvision", 1e-5),  # float32 sums in another order
-        ".onnx": (partial(onnx.write, lrn=lrn), onnx.logits, "onnxruntime", 1e-4),  # and another power
+        ".onnx": (onnx.write, onnx.logits, "onnxruntime", 1e-4),  # and another power
     }
     if path.suffix.lower() not in formats or path.is_dir():
         raise UserError(

@@ -1,12 +1,11 @@
 """ONNX: the network as a graph of standard operations, crops (B, 3, S, S) in, logits (B, K) out.
 
-Response normalization is the operation LRN, whose α is divided by n as in 2012, or written out as squares, a sum over
-neighboring maps, and a power, for readers that get LRN wrong or lack it.
+Response normalization is the operation LRN, whose α is divided by n as in 2012.
 """
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,17 +18,15 @@ from alexrepro.model.weights import Weights, extra
 from alexrepro.paper.network import Network, Size, Stage
 from alexrepro.recipes.recipe import Recipe
 
-Form = Literal["op", "decomposed"]
 OPSET = 17
 IR_VERSION = 8  # of onnx 1.12, which brought opset 17
 INPUT, OUTPUT = "crops", "logits"
 
 
 class Graph:
-    """Nodes one after the other; `last` is the output of the newest one. lrn: the form of response normalization."""
+    """Nodes one after the other; `last` is the output of the newest one."""
 
-    def __init__(self, lrn: Form) -> None:
-        self.lrn = lrn
+    def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self.last = INPUT
@@ -50,10 +47,10 @@ class Graph:
         return name
 
 
-def write(weights: Weights, path: Path, *, lrn: Form) -> None:
+def write(weights: Weights, path: Path) -> None:
     """Write the network as it is in testing, with its weights. Raises UserError if a part of it has no exporter."""
     onnx, helper = extra("onnx"), extra("onnx.helper")
-    network, graph = weights.recipe.network, Graph(lrn)
+    network, graph = weights.recipe.network, Graph()
     check_exportable(weights.recipe)
     if network.input_std:
         std = np.asarray(network.input_std, np.float32)[:, None, None]
