@@ -29,7 +29,7 @@ from alexrepro.data.sources.image_tables import (
 from alexrepro.data.sources.source import UNLABELED, ImageFile, Source, bad_data
 from alexrepro.data.sources.walk import SPLITS, escaped
 from alexrepro.errors import Exit, Unreadable, UserError
-from alexrepro.progress import counting
+from alexrepro.progress import progress
 
 STATE = "state.json"  # of save_to_disk: the split, and a selection of rows if there is one
 STORE = "manifest.json"  # of our own stores, whose shards are Arrow files, too
@@ -70,7 +70,7 @@ def fits_parquet(path: Path) -> bool:
 
 def read_parquet(path: Path) -> Source:
     """The splits and rows of the Parquet files. Raises UserError if they contradict each other."""
-    with counting(f"reading {path}") as count:
+    with progress(f"reading {path}", total=None) as count:
         return source_of(path, [_table(file, count) for file in table_files(path, ".parquet")])
 
 
@@ -81,7 +81,7 @@ def fits_arrow(path: Path) -> bool:
 
 def read_arrow(path: Path) -> Source:
     """The splits and rows of the Arrow files. Raises UserError if they contradict each other."""
-    with counting(f"reading {path}") as count:
+    with progress(f"reading {path}", total=None) as count:
         return source_of(path, [_table(file, count) for file in _arrow_files(path)])
 
 
