@@ -2,7 +2,7 @@
 
     python benchmarks/ablate_side_by_side.py no-norm tanh --base as-run-2012 --seeds 0 1 2 --set training.epochs=6
 
-The runs are those of `alexrepro ablate` with the same options and --allow-flat-loss, which then finds them complete
+The runs are those of `alexrepro ablate` with the same options, which then finds them complete
 and prints the table.
 """
 

@@ -31,7 +31,7 @@ def train(recipe: Recipe, changes: Sequence[str], *, seed: int, runs: Path) -> s
     """Train until the crossing or the last epoch; a line with the crossing."""
     run = run_of(runs, recipe, dataset=DATASET, seed=seed)
     command = [sys.executable, "-m", "alexrepro", "train", recipe.name, "--store", DATASET, "--runs", str(runs)]
-    command += ["--seed", str(seed), "--no-compile", "--allow-flat-loss", *(f"--set={change}" for change in changes)]
+    command += ["--seed", str(seed), "--no-compile", *(f"--set={change}" for change in changes)]
     alone = os.environ | {"OMP_NUM_THREADS": "1"}
 
     def found() -> float | None:

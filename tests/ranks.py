@@ -14,13 +14,17 @@ T = TypeVar("T")
 ROOT = str(Path(__file__).parents[1])  # where `tests` is found by the ranks
 
 
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
 def run_ranks(work: Callable[..., T], size: int, *arguments: Any) -> list[T]:
     """What every rank returns from `work(rank, *arguments)`, in the order of the ranks."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["alexrepro.training.train"])
-    with socket.socket() as found:
-        found.bind(("localhost", 0))
-        port = found.getsockname()[1]
+    port = free_port()
     sys.path.insert(0, ROOT)
     try:
         with ProcessPoolExecutor(size, mp_context=context) as pool:

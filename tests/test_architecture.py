@@ -1,6 +1,7 @@
 """The architecture: who may import whom, what is imported in one place only, and how long a file may be."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+
+from alexrepro.cli.app import app
 
 SOURCE = Path(__file__).parents[1] / "src" / "alexrepro"
 FILES = sorted(SOURCE.rglob("*.py"))
@@ -48,6 +51,8 @@ ONLY = {
 REPORTS_SEE = {"errors", "files", "keys", "locks", "paper", "processors", "progress", "recipes", "reports", "runs"}
 FILE_LINES = 250
 FUNCTION_LINES = 50
+COMMAND_LINES, GROUP = 80, "cli/recipes.py"  # a file of cli; the group of three commands has 100
+PARAMETERS = 6
 EMPTY_WORDS = {"utils", "common", "helpers", "core", "base"}
 
 
@@ -147,6 +152,9 @@ def test_no_file_is_over_its_budget() -> None:
     lines = {place(file): len(file.read_text(encoding="utf-8").splitlines()) for file in FILES}
 
     assert {name: count for name, count in lines.items() if count > FILE_LINES} == {}
+    commands = {name: count for name, count in lines.items() if name.startswith("cli/") and name != GROUP}
+    assert {name: count for name, count in commands.items() if count > COMMAND_LINES} == {}
+    assert lines[GROUP] <= COMMAND_LINES + 20
 
 
 def test_no_function_is_over_its_budget() -> None:
@@ -159,6 +167,32 @@ def test_no_function_is_over_its_budget() -> None:
     lines = {f"{place(file)}: {node.name}": (node.end_lineno or 0) - node.lineno + 1 for file, node in functions}
 
     assert {name: count for name, count in lines.items() if count > FUNCTION_LINES} == {}
+
+
+def test_no_function_has_more_than_six_parameters() -> None:
+    commands = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    counts = {
+        f"{place(file)}: {node.name}": len(
+            [arg for arg in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs) if arg.arg != "self"]
+        )
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and not (part_of(file) == "cli" and node.name in commands)
+    }
+
+    assert {name: count for name, count in counts.items() if count > PARAMETERS} == {}
+
+
+def test_only_the_device_and_distribution_know_cuda() -> None:
+    users = {
+        part_of(file)
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Attribute) and node.attr in {"cuda", "is_cuda"})
+        or (isinstance(node, ast.Constant) and isinstance(node.value, str) and re.match(r"cuda(:|$)", node.value))
+    }
+
+    assert users == {"device", "distributed"}
 
 
 def test_no_module_has_an_empty_name() -> None:

@@ -12,37 +12,36 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from alexrepro.files import printable
 
 PLAIN_EVERY_SECONDS = 15.0
-FIRST_COUNT_SECONDS = 5.0  # before the first plain line of a count; shorter work needs none
+FIRST_COUNT_SECONDS = 5.0  # before the first line of a count without a total; shorter work needs none
 BAR_EVERY_SECONDS = 0.1
 
-Advance = Callable[[int, str], None]  # newly finished items, and a note such as "loss 4.31"
+Advance = Callable[..., None]  # called with newly finished items, 1 by default, and a note such as "loss 4.31"
 
 
 @contextmanager
-def progress(title: str, *, total: int, done: int = 0, unit: str = "images") -> Iterator[Advance]:
-    """A function to call with the number of newly finished items and a note; both are shown on stderr."""
+def progress(title: str, *, total: int | None, done: int = 0, unit: str = "images") -> Iterator[Advance]:
+    """Show how many of the items are finished, or only how many are found if the total is unknown (None)."""
     if sys.stderr.isatty():
+        counted = (BarColumn(), MofNCompleteColumn()) if total is not None else (TextColumn("{task.completed:,}"),)
         columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
-            TextColumn("{task.fields[note]}"), TimeElapsedColumn(), TimeRemainingColumn(),
+            TextColumn("{task.description}"), *counted, TextColumn(unit), TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(), TimeRemainingColumn(),
         )  # fmt: skip
-        with Progress(*columns, console=Console(stderr=True)) as bar:
+        with Progress(*columns, console=Console(stderr=True), transient=total is None) as bar:
             task = bar.add_task(title, total=total, completed=done, note="")
-            yield lambda count, note: bar.update(task, advance=count, note=note)
-    else:
-        yield _plain_lines(title, total, done, unit)
 
+            def update(count: int, _pace: float, note: str) -> None:
+                bar.update(task, completed=count, note=note)
 
-@contextmanager
-def counting(title: str, *, unit: str = "images") -> Iterator[Callable[[], None]]:
-    """A function to call for each item found if the total is unknown; the count is shown on stderr."""
-    if sys.stderr.isatty():
-        columns = (TextColumn("{task.description}: {task.completed:,}"), TextColumn(unit), TimeElapsedColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(title, total=None)
-            yield _every(BAR_EVERY_SECONDS, BAR_EVERY_SECONDS, lambda count: bar.update(task, completed=count))
+            yield _every(BAR_EVERY_SECONDS, update, done=done, total=total)
     else:
-        yield _every(FIRST_COUNT_SECONDS, PLAIN_EVERY_SECONDS, lambda count: say(f"{title}: {count:,} {unit}"))
+
+        def write(count: int, pace: float, note: str) -> None:
+            numbers = f"{count:,} {unit}" if total is None else f"{count:,}/{total:,} {unit}, {pace:,.1f}/s"
+            say(f"{title}: {numbers}{', ' + note if note else ''}")
+
+        first_seconds = FIRST_COUNT_SECONDS if total is None else PLAIN_EVERY_SECONDS
+        yield _every(PLAIN_EVERY_SECONDS, write, done=done, total=total, first_seconds=first_seconds)
 
 
 def say(line: str) -> None:
@@ -57,33 +56,19 @@ def first_few(items: Collection[str], most: int = 5, *, between: str = ", ") -> 
     return between.join(islice(items, most)) + more
 
 
-def _plain_lines(title: str, total: int, done: int, unit: str) -> Advance:
-    started = last = time.monotonic()
-    count_at_start = done
+def _every(
+    seconds: float, show: Callable[[int, float, str], None], *, done: int, total: int | None, first_seconds: float = 0.0
+) -> Advance:
+    """A function that counts finished items, and at intervals and at the end shows count, items per second and note."""
+    started, finished = time.monotonic(), done
+    due = started + first_seconds
 
-    def advance(count: int, note: str) -> None:
-        nonlocal done, last
-        done += count
+    def advance(count: int = 1, note: str = "") -> None:
+        nonlocal finished, due
+        finished += count
         now = time.monotonic()
-        if done < total and now - last < PLAIN_EVERY_SECONDS:
-            return
-        last = now
-        pace = (done - count_at_start) / max(now - started, 1e-9)
-        say(f"{title}: {done:,}/{total:,} {unit}, {pace:,.1f}/s{', ' + note if note else ''}")
-
-    return advance
-
-
-def _every(first_seconds: float, seconds: float, show: Callable[[int], object]) -> Callable[[], None]:
-    """A function that counts its calls and shows the count from time to time."""
-    count, due = 0, time.monotonic() + first_seconds
-
-    def advance() -> None:
-        nonlocal count, due
-        count += 1
-        now = time.monotonic()
-        if now >= due:
+        if now >= due or finished == total:
             due = now + seconds
-            show(count)
+            show(finished, (finished - done) / max(now - started, 1e-9), note)
 
     return advance

@@ -159,4 +159,4 @@ def test_a_recipe_is_not_advised_to_try_itself_or_what_takes_other_images() -> N
 
     fixes = [flat_loss(2000, found, loss=3.0, recipe=recipe).fix for recipe in others]
 
-    assert fixes == ["Go on with --allow-flat-loss."] * 2
+    assert fixes == ["Type the same command again to train on regardless."] * 2

@@ -3,7 +3,8 @@
 import pytest
 
 from alexrepro.cli.choose import choose_recipe
-from alexrepro.cli.stores import labeled_store, training_store, validation_store
+from alexrepro.cli.labeled_stores import labeled_store
+from alexrepro.cli.stores import training_store, validation_store
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store

@@ -1,22 +1,21 @@
-"""Known weights from file to prediction: Caffe's files against OpenCV's own reader of them, and hostile files."""
+"""Known weights from file to prediction: Caffe's files against OpenCV's own reader, and damaged files."""
 
-import io
 import json
 import pickle
 import struct
-import sys
 from collections.abc import Callable, Mapping
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors import safe_open
+from typer.testing import CliRunner, Result
 
-from alexrepro.__main__ import main
+from alexrepro.cli.app import app
+from alexrepro.errors import Exit, UserError
+from alexrepro.model.formats.caffe import read, read_mean
 
 Array = NDArray[np.float32]
 Tensors = Mapping[str, tuple[Array, Array]]
@@ -35,27 +34,11 @@ CONVOLUTIONS = {
     "conv1": "stride: 4", "conv2": "pad: 2 group: 2", "conv3": "pad: 1", "conv4": "pad: 1 group: 2",
     "conv5": "pad: 1 group: 2",
 }  # fmt: skip
-NORM = "local_size: 5 alpha: 0.02 beta: 0.75"  # a strong α, so that a wrong window or place shows
 ORDERS = {"bvlc_alexnet": ("LRN", "Pooling"), "CaffeNet": ("Pooling", "LRN")}
 
 
-def alexrepro(*arguments: object) -> tuple[int, str, str]:
-    """What the program leaves behind: exit code, stdout, stderr; in this process, where torch is loaded once."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["alexrepro", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-    return code, out.getvalue(), err.getvalue()
-
-
-def probabilities(found: tuple[int, str, str]) -> dict[int, float]:
-    """The five probabilities that `predict --json` prints of one image, by class."""
-    assert found[0] == 0, found[2]
-    (image,) = json.loads(found[1])["images"]
-    return {guess["number"]: guess["probability"] for guess in image["top5"]}
+def alexrepro(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def varint(number: int) -> bytes:
@@ -93,7 +76,9 @@ def layer(name: str, kind: tuple[str, int], content: bytes, version: Version, *,
 def caffemodel(tensors: Tensors, order: tuple[str, str], version: Version) -> bytes:
     """A file of Caffe's, written byte by byte."""
     blobs, norms = (7, 118) if version == "layer" else (6, 18)
-    settings = framed(norms, plain(1, 5) + single(2, 0.02) + single(3, 0.75))
+    settings = framed(
+        norms, plain(1, 5) + single(2, 0.02) + single(3, 0.75)
+    )  # a strong α, so that a wrong window shows
     kinds = {"LRN": ("LRN", 15), "Pooling": ("Pooling", 17)}
     content = framed(1, b"net")
     for name, (kind, *_, number) in STAGES.items():
@@ -107,25 +92,21 @@ def caffemodel(tensors: Tensors, order: tuple[str, str], version: Version) -> by
 
 def prototxt(order: tuple[str, str]) -> str:
     """The same network for OpenCV, in Caffe's language."""
-    lines, bottom = ['input: "data" input_dim: 1 input_dim: 3 input_dim: 227 input_dim: 227'], "data"
-
-    def add(name: str, kind: str, settings: str = "") -> None:
-        nonlocal bottom
-        lines.append(f'layer {{ name: "{name}" type: "{kind}" bottom: "{bottom}" top: "{name}" {settings} }}')
-        bottom = name
-
+    layers: list[tuple[str, str, str]] = []
+    settings = {
+        "Pooling": "pooling_param { pool: MAX kernel_size: 3 stride: 2 }",
+        "LRN": "lrn_param { local_size: 5 alpha: 0.02 beta: 0.75 }",
+    }
     for name, (kind, maps, _, size, _) in STAGES.items():
-        if kind == "Convolution":
-            more = CONVOLUTIONS[name]
-            add(name, kind, f"convolution_param {{ num_output: {maps} kernel_size: {size} {more} }}")
-        else:
-            add(name, kind, f"inner_product_param {{ num_output: {maps} }}")
-        if name != "fc8":
-            add(f"relu-{name}", "ReLU")
+        conv = f"convolution_param {{ num_output: {maps} kernel_size: {size} {CONVOLUTIONS.get(name)} }}"
+        layers.append((name, kind, conv if size else f"inner_product_param {{ num_output: {maps} }}"))
+        layers += [(f"relu-{name}", "ReLU", "")] if name != "fc8" else [("probabilities", "Softmax", "")]
         for other in {"conv1": order, "conv2": order, "conv5": ("Pooling",)}.get(name, ()):
-            pooling = "pooling_param { pool: MAX kernel_size: 3 stride: 2 }"
-            add(f"{other}-{name}", other, pooling if other == "Pooling" else f"lrn_param {{ {NORM} }}")
-    add("probabilities", "Softmax")
+            layers.append((f"{other}-{name}", other, settings[other]))
+    lines, bottom = ['input: "data" input_dim: 1 input_dim: 3 input_dim: 227 input_dim: 227'], "data"
+    for name, kind, more in layers:
+        lines.append(f'layer {{ name: "{name}" type: "{kind}" bottom: "{bottom}" top: "{name}" {more} }}')
+        bottom = name
     return "\n".join(lines)
 
 
@@ -140,14 +121,6 @@ def tensors() -> Tensors:
         weight, bias = generator.normal(0, std, shape), generator.normal(0, 0.5, maps)
         found[name] = (weight.astype(np.float32), bias.astype(np.float32))
     return found
-
-
-@pytest.fixture(scope="module")
-def model(tensors: Tensors, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """CaffeNet in the later format."""
-    path = tmp_path_factory.mktemp("caffe") / "net.caffemodel"
-    path.write_bytes(caffemodel(tensors, ORDERS["CaffeNet"], "layer"))
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -178,68 +151,60 @@ def test_caffes_weights_predict_what_opencv_predicts(
     reader.setInput(np.ascontiguousarray(whole[None, :, 14:241, 14:241]))
     expected = reader.forward()[0]
 
-    assert alexrepro("convert", model, "--mean", mean_file, "--to", converted)[0] == 0
-    found = probabilities(alexrepro("predict", image, "--weights", converted, "--json"))
+    assert alexrepro("convert", model, "--mean", mean_file, "--to", converted).exit_code == 0
+    (predicted,) = json.loads(alexrepro("predict", image, "--weights", converted, "--json").stdout)["images"]
 
+    found = {output["number"]: output["probability"] for output in predicted["top5"]}
     assert list(found) == expected.argsort()[::-1][:5].tolist()
     assert expected.max() < 0.99  # else a single class would hide every difference
     assert found == pytest.approx({number: expected[number] for number in found}, abs=1e-4)  # float32, two engines
 
 
-def npz(path: Path, **arrays: Array) -> None:
-    with path.open("wb") as file:
-        np.savez(file, **arrays)
+BGR = np.array([104, 117, 123])
 
 
-MEANS: dict[str, Callable[[Path], object]] = {
-    "three numbers": lambda path: np.save(path, np.array([104, 117, 123])),
-    "one array in an .npz": lambda path: npz(path, mean=np.array([104, 117, 123], np.float32)),
-}
+def test_a_mean_of_three_numbers_is_blue_green_red(tmp_path: Path) -> None:
+    np.save(tmp_path / "mean.npy", BGR)
+
+    found = read_mean(tmp_path / "mean.npy")
+
+    assert found[:, 0, 0].tolist() == [123, 117, 104] == found[:, 255, 255].tolist()
 
 
-@pytest.mark.parametrize("kind", MEANS)
-def test_a_mean_of_three_numbers_is_blue_green_red(model: Path, tmp_path: Path, kind: str) -> None:
-    MEANS[kind](tmp_path / "mean.npy")
-
-    done = alexrepro("convert", model, "--mean", tmp_path / "mean.npy", "--to", tmp_path / "n.safetensors")
-
-    assert done[0] == 0
-    with safe_open(tmp_path / "n.safetensors", framework="pt") as file:
-        mean = file.get_tensor("mean_image")
-    assert mean[:, 0, 0].tolist() == [123, 117, 104] == mean[:, 255, 255].tolist()
-
-
-ODD_MEANS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "two arrays": (lambda path: npz(path, a=np.ones(3), b=np.ones(3)), "it is not a single array of numbers"),
-    "objects": (lambda path: path.write_bytes(pickle.dumps([1])), "it is not a single array of numbers"),
-    "a cut archive": (lambda path: path.write_bytes(b"PK\x03\x04 and no more"), "it is not a single array of numbers"),
-    "NaN": (lambda path: np.save(path, np.full(3, np.nan)), "not finite"),
-    "another shape": (lambda path: np.save(path, np.ones((3, 8, 8))), "a mean is (3, 256, 256) or (3,)"),
+ODD_MEANS: dict[str, tuple[Callable[[BinaryIO], object], str]] = {
+    "an archive": (lambda file: np.savez(file, BGR), "it is not a single array of numbers"),
+    "objects": (lambda file: pickle.dump([1], file), "it is not a single array of numbers"),
+    "a cut archive": (lambda file: file.write(b"PK\x03\x04 and no more"), "it is not a single array of numbers"),
+    "another shape": (lambda file: np.save(file, np.ones((3, 8, 8))), r"a mean is \(3, 256, 256\) or \(3,\)"),
 }
 
 
 @pytest.mark.parametrize("kind", ODD_MEANS)
-def test_an_odd_mean_is_bad_data(model: Path, tmp_path: Path, kind: str) -> None:
+def test_an_odd_mean_is_bad_data(tmp_path: Path, kind: str) -> None:
     write, what = ODD_MEANS[kind]
-    write(tmp_path / "mean.npy")
+    with (tmp_path / "mean.npy").open("wb") as file:
+        write(file)
 
-    code, _, errors = alexrepro("convert", model, "--mean", tmp_path / "mean.npy", "--to", tmp_path / "n.safetensors")
+    with pytest.raises(UserError, match=what) as caught:
+        read_mean(tmp_path / "mean.npy")
 
-    assert (code, len(errors.splitlines())) == (65, 2)
-    assert what in errors
-
-
-def test_without_a_mean_a_file_is_written_but_nothing_predicted(model: Path, image: Path, tmp_path: Path) -> None:
-    written = alexrepro("convert", model, "--to", tmp_path / "net.safetensors", "--json")
-    predicted = alexrepro("predict", image, "--weights", tmp_path / "net.safetensors")
-
-    assert (written[0], json.loads(written[1])["has_mean_image"]) == (0, False)
-    assert predicted[0] == 78
-    assert "--mean" in predicted[2]
+    assert caught.value.exit_code == Exit.BAD_DATA
 
 
-def spoiled(tensors: Tensors, name: str, weight: Array) -> bytes:
-    return caffemodel({**tensors, name: (weight, tensors[name][1])}, ORDERS["CaffeNet"], "layer")
+def test_without_a_mean_a_file_is_written_but_nothing_predicted(tensors: Tensors, image: Path, tmp_path: Path) -> None:
+    (tmp_path / "net.caffemodel").write_bytes(caffemodel(tensors, ORDERS["CaffeNet"], "layer"))
+
+    written = alexrepro("convert", tmp_path / "net.caffemodel", "--to", tmp_path / "net.safetensors", "--json")
+    refused = alexrepro("predict", image, "--weights", tmp_path / "net.safetensors").exception
+
+    assert json.loads(written.stdout)["has_mean_image"] is False
+    assert isinstance(refused, UserError)
+    assert "--mean" in refused.fix
+
+
+def with_weight(tensors: Tensors, name: str, weight: Array) -> bytes:
+    bias = tensors[name][1][: len(weight)]
+    return caffemodel({**tensors, name: (weight, bias)}, ORDERS["CaffeNet"], "layer")
 
 
 def even_window(tensors: Tensors) -> bytes:
@@ -247,29 +212,21 @@ def even_window(tensors: Tensors) -> bytes:
     return caffemodel(tensors, ORDERS["CaffeNet"], "layer").replace(odd, even)
 
 
-def odd_maps(tensors: Tensors) -> bytes:
-    weight, bias = tensors["conv2"]
-    return caffemodel({**tensors, "conv2": (weight[:15], bias[:15])}, ORDERS["CaffeNet"], "layer")
-
-
-HOSTILE: dict[str, tuple[str, Callable[[Tensors], bytes]]] = {
-    "truncated": (".caffemodel", lambda t: caffemodel(t, ORDERS["CaffeNet"], "layer")[:-100]),
-    "another network": (".caffemodel", lambda _: layer("conv1", ("Convolution", 4), b"", "layer")),
-    "wrong kernel": (".caffemodel", lambda t: spoiled(t, "conv2", np.zeros((16, 8, 3, 3), np.float32))),
-    "an even window": (".caffemodel", even_window),
-    "maps that do not divide": (".caffemodel", odd_maps),
-    "wrong inputs": (".caffemodel", lambda t: spoiled(t, "fc7", np.zeros((32, 31), np.float32))),
-    "not finite": (".caffemodel", lambda t: spoiled(t, "fc8", np.full((10, 32), np.nan, np.float32))),
-    "safetensors of another length": (".safetensors", lambda _: struct.pack("<Q", 2**40) + b"{}"),
-}  # fmt: skip
+HOSTILE: dict[str, Callable[[Tensors], bytes]] = {
+    "truncated": lambda t: caffemodel(t, ORDERS["CaffeNet"], "layer")[:-100],
+    "another network": lambda _: layer("conv1", ("Convolution", 4), b"", "layer"),
+    "wrong kernel": lambda t: with_weight(t, "conv2", np.zeros((16, 8, 3, 3), np.float32)),
+    "maps that do not divide": lambda t: with_weight(t, "conv2", t["conv2"][0][:15]),
+    "an even window": even_window,
+    "not finite": lambda t: with_weight(t, "fc8", np.full((10, 32), np.nan, np.float32)),
+}
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_a_damaged_file_is_bad_data_and_leaves_nothing(tensors: Tensors, tmp_path: Path, kind: str) -> None:
-    ending, content = HOSTILE[kind]
-    (tmp_path / f"odd{ending}").write_bytes(content(tensors))
+def test_a_damaged_file_is_bad_data(tensors: Tensors, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "odd.caffemodel").write_bytes(HOSTILE[kind](tensors))
 
-    code, _, errors = alexrepro("convert", tmp_path / f"odd{ending}", "--to", tmp_path / "out.safetensors")
+    with pytest.raises(UserError, match=r"odd\.caffemodel") as caught:
+        read(tmp_path / "odd.caffemodel", mean=None)
 
-    assert (code, "odd" in errors) == (65, True)
-    assert [path.name for path in tmp_path.iterdir()] == [f"odd{ending}"]
+    assert caught.value.exit_code == Exit.BAD_DATA

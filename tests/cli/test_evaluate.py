@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from alexrepro.cli.app import app
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.store.prepare import prepare
-from alexrepro.device import Device, find_device
+from alexrepro.device import find_device
 from alexrepro.errors import UserError
 from alexrepro.evaluation import inference
 from alexrepro.recipes.as_printed_and_run import TINY
@@ -30,17 +30,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_miniature(folder / "images", train_per_class=1, val_per_class=1, test_per_class=1)
     stores = prepare(folder / "images", out=folder / "stores", workers=1)
     recipe = TINY.but({"network.fc6.maps": 8, "network.fc7.maps": 8}).shortened(1)
+    shared = {"store": stores["train"], "validation": None, "runs": folder / "runs", "device": find_device("cpu")}
     for seed in (0, 1):
-        train(
-            TrainingJob(
-                recipe,
-                store=stores["train"],
-                validation=None,
-                runs=folder / "runs",
-                seed=seed,
-                device=find_device("cpu"),
-            )
-        )
+        train(TrainingJob(recipe, seed=seed, **shared))
     return folder
 
 
@@ -77,10 +69,11 @@ def test_ten_crops_print_the_center_crop_too_with_intervals(call: Call) -> None:
 
 def test_two_runs_are_one_average_that_can_be_compared_with_a_member(call: Call, folder: Path) -> None:
     average = printed(call("evaluate", "A", "B", "--ten-crop", "--ensemble-weights", "1,3", "--json"))
-    call("evaluate", "A", "--json")
+    saved = call("evaluate", "A", "--save-probabilities", "--json")
 
     found = printed(call("compare", "A", average["run"], "--json"))["comparisons"]
 
+    assert ".safetensors, 0 MB" in saved.stderr
     assert average["run"].startswith("runs/ensembles/")
     assert sorted(member["weight"] for member in average["members"]) == [0.25, 0.75]
     assert {path.name for path in (folder / average["run"] / "evaluations").iterdir()} == {
@@ -89,15 +82,6 @@ def test_two_runs_are_one_average_that_can_be_compared_with_a_member(call: Call,
     assert [row["top"] for row in found if row["crops"] == "center"] == [1, 5]
     assert all(row["difference_low"] <= row["difference"] <= row["difference_high"] for row in found)
     assert "mid-p" in call("compare", "A", average["run"]).stdout
-
-
-def test_probabilities_are_saved_and_their_size_is_printed(call: Call, folder: Path) -> None:
-    result = call("evaluate", "A", "--ten-crop", "--save-probabilities")
-
-    assert ".safetensors, 0 MB" in result.stderr
-    assert [path.name for path in folder.glob("runs/tiny-*/*/probabilities/*")] == [
-        "ilsvrc2010-miniature-test.ten.safetensors"
-    ]
 
 
 def test_a_submission_has_a_line_for_each_image(call: Call, folder: Path) -> None:
@@ -122,35 +106,16 @@ def test_a_submission_is_scored_by_the_devkit(call: Call, folder: Path) -> None:
     assert "25.00 %" in call("score", "answers.txt", "--devkit", "devkit").stdout
 
 
-@pytest.mark.parametrize(("least", "is_long"), [(20, True), (21, False)])
-def test_norms_are_compiled_where_it_pays_or_is_asked_for(
-    call: Call, monkeypatch: pytest.MonkeyPatch, least: int, is_long: bool
-) -> None:
+def test_norms_are_compiled_if_it_pays_or_is_asked_for(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
-
-    def noted(name: str, *, compiles: bool) -> Device:
-        asked.append(compiles)
-        return find_device(name)
-
-    monkeypatch.setattr(inference, "find_device", noted)
-    monkeypatch.setattr(inference, "COMPILED_FROM_CROPS", least)  # the split has 20 images
+    monkeypatch.setattr(inference, "find_device", lambda name, *, compiles: asked.append(compiles) or find_device(name))
 
     for option in ((), ("--compile",), ("--no-compile",)):
         printed(call("evaluate", "A", "--json", *option))
 
-    assert asked == [is_long, True, False]
+    assert asked == [False, True, False]  # 20 images
 
 
-@pytest.mark.parametrize(
-    ("words", "what"),
-    [
-        (("A", "B", "--ensemble-weights", "1,many"), "not numbers"),
-        (("A", "--ensemble-weights", "1,2"), "do not fit 1 run"),
-        (("A", "A"), "named twice"),
-    ],
-)
-def test_arguments_that_do_not_fit_are_refused(call: Call, words: tuple[str, ...], what: str) -> None:
-    refusal = call("evaluate", *words).exception
-
-    assert isinstance(refusal, UserError)
-    assert what in refusal.what
+def test_weights_that_are_not_numbers_are_refused(call: Call) -> None:
+    with pytest.raises(UserError, match="not numbers"):
+        raise call("evaluate", "A", "B", "--ensemble-weights", "1,many").exception or AssertionError

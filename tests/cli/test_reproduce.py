@@ -113,7 +113,7 @@ def test_evaluate_keeps_its_contract(
 
 
 def test_ablate_trains_what_is_missing_and_compares(alexrepro: Program, trained: dict[str, Any]) -> None:
-    found = alexrepro.json("ablate", "without-conv4", "--allow-flat-loss", *SMALL)
+    found = alexrepro.json("ablate", "without-conv4", *SMALL)
 
     (row,) = found["rows"]
     assert (row["label"], row["split"], row["seeds"]) == ("without-conv4", "ilsvrc2010-miniature-test", 1)

@@ -87,17 +87,8 @@ def prepared(source: Path, *options: object) -> Ended:
     """`alexrepro prepare` of a small source into `stores` beside it; nothing around that folder may change."""
     out = source.parent / "stores"
     before = tree(source.parent, without=out)
-    ended = command(
-        "prepare",
-        source,
-        "--out",
-        out,
-        "--workers",
-        1,
-        "--allow-partial",
-        *options,
-        said=source.parent.with_suffix(".said"),
-    )
+    fixed = ("prepare", source, "--out", out, "--workers", 1, "--allow-partial")
+    ended = command(*fixed, *options, said=source.parent.with_suffix(".said"))
     assert tree(source.parent, without=out) == before
     return ended
 

@@ -3,15 +3,18 @@
 import socket
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import torch
 
 from alexrepro.distributed import launch
-from alexrepro.distributed.launch import grid, open_store, requested_processes
+from alexrepro.distributed.launch import grid, launch_if_requested, open_store
 from alexrepro.distributed.rank import Rank
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
+
+from ..ranks import free_port
 
 
 def test_two_processes_share_the_towers_by_default() -> None:
@@ -23,30 +26,27 @@ def test_two_processes_share_the_towers_by_default() -> None:
     assert grid(2, AS_RUN_2012.but({"network.towers": 1}).network, None) == (2, 1)
 
 
-def test_three_processes_cannot_share_two_towers() -> None:
-    with pytest.raises(UserError, match="3 processes cannot share networks of 2 towers") as refused:
-        grid(3, AS_RUN_2012.network, "tower")
+REFUSED = [  # options on a host with one GPU, and what is said
+    ({"processes": 3, "device": "cpu"}, "3 processes cannot share networks of 2 towers. Start a multiple of 2"),
+    ({"gpus": 2}, "more than torch can use here: 1 GPU. Train on the CPU with: --device cpu --cpu-ranks 2"),
+    ({"gpus": 2, "processes": 2, "device": "cpu"}, "--cpu-ranks is for CPUs"),
+    ({"gpus": 2, "device": "cpu"}, "--gpus 2 and --device cpu contradict each other"),
+    ({"processes": 2}, "--cpu-ranks is for CPUs"),
+]
 
-    assert refused.value.exit_code is Exit.USAGE
-    assert "Start a multiple of 2" in refused.value.fix
 
-
-def test_missing_gpus_are_refused_with_the_way_to_do_without(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("options", "said"), REFUSED)
+def test_processes_that_cannot_train_together_are_refused(
+    options: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    chosen = {"gpus": None, "processes": None, "device": "auto", "parallel": "tower"} | options
 
-    with pytest.raises(UserError, match="--gpus 2 asks for more than torch can use here: 1 GPU") as refused:
-        requested_processes(gpus=2, processes=None, device="auto")
-
-    assert refused.value.exit_code is Exit.NO_DEVICE
-    assert "--device cpu --cpu-ranks 2" in refused.value.fix
-
-
-@pytest.mark.parametrize(("gpus", "processes", "device"), [(2, 2, "cpu"), (2, None, "cpu"), (None, 2, "auto")])
-def test_contradicting_options_are_refused(gpus: int | None, processes: int | None, device: str) -> None:
     with pytest.raises(UserError) as refused:
-        requested_processes(gpus=gpus, processes=processes, device=device)
+        launch_if_requested(Rank(), AS_RUN_2012.network, **chosen)
 
-    assert refused.value.exit_code is Exit.USAGE
+    assert said in f"{refused.value.what} {refused.value.fix}"
+    assert refused.value.exit_code is (Exit.NO_DEVICE if options == {"gpus": 2} else Exit.USAGE)
 
 
 @pytest.fixture
@@ -79,18 +79,14 @@ def test_another_rank_gives_up_where_nothing_answers(silent: int, monkeypatch: p
 
 def test_a_rank_that_finds_no_first_one_says_how_long_it_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "JOIN", timedelta(seconds=0.5))
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # not listening
-        port = closed.getsockname()[1]
+    port = free_port()
 
-        with pytest.raises(UserError, match=rf"did not meet all 2 at 127\.0\.0\.1:{port} .*tried for 0\.5 seconds"):
-            open_store(rank(1, port))
+    with pytest.raises(UserError, match=rf"did not meet all 2 at 127\.0\.0\.1:{port} .*tried for 0\.5 seconds"):
+        open_store(rank(1, port))
 
 
 def test_ranks_of_another_job_do_not_join() -> None:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    port = free_port()
     first = open_store(rank(0, port))
 
     with pytest.raises(UserError, match="another program has that port"):

@@ -5,36 +5,29 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
-from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from alexrepro import __version__
-from alexrepro.cli import app
+from alexrepro.__main__ import main
 from alexrepro.data.store.store import Store
 from alexrepro.device import find_device
 from alexrepro.distributed.rank import FIRST_PORT, PORTS, Rank
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run, find_runs
-from alexrepro.training import state
+from alexrepro.training import job
 from alexrepro.training import train as training
 from alexrepro.training.job import TrainingJob
 
-from ..ranks import run_ranks
+from ..children import PATIENCE_SECONDS, wait_until
+from ..ranks import free_port, run_ranks
 
-PATIENCE_SECONDS = 120.0  # for four processes to load torch on a busy machine
 LAST_DIGITS = 2e-6  # metrics.csv has six of them, and towers add in another order
 Ended = list[tuple[int, str]]  # exit code and what was said, by host
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("localhost", 0))
-        return int(found.getsockname()[1])
 
 
 def run_together(
@@ -42,17 +35,18 @@ def run_together(
     meanwhile: Callable[[list[subprocess.Popen[str]]], None] = lambda processes: None,
 ) -> Ended:  # fmt: skip
     """The ends of commands that run at the same time in one folder."""
-    with ExitStack() as running:
-        started = [
-            subprocess.Popen(command, cwd=folder, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True)
-            for command, environment in zip(commands, environments, strict=True)
-        ]
-        for process in started:
-            running.callback(process.communicate)
-            running.callback(process.kill)
+    started = [
+        subprocess.Popen(command, cwd=folder, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True)
+        for command, environment in zip(commands, environments, strict=True)
+    ]
+    try:
         meanwhile(started)
         said = [process.communicate(timeout=PATIENCE_SECONDS)[1] for process in started]
-        return [(process.returncode, text) for process, text in zip(started, said, strict=True)]
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+    return [(process.returncode, text) for process, text in zip(started, said, strict=True)]
 
 
 @pytest.fixture
@@ -64,22 +58,22 @@ def arguments(stores: dict[str, Store], recipe: Recipe, tmp_path: Path) -> list[
 
 @pytest.fixture(scope="module")
 def alone(stores: dict[str, Store], recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    folder = tmp_path_factory.mktemp("alone")
-    device = find_device("cpu")
-    return training.train(
-        TrainingJob(recipe, store=stores["train"], validation=stores["val"], runs=folder, seed=0, device=device)
-    )
+    training_alone = TrainingJob(
+        recipe, store=stores["train"], validation=stores["val"], runs=tmp_path_factory.mktemp("alone"), seed=0,
+        device=find_device("cpu"),
+    )  # fmt: skip
+    return training.train(training_alone)
 
 
-def agents(arguments: list[str], *, ranks_a_host: int) -> list[list[str]]:
-    """Two agents of torchrun, as they would be started on two hosts."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--rdzv-backend", "c10d"]
-    meeting = ["--rdzv-endpoint", f"localhost:{free_port()}", "--rdzv-id", "7", "--local-addr", "localhost"]
-    return [[*torchrun, *meeting, "--nproc-per-node", str(ranks_a_host), "-m", "alexrepro", *arguments]] * 2
-
-
-def losses(run: Run) -> list[float]:
-    return [float(row["loss"]) for row in run.metrics]
+def check_losses(ended: Ended, folder: Path, alone: Run, *, processes: int) -> None:
+    (run,) = find_runs(folder / "runs")
+    assert [code for code, _ in ended] == [0, 0], ended
+    found, expected = ([float(row["loss"]) for row in each.metrics] for each in (run, alone))
+    print(found, expected, sep="\n")
+    assert found == pytest.approx(expected, abs=LAST_DIGITS)
+    assert run.environment["machine"]["processes"] == processes
+    assert run.environment["machine"]["sharing_towers"] == 2
+    assert "".join(text for _, text in ended).count("Training toy on") == 1
 
 
 @pytest.mark.slow
@@ -87,18 +81,13 @@ def losses(run: Run) -> list[float]:
 def test_two_agents_of_torchrun_train_what_one_process_trains(
     arguments: list[str], alone: Run, tmp_path: Path, ranks_a_host: int
 ) -> None:
-    commands = agents([*arguments, "--parallel", "tower"], ranks_a_host=ranks_a_host)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--rdzv-backend", "c10d"]
+    meeting = ["--rdzv-endpoint", f"localhost:{free_port()}", "--rdzv-id", "7", "--local-addr", "localhost"]
+    agent = [*torchrun, *meeting, "--nproc-per-node", str(ranks_a_host), "-m", "alexrepro", *arguments]
 
-    ended = run_together(commands, [{}, {}], tmp_path)
+    ended = run_together([[*agent, "--parallel", "tower"]] * 2, [{}, {}], tmp_path)
 
-    (run,) = find_runs(tmp_path / "runs")
-    assert [code for code, _ in ended] == [0, 0], ended
-    assert losses(run) == pytest.approx(losses(alone), abs=LAST_DIGITS)
-    print(losses(run), losses(alone), sep="\n")
-    assert run.environment["machine"]["processes"] == 2 * ranks_a_host
-    assert run.environment["machine"]["sharing_towers"] == 2
-    said = "".join(text for _, text in ended)
-    assert said.count("Training toy on") == 1
+    check_losses(ended, tmp_path, alone, processes=2 * ranks_a_host)
 
 
 def slurm(rank: int, *, size: int, port: int) -> dict[str, str]:
@@ -124,11 +113,11 @@ def task(rank: Rank, port: int, folder: Path, commands: list[list[str]], version
     os.chdir(folder)
     sys.argv = ["alexrepro", *commands[rank.rank]]
     if rank.rank == rank.world_size - 1:
-        state.__version__ = version
+        job.__version__ = version
     said = StringIO()
     with redirect_stderr(said), redirect_stdout(StringIO()):
         try:
-            app.main()
+            main()
         except SystemExit as end:
             return int(end.code or 0), said.getvalue()
     return 0, said.getvalue()
@@ -140,10 +129,7 @@ def test_the_tasks_of_a_slurm_step_train_what_one_process_trains(
 ) -> None:
     ended = run_ranks(task, 2, job_port(), tmp_path, [arguments] * 2, __version__)
 
-    (run,) = find_runs(tmp_path / "runs")
-    assert [code for code, _ in ended] == [0, 0], ended
-    assert losses(run) == pytest.approx(losses(alone), abs=LAST_DIGITS)
-    assert run.environment["machine"]["sharing_towers"] == 2
+    check_losses(ended, tmp_path, alone, processes=2)
 
 
 DIFFERENCES = {  # options and version of the second rank, and what is said
@@ -180,9 +166,7 @@ def test_a_signal_to_one_task_ends_all_with_the_code_to_be_requeued(
     port = job_port()
 
     def stop(processes: list[subprocess.Popen[str]]) -> None:
-        until = time.monotonic() + PATIENCE_SECONDS
-        while not list(tmp_path.glob("runs/*/*/checkpoints/step-*")) and time.monotonic() < until:
-            time.sleep(0.1)
+        wait_until(lambda: list(tmp_path.glob("runs/*/*/checkpoints/step-*")))
         processes[1].send_signal(signal.SIGTERM)
 
     program = [sys.executable, "-m", "alexrepro", *arguments]

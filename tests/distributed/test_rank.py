@@ -40,19 +40,16 @@ UNDERSTOOD = {  # rank, size, local rank, local size, host
         (5, 8, 1, 4, "host1"),
     ),
     "srun": (STEP, (1, 4, 1, 2, "gpu07")),
-    "srun with PMI": ({**STEP, "PMI_RANK": "1", "PMI_SIZE": "4"}, (1, 4, 1, 2, "gpu07")),
     "srun and names set by hand": ({**STEP, "RANK": "1", "WORLD_SIZE": "4"}, (1, 4, 1, 2, "gpu07")),
     "srun and a number set by hand": ({**STEP, "WORLD_SIZE": "4"}, (1, 4, 1, 2, "gpu07")),
     "a batch script": (BATCH, (0, 1, 0, 1, "localhost")),
     "a batch step with PMIx": ({**BATCH, "PMIX_RANK": "0"}, (0, 1, 0, 1, "localhost")),
     "one process": ({"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}, (0, 1, 0, 1, "localhost")),
     "a world of one": ({"WORLD_SIZE": "1"}, (0, 1, 0, 1, "localhost")),
-    "one process of Flux": ({"FLUX_TASK_RANK": "0", "FLUX_JOB_SIZE": "1"}, (0, 1, 0, 1, "localhost")),
     "one host of SageMaker": ({"SM_HOSTS": '["algo-1"]'}, (0, 1, 0, 1, "localhost")),
     "torchrun below srun": ({**STEP, **TORCHRUN}, (3, 4, 1, 2, "gpu07")),
     "an interactive shell": ({"SLURM_NTASKS": "4", "SLURM_JOB_ID": "7"}, (0, 1, 0, 1, "localhost")),
     "empty": (dict.fromkeys([*PODS, *STEP, "PMIX_RANK"], ""), (0, 1, 0, 1, "localhost")),
-    "blank": ({"RANK": " ", "WORLD_SIZE": "\n"}, (0, 1, 0, 1, "localhost")),
     "a service of Kubernetes": ({"MASTER_PORT": "tcp://10.0.0.1:80"}, (0, 1, 0, 1, "localhost")),
 }
 
@@ -70,24 +67,17 @@ REFUSED = {  # what is set, and what is named
     "no size": ({"RANK": "0"}, "RANK is 0, but WORLD_SIZE is not set"),
     "no rank": ({"WORLD_SIZE": "2"}, "WORLD_SIZE is 2, but RANK is not set"),
     "no rank in a batch script": ({**BATCH, "WORLD_SIZE": "2"}, "WORLD_SIZE is 2, but RANK is not set"),
-    "an empty size": ({"RANK": "1", "WORLD_SIZE": ""}, "RANK is 1, but WORLD_SIZE is not set"),
     "no host": ({"RANK": "1", "WORLD_SIZE": "2"}, "MASTER_ADDR is not set"),
     "no host of MPI": (mpi("OMPI_COMM_WORLD", local_size=1) | {"OMPI_COMM_WORLD_LOCAL_RANK": "0"}, "MASTER_ADDR"),
     "a rank too large": ({**PODS, "RANK": "2"}, "RANK is 2, but WORLD_SIZE is 2"),
     "a negative rank": ({**PODS, "RANK": "-1"}, "RANK is -1"),
-    "no rank at all": ({**PODS, "RANK": "one"}, "RANK is one"),
-    "a fraction": ({**PODS, "WORLD_SIZE": "2.0"}, "WORLD_SIZE is 2.0"),
     "other digits": ({**PODS, "WORLD_SIZE": "٢"}, "WORLD_SIZE is ٢"),
-    "endless digits": ({**PODS, "WORLD_SIZE": "9" * 5000}, "WORLD_SIZE is 999"),
-    "no process": ({"RANK": "0", "WORLD_SIZE": "0"}, "WORLD_SIZE is 0"),
     "a local rank too large": ({**PODS, "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "1"}, "LOCAL_RANK is 1"),
     "more on a host than in all": ({**PODS, "LOCAL_WORLD_SIZE": "3"}, "LOCAL_WORLD_SIZE is 3"),
     "the port of Kubernetes": ({**PODS, "MASTER_PORT": "tcp://10.0.0.1:80"}, "MASTER_PORT is tcp://10.0.0.1:80"),
     "the same of one process": (
         {"RANK": "0", "WORLD_SIZE": "1", "MASTER_PORT": "tcp://10.0.0.1:80"}, "MASTER_PORT is tcp://10.0.0.1:80",
     ),
-    "a port too large": ({**PODS, "MASTER_PORT": "65536"}, "MASTER_PORT is 65536"),
-    "the port 0": ({**PODS, "MASTER_PORT": "0"}, "MASTER_PORT is 0"),
     "tasks by node": ({"SLURM_STEP_NUM_TASKS": "2(x1)"}, r"SLURM_STEP_NUM_TASKS is 2\(x1\)"),
     "a job of an array": ({**STEP, "SLURM_JOB_ID": "47_1"}, "SLURM_JOB_ID is 47_1"),
     "a step without a rank": ({"SLURM_STEP_NUM_TASKS": "2"}, "SLURM_PROCID is not set"),
@@ -95,7 +85,6 @@ REFUSED = {  # what is set, and what is named
     "no list of hosts": ({**STEP, "SLURM_STEP_NODELIST": "(null)"}, r"SLURM_STEP_NODELIST is \(null\)"),
     "another number by hand": ({**STEP, "WORLD_SIZE": "8"}, "WORLD_SIZE is 8, but the launcher"),
     "one process of two": ({**mpi("OMPI_COMM_WORLD"), "RANK": "0", "WORLD_SIZE": "1"}, "OMPI_COMM_WORLD_SIZE is 2"),
-    "half of Open MPI": ({"OMPI_COMM_WORLD_RANK": "1"}, "OMPI_COMM_WORLD_SIZE is not set"),
     "PMIx": ({"PMIX_RANK": "0"}, "PMIX_RANK is 0"),
     "PMIx below a batch script": ({**BATCH, "PMIX_RANK": "1"}, "PMIX_RANK is 1"),
     "Lightning": ({"NODE_RANK": "1", "LOCAL_RANK": "1"}, "LOCAL_RANK is 1"),
@@ -116,16 +105,14 @@ def test_what_is_not_understood_is_refused_by_name(case: str) -> None:
 
 
 def test_ranks_of_one_job_meet_at_one_port_and_those_of_another_elsewhere() -> None:
-    first, second = (
-        {**mpi("OMPI_COMM_WORLD"), "OMPI_COMM_WORLD_RANK": rank, "PMIX_NAMESPACE": "prterun-host1-4711@1"}
-        for rank in ("0", "1")
+    jobs = [("0", "4711@1"), ("1", "4711@1"), ("1", "4712@1")]
+    first, second, other = (
+        find_rank({**mpi("OMPI_COMM_WORLD"), "OMPI_COMM_WORLD_RANK": rank, "PMIX_NAMESPACE": job}).port
+        for rank, job in jobs
     )
-    other = {**second, "PMIX_NAMESPACE": "prterun-host1-4712@1"}
 
-    ports = [find_rank(environment).port for environment in (first, second, other)]
-
-    assert ports[0] == ports[1] != ports[2]
-    assert all(FIRST_PORT <= port < FIRST_PORT + PORTS for port in ports)
+    assert first == second != other
+    assert all(FIRST_PORT <= port < FIRST_PORT + PORTS for port in (first, other))
 
 
 def test_the_store_is_with_the_first_rank_unless_torchrun_has_one() -> None:

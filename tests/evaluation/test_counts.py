@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from alexrepro.data.loading.crops import Pixels
-from alexrepro.data.loading.sampling import shard_of
 from alexrepro.data.store.manifest import Manifest, Shard, sha256_of
 from alexrepro.data.store.store import Store, shard_table, write_shard
 from alexrepro.device import find_device
@@ -92,10 +91,8 @@ def check(stores: list[Store], batches: list[int], ranks: int, parallel: Paralle
     expected = {store.path: counted(ProcessGroup(), store, len(store))[2] for store in stores}
     for number, (path, batch) in enumerate(work):
         rows = dict(rank[number][:2] for rank in found)  # by replica
-        assert sorted(row for each in rows.values() for row in each) == list(range(expected[path].images)), (
-            path,
-            batch,
-        )
+        seen = sorted(row for each in rows.values() for row in each)
+        assert seen == list(range(expected[path].images)), (path, batch)
         assert {rank[number][2] for rank in found} == {expected[path]}, (path, batch)
     for counts in expected.values():
         assert counts.images < 300 or 0 < counts.top1_correct < counts.top5_correct < counts.images
@@ -111,8 +108,8 @@ def test_counts_are_the_same_on_any_grid_of_ranks(tmp_path: Path, ranks: int, pa
     check([noise_store(tmp_path / f"{size}", size) for size in sizes], [1, 7, 64], ranks, parallel)
 
 
-def feed_threads_of_one_rank(rank: Rank, store: Path) -> int:
-    """The most threads that feed the validation of a rank on a host of 16 processors."""
+def loader_threads_of_one_rank(rank: Rank, store: Path) -> int:
+    """The most loader threads in the validation of a rank on a host of 16 processors."""
     os.sched_getaffinity = lambda _: set(range(16))
     inference.BATCH, device, seen = 1, find_device("cpu"), [0]
     with connect(rank, device, network=RECIPE.network, parallel="data") as group:
@@ -125,7 +122,7 @@ def feed_threads_of_one_rank(rank: Rank, store: Path) -> int:
 
 @pytest.mark.slow
 def test_the_ranks_of_a_host_share_its_processors_in_a_validation(tmp_path: Path) -> None:
-    found = run_ranks(feed_threads_of_one_rank, 2, noise_store(tmp_path / "noise", 65).path)
+    found = run_ranks(loader_threads_of_one_rank, 2, noise_store(tmp_path / "noise", 65).path)
 
     assert found == [7, 7]  # of the eight processors of each rank, one trains
 
@@ -136,11 +133,3 @@ def test_the_ranks_of_a_host_share_its_processors_in_a_validation(tmp_path: Path
 def test_a_validation_set_is_counted_exactly(tmp_path: Path, ranks: int, parallel: Parallel, images: int) -> None:
     check([noise_store(tmp_path / "many", images)], [5, 50, 63, 64], ranks, parallel)
     check([noise_store(tmp_path / "few", 65 + ranks)], list(range(1, 65)), ranks, parallel)
-
-
-@pytest.mark.parametrize("ranks", [2, 3, 4])
-def test_the_shards_of_a_batch_are_all_its_images_once(ranks: int) -> None:
-    for images in range(64 * ranks + 1):  # batches of up to 64 a rank, and the rest in the last one
-        shards = [range(images)[shard_of(images, (rank, ranks))] for rank in range(ranks)]
-        assert [image for one in shards for image in one] == list(range(images))
-        assert max(len(one) for one in shards) == -(-images // ranks)

@@ -30,11 +30,7 @@ def evaluated(
 
 @pytest.mark.parametrize(("weights", "normalized"), [((), (0.5, 0.5)), ((3.0, 1.0), (0.75, 0.25))])
 def test_an_average_equals_a_plain_loop_over_its_members(
-    pair: list[Run],
-    stores: dict[str, Store],
-    device: Device,
-    weights: tuple[float, ...],
-    normalized: tuple[float, ...],
+    pair: list[Run], stores: dict[str, Store], device: Device, weights: tuple[float, ...], normalized: tuple[float, ...]
 ) -> None:
     store = stores["test"]
     members = [evaluated([run], store, device)[1] for run in pair]

@@ -2,26 +2,23 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from alexrepro.data.loading.crops import center_crop, ten_crops
-from alexrepro.data.loading.sampling import EpochPlan, evaluation_plan
+from alexrepro.data.loading.sampling import evaluation_plan
 from alexrepro.data.store.store import Store
-from alexrepro.device import Device
+from alexrepro.device import Device, find_device
 from alexrepro.errors import UserError
 from alexrepro.evaluation import inference
-from alexrepro.evaluation.evaluate import evaluate, open_runs
+from alexrepro.evaluation.evaluate import evaluate
 from alexrepro.evaluation.inference import read_images
-from alexrepro.evaluation.load_run import check_compatible, load_network, load_pixels
-from alexrepro.model.alexnet import AlexNet
-from alexrepro.model.normalization import ResponseNorm
+from alexrepro.evaluation.load_run import load_network, load_pixels
 from alexrepro.paper.results import Crops
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs.evaluation import EvaluationFiles
-from alexrepro.runs.predictions import read_predictions
 from alexrepro.runs.run import Run, find_evaluations
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
@@ -68,87 +65,36 @@ def test_ten_crops_save_the_center_crop_as_it_is_alone(run: Run, stores: dict[st
 def test_a_missing_image_is_an_error(
     run: Run, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def one_less(images: int, side_px: int) -> EpochPlan:
-        return evaluation_plan(images - 1, side_px=side_px)
-
-    monkeypatch.setattr(inference, "evaluation_plan", one_less)
+    monkeypatch.setattr(inference, "evaluation_plan", lambda images, **more: evaluation_plan(images - 1, **more))
 
     with pytest.raises(ValueError, match="not every image was evaluated once"):
         evaluate(run, stores["test"], crops="center", device=device)
 
 
-@pytest.mark.parametrize("batch", [1, 5, 17])
-def test_the_batch_size_changes_no_prediction(
-    run: Run, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch, batch: int
-) -> None:
-    file = EvaluationFiles(run.folder).predictions(stores["test"].manifest.full_name, "ten")
-    whole, predictions = evaluate(run, stores["test"], crops="ten", device=device), read_predictions(file)
-    monkeypatch.setattr(inference, "BATCH", batch)
-
-    split, same = evaluate(run, stores["test"], crops="ten", device=device), read_predictions(file)
-
-    assert replace(split, loss=whole.loss) == whole
-    assert split.loss == pytest.approx(whole.loss, rel=1e-6)  # float32
-    assert np.array_equal(same.top5, predictions.top5)
-    assert np.array_equal(same.ranks, predictions.ranks)
-
-
-def test_a_machine_that_compiles_evaluates_with_compiled_norms(run: Run, stores: dict[str, Store]) -> None:
-    compiling = Device(torch.device("cpu"), compiles=True)
-
-    opened = open_runs([run], stores["test"], crops="center", device=compiling, folder=run.folder)
-
-    (model,) = opened.job.models
-    assert isinstance(model.network, AlexNet)
-    assert [module.is_compiled for module in model.network.modules() if isinstance(module, ResponseNorm)] == [True]
-
-
-def test_a_store_without_labels_or_of_other_classes_is_refused(
-    run: Run, stores: dict[str, Store], device: Device
-) -> None:
-    manifest = stores["test"].manifest
-    unlabeled = Store(stores["test"].path, replace(manifest, labeled=False))
-    other = Store(stores["test"].path, replace(manifest, classes=("spots", "plaid")))
-
-    with pytest.raises(UserError, match="has no labels") as refused:
-        evaluate(run, unlabeled, crops="center", device=device)
-    with pytest.raises(UserError, match="2 classes that are not the 2"):
-        evaluate(run, other, crops="center", device=device)
-
-    assert "alexrepro submit" in refused.value.fix
-
-
-SMALLER = {"augmentation.stored_px": 224, "network.input_px": 192, "augmentation.last_offset_px": 32}
-
-
 @pytest.mark.parametrize(
     ("changes", "what"),
-    [
-        ({"augmentation.resize": "stretch"}, "of 256 px, crop; toy wants 256 px, stretch"),
-        (SMALLER, "toy wants 224 px, crop"),
-    ],
+    [({"labeled": False}, "has no labels"), ({"classes": ("spots", "plaid")}, "2 classes that are not the 2")],
 )
-def test_images_of_another_side_or_resize_are_refused(
-    changes: dict[str, object], what: str, recipe: Recipe, stores: dict[str, Store]
+def test_a_store_without_labels_or_of_other_classes_is_refused(
+    run: Run, stores: dict[str, Store], device: Device, changes: dict[str, Any], what: str
 ) -> None:
-    check_compatible(recipe, stores["train"])
+    other = Store(stores["test"].path, replace(stores["test"].manifest, **changes))
 
-    with pytest.raises(UserError, match=what) as refused:
-        check_compatible(recipe.but(changes), stores["train"])
+    with pytest.raises(UserError, match=what):
+        evaluate(run, other, crops="center", device=device)
+
+
+@pytest.mark.parametrize("changes", [{"side_px": 64}, {"resize": "stretch"}])
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_training_refuses_images_of_another_side_or_resize_before_its_first_step(
+    recipe: Recipe, stores: dict[str, Store], tmp_path: Path, split: str, changes: dict[str, Any]
+) -> None:
+    images = {**stores, split: Store(stores[split].path, replace(stores[split].manifest, **changes))}
+    splits = {"store": images["train"], "validation": images["val"]}
+    job = TrainingJob(recipe, runs=tmp_path, seed=0, device=find_device("cpu"), **splits)
+
+    with pytest.raises(UserError, match=r"of \d+ px, \w+; toy wants 256 px, crop") as refused:
+        train(job)
 
     assert "--side" in refused.value.fix
-
-
-@pytest.mark.parametrize("split", ["train", "val"])
-def test_a_training_refuses_images_of_another_side_before_its_first_step(
-    recipe: Recipe, stores: dict[str, Store], device: Device, tmp_path: Path, split: str
-) -> None:
-    smaller = Store(stores[split].path, replace(stores[split].manifest, side_px=64))
-    images = {**stores, split: smaller}
-
-    with pytest.raises(UserError, match="of 64 px, crop; toy wants 256 px"):
-        train(
-            TrainingJob(recipe, store=images["train"], validation=images["val"], runs=tmp_path, seed=0, device=device)
-        )
-
     assert list(tmp_path.iterdir()) == []

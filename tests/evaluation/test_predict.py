@@ -1,11 +1,9 @@
 """Predictions of a run for image files, the same after conversion, and class names from other people's tables."""
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -28,11 +26,8 @@ CLASSES = tuple(f"n{number:08}" for number in range(20))
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Wide, so that it is cropped or squeezed; red on the left and blue on the right."""
-    pixels = np.zeros((300, 600, 3), dtype=np.uint8)
-    pixels[:, :300, 0] = pixels[:, 300:, 2] = 250
-    path = tmp_path_factory.mktemp("images") / "wide.png"
-    Image.fromarray(pixels).save(path)
+    path = tmp_path_factory.mktemp("images") / "gradient.png"
+    Image.linear_gradient("L").resize((600, 300)).save(path)
     return path
 
 
@@ -44,12 +39,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for step in (1, 2):
         named = build(TINY.network, seed=step).named_kernels()
         save(folder.checkpoints, Checkpoint(step, named, named))
-    pixels = {
-        "mean_image": torch.full((3, 256, 256), 120.0),
-        "eigenvalues": torch.ones(3),
-        "eigenvectors": torch.eye(3),
-    }
-    save_file(pixels, folder.pixels_file)
+    mean = torch.full((3, 256, 256), 120.0)
+    save_file({"mean_image": mean, "eigenvalues": torch.ones(3), "eigenvectors": torch.eye(3)}, folder.pixels_file)
     return folder.folder
 
 
@@ -58,18 +49,17 @@ def seen(weights: Weights, image: Path, *, device: Device, crops: Crops = "cente
     return prediction
 
 
-@pytest.mark.parametrize("crops", ["center", "ten"])
-def test_a_converted_run_predicts_what_the_run_predicts(
-    run: Path, image: Path, tmp_path: Path, device: Device, crops: Crops
-) -> None:
+def test_a_converted_run_predicts_what_the_run_predicts(run: Path, image: Path, tmp_path: Path, device: Device) -> None:
     opened = open_weights(run, stores=tmp_path)
-    formats.write(opened, tmp_path / "run.safetensors", lrn="op")
+    formats.write(opened, tmp_path / "run.safetensors")
     converted = open_weights(tmp_path / "run.safetensors", stores=tmp_path)
 
-    found = [seen(weights, image, device=device, crops=crops) for weights in (opened, converted)]
+    found = [seen(weights, image, device=device, crops="ten") for weights in (opened, converted)]
 
     assert found[0] == found[1]
-    assert len({one.probability for one in found[0].top5}) == 5  # not uniform
+    probabilities = [one.probability for one in found[0].top5]
+    assert probabilities == sorted(set(probabilities), reverse=True)  # descending, and not uniform
+    assert [one.name for one in found[0].top5] == [CLASSES[one.number] for one in found[0].top5]
     assert converted.wnids == CLASSES
 
 
@@ -86,15 +76,6 @@ def test_weights_are_those_of_the_newest_or_the_named_checkpoint(
     assert weights.classes == CLASSES
 
 
-def test_predictions_are_in_descending_order_with_class_names(
-    run: Path, image: Path, tmp_path: Path, device: Device
-) -> None:
-    top5 = seen(open_weights(run, stores=tmp_path), image, device=device).top5
-
-    assert [found.name for found in top5] == [CLASSES[found.number] for found in top5]
-    assert [found.probability for found in top5] == sorted((found.probability for found in top5), reverse=True)
-
-
 def test_equal_classes_come_in_their_order(run: Path, image: Path, tmp_path: Path, device: Device) -> None:
     opened = open_weights(run, stores=tmp_path)
     blank = Weights(opened.recipe, {n: torch.zeros_like(t) for n, t in opened.tensors.items()}, opened.mean_image)
@@ -106,39 +87,31 @@ def test_equal_classes_come_in_their_order(run: Path, image: Path, tmp_path: Pat
 
 def test_stretching_keeps_the_ends_that_cropping_cuts_off(run: Path, tmp_path: Path, device: Device) -> None:
     opened = open_weights(run, stores=tmp_path)
-    sharp = replace(opened, tensors={**opened.tensors, "fc8.weight": 100 * opened.tensors["fc8.weight"]})
-    warping = replace(sharp, recipe=TINY.but({"augmentation.resize": "stretch"}))
+    crop = replace(opened, tensors={**opened.tensors, "fc8.weight": 100 * opened.tensors["fc8.weight"]})
+    stretch = replace(crop, recipe=TINY.but({"augmentation.resize": "stretch"}))
     ends = Image.new("RGB", (768, 256), "gray")
     ends.paste("red", (0, 0, 256, 256))
-    shown = {"ends": ends, "middle": ends.crop((256, 0, 512, 256)), "narrow": ends.resize((256, 256))}
-    for name, image in shown.items():
-        image.save(tmp_path / f"{name}.png")
 
-    cropped, middle, warped, narrow = (
-        seen(weights, tmp_path / f"{name}.png", device=device).top5[0].probability
-        for weights, name in ((sharp, "ends"), (sharp, "middle"), (warping, "ends"), (sharp, "narrow"))
-    )
+    def probability(weights: Weights, image: Image.Image) -> float:
+        image.save(tmp_path / "image.png")
+        return seen(weights, tmp_path / "image.png", device=device).top5[0].probability
 
-    assert cropped == middle
-    assert warped == pytest.approx(narrow, abs=0.01)  # another resampler at the edge
-    assert abs(warped - cropped) > 0.1
+    assert probability(crop, ends) == probability(crop, ends.crop((256, 0, 512, 256)))
+    narrow = probability(crop, ends.resize((256, 256)))
+    assert probability(stretch, ends) == pytest.approx(narrow, abs=0.01)  # another resampler at the edge
+    assert abs(narrow - probability(crop, ends)) > 0.1
 
 
-@pytest.mark.parametrize(
-    ("name", "code"),
-    [
-        ("absent.jpg", Exit.MISSING_INPUT), ("*.jpg", Exit.MISSING_INPUT), ("-", Exit.MISSING_INPUT),
-        ("folder", Exit.MISSING_INPUT), ("loop.jpg", Exit.MISSING_INPUT), ("x" * 300, Exit.MISSING_INPUT),
-        ("zeros", Exit.MISSING_INPUT), ("text.jpg", Exit.BAD_DATA),
-    ],
-)  # fmt: skip
+NOT_IMAGES = dict.fromkeys(["absent.jpg", "-", "folder", "x" * 300, "zeros"], Exit.MISSING_INPUT)
+
+
+@pytest.mark.parametrize(("name", "code"), [*NOT_IMAGES.items(), ("text.jpg", Exit.BAD_DATA)])
 def test_a_file_that_is_not_an_image_is_named(run: Path, tmp_path: Path, device: Device, name: str, code: Exit) -> None:
     (tmp_path / "text.jpg").write_text("not a picture")
     (tmp_path / "folder").mkdir()
-    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
     (tmp_path / "zeros").symlink_to("/dev/zero")
 
-    with pytest.raises(UserError, match=re.escape(name)) as caught:
+    with pytest.raises(UserError, match=name) as caught:
         predict(open_weights(run, stores=tmp_path), [tmp_path / name], crops="center", device=device)
 
     assert caught.value.exit_code == code
@@ -162,14 +135,11 @@ TABLES = {
     "CRLF": (TABLE.replace("\n", "\r\n"), IN_ORDER),
     "UTF-16": (TABLE.encode("utf-16"), IN_ORDER),
     "BOM": (b"\xef\xbb\xbf" + TABLE.encode(), IN_ORDER),
-    "blank lines": (TABLE.replace("\n", "\n\n"), IN_ORDER),
-    "more classes": ("n09999999 of another network\n" + TABLE, IN_ORDER),
-    "twice the same": (TABLE + TABLE, IN_ORDER),
+    "blank lines, more classes, repeated": ("n09999999 another\n\n" + TABLE + TABLE, IN_ORDER),
     "separators": ("n01484850\tshark\nn01440764,tench\nn01443537;goldfish\n",
                    ("n01440764,tench", "n01443537;goldfish", "n01484850\tshark")),
     "JSON by number": (json.dumps(JSON), SHORT),
     "JSON by WNID": (json.dumps(dict(JSON.values())), SHORT),
-    "id2label": (json.dumps({"id2label": {number: " ".join(name) for number, name in JSON.items()}}), SHORT),
     "JSON list": (json.dumps([" ".join(name) for name in JSON.values()]), SHORT),
     "JSON without WNIDs": ('{"2": "c", "0": "a", "1": "b"}', ("a", "b", "c")),
     "no WNIDs": ("crane\ncrane\ntench\n", ("crane", "crane", "tench")),
@@ -184,8 +154,7 @@ def test_a_table_names_the_outputs_by_wnid_or_by_position(tmp_path: Path, kind: 
 
 
 def test_class_folders_are_matched_as_wnids_are(tmp_path: Path) -> None:
-    classes = ("cat", "cow", "dog")
-    weights = Weights(TINY.for_classes(3), {}, classes=classes, wnids=classes)
+    weights = replace(OF_A_RUN, classes=("cat", "cow", "dog"), wnids=("cat", "cow", "dog"))
 
     assert names(tmp_path, "dog Hund\ncat Katze\ncow Kuh\n", weights) == ("cat Katze", "cow Kuh", "dog Hund")
 
@@ -214,11 +183,3 @@ def test_a_table_that_does_not_fit_is_refused_with_the_reason(tmp_path: Path, ki
 
     with pytest.raises(UserError, match=reason):
         names(tmp_path, content)
-
-
-@pytest.mark.parametrize("name", [".", "absent.txt", "x" * 300])
-def test_a_missing_table_is_missing_input(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UserError, match=r"cannot be read|There is no file") as caught:
-        with_names(OF_A_RUN, tmp_path / name)
-
-    assert caught.value.exit_code == Exit.MISSING_INPUT

@@ -1,4 +1,4 @@
-"""The whole network: sizes, towers, initial weights and masks."""
+"""The whole network: the order of its stages, initial weights and masks."""
 
 import torch
 import torch.nn.functional as F
@@ -6,18 +6,6 @@ from torch.testing import assert_close
 
 from alexrepro.model.alexnet import build
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012, TINY
-
-
-def test_every_stage_has_the_size_that_the_recipe_derives() -> None:
-    model = build(TINY.network, seed=0)
-    sizes: dict[str, torch.Size] = {}
-    for name, stage in model.stages.items():
-        stage.kernels.register_forward_hook(lambda _m, _i, output, name=name: sizes.update({name: output.shape[1:]}))
-
-    model(torch.zeros(1, 3, 224, 224))
-
-    derived = {layer.name: layer.output for layer in TINY.network.layers() if layer.parameters}
-    assert {name: (*size, 1, 1)[:3] for name, size in sizes.items()} == derived
 
 
 def test_the_stages_run_in_the_order_of_the_2012_configuration() -> None:
@@ -76,42 +64,19 @@ def test_masks_depend_on_the_key_and_the_stage_and_drop_about_half() -> None:
     assert abs(masks["fc6"].mean().item() - 0.5) < 4 * 0.5 / masks["fc6"].numel() ** 0.5  # four standard errors
 
 
-def test_dropout_before_fc6_falls_on_single_units_of_the_pooled_maps() -> None:
+def test_dropout_in_a_conv_stage_falls_on_single_units_of_the_pooled_maps() -> None:
     recipe = TINY.but({"network.conv5.order": ("pool", "activation", "dropout")})
-    model = build(recipe.network, seed=0)
 
-    masks = model.draw_masks(3, key_of_step=1)
+    masks = build(recipe.network, seed=0).draw_masks(3, key_of_step=1)
 
     assert masks["conv5"].shape == (3, 32, 6, 6)
-    assert model(torch.randn(3, 3, 224, 224), masks).shape == (3, 20)
-
-
-def test_dropout_that_scales_in_training_doubles_what_it_keeps_and_leaves_testing_alone() -> None:
-    like_torch = TINY.but({"network.dropout_scales": "training"})
-    plain = build(TINY.but({"network.dropout": 0.0}).network, seed=0)
-    model = build(like_torch.network, seed=0)
-    x = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(4)) * 60
-
-    all_kept = {name: torch.full_like(mask, 0.5) for name, mask in model.draw_masks(2, key_of_step=1).items()}
-
-    assert torch.equal(model(x), plain(x))
-    assert_close(model(x, all_kept), plain(x))  # 0.5 kept, and doubled
 
 
 def test_uniform_initial_values_fill_their_interval() -> None:
     recipe = TINY.but({"network.initial": "uniform", "network.fc6.weight_std": 0.1, "network.fc6.bias": 1.0})
     named = build(recipe.network, seed=2).named_kernels()
-    weight, bias = named["fc6.weight"], named["fc6.bias"]
 
     bound = 0.1 * 3**0.5
-    assert 0.99 * bound < weight.abs().max() <= bound  # of half a million draws, some come within a hundredth
-    assert abs(weight.std().item() / 0.1 - 1) < 0.01
-    assert (bias - 1).abs().max() <= bound
-    assert bias.std() > 0.05
-
-
-def test_input_is_divided_channel_by_channel() -> None:
-    model, plain = (build(TINY.but({"network.input_std": std}).network, seed=0) for std in ((2.0, 4.0, 8.0), None))
-    x = torch.randn(1, 3, 224, 224)
-
-    assert torch.equal(model(x), plain(x / torch.tensor([2.0, 4.0, 8.0])[:, None, None]))
+    for values, bias in ((named["fc6.weight"], 0), (named["fc6.bias"], 1)):
+        assert 0.8 * bound < (values - bias).abs().max() <= bound
+        assert abs(values.std().item() / 0.1 - 1) < 4 / (2 * len(values)) ** 0.5  # four standard errors

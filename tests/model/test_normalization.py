@@ -69,38 +69,24 @@ def within_maps_by_loops(x: NDArray[np.float64], norm: SameMapNorm) -> NDArray[n
     return out
 
 
+@pytest.mark.parametrize(("channels", "side"), [(8, 5), (4, 1)])  # four maps are fewer than a window's
 @pytest.mark.parametrize("norm", [AS_PRINTED, AS_RUN, OTHER], ids=["printed", "run", "other"])
-def test_response_norm_equals_the_printed_formula(norm: Norm, has_loops: bool) -> None:
-    x = maps()
+def test_response_norm_equals_the_printed_formula(norm: Norm, channels: int, side: int, has_loops: bool) -> None:
+    x = maps(channels, side)
 
-    found = made(ResponseNorm(norm, maps=8, groups=2), has_loops)(x)
+    found = made(ResponseNorm(norm, maps=channels, groups=2), has_loops)(x)
 
     assert_close(found, torch.from_numpy(across_maps_by_loops(x.numpy(), norm, towers=2)), **EXACT)
 
 
-def test_windows_wider_than_the_maps_and_single_pixels_are_normalized_too(has_loops: bool) -> None:
-    x = maps(channels=4, side=1)[:1]
+@pytest.mark.parametrize(("norm", "towers", "alpha"), [(AS_RUN, 2, 1e-4), (AS_PRINTED, 1, 5e-4)])
+def test_norms_of_2012_stop_at_a_tower_and_printed_ones_cross_the_seam(norm: Norm, towers: int, alpha: float) -> None:
+    x = maps()
 
-    found = made(ResponseNorm(AS_PRINTED, maps=4, groups=2), has_loops)(x)
+    found = ResponseNorm(norm, maps=8, groups=2).double()(x)
 
-    assert_close(found, torch.from_numpy(across_maps_by_loops(x.numpy(), AS_PRINTED, towers=2)), **EXACT)
-
-
-def test_the_2012_reading_is_torchs_local_response_norm_within_each_tower() -> None:
-    x = maps(channels=8)
-
-    found = ResponseNorm(AS_RUN, maps=8, groups=2).double()(x)
-
-    per_tower = [F.local_response_norm(half, 5, alpha=1e-4, beta=0.75, k=2.0) for half in x.chunk(2, dim=1)]
-    assert_close(found, torch.cat(per_tower, dim=1), **EXACT)
-
-
-def test_the_printed_reading_crosses_the_seam_between_towers() -> None:
-    x = maps(channels=8)
-
-    printed = ResponseNorm(AS_PRINTED, maps=8, groups=2).double()(x)
-
-    assert_close(printed, F.local_response_norm(x, 5, alpha=5e-4, beta=0.75, k=2.0), **EXACT)
+    expected = [F.local_response_norm(part, 5, alpha=alpha, beta=0.75, k=2.0) for part in x.chunk(towers, dim=1)]
+    assert_close(found, torch.cat(expected, dim=1), **EXACT)
 
 
 def test_same_map_norm_equals_its_formula(has_loops: bool) -> None:
@@ -117,13 +103,6 @@ def test_the_backward_pass_is_the_exact_derivative(norm: Norm | SameMapNorm, has
     x = maps(channels=6, side=3).div_(10).requires_grad_()
 
     assert torch.autograd.gradcheck(made(module, has_loops), (x,))
-
-
-def test_channels_last_gives_the_same_numbers(has_loops: bool) -> None:
-    x = maps()
-    module = made(ResponseNorm(AS_RUN, maps=8, groups=2), has_loops)
-
-    assert_close(module(x.contiguous(memory_format=torch.channels_last)), module(x), **EXACT)
 
 
 def passes(module: torch.nn.Module, x: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:

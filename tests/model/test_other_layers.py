@@ -37,9 +37,7 @@ def local(x: Array, weight: Array, bias: Array, g: Array, *, stride: int, pad: i
 
 @pytest.mark.parametrize(("side", "kernel", "stride", "pad"), [(5, 3, 1, 1), (6, 3, 2, 0), (7, 2, 3, 1), (4, 4, 1, 0)])
 def test_every_location_has_kernels_of_its_own(side: int, kernel: int, stride: int, pad: int) -> None:
-    stage = Stage(
-        name="local", kind="local", maps=3, kernel_px=kernel, stride_px=stride, pad_px=pad, reads="both", order=()
-    )
+    stage = Stage("local", kind="local", maps=3, kernel_px=kernel, stride_px=stride, pad_px=pad, reads="both", order=())
     network = Network(input_px=side, channels=2, towers=1, norm=None, stages=(stage,))
     kernels = LocallyConnected(network, stage, (2, side, side)).double()
     draws = torch.Generator().manual_seed(0)
@@ -75,18 +73,6 @@ def test_averages_are_of_the_pixels_inside_the_map(side: int, out: int) -> None:
         torch.testing.assert_close(found[:, :, row, column], mean, atol=1e-13, rtol=0)
 
 
-def test_the_network_for_cifar_learns_through_its_local_layers() -> None:
-    model = build(find_recipe("cifar-13pct").network, seed=0)
-
-    loss = model(50 * torch.randn(2, 3, 24, 24, generator=torch.Generator().manual_seed(1))).logsumexp(1).sum()
-    loss.backward()
-
-    named = model.named_kernels()
-    count = sum(parameter.numel() for parameter in named.values())
-    assert count == find_recipe("cifar-13pct").network.parameters == 1_116_490
-    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in named.values())
-
-
 SMALL = {f"network.conv{i}.maps": 8 for i in range(1, 6)} | {f"network.fc{i}.maps": 8 for i in (6, 7, 8)}
 
 
@@ -103,15 +89,13 @@ def test_the_side_input_is_blurred_and_every_fourth_pixel() -> None:
     line /= line.sum()
     padded = np.pad(crops[0].numpy(), ((0, 0), (4, 4), (4, 4)))
     small = np.zeros((3, 57, 57))  # 56 pixels, and one of zeros that the rounding up adds
-    for y in range(56):
-        for x in range(56):
-            window = padded[:, 4 * y + 2 : 4 * y + 11, 4 * x + 2 : 4 * x + 11]  # around pixel 4y + 2
-            small[:, y, x] = np.einsum("cij,i,j->c", window, line, line)
+    for y, x in np.ndindex(56, 56):
+        window = padded[:, 4 * y + 2 : 4 * y + 11, 4 * x + 2 : 4 * x + 11]  # around pixel 4y + 2
+        small[:, y, x] = np.einsum("cij,i,j->c", window, line, line)
     weight = kernels.weight.detach().numpy()
     expected = np.zeros((2, 27, 27))
-    for y in range(27):
-        for x in range(27):
-            expected[:, y, x] = np.einsum("mcij,cij->m", weight, small[:, 2 * y : 2 * y + 5, 2 * x : 2 * x + 5])
+    for y, x in np.ndindex(27, 27):
+        expected[:, y, x] = np.einsum("mcij,cij->m", weight, small[:, 2 * y : 2 * y + 5, 2 * x : 2 * x + 5])
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)  # the Gaussian is kept in float32
 
 
@@ -148,13 +132,11 @@ def test_contrast_norm_subtracts_the_local_mean_in_the_denominator_only() -> Non
     found = ContrastNorm(norm)(x)[0].numpy()
 
     maps, reach = x[0].numpy(), norm.size_px // 2
-    for c in range(2):
 
-        def window(values: np.ndarray, y: int, x: int) -> np.ndarray:
-            return values[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1]
+    def window(values: Array, c: int, y: int, z: int) -> Array:
+        return values[c, max(0, y - reach) : y + reach + 1, max(0, z - reach) : z + reach + 1]
 
-        means = np.array([[window(maps[c], y, x).mean() for x in range(7)] for y in range(6)])
-        for y in range(6):
-            for x_ in range(7):
-                d = norm.k + norm.alpha / norm.size_px**2 * (window(maps[c] - means, y, x_) ** 2).sum()
-                assert abs(found[c, y, x_] - maps[c, y, x_] * d**-norm.beta) < 1e-12  # float64
+    means = np.array([window(maps, *at).mean() for at in np.ndindex(maps.shape)]).reshape(maps.shape)
+    for at in np.ndindex(maps.shape):
+        d = norm.k + norm.alpha / norm.size_px**2 * (window(maps - means, *at) ** 2).sum()
+        assert abs(found[at] - maps[at] * d**-norm.beta) < 1e-12  # float64

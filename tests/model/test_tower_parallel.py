@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from alexrepro.errors import UserError
 from alexrepro.model import tower_parallel
 from alexrepro.model.alexnet import AlexNet, build, check_shardable
 from alexrepro.model.tower_parallel import LocalTowers
+from alexrepro.paper.network import Network
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe
@@ -47,22 +49,15 @@ NETWORKS = {
 }
 
 
-class SilentTowers(LocalTowers):
-    """One of two processes without communication: copies of its maps stand for the other's; counts bytes per image."""
+class Half(LocalTowers):
+    """The towers of the second of two processes, without communication."""
 
-    processes = 2
+    rank, processes = 1, 2
 
-    def __init__(self, rank: int = 0) -> None:
-        self.rank, self.values, self.bytes_forward, self.bytes_back = rank, 0, 0, 0
 
-    def all_gather_maps(self, maps: torch.Tensor) -> torch.Tensor:
-        self.bytes_back += maps[0].nbytes  # the gradient of the other's maps
-        return self.gather_logits(maps)
-
-    def gather_logits(self, logits: torch.Tensor) -> torch.Tensor:
-        self.values += 2 * logits[0].numel()
-        self.bytes_forward += logits[0].nbytes
-        return torch.cat([logits] * 2, dim=1)
+def gathered(network: Network) -> int:
+    """Values that are gathered for an image: what stages read from both towers, and the logits."""
+    return sum(prod(size) for stage, size in [*network.inputs()][1:] if stage.reads == "both") + network.classes
 
 
 @contextmanager
@@ -117,49 +112,27 @@ def test_two_processes_compute_what_one_does(pair: list[dict[str, Found]], name:
         assert set(rank[name]) == set(local)
         for what, expected in ((what, tensor) for what, tensor in local.items() if what != "sent"):
             np.testing.assert_allclose(rank[name][what], expected, **CLOSE, err_msg=what)
+    assert np.array_equal(pair[0][name]["logits"], pair[1][name]["logits"])
     assert abs(local["conv1.weight"]).max() > 1e-5
 
 
-def test_both_processes_hold_the_same_logits_to_the_last_bit(pair: list[dict[str, Found]]) -> None:
-    for name in NETWORKS:
-        assert np.array_equal(pair[0][name]["logits"], pair[1][name]["logits"])
+def test_each_process_sends_its_half_forward_and_gets_the_gradient_of_its_maps(pair: list[dict[str, Found]]) -> None:
+    network = NETWORKS["as-run-2012"].network
+    forward = CROPS * gathered(network) // 2 * 8  # float64
+
+    assert [rank["as-run-2012"]["sent"].tolist() for rank in pair] == [
+        [forward, forward - CROPS * network.classes // 2 * 8]
+    ] * 2
+    assert gathered(AS_RUN_2012.network) == 256 * 13 * 13 + 256 * 6 * 6 + 4096 + 4096 + 1000 == 61_672
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_silent_towers_count_what_two_processes_send(pair: list[dict[str, Found]], name: str) -> None:
-    network, silent = NETWORKS[name].network, SilentTowers()
-
-    AlexNet(network, silent).double()(torch.zeros(1, 3, network.input_px, network.input_px, dtype=torch.float64))
-
-    for rank in pair:
-        assert rank[name]["sent"].tolist() == [CROPS * silent.bytes_forward, CROPS * silent.bytes_back]
-
-
-def test_the_towers_of_2012_gather_61_672_values_for_an_image() -> None:
-    silent = SilentTowers()
-    with torch.no_grad():
-        AlexNet(AS_RUN_2012.network, silent)(torch.zeros(1, 3, 224, 224))
-
-    maps = 256 * 13 * 13 + 256 * 6 * 6 + 4096 + 4096  # what conv3, fc6, fc7 and fc8 read
-    assert silent.values == maps + 1000 == 61_672
-    assert (silent.bytes_forward, silent.bytes_back) == (4 * (maps + 1000) // 2, 4 * maps // 2)  # float32; half of it
-
-
-def test_each_process_holds_half_of_every_weight() -> None:
+def test_each_process_holds_half_of_every_weight_but_classes_that_cannot_be_divided() -> None:
     with torch.device("meta"):
-        halves = [AlexNet(AS_RUN_2012.network, SilentTowers(index)).named_kernels() for index in (0, 1)]
+        half, odd = (AlexNet(AS_RUN_2012.for_classes(k).network, Half()).named_kernels() for k in (1000, 21_843))
 
-    assert halves[0]["conv2.weight"].shape == (128, 48, 5, 5)
-    assert halves[0]["fc6.weight"].shape == (2048, 9216)
-    assert sum(kernel.numel() for half in halves for kernel in half.values()) == 60_965_224
-
-
-def test_classes_that_cannot_be_divided_are_replicated() -> None:
-    with torch.device("meta"):
-        held = AlexNet(AS_RUN_2012.for_classes(21_843).network, SilentTowers(1)).named_kernels()
-
-    assert held["fc7.weight"].shape == (2048, 4096)
-    assert held["fc8.weight"].shape == (21_843, 4096)
+    assert sum(kernel.numel() for kernel in half.values()) == 60_965_224 / 2
+    assert (half["conv2.weight"].shape, half["fc6.weight"].shape) == ((128, 48, 5, 5), (2048, 9216))
+    assert (odd["fc7.weight"].shape, odd["fc8.weight"].shape) == ((2048, 4096), (21_843, 4096))
 
 
 @pytest.mark.parametrize(

@@ -91,13 +91,6 @@ def test_the_commands_end_with_two_lines_for_a_damaged_file(run: Run, tmp_path: 
     assert Path(file).name in ended.said
 
 
-def test_a_run_whose_environment_is_damaged_can_be_begun_anew(toy: Train, run: Run) -> None:
-    (run.folder / "environment.json").write_text("")
-
-    assert toy(run.folder.parents[1], resume="never").result is not None
-    assert [path.name for path in run.folder.parent.glob("aside-*")] == [f"aside-unknown-{run.folder.name}"]
-
-
 def test_a_run_whose_result_is_damaged_continues_once_that_is_removed(toy: Train, run: Run) -> None:
     (run.folder / "result.json").write_text("")
     with pytest.raises(UserError, match=r"result\.json is damaged: it is empty") as refused:

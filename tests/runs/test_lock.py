@@ -72,17 +72,3 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     with Run(tmp_path / "run").lock():
         assert _said(tmp_path / "run") != ""
         assert str(first) not in _said(tmp_path / "run").splitlines()
-
-
-def test_a_run_that_is_begun_anew_is_still_held(tmp_path: Path, recipe: Recipe) -> None:
-    run = Run(tmp_path / "toy" / "run")
-    run.begin(recipe, {"started": "2026-11-21T09:00:00+00:00"})
-
-    def set_aside() -> None:
-        run.set_aside()
-        forever()
-
-    with held(run.folder, set_aside):
-        wait_until(lambda: list(run.folder.parent.glob("aside-*")))
-        with pytest.raises(UserError, match="Another process"), run.lock():
-            pass

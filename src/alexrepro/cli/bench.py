@@ -28,16 +28,12 @@ def bench(
     changes: options.Set = None,
     device_name: options.DeviceName = "auto",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each measurement; the median is shown.")] = 5,
-    images: Annotated[
-        int | None,
-        typer.Option(min=1, help="Training images of the estimate. Default: ILSVRC-2012's.", show_default=False),
-    ] = None,
+    images: Annotated[int | None, typer.Option(min=1, help="Images of the estimate. Default: ILSVRC-2012's.")] = None,
     json: options.Json = False,
 ) -> None:
     """Measure the loader and the training step.
 
     Prints images per second of each and the estimated training time. Without a store, a few images are drawn for it.
-    `benchmarks/` compares each part with its upper bound and with other libraries.
 
     Example:  alexrepro bench as-run-2012 --set training.precision=bf16
     """

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -21,10 +21,6 @@ def convert(
     mean: Annotated[
         Path | None, typer.Option("--mean", help="Mean image of a .caffemodel: .binaryproto or .npy.")
     ] = None,
-    lrn: Annotated[
-        Literal["op", "decomposed"],
-        typer.Option(help="In ONNX, response normalization as the operation LRN or as simpler ones."),
-    ] = "op",
     store: StorePath = None,
     json: Json = False,
 ) -> None:
@@ -40,7 +36,7 @@ def convert(
     from alexrepro.model import formats
 
     found = open_weights(weights, stores=split_name(store)[0], mean=mean)
-    proof = formats.write(found, to, lrn=lrn)
+    proof = formats.write(found, to)
     recipe = found.recipe
     if json:
         has_mean = found.mean_image is not None

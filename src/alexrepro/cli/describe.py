@@ -14,21 +14,17 @@ from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe, parse_changes
 
 COLUMNS = ("layer", "output", "kernel/stride/pad", "reads", "then", "parameters", "of all", "multiply-adds")
-RIGHT = ("output", "parameters", "of all", "multiply-adds")
 
 
 def describe(
     recipe: Annotated[str, typer.Argument(help="Recipe name or TOML file.")] = "as-run-2012",
     changes: Set = None,
-    svg: Annotated[
-        Path | None, typer.Option("--svg", help="Also draw the network to this SVG file, in the manner of Figure 2.")
-    ] = None,
+    svg: Annotated[Path | None, typer.Option("--svg", help="Also draw the network as in Figure 2.")] = None,
     json: Json = False,
 ) -> None:
     """Print a recipe's network, layer by layer.
 
-    Sizes, parameters, neurons and multiply-adds of one forward pass are computed from the fields of the recipe.
-    In kernel/stride/pad, (+3) counts zeros that are added on the right and below only.
+    All numbers are computed from the fields of the recipe. (+3): zeros padded on the right and below only.
 
     Example:  alexrepro describe as-run-2012 --set network.towers=1
     """
@@ -40,19 +36,12 @@ def describe(
         return
     network = chosen.network
     total = ("total", "", "", "", "", f"{network.parameters:,}", "", f"{network.macs:,}")
-    print_table(
-        f"{chosen.name}-{chosen.digest}: {chosen.description}",
-        COLUMNS,
-        [*(_row(network, layer) for layer in network.layers()), total],
-        right=RIGHT,
-    )
+    rows = [*(_row(network, layer) for layer in network.layers()), total]
+    print_table(f"{chosen.name}-{chosen.digest}: {chosen.description}", COLUMNS, rows, right=("output", *COLUMNS[5:]))
     print(f"{network.parameters:,} parameters, {network.neurons:,} neurons, {network.macs:,} multiply-adds per crop.")
     if network.layers() == Network().layers():
-        neurons = network.layers()[0].neurons
-        print(
-            f'The paper says "60 million parameters" and "650,000 neurons"; the caption of Figure 2 prints '
-            f"{CAPTION_CONV1_NEURONS:,} where 55×55×96 = {neurons:,}."
-        )
+        print('The paper says "60 million parameters" and "650,000 neurons"; the caption of Figure 2')
+        print(f"prints {CAPTION_CONV1_NEURONS:,} where 55×55×96 = {network.layers()[0].neurons:,}.")
 
 
 def _draw(recipe: Recipe, file: Path) -> None:
@@ -69,12 +58,11 @@ def _described(recipe: Recipe) -> dict[str, Any]:
     full = {stage.name for stage in network.stages if stage.kind == "full"}
     of_layer = ("name", "output", "parameters", "macs", "neurons")
     return {
-        "recipe": recipe.name,
-        "digest": recipe.digest,
+        "recipe": recipe.name, "digest": recipe.digest,
         **{name: getattr(network, name) for name in ("parameters", "neurons", "macs")},
         "sizes": [layer.output[1] for layer in network.layers() if layer.name not in full],
         "layers": [{name: getattr(layer, name) for name in of_layer} for layer in network.layers()],
-    }
+    }  # fmt: skip
 
 
 def _row(network: Network, layer: Layer) -> tuple[str, ...]:
@@ -86,13 +74,7 @@ def _row(network: Network, layer: Layer) -> tuple[str, ...]:
     ((stage, size),) = found
     after_px = 0 if stage.kind == "full" else network.pad_after_px(stage, size[1])
     window = f"{stage.kernel_px}/{stage.stride_px}/{stage.pad_px}" + (f" (+{after_px})" if after_px else "")
-    return (
-        layer.name,
-        output,
-        "" if stage.kind == "full" else window,
-        "everything" if network.towers == 1 else f"{stage.reads} tower{'s' if stage.reads == 'both' else ''}",
-        ", ".join(stage.order).replace("activation", network.activation).replace("_", "-"),
-        f"{layer.parameters:,}",
-        percent(layer.parameters / network.parameters, 2),
-        f"{layer.macs:,}",
-    )
+    reads = "everything" if network.towers == 1 else f"{stage.reads} tower{'s' if stage.reads == 'both' else ''}"
+    then = ", ".join(stage.order).replace("activation", network.activation).replace("_", "-")
+    counts = (f"{layer.parameters:,}", percent(layer.parameters / network.parameters, 2), f"{layer.macs:,}")
+    return (layer.name, output, "" if stage.kind == "full" else window, reads, then, *counts)

@@ -45,12 +45,8 @@ EnsembleWeights = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random draw.", show_default=True)]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", show_default=True)]
-Compile = Annotated[
-    bool | None,
-    typer.Option(
-        "--compile/--no-compile", help="Use torch.compile. Default: only when the run is long enough to repay it."
-    ),
-]
+COMPILED = "Use torch.compile. Default: only when the run is long enough to repay it."
+Compile = Annotated[bool | None, typer.Option("--compile/--no-compile", help=COMPILED)]
 Gpus = Annotated[int | None, typer.Option("--gpus", min=1, help="Number of GPUs on this host (one process per GPU).")]
 CpuRanks = Annotated[
     int | None, typer.Option("--cpu-ranks", min=1, help="Number of processes on this host without GPUs (--device cpu).")
@@ -63,23 +59,10 @@ Parallel = Annotated[
         "every batch. Default: tower for two processes, else data.",
     ),
 ]
-Resume = Annotated[
-    Literal["auto", "never"],
-    typer.Option(help="auto: continue from the newest checkpoint; never: set an earlier run aside and start anew."),
-]
-AllowFlatLoss = Annotated[bool, typer.Option("--allow-flat-loss", help="Go on although the loss stays at chance.")]
-Log = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--log",
-        callback=check_installed,
-        help="Also log to tensorboard, wandb or mlflow (optional extras). Repeatable.",
-    ),
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Change a field of the recipe, such as network.norm=none. Repeatable."),
-]
+LOGGERS = "Also log to tensorboard, wandb or mlflow (optional extras). Repeatable."
+Log = Annotated[list[str] | None, typer.Option("--log", callback=check_installed, help=LOGGERS)]
+CHANGE = "Change a field of the recipe, such as network.norm=none. Repeatable."
+Set = Annotated[list[str] | None, typer.Option("--set", help=CHANGE)]
 Epochs = Annotated[
     int | None, typer.Option("--epochs", help="Train this many epochs, with the schedule squeezed to fit.")
 ]

@@ -37,17 +37,13 @@ def prepare(
     Reads, without unpacking: class folders; ILSVRC-2010 and 2012 as folders or tars with their devkit; Kaggle's tree or
     zip; Tiny-ImageNet-200; CIFAR-10; image Parquet and Arrow; WebDataset shards; class tars. `miniature` draws a small
     ILSVRC-2010 first; `cifar10` downloads it.
-    Writes one store per split below OUT, with the mean image and color axes of the training split and a list of unusual
-    and unreadable files. Continues after an interruption.
+    Writes one store per split, with the mean image and color axes of the training split. Continues if interrupted.
 
     Example:  alexrepro prepare /path/imagenet
     """
     if not source.strip():  # which Path would take for the current folder
-        raise UserError(
-            "The name of the source is empty; a variable in the command may not be set.",
-            fix="Name the folder of the images, or . for the current one.",
-            exit_code=Exit.USAGE,
-        )
+        why = "The name of the source is empty; a variable in the command may not be set."
+        raise UserError(why, fix="Name the folder of the images, or . for this one.", exit_code=Exit.USAGE)
     from alexrepro.data.store.prepare import Options
     from alexrepro.data.store.prepare import prepare as core
 
@@ -62,29 +58,22 @@ def prepare(
     print_table(dataset, columns, [_row(*each) for each in facts.items()], right=columns[2:6])
     defects = [defect for store in facts.values() for defect in store["defects"]]
     if defects:
-        more = f", the first {SHOWN_DEFECTS} of {len(defects):,}" if len(defects) > SHOWN_DEFECTS else ""
-        shown = [list(defect.values()) for defect in defects[:SHOWN_DEFECTS]]
-        print_table(f"Unusual and unreadable files{more}", ("path", "class", "reason", "action"), shown)
+        rows = [list(defect.values()) for defect in defects[:SHOWN_DEFECTS]]
+        print_table(f"Unusual files ({len(defects):,})", ("path", "class", "reason", "action"), rows)
 
 
 def _facts(store: "Store") -> dict[str, Any]:
     manifest = store.manifest
     facts: dict[str, Any] = {
-        "store": str(store.path),
-        "images": manifest.images,
-        "classes": len(manifest.classes),
-        "labeled": manifest.labeled,
-        "defects": list(manifest.defects),
-    }
-    if manifest.split == "train":
-        axes = store.color_axes()
-        facts |= {"mean_rgb": axes.mean_rgb.tolist(), "eigenvalues": axes.eigenvalues.tolist()}
-    return facts
+        "store": str(store.path), "images": manifest.images, "classes": len(manifest.classes),
+        "labeled": manifest.labeled, "defects": list(manifest.defects),
+    }  # fmt: skip
+    axes = store.color_axes() if manifest.split == "train" else None
+    return facts | ({"mean_rgb": axes.mean_rgb.tolist(), "eigenvalues": axes.eigenvalues.tolist()} if axes else {})
 
 
 def _row(split: str, facts: Mapping[str, Any]) -> list[str]:
     left_out = sum(defect["action"] == "left out" for defect in facts["defects"])
     counts = (facts["images"], facts["classes"], left_out, len(facts["defects"]) - left_out)
-    mean = " ".join(f"{value:.1f}" for value in facts.get("mean_rgb", ()))
-    eigenvalues = " ".join(f"{value:.4f}" for value in facts.get("eigenvalues", ()))
-    return [split, facts["store"], *(f"{count:,}" for count in counts), mean, eigenvalues]
+    axes = [" ".join(f"{value:.4g}" for value in facts.get(name, ())) for name in ("mean_rgb", "eigenvalues")]
+    return [split, facts["store"], *(f"{count:,}" for count in counts), *axes]

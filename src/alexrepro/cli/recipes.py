@@ -21,8 +21,7 @@ def list_recipes(
 ) -> None:
     """List the named recipes and the results they should reach.
 
-    Expected results come from the 2012 logs, or were published with the weights of later networks; each is followed
-    by the tolerance within which one run counts as a reproduction.
+    Expected results come from the 2012 logs or were published with later networks; ± is the tolerance of one run.
 
     Example:  alexrepro recipes list
     """

@@ -22,6 +22,8 @@ OPTIONS = {  # command -> old option -> what to type now
         "--init-from": "Use: alexrepro train RECIPE RUN",
         "--continue-from": "Use: alexrepro train RUN",
         "--keep": "Leave it out: the two newest checkpoints are kept.",
+        "--resume": "Leave it out: a run continues; to start anew, rename its folder.",
+        "--allow-flat-loss": "Leave it out, and type the same command again after the loss was reported.",
     },
     "evaluate": {
         "--compare": "Use: alexrepro compare RUN_A RUN_B",

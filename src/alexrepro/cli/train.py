@@ -12,15 +12,12 @@ from alexrepro.cli.stores import training_store, validation_store
 from alexrepro.distributed.rank import ended_at_once
 
 if TYPE_CHECKING:
-    from alexrepro.recipes.recipe import Recipe
     from alexrepro.runs.run import Run
 
 
 @ended_at_once()
 def train(
-    recipe: Annotated[
-        str | None, typer.Argument(help="Recipe name, TOML file, or run to branch off. Default: by the data set.")
-    ] = None,
+    recipe: Annotated[str | None, typer.Argument(help="Recipe, TOML file, or run. Default: by the data set.")] = None,
     start: Annotated[Path | None, typer.Argument(help="Run to take stages or all state from.")] = None,
     store: options.StorePath = None,
     runs: options.Runs = options.RUNS,
@@ -32,8 +29,6 @@ def train(
     gpus: options.Gpus = None,
     cpu_ranks: options.CpuRanks = None,
     parallel: options.Parallel = None,
-    resume: options.Resume = "auto",
-    allow_flat_loss: options.AllowFlatLoss = False,
     log: options.Log = None,
     json: options.Json = False,
 ) -> None:
@@ -56,46 +51,29 @@ def train(
     with (rank := find_rank()).quiet(launched_too=True):
         data, (named, source) = training_store(store), choose_start(recipe, start)
         chosen = choose_recipe(named, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs)
-        chosen, validation = _continuing(chosen, source), validation_store(data)
+        if source is not None and not chosen.training.init_from_stages:
+            chosen = chosen.but({"training.continues": True})
+        validation = validation_store(data)
     launch_if_requested(rank, chosen.network, gpus=gpus, processes=cpu_ranks, device=device_name, parallel=parallel)
     with rank.quiet():
         compiles = is_worth_compiling(len(data) * chosen.training.epochs) if compile is None else compile
         device = find_device(device_name, local_rank=rank.local_rank, compiles=compiles, processors=rank.processors)
         with connect(rank, device, network=chosen.network, parallel=parallel) as group:
             run = core(TrainingJob(chosen, store=data, validation=validation, runs=runs, seed=seed, device=device,
-                                   group=group, source=source, log=tuple(log or ()),
-                                   allow_flat_loss=allow_flat_loss), resume=resume)  # fmt: skip
+                                   group=group, source=source, log=tuple(log or ())))  # fmt: skip
     if group.is_first:
         _print(run, json)
 
 
-def _continuing(recipe: "Recipe", source: "Run | None") -> "Recipe":
-    """The recipe that continues the source, unless it takes some stages only."""
-    if source is None or recipe.training.init_from_stages:
-        return recipe
-    return recipe.but({"training.continues": True})
-
-
 def _print(run: "Run", json: bool) -> None:
     result = run.result or {}
-    final = result["final"]
+    final = {name: result["final"][name] for name in ("loss", "top1_error", "top5_error", "split")}
     if json:
-        names = ("loss", "top1_error", "top5_error", "split")
-        print_json(
-            {
-                "run": str(run.folder),
-                "recipe": run.recipe.name,
-                "digest": run.recipe.digest,
-                "steps": result["steps"],
-                "epochs": result["epochs"],
-                "final": {name: final[name] for name in names},
-            }
-        )
+        named = {"run": str(run.folder), "recipe": run.recipe.name, "digest": run.recipe.digest}
+        print_json(named | {"steps": result["steps"], "epochs": result["epochs"], "final": final})
         return
     loss = "not recorded" if final["loss"] is None else f"{final['loss']:.4f}"
-    print(f"{run.folder}: {result['epochs']} epochs, {result['steps']:,} updates, loss {loss}")
+    print(f"{run.folder}: {result['epochs']} epochs, {result['steps']:,} steps, loss {loss}")
     if final["split"]:
-        print(
-            f"{final['split']}, center crop: top-1 error {percent(final['top1_error'])}, "
-            f"top-5 error {percent(final['top5_error'])}"
-        )
+        errors = f"top-1 error {percent(final['top1_error'])}, top-5 error {percent(final['top5_error'])}"
+        print(f"{final['split']}, center crop: {errors}")

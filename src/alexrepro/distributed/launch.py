@@ -63,40 +63,32 @@ def launch_if_requested(
 
     Raises UserError if they contradict each other, or if the processes cannot share the network.
     """
-    count = requested_processes(gpus=gpus, processes=processes, device=device) if rank.world_size == 1 else 1
+    count = _requested_processes(gpus, processes, device) if rank.world_size == 1 else 1
     if count > 1:
         grid(count, network, parallel)
         sys.exit(launch(count))
 
 
-def requested_processes(*, gpus: int | None, processes: int | None, device: str) -> int:
-    """The number of processes that the options ask for.
-
-    Raises UserError if they contradict each other or GPUs are missing.
-    """
-    if processes is not None:
-        if gpus is not None or device != "cpu":
-            raise UserError(
-                "--cpu-ranks is for CPUs; on GPUs there is one process per GPU.",
-                fix="Use --device cpu --cpu-ranks N, or --gpus N.",
-                exit_code=Exit.USAGE,
-            )
-        return processes
-    if gpus is None:
-        return 1
-    if device not in ("auto", "cuda"):
+def _requested_processes(gpus: int | None, processes: int | None, device: str) -> int:
+    if processes is not None and (gpus is not None or device != "cpu"):
+        raise UserError(
+            "--cpu-ranks is for CPUs; on GPUs there is one process per GPU.",
+            fix="Use --device cpu --cpu-ranks N, or --gpus N.",
+            exit_code=Exit.USAGE,
+        )
+    if gpus is not None and device not in ("auto", "cuda"):
         raise UserError(
             f"--gpus {gpus} and --device {device} contradict each other.",
             fix=f"Leave one of them out, or use --device cpu --cpu-ranks {gpus}.",
             exit_code=Exit.USAGE,
         )
-    if (found := gpu_count()) < gpus:
+    if gpus is not None and (found := gpu_count()) < gpus:
         raise UserError(
             f"--gpus {gpus} asks for more than torch can use here: {found or 'no'} GPU{'s' if found > 1 else ''}.",
             fix=f"Train on the CPU with: --device cpu --cpu-ranks {gpus}.",
             exit_code=Exit.NO_DEVICE,
         )
-    return gpus
+    return processes or gpus or 1
 
 
 def launch(processes: int) -> int:
@@ -146,21 +138,19 @@ def _code_of(rank: int, process: int, code: int) -> int:
 
 def open_store(rank: Rank) -> Store:
     """The store of all ranks, opened by rank 0 or a launcher. Raises UserError if its port is taken or silent."""
-    patience = JOIN if rank.is_store_with_first else LAUNCHER
-    hosts_it = rank.rank == 0 and rank.is_store_with_first
-    store = _hosted(rank) if hosts_it else _reached(rank, patience=patience)
     job = f"{rank.job} of {rank.world_size}"
-    if hosts_it:
+    if rank.rank == 0 and rank.is_store_with_first:
+        store = _hosted(rank)
         minutes = JOIN.total_seconds() / 60
         say(f"Waiting for all {rank.world_size} ranks at {rank.host}:{rank.port}, for up to {minutes:g} minutes.")
         store.set("job", job)
-    elif rank.is_store_with_first:  # and perhaps with rank 0 of another job, which has the port
-        store.set_timeout(ANSWER)
-        try:
-            is_ours = store.get("job").decode() == job
-        except dist.DistError:
-            is_ours = False
-        if not is_ours:
+        return store
+    store = _reached(rank, patience=JOIN if rank.is_store_with_first else LAUNCHER)
+    if rank.is_store_with_first:  # with rank 0, perhaps of another job, which has the port
+        found = ""
+        with suppress(dist.DistError):
+            found = store.get("job").decode()
+        if found != job:
             raise _other_program(rank)
     store.set_timeout(JOIN)
     return store
@@ -184,12 +174,10 @@ def _hosted(rank: Rank) -> Store:
     try:
         return dist.TCPStore(rank.host, rank.port, is_master=True, timeout=JOIN)  # type: ignore[attr-defined]
     except dist.DistError as error:
-        if "failed to listen" not in str(error):
+        if "EADDRINUSE" not in str(error):
             raise not_met(rank, first_line(error)) from None
-        why = "is taken on this host" if "EADDRINUSE" in str(error) else f"cannot be opened ({first_line(error)})"
-        raise UserError(
-            f"Port {rank.port}, at which the ranks are to meet, {why}.", fix=OTHER_PORT, exit_code=Exit.WORKER_FAILED
-        ) from None
+        what = f"Port {rank.port}, at which the ranks are to meet, is taken on this host."
+        raise UserError(what, fix=OTHER_PORT, exit_code=Exit.WORKER_FAILED) from None
 
 
 def _reached(rank: Rank, *, patience: timedelta) -> Store:
@@ -219,6 +207,5 @@ def _reached(rank: Rank, *, patience: timedelta) -> Store:
 
 
 def _other_program(rank: Rank) -> UserError:
-    seconds = ANSWER.total_seconds()
-    why = f"another program has that port, or rank 0 did not answer within {seconds:g} seconds"
+    why = f"another program has that port, or rank 0 did not answer within {ANSWER.total_seconds():g} seconds"
     return not_met(rank, why, fix=OTHER_PORT)

@@ -1,7 +1,7 @@
 """Rank and world size of this process, and where the ranks meet, read from its launcher's environment.
 
-An empty variable counts as not set. What is incomplete, contradictory or not a number is refused by name, so that
-processes that do not know of each other never train the same network twice.
+An empty variable counts as not set. What is incomplete or contradictory is refused by name, so that processes that do
+not know of each other never train the same network twice.
 """
 
 import os
@@ -18,7 +18,7 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.processors import usable_processors
 from alexrepro.stop_signals import ended_by_signal, signal_when_parent_ends
 
-OURS = "alexrepro-"  # how the run id of our own launcher begins
+OURS = "alexrepro-"  # the prefix of our own launcher's run ids
 FIRST_PORT, PORTS, LAST_PORT = 20_000, 10_000, 65_535
 SHOWN_CHARACTERS = 80  # of a wrong value
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -59,6 +59,7 @@ OTHER_SIZES = (
     "LOCAL_WORLD_SIZE", "PET_NNODES", "SM_HOSTS", "FLUX_JOB_SIZE", "HOROVOD_SIZE", "JSM_NAMESPACE_SIZE",
     "MV2_COMM_WORLD_SIZE", "MVP_COMM_WORLD_SIZE",
 )  # fmt: skip
+ONE = r"1(:1)?|\[[^,]*\]"  # 1:1 is torchrun's range of hosts, ["algo-1"] SageMaker's list
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Rank:
 
     @property
     def processors(self) -> int:
-        """Processors for this process, if the processes of a host share them evenly."""
+        """Processors for this process, if all processes of a host get the same number."""
         return max(1, usable_processors() // self.local_world_size)
 
     @contextmanager
@@ -128,16 +129,16 @@ def find_rank(environment: Variables = os.environ) -> Rank:
     numbers = {by: _rank_and_size(by, given) for by in LAUNCHERS if _is_named(by, given)}
     if all(size == 1 for _, size in numbers.values()):
         _refuse_unknown(given, is_alone=bool(numbers) or given.get(SLURM.world_size) == "1")
-        if TORCH.rank in given and "MASTER_PORT" in given:
-            _number(given, "MASTER_PORT", least=1, most=LAST_PORT)
+        if TORCH.rank in given:
+            _port([TORCH], given, job="")
         return Rank()
     first, (rank, size) = next(iter(numbers.items()))
     if size == 1:
         other = next(by for by, (_, its_size) in numbers.items() if its_size > 1)
-        raise _refused(first.world_size, "1", f"but {other.world_size} is {given[other.world_size]}")
+        raise _refused(first.world_size, given, f"but {other.world_size} is {given[other.world_size]}")
     for name, known in ((TORCH.rank, rank), (TORCH.world_size, size)):
         if name in given and _number(given, name) != known:  # one of the two, set by hand
-            raise _refused(name, given[name], f"but the launcher started this process as rank {rank} of {size}")
+            raise _refused(name, given, f"but the launcher started this process as rank {rank} of {size}")
     by = [each for each, its in numbers.items() if its == (rank, size)]
     local_rank, local_size = _local_numbers(by, size, given)
     host = _host_of_first(by, rank, size, given, is_one_host=local_size == size)
@@ -155,7 +156,7 @@ def first_host(nodes: str) -> str:
     """The first of SLURM's hosts: gpu03 of `gpu[03-05,09],login1`. Raises UserError for anything else."""
     found = re.sub(r"\[(\w+)[^\]]*\]", r"\1", nodes).partition(",")[0]
     if not re.fullmatch(r"[\w.-]+", found):
-        raise _refused("SLURM_STEP_NODELIST", nodes, "which is not a list of hosts")
+        raise _refused("SLURM_STEP_NODELIST", {"SLURM_STEP_NODELIST": nodes}, "which is not a list of hosts")
     return found
 
 
@@ -168,22 +169,23 @@ def _is_named(by: Launcher, given: Variables) -> bool:
 def _rank_and_size(by: Launcher, given: Variables) -> tuple[int, int]:
     size, rank = _number(given, by.world_size, least=1), _number(given, by.rank)
     if rank >= size:
-        raise _refused(by.rank, str(rank), f"but {by.world_size} is {size}: ranks count from 0 to {size - 1}")
+        raise _refused(by.rank, given, f"but {by.world_size} is {size}: ranks count from 0 to {size - 1}")
     return rank, size
 
 
 def _local_numbers(by: list[Launcher], size: int, given: Variables) -> tuple[int | None, int | None]:
     """The rank of this process on its host, and the number of ranks there, where a launcher gives them."""
-    rank_name = next((name for each in by for name in each.local_rank if name in given), "")
+    rank_name, size_name, hosts_name = (
+        next((name for names in kind for name in names if name in given), "")
+        for kind in ([it.local_rank for it in by], [it.local_world_size for it in by], [it.hosts for it in by])
+    )
     rank = _number(given, rank_name, most=size - 1) if rank_name else None
-    size_name = next((name for each in by for name in each.local_world_size if name in given), "")
-    if size_name:
-        local_size = _number(given, size_name, least=1, most=size)
-        if rank is not None and rank >= local_size:
-            raise _refused(rank_name, str(rank), f"but {size_name} is {local_size}")
-        return rank, local_size
-    hosts = next((name for each in by for name in each.hosts if name in given), None)
-    return rank, None if hosts is None else -(-size // _number(given, hosts, least=1))
+    if hosts_name and not size_name:
+        return rank, -(-size // _number(given, hosts_name, least=1))
+    local_size = _number(given, size_name, least=1, most=size) if size_name else None
+    if rank is not None and local_size is not None and rank >= local_size:
+        raise _refused(rank_name, given, f"but {size_name} is {local_size}")
+    return rank, local_size
 
 
 def _host_of_first(by: list[Launcher], rank: int, size: int, given: Variables, *, is_one_host: bool) -> str:
@@ -212,39 +214,31 @@ def _port(by: list[Launcher], given: Variables, job: str) -> int:
 def _number(given: Variables, name: str, *, least: int = 0, most: int = 10**9) -> int:
     value = given[name]
     if not re.fullmatch(r"[0-9]{1,10}", value) or not least <= int(value) <= most:
-        raise _refused(name, value, f"which is not a whole number from {least} to {most}")
+        raise _refused(name, given, f"which is not a whole number from {least} to {most}")
     return int(value)
 
 
-def _refused(name: str, value: str, why: str) -> UserError:
-    return UserError(
-        f"{name} is {value[:SHOWN_CHARACTERS]}, {why}.",
-        fix=f"Correct {name}, or start every rank with torchrun or srun, which set these variables.",
-        exit_code=Exit.USAGE,
-    )
+def _refused(name: str, given: Variables, why: str, *, fix: str = "") -> UserError:
+    fix = fix or f"Correct {name}, or start every rank with torchrun or srun, which set these variables."
+    return UserError(f"{name} is {given[name][:SHOWN_CHARACTERS]}, {why}.", fix=fix, exit_code=Exit.USAGE)
 
 
 def _refuse_unknown(given: Variables, *, is_alone: bool) -> None:
     """Raise UserError for half of a launcher's variables and for those of others; is_alone: one process is known."""
+    lacking = {}
     for by in LAUNCHERS:
         is_idle = by is SLURM and given.get(by.rank) == "0"  # in a batch script and in an interactive shell
         if by.world_size not in given and by.rank in given and not is_idle:
-            raise _unknown(by.rank, given, lacks=f"{by.world_size} is")
+            lacking[by.rank] = f"{by.world_size} is"
         if by.rank not in given and by.world_size in given and _number(given, by.world_size, least=1) > 1:
-            raise _unknown(by.world_size, given, lacks=f"{by.rank} is")
-    for name in OTHER_RANKS:
-        if name in given and not (is_alone and given[name] == "0"):
-            raise _unknown(name, given, lacks="RANK and WORLD_SIZE are")
-    for name in OTHER_SIZES:
-        value = given.get(name, "1")
-        if value not in {"1", "1:1"} and ("," in value or not value.startswith("[")):  # torchrun; SageMaker's hosts
-            raise _unknown(name, given, lacks="RANK and WORLD_SIZE are")
-
-
-def _unknown(name: str, given: Variables, *, lacks: str) -> UserError:
-    return UserError(
-        f"{name} is {given[name][:SHOWN_CHARACTERS]}, but {lacks} not set, so this may be one of several processes.",
-        fix="Start them with torchrun or srun, or set RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT for each; "
-        f"unset {name} to train in one.",
-        exit_code=Exit.USAGE,
-    )
+            lacking[by.world_size] = f"{by.rank} is"
+    others = [name for name in OTHER_RANKS if name in given and not (is_alone and given[name] == "0")]
+    others += [name for name in OTHER_SIZES if not re.fullmatch(ONE, given.get(name, "1"))]
+    lacking |= dict.fromkeys(others, "RANK and WORLD_SIZE are")
+    if lacking:
+        name, lacks = next(iter(lacking.items()))
+        raise _refused(
+            name, given, f"but {lacks} not set, so this may be one of several processes",
+            fix="Start them with torchrun or srun, or set RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT for each; "
+            f"unset {name} to train in one.",
+        )  # fmt: skip

@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StageOperation:
-    """How an operation is built and exported.
-
-    build: the module of a stage in a process with these towers. export: adds the nodes of that module to a graph.
-    """
+    """build: the module of a stage in a process with these towers. export: adds its nodes to an ONNX graph."""
 
     build: Callable[[Network, Stage, LocalTowers], nn.Module]
     export: Callable[["Graph", Any], object] | None = None
@@ -69,12 +66,6 @@ def _export_pool(graph: "Graph", kind: str, pool: nn.MaxPool2d | nn.AvgPool2d) -
 def _export_norm(graph: "Graph", layer: ResponseNorm) -> None:
     """LRN multiplies the sum of squares by α / n; so its α is n times what multiplies it here (§3.3)."""
     norm, groups = layer.norm, layer.groups
-    if graph.lrn == "decomposed":
-        x = graph.last
-        graph.add("Mul", x, x)
-        graph.add("Conv", graph.last, graph.constant(layer.band), group=groups, kernel_shape=[1, 1])
-        _export_division(graph, x, coefficient=norm.coefficient, norm=norm)
-        return
     settings: dict[str, Any] = {"size": norm.n, "alpha": norm.coefficient * norm.n, "beta": norm.beta, "bias": norm.k}
     towers = graph.add("Split", outputs=groups, axis=1) if groups > 1 else [graph.last]
     normalized = [graph.add("LRN", tower, **settings)[0] for tower in towers]
@@ -87,12 +78,7 @@ def _export_same_map(graph: "Graph", layer: SameMap) -> None:
     graph.add("Mul", x, x)
     pads = [norm.size_px // 2] * 4
     graph.add("AveragePool", kernel_shape=[norm.size_px] * 2, pads=pads, count_include_pad=1)
-    _export_division(graph, x, coefficient=norm.coefficient * norm.size_px**2, norm=norm)
-
-
-def _export_division(graph: "Graph", x: str, *, coefficient: float, norm: Norm | SameMapNorm) -> None:
-    """The tensor x times (k + coefficient · the last output)^-β."""
-    graph.add("Mul", graph.last, graph.constant(coefficient))
+    graph.add("Mul", graph.last, graph.constant(norm.coefficient * norm.size_px**2))
     graph.add("Add", graph.last, graph.constant(norm.k))
     graph.add("Pow", graph.last, graph.constant(-norm.beta))
     graph.add("Mul", x, graph.last)

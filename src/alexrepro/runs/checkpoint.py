@@ -135,7 +135,7 @@ def _search(folder: Path) -> tuple[Checkpoint | None, dict[Path, str]]:
         path, why = next(iter(damaged.items()))
         raise UserError(
             f"All checkpoints of {folder.parent} are damaged; the newest is {path.name} ({why}).",
-            fix="Bring back a copy of them, or train anew with --resume never, which keeps this run aside.",
+            fix="Bring back a copy of them, or rename the folder of the run and train anew.",
             exit_code=Exit.BAD_DATA,
         )
     return None, {}

@@ -13,7 +13,6 @@ from alexrepro.paper.results import Crops
 ENVIRONMENT = "environment.json"
 ENSEMBLES = "ensembles"
 MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"  # of a checkpoint
-ASIDE = "aside-"  # the beginning of a run folder's name once another run takes its place
 DAMAGED = "damaged-"  # the same for a checkpoint
 STEPS, STEP_DIGITS = "step-", 9
 MOST_SPLIT_BYTES = 220  # of the 255 of a file system, as the crops and an ending are added

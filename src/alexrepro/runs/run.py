@@ -1,6 +1,5 @@
 """A run: one recipe, one data set, one seed, one folder; what is written there as it trains, and how it is found."""
 
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
@@ -9,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from alexrepro.errors import Exit, UserError
-from alexrepro.files import free_name, make_folder, plain_name, read_json, sync, write_json, write_text, write_whole
+from alexrepro.files import plain_name, read_json, sync, write_json, write_text, write_whole
 from alexrepro.locks import locked
-from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe, from_toml
 from alexrepro.runs import rows
 from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
-from alexrepro.runs.paths import ASIDE, ENVIRONMENT, checkpoint_of, newest_checkpoints
+from alexrepro.runs.paths import ENVIRONMENT, checkpoint_of, newest_checkpoints
 
 KINDS = {
     "seed": int, "dataset": str, "classes": list, "steps_per_epoch": int, "stores": dict, "machine": dict,
@@ -63,7 +61,7 @@ class Run(EvaluationFiles):
     @property
     def environment(self) -> dict[str, Any]:
         """What the run was started with: seed, data set, stores, versions, device. Raises UserError if damaged."""
-        return RunFile(self.environment_file, fix="Bring back a copy of it, or begin the run anew with --resume never.")
+        return RunFile(self.environment_file, fix="Bring back a copy of it, or rename the folder and train anew.")
 
     @property
     def result(self) -> dict[str, Any] | None:
@@ -125,24 +123,15 @@ class Run(EvaluationFiles):
 
     def add_start(self, start: Mapping[str, Any]) -> None:
         """Record one more start of the run."""
-        environment = self.environment
-        write_json(self.environment_file, {**environment, "starts": [*environment.get("starts", []), dict(start)]})
+        self.record({"starts": [*self.environment.get("starts", []), dict(start)]})
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Mark the run as complete."""
         write_json(self.result_file, dict(result))
 
-    def set_aside(self) -> None:
-        """Keep an earlier run of the same name under another one, so that a new one can begin."""
-        if self.environment_file.exists():
-            stamp = ""
-            with suppress(UserError):  # of a damaged file
-                stamp = re.sub(r"[^\dT]", "", str(self.environment["started"]))
-            aside = self.folder.with_name(f"{ASIDE}{stamp or 'unknown'}-{self.folder.name}")
-            aside = self.folder.rename(free_name(aside))
-            sync(aside.parent)
-            make_folder(self.folder)
-            say(f"The earlier run is now {aside}.")
+    def record(self, facts: Mapping[str, Any]) -> None:
+        """Add facts to environment.json."""
+        write_json(self.environment_file, {**self.environment, **facts})
 
     def add_metrics(self, steps: Iterable[Mapping[str, object]]) -> None:
         """Append a row for each step to metrics.csv."""
@@ -194,9 +183,8 @@ def run_of(runs: Path, recipe: Recipe, *, dataset: str, seed: int) -> Run:
 
 
 def find_runs(runs: Path) -> list[Run]:
-    """Every run below a folder that was not set aside, the one with the newest checkpoint first."""
-    folders = [path.parent for path in runs.rglob(ENVIRONMENT)]
-    found = [Run(folder) for folder in folders if not folder.name.startswith(ASIDE)]
+    """Every run below a folder, the one with the newest checkpoint first."""
+    found = [Run(path.parent) for path in runs.rglob(ENVIRONMENT)]
     return sorted(found, key=lambda run: (-_newest(run), str(run.folder)))
 
 

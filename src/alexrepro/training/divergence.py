@@ -156,7 +156,8 @@ def flat_loss(step: int, found: Diagnosis, *, loss: float, recipe: Recipe) -> Us
     """The error for a loss, in nats, that stays at chance, with the cause as far as a few images show it."""
     classes, known = recipe.network.classes, AS_RUN_2012.for_classes(recipe.network.classes)
     fits = recipe.augmentation.stored_px == known.augmentation.stored_px and recipe.digest != known.digest
-    others = f"Try {known.name}, or go on with --allow-flat-loss." if fits else "Go on with --allow-flat-loss."
+    again = "type the same command again to train on regardless."
+    others = f"Try {known.name}, or {again}" if fits else again.capitalize()
     return UserError(
         f"After step {step:,} the loss is {loss:.4f}, that of guessing among {classes:,} classes "
         f"({log(classes):.4f}): {found.facts}.",

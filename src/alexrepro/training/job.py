@@ -51,7 +51,7 @@ class TrainingJob:
     group: ProcessGroup = field(default_factory=ProcessGroup)
     source: Run | None = None
     log: tuple[str, ...] = ()
-    allow_flat_loss: bool = False
+    allow_flat_loss: bool = False  # or end a training whose loss stays at chance
 
     @property
     def run(self) -> Run:
@@ -101,7 +101,7 @@ class TrainingJob:
                 raise group.abort(
                     UserError(
                         f"{lost}, and its learning rate follows the errors on it.",
-                        fix="Bring that store back, or begin the run anew with --resume never.",
+                        fix="Bring that store back, or rename the folder of the run and train anew.",
                         exit_code=Exit.MISSING_INPUT,
                     )
                 )
@@ -141,7 +141,6 @@ class TrainingJob:
             "the recipe": f"{self.recipe.name} {self.recipe.digest}",
             "the seed": str(self.seed),
             "the store": self.store.manifest.digest,
-            "--allow-flat-loss": str(self.allow_flat_loss),
         }
 
     def environment(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.loading.sampling import EpochPlan, training_plan
 from alexrepro.distributed.collectives import Gradients, StopConsensus
 from alexrepro.errors import UserError
-from alexrepro.evaluation.load_run import load_weights, save_pixels
+from alexrepro.evaluation.load_run import save_pixels
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.progress import say
 from alexrepro.runs import checkpoint
@@ -152,18 +152,15 @@ def _curves(title: str, row: Mapping[str, object]) -> dict[str, float]:
     return {f"{title}/{name}": float(str(value)) for name, value in row.items() if name not in NO_CURVES}
 
 
-def open_run(job: TrainingJob, *, is_anew: bool) -> None:
+def open_run(job: TrainingJob) -> None:
     """Begin the run of a job, or check that the one in the folder may continue.
 
-    is_anew: an earlier run is set aside. Raises UserError for another training store, or another source, than before.
+    Raises UserError for another training store, or another source, than before.
     """
-    run, is_new = job.run, is_anew or not job.run.has_begun
+    run, is_new = job.run, not job.run.has_begun
     check_source(job, is_new=is_new)
     if is_new:
-        began_with = origin(job)
-        if is_anew:
-            run.set_aside()
-        run.begin(job.recipe, {**job.environment(), "began_with": began_with})
+        run.begin(job.recipe, {**job.environment(), "began_with": origin(job)})
         if job.source is not None and job.recipe.training.continues:
             continue_run(job.source, run)
         return
@@ -198,12 +195,13 @@ def start(job: TrainingJob, stop: Stop = lambda: None) -> TrainingState:
     optimizer.load({name: model.rows_of(name, tensor) for name, tensor in state.items()})
     pixels = group.broadcast(save_pixels(run, job.store) if group.is_first else None)
     assert pixels is not None
+    is_flat_allowed = group.broadcast(group.is_first and (job.allow_flat_loss or "flat_loss_at" in run.environment))
     if group.is_first:
         run.add_start(job.this_start(step))
     return TrainingState(
         job, model, optimizer, pixels.to(device.torch_device), device.compiled(model), Gradients(model, group),
         StopConsensus(group), Loggers(run, job.log if group.is_first else (), step=step), stop, step,
-        flat_loss=None if job.allow_flat_loss else FlatLoss(job.recipe.network.classes),
+        flat_loss=None if is_flat_allowed else FlatLoss(job.recipe.network.classes),
     )  # fmt: skip
 
 
@@ -212,7 +210,7 @@ def _restore(job: TrainingJob, full: AlexNet, optimizer_state: Mapping[str, Tens
     run, recipe = job.run, job.recipe
     saved = checkpoint.recover(run.checkpoints)
     if saved is not None:
-        load_weights(full, saved)
+        full.load(saved.weights)
         for name, tensor in optimizer_state.items():
             tensor.copy_(saved.optimizer[name])
         say(f"Continuing {run.folder} after step {saved.step:,}.")

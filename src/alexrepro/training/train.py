@@ -7,7 +7,6 @@ import time
 from contextlib import nullcontext
 from dataclasses import replace
 from math import isfinite, log
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -26,23 +25,21 @@ from alexrepro.training.divergence import EARLY_WINDOW, diagnose, flat_loss, not
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.state import TrainingState, open_run, start
 
-Resume = Literal["auto", "never"]
-
 READ_LOSS_EVERY = 25  # steps; reading waits for the device
 
 
-def train(job: TrainingJob, *, resume: Resume = "auto") -> Run:
+def train(job: TrainingJob) -> Run:
     """Train until the recipe's last epoch; an interrupted run continues, and a complete one is returned as it is.
 
-    Raises UserError when asked to stop (after saving), when the loss is not finite or, unless that is allowed, stays at
-    chance, when a batch does not fit into memory, or when the run folder belongs to another training.
+    Raises UserError when asked to stop (after saving), when the loss is not finite or stays at chance (after saving,
+    once), when a batch does not fit into memory, or when the run folder belongs to another training.
     """
     job = job.fitted()
     run, recipe, group = job.run, job.recipe, job.group
     with run.lock() if group.is_first else nullcontext(), stop_requests() as stop, group.ended_by_launcher(stop):
         group.assert_same_everywhere(job.shared_facts())
         if group.is_first:
-            open_run(job, is_anew=resume == "never")
+            open_run(job)
         if group.broadcast(group.is_first and run.result is not None):
             say(f"{run.folder} is complete: {recipe.training.epochs} epochs. Nothing to train.")
             return run
@@ -145,6 +142,9 @@ def _check_flat_loss(state: TrainingState, losses: list[float], rates: Rates) ->
     crops, labels = center_crops(job.store, recipe=job.recipe, pixels=state.pixels)
     diagnosis = diagnose(state.model, crops, labels, learning_rate=rates.general)
     if is_flat or diagnosis.is_hidden:
+        state.save()
+        if job.group.is_first:
+            job.run.record({"flat_loss_at": state.step})  # the same command, typed again, trains on
         raise job.group.abort(flat_loss(state.step, diagnosis, loss=watched.mean(EARLY_WINDOW), recipe=job.recipe))
 
 

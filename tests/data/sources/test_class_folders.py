@@ -1,6 +1,5 @@
 """Class folders as people have them: every file is read, listed with a reason, or the source is refused."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -160,10 +159,3 @@ def test_accents_may_be_written_in_two_ways_in_two_splits(tmp_path: Path) -> Non
     found = recognize(touch(tmp_path, f"train/{COMPOSED}/1.jpg", f"val/{DECOMPOSED}/2.jpg"))
 
     assert (found.classes, [label for label, _ in images(found, "val")]) == ((COMPOSED,), [COMPOSED])
-
-
-def test_names_that_are_not_utf8_are_escaped(tmp_path: Path) -> None:
-    folder = os.fsdecode(os.fsencode(tmp_path) + b"/\xfcber")
-    touch(Path(folder), os.fsdecode(b"\xff.jpg"))
-
-    assert images(recognize(tmp_path)) == [(r"\xfcber", rf"{tmp_path.name}/\xfcber/\xff.jpg")]

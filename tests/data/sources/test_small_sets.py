@@ -19,9 +19,10 @@ import pytest
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
+from alexrepro.data.sources import recognize
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
-from alexrepro.errors import UserError
+from alexrepro.errors import Exit, UserError
 
 from .. import layouts
 from ..layouts import PICTURES, WNIDS, Pictures, by_class, in_name_order
@@ -61,11 +62,8 @@ def saved(image: Image.Image, kind: str) -> bytes:
     return stream.getvalue()
 
 
-@pytest.mark.parametrize("name", ["imagenette2-160", "imagewoof2-160"])
-def test_images_of_short_side_160_are_enlarged_as_pillow_enlarges_them(
-    name: str, images: list[bytes], tmp_path: Path
-) -> None:
-    image = opened(images[0])
+def test_images_of_short_side_160_are_enlarged_as_pillow_enlarges_them(images: list[bytes], tmp_path: Path) -> None:
+    name, image = "imagenette2-160", opened(images[0])
     scale = 160 / min(image.size)
     small = saved(image.resize((round(image.width * scale), round(image.height * scale))), "JPEG")
     layouts.class_folders(tmp_path / name, layouts.deal([small] * PICTURES))
@@ -85,37 +83,30 @@ def test_images_of_short_side_160_are_enlarged_as_pillow_enlarges_them(
     assert np.abs(stored - np.asarray(enlarged, dtype=np.float64)).mean() < 2  # levels; what JPEG of quality 95 loses
 
 
-def tiny_as_unpacked(root: Path, pictures: Pictures) -> None:
-    tiny_training(root, pictures)
-    layouts.flat(root / "val/images", pictures["val"])
-    layouts.flat(root / "test/images", pictures["test"])
-    with (root / "val/val_annotations.txt").open("w", newline="") as file:
-        rows = [(name, wnid, 0, 0, 63, 63) for name, wnid, _ in in_name_order(pictures["val"])]
-        csv.writer(file, delimiter="\t", lineterminator="\n").writerows(rows)
-
-
-def tiny_with_sorted_val(root: Path, pictures: Pictures) -> None:
-    tiny_training(root, pictures)
-    for wnid, items in pictures["val"].items():
-        for name, data in items:
-            layouts.write(root / "val" / wnid / name, data)
-    layouts.flat(root / "test/images", pictures["test"])
-
-
-def tiny_training(root: Path, pictures: Pictures) -> None:
+def tiny(root: Path, pictures: Pictures, place: str = "val/images") -> None:
+    """Tiny-ImageNet-200; place: the folder of a validation image, with {} for its class if they were sorted."""
+    layouts.write(root / "wnids.txt", "\n".join(WNIDS).encode())
+    layouts.write(root / "words.txt", b"n01751748\tsea snake\n")
     for wnid, items in pictures["train"].items():
         layouts.write(root / "train" / wnid / f"{wnid}_boxes.txt", b"")
         for name, data in items:
             layouts.write(root / "train" / wnid / "images" / name, data)
-    layouts.write(root / "wnids.txt", "\n".join(WNIDS).encode())
-    layouts.write(root / "words.txt", b"n01751748\tsea snake\n")
+    layouts.flat(root / "test/images", pictures["test"])
+    for name, wnid, data in in_name_order(pictures["val"]):
+        layouts.write(root / place.format(wnid) / name, data)
+    rows = (f"{name}\t{wnid}\t0\t0\t63\t63\n" for name, wnid, _ in in_name_order(pictures["val"]))
+    layouts.write(root / "val/val_annotations.txt", "".join(rows).encode())
 
 
-@pytest.mark.parametrize("write", [tiny_as_unpacked, tiny_with_sorted_val])
+@pytest.mark.parametrize(
+    ("place", "unused"),
+    [("val/images", "val/list.txt"), ("val/{}", "val/list.txt"), ("val/{}", "val/val_annotations.txt")],
+)
 def test_tiny_imagenet_200_gives_the_images_and_classes_of_class_folders(
-    write: Callable[[Path, Pictures], None], small: Pictures, expected: dict[str, Store], tmp_path: Path
+    place: str, unused: str, small: Pictures, expected: dict[str, Store], tmp_path: Path
 ) -> None:
-    write(tmp_path / "source", small)
+    tiny(tmp_path / "source", small, place)
+    (tmp_path / "source" / unused).unlink(missing_ok=True)
 
     found = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1)
 
@@ -125,24 +116,19 @@ def test_tiny_imagenet_200_gives_the_images_and_classes_of_class_folders(
     assert found["train"].manifest.class_names[0] == "sea snake"
 
 
-def test_tiny_imagenet_in_parquet_gives_the_images_and_classes_of_class_folders(
-    small: Pictures, expected: dict[str, Store], tmp_path: Path
-) -> None:
-    parquets.tiny_imagenet(tmp_path / "source", small)
-
-    found = prepare(tmp_path / "source", out=tmp_path / "stores", workers=1)
-
-    assert {split: by_class(store) for split, store in found.items()} == {
-        split: by_class(store) for split, store in expected.items()
-    }
-
-
 def test_validation_images_without_their_annotations_are_refused(small: Pictures, tmp_path: Path) -> None:
-    tiny_as_unpacked(tmp_path / "source", small)
-    (tmp_path / "source/val/val_annotations.txt").unlink()
+    tiny(tmp_path, small)
+    (tmp_path / "val/val_annotations.txt").unlink()
 
     with pytest.raises(UserError, match=r"no val_annotations\.txt"):
-        prepare(tmp_path / "source", out=tmp_path / "stores", workers=1)
+        recognize(tmp_path)
+
+
+def test_annotations_of_tiny_imagenet_decide_over_class_folders(small: Pictures, tmp_path: Path) -> None:
+    tiny(tmp_path, small, f"val/{WNIDS[0]}")
+
+    with pytest.raises(UserError, match=f"lies in the class folder {WNIDS[0]}, but val_annotations"):
+        recognize(tmp_path)
 
 
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -223,6 +209,41 @@ def test_cifar_10_gives_the_images_and_classes_of_class_folders(
         split: layouts.by_label(store) for split, store in expected.items()
     }
     assert found["test"].manifest.classes == expected["test"].manifest.classes == CIFAR_CLASSES
+
+
+class Runs:
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (__import__("os").system, (f"touch {self.canary}",))
+
+
+@pytest.mark.parametrize("name", ["data_batch_3", "batches.meta"])
+def test_a_batch_of_another_md5_is_refused_before_it_is_unpickled(
+    name: str, cifar: dict[str, list[tuple[bytes, int]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "cifar-10-batches-py"
+    cifar_batches(tmp_path, cifar)
+    publish_md5(folder, monkeypatch)
+    (folder / name).write_bytes(pickle.dumps({"data": Runs(tmp_path / "canary")}))
+
+    with pytest.raises(UserError, match=rf"{name} cannot be read: its MD5 is not the official") as refused:
+        recognize(folder)
+
+    assert refused.value.exit_code is Exit.BAD_DATA
+    assert not (tmp_path / "canary").exists()
+
+
+def test_a_missing_batch_is_named(
+    cifar: dict[str, list[tuple[bytes, int]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cifar_batches(tmp_path, cifar)
+    publish_md5(tmp_path / "cifar-10-batches-py", monkeypatch)
+    (tmp_path / "cifar-10-batches-py/data_batch_4").unlink()
+
+    with pytest.raises(UserError, match="data_batch_4 cannot be read: it is missing"):
+        recognize(tmp_path)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 
 from alexrepro.data.sources import recognize
 from alexrepro.data.sources.checks import LONGEST_NAME, dataset_of, gaps_of_2012
-from alexrepro.data.sources.devkit import class_table
 from alexrepro.data.sources.miniature import CLASSES, write_miniature
+from alexrepro.data.sources.official_files import class_table
 from alexrepro.data.sources.source import File, ImageFile, Split
 from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.errors import Exit, UserError
@@ -17,8 +17,6 @@ from alexrepro.errors import Exit, UserError
 from ..hostile import picture
 from ..layouts import tar_of, write
 from .test_tables import write as write_table
-
-WNIDS = ("n01440764", "n01443537")
 
 
 @pytest.fixture
@@ -109,28 +107,6 @@ def test_what_lies_next_to_shards_is_listed(tmp_path: Path) -> None:
     skipped = recognize(tmp_path, layout="webdataset").skipped
 
     assert {item.path for item in skipped} == {"images", "train-0001.tar.part", "train-0000.tar/notes"}
-
-
-def tiny(root: Path, *, val: dict[str, str]) -> None:
-    """Tiny-ImageNet-200 of two classes; val: the class folder of each image, whose true classes are WNIDS in order."""
-    write(root / "wnids.txt", "\n".join(WNIDS).encode())
-    for wnid in WNIDS:
-        write(root / "train" / wnid / "images" / f"{wnid}_0.JPEG", picture())
-    rows = (f"{name}\t{wnid}\t0\t0\t1\t1\n" for name, wnid in zip(val, WNIDS, strict=True))
-    write(root / "val/val_annotations.txt", "".join(rows).encode())
-    for name, wnid in val.items():
-        write(root / "val" / wnid / name, picture())
-
-
-def test_annotations_of_tiny_imagenet_decide_over_class_folders(tmp_path: Path) -> None:
-    tiny(tmp_path / "right", val={"val_0.JPEG": WNIDS[0], "val_1.JPEG": WNIDS[1]})
-    tiny(tmp_path / "wrong", val={"val_0.JPEG": WNIDS[1], "val_1.JPEG": WNIDS[0]})
-
-    val = recognize(tmp_path / "right").splits[1]
-
-    assert [(image.name, image.label) for image in val.images] == [("val_0.JPEG", 0), ("val_1.JPEG", 1)]
-    with pytest.raises(UserError, match="lies in the class folder n01440764, but val_annotations"):
-        recognize(tmp_path / "wrong")
 
 
 def test_a_long_name_is_cut_and_stays_different(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """torchvision's alexnet, in and out, against torchvision's own network, and in the checkpoints of other programs."""
 
 import argparse
-import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -76,21 +75,10 @@ def prefixed(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
 
 
-def as_safetensors(tensors: dict[str, Tensor], folder: Path) -> Path:
-    save_file(tensors, folder / "hub.safetensors", metadata={"format": "pt"})
-    return folder / "hub.safetensors"
+def test_a_safetensors_file_from_elsewhere_is_read(state: dict[str, Tensor], tmp_path: Path) -> None:
+    save_file(state, tmp_path / "hub.safetensors", metadata={"format": "pt"})
 
-
-def as_lightning(tensors: dict[str, Tensor], folder: Path) -> Path:
-    torch.save({"state_dict": prefixed(tensors, "model.")}, folder / "last.ckpt")
-    return folder / "last.ckpt"
-
-
-@pytest.mark.parametrize("save", [as_safetensors, as_lightning])
-def test_a_file_from_elsewhere_has_the_weights_of_the_plain_one(
-    state: dict[str, Tensor], tmp_path: Path, save: Callable[[dict[str, Tensor], Path], Path]
-) -> None:
-    found = formats.read(save(state, tmp_path))
+    found = formats.read(tmp_path / "hub.safetensors")
 
     assert found.recipe.name == "one-weird-trick"
     assert all(torch.equal(found.tensors[name], state[theirs]) for name, theirs in NAMES.items())
@@ -102,21 +90,15 @@ def tensors() -> dict[str, Tensor]:
     return {name: torch.tensor([float(number)]) for number, name in enumerate(NAMES.values())}
 
 
-def inside_features(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """As the ImageNet example of PyTorch saves alexnet, whose features alone are in DataParallel."""
-    return {name.replace("features.", "features.module."): tensor for name, tensor in tensors.items()}
-
-
 WAYS: dict[str, Callable[[dict[str, Tensor]], Any]] = {
     "plain": lambda t: t,
     "DDP and torch.compile": lambda t: prefixed(t, "module._orig_mod."),
-    "FSDP": lambda t: prefixed(t, "_fsdp_wrapped_module."),
     "a backbone in a wrapper": lambda t: prefixed(t, "module.net.backbone."),
     "ImageNet example": lambda t: {
-        "epoch": 90, "arch": "alexnet", "state_dict": inside_features(t), "best_acc1": torch.tensor(56.5),
+        "epoch": 90, "arch": "alexnet", "best_acc1": torch.tensor(56.5),
+        "state_dict": {name.replace("features.", "features.module."): tensor for name, tensor in t.items()},
         "optimizer": {"state": {0: {"momentum_buffer": torch.ones(3)}}, "param_groups": [{"lr": 0.01}]},
     },
-    "a model of that name": lambda t: {"epoch": 3, "model": t},
     "only a moving average": lambda t: {"epoch": 3, "ema": t},
     "a list": lambda t: [t, {"lr": 0.1}],
     "a loss next to the model": lambda t: {**prefixed(t, "model."), "criterion.weight": torch.ones(3)},
@@ -142,10 +124,8 @@ MISFITS: dict[str, tuple[Any, str]] = {
     "VGG": ({"features.0.weight": torch.ones(1), "features.28.weight": torch.ones(1)}, "it holds a VGG network"),
     "transformer": ({"blocks.0.attn.qkv.weight": torch.ones(1)}, "it holds a transformer"),
     "one more": (dict.fromkeys([*NAMES.values(), "classifier.7.weight"], torch.ones(1)), "'classifier.7.weight'"),
-    "list": ([torch.zeros(3)], "not a state dict"),
     "optimizer only": ({"optimizer": {"lr": 0.1}}, "not a state dict"),
     "shapes": (dict.fromkeys(NAMES.values(), torch.zeros(2)), "conv1.weight has the shape"),
-    "biases": (dict.fromkeys(NAMES.values(), torch.zeros(2, 2)), "is not a vector"),
 }
 
 
@@ -160,19 +140,12 @@ def test_other_contents_are_bad_data(tmp_path: Path, kind: str) -> None:
     assert caught.value.exit_code == Exit.BAD_DATA
 
 
-EXTRAS = {
-    "a namespace": argparse.Namespace(lr=0.1, out=Path("/tmp")),
-    "numbers of NumPy": [np.float64(56.5), np.float32(1), np.int64(3)],
-    "an array of NumPy": np.zeros(4),
-}
+EXTRAS = [argparse.Namespace(lr=0.1, out=Path("/tmp")), np.float64(56.5), np.float32(1), np.int64(3), np.zeros(4)]
 
 
 @pytest.mark.parametrize("is_zip", [True, False], ids=["zip", "legacy"])
-@pytest.mark.parametrize("kind", EXTRAS)
-def test_plain_values_next_to_the_weights_are_read(
-    tensors: dict[str, Tensor], tmp_path: Path, kind: str, is_zip: bool
-) -> None:
-    torch.save({"model": tensors, "args": EXTRAS[kind]}, tmp_path / "some.pth", _use_new_zipfile_serialization=is_zip)
+def test_plain_values_next_to_the_weights_are_read(tensors: dict[str, Tensor], tmp_path: Path, is_zip: bool) -> None:
+    torch.save({"model": tensors, "args": EXTRAS}, tmp_path / "some.pth", _use_new_zipfile_serialization=is_zip)
 
     assert alexnet_in(torchvision.load(tmp_path / "some.pth"), HERE) == tensors
 
@@ -185,24 +158,3 @@ def test_a_whole_model_is_named_and_the_advice_is_ours(tmp_path: Path) -> None:
 
     assert "weights_only" not in caught.value.what + caught.value.fix
     assert "model.state_dict()" in caught.value.fix
-
-
-class Runs:
-    """An object whose unpickling makes a file."""
-
-    def __init__(self, canary: Path) -> None:
-        self.canary = canary
-
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[Any, ...]]:
-        return Path.touch, (self.canary,)
-
-
-@pytest.mark.parametrize("write", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))])
-def test_a_pickle_that_runs_code_is_bad_data_and_does_not_run(tmp_path: Path, write: Callable[..., object]) -> None:
-    write({"features.0.weight": Runs(tmp_path / "ran")}, tmp_path / "hostile.pth")
-
-    with pytest.raises(UserError, match="without running code") as caught:
-        torchvision.read(tmp_path / "hostile.pth")
-
-    assert caught.value.exit_code == Exit.BAD_DATA
-    assert not (tmp_path / "ran").exists()

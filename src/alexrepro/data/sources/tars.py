@@ -17,7 +17,7 @@ from alexrepro.data.sources.checks import Found
 from alexrepro.data.sources.source import MOST_IMAGE_BYTES, Skipped, bad_data
 from alexrepro.data.sources.walk import WNID, escaped, is_image, why_ignored, wnid_in
 from alexrepro.errors import Exit, Unreadable, UserError
-from alexrepro.progress import counting
+from alexrepro.progress import progress
 
 NOT_AN_IMAGE = "not an image by its suffix"
 CLASS_TAR = re.compile(rf"({WNID.pattern})\.tar")
@@ -203,7 +203,7 @@ class Listing:
 @contextmanager
 def listing(title: object) -> Iterator[Listing]:
     """A listing that shows how far it has come."""
-    with counting(f"reading {title}") as count:
+    with progress(f"reading {title}", total=None) as count:
         yield Listing(count)
 
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from math import inf
 from pathlib import Path
 
@@ -31,11 +30,7 @@ KINDS: tuple[tuple[bytes, str, str], ...] = (
     (rb"\x89HDF", "it is an HDF5 file, as Keras writes them", ELSEWHERE),
     (rb"\x93NUMPY", "it is a NumPy array", ELSEWHERE),
     (rb"version https://git-lfs", "it is a pointer of Git LFS, not the file itself", "Fetch it with: git lfs pull."),
-    (
-        rb"\s*(?i:<!doctype html|<html|<\?xml|<head)",
-        "it is a web page",
-        "Download the file itself; the page may say why.",
-    ),
+    (rb"\s*(?i:<!doctype html|<html|<\?xml|<head)", "it is a web page", "Download the file; the page may say why."),
     (rb"\s*(name:|layer)", "it describes a network for Caffe and holds no weights", "Name the .caffemodel next to it."),
     (rb"[\t\n\r -~]*\Z", "it is a text file", ELSEWHERE),
     (rb".{4}\0{4}\{", "safetensors", ""),
@@ -71,9 +66,8 @@ def read(path: Path, *, mean: Path | None = None) -> Weights:
     if kind == "caffe":
         return caffe.read(path, mean=mean)
     if mean is not None:
-        raise UserError(
-            f"--mean belongs to a .caffemodel; the mean of {path} is known.", fix="Leave it out.", exit_code=Exit.USAGE
-        )
+        what = f"--mean belongs to a .caffemodel; the mean of {path} is known."
+        raise UserError(what, fix="Leave it out.", exit_code=Exit.USAGE)
     if kind == "torch":
         return torchvision.read(path)
     header, tensors = load_safetensors(path)
@@ -101,7 +95,7 @@ def kind_of(path: Path) -> str:
     return ENDINGS[ending]
 
 
-def write(weights: Weights, path: Path, *, lrn: onnx.Form) -> Proof:
+def write(weights: Weights, path: Path) -> Proof:
     """Write weights in the format that the ending names, and read them back before the file gets its name.
 
     Raises UserError if the format cannot hold the network, or if the written file gives other logits.
@@ -109,7 +103,7 @@ def write(weights: Weights, path: Path, *, lrn: onnx.Form) -> Proof:
     formats: dict[str, tuple[Callable[[Weights, Path], None], Logits, str, float]] = {
         ".safetensors": (own.write, lambda file, crops: read(file).network()(crops), "alexrepro", 0.0),
         ".pth": (torchvision.write, torchvision.logits, "torchvision", 1e-5),  # float32 sums in another order
-        ".onnx": (partial(onnx.write, lrn=lrn), onnx.logits, "onnxruntime", 1e-4),  # and another power
+        ".onnx": (onnx.write, onnx.logits, "onnxruntime", 1e-4),  # and another power
     }
     if path.suffix.lower() not in formats or path.is_dir():
         raise UserError(

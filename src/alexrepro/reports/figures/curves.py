@@ -97,6 +97,6 @@ def times_sooner(ones: Sequence[Curve], others: Sequence[Curve]) -> list[float]:
 
 def _rows(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     found = rows.full_lines(path)
-    if not found:
+    if found.count(b"\n") < 2:  # no file, or only the names of its columns
         return pd.DataFrame(columns=list(columns), dtype="float64")
     return pd.read_csv(io.BytesIO(found))
