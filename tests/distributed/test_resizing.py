@@ -1,6 +1,7 @@
 """A run goes on with another number of processes: the same images in the same order, and the same weights."""
 
 from dataclasses import replace
+from functools import partial
 from math import hypot
 from pathlib import Path
 
@@ -65,14 +66,10 @@ def test_a_run_goes_on_in_any_number_of_processes(
 ) -> None:
     run, shown = travel(JOURNEYS[journey], stores, tmp_path)
 
-    plans = [
-        training_plan(
-            IMAGES, seed=0, epoch=epoch, augmentation=RECIPE.augmentation, side_px=RECIPE.network.input_px,
-            shuffle_every_epoch=RECIPE.training.shuffle_every_epoch,
-        )
-        for epoch in range(1, EPOCHS + 1)
-    ]  # fmt: skip
-    batches = [plan.draws.rows[first : first + BATCH].tolist() for plan in plans for first in range(0, IMAGES, BATCH)]
+    shuffled = RECIPE.training.shuffle_every_epoch
+    plan_of = partial(training_plan, IMAGES, seed=0, augmentation=RECIPE.augmentation, side_px=RECIPE.network.input_px)
+    plans = [plan_of(epoch=epoch, shuffle_every_epoch=shuffled).draws.rows for epoch in range(1, EPOCHS + 1)]
+    batches = [rows[first : first + BATCH].tolist() for rows in plans for first in range(0, IMAGES, BATCH)]
     assert shown == dict(enumerate(batches))
     expected, found, first = end_of(whole), end_of(run), build(RECIPE.network, seed=0).named_kernels()
     apart = {name: float((found.weights[name] - tensor).norm()) for name, tensor in expected.weights.items()}

@@ -138,21 +138,19 @@ def _code_of(rank: int, process: int, code: int) -> int:
 
 def open_store(rank: Rank) -> Store:
     """The store of all ranks, opened by rank 0 or a launcher. Raises UserError if its port is taken or silent."""
-    patience = JOIN if rank.is_store_with_first else LAUNCHER
-    hosts_it = rank.rank == 0 and rank.is_store_with_first
-    store = _hosted(rank) if hosts_it else _reached(rank, patience=patience)
     job = f"{rank.job} of {rank.world_size}"
-    if hosts_it:
+    if rank.rank == 0 and rank.is_store_with_first:
+        store = _hosted(rank)
         minutes = JOIN.total_seconds() / 60
         say(f"Waiting for all {rank.world_size} ranks at {rank.host}:{rank.port}, for up to {minutes:g} minutes.")
         store.set("job", job)
-    elif rank.is_store_with_first:  # and perhaps with rank 0 of another job, which has the port
-        store.set_timeout(ANSWER)
-        try:
-            is_ours = store.get("job").decode() == job
-        except dist.DistError:
-            is_ours = False
-        if not is_ours:
+        return store
+    store = _reached(rank, patience=JOIN if rank.is_store_with_first else LAUNCHER)
+    if rank.is_store_with_first:  # with rank 0, perhaps of another job, which has the port
+        found = ""
+        with suppress(dist.DistError):
+            found = store.get("job").decode()
+        if found != job:
             raise _other_program(rank)
     store.set_timeout(JOIN)
     return store
@@ -176,12 +174,10 @@ def _hosted(rank: Rank) -> Store:
     try:
         return dist.TCPStore(rank.host, rank.port, is_master=True, timeout=JOIN)  # type: ignore[attr-defined]
     except dist.DistError as error:
-        if "failed to listen" not in str(error):
+        if "EADDRINUSE" not in str(error):
             raise not_met(rank, first_line(error)) from None
-        why = "is taken on this host" if "EADDRINUSE" in str(error) else f"cannot be opened ({first_line(error)})"
-        raise UserError(
-            f"Port {rank.port}, at which the ranks are to meet, {why}.", fix=OTHER_PORT, exit_code=Exit.WORKER_FAILED
-        ) from None
+        what = f"Port {rank.port}, at which the ranks are to meet, is taken on this host."
+        raise UserError(what, fix=OTHER_PORT, exit_code=Exit.WORKER_FAILED) from None
 
 
 def _reached(rank: Rank, *, patience: timedelta) -> Store:
@@ -211,6 +207,5 @@ def _reached(rank: Rank, *, patience: timedelta) -> Store:
 
 
 def _other_program(rank: Rank) -> UserError:
-    seconds = ANSWER.total_seconds()
-    why = f"another program has that port, or rank 0 did not answer within {seconds:g} seconds"
+    why = f"another program has that port, or rank 0 did not answer within {ANSWER.total_seconds():g} seconds"
     return not_met(rank, why, fix=OTHER_PORT)

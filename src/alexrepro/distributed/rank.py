@@ -234,7 +234,9 @@ def _refuse_unknown(given: Variables, *, is_alone: bool) -> None:
             lacking[by.world_size] = f"{by.rank} is"
     others = [name for name in OTHER_RANKS if name in given and not (is_alone and given[name] == "0")]
     others += [name for name in OTHER_SIZES if not re.fullmatch(ONE, given.get(name, "1"))]
-    for name, lacks in (lacking | dict.fromkeys(others, "RANK and WORLD_SIZE are")).items():
+    lacking |= dict.fromkeys(others, "RANK and WORLD_SIZE are")
+    if lacking:
+        name, lacks = next(iter(lacking.items()))
         raise _refused(
             name, given, f"but {lacks} not set, so this may be one of several processes",
             fix="Start them with torchrun or srun, or set RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT for each; "
