@@ -58,7 +58,6 @@ def test_a_line_that_was_cut_off_is_dropped(run: Run, rows: int, cut: str) -> No
     whole = [FIRST, *map(line, range(1, rows + 1))] if rows else []
     run.metrics_file.write_text("".join(f"{text}\n" for text in whole) + cut)
 
-    assert not cut.startswith(line(13)[:1]) or len(run.metrics) == rows  # such a row is not read, either
     run.forget_after(step=rows, epoch=1)
     run.add_metrics([row(rows + 1)])
 
