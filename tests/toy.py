@@ -1,4 +1,4 @@
-"""Small real stores for the engine: sixty-pixel pictures of two kinds, prepared as photos would be."""
+"""A toy recipe, and its stores: sixty-pixel pictures of two classes, prepared like any data set."""
 
 import signal
 from collections.abc import Callable, Iterator

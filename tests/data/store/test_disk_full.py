@@ -9,7 +9,7 @@ import pytest
 from alexrepro.errors import Exit
 from alexrepro.runs.run import Run
 
-from ...disks import small_disk
+from ...children import small_disk
 from ..hostile import Ended, assert_refused, command, picture
 
 DISK_BYTES, PHOTOS = 4 << 20, 6
