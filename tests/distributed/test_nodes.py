@@ -26,7 +26,7 @@ from ..children import PATIENCE_SECONDS, wait_until
 from ..ranks import free_port, run_ranks
 
 LAST_DIGITS = 2e-6  # metrics.csv has six of them, and towers add in another order
-Ended = list[tuple[int, str]]  # exit code and what was said, by host
+Ended = list[tuple[int, str]]  # exit code and stderr, by host
 
 
 def run_together(
@@ -93,7 +93,8 @@ def slurm(rank: int, *, size: int, port: int) -> dict[str, str]:
     """SLURM's variables for a task of a step on this host."""
     return {
         "SLURM_JOB_ID": "4711", "SLURM_STEP_NUM_TASKS": str(size), "SLURM_STEP_NUM_NODES": "1",
-        "SLURM_STEP_NODELIST": "localhost", "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank), "MASTER_PORT": str(port),
+        "SLURM_STEP_NODELIST": "localhost", "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank),
+        "MASTER_PORT": str(port),
     }  # fmt: skip
 
 
@@ -122,7 +123,7 @@ def test_the_tasks_of_a_slurm_step_train_what_one_process_trains(
     check_losses(ended, tmp_path, alone, processes=2)
 
 
-DIFFERENCES = {  # options and version of the second rank, and what is said
+DIFFERENCES = {  # options and version of the second rank, and the message
     "recipe": (["--set", "training.learning_rate=0.002"], __version__, "the recipe is toy "),
     "store": (["--store", "val"], __version__, "the store is "),
     "version": ([], "0.0.0", f"alexrepro is {__version__} on rank 0 and 0.0.0 on rank 1"),
@@ -135,13 +136,13 @@ DIFFERENCES = {  # options and version of the second rank, and what is said
 def test_ranks_that_differ_all_end_before_the_first_step(
     stores: dict[str, Store], arguments: list[str], tmp_path: Path, difference: str
 ) -> None:
-    other, version, says = DIFFERENCES[difference]
+    other, version, message = DIFFERENCES[difference]
     options = [str(stores[option].path) if option in stores else option for option in other]
 
     ended = run_ranks(task, 2, free_port(), tmp_path, [arguments, arguments + options], version)
 
     assert [code for code, _ in ended] == [78, 78]
-    assert f"The ranks differ: {says}" in ended[0][1]
+    assert f"The ranks differ: {message}" in ended[0][1]
     assert "Start every rank with the same program" in ended[0][1]
     assert ended[1][1] == ""
     assert [path for name in ("metrics.csv", "step-*", "environment.json") for path in tmp_path.rglob(name)] == []
@@ -164,4 +165,4 @@ def test_a_signal_to_one_task_ends_all_with_the_code_to_be_requeued(
 
     assert [code for code, _ in ended] == [75, 75], ended
     assert "Stopped by SIGTERM" in ended[0][1]
-    assert ended[1][1] == ""  # not even that the first rank, which holds the store where all met, is gone
+    assert ended[1][1] == ""  # silent even about the end of the first rank, which holds the store

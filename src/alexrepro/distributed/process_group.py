@@ -26,7 +26,7 @@ from alexrepro.paper.network import Network
 T = TypeVar("T")
 
 TIMEOUT = timedelta(minutes=5)  # of every collective; the slowest rank may be writing a checkpoint
-LAST_WORD_SECONDS = 1.0  # in which the first rank says why all end
+LAST_WORD_SECONDS = 1.0  # for the first rank to report why all end
 LAUNCHER_SECONDS = 5.0  # in which a launcher ends the ranks that lost another
 
 
