@@ -163,18 +163,16 @@ def test_caffes_weights_predict_what_opencv_predicts(
 BGR = np.array([104, 117, 123])
 
 
-@pytest.mark.parametrize("save", [np.save, np.savez], ids=["npy", "npz"])
-def test_a_mean_of_three_numbers_is_blue_green_red(tmp_path: Path, save: Callable[..., None]) -> None:
-    with (tmp_path / "mean.npz").open("wb") as file:
-        save(file, BGR)
+def test_a_mean_of_three_numbers_is_blue_green_red(tmp_path: Path) -> None:
+    np.save(tmp_path / "mean.npy", BGR)
 
-    found = read_mean(tmp_path / "mean.npz")
+    found = read_mean(tmp_path / "mean.npy")
 
     assert found[:, 0, 0].tolist() == [123, 117, 104] == found[:, 255, 255].tolist()
 
 
 ODD_MEANS: dict[str, tuple[Callable[[BinaryIO], object], str]] = {
-    "two arrays": (lambda file: np.savez(file, BGR, BGR), "it is not a single array of numbers"),
+    "an archive": (lambda file: np.savez(file, BGR), "it is not a single array of numbers"),
     "objects": (lambda file: pickle.dump([1], file), "it is not a single array of numbers"),
     "a cut archive": (lambda file: file.write(b"PK\x03\x04 and no more"), "it is not a single array of numbers"),
     "another shape": (lambda file: np.save(file, np.ones((3, 8, 8))), r"a mean is \(3, 256, 256\) or \(3,\)"),

@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -27,11 +26,8 @@ CLASSES = tuple(f"n{number:08}" for number in range(20))
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Wide, so that it is cropped or squeezed; red on the left and blue on the right."""
-    pixels = np.zeros((300, 600, 3), dtype=np.uint8)
-    pixels[:, :300, 0] = pixels[:, 300:, 2] = 250
-    path = tmp_path_factory.mktemp("images") / "wide.png"
-    Image.fromarray(pixels).save(path)
+    path = tmp_path_factory.mktemp("images") / "gradient.png"
+    Image.linear_gradient("L").resize((600, 300)).save(path)
     return path
 
 
@@ -53,15 +49,12 @@ def seen(weights: Weights, image: Path, *, device: Device, crops: Crops = "cente
     return prediction
 
 
-@pytest.mark.parametrize("crops", ["center", "ten"])
-def test_a_converted_run_predicts_what_the_run_predicts(
-    run: Path, image: Path, tmp_path: Path, device: Device, crops: Crops
-) -> None:
+def test_a_converted_run_predicts_what_the_run_predicts(run: Path, image: Path, tmp_path: Path, device: Device) -> None:
     opened = open_weights(run, stores=tmp_path)
     formats.write(opened, tmp_path / "run.safetensors")
     converted = open_weights(tmp_path / "run.safetensors", stores=tmp_path)
 
-    found = [seen(weights, image, device=device, crops=crops) for weights in (opened, converted)]
+    found = [seen(weights, image, device=device, crops="ten") for weights in (opened, converted)]
 
     assert found[0] == found[1]
     probabilities = [one.probability for one in found[0].top5]
@@ -147,7 +140,6 @@ TABLES = {
                    ("n01440764,tench", "n01443537;goldfish", "n01484850\tshark")),
     "JSON by number": (json.dumps(JSON), SHORT),
     "JSON by WNID": (json.dumps(dict(JSON.values())), SHORT),
-    "id2label": (json.dumps({"id2label": {number: " ".join(name) for number, name in JSON.items()}}), SHORT),
     "JSON list": (json.dumps([" ".join(name) for name in JSON.values()]), SHORT),
     "JSON without WNIDs": ('{"2": "c", "0": "a", "1": "b"}', ("a", "b", "c")),
     "no WNIDs": ("crane\ncrane\ntench\n", ("crane", "crane", "tench")),

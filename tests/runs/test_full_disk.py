@@ -17,8 +17,8 @@ from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs import checkpoint
 from alexrepro.runs.run import find_runs
 
+from ..children import small_disk
 from ..data.hostile import Ended, assert_refused, command
-from ..disks import small_disk
 from ..toy import Train, before_steps, without_pace
 
 STEPS_PER_EPOCH = 10

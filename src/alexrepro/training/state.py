@@ -14,7 +14,7 @@ from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.loading.sampling import EpochPlan, training_plan
 from alexrepro.distributed.collectives import Gradients, StopConsensus
 from alexrepro.errors import UserError
-from alexrepro.evaluation.load_run import load_weights, save_pixels
+from alexrepro.evaluation.load_run import save_pixels
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.progress import say
 from alexrepro.runs import checkpoint
@@ -210,7 +210,7 @@ def _restore(job: TrainingJob, full: AlexNet, optimizer_state: Mapping[str, Tens
     run, recipe = job.run, job.recipe
     saved = checkpoint.recover(run.checkpoints)
     if saved is not None:
-        load_weights(full, saved)
+        full.load(saved.weights)
         for name, tensor in optimizer_state.items():
             tensor.copy_(saved.optimizer[name])
         say(f"Continuing {run.folder} after step {saved.step:,}.")
