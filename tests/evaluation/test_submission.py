@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexrepro.data.sources.devkit import truth
 from alexrepro.data.sources.miniature import write_miniature
+from alexrepro.data.sources.official_files import truth
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError

@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.evaluation import Evaluation, Member
+from alexrepro.runs.neighbors import About, Neighbors
 from alexrepro.runs.rows import METRICS, VALIDATION
 from alexrepro.runs.run import Run, run_of
 
@@ -76,5 +77,22 @@ def averaged(evaluation: Callable[..., Evaluation]) -> Callable[..., Evaluation]
         )
         one = evaluation(recipes[0], split=split, **changes)
         return replace(one, run="runs/ensembles/abcdef", recipe="ensemble", digest="abcdef", members=members)
+
+    return make
+
+
+@pytest.fixture
+def neighbors() -> Callable[..., Neighbors]:
+    """What Figure 4 shows: two black images with predictions, two with two neighbors each, of two classes."""
+
+    def make(names: tuple[str, str] = ("wolf", "fox"), files: tuple[str, ...] = tuple("abcdefgh")) -> Neighbors:
+        pictures = np.zeros((2, 256, 256, 3), dtype=np.uint8)
+        about = About(3, "fc7", "x-test-1", "x-train-2", 100, names, files[:4], (files[4:6], files[6:]))
+        return Neighbors(
+            about, images=pictures, labels=np.array([0, 1]), top5=np.array([[0, 1], [0, 1]]),
+            probabilities=np.array([[0.75, 0.25], [0.5, 0.5]], dtype=np.float32), queries=pictures,
+            query_labels=np.array([1, 0]), neighbors=np.zeros((2, 2, 256, 256, 3), dtype=np.uint8),
+            neighbor_labels=np.array([[1, 1], [0, 1]]), distances=np.array([[1, 2], [3, 4]], dtype=np.float32),
+        )  # fmt: skip
 
     return make

@@ -21,8 +21,8 @@ from alexrepro.training import train as training
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
+from ..children import small_disk
 from ..data.hostile import Ended, assert_refused, command
-from ..disks import small_disk
 
 UPDATES_PER_EPOCH = 10
 MEGABYTE = 1_000_000

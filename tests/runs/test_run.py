@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from alexrepro.recipes.as_printed_and_run import TINY
-from alexrepro.reports.figures.curves import by_epoch
+from alexrepro.reports.figures.curves import by_epoch, snapshot
 from alexrepro.reports.page import provenance
-from alexrepro.reports.run_status import snapshot
 from alexrepro.runs.rows import METRICS, VALIDATION
 from alexrepro.runs.run import Run
 

@@ -18,7 +18,7 @@ from alexrepro.model.formats import kind_of
 from alexrepro.model.weights import Weights, checked
 from alexrepro.recipes.as_printed_and_run import TINY
 
-from ...disks import small_disk
+from ...children import small_disk
 
 
 @pytest.fixture(scope="module")

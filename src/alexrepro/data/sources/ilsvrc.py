@@ -13,17 +13,23 @@ from pathlib import Path
 
 from alexrepro.data.sources.advice import flat_images
 from alexrepro.data.sources.checks import (
+    CAFFE,
+    DEVKIT,
+    MAPPING,
     NUMBERED,
+    SOLUTION,
+    TREES,
     Found,
+    Year,
     class_split,
     gaps_of_2012,
     numbered_split,
     without_training,
     words_of,
 )
-from alexrepro.data.sources.devkit import META, ClassTable, Year, class_table
 from alexrepro.data.sources.ilsvrc_files import numbered, rest, training
-from alexrepro.data.sources.labels import CAFFE, DEVKIT, MAPPING, SOLUTION, Truth, words_by_wnid
+from alexrepro.data.sources.labels import Truth, words_by_wnid
+from alexrepro.data.sources.official_files import META, ClassTable, class_table
 from alexrepro.data.sources.source import File, Location, Skipped, Source, Split, bad_data
 from alexrepro.data.sources.tars import archive, members
 from alexrepro.data.sources.walk import SPLITS, escaped, is_image
@@ -33,7 +39,6 @@ from alexrepro.progress import first_few
 
 MINIATURE, PATCHES = "MINIATURE.txt", "patch_images"
 YEARS: tuple[Year, ...] = ("2010", "2012")
-TREES = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC")  # Kaggle keeps the images three folders below its tables
 NAMES_LOOKED_AT = 2000  # of a folder: every numbered image tells the year
 
 Patches = dict[tuple[str, str], Location]  # by split and file name

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.data.sources import official_archives
-from alexrepro.data.sources.official_archives import Checked, check, year_at
+from alexrepro.data.sources import official_files
+from alexrepro.data.sources.official_files import Checked, check, year_at
 
 
 def sparse(path: Path, size: int) -> Path:
@@ -77,9 +77,9 @@ def test_the_md5_is_compared_when_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, finding: str
 ) -> None:
     small = replace(
-        official_archives.ARCHIVES[1], size=3, md5="900150983cd24fb0d6963f7d28e17f72"
+        official_files.ARCHIVES[1], size=3, md5="900150983cd24fb0d6963f7d28e17f72"
     )  # RFC 1321: MD5 of "abc"
-    monkeypatch.setattr(official_archives, "ARCHIVES", (small,))
+    monkeypatch.setattr(official_files, "ARCHIVES", (small,))
     (tmp_path / "ILSVRC2012_img_val.tar").write_bytes(content)
 
     assert findings(tmp_path, md5=True)["val"].finding == finding
@@ -91,9 +91,9 @@ def test_the_md5_of_parts_is_that_of_the_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: tuple[bytes, ...], finding: str
 ) -> None:
     small = replace(
-        official_archives.ARCHIVES[1], size=3, md5="900150983cd24fb0d6963f7d28e17f72"
+        official_files.ARCHIVES[1], size=3, md5="900150983cd24fb0d6963f7d28e17f72"
     )  # RFC 1321: MD5 of "abc"
-    monkeypatch.setattr(official_archives, "ARCHIVES", (small,))
+    monkeypatch.setattr(official_files, "ARCHIVES", (small,))
     for number, part in enumerate(parts, 1):
         (tmp_path / f"ILSVRC2012_img_val.tar.{number:03d}").write_bytes(part)
 
