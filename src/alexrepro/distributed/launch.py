@@ -37,9 +37,9 @@ OTHER_PORT = "Set MASTER_PORT to a port that is free on the host of rank 0, the 
 
 
 def grid(processes: int, network: Network, parallel: Parallel | None) -> tuple[int, int]:
-    """Replicas, and processes that share the towers of each; two processes share a network of two towers by default.
+    """Replicas, and processes per replica; by default, two processes split a network of two towers.
 
-    Raises UserError if the processes cannot share the network.
+    Raises UserError if the towers cannot be split evenly.
     """
     if parallel is None:
         parallel = "tower" if processes == network.towers == 2 else "data"
@@ -100,7 +100,7 @@ def launch(processes: int) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.disable(logging.CRITICAL)  # torch reports at length what is said below in one line
+    logging.disable(logging.CRITICAL)  # torch's reports are long; the errors below take one line
     os.environ.setdefault("OMP_NUM_THREADS", str(Rank(local_world_size=processes).processors))
     settings = {
         "min_nodes": 1, "max_nodes": 1, "nproc_per_node": processes, "max_restarts": 0,
@@ -126,7 +126,10 @@ def _code_of(rank: int, process: int, code: int) -> int:
     end, how, fix = Exit.WORKER_FAILED, "failed, as reported above", "Repair what failed"
     if code < 0:
         by = signal.Signals(-code)
-        how, fix = f"was ended by {by.name}", "Unless it is said above, see whether memory ran out or someone ended it"
+        how, fix = (
+            f"was ended by {by.name}",
+            "Unless the reason is above, see whether memory ran out or someone ended it",
+        )
         if by in stopping_signals():  # before its first step, or a second time
             end, fix = code_of(by), "What was saved before is kept"
     raise UserError(
