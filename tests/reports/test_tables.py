@@ -82,10 +82,11 @@ def test_seeds_without_predictions_have_the_images_of_one_seed_and_their_spread(
     assert row.shown()["top-1 error"].startswith("37.5 ± 0.7 % (31.")
 
 
-@pytest.mark.parametrize("changes", [{"seed": 0}, {"seed": 1, "digest": "000000"}, {"seed": 1, "crops": "center"}])
-def test_runs_that_differ_in_more_than_the_seed_are_not_pooled(full: Evaluation, changes: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="differ in more than their seeds"):
-        measured_row([full, replace(full, **changes)], label="CNN", reported=results.CNN_2010)
+def test_a_table_has_a_file_name_and_rows(table: ResultTable) -> None:
+    with pytest.raises(ValueError, match="cannot name files"):
+        replace(table, name="../table-1")
+    with pytest.raises(ValueError, match="at least one row"):
+        replace(table, rows=())
 
 
 def test_saving_writes_three_files_with_the_same_numbers(table: ResultTable, tmp_path: Path) -> None:

@@ -47,22 +47,16 @@ def reported_row(reported: Reported) -> Row:
 def measured_row(
     evaluations: Sequence[Evaluation], *, label: str, reported: Reported | None = None, note: str = ""
 ) -> Row:
-    """A row of evaluations that differ in the seed only, with a verdict on the published errors if there are any.
-
-    Raises ValueError if the evaluations differ in more than the seed.
-    """
-    first, seeds = evaluations[0], {e.seed for e in evaluations}
-    kinds = {(e.recipe, e.digest, e.epochs, e.split, e.crops, e.images) for e in evaluations}
-    if len(kinds) > 1 or len(seeds) < len(evaluations):
-        raise ValueError(f"{label}: these evaluations differ in more than their seeds")
+    """A row of evaluations that differ in the seed only (`grouped`), with a verdict on the published errors if any."""
+    first = evaluations[0]
     kind, estimates = _estimates(evaluations)
     how = departure(first)
     verdict: Verdict | None = None
     if reported:
         verdict = "not comparable" if how else judged(pair_of(reported), estimates)
     return Row(
-        quantity="error", label=label, split=first.split, crops=first.crops, recipe=first.recipe, seeds=len(seeds),
-        images=first.images, top1=estimates[0], top5=estimates[1], interval=kind,
+        quantity="error", label=label, split=first.split, crops=first.crops, recipe=first.recipe,
+        seeds=len(evaluations), images=first.images, top1=estimates[0], top5=estimates[1], interval=kind,
         reported=None if shortfall(first) else reported, claim=claim_of(reported) if reported else "", verdict=verdict,
         note="; ".join(filter(None, (how, note))) or ("" if reported else "no published number"),
         cites="; ".join(e.run for e in evaluations),
