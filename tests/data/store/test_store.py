@@ -1,5 +1,6 @@
 import multiprocessing
 import pickle
+import resource
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -161,9 +162,8 @@ def some_files(folder: Path) -> list[ShardIndex]:
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> Files:
-    files = Files()
-    monkeypatch.setattr(files, "_most", FEWEST_FILES)
-    return files
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (FEWEST_FILES, FEWEST_FILES))
+    return Files()
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files below /proc")
