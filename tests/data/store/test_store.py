@@ -1,7 +1,5 @@
-import multiprocessing
 import pickle
 import resource
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -117,17 +115,6 @@ def test_the_newest_fitting_store_is_found(stores: Path) -> None:
         newest_store(stores, split="test")
     with pytest.raises(UserError):
         newest_store(stores / "nowhere")
-
-
-def test_threads_and_processes_read_the_same(stores: Path) -> None:
-    store = newest_store(stores, split="train")
-    alone = [pixels(store, k) for k in range(6)]
-    fresh = pickle.loads(pickle.dumps(store))
-
-    with ThreadPoolExecutor(4) as threads:
-        assert list(threads.map(pixels, [fresh] * 6, range(6))) == alone
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as processes:
-        assert processes.submit(pixels, store, 5).result() == alone[5]
 
 
 def test_a_pickled_store_does_not_grow_with_what_was_read(stores: Path) -> None:
