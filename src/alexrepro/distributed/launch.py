@@ -135,11 +135,7 @@ def open_store(rank: Rank) -> Store:
     job = f"{rank.job} of {rank.world_size}"
     if rank.rank == 0 and rank.is_store_with_first:
         store = _hosted(rank)
-        say(
-            say(
-                f"Waiting at {rank.host}:{rank.port} for all {rank.world_size} ranks, up to {JOIN.seconds // 60} minutes."
-            )
-        )
+        say(f"Waiting at {rank.host}:{rank.port} for all {rank.world_size} ranks, up to {JOIN.seconds // 60} minutes.")
         store.set("job", job)
         return store
     store = _reached(rank, patience=JOIN if rank.is_store_with_first else LAUNCHER)
