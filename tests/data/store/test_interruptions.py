@@ -21,8 +21,7 @@ from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.errors import Exit
 from alexrepro.runs.run import Run
 
-from ...children import PATIENCE_SECONDS, exit_of, in_child, wait_until
-from ...disks import small_disk
+from ...children import PATIENCE_SECONDS, exit_of, in_child, small_disk, wait_until
 from ..hostile import Ended, assert_refused, command
 from .folders import contents, write_images
 
