@@ -120,10 +120,9 @@ def read(path: Path) -> Source:
             say(f"The {len(found):,} images of val have no labels, because the archive has no {SOLUTION}.")
         splits.append(numbered_split(split, found, labels))
     words = words_by_wnid(_text(tables[MAPPING], MAPPING)) if MAPPING in tables else {}
-    words = words or dict(zip(wnids, words_of(wnids), strict=True))
     skipped = tuple(Skipped(escaped(folder), f"{reason} ({count:,} files)", is_loss)
                     for (folder, reason, is_loss), count in others.items())  # fmt: skip
-    return Source("ilsvrc2012", wnids, tuple(words.get(wnid, wnid) for wnid in wnids), tuple(splits),
+    return Source("ilsvrc2012", wnids, words_of(wnids, words), tuple(splits),
                   gaps=tuple(gaps_of_2012(wnids, splits)), skipped=skipped)  # fmt: skip
 
 
