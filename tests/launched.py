@@ -51,7 +51,7 @@ class Launched:
             os.kill(process, sent)
 
     def ends(self) -> tuple[int, str, float]:
-        """Exit code, what was said, and the seconds from the last signal until no process of it was left."""
+        """Exit code, stderr, and the seconds from the last signal until no process is left."""
         said = self.program.communicate(timeout=PATIENCE_SECONDS)[1]
         wait_until(lambda: not processes_in(self.folder))
         return self.program.returncode, said, time.monotonic() - self.disturbed

@@ -1,4 +1,4 @@
-"""The work of a rank in tests: steps of which every number is kept, or a training that is stopped by a signal."""
+"""The work of a rank in tests: steps whose numbers are kept, or a training stopped by a signal."""
 
 import os
 import signal
@@ -75,8 +75,8 @@ def _exact(dtype: torch.dtype, losses: list[torch.Tensor]) -> Iterator[None]:
         yield
 
 
-def updates(group: ProcessGroup, recipe: Recipe, store: Store, *, dtype: torch.dtype, count: int) -> Found:
-    """Logits and gradients of the first update, the losses of all, then whole weights and velocities."""
+def train_steps(group: ProcessGroup, recipe: Recipe, store: Store, *, dtype: torch.dtype, count: int) -> Found:
+    """Logits and gradients of the first step, the losses of all, then full weights and velocities."""
     axes, device, batch = store.color_axes(), find_device("cpu"), recipe.training.batch
     arrays = (store.mean_image(), axes.eigenvalues, axes.eigenvectors)
     pixels = Pixels(*(torch.from_numpy(np.asarray(array)).to(dtype) for array in arrays))
@@ -127,7 +127,7 @@ class Trained:
 
 
 def train_of_one_rank(rank: Rank, leg: Leg, stores: dict[str, Path], recipe: Recipe, runs: Path) -> Trained:
-    """A training, to its end or until the last rank is sent a signal in the update of this number."""
+    """A training, to its end or until the last rank gets a signal in step `leg.stop_after`."""
     opened, device = {split: Store.open(path) for split, path in stores.items()}, find_device("cpu")
     job = partial(
         TrainingJob, recipe, store=opened["train"], validation=opened["val"], runs=runs, seed=0, device=device

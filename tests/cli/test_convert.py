@@ -123,26 +123,17 @@ def tensors() -> Tensors:
     return found
 
 
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A colored image of 256×256, which nothing has to resize; lossless, so that every reader sees the same."""
-    generator = np.random.default_rng(1)
-    coarse = generator.integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    path = tmp_path_factory.mktemp("images") / "coarse.png"
-    Image.fromarray(coarse).resize((256, 256), Image.Resampling.BICUBIC).save(path)
-    return path
-
-
 @pytest.mark.parametrize("version", ["layers", "layer"])
 @pytest.mark.parametrize("network", ORDERS)
 def test_caffes_weights_predict_what_opencv_predicts(
-    tensors: Tensors, image: Path, tmp_path: Path, network: str, version: Version
+    tensors: Tensors, tmp_path: Path, network: str, version: Version
 ) -> None:
     cv2 = pytest.importorskip("cv2")
+    coarse = Image.fromarray(np.random.default_rng(1).integers(0, 256, (16, 16, 3), dtype=np.uint8))
+    coarse.resize((256, 256), Image.Resampling.BICUBIC).save(tmp_path / "image.png")  # lossless, and never resized
     mean = np.random.default_rng(2).uniform(90, 130, (3, 256, 256)).astype(np.float32)  # blue, green, red
-    model, mean_file, converted = (
-        tmp_path / name for name in ("net.caffemodel", "mean.binaryproto", "net.safetensors")
-    )
+    names = ("image.png", "net.caffemodel", "mean.binaryproto", "net.safetensors")
+    image, model, mean_file, converted = (tmp_path / name for name in names)
     model.write_bytes(caffemodel(tensors, ORDERS[network], version))
     mean_file.write_bytes(blob(mean, "layers"))
     (tmp_path / "net.prototxt").write_text(prototxt(ORDERS[network]))
@@ -191,11 +182,11 @@ def test_an_odd_mean_is_bad_data(tmp_path: Path, kind: str) -> None:
     assert caught.value.exit_code == Exit.BAD_DATA
 
 
-def test_without_a_mean_a_file_is_written_but_nothing_predicted(tensors: Tensors, image: Path, tmp_path: Path) -> None:
+def test_without_a_mean_a_file_is_written_but_nothing_predicted(tensors: Tensors, tmp_path: Path) -> None:
     (tmp_path / "net.caffemodel").write_bytes(caffemodel(tensors, ORDERS["CaffeNet"], "layer"))
 
     written = alexrepro("convert", tmp_path / "net.caffemodel", "--to", tmp_path / "net.safetensors", "--json")
-    refused = alexrepro("predict", image, "--weights", tmp_path / "net.safetensors").exception
+    refused = alexrepro("predict", "any.png", "--weights", tmp_path / "net.safetensors").exception
 
     assert json.loads(written.stdout)["has_mean_image"] is False
     assert isinstance(refused, UserError)

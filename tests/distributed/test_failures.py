@@ -1,4 +1,4 @@
-"""Every failure of a process: what is said, the exit code, and the seconds until nothing is left.
+"""Every failure of a process: the message, the exit code, and the seconds until no process is left.
 
 `python -m pytest -m long -s tests/distributed/test_failures.py | grep "^|"` prints docs/results/reliability.md.
 """
@@ -97,12 +97,12 @@ def twice(sent: signal.Signals) -> Callable[[Launched], None]:
 
 @dataclass(frozen=True)
 class Failure:
-    """What is done to two ranks that train, and what must be seen; seconds on an idle machine of two processors."""
+    """A disturbance of two ranks that train, and its outcome; seconds on an idle machine of two processors."""
 
     name: str
     act: Callable[[Launched], None]
     code: int
-    says: tuple[str, ...]  # words of one line
+    message: tuple[str, ...]  # words of one line
     seconds: float = 5.0
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -151,9 +151,9 @@ def fail_once(store: Store, recipe: Recipe, folder: Path, failure: Failure) -> f
         failure.act(begun)
         code, said, seconds = begun.ends()
     assert code == failure.code
-    assert len([line for line in said.splitlines() if all(word in line for word in failure.says)]) == 1, said
+    assert len([line for line in said.splitlines() if all(word in line for word in failure.message)]) == 1, said
     assert "Traceback" not in said or BUG in str(failure.options)
-    if "a checkpoint is saved" in failure.says:
+    if "a checkpoint is saved" in failure.message:
         (run,) = find_runs(folder / "runs")
         saved = checkpoint.newest(run.checkpoints)
         assert saved is not None
@@ -177,7 +177,7 @@ def test_every_failure_ends_all_processes_in_the_time_stated(
 ) -> None:
     found = [fail_once(stores["train"], recipe, tmp_path / str(number), failure) for number in range(TIMES)]
 
-    row = (failure.name, " … ".join(failure.says), failure.code, f"{median(found):.1f}", f"{max(found):.1f}", TIMES)
+    row = (failure.name, " … ".join(failure.message), failure.code, f"{median(found):.1f}", f"{max(found):.1f}", TIMES)
     print(f"\n| {' | '.join(map(str, row))} |")
     load = os.getloadavg()[0] / (os.cpu_count() or 1)
     assert max(found) < failure.seconds * max(1.0, load)

@@ -16,7 +16,7 @@ from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 
 from ..ranks import run_ranks
-from ..together import CHANGES, NARROW, Found, updates
+from ..together import CHANGES, NARROW, Found, train_steps
 
 GRIDS = [(2, "tower"), (2, "data"), (4, "tower"), pytest.param(3, "data", marks=pytest.mark.long)]
 SLOWER = {  # for a batch of 13 in place of 128
@@ -50,7 +50,7 @@ def of_one_rank(rank: Rank, parallel: Parallel, store: Path, names: list[str]) -
 
 def of_case(group: ProcessGroup, store: Store, name: str) -> Found:
     recipe, dtype, count = CASES[name]
-    return updates(group, recipe, store, dtype=dtype, count=count)
+    return train_steps(group, recipe, store, dtype=dtype, count=count)
 
 
 def distances(found: Found, expected: Found, recipe: Recipe) -> dict[str, float]:

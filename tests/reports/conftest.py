@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from alexrepro.paper.results import TEST_2010
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2010
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.evaluation import Evaluation, Member
+from alexrepro.runs.neighbors import About, Neighbors
 from alexrepro.runs.rows import METRICS, VALIDATION
 from alexrepro.runs.run import Run, run_of
 
@@ -66,6 +69,12 @@ def evaluation() -> Callable[..., Evaluation]:
 
 
 @pytest.fixture
+def full(evaluation: Callable[..., Evaluation]) -> Evaluation:
+    """A full run with 38 % and 17.3 % errors on the test split of 2010."""
+    return evaluation(AS_RUN_2010, split=TEST_2010, images=150_000, top1_correct=93_000, top5_correct=124_000)
+
+
+@pytest.fixture
 def averaged(evaluation: Callable[..., Evaluation]) -> Callable[..., Evaluation]:
     """An evaluation of the average of full runs of these recipes, each with another seed."""
 
@@ -76,5 +85,22 @@ def averaged(evaluation: Callable[..., Evaluation]) -> Callable[..., Evaluation]
         )
         one = evaluation(recipes[0], split=split, **changes)
         return replace(one, run="runs/ensembles/abcdef", recipe="ensemble", digest="abcdef", members=members)
+
+    return make
+
+
+@pytest.fixture
+def neighbors() -> Callable[..., Neighbors]:
+    """What Figure 4 shows: two black images with predictions, two with two neighbors each, of two classes."""
+
+    def make(names: tuple[str, str] = ("wolf", "fox"), files: tuple[str, ...] = tuple("abcdefgh")) -> Neighbors:
+        pictures = np.zeros((2, 256, 256, 3), dtype=np.uint8)
+        about = About(3, "fc7", "x-test-1", "x-train-2", 100, names, files[:4], (files[4:6], files[6:]))
+        return Neighbors(
+            about, images=pictures, labels=np.array([0, 1]), top5=np.array([[0, 1], [0, 1]]),
+            probabilities=np.array([[0.75, 0.25], [0.5, 0.5]], dtype=np.float32), queries=pictures,
+            query_labels=np.array([1, 0]), neighbors=np.zeros((2, 2, 256, 256, 3), dtype=np.uint8),
+            neighbor_labels=np.array([[1, 1], [0, 1]]), distances=np.array([[1, 2], [3, 4]], dtype=np.float32),
+        )  # fmt: skip
 
     return make

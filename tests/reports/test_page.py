@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
-
 from alexrepro.paper.results import TEST_2010
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, TINY
 from alexrepro.recipes.recipe import Recipe
@@ -17,7 +15,7 @@ from alexrepro.reports.loaded_runs import Evidence, gather
 from alexrepro.reports.page import MOST_ROWS, judged, page, provenance, sentence
 from alexrepro.reports.tables.table import FRACTION
 from alexrepro.runs.evaluation import Evaluation
-from alexrepro.runs.neighbors import About, Neighbors, save_neighbors
+from alexrepro.runs.neighbors import Neighbors, save_neighbors
 from alexrepro.runs.run import Run
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -92,17 +90,11 @@ def test_the_page_of_hostile_runs_is_valid_escaped_and_loads_nothing(make_run: M
     assert "There is no run yet." in page_of(Evidence())
 
 
-def test_class_and_file_names_are_escaped_in_tables_and_figures(make_run: MakeRun) -> None:
+def test_class_and_file_names_are_escaped_in_tables_and_figures(
+    make_run: MakeRun, neighbors: Callable[..., Neighbors]
+) -> None:
     run = make_run(TINY, dataset="<b onclick=x>", losses=(1.0,))
-    pictures = np.zeros((1, 256, 256, 3), dtype=np.uint8)
-    one, few = np.array([0]), np.zeros((1, 1, 256, 256, 3), dtype=np.uint8)
-    names = ((HOSTILE,), (HOSTILE, f"{HOSTILE}.JPEG"), ((f"n1/{HOSTILE}.JPEG",),))
-    neighbors = Neighbors(
-        About(1, "fc7", "x-test", "x-train", 9, *names), images=pictures, labels=one, top5=one[None],
-        probabilities=np.ones((1, 1), np.float32), queries=pictures, query_labels=one, neighbors=few,
-        neighbor_labels=one[None], distances=np.ones((1, 1), np.float32),
-    )  # fmt: skip
-    save_neighbors(run, neighbors)
+    save_neighbors(run, neighbors(names=(HOSTILE, HOSTILE), files=(HOSTILE, *"abc", f"n1/{HOSTILE}.JPEG", *"fgh")))
     evidence = Evidence(runs=(run,))
 
     html = page([render(experiments()["figure-4"], evidence)], evidence, made_at=MADE_AT)

@@ -18,8 +18,7 @@ from alexrepro.runs.neighbors import load_neighbors
 from alexrepro.runs.run import Run, find_evaluations, find_runs, run_of
 
 from ..data.hostile import assert_refused, command
-
-Train = Callable[..., Run]
+from ..toy import Train
 
 
 @pytest.fixture(scope="module")
@@ -37,37 +36,35 @@ def run(evaluated: Run, tmp_path: Path) -> Run:
     return Run(tmp_path / "runs" / Path(*evaluated.folder.parts[-2:]))
 
 
-HALF = {
-    "empty": b"",
-    "zeros": bytes(200),
-    "half": b'{"seed": 0, "dataset": "ph',
-    "a list": b"[1, 2]",
-    "no text": b"\xff",
+ENVIRONMENTS = {
+    "empty": (b"", "it is empty"),
+    "zeros": (bytes(200), "it is empty"),
+    "half": (b'{"seed": 0, "dataset": "ph', "it is not a JSON object"),
+    "a list": (b"[1, 2]", "it is not a JSON object"),
+    "no text": (b"\xff", "it is not a JSON object"),
+    "text for a list": (b'{"classes": "ab"}', "its classes"),
+    "no steps": (b'{"steps_per_epoch": 0}', "its steps_per_epoch"),
 }
 
 
-@pytest.mark.parametrize("content", HALF.values(), ids=HALF)
+@pytest.mark.parametrize(("content", "why"), ENVIRONMENTS.values(), ids=ENVIRONMENTS)
 def test_a_damaged_environment_is_named_and_skipped_by_reports(
-    run: Run, content: bytes, capsys: pytest.CaptureFixture[str]
+    run: Run, content: bytes, why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (run.folder / "environment.json").write_bytes(content)
+    run.environment_file.write_bytes(content)
 
-    with pytest.raises(UserError, match=r"environment\.json is damaged") as refused:
-        _ = run.environment["seed"]
+    with pytest.raises(UserError, match=r"environment\.json is damaged: " + why) as refused:
+        _ = run.environment
 
     assert refused.value.exit_code is Exit.BAD_DATA
     assert gather(run.folder.parents[1]).runs == ()
     assert "Skipped" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("changes", "why"),
-    [({"classes": "ab"}, "its classes"), ({"steps_per_epoch": 0}, "its steps_per_epoch"), ({}, "it has no seed")],
-)
-def test_an_environment_that_lacks_something_is_named(run: Run, changes: dict[str, object], why: str) -> None:
-    (run.folder / "environment.json").write_text(json.dumps(changes))
+def test_a_field_that_an_environment_lacks_is_named(run: Run) -> None:
+    run.environment_file.write_text("{}")
 
-    with pytest.raises(UserError, match=why):
+    with pytest.raises(UserError, match=r"environment\.json is damaged: it has no seed"):
         _ = run.environment["seed"]
 
 

@@ -78,8 +78,6 @@ def predict(weights: Weights, files: Sequence[Path], *, crops: Crops, device: De
 def _resized(file: Path, augmentation: Augmentation) -> Tensor:
     """The image as the network's training images were stored: uint8 (1, 3, 256, 256)."""
     with reading(file, kind="image"):
-        if file.is_char_device() or file.is_block_device():  # /dev/zero never ends
-            raise UserError(f"{file} is a device, not an image.", fix="Name image files.", exit_code=Exit.MISSING_INPUT)
         content = file.read_bytes()
     try:
         pixels = decode(content).pixels

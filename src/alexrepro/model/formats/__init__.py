@@ -58,10 +58,7 @@ def read(path: Path, *, mean: Path | None = None) -> Weights:
     """
     for needed in filter(None, (path, mean)):
         with reading(needed):
-            needed.stat()
-        if not needed.is_file():
-            what = f"{needed} is a folder or a device, not a file."
-            raise UserError(what, fix="Check the path.", exit_code=Exit.MISSING_INPUT)
+            needed.open("rb").close()
     kind = kind_of(path)
     if kind == "caffe":
         return caffe.read(path, mean=mean)

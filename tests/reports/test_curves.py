@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from alexrepro.cli.watch import watch
 from alexrepro.recipes.as_printed_and_run import TINY
-from alexrepro.reports.run_status import duration, snapshot
+from alexrepro.reports.figures.curves import duration, snapshot
 from alexrepro.runs.run import Run
 
 
