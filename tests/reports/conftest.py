@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from alexrepro.paper.results import TEST_2010
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2010
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.evaluation import Evaluation, Member
 from alexrepro.runs.neighbors import About, Neighbors
@@ -64,6 +66,12 @@ def evaluation() -> Callable[..., Evaluation]:
         return replace(found, **changes)
 
     return make
+
+
+@pytest.fixture
+def full(evaluation: Callable[..., Evaluation]) -> Evaluation:
+    """A full run with 38 % and 17.3 % errors on the test split of 2010."""
+    return evaluation(AS_RUN_2010, split=TEST_2010, images=150_000, top1_correct=93_000, top5_correct=124_000)
 
 
 @pytest.fixture

@@ -29,12 +29,6 @@ CALCULATED = {"parameters", "figure-2"}  # from recipes alone
 
 
 @pytest.fixture
-def full(evaluation: Callable[..., Evaluation]) -> Evaluation:
-    """A full run with 38 % errors on the test split of 2010."""
-    return evaluation(AS_RUN_2010, split=results.TEST_2010, images=150_000, top1_correct=93_000, top5_correct=124_000)
-
-
-@pytest.fixture
 def miniature(evaluation: Callable[..., Evaluation]) -> Evaluation:
     """`tiny` on the miniature."""
     return evaluation(TINY, split="ilsvrc2010-miniature-test", images=500)

@@ -14,7 +14,7 @@ import pytest
 from alexrepro.errors import UserError
 from alexrepro.paper import results
 from alexrepro.paper.logbook import logged
-from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, AS_RUN_2012, TINY
+from alexrepro.recipes.as_printed_and_run import AS_RUN_2012, TINY
 from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.variations import VARIATIONS, find_variation
 from alexrepro.reports.loaded_runs import Evidence
@@ -29,12 +29,6 @@ Make = Callable[..., Evaluation]
 T_ONE = 12.706204736432095  # the 97.5 % point of Student's t with one degree of freedom
 MINIATURE = "ilsvrc2010-miniature-test"
 INVENTED = replace(results.CNN_2010, split=MINIATURE)
-
-
-@pytest.fixture
-def full(evaluation: Make) -> Evaluation:
-    """38 % and 17.3 % errors on the full test split of 2010."""
-    return evaluation(AS_RUN_2010, split=results.TEST_2010, images=150_000, top1_correct=93_000, top5_correct=124_000)
 
 
 @pytest.fixture

@@ -28,15 +28,6 @@ from alexrepro.runs.run import Run
 MakeRun = Callable[..., Run]
 
 
-@pytest.mark.parametrize("name", ["figure-1", "figure-3", "figure-4", "training-curves"])
-def test_without_runs_there_is_no_figure_but_a_row_and_the_commands(name: str) -> None:
-    experiment = find(name)
-
-    assert drawn(experiment, Evidence()) is None
-    assert "not run" in str(answer(experiment, Evidence()).as_dict()["rows"])
-    assert missing(experiment, Evidence())[-1].startswith("alexrepro ")
-
-
 def rows(name: str, *runs: Run) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = answer(find(name), Evidence(runs=runs)).as_dict()["rows"]
     return found

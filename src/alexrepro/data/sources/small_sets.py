@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from alexrepro.data.sources.checks import words_of
 from alexrepro.data.sources.class_folders import class_folders
 from alexrepro.data.sources.labels import labels_in, stem, words_by_wnid
 from alexrepro.data.sources.source import UNLABELED, File, ImageFile, Skipped, Source, Split, bad_data
@@ -144,8 +145,7 @@ def read_tiny(path: Path) -> Source:
         for entry in entries(path) if entry.name not in known
     ]  # fmt: skip
     words = words_by_wnid(read_text(path / WORDS)) if (path / WORDS).is_file() else {}
-    class_names = tuple(words.get(wnid, wnid) for wnid in wnids)
-    return Source("tiny-imagenet-200", wnids, class_names, tuple(splits), skipped=tuple(skipped))
+    return Source("tiny-imagenet-200", wnids, words_of(wnids, words), tuple(splits), skipped=tuple(skipped))
 
 
 def _sorted_images(folder: Path, label_of: dict[str, int], skipped: list[Skipped]) -> Split:

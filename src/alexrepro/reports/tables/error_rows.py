@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from alexrepro.paper.results import Crops, Reported
 from alexrepro.recipes.catalog import find_recipe
 from alexrepro.reports.statistics.differences import TOPS, correct, sample, wrong_by_image
-from alexrepro.reports.statistics.intervals import Estimate, mean_and_std, wilson_interval
+from alexrepro.reports.statistics.intervals import Estimate, mean_and_std
 from alexrepro.reports.statistics.verdict import Verdict, departure, judged, shortfall
 from alexrepro.reports.tables.row import IntervalKind, Row, both, pair_of, published_row, split_and_crops
 from alexrepro.runs.evaluation import Evaluation
@@ -108,7 +108,7 @@ def _estimates(evaluations: Sequence[Evaluation]) -> tuple[IntervalKind, tuple[E
     found = []
     for top in TOPS:
         right = sum(correct(e, top) for e in evaluations)
-        low, high = wilson_interval(images - right, images) if is_one else sample(evaluations, top, wrong).interval
+        low, high = sample(evaluations, top, wrong).interval
         std = mean_and_std([getattr(e, f"top{top}_error") for e in evaluations])[1]
         found.append(Estimate((shown - right) / shown, low, high, std))
     kind: IntervalKind = "one seed" if is_one else "counts only" if wrong is None else "by image"
