@@ -18,7 +18,7 @@ from alexrepro.paper.network import Network
 from alexrepro.progress import first_few
 from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.training.activation_stats import StageStats, activation_stats
+from alexrepro.training.activation_stats import activation_stats
 from alexrepro.training.job import TrainingJob
 
 PATIENCE, WINDOW = 2_000, 500  # steps before a loss may be called flat, whose mean is compared; #145 needs some 100
@@ -64,21 +64,25 @@ class FlatLoss:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What a few images show of a network (§5): the deviation of the crops in gray levels, and activation statistics.
+    """What a few images show of a network (§5).
 
-    hidden: of the last hidden stage; first: of the first stage.
+    crops_std: deviation of the crops, in gray levels. hidden: the last hidden stage, with the mean of its activations
+    and a unit's deviation over the images. first: the first stage, and how far a step moves its weights, relative to
+    their length.
     """
 
     crops_std: float
-    hidden: StageStats
-    first: StageStats
+    hidden: str
+    mean: float
+    deviation: float
+    first: str
+    movement: float
     learning_rate: float
 
     @property
     def relative_std(self) -> float:
         """Deviation over the images relative to the mean at the last hidden stage."""
-        mean = self.hidden.activation_mean
-        return self.hidden.activation_std / abs(mean) if mean else 0.0
+        return self.deviation / abs(self.mean) if self.mean else 0.0
 
     @property
     def is_hidden(self) -> bool:
@@ -88,11 +92,10 @@ class Diagnosis:
     @property
     def facts(self) -> str:
         """The numbers, in words."""
-        hidden, first, movement = self.hidden, self.first, self.first.update_ratio(self.learning_rate)
         return (
-            f"crops have a deviation of {self.crops_std:.3g} (raw pixels: about 70); the activations of {hidden.stage} "
-            f"have a mean of {hidden.activation_mean:.3g} and vary by {hidden.activation_std:.2g} over the images "
-            f"({self.relative_std:.2%}); a step moves {first.stage} by {movement:.1e} of its weights at the "
+            f"crops have a deviation of {self.crops_std:.3g} (raw pixels: about 70); the activations of {self.hidden} "
+            f"have a mean of {self.mean:.3g} and vary by {self.deviation:.2g} over the images "
+            f"({self.relative_std:.2%}); a step moves {self.first} by {self.movement:.1e} of its weights at the "
             f"learning rate {self.learning_rate:g}"
         )
 
@@ -107,8 +110,17 @@ class Diagnosis:
 
 def diagnose(model: AlexNet, crops: Tensor, labels: Tensor, *, learning_rate: float) -> Diagnosis:
     """How far the activations depend on some crops, (B, 3, S, S), and how far a step moves the first stage."""
-    stages = activation_stats(model, crops, labels).stages
-    return Diagnosis((crops / model.input_std).float().std().item(), stages[-2], stages[0], learning_rate)
+    stats = activation_stats(model, crops, labels)
+    hidden, first = stats.stages[-2], stats.stages[0]
+    return Diagnosis(
+        (crops / model.input_std).float().std().item(),
+        hidden.stage,
+        hidden.activation_mean,
+        hidden.activation_std,
+        first.stage,
+        first.update_ratio(learning_rate),
+        learning_rate,
+    )
 
 
 def changes_that_show_images(network: Network) -> tuple[str, ...]:
