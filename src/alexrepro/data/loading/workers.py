@@ -34,14 +34,14 @@ PAGE = mmap.PAGESIZE
 
 
 class Workers(NamedTuple):
-    """How many workers fill batches, and of which kind."""
+    """The number of workers that fill batches, and their kind."""
 
     number: int
     kind: Kind
 
 
 class Task(NamedTuple):
-    """A slot to fill: with crops of which rows, at which offsets, and which checksums to compare."""
+    """A slot to fill: the rows and offsets of its crops, and the rows whose checksums are compared."""
 
     slot: int
     rows: NDArray[np.int64]  # (B,)
