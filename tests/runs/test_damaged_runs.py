@@ -116,9 +116,9 @@ def test_an_evaluation_that_cannot_be_used_is_passed_over(
     file.write_text(damage(json.loads(file.read_text())))
 
     assert find_evaluations(run.folder.parents[1]) == []
-    said = capsys.readouterr().err
-    assert said.startswith("Skipped")
-    assert why in said
+    message = capsys.readouterr().err
+    assert message.startswith("Skipped")
+    assert why in message
 
 
 def test_other_damaged_files_of_a_run_are_named(run: Run, device: Device, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,9 +128,7 @@ def test_other_damaged_files_of_a_run_are_named(run: Run, device: Device, capsys
     with pytest.raises(UserError, match=r"pixels\.safetensors is missing or damaged"):
         load_pixels(run, device)
     assert load_neighbors(run) is None
-
-    said = capsys.readouterr().err
-    assert "alexrepro features" in said
+    assert "alexrepro features" in capsys.readouterr().err
 
 
 def test_checkpoints_that_are_removed_while_runs_are_listed_do_no_harm(

@@ -1,6 +1,5 @@
 """Loggers show what metrics.csv holds, and none of them can end a training."""
 
-import ast
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -83,14 +82,6 @@ def test_a_logger_without_its_package_is_refused_before_anything_begins(
     with pytest.raises(UserError, match="no logger aim") as refused:
         check_loggers(["aim"])
     assert refused.value.exit_code is Exit.USAGE
-
-
-def test_no_logger_is_imported_with_the_program() -> None:
-    body = ast.parse(Path(loggers.__file__ or "").read_text(encoding="utf-8")).body
-    imports = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
-    names = {(getattr(node, "module", None) or node.names[0].name).split(".")[0] for node in imports}
-
-    assert names & {*loggers.LOGGERS, "torch"} == set()
 
 
 def in_two_parts(run: Run, name: str) -> None:

@@ -145,25 +145,20 @@ def test_a_run_whose_terminal_is_gone_still_saves(toy: Train, tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM], ids=lambda sent: sent.name)
-def test_a_second_signal_is_left_to_the_handler_before(monkeypatch: pytest.MonkeyPatch, second: signal.Signals) -> None:
-    monkeypatch.setattr(stop_signals, "ECHO_SECONDS", 0.0)
+def test_a_second_signal_is_left_to_the_handler_before_unless_it_is_an_echo(
+    monkeypatch: pytest.MonkeyPatch, second: signal.Signals
+) -> None:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with stop_signals.stop_requests() as stop:
             signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(second)  # at once: an echo
             assert stop() == signal.SIGINT
+            monkeypatch.setattr(stop_signals, "ECHO_SECONDS", 0.0)
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(second)
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def test_an_echo_of_a_signal_is_not_a_second_one() -> None:
-    with stop_signals.stop_requests() as stop:
-        signal.raise_signal(signal.SIGTERM)
-        signal.raise_signal(signal.SIGTERM)
-
-        assert stop() == signal.SIGTERM
 
 
 def test_a_program_under_nohup_goes_on_when_its_terminal_is_closed() -> None:

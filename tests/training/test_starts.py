@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,17 +43,6 @@ def go(toy: Train, copies: dict[str, Store], tmp_path: Path) -> Train:
 
 
 @pytest.fixture
-def first_epoch(go: Train) -> Callable[..., None]:
-    """Trains one epoch, until a power cut."""
-
-    def run(validation: str | None, **options: object) -> None:
-        with power_cut():
-            go(validation, **options)
-
-    return run
-
-
-@pytest.fixture
 def plateau(recipe: Recipe) -> Recipe:
     return recipe.but({"training.schedule.kind": "plateau"})
 
@@ -65,9 +53,10 @@ def used(run: Run) -> list[str | None]:
 
 
 def test_a_run_keeps_its_validation_store_when_a_newer_one_has_appeared(
-    go: Train, first_epoch: Callable[..., None], copies: dict[str, Store], capsys: pytest.CaptureFixture[str]
+    go: Train, copies: dict[str, Store], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first_epoch("val")
+    with power_cut():
+        go("val")
 
     run = go("other")
     go("other")
@@ -77,8 +66,9 @@ def test_a_run_keeps_its_validation_store_when_a_newer_one_has_appeared(
     assert "Nothing to train" in capsys.readouterr().err
 
 
-def test_a_run_that_began_without_validation_goes_on_without(go: Train, first_epoch: Callable[..., None]) -> None:
-    first_epoch(None)
+def test_a_run_that_began_without_validation_goes_on_without(go: Train) -> None:
+    with power_cut():
+        go(None)
 
     run = go("val")
 
@@ -87,10 +77,12 @@ def test_a_run_that_began_without_validation_goes_on_without(go: Train, first_ep
 
 
 def test_a_rate_that_follows_the_errors_takes_the_store_that_was_missing_and_keeps_it(
-    go: Train, first_epoch: Callable[..., None], copies: dict[str, Store], plateau: Recipe
+    go: Train, copies: dict[str, Store], plateau: Recipe
 ) -> None:
-    first_epoch(None, chosen=plateau)
-    first_epoch("val", chosen=plateau)
+    with power_cut():
+        go(None, chosen=plateau)
+    with power_cut():
+        go("val", chosen=plateau)
 
     run = go("other", chosen=plateau)
 
@@ -99,9 +91,10 @@ def test_a_rate_that_follows_the_errors_takes_the_store_that_was_missing_and_kee
 
 
 def test_a_run_whose_validation_store_is_gone_goes_on_and_does_not_report_an_early_epoch_as_its_last(
-    go: Train, first_epoch: Callable[..., None], copies: dict[str, Store], capsys: pytest.CaptureFixture[str]
+    go: Train, copies: dict[str, Store], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first_epoch("val")
+    with power_cut():
+        go("val")
     shutil.rmtree(copies["val"].path)
 
     run = go("other")
@@ -113,9 +106,10 @@ def test_a_run_whose_validation_store_is_gone_goes_on_and_does_not_report_an_ear
 
 
 def test_a_rate_that_follows_the_errors_on_a_store_that_is_gone_is_refused(
-    go: Train, first_epoch: Callable[..., None], copies: dict[str, Store], plateau: Recipe
+    go: Train, copies: dict[str, Store], plateau: Recipe
 ) -> None:
-    first_epoch("val", chosen=plateau)
+    with power_cut():
+        go("val", chosen=plateau)
     shutil.rmtree(copies["val"].path)
 
     with pytest.raises(UserError, match="its learning rate follows the errors on it") as refused:
@@ -125,13 +119,14 @@ def test_a_rate_that_follows_the_errors_on_a_store_that_is_gone_is_refused(
 
 
 def test_a_validation_store_is_found_in_the_folder_where_it_was(
-    go: Train, first_epoch: Callable[..., None], copies: dict[str, Store], tmp_path: Path
+    go: Train, copies: dict[str, Store], tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "elsewhere" / copies["val"].path.name
     elsewhere.parent.mkdir()
     copies["val"].path.rename(elsewhere)
     copies["val"] = Store.open(elsewhere)
-    first_epoch("val")
+    with power_cut():
+        go("val")
 
     assert len(go("other").validations) == 3
 
@@ -148,11 +143,12 @@ def test_another_training_store_is_refused_with_the_option_that_names_the_right_
 
 
 def test_every_start_is_recorded_with_its_command_commit_and_machine(
-    go: Train, first_epoch: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    go: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job, "commit", lambda: "0a1b2c")
     monkeypatch.setattr(sys, "argv", ["/bin/alexrepro", "train", "toy.toml"])
-    first_epoch("val")
+    with power_cut():
+        go("val")
 
     run = go("val")
 

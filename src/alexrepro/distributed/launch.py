@@ -70,25 +70,19 @@ def launch_if_requested(
 
 
 def _requested_processes(gpus: int | None, processes: int | None, device: str) -> int:
+    code = Exit.USAGE
     if processes is not None and (gpus is not None or device != "cpu"):
-        raise UserError(
-            "--cpu-ranks is for CPUs; on GPUs there is one process per GPU.",
-            fix="Use --device cpu --cpu-ranks N, or --gpus N.",
-            exit_code=Exit.USAGE,
-        )
-    if gpus is not None and device not in ("auto", "cuda"):
-        raise UserError(
-            f"--gpus {gpus} and --device {device} contradict each other.",
-            fix=f"Leave one of them out, or use --device cpu --cpu-ranks {gpus}.",
-            exit_code=Exit.USAGE,
-        )
-    if gpus is not None and (found := gpu_count()) < gpus:
-        raise UserError(
-            f"--gpus {gpus} asks for more than torch can use here: {found or 'no'} GPU{'s' if found > 1 else ''}.",
-            fix=f"Train on the CPU with: --device cpu --cpu-ranks {gpus}.",
-            exit_code=Exit.NO_DEVICE,
-        )
-    return processes or gpus or 1
+        what = "--cpu-ranks is for CPUs; on GPUs there is one process per GPU."
+        fix = "Use --device cpu --cpu-ranks N, or --gpus N."
+    elif gpus is not None and device not in ("auto", "cuda"):
+        what = f"--gpus {gpus} and --device {device} contradict each other."
+        fix = f"Leave one of them out, or use --device cpu --cpu-ranks {gpus}."
+    elif gpus is not None and (found := gpu_count()) < gpus:
+        what = f"--gpus {gpus} asks for more than torch can use here: {found or 'no'} GPU{'s' if found > 1 else ''}."
+        fix, code = f"Train on the CPU with: --device cpu --cpu-ranks {gpus}.", Exit.NO_DEVICE
+    else:
+        return processes or gpus or 1
+    raise UserError(what, fix=fix, exit_code=code)
 
 
 def launch(processes: int) -> int:
@@ -126,12 +120,9 @@ def _code_of(rank: int, process: int, code: int) -> int:
     end, how, fix = Exit.WORKER_FAILED, "failed, as reported above", "Repair what failed"
     if code < 0:
         by = signal.Signals(-code)
-        how, fix = (
-            f"was ended by {by.name}",
-            "Unless the reason is above, see whether memory ran out or someone ended it",
-        )
+        how, fix = f"was ended by {by.name}", "See whether memory ran out or someone ended it"
         if by in stopping_signals():  # before its first step, or a second time
-            end, fix = code_of(by), "What was saved before is kept"
+            end, fix = code_of(by), "Earlier checkpoints are kept"
     raise UserError(
         f"Rank {rank} (process {process}) {how}; the other ranks were ended.",
         fix=f"{fix}; run the same command again, and it continues from the last checkpoint.",
@@ -144,8 +135,7 @@ def open_store(rank: Rank) -> Store:
     job = f"{rank.job} of {rank.world_size}"
     if rank.rank == 0 and rank.is_store_with_first:
         store = _hosted(rank)
-        minutes = JOIN.total_seconds() / 60
-        say(f"Waiting for all {rank.world_size} ranks at {rank.host}:{rank.port}, for up to {minutes:g} minutes.")
+        say(f"Waiting at {rank.host}:{rank.port} for all {rank.world_size} ranks, up to {JOIN.seconds // 60} minutes.")
         store.set("job", job)
         return store
     store = _reached(rank, patience=JOIN if rank.is_store_with_first else LAUNCHER)

@@ -83,7 +83,7 @@ class Rank:
 
     @contextmanager
     def quiet(self, *, launched_too: bool = False) -> Iterator[None]:
-        """Let only the first rank write to stderr, and not even it what its launcher wrote; others fail after it."""
+        """Silence stderr on all ranks but the first, and on it, too, if its launcher has already printed the same."""
         if self.rank == 0 and not (launched_too and self.is_launched):
             yield
             return

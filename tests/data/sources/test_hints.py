@@ -12,14 +12,9 @@ from alexrepro.data.sources import recognize, walk
 from alexrepro.errors import Exit, UserError
 
 from ..hostile import END_OF_TAR, member
+from ..layouts import touch
 
 WNIDS = ("n00000001", "n00000002")
-
-
-def touch(folder: Path, *names: str, content: bytes = b"x") -> None:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
 
 
 def tree(folder: Path) -> None:

@@ -29,23 +29,41 @@ def test_nothing_there_says_what_to_fetch_and_where(tmp_path: Path) -> None:
     assert [part for part, f in found.items() if f.is_wrong] == ["train", "val", "devkit"]
 
 
-def test_a_validation_archive_of_the_published_size_passes(tmp_path: Path) -> None:
-    sparse(tmp_path / "ILSVRC2012_img_val.tar", 6_744_924_160)
+TRAIN, VAL = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
 
+
+@pytest.mark.parametrize(
+    ("part", "sizes", "finding"),
+    [
+        ("val", {VAL: 6_744_924_160}, "as published"),
+        ("val", {VAL: 6_744_924_159}, "differs"),
+        ("train", {f"{TRAIN}.001": 100_000_000_000, f"{TRAIN}.002": 47_897_477_120}, "as published"),
+    ],
+)
+def test_the_size_of_an_archive_or_of_its_parts_is_compared(
+    part: str, sizes: dict[str, int], finding: str, tmp_path: Path
+) -> None:
+    for name, size in sizes.items():
+        sparse(tmp_path / name, size)
+
+    assert findings(tmp_path)[part].finding == finding
+
+
+@pytest.mark.parametrize(
+    ("parts", "finding"),
+    [({"": b"abc"}, "as published"), ({"": b"cba"}, "differs"),
+     ({".001": b"a", ".002": b"bc"}, "as published"), ({".001": b"bc", ".002": b"a"}, "differs")],
+)  # fmt: skip
+def test_the_md5_of_an_archive_or_of_its_parts_is_compared_when_asked(
+    parts: dict[str, bytes], finding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    md5 = "900150983cd24fb0d6963f7d28e17f72"  # RFC 1321: MD5 of "abc"
+    monkeypatch.setattr(official_files, "ARCHIVES", (replace(official_files.ARCHIVES[1], size=3, md5=md5),))
+    for end, content in parts.items():
+        (tmp_path / f"{VAL}{end}").write_bytes(content)
+
+    assert findings(tmp_path, md5=True)["val"].finding == finding
     assert findings(tmp_path)["val"].finding == "as published"
-
-
-def test_one_byte_too_few_is_seen(tmp_path: Path) -> None:
-    sparse(tmp_path / "ILSVRC2012_img_val.tar", 6_744_924_159)
-
-    assert findings(tmp_path)["val"].is_wrong
-
-
-def test_parts_are_added_up(tmp_path: Path) -> None:
-    for number, size in enumerate((100_000_000_000, 47_897_477_120), 1):
-        sparse(tmp_path / f"ILSVRC2012_img_train.tar.{number:03d}", size)
-
-    assert findings(tmp_path)["train"].finding == "as published"
 
 
 def test_unpacked_folders_are_counted(tmp_path: Path) -> None:
@@ -70,34 +88,6 @@ def test_kaggles_files_stand_in_for_the_devkit(name: str, tmp_path: Path) -> Non
     sparse(tmp_path / name, 10)
 
     assert (findings(tmp_path)["devkit"].is_wrong, name in findings(tmp_path)["devkit"].description) == (False, True)
-
-
-@pytest.mark.parametrize(("content", "finding"), [(b"abc", "as published"), (b"cba", "differs")])
-def test_the_md5_is_compared_when_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, finding: str
-) -> None:
-    small = replace(
-        official_files.ARCHIVES[1], size=3, md5="900150983cd24fb0d6963f7d28e17f72"
-    )  # RFC 1321: MD5 of "abc"
-    monkeypatch.setattr(official_files, "ARCHIVES", (small,))
-    (tmp_path / "ILSVRC2012_img_val.tar").write_bytes(content)
-
-    assert findings(tmp_path, md5=True)["val"].finding == finding
-    assert findings(tmp_path)["val"].finding == "as published"
-
-
-@pytest.mark.parametrize(("parts", "finding"), [((b"a", b"bc"), "as published"), ((b"bc", b"a"), "differs")])
-def test_the_md5_of_parts_is_that_of_the_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: tuple[bytes, ...], finding: str
-) -> None:
-    small = replace(
-        official_files.ARCHIVES[1], size=3, md5="900150983cd24fb0d6963f7d28e17f72"
-    )  # RFC 1321: MD5 of "abc"
-    monkeypatch.setattr(official_files, "ARCHIVES", (small,))
-    for number, part in enumerate(parts, 1):
-        (tmp_path / f"ILSVRC2012_img_val.tar.{number:03d}").write_bytes(part)
-
-    assert findings(tmp_path, md5=True)["val"].finding == finding
 
 
 def test_the_year_is_that_of_the_names(tmp_path: Path) -> None:

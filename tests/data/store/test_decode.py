@@ -140,7 +140,7 @@ def test_tiff_and_ppm_keep_every_pixel(kind: str) -> None:
 
 
 BLACK, DEEP = Image.new("L", (8, 8)), Image.fromarray(noise(4, 4)[..., 0].astype(np.uint16))
-REFUSED = {  # what would cost memory, lose bits, or need a guess
+REFUSED = {  # costs too much memory, loses bits, or is ambiguous
     "16 bits": (saved(DEEP, "PNG"), "PNG of 16 bits"),
     "TIFF of 16 bits": (saved(DEEP, "TIFF"), "TIFF of 16 bits"),
     "TIFF of floats": (saved(Image.fromarray(noise(4, 4)[..., 0].astype(np.float32)), "TIFF"), "TIFF of 32 bits"),

@@ -40,7 +40,7 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Eight images and a file that is none."""
+    """Eight images and a file that is not an image."""
     folder = write_images(tmp_path / "source", each=4)
     (folder / "a/broken.png").write_bytes(b"no image")
     return folder

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,12 +28,6 @@ from ..hostile import picture
 from .folders import contents, write_images
 
 IMAGES, SHARD = 6, 2  # in the training split
-
-
-class Usage(NamedTuple):
-    total: int
-    used: int
-    free: int
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +57,7 @@ def stopped(source: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def free(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    monkeypatch.setattr(preparing.shutil, "disk_usage", lambda _: Usage(10**12, 10**12 - size, size))
+    monkeypatch.setattr(preparing.shutil, "disk_usage", lambda _: SimpleNamespace(free=size))
 
 
 def fail_at(monkeypatch: pytest.MonkeyPatch, path: str, number: int) -> None:

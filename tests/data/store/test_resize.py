@@ -40,15 +40,6 @@ def test_padding_shows_the_whole_image_in_the_middle_of_a_canvas() -> None:
     assert (padded[16:48, 34:] == (0, 0, 255)).all()
 
 
-def test_stretching_is_that_of_pillow() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (180, 240, 3), dtype=np.uint8)
-
-    ours = resize(image, 64, "stretch").astype(int)
-    theirs = np.asarray(Image.fromarray(image).resize((64, 64), Image.Resampling.BILINEAR)).astype(int)
-
-    assert abs(ours - theirs).max() <= 1  # rounding
-
-
 def test_a_store_of_small_images_holds_them_as_they_are(tmp_path: Path) -> None:
     source = write_images(tmp_path / "small", height=32, width=32)
 

@@ -1,6 +1,5 @@
-import multiprocessing
 import pickle
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -118,17 +117,6 @@ def test_the_newest_fitting_store_is_found(stores: Path) -> None:
         newest_store(stores / "nowhere")
 
 
-def test_threads_and_processes_read_the_same(stores: Path) -> None:
-    store = newest_store(stores, split="train")
-    alone = [pixels(store, k) for k in range(6)]
-    fresh = pickle.loads(pickle.dumps(store))
-
-    with ThreadPoolExecutor(4) as threads:
-        assert list(threads.map(pixels, [fresh] * 6, range(6))) == alone
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as processes:
-        assert processes.submit(pixels, store, 5).result() == alone[5]
-
-
 def test_a_pickled_store_does_not_grow_with_what_was_read(stores: Path) -> None:
     store = newest_store(stores, split="train")
     unread = pickle.dumps(store)
@@ -161,9 +149,8 @@ def some_files(folder: Path) -> list[ShardIndex]:
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> Files:
-    files = Files()
-    monkeypatch.setattr(files, "_most", FEWEST_FILES)
-    return files
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (FEWEST_FILES, FEWEST_FILES))
+    return Files()
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files below /proc")

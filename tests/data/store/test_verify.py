@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from alexrepro.data.store.manifest import verify
 from alexrepro.data.store.prepare import prepare
-from alexrepro.data.store.verify import verify
 
 from .folders import write_images
 

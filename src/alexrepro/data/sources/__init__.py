@@ -1,4 +1,4 @@
-"""Where images are: one file per layout, and one function that recognizes which it is."""
+"""Where images are: the layouts, and one function that recognizes which it is."""
 
 from collections.abc import Callable, Iterable
 from functools import partial

@@ -169,8 +169,10 @@ def dataset_of(path: Path, classes: Sequence[str], splits: Sequence[Split]) -> s
     return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def words_of(classes: tuple[str, ...]) -> tuple[str, ...]:
-    """Names for people: torchvision's if the classes are ILSVRC-2012's in sorted order, else the classes."""
+def words_of(classes: tuple[str, ...], known: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Names for people: those known, else torchvision's for the sorted classes of ILSVRC-2012, else the classes."""
+    if known:
+        return tuple(known.get(name, name) for name in classes)
     if not (is_2012(classes) and is_wnids(classes) and list(classes) == sorted(classes)):
         return classes
     from torchvision.models import AlexNet_Weights

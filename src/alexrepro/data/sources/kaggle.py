@@ -120,10 +120,9 @@ def read(path: Path) -> Source:
             say(f"The {len(found):,} images of val have no labels, because the archive has no {SOLUTION}.")
         splits.append(numbered_split(split, found, labels))
     words = words_by_wnid(_text(tables[MAPPING], MAPPING)) if MAPPING in tables else {}
-    words = words or dict(zip(wnids, words_of(wnids), strict=True))
     skipped = tuple(Skipped(escaped(folder), f"{reason} ({count:,} files)", is_loss)
                     for (folder, reason, is_loss), count in others.items())  # fmt: skip
-    return Source("ilsvrc2012", wnids, tuple(words.get(wnid, wnid) for wnid in wnids), tuple(splits),
+    return Source("ilsvrc2012", wnids, words_of(wnids, words), tuple(splits),
                   gaps=tuple(gaps_of_2012(wnids, splits)), skipped=skipped)  # fmt: skip
 
 
@@ -156,18 +155,14 @@ def _members(file: Path) -> Iterator[tuple[str, ZipMember]]:
                     (info.filename in names, "comes twice"),
                 ):
                     if is_fault:
-                        raise _not_in_place(file, f"{escaped(info.filename)} in it {reason}")
+                        fix = f"unzip {quote(str(file))} -d {quote(str(file.with_suffix('')))}"
+                        raise bad_data(f"{file} cannot be read in place: {escaped(info.filename)} in it {reason}.",
+                                       f"Unzip it, and prepare the folder: {fix}")  # fmt: skip
                 names.add(info.filename)
                 sizes = (info.header_offset, info.compress_size, info.file_size, info.CRC)
                 yield info.filename, ZipMember(file, *sizes, is_deflated)
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, struct.error) as error:
         raise _damaged(file, error) from None
-
-
-def _not_in_place(file: Path, why: str) -> UserError:
-    folder = quote(str(file.with_suffix("")))
-    return bad_data(f"{file} cannot be read in place: {why}.",
-                    f"Unzip it, and prepare the folder: unzip {quote(str(file))} -d {folder}")  # fmt: skip
 
 
 def _damaged(file: Path, error: Exception) -> UserError:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from alexrepro.data.sources.checks import words_of
 from alexrepro.data.sources.class_folders import class_folders
 from alexrepro.data.sources.labels import labels_in, stem, words_by_wnid
 from alexrepro.data.sources.source import UNLABELED, File, ImageFile, Skipped, Source, Split, bad_data
@@ -26,8 +27,8 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.files import read_text
 from alexrepro.progress import first_few
 
-FOLDER, META = "cifar-10-batches-py", "batches.meta"
-CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR_FOLDER, CIFAR_META = "cifar-10-batches-py", "batches.meta"
+CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIDE_PX = 32
 WNIDS, WORDS, ANNOTATIONS = "wnids.txt", "words.txt", "val_annotations.txt"
 SORT = f"Move the image to the folder of its class, or all of them back to val/images; {ANNOTATIONS} gives the classes."
@@ -64,22 +65,22 @@ def fetch(folder: Path) -> None:
     except (OSError, RuntimeError) as error:  # no network; a wrong MD5
         raise UserError(
             f"CIFAR-10 cannot be downloaded: {error}.",
-            fix=f"Download {CIFAR10.url} elsewhere, unpack it, and type: alexrepro prepare /path/{FOLDER}.",
+            fix=f"Download {CIFAR10.url} elsewhere, unpack it, and type: alexrepro prepare /path/{CIFAR_FOLDER}.",
             exit_code=Exit.MISSING_INPUT,
         ) from None
 
 
 def fits_cifar(path: Path) -> bool:
     """Whether the batch files are in the folder or in the folder that they unpack to."""
-    return (path / META).is_file() or (path / FOLDER / META).is_file()
+    return (path / CIFAR_META).is_file() or (path / CIFAR_FOLDER / CIFAR_META).is_file()
 
 
 def read_cifar(path: Path) -> Source:
     """Training and test images. Raises UserError if a batch is missing or differs from the published one."""
     from torchvision.datasets import CIFAR10
 
-    folder = path if (path / META).is_file() else path / FOLDER
-    names = tuple(_load(folder / META, CIFAR10.meta["md5"])["label_names"])
+    folder = path if (path / CIFAR_META).is_file() else path / CIFAR_FOLDER
+    names = tuple(_load(folder / CIFAR_META, CIFAR10.meta["md5"])["label_names"])
     splits = tuple(
         Split(name, [image for file, md5 in files for image in _images(folder / file, md5)])
         for name, files in (("train", CIFAR10.train_list), ("test", CIFAR10.test_list))
@@ -89,7 +90,7 @@ def read_cifar(path: Path) -> Source:
 
 def named(source: Source) -> Source:
     """A source in any layout; CIFAR-10, recognized by its ten classes, gets its name and its own side."""
-    is_cifar = sorted(source.classes) == list(CLASSES)
+    is_cifar = sorted(source.classes) == list(CIFAR_CLASSES)
     return replace(source, dataset="cifar10", side_px=SIDE_PX) if is_cifar else source
 
 
@@ -144,8 +145,7 @@ def read_tiny(path: Path) -> Source:
         for entry in entries(path) if entry.name not in known
     ]  # fmt: skip
     words = words_by_wnid(read_text(path / WORDS)) if (path / WORDS).is_file() else {}
-    class_names = tuple(words.get(wnid, wnid) for wnid in wnids)
-    return Source("tiny-imagenet-200", wnids, class_names, tuple(splits), skipped=tuple(skipped))
+    return Source("tiny-imagenet-200", wnids, words_of(wnids, words), tuple(splits), skipped=tuple(skipped))
 
 
 def _sorted_images(folder: Path, label_of: dict[str, int], skipped: list[Skipped]) -> Split:
