@@ -1,6 +1,6 @@
 """The data loader: speed next to other loaders and to the bare decoder, cost for the training loop, memory.
 
-python benchmarks/loader.py speed IMAGES [--rounds 5] [--workers 2] [--only ours] [--baseline PATH]
+python benchmarks/loader.py speed IMAGES [--rounds 5] [--workers 2] [--only ours]
 python benchmarks/loader.py launches STORE [--rounds 5]
 python benchmarks/loader.py memory STORE [--batches 50000]
 python benchmarks/loader.py index
@@ -8,8 +8,7 @@ python benchmarks/loader.py index
 speed: IMAGES is a folder of JPEG files, prepared ten times over. Every loader yields uint8 batches of 128 random
 224x224 crops, flipped half of the time (ours leaves that to the training device); a loader that is not installed is
 left out. Each runs in a program of its own, in turn, over several thousand images after an epoch to warm up; medians of
-CPU seconds of all its processes and of wall seconds, ratios within a round. --only ours leaves out other projects;
---baseline compares with an earlier version of this package: a folder that holds its src, such as a git worktree.
+CPU seconds of all its processes and of wall seconds, ratios within a round. --only ours leaves out other projects.
 launches: small torch operations a second of a loop with a CPU core of its own, next to workers on another core.
 memory: megabytes of each process over many batches. index: of a store with the rows of all of ImageNet and no pixels.
 Linux only.
@@ -33,9 +32,13 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pyarrow as pa
 import torch
-from loaders import BASELINE, BATCH, DECODER, LOADERS, OURS, prepare_for_others
+from loaders import BATCH, DECODER, LOADERS, OURS, opened, plan_of, prepare_for_others
 
+from alexrepro.data.store.manifest import MANIFEST, Manifest, Shard, sha256_of
+from alexrepro.data.store.prepare import Options, prepare
+from alexrepro.data.store.store import SCHEMA, Store, write_shard
 from alexrepro.processors import usable_processors
 
 COPIES = 10
@@ -44,34 +47,16 @@ SECONDS = 1.5
 LIBRARIES = (
     "torch", "torchvision", "simplejpeg", "numpy", "pillow", "webdataset", "timm", "nvidia-dali-cuda130", "ffcv",
 )  # fmt: skip
-PREPARE = """
-import sys
-from pathlib import Path
-from alexrepro.data.store.prepare import prepare
-try:
-    from alexrepro.data.store.prepare import Options
-    options = {"options": Options(encoding=sys.argv[3])}
-except ImportError:
-    options = {"encoding": sys.argv[3]}
-prepare(Path(sys.argv[1]), out=Path(sys.argv[2]), **options)
-"""
 
 
-def environment(baseline: Path | None) -> dict[str, str]:
-    """The environment of a program that imports this package, or the baseline."""
-    return dict(os.environ) if baseline is None else {**os.environ, "PYTHONPATH": str(baseline / "src")}
-
-
-def prepare_all(images: Path, folder: Path, baseline: Path | None) -> None:
-    """Both stores, also with the baseline, and the same images for other loaders."""
+def prepare_all(images: Path, folder: Path) -> None:
+    """Both stores, and the same images for other loaders."""
     for copy in range(COPIES):
         (folder / "images" / f"{copy:02d}").mkdir(parents=True)
         for path in sorted(images.glob("*.JPEG")):
             shutil.copy(path, folder / "images" / f"{copy:02d}" / path.name)
-    for below, version in (("", None), ("baseline", baseline)):
-        for encoding in ("jpeg", "raw") if version or not below else ():
-            command = [sys.executable, "-c", PREPARE, folder / "images", folder / below / encoding, encoding]
-            subprocess.run(command, check=True, env=environment(version))
+    prepare(folder / "images", out=folder / "jpeg", options=Options(encoding="jpeg"))
+    prepare(folder / "images", out=folder / "raw", options=Options(encoding="raw"))
     prepare_for_others(folder)
 
 
@@ -107,15 +92,11 @@ def measure(name: str, folder: Path, workers: int, images: int) -> None:
 def run(name: str, folder: Path, given: argparse.Namespace) -> dict[str, float]:
     """One measurement of a loader; empty if it cannot run."""
     images = given.images * (8 if "raw" in name else 1)
-    is_baseline = name.startswith(BASELINE)
     command = [
-        sys.executable, __file__, "measure", str(folder / "baseline" if is_baseline else folder),
+        sys.executable, __file__, "measure", str(folder),
         "--name", name, "--workers", str(given.workers), "--images", str(images),
     ]  # fmt: skip
-    answer = subprocess.run(
-        command, capture_output=True, start_new_session=True, text=True, check=False,
-        env=environment(given.baseline if is_baseline else None),
-    )  # fmt: skip
+    answer = subprocess.run(command, capture_output=True, start_new_session=True, text=True, check=False)
     if answer.returncode:
         print(f"{name}: {answer.stderr.strip().splitlines()[-1]}", file=sys.stderr)
         return {}
@@ -126,22 +107,20 @@ def run(name: str, folder: Path, given: argparse.Namespace) -> dict[str, float]:
 def speed(given: argparse.Namespace) -> None:
     """Print a table of all loaders, in rounds that take turns."""
     names = [name for name in LOADERS if name in OURS or given.only is None]
-    names = [name for name in names if given.baseline or not name.startswith(BASELINE)]
     found: dict[str, list[dict[str, float]]] = {}
     with TemporaryDirectory() as folder:
-        prepare_all(given.path, Path(folder), given.baseline)
+        prepare_all(given.path, Path(folder))
         for turn in range(given.rounds):
             for name in names[:: 1 if turn % 2 else -1]:
                 found.setdefault(name, []).append(run(name, Path(folder), given))
             names = [name for name in names if all(found[name])]
-    print("| loader | images per CPU-second | to the first | to the decoder | to the baseline | images per second |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("| loader | images per CPU-second | to the first | to the decoder | images per second |")
+    print("| --- | --- | --- | --- | --- |")
     for name in names:
         cpu, wall = ([rates[key] for rates in found[name]] for key in ("cpu", "wall"))
-        others = [names[0], DECODER, f"{BASELINE} {name}"]
         ratios = [
             f"{median(a / b['cpu'] for a, b in zip(cpu, found[other], strict=True)):.2f}" if other in names else ""
-            for other in others
+            for other in (names[0], DECODER)
         ]
         print(f"| {name} | {median(cpu):,.0f} | {' | '.join(ratios)} | {median(wall):,.0f} |")
     have = {d.metadata["Name"]: d.version for d in metadata.distributions()}
@@ -152,8 +131,6 @@ def speed(given: argparse.Namespace) -> None:
 
 def launches(given: argparse.Namespace) -> None:
     """Print how many small operations a loop launches next to workers of each kind."""
-    from loaders import opened
-
     torch.set_num_threads(1)
     os.sched_setaffinity(0, {0})
     found: dict[str, list[float]] = {}
@@ -192,8 +169,6 @@ def megabytes(process: int) -> float:
 
 def memory(given: argparse.Namespace) -> None:
     """Print the memory of this process and of a worker over many batches."""
-    from loaders import opened
-
     shown = {1000, *range(10_000, given.batches + 1, 10_000)}
     for kind in ("threads", "processes"):
         print(f"| {kind}: batches | this process, MB | a worker, MB |\n| --- | --- | --- |")
@@ -206,10 +181,6 @@ def memory(given: argparse.Namespace) -> None:
 
 def index(_: argparse.Namespace) -> None:
     """Print the memory of a store of ImageNet's size: in the training process, then in a worker."""
-    from loaders import plan_of
-
-    from alexrepro.data.store.store import Store
-
     with TemporaryDirectory() as folder:
         store_without_pixels(Path(folder))
         before, since = megabytes(os.getpid()), time.perf_counter()
@@ -227,11 +198,6 @@ def index(_: argparse.Namespace) -> None:
 
 def store_without_pixels(folder: Path, *, images: int = 1_281_167, classes: int = 1000, shard: int = 1024) -> None:
     """A store with names, labels and empty images."""
-    import pyarrow as pa
-
-    from alexrepro.data.store.manifest import MANIFEST, Manifest, Shard, sha256_of
-    from alexrepro.data.store.store import SCHEMA, write_shard
-
     labels = np.sort(np.random.default_rng(0).integers(0, classes, images))
     shards = []
     for number, (start, end) in enumerate(pairwise([*range(0, images, shard), images])):
@@ -259,7 +225,6 @@ if __name__ == "__main__":
     parser.add_argument("--images", type=int, default=BATCH * 40)
     parser.add_argument("--batches", type=int, default=50_000)
     parser.add_argument("--only", choices=("ours",))
-    parser.add_argument("--baseline", type=Path)
     parser.add_argument("--name", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.what == "measure":

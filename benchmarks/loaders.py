@@ -1,29 +1,28 @@
-"""The loaders that loader.py compares: ours, an earlier version of ours, and others that make the same batches."""
+"""The loaders that loader.py compares: ours, and others that make the same batches."""
 
-import mmap
-import os
 import tarfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
-from multiprocessing.reduction import DupFd
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from torchvision import datasets, io, transforms
 from torchvision.transforms import v2
 
-from alexrepro.data.loading import loader as loading
-from alexrepro.data.loading.sampling import training_plan
+from alexrepro.data.loading.loader import Loader
+from alexrepro.data.loading.sampling import EpochPlan, training_plan
+from alexrepro.data.loading.workers import Kind, Ring, Workers
+from alexrepro.data.store.decode import decode_stored
 from alexrepro.data.store.store import Store, newest_store
 from alexrepro.paper.training import Augmentation
 
 BATCH, SIDE, STORED = 128, 224, 256
 FFCV_FILE = "images.beton"
-BASELINE = "baseline:"
 Batches = Iterator[int]  # images in each batch
 Start = Callable[[Path, int], Batches]
 
@@ -35,7 +34,7 @@ def stored_files(store: Store) -> Iterator[bytes]:
         yield from (store._files.read(index, image) for image in range(about.images))
 
 
-def plan_of(store: Store, epoch: int) -> Any:
+def plan_of(store: Store, epoch: int) -> EpochPlan:
     """An epoch as training plans it."""
     return training_plan(
         len(store), seed=0, epoch=epoch, augmentation=Augmentation(), side_px=SIDE, shuffle_every_epoch=True
@@ -43,20 +42,14 @@ def plan_of(store: Store, epoch: int) -> Any:
 
 
 @contextmanager
-def opened(path: Path, workers: int, kind: str) -> Iterator[Iterator[Any]]:
-    """The batches of a store without an end, from threads or processes; those of the baseline have other names."""
+def opened(path: Path, workers: int, kind: Kind) -> Iterator[Iterator[Any]]:
+    """The batches of a store in an endless stream, from threads or processes."""
     store = Store.open(path)
-    if hasattr(loading, "Loader"):
-        from alexrepro.data.loading.workers import Workers
-
-        made = loading.Loader(store, batch=BATCH, side_px=SIDE, workers=Workers(workers, kind))
-    else:
-        made = loading.Feed(store, batch=BATCH, side_px=SIDE, workers=workers, kind=kind)
-    with made as loader:
+    with Loader(store, batch=BATCH, side_px=SIDE, workers=Workers(workers, kind)) as loader:
         yield (batch for epoch in count() for batch in loader.batches(plan_of(store, epoch)))
 
 
-def ours(encoding: str, kind: str) -> Start:
+def ours(encoding: str, kind: Kind) -> Start:
     """This package's loader."""
 
     def start(folder: Path, workers: int) -> Batches:
@@ -66,37 +59,20 @@ def ours(encoding: str, kind: str) -> Start:
     return start
 
 
-class Shared:
-    """A ring of batches in an anonymous file, or the crops themselves where it has no slots."""
+@dataclass
+class PlannedBatches:
+    """Whole batches as the items of a data set: filled into a ring as ours are, or tensors where there is none."""
 
-    def __init__(self, store: Store, slots: int) -> None:
-        self.store, self.shape = store, (slots, BATCH, SIDE, SIDE, 3)
-        self.file = os.memfd_create("ring") if slots else -1
-        if slots:
-            os.ftruncate(self.file, int(np.prod(self.shape)))
-            self.map()
-
-    def map(self) -> None:
-        """Map the file in this process."""
-        mapped = mmap.mmap(self.file, int(np.prod(self.shape)))
-        self.slots = np.frombuffer(mapped, dtype=np.uint8).reshape(self.shape)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"store": self.store, "shape": self.shape, "file": DupFd(self.file) if self.shape[0] else -1}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        if self.shape[0]:
-            self.file = state["file"].detach()
-            self.map()
+    store: Store
+    ring: Ring | None
 
     def __getitem__(self, task: tuple[int, np.ndarray, np.ndarray]) -> Any:
         slot, rows, offsets = task
-        out = self.slots[slot] if self.shape[0] else np.empty(self.shape[1:], dtype=np.uint8)
+        out = self.ring.slots[slot] if self.ring else np.empty((BATCH, SIDE, SIDE, 3), dtype=np.uint8)
         scratch = np.empty((STORED, STORED, 3), dtype=np.uint8)
         for crop, row, (y, x) in zip(out, rows.tolist(), offsets.tolist(), strict=False):
             crop[:] = self.store.image(row, scratch, check=False)[y : y + SIDE, x : x + SIDE]
-        return len(rows) if self.shape[0] else torch.from_numpy(out[: len(rows)])
+        return len(rows) if self.ring else torch.from_numpy(out[: len(rows)])
 
 
 def torch_data_loader(encoding: str, *, has_ring: bool) -> Start:
@@ -105,6 +81,7 @@ def torch_data_loader(encoding: str, *, has_ring: bool) -> Start:
     def start(folder: Path, workers: int) -> Batches:
         store = newest_store(folder / encoding, split="train")
         slots = 3 * workers + 2
+        ring = Ring(slots, BATCH, SIDE, Workers(workers, "processes")) if has_ring else None
 
         def tasks() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
             numbers = count()
@@ -113,8 +90,8 @@ def torch_data_loader(encoding: str, *, has_ring: bool) -> Start:
                     yield next(numbers) % slots, draws.rows.numpy(), draws.offsets.numpy()
 
         loader = torch.utils.data.DataLoader(
-            Shared(store, slots if has_ring else 0), batch_size=None, sampler=tasks(), num_workers=workers,
-            collate_fn=as_it_is, multiprocessing_context="forkserver",
+            PlannedBatches(store, ring), batch_size=None, sampler=tasks(), num_workers=workers,
+            multiprocessing_context="forkserver",
         )  # fmt: skip
         held: deque[Any] = deque(maxlen=1)
         for found in loader:
@@ -124,15 +101,8 @@ def torch_data_loader(encoding: str, *, has_ring: bool) -> Start:
     return start
 
 
-def as_it_is(item: Any) -> Any:
-    """The item that a data set gives."""
-    return item
-
-
 def decoder_alone(folder: Path, workers: int) -> Batches:
     """simplejpeg into one buffer, in one thread."""
-    from alexrepro.data.store.decode import decode_stored
-
     del workers
     images = list(stored_files(newest_store(folder / "jpeg", split="train")))
     out = np.empty((STORED, STORED, 3), dtype=np.uint8)
@@ -253,7 +223,7 @@ def write_ffcv(folder: Path) -> None:
 DECODER = "the decoder alone (simplejpeg into a buffer), one thread"
 MINE: dict[str, Start] = {
     f"`alexrepro`, {'JPEG' if encoding == 'jpeg' else 'raw'} store, {kind}": ours(encoding, kind)
-    for encoding in ("jpeg", "raw") for kind in ("threads", "processes")
+    for encoding in ("jpeg", "raw") for kind in get_args(Kind)
 }  # fmt: skip
 TORCH: dict[str, Start] = {
     f"`DataLoader` over {encoding} stores, {'ring' if has_ring else 'tensors'}": torch_data_loader(
@@ -262,7 +232,7 @@ TORCH: dict[str, Start] = {
     for encoding in ("jpeg", "raw")
     for has_ring in (True, False)
 }
-OURS = (*MINE, *(f"{BASELINE} {name}" for name in MINE), *TORCH, DECODER)
+OURS = (*MINE, *TORCH, DECODER)
 LOADERS: dict[str, Start] = {
     "torchvision `ImageFolder`, PIL, `DataLoader`": torchvision_with(PIL_CROP),
     "torchvision, decoded to tensors, `v2`, `DataLoader`": torchvision_with(TENSOR_CROP, loader=read_tensor),
@@ -271,7 +241,6 @@ LOADERS: dict[str, Start] = {
     "DALI on the processor, decoding only the crop": dali_cpu,
     "FFCV, decoding with its fast DCT": ffcv_loader,
     **TORCH,
-    **{f"{BASELINE} {name}": start for name, start in MINE.items()},
     **MINE,
     DECODER: decoder_alone,
 }

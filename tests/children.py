@@ -1,13 +1,17 @@
-"""Forked child processes, which start at once with everything loaded and can be killed at a chosen step."""
+"""Child processes that can be killed before a chosen change of the disk, and small disks that can really be full."""
 
 import os
 import signal
+import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 CHANGES = ("os.mkdir", "os.rename", "os.rmdir", "os.remove", "os.truncate")  # os.replace is a rename, too
 PATIENCE_SECONDS = 120.0  # for processes to load torch on a busy machine
@@ -67,3 +71,16 @@ def die_before(number: int, folder: Path) -> None:
 
     sys.addaudithook(hear)
     os.fsync = sync
+
+
+@contextmanager
+def small_disk(folder: Path, size_bytes: int) -> Iterator[Path]:
+    """Mount a disk of this size, in memory, at a new folder; skips the test where none may be mounted."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", folder]
+    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("a file system of a few megabytes cannot be mounted here; it takes root and the right to mount")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)

@@ -25,7 +25,7 @@ def one_torch_thread() -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of sample photographs, ../shared/data beside the checkout; skips where it is absent."""
+    """The folder of sample images, ../shared/data beside the checkout; skips where it is absent."""
     if not SHARED_DATA.is_dir():
         pytest.skip("no sample data: there is no folder ../shared/data beside the checkout")
     return SHARED_DATA

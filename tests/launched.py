@@ -7,7 +7,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,26 +17,18 @@ from alexrepro.recipes.recipe import Recipe
 from .children import PATIENCE_SECONDS, wait_until
 
 PATCHING = """
-import importlib.util, os, sys
+import importlib.machinery, os
+
+load = importlib.machinery.SourceFileLoader.exec_module
 
 
-class Finder:
-    def find_spec(self, name, path, target=None):
-        if name != "alexrepro.training.train":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        load = spec.loader.exec_module
-
-        def load_and_patch(module):
-            load(module)
-            patch(module, int(os.environ.get("RANK", "0")))
-
-        spec.loader.exec_module = load_and_patch
-        return spec
+def load_and_patch(loader, module):
+    load(loader, module)
+    if module.__name__ == "alexrepro.training.train":
+        patch(module, int(os.environ.get("RANK", "0")))
 
 
-sys.meta_path.insert(0, Finder())
+importlib.machinery.SourceFileLoader.exec_module = load_and_patch
 
 
 def patch(training, rank):
@@ -59,26 +51,24 @@ class Launched:
             os.kill(process, sent)
 
     def ends(self) -> tuple[int, str, float]:
-        """Exit code, what was said, and the seconds from the last signal until no process of it was left."""
+        """Exit code, stderr, and the seconds from the last signal until no process is left."""
         said = self.program.communicate(timeout=PATIENCE_SECONDS)[1]
         wait_until(lambda: not processes_in(self.folder))
         return self.program.returncode, said, time.monotonic() - self.disturbed
 
 
 def processes_in(folder: Path) -> list[int]:
-    """The processes that work in a folder, zombies left out; a program's own processes inherit it."""
+    """The processes that work in a folder, zombies left out; those that a program starts work where it does."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if process.joinpath("cwd").readlink() == folder and is_running(int(process.name)):
+        with suppress(OSError):
+            if (process / "cwd").readlink() == folder and is_running(process.name):
                 found.append(int(process.name))
-        except OSError:
-            continue
     return found
 
 
-def is_running(process: int) -> bool:
-    """Whether a process is there and not a zombie; one that is stopped is there."""
+def is_running(process: int | str) -> bool:
+    """Whether a process exists and is no zombie; it may be stopped."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:

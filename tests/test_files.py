@@ -18,7 +18,7 @@ MOST_BYTES = 1_000  # that a file may have
 
 
 def limited(work: Callable[[], object], file: Path) -> str:
-    """What is said of work in a process whose files may not grow beyond the limit; nothing if it can be done."""
+    """The error of work in a process whose files may not grow beyond the limit; empty if there is none."""
     said = file.with_name("said")
 
     def try_it() -> None:

@@ -1,10 +1,11 @@
-"""The work of a rank in tests: steps of which every number is kept, or a training that is stopped by a signal."""
+"""The work of a rank in tests: steps whose numbers are kept, or a training stopped by a signal."""
 
 import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -33,19 +34,15 @@ from alexrepro.training.state import TrainingState
 
 MAPS = {"conv1": 8, "conv2": 12, "conv3": 16, "conv4": 16, "conv5": 12, "fc6": 24, "fc7": 20, "fc8": 2}
 CHANGES: dict[str, Any] = {f"network.{name}.maps": maps for name, maps in MAPS.items()}
-CHANGES |= {f"network.{name}.weight_std": 0.05 for name in MAPS}  # a signal reaches the end of so narrow a network
-CHANGES |= {
-    "network.input_px": 98,
-    "training.batch": 13,
-    "training.learning_rate": 1e-3,
-    "training.bias_learning_rate": 1e-3,
-}
+CHANGES |= {f"network.{name}.weight_std": 0.05 for name in MAPS}  # a signal reaches the end of a network this narrow
+CHANGES |= {"network.input_px": 98, "training.batch": 13}
+CHANGES |= {"training.learning_rate": 1e-3, "training.bias_learning_rate": 1e-3}
 NARROW = AS_RUN_2012.but(CHANGES)  # dropout, color shift, three norms, two towers
 Found = dict[str, np.ndarray]
 
 
 class Remembering(Momentum):
-    """The update rule, which keeps the gradients of its first update."""
+    """The update rule, keeping the gradients of its first step."""
 
     first: Mapping[str, torch.Tensor] | None = None
 
@@ -78,8 +75,8 @@ def _exact(dtype: torch.dtype, losses: list[torch.Tensor]) -> Iterator[None]:
         yield
 
 
-def updates(group: ProcessGroup, recipe: Recipe, store: Store, *, dtype: torch.dtype, count: int) -> Found:
-    """Logits and gradients of the first update, the losses of all, then whole weights and velocities."""
+def train_steps(group: ProcessGroup, recipe: Recipe, store: Store, *, dtype: torch.dtype, count: int) -> Found:
+    """Logits and gradients of the first step, the losses of all, then full weights and velocities."""
     axes, device, batch = store.color_axes(), find_device("cpu"), recipe.training.batch
     arrays = (store.mean_image(), axes.eigenvalues, axes.eigenvectors)
     pixels = Pixels(*(torch.from_numpy(np.asarray(array)).to(dtype) for array in arrays))
@@ -94,9 +91,8 @@ def updates(group: ProcessGroup, recipe: Recipe, store: Store, *, dtype: torch.d
     steps = batch_count(len(store), batch)
     recipe = recipe.but({"training.epochs": -(-count // steps)})
     job = TrainingJob(recipe, store=store, validation=None, runs=Path("none"), seed=1, device=device, group=group)
-    state = Unsaved(
-        job, model, momentum, pixels, forward, Gradients(model, group), StopConsensus(group), Loggers(job.run)
-    )
+    exchange = Gradients(model, group), StopConsensus(group)
+    state = Unsaved(job, model, momentum, pixels, forward, *exchange, Loggers(job.run))
     loader = Loader(store, batch=batch, side_px=recipe.network.input_px, shard=group.shard)
     with loader, _exact(dtype, losses):
         training._train_epochs(state, loader)
@@ -131,27 +127,20 @@ class Trained:
 
 
 def train_of_one_rank(rank: Rank, leg: Leg, stores: dict[str, Path], recipe: Recipe, runs: Path) -> Trained:
-    """A training, to its end or until the last rank is sent a signal in the update of this number."""
+    """A training, to its end or until the last rank gets a signal in step `leg.stop_after`."""
     opened, device = {split: Store.open(path) for split, path in stores.items()}, find_device("cpu")
+    job = partial(
+        TrainingJob, recipe, store=opened["train"], validation=opened["val"], runs=runs, seed=0, device=device
+    )  # fmt: skip
     trained = Trained()
+    stop_after = leg.stop_after if rank.rank == rank.world_size - 1 else 0
     try:
         with (
-            rank.quiet(),
-            _noted(trained, leg.stop_after if rank.rank == rank.world_size - 1 else 0),
+            rank.quiet(), _noted(trained, stop_after),
             connect(rank, device, network=recipe.network, parallel=leg.parallel) as group,
-        ):
+        ):  # fmt: skip
             trained.shard = group.shard
-            training.train(
-                TrainingJob(
-                    recipe,
-                    store=opened["train"],
-                    validation=opened["val"],
-                    runs=runs,
-                    seed=0,
-                    device=device,
-                    group=group,
-                )
-            )
+            training.train(job(group=group))
     except UserError as error:
         trained.code = int(error.exit_code)
     except SystemExit as end:

@@ -200,7 +200,9 @@ def find_device(
     processors: the most threads for torch, by default all that the program may use, unless OMP_NUM_THREADS is set. On a
     CPU, freed memory stays with the program from now on. Raises UserError if the device cannot be used.
     """
-    _limit_threads(processors or usable_processors())
+    most = processors or usable_processors()
+    if not os.environ.get("OMP_NUM_THREADS") and torch.get_num_threads() > most:
+        torch.set_num_threads(most)  # torch counts the host's, where control groups and other ranks may leave fewer
     if name in ("auto", "cuda") and torch.cuda.is_available():
         name = f"cuda:{local_rank % gpu_count()}"  # SLURM may show each process its own GPU only
     name = "cpu" if name == "auto" else name
@@ -213,20 +215,13 @@ def find_device(
         torch.empty(1, device=found)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
-        raise UserError(
-            f"The device {name} cannot be used: {reason}.", fix="Use --device cpu.", exit_code=Exit.NO_DEVICE
-        ) from None
+        what = f"The device {name} cannot be used: {reason}."
+        raise UserError(what, fix="Use --device cpu.", exit_code=Exit.NO_DEVICE) from None
     if found.type == "cuda":
         torch.cuda.set_device(found)  # the default of NCCL and of other libraries
     else:
         _keep_freed_memory()
     return Device(found, compiles=compiles and can_compile(found))
-
-
-def _limit_threads(most: int) -> None:
-    """Limit torch's threads: it counts the host's processors, where control groups and other ranks may leave fewer."""
-    if not os.environ.get("OMP_NUM_THREADS") and torch.get_num_threads() > most:
-        torch.set_num_threads(most)
 
 
 def _keep_freed_memory() -> None:

@@ -94,7 +94,7 @@ def read_json(path: Path, *, fix: str = "Bring back a copy of it.") -> dict[str,
 
 
 def plain_name(name: str, *, of: str, most_bytes: int = MOST_NAME_BYTES) -> str:
-    """The name, if it can name a folder; `of` says whose name it is. Raises UserError if it cannot."""
+    """The name, if it can name a folder; otherwise raises UserError, which begins with `of`, such as "A split"."""
     if NAME.fullmatch(name) and len(os.fsencode(name)) <= most_bytes:
         return name
     shown = name if len(name) <= SHOWN_CHARACTERS else f"{name[:SHOWN_CHARACTERS]}..."

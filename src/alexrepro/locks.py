@@ -21,8 +21,8 @@ LOOK_EVERY_SECONDS, SAY_EVERY_SECONDS = 0.2, 30.0
 def locked(file: Path, *, busy: Callable[[str], object]) -> Iterator[None]:
     """Hold a lock on a file, which names this process and is removed at the end.
 
-    busy: called with the holder, `1234 on host` or nothing, while another process has the lock; it waits a moment or
-    raises. A disk without locks is reported once, and the work continues without one.
+    busy: called while another process has the lock, with `1234 on host` if it is known; it waits a moment or raises. A
+    disk without locks is reported once, and the work continues without one.
     """
     make_folder(file.parent)
     lock = FileLock(file, fallback_to_soft=False)  # a soft lock would outlive a process that is killed
@@ -40,17 +40,16 @@ def locked(file: Path, *, busy: Callable[[str], object]) -> Iterator[None]:
 
 
 def waiting_for(work: str) -> Callable[[str], None]:
-    """A function for `busy` that waits a moment and sometimes reports which process it waits for, and how long."""
-    started = time.monotonic()
-    said: list[float] = []
+    """A function for `busy` that waits a moment and reports now and then for which process, and how long."""
+    started = due = time.monotonic()
 
     def wait(holder: str) -> None:
+        nonlocal due
         now = time.monotonic()
-        if not said or now - said[-1] >= SAY_EVERY_SECONDS:
-            so_far = f" ({now - started:,.0f} s so far)" if said else ""
-            process = f" ({holder})" if holder else ""
-            say(f"{work}: waiting for another process{process} that does the same{so_far}. Ctrl-C stops waiting.")
-            said.append(now)
+        if now >= due:
+            due = now + SAY_EVERY_SECONDS
+            who = f"another process ({holder})" if holder else "another process"
+            say(f"{work}: waiting for {who} that does the same ({now - started:,.0f} s so far). Ctrl-C stops waiting.")
         time.sleep(LOOK_EVERY_SECONDS)
 
     return wait

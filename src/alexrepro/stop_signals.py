@@ -65,11 +65,8 @@ def ended_by_signal() -> Iterator[None]:
 
 def stopped(by: signal.Signals, *, step: int) -> UserError:
     """The error that ends a stopped run after its checkpoint is written."""
-    return UserError(
-        f"Stopped by {by.name} after step {step:,}; a checkpoint is saved.",
-        fix=AGAIN,
-        exit_code=code_of(by),
-    )
+    what = f"Stopped by {by.name} after step {step:,}; a checkpoint is saved."
+    return UserError(what, fix=AGAIN, exit_code=code_of(by))
 
 
 def code_of(by: signal.Signals) -> Exit:

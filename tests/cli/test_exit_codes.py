@@ -42,8 +42,8 @@ CHEAP: dict[Exit, Callable[[Path], list[str]]] = {
 # What takes several processes, signals, a small disk or too little memory, and the tests that provoke it.
 ELSEWHERE = {
     Exit.WORKER_FAILED: "distributed/test_failures.py::test_a_failure_is_reported_and_leaves_no_process",
-    Exit.OUT_OF_MEMORY: "training/test_guards.py::test_too_little_memory_names_a_batch",
-    Exit.IO_ERROR: "data/store/test_disk_full.py::test_a_full_disk_is_named_and_the_work_goes_on_when_there_is_room",
+    Exit.OUT_OF_MEMORY: "training/test_device.py::test_too_little_memory_names_a_batch",
+    Exit.IO_ERROR: "data/store/test_interruptions.py::test_a_full_disk_is_named_and_work_continues_with_more_space",
     Exit.STOPPED: "distributed/test_failures.py::test_a_failure_is_reported_and_leaves_no_process",
     Exit.INTERRUPTED: "training/test_signals.py::test_a_signal_before_the_training_ends_the_program_with_the_same_code",
 }

@@ -24,27 +24,23 @@ def folders(tmp_path: Path) -> list[str]:
     """--runs with one run on the miniature, and an empty --out."""
     run = run_of(tmp_path / "runs", TINY, dataset="ilsvrc2010-miniature", seed=0)
     run.begin(TINY, {"stores": {}})
-    evaluation = Evaluation(
-        run=str(run.folder), recipe=TINY.name, digest=TINY.digest, seed=0, epochs=30,
-        dataset="ilsvrc2010-miniature", split="ilsvrc2010-miniature-test", crops="ten",
-        images=500, top1_correct=350, top5_correct=480, loss=1.0,
+    run.save(
+        Evaluation(
+            run=str(run.folder), recipe=TINY.name, digest=TINY.digest, seed=0, epochs=30,
+            dataset="ilsvrc2010-miniature", split="ilsvrc2010-miniature-test", crops="ten",
+            images=500, top1_correct=350, top5_correct=480, loss=1.0,
+        )
     )  # fmt: skip
-    run.save_evaluation(evaluation)
     return ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "reports")]
 
 
-def test_table_1_prints_the_published_rows_and_the_miniature(folders: list[str]) -> None:
+def test_table_1_prints_its_rows_and_on_stderr_the_commands_for_missing_ones(folders: list[str]) -> None:
     result = CliRunner().invoke(app, ["table-1", *folders])
 
     assert result.exit_code == 0
     text = " ".join(result.stdout.replace("│", " ").split())
     words = ["Sparse coding", "SIFT + FVs", "CNN on", "as-run-2010 on", "not run", "tiny on", "30.0 %"]
     assert [word for word in words if word not in text] == []
-
-
-def test_missing_runs_are_listed_on_stderr_as_commands(folders: list[str]) -> None:
-    result = CliRunner().invoke(app, ["table-1", *folders])
-
     assert "  alexrepro train as-run-2010 --store ilsvrc2010\n  alexrepro evaluate runs/as-run-2010-" in result.stderr
     assert "alexrepro train" not in result.stdout
 
@@ -60,24 +56,26 @@ def test_json_is_one_object_with_rows_missing_and_files(folders: list[str]) -> N
         ("measured", "ilsvrc2010-miniature"),
     ]
     assert found["missing"][0] == "alexrepro prepare /path/ILSVRC2010"
-
-
-def test_the_files_named_in_json_exist_and_hold_the_table(folders: list[str]) -> None:
-    found = json.loads(CliRunner().invoke(app, ["table-1", *folders, "--json"]).stdout)
-
     assert [Path(file).name for file in found["files"]] == [f"table-1.{end}" for end in ("csv", "md", "json")]
     assert json.loads(Path(found["files"][-1]).read_text())["rows"] == found["rows"]
 
 
-def test_without_runs_there_is_a_table_and_no_error(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["--runs", str(tmp_path / "none"), "--out", str(tmp_path / "reports"), "--json"])
+def test_without_runs_there_is_a_page_of_all_reports_and_no_error(tmp_path: Path) -> None:
+    out = tmp_path / "reports"
+
+    result = CliRunner().invoke(app, ["--runs", str(tmp_path / "none"), "--out", str(out), "--page", "--json"])
 
     assert result.exit_code == 0
     assert not (tmp_path / "none").exists()
+    found = json.loads(result.stdout)
+    assert Path(found["page"]).read_text().startswith("<!DOCTYPE html>")
+    assert len(found["reports"]) > 10
+    assert all(Path(file).is_file() for one in found["reports"] for file in one["files"])
+    assert (out / "figure-2.svg").exists()
 
 
 @pytest.mark.parametrize(
-    ("name", "what"), [("table-7", "There is no report table-7"), ("table-1", "--page writes a page of all reports")]
+    ("name", "what"), [("table1", "did you mean table-1"), ("table-1", "--page writes a page of all reports")]
 )
 def test_an_unknown_name_or_one_with_the_page_is_refused(tmp_path: Path, name: str, what: str) -> None:
     result = CliRunner().invoke(app, [name, "--page", "--out", str(tmp_path / "reports")])
@@ -91,21 +89,3 @@ def test_help_needs_neither_torch_nor_pandas() -> None:
     code = "import sys, alexrepro.cli.report; print({'torch', 'pandas', 'scipy'} & set(sys.modules))"
 
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
-
-
-def test_reading_finished_runs_needs_no_torch() -> None:
-    code = (
-        "import sys, alexrepro.reports.page, alexrepro.reports.run_status, alexrepro.reports.experiment as reports; "
-        "reports.experiments(); print({'torch'} & set(sys.modules))"
-    )
-
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
-
-
-def test_the_page_is_written_with_all_reports(folders: list[str], tmp_path: Path) -> None:
-    found = json.loads(CliRunner().invoke(app, [*folders, "--page", "--json"]).stdout)
-
-    assert Path(found["page"]).read_text().startswith("<!DOCTYPE html>")
-    assert len(found["reports"]) > 10
-    assert all(Path(file).is_file() for one in found["reports"] for file in one["files"])
-    assert (tmp_path / "reports" / "figure-2.svg").exists()

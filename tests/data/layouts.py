@@ -68,9 +68,15 @@ def by_label(store: Store) -> list[list[bytes]]:
     return [sorted(pixels for _, pixels in rows) for rows in by_class(store).values()]
 
 
-def write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes = b"x") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
+
+
+def touch(folder: Path, *names: str, content: bytes = b"x") -> Path:
+    for name in names:
+        write(folder / name, content)
+    return folder
 
 
 def tar_of(items: Iterable[tuple[str, bytes]], *, kind: int = tarfile.PAX_FORMAT, mode: str = "w") -> bytes:

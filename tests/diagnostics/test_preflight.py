@@ -171,7 +171,7 @@ def test_activations_have_the_verdict_of_the_training(
     assert row.verdict == verdict
     assert row.exit_code == (Exit.BAD_CONFIG if verdict == "error" else Exit.OK)
     assert bool(row.advice) == (verdict != "ok")
-    assert "fc7 answers" in row.found
+    assert "the activations of fc7" in row.found
 
 
 def test_a_network_that_would_take_minutes_is_not_timed(job: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:

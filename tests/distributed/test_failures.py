@@ -1,13 +1,10 @@
-"""Every failure of a process: what is said, the exit code, and the seconds until nothing is left.
+"""Every failure of a process: the message, the exit code, and the seconds until no process is left.
 
 `python -m pytest -m long -s tests/distributed/test_failures.py | grep "^|"` prints docs/results/reliability.md.
 """
 
 import os
-import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -38,7 +35,9 @@ def broken(*arguments, **named):
     return cut(*arguments, **named)
 training.training_crops = broken
 """
-BUG, MEMORY = 'RuntimeError("a bug")', 'training.torch.OutOfMemoryError("Tried to allocate 20.00 GiB. More words.")'
+BUG = 'RuntimeError("a bug")'
+RAISE_BUG = RAISE.format(error=BUG)
+RAISE_MEMORY = RAISE.format(error='training.torch.OutOfMemoryError("Tried to allocate 20.00 GiB. More words.")')
 VALIDATE_FOR_HOURS = """
 import time
 from alexrepro.evaluation import evaluate
@@ -56,7 +55,7 @@ from datetime import timedelta
 from alexrepro.distributed import process_group
 process_group.TIMEOUT = timedelta(seconds=5)
 """
-UPDATE_FOR_SECONDS = """
+STEP_FOR_SECONDS = """
 import time
 cut = training.training_crops
 def slowly(*arguments, **named):
@@ -66,16 +65,14 @@ training.training_crops = slowly
 """
 
 
-def to_launcher(sent: signal.Signals) -> Callable[[Launched], None]:
-    return lambda begun: begun.send(sent)
+def send(sent: signal.Signals, rank: int | None = None, *, group: bool = False) -> Callable[[Launched], None]:
+    """Send a signal to a rank, or to the launcher, or to its whole process group."""
 
+    def act(begun: Launched) -> None:
+        launcher = -begun.program.pid if group else begun.program.pid
+        begun.send(sent, launcher if rank is None else begun.ranks[rank])
 
-def to_rank(sent: signal.Signals, rank: int) -> Callable[[Launched], None]:
-    return lambda begun: begun.send(sent, begun.ranks[rank])
-
-
-def to_group(sent: signal.Signals) -> Callable[[Launched], None]:
-    return lambda begun: begun.send(sent, -begun.program.pid)
+    return act
 
 
 def go(begun: Launched) -> None:
@@ -89,24 +86,23 @@ def in_validation(begun: Launched) -> None:
 
 
 def twice(sent: signal.Signals) -> Callable[[Launched], None]:
-    def send(begun: Launched) -> None:
+    def act(begun: Launched) -> None:
         go(begun)
-        time.sleep(0.5)  # into an update of four seconds
-        begun.send(sent, *begun.ranks[-1:])
-        time.sleep(1.5)
-        begun.send(sent, *begun.ranks[-1:])
+        for seconds in (0.5, 1.5):  # into a step of four seconds
+            time.sleep(seconds)
+            begun.send(sent, *begun.ranks[-1:])
 
-    return send
+    return act
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What is done to two ranks that train, and what must be seen; seconds on an idle machine of two processors."""
+    """A disturbance of two ranks that train, and its outcome; seconds on an idle machine of two processors."""
 
     name: str
     act: Callable[[Launched], None]
     code: int
-    says: tuple[str, ...]  # words of one line
+    message: tuple[str, ...]  # words of one line
     seconds: float = 5.0
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -118,46 +114,34 @@ def stopped(sent: signal.Signals, after: str = "") -> tuple[str, str]:
 TERM, INT, USR1, HUP, KILL, STOP = (
     signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP, signal.SIGKILL, signal.SIGSTOP
 )  # fmt: skip
-ALONE, VALIDATING, SLOW, FROZEN = (
-    {"processes": 1}, {"patch": VALIDATE_FOR_HOURS, "begins": False}, {"patch": UPDATE_FOR_SECONDS},
-    {"patch": SHORT_TIMEOUT},
-)  # fmt: skip
+ALONE = {"processes": 1}
+VALIDATING = {"patch": VALIDATE_FOR_HOURS, "begins": False}
+SLOW, FROZEN = {"patch": STEP_FOR_SECONDS}, {"patch": SHORT_TIMEOUT}
 FAILURES = (
-    Failure("SIGKILL to the first rank", to_rank(KILL, 0), 70, ("Rank 0", "was ended by SIGKILL")),
-    Failure("SIGKILL to the last rank", to_rank(KILL, 1), 70, ("Rank 1", "was ended by SIGKILL")),
-    Failure("a bug on one rank", go, 70, ("RuntimeError: a bug",), options={"patch": RAISE.format(error=BUG)}),
-    Failure(
-        "no memory on one rank", go, 71, ("A batch of 16 does not fit",), 30, {"patch": RAISE.format(error=MEMORY)}
-    ),
-    Failure("SIGSTOP to the first rank", to_rank(STOP, 0), 70, ("Rank 1 has lost another rank",), 90, FROZEN),
-    Failure("SIGSTOP to the last rank", to_rank(STOP, 1), 70, ("Rank 0 has lost another rank",), 90, FROZEN),
-    Failure("SIGKILL to the launcher", to_launcher(KILL), -9, stopped(TERM)),
-    Failure("SIGTERM to the launcher", to_launcher(TERM), 75, stopped(TERM)),
-    Failure("SIGUSR1 to the launcher", to_launcher(USR1), 75, stopped(USR1)),
-    Failure("SIGINT to the launcher", to_launcher(INT), 130, stopped(INT)),
-    Failure("SIGTERM to one rank", to_rank(TERM, 1), 75, stopped(TERM)),
-    Failure("SIGINT to one rank", to_rank(INT, 1), 130, stopped(INT)),
-    Failure("SIGTERM to the whole group", to_group(TERM), 75, stopped(TERM)),
-    Failure("SIGINT to the whole group (Ctrl-C)", to_group(INT), 130, stopped(INT)),
-    Failure("SIGHUP to the whole group (terminal closed)", to_group(HUP), 75, stopped(HUP)),
+    Failure("SIGKILL to the first rank", send(KILL, 0), 70, ("Rank 0", "was ended by SIGKILL")),
+    Failure("SIGKILL to the last rank", send(KILL, 1), 70, ("Rank 1", "was ended by SIGKILL")),
+    Failure("a bug on one rank", go, 70, ("RuntimeError: a bug",), options={"patch": RAISE_BUG}),
+    Failure("no memory on one rank", go, 71, ("A batch of 16 does not fit",), 30, {"patch": RAISE_MEMORY}),
+    Failure("SIGSTOP to the first rank", send(STOP, 0), 70, ("Rank 1 has lost another rank",), 90, FROZEN),
+    Failure("SIGSTOP to the last rank", send(STOP, 1), 70, ("Rank 0 has lost another rank",), 90, FROZEN),
+    Failure("SIGKILL to the launcher", send(KILL), -9, stopped(TERM)),
+    Failure("SIGTERM to the launcher", send(TERM), 75, stopped(TERM)),
+    Failure("SIGUSR1 to the launcher", send(USR1), 75, stopped(USR1)),
+    Failure("SIGINT to the launcher", send(INT), 130, stopped(INT)),
+    Failure("SIGTERM to one rank", send(TERM, 1), 75, stopped(TERM)),
+    Failure("SIGINT to one rank", send(INT, 1), 130, stopped(INT)),
+    Failure("SIGTERM to the whole group", send(TERM, group=True), 75, stopped(TERM)),
+    Failure("SIGINT to the whole group (Ctrl-C)", send(INT, group=True), 130, stopped(INT)),
+    Failure("SIGHUP to the whole group (terminal closed)", send(HUP, group=True), 75, stopped(HUP)),
     Failure("SIGTERM in a validation", in_validation, 75, stopped(TERM, "3;"), options=VALIDATING),
     Failure("SIGTERM twice to one rank", twice(TERM), 75, ("Rank 1", "was ended by SIGTERM"), options=SLOW),
-    Failure("one process, SIGTERM", to_launcher(TERM), 75, stopped(TERM), options=ALONE),
-    Failure("one process, SIGINT", to_launcher(INT), 130, stopped(INT), options=ALONE),
+    Failure("one process, SIGTERM", send(TERM), 75, stopped(TERM), options=ALONE),
+    Failure("one process, SIGINT", send(INT), 130, stopped(INT), options=ALONE),
     Failure("one process, SIGTERM in a validation", in_validation, 75, stopped(TERM, "3;"), options=VALIDATING | ALONE),
     Failure("one process, SIGINT twice", twice(INT), 130, ("Stopped by SIGINT at once",), options=SLOW | ALONE),
 )
 
-
-QUICK = ("SIGKILL to the last rank", "SIGKILL to the launcher", "SIGUSR1 to the launcher")
-
-
-def saved_step(folder: Path) -> int:
-    (run,) = find_runs(folder / "runs")
-    saved = checkpoint.newest(run.checkpoints)
-    assert saved is not None
-    assert int(run.metrics[-1]["step"]) == saved.step
-    return saved.step
+QUICK = ("SIGKILL to the last rank", "SIGKILL to the launcher", "SIGUSR1 to the launcher", "no memory on one rank")
 
 
 def fail_once(store: Store, recipe: Recipe, folder: Path, failure: Failure) -> float:
@@ -167,20 +151,22 @@ def fail_once(store: Store, recipe: Recipe, folder: Path, failure: Failure) -> f
         failure.act(begun)
         code, said, seconds = begun.ends()
     assert code == failure.code
-    assert len([line for line in said.splitlines() if all(word in line for word in failure.says)]) == 1, said
+    assert len([line for line in said.splitlines() if all(word in line for word in failure.message)]) == 1, said
     assert "Traceback" not in said or BUG in str(failure.options)
-    if "a checkpoint is saved" in failure.says:
-        assert f"after step {saved_step(folder):,}; a checkpoint is saved" in said
+    if "a checkpoint is saved" in failure.message:
+        (run,) = find_runs(folder / "runs")
+        saved = checkpoint.newest(run.checkpoints)
+        assert saved is not None
+        assert int(run.metrics[-1]["step"]) == saved.step
+        assert f"after step {saved.step:,}; a checkpoint is saved" in said
     return seconds
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("failure", [each for each in FAILURES if each.name in QUICK], ids=lambda each: each.name)
 def test_a_failure_is_reported_and_leaves_no_process(
-    stores: dict[str, Store], recipe: Recipe, tmp_path: Path, name: str
+    stores: dict[str, Store], recipe: Recipe, tmp_path: Path, failure: Failure
 ) -> None:
-    failure = next(failure for failure in FAILURES if failure.name == name)
-
     fail_once(stores["train"], recipe, tmp_path / "once", failure)
 
 
@@ -191,28 +177,7 @@ def test_every_failure_ends_all_processes_in_the_time_stated(
 ) -> None:
     found = [fail_once(stores["train"], recipe, tmp_path / str(number), failure) for number in range(TIMES)]
 
-    row = (failure.name, " … ".join(failure.says), failure.code, f"{median(found):.1f}", f"{max(found):.1f}", TIMES)
+    row = (failure.name, " … ".join(failure.message), failure.code, f"{median(found):.1f}", f"{max(found):.1f}", TIMES)
     print(f"\n| {' | '.join(map(str, row))} |")
     load = os.getloadavg()[0] / (os.cpu_count() or 1)
     assert max(found) < failure.seconds * max(1.0, load)
-
-
-@pytest.mark.slow
-def test_the_error_of_one_rank_ends_all_with_its_code(stores: dict[str, Store], recipe: Recipe, tmp_path: Path) -> None:
-    damaged = tmp_path / stores["train"].path.name
-    shutil.copytree(stores["train"].path, damaged)
-    shard = damaged / "shard-00000.arrow"
-    content = bytearray(shard.read_bytes())
-    content[len(content) // 2] ^= 255
-    shard.write_bytes(content)
-    (tmp_path / "toy.toml").write_text(recipe.to_toml())
-    command = [sys.executable, "-m", "alexrepro", "train", "toy.toml", "--store", str(damaged)]
-
-    ended = subprocess.run(
-        [*command, "--no-compile", "--device", "cpu", "--cpu-ranks", "2", "--parallel", "data"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-
-    assert ended.returncode == 65
-    assert ended.stderr.count("is damaged: shard-00000.arrow, row") == 1
-    assert "Traceback" not in ended.stderr

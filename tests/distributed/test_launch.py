@@ -26,7 +26,7 @@ def test_two_processes_share_the_towers_by_default() -> None:
     assert grid(2, AS_RUN_2012.but({"network.towers": 1}).network, None) == (2, 1)
 
 
-REFUSED = [  # options on a host with one GPU, and what is said
+REFUSED = [  # options on a host with one GPU, and the message
     ({"processes": 3, "device": "cpu"}, "3 processes cannot share networks of 2 towers. Start a multiple of 2"),
     ({"gpus": 2}, "more than torch can use here: 1 GPU. Train on the CPU with: --device cpu --cpu-ranks 2"),
     ({"gpus": 2, "processes": 2, "device": "cpu"}, "--cpu-ranks is for CPUs"),
@@ -35,9 +35,9 @@ REFUSED = [  # options on a host with one GPU, and what is said
 ]
 
 
-@pytest.mark.parametrize(("options", "said"), REFUSED)
+@pytest.mark.parametrize(("options", "message"), REFUSED)
 def test_processes_that_cannot_train_together_are_refused(
-    options: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     chosen = {"gpus": None, "processes": None, "device": "auto", "parallel": "tower"} | options
@@ -45,7 +45,7 @@ def test_processes_that_cannot_train_together_are_refused(
     with pytest.raises(UserError) as refused:
         launch_if_requested(Rank(), AS_RUN_2012.network, **chosen)
 
-    assert said in f"{refused.value.what} {refused.value.fix}"
+    assert message in f"{refused.value.what} {refused.value.fix}"
     assert refused.value.exit_code is (Exit.NO_DEVICE if options == {"gpus": 2} else Exit.USAGE)
 
 

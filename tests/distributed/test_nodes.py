@@ -2,11 +2,10 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from alexrepro import __version__
 from alexrepro.__main__ import main
 from alexrepro.data.store.store import Store
 from alexrepro.device import find_device
-from alexrepro.distributed.rank import FIRST_PORT, PORTS, Rank
+from alexrepro.distributed.rank import Rank
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run, find_runs
 from alexrepro.training import job
@@ -27,7 +26,7 @@ from ..children import PATIENCE_SECONDS, wait_until
 from ..ranks import free_port, run_ranks
 
 LAST_DIGITS = 2e-6  # metrics.csv has six of them, and towers add in another order
-Ended = list[tuple[int, str]]  # exit code and what was said, by host
+Ended = list[tuple[int, str]]  # exit code and stderr, by host
 
 
 def run_together(
@@ -91,20 +90,12 @@ def test_two_agents_of_torchrun_train_what_one_process_trains(
 
 
 def slurm(rank: int, *, size: int, port: int) -> dict[str, str]:
-    """SLURM's variables for a task of a step on this host; the ranks meet at a port computed from the job."""
+    """SLURM's variables for a task of a step on this host."""
     return {
-        "SLURM_JOB_ID": str(port - FIRST_PORT), "SLURM_STEP_NUM_TASKS": str(size), "SLURM_STEP_NUM_NODES": "1",
+        "SLURM_JOB_ID": "4711", "SLURM_STEP_NUM_TASKS": str(size), "SLURM_STEP_NUM_NODES": "1",
         "SLURM_STEP_NODELIST": "localhost", "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank),
+        "MASTER_PORT": str(port),
     }  # fmt: skip
-
-
-def job_port() -> int:
-    """A free port of those computed from jobs."""
-    for port in range(FIRST_PORT, FIRST_PORT + PORTS):
-        with socket.socket() as tried, suppress(OSError):
-            tried.bind(("localhost", port))
-            return port
-    raise AssertionError("no port is free")
 
 
 def task(rank: Rank, port: int, folder: Path, commands: list[list[str]], version: str) -> tuple[int, str]:
@@ -127,12 +118,12 @@ def task(rank: Rank, port: int, folder: Path, commands: list[list[str]], version
 def test_the_tasks_of_a_slurm_step_train_what_one_process_trains(
     arguments: list[str], alone: Run, tmp_path: Path
 ) -> None:
-    ended = run_ranks(task, 2, job_port(), tmp_path, [arguments] * 2, __version__)
+    ended = run_ranks(task, 2, free_port(), tmp_path, [arguments] * 2, __version__)
 
     check_losses(ended, tmp_path, alone, processes=2)
 
 
-DIFFERENCES = {  # options and version of the second rank, and what is said
+DIFFERENCES = {  # options and version of the second rank, and the message
     "recipe": (["--set", "training.learning_rate=0.002"], __version__, "the recipe is toy "),
     "store": (["--store", "val"], __version__, "the store is "),
     "version": ([], "0.0.0", f"alexrepro is {__version__} on rank 0 and 0.0.0 on rank 1"),
@@ -145,13 +136,13 @@ DIFFERENCES = {  # options and version of the second rank, and what is said
 def test_ranks_that_differ_all_end_before_the_first_step(
     stores: dict[str, Store], arguments: list[str], tmp_path: Path, difference: str
 ) -> None:
-    other, version, says = DIFFERENCES[difference]
+    other, version, message = DIFFERENCES[difference]
     options = [str(stores[option].path) if option in stores else option for option in other]
 
-    ended = run_ranks(task, 2, job_port(), tmp_path, [arguments, arguments + options], version)
+    ended = run_ranks(task, 2, free_port(), tmp_path, [arguments, arguments + options], version)
 
     assert [code for code, _ in ended] == [78, 78]
-    assert f"The ranks differ: {says}" in ended[0][1]
+    assert f"The ranks differ: {message}" in ended[0][1]
     assert "Start every rank with the same program" in ended[0][1]
     assert ended[1][1] == ""
     assert [path for name in ("metrics.csv", "step-*", "environment.json") for path in tmp_path.rglob(name)] == []
@@ -163,7 +154,7 @@ def test_a_signal_to_one_task_ends_all_with_the_code_to_be_requeued(
     recipe: Recipe, arguments: list[str], tmp_path: Path, attempt: int
 ) -> None:
     (tmp_path / "toy.toml").write_text(recipe.but({"training.epochs": 100_000}).to_toml())
-    port = job_port()
+    port = free_port()
 
     def stop(processes: list[subprocess.Popen[str]]) -> None:
         wait_until(lambda: list(tmp_path.glob("runs/*/*/checkpoints/step-*")))
@@ -174,4 +165,4 @@ def test_a_signal_to_one_task_ends_all_with_the_code_to_be_requeued(
 
     assert [code for code, _ in ended] == [75, 75], ended
     assert "Stopped by SIGTERM" in ended[0][1]
-    assert ended[1][1] == ""  # not even that the first rank, which holds the store where all met, is gone
+    assert ended[1][1] == ""  # silent even about the end of the first rank, which holds the store

@@ -84,7 +84,7 @@ REFUSED = {  # what is set, and what is named
     "a step without a size": ({"SLURM_PROCID": "1"}, "SLURM_STEP_NUM_TASKS is not set"),
     "no list of hosts": ({**STEP, "SLURM_STEP_NODELIST": "(null)"}, r"SLURM_STEP_NODELIST is \(null\)"),
     "another number by hand": ({**STEP, "WORLD_SIZE": "8"}, "WORLD_SIZE is 8, but the launcher"),
-    "one process of two": ({**mpi("OMPI_COMM_WORLD"), "RANK": "0", "WORLD_SIZE": "1"}, "OMPI_COMM_WORLD_SIZE is 2"),
+    "one process of two": ({**mpi("OMPI_COMM_WORLD"), "RANK": "0", "WORLD_SIZE": "1"}, "RANK is 0, but the launcher"),
     "PMIx": ({"PMIX_RANK": "0"}, "PMIX_RANK is 0"),
     "PMIx below a batch script": ({**BATCH, "PMIX_RANK": "1"}, "PMIX_RANK is 1"),
     "Lightning": ({"NODE_RANK": "1", "LOCAL_RANK": "1"}, "LOCAL_RANK is 1"),

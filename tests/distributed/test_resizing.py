@@ -1,6 +1,7 @@
-"""A run goes on with another number of processes: the same images in the same order, and the same weights."""
+"""A run continues on another number of processes: the same images in the same order, and the same weights."""
 
 from dataclasses import replace
+from functools import partial
 from math import hypot
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from alexrepro.runs.run import Run, find_runs
 from ..ranks import run_ranks
 from ..together import NARROW, Leg, train_of_one_rank
 
-EPOCHS, UPDATES, IMAGES, BATCH = 5, 20, 40, 13  # batches of 13, 13, 13 and 1 image: most replicas have none of the last
+EPOCHS, STEPS, IMAGES, BATCH = 5, 20, 40, 13  # batches of 13, 13, 13 and 1 image: most replicas have none of the last
 RECIPE = NARROW.shortened(EPOCHS)
 JOURNEYS: dict[str, list[Leg]] = {
     "1, 2, 4 and 1 replicas": [Leg(1, "data", 5), Leg(2, "data", 5), Leg(4, "data", 5), Leg(1, "data")],
@@ -26,12 +27,12 @@ JOURNEYS: dict[str, list[Leg]] = {
     "2 × 2, then 2 towers, then 2 replicas": [Leg(4, "tower", 6), Leg(2, "tower", 7), Leg(2, "data")],
 }
 FIRST, *OTHERS = JOURNEYS
-WEIGHTS, UPDATE = 1e-5, 1e-3  # relative to all weights, and to what twenty updates changed of one; sums differ
+WEIGHTS, UPDATE = 1e-5, 1e-3  # relative to all weights, and to what twenty steps changed of one; sums differ
 LAST_DIGITS = 2e-6  # metrics.csv has six of them
 
 
 def travel(legs: list[Leg], stores: dict[str, Store], runs: Path) -> tuple[Run, dict[int, list[int]]]:
-    """The run after all its legs, and the rows that each update was made from, over all replicas in their order."""
+    """The run after all its legs, and the rows of each step, over all replicas in their order."""
     paths = {split: stores[split].path for split in ("train", "val")}
     shown: dict[int, list[int]] = {}
     for leg in legs:
@@ -49,7 +50,7 @@ def travel(legs: list[Leg], stores: dict[str, Store], runs: Path) -> tuple[Run, 
 def end_of(run: Run) -> Checkpoint:
     saved = checkpoint.newest(run.checkpoints)
     assert saved is not None
-    assert saved.step == UPDATES
+    assert saved.step == STEPS
     return saved
 
 
@@ -65,14 +66,10 @@ def test_a_run_goes_on_in_any_number_of_processes(
 ) -> None:
     run, shown = travel(JOURNEYS[journey], stores, tmp_path)
 
-    plans = [
-        training_plan(
-            IMAGES, seed=0, epoch=epoch, augmentation=RECIPE.augmentation, side_px=RECIPE.network.input_px,
-            shuffle_every_epoch=RECIPE.training.shuffle_every_epoch,
-        )
-        for epoch in range(1, EPOCHS + 1)
-    ]  # fmt: skip
-    batches = [plan.draws.rows[first : first + BATCH].tolist() for plan in plans for first in range(0, IMAGES, BATCH)]
+    shuffled = RECIPE.training.shuffle_every_epoch
+    plan_of = partial(training_plan, IMAGES, seed=0, augmentation=RECIPE.augmentation, side_px=RECIPE.network.input_px)
+    plans = [plan_of(epoch=epoch, shuffle_every_epoch=shuffled).draws.rows for epoch in range(1, EPOCHS + 1)]
+    batches = [rows[first : first + BATCH].tolist() for rows in plans for first in range(0, IMAGES, BATCH)]
     assert shown == dict(enumerate(batches))
     expected, found, first = end_of(whole), end_of(run), build(RECIPE.network, seed=0).named_kernels()
     apart = {name: float((found.weights[name] - tensor).norm()) for name, tensor in expected.weights.items()}

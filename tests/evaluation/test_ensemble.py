@@ -12,7 +12,7 @@ from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import UserError
 from alexrepro.evaluation.evaluate import evaluate_runs, open_runs
-from alexrepro.files import read_json, write_json
+from alexrepro.files import write_json
 from alexrepro.runs.evaluation import Evaluation, EvaluationFiles, find_ensembles
 from alexrepro.runs.run import Run
 
@@ -59,10 +59,8 @@ def test_an_average_is_found_with_its_members_whatever_their_order(
 def test_a_member_with_its_classes_in_another_order_is_matched(
     pair: list[Run], stores: dict[str, Store], device: Device, tmp_path: Path
 ) -> None:
-    turned = tmp_path / "runs" / pair[1].folder.parent.name / "turned"
-    shutil.copytree(pair[1].folder, turned)
-    shutil.copy(pair[1].folder.parent / "recipe.toml", turned.parent)
-    environment = read_json(turned / "environment.json")
+    shutil.copytree(pair[1].folder.parent, tmp_path / "recipe")
+    turned, environment = tmp_path / "recipe" / pair[1].folder.name, pair[1].environment
     write_json(turned / "environment.json", {**environment, "classes": environment["classes"][::-1]})
     _, expected = evaluated([pair[1]], stores["val"], device)
 

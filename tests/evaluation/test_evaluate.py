@@ -19,8 +19,6 @@ from alexrepro.evaluation.inference import read_images
 from alexrepro.evaluation.load_run import load_network, load_pixels
 from alexrepro.paper.results import Crops
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs.evaluation import EvaluationFiles
-from alexrepro.runs.predictions import read_predictions
 from alexrepro.runs.run import Run, find_evaluations
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
@@ -73,35 +71,17 @@ def test_a_missing_image_is_an_error(
         evaluate(run, stores["test"], crops="center", device=device)
 
 
-@pytest.mark.parametrize("batch", [1, 5])
-def test_the_batch_size_changes_no_prediction(
-    run: Run, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch, batch: int
-) -> None:
-    file = EvaluationFiles(run.folder).predictions(stores["test"].manifest.full_name, "ten")
-    whole, predictions = evaluate(run, stores["test"], crops="ten", device=device), read_predictions(file)
-    monkeypatch.setattr(inference, "BATCH", batch)
-
-    split, same = evaluate(run, stores["test"], crops="ten", device=device), read_predictions(file)
-
-    assert replace(split, loss=whole.loss) == whole
-    assert split.loss == pytest.approx(whole.loss, rel=1e-6)  # float32
-    assert np.array_equal(same.top5, predictions.top5)
-    assert np.array_equal(same.ranks, predictions.ranks)
-
-
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [({"labeled": False}, "has no labels"), ({"classes": ("spots", "plaid")}, "2 classes that are not the 2")],
+)
 def test_a_store_without_labels_or_of_other_classes_is_refused(
-    run: Run, stores: dict[str, Store], device: Device
+    run: Run, stores: dict[str, Store], device: Device, changes: dict[str, Any], what: str
 ) -> None:
-    manifest = stores["test"].manifest
-    unlabeled = Store(stores["test"].path, replace(manifest, labeled=False))
-    other = Store(stores["test"].path, replace(manifest, classes=("spots", "plaid")))
+    other = Store(stores["test"].path, replace(stores["test"].manifest, **changes))
 
-    with pytest.raises(UserError, match="has no labels") as refused:
-        evaluate(run, unlabeled, crops="center", device=device)
-    with pytest.raises(UserError, match="2 classes that are not the 2"):
+    with pytest.raises(UserError, match=what):
         evaluate(run, other, crops="center", device=device)
-
-    assert "alexrepro submit" in refused.value.fix
 
 
 @pytest.mark.parametrize("changes", [{"side_px": 64}, {"resize": "stretch"}])

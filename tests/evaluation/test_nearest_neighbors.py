@@ -1,16 +1,13 @@
 """Figure 4's predictions and neighbors against a plain search over all training images."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-import simplejpeg
 import torch
 from sklearn.neighbors import NearestNeighbors
 
 from alexrepro.data.loading.crops import center_crop
-from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import UserError
@@ -20,11 +17,8 @@ from alexrepro.evaluation.load_run import load_network, load_pixels
 from alexrepro.evaluation.nearest_neighbors import find_neighbors, last_hidden
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED
 from alexrepro.recipes.catalog import catalog
-from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.neighbors import Neighbors, load_neighbors
 from alexrepro.runs.run import Run
-from alexrepro.training.job import TrainingJob
-from alexrepro.training.train import train
 
 
 def search(run: Run, stores: dict[str, Store], device: Device) -> Neighbors:
@@ -62,23 +56,14 @@ def test_the_neighbors_are_those_of_a_plain_search(
     assert kept.about == found.about
 
 
-def test_the_five_most_probable_classes_are_found_for_each_of_eight_images(
-    recipe: Recipe, device: Device, tmp_path: Path
+def test_the_most_probable_classes_are_found_for_each_of_eight_images(
+    run: Run, stores: dict[str, Store], device: Device
 ) -> None:
-    for number in range(14):  # seven classes
-        file = tmp_path / "images" / "train" / f"class-{number % 7}" / f"{number}.JPEG"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(simplejpeg.encode_jpeg(np.full((60, 60, 3), 9 * number, dtype=np.uint8)))
-    store = prepare(tmp_path / "images", out=tmp_path / "stores", workers=1)["train"]
-    short = recipe.but({"training.epochs": 1})
-    run = train(TrainingJob(short, store=store, validation=None, runs=tmp_path / "runs", seed=0, device=device))
+    found = search(run, stores, device)
 
-    found = find_neighbors(run, train=store, test=store, device=device)
-
-    assert found.top5.shape == found.probabilities.shape == (8, 5)
-    rest = 1 - found.probabilities.sum(1)  # of the other two of seven classes
+    assert found.top5.shape == (8, 2)  # of two classes
     assert (np.diff(found.probabilities) <= 0).all()
-    assert (rest / 2 <= found.probabilities[:, -1] + 1e-6).all()  # float32
+    np.testing.assert_allclose(found.probabilities.sum(1), 1, rtol=1e-6)  # float32
 
 
 def test_the_shown_images_are_no_queries_and_the_same_for_every_run(stores: dict[str, Store]) -> None:

@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -27,11 +26,8 @@ CLASSES = tuple(f"n{number:08}" for number in range(20))
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Wide, so that it is cropped or squeezed; red on the left and blue on the right."""
-    pixels = np.zeros((300, 600, 3), dtype=np.uint8)
-    pixels[:, :300, 0] = pixels[:, 300:, 2] = 250
-    path = tmp_path_factory.mktemp("images") / "wide.png"
-    Image.fromarray(pixels).save(path)
+    path = tmp_path_factory.mktemp("images") / "gradient.png"
+    Image.linear_gradient("L").resize((600, 300)).save(path)
     return path
 
 
@@ -53,15 +49,12 @@ def seen(weights: Weights, image: Path, *, device: Device, crops: Crops = "cente
     return prediction
 
 
-@pytest.mark.parametrize("crops", ["center", "ten"])
-def test_a_converted_run_predicts_what_the_run_predicts(
-    run: Path, image: Path, tmp_path: Path, device: Device, crops: Crops
-) -> None:
+def test_a_converted_run_predicts_what_the_run_predicts(run: Path, image: Path, tmp_path: Path, device: Device) -> None:
     opened = open_weights(run, stores=tmp_path)
     formats.write(opened, tmp_path / "run.safetensors")
     converted = open_weights(tmp_path / "run.safetensors", stores=tmp_path)
 
-    found = [seen(weights, image, device=device, crops=crops) for weights in (opened, converted)]
+    found = [seen(weights, image, device=device, crops="ten") for weights in (opened, converted)]
 
     assert found[0] == found[1]
     probabilities = [one.probability for one in found[0].top5]
@@ -109,14 +102,13 @@ def test_stretching_keeps_the_ends_that_cropping_cuts_off(run: Path, tmp_path: P
     assert abs(narrow - probability(crop, ends)) > 0.1
 
 
-NOT_IMAGES = dict.fromkeys(["absent.jpg", "-", "folder", "x" * 300, "zeros"], Exit.MISSING_INPUT)
+NOT_IMAGES = dict.fromkeys(["absent.jpg", "-", "folder", "x" * 300], Exit.MISSING_INPUT)
 
 
 @pytest.mark.parametrize(("name", "code"), [*NOT_IMAGES.items(), ("text.jpg", Exit.BAD_DATA)])
 def test_a_file_that_is_not_an_image_is_named(run: Path, tmp_path: Path, device: Device, name: str, code: Exit) -> None:
     (tmp_path / "text.jpg").write_text("not a picture")
     (tmp_path / "folder").mkdir()
-    (tmp_path / "zeros").symlink_to("/dev/zero")
 
     with pytest.raises(UserError, match=name) as caught:
         predict(open_weights(run, stores=tmp_path), [tmp_path / name], crops="center", device=device)
@@ -130,24 +122,19 @@ IN_ORDER = ("n01440764 tench, Tinca tinca", "n01443537 goldfish", "n01484850 gre
 OF_A_RUN = Weights(TINY.for_classes(3), {}, classes=WNIDS, wnids=WNIDS)
 
 
-def names(tmp_path: Path, content: str | bytes, weights: Weights = OF_A_RUN) -> tuple[str, ...] | None:
-    file = tmp_path / "names.txt"
-    file.write_bytes(content.encode() if isinstance(content, str) else content)
-    return with_names(weights, file).classes
+def names(tmp_path: Path, content: str, weights: Weights = OF_A_RUN) -> tuple[str, ...] | None:
+    (tmp_path / "names.txt").write_text(content)
+    return with_names(weights, tmp_path / "names.txt").classes
 
 
 JSON = {"0": ["n01484850", "great_white_shark"], "1": ["n01440764", "tench"], "2": ["n01443537", "goldfish"]}
 SHORT = ("n01440764 tench", "n01443537 goldfish", "n01484850 great_white_shark")
 TABLES = {
-    "CRLF": (TABLE.replace("\n", "\r\n"), IN_ORDER),
-    "UTF-16": (TABLE.encode("utf-16"), IN_ORDER),
-    "BOM": (b"\xef\xbb\xbf" + TABLE.encode(), IN_ORDER),
     "blank lines, more classes, repeated": ("n09999999 another\n\n" + TABLE + TABLE, IN_ORDER),
     "separators": ("n01484850\tshark\nn01440764,tench\nn01443537;goldfish\n",
                    ("n01440764,tench", "n01443537;goldfish", "n01484850\tshark")),
     "JSON by number": (json.dumps(JSON), SHORT),
     "JSON by WNID": (json.dumps(dict(JSON.values())), SHORT),
-    "id2label": (json.dumps({"id2label": {number: " ".join(name) for number, name in JSON.items()}}), SHORT),
     "JSON list": (json.dumps([" ".join(name) for name in JSON.values()]), SHORT),
     "JSON without WNIDs": ('{"2": "c", "0": "a", "1": "b"}', ("a", "b", "c")),
     "no WNIDs": ("crane\ncrane\ntench\n", ("crane", "crane", "tench")),
@@ -180,8 +167,6 @@ REFUSED = {
     "a gap": ("tench\n\ngoldfish\n", "line 2 is empty"),
     "numbers from 1": ('{"1": "a", "2": "b", "3": "c"}', "do not count from 0"),
     "too few": ("tench\ngoldfish\n", "2 names for 3 classes"),
-    "nothing": ("", "0 names for 3 classes"),
-    "no text": (b"\x00\x01", "is not text"),
 }
 
 

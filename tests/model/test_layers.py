@@ -1,12 +1,7 @@
 """Where a stage differs from torch's own layers: conv1's border, pooling by the ceiling rule, dropout at test time."""
 
-from dataclasses import replace
-from typing import Literal
-
 import numpy as np
-import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 from torch.testing import assert_close
 
@@ -72,23 +67,3 @@ def test_an_operation_that_the_network_lacks_is_skipped() -> None:
 
     assert list(stage.operations) == ["activation", "pool"]
     assert isinstance(stage.operations["activation"], nn.ReLU)
-
-
-@pytest.mark.parametrize("activation", ["relu", "tanh"])
-def test_pooling_first_changes_no_output_and_no_gradient(activation: Literal["relu", "tanh"]) -> None:
-    network = Network(norm=None, activation=activation)
-    stage = StageModule(network, replace(NETWORK.stage("conv2"), order=("activation", "pool")), (96, 27, 27)).double()
-    draws = torch.Generator().manual_seed(3)
-    for parameter in stage.parameters():
-        nn.init.normal_(parameter, std=0.05, generator=draws)
-    as_written = nn.ReLU() if activation == "relu" else nn.Tanh()
-    x = torch.randn(2, 96, 27, 27, generator=draws, dtype=torch.float64).requires_grad_()
-
-    found = stage(x, None)
-    expected = F.max_pool2d(as_written(stage.kernels(x)), 3, 2, ceil_mode=True)
-
-    assert list(stage.operations) == ["pool", "activation"]
-    atol = 0 if activation == "relu" else 1e-11  # tanh's last bit depends on the place in memory
-    assert_close(found, expected, atol=atol, rtol=0)
-    gradients = [torch.autograd.grad(outputs.sum(), x)[0] for outputs in (found, expected)]
-    assert_close(*gradients, atol=atol, rtol=0)

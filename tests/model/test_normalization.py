@@ -131,7 +131,7 @@ def test_compiled_loops_give_the_exact_numbers_rounded_once(
 
     assert all(loop.works for loop in vars(fused_lrn).values() if isinstance(loop, Compiled))
     # Rounding to the nearest is off by half a unit, 2^-8 of a bf16 value; float32 adds 10 roundings of 2^-24 before,
-    # some of them to terms that cancel, hence the absolute part, beside values of up to 100 and gradients of about 1.
+    # some of them to terms that cancel, hence the absolute part, for values of up to 100 and gradients of about 1.
     half_a_unit = 2**-8 if dtype is torch.bfloat16 else 0
     for ours, exact, size in zip(found, expected, (100, 1), strict=True):
         assert ours.dtype is dtype

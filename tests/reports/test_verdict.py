@@ -16,7 +16,6 @@ from alexrepro.reports.statistics.intervals import Estimate
 from alexrepro.reports.statistics.verdict import departure, judged, strongest
 from alexrepro.reports.tables.delta_rows import delta_table
 from alexrepro.runs.evaluation import Evaluation
-from alexrepro.runs.rows import METRICS
 from alexrepro.runs.run import Run
 
 Make = Callable[..., Evaluation]
@@ -32,7 +31,6 @@ LACKS = "250 of 50,000 images, 50 of 1,000 classes"
         (0.014, (0.030, 0.002, 0.058), True, "within noise"),
         (0.375, (0.372, 0.370, 0.374), False, "within noise"),  # outside the interval by less than runs differ
         (0.375, (0.365, 0.363, 0.367), False, "not reproduced"),
-        (0.375, (0.390, 0.388, 0.392), False, "not reproduced"),
         (0.014, (0.014, 0.008, 0.020), True, "reproduced"),
         (0.004, (0.003, -0.003, 0.009), True, "within noise"),  # the interval also holds zero
         (0.004, (0.003, -0.003, 0.009), False, "reproduced"),
@@ -110,15 +108,13 @@ def test_validation_and_test_are_both_checked(evaluation: Make) -> None:
     assert (row["verdict"], row["note"]) == ("not comparable", "600 of 150,000 images")
 
 
-@pytest.mark.parametrize(("batches", "lacks"), [(10_010, ""), (9_950, ""), (196, "trained on at most 25,088 of")])
-def test_training_on_a_part_of_the_images_is_not_training_on_all(
-    evaluation: Make, make_run: Callable[..., Run], batches: int, lacks: str
+@pytest.mark.parametrize("batches", [10_010, 9_950])  # all images; all but a few unreadable ones
+def test_training_on_nearly_all_images_is_comparable(
+    evaluation: Make, make_run: Callable[..., Run], batches: int
 ) -> None:
     run = make_run(AS_RUN_2012, dataset="ilsvrc2012", steps_per_epoch=batches)
 
-    found = departure(evaluation(AS_RUN_2012, split=results.VAL_2012, run=str(run.folder)))
-
-    assert found == (f"{lacks} 1,281,167 images" if lacks else "")
+    assert departure(evaluation(AS_RUN_2012, split=results.VAL_2012, run=str(run.folder))) == ""
 
 
 def test_a_seed_that_was_trained_on_a_part_is_not_averaged_with_the_others(
@@ -131,18 +127,15 @@ def test_a_seed_that_was_trained_on_a_part_is_not_averaged_with_the_others(
 
     assert [row["seeds"] for row in found] == [1, 1]
     assert [row["verdict"] for row in found] == ["not reproduced", "not comparable"]
+    assert found[1]["note"] == "trained on at most 25,088 of 1,281,167 images"
 
 
 def test_figure_1_on_a_part_of_cifar_10_has_no_verdict(make_run: Callable[..., Run]) -> None:
-    runs = []
-    for name, errors in (("figure-1-relu", (0.35, 0.25)), ("figure-1-tanh", [0.37 - 0.01 * e for e in range(1, 13)])):
-        run = make_run(find_recipe(name), dataset="cifar10", steps_per_epoch=1)
-        run.add_metrics(
-            dict(zip(METRICS, (e, e, 5_000, 1.0, 0.01, 1.0, error), strict=True))
-            for e, error in enumerate(errors, start=1)
-        )
-        runs.append(run)
+    runs = tuple(
+        make_run(find_recipe(f"figure-1-{name}"), dataset="cifar10", training_errors=errors, images=5_000)
+        for name, errors in (("relu", (0.35, 0.25)), ("tanh", [0.37 - 0.01 * epoch for epoch in range(1, 13)]))
+    )
 
-    ratio = answer(find("figure-1"), Evidence(runs=tuple(runs))).as_dict()["rows"][2]
+    ratio = answer(find("figure-1"), Evidence(runs=runs)).as_dict()["rows"][2]
 
     assert (ratio["verdict"], ratio["note"]) == ("not comparable", "trained on 5,000 of 50,000 images")

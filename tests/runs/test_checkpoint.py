@@ -41,19 +41,26 @@ def damage(file: Path) -> None:
     file.write_bytes(content)
 
 
-def test_what_was_saved_is_read_back_bit_for_bit(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, at_step(7))
-
-    assert is_at_step(checkpoint.newest(tmp_path), 7)
-    assert is_at_step(checkpoint.recover(tmp_path), 7)
-    assert is_at_step(checkpoint.read(tmp_path / "step-000000007"), 7)
+def replace_with_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
 
 
-def test_the_two_newest_are_kept(tmp_path: Path) -> None:
+def take_from_another(file: Path) -> None:
+    shutil.copy(file.parents[1] / "step-000000001" / file.name, file)
+
+
+DAMAGES = (damage, Path.unlink, replace_with_folder, take_from_another)
+
+
+def test_what_was_saved_is_read_back_bit_for_bit_and_the_two_newest_are_kept(tmp_path: Path) -> None:
     for step in (1, 2, 9, 30):
         checkpoint.save(tmp_path, at_step(step))
 
     assert names(tmp_path) == ["step-000000009", "step-000000030"]
+    assert is_at_step(checkpoint.newest(tmp_path), 30)
+    assert is_at_step(checkpoint.recover(tmp_path), 30)
+    assert is_at_step(checkpoint.read(tmp_path / "step-000000009"), 9)
 
 
 def test_what_is_there_already_but_damaged_is_written_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,34 +73,32 @@ def test_what_is_there_already_but_damaged_is_written_again(tmp_path: Path, caps
     assert "model.safetensors does not have its checksum" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("spoil", DAMAGES, ids=lambda spoil: spoil.__name__)
 @pytest.mark.parametrize("name", FILES)
-def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(
-    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+def test_a_damaged_checkpoint_is_set_aside_for_the_one_before_by_the_process_that_trains(
+    tmp_path: Path, name: str, spoil: Callable[[Path], object], capsys: pytest.CaptureFixture[str]
 ) -> None:
     checkpoint.save(tmp_path, at_step(1))
-    damage(checkpoint.save(tmp_path, at_step(30)) / name)
+    saved = checkpoint.save(tmp_path, at_step(30))
+    spoil(saved / name)
+    (tmp_path / ".step-000000031.partial").mkdir()  # another process is writing it, or a crash has left it
+    before, content = names(tmp_path), names(saved)
 
-    found = checkpoint.recover(tmp_path)
-
-    assert is_at_step(found, 1)
-    assert names(tmp_path) == ["damaged-step-000000030", "step-000000001"]
-    assert sorted(names(tmp_path / "damaged-step-000000030")) == sorted(FILES)
-    said = capsys.readouterr().err
-    assert f"{tmp_path / 'step-000000030'} is damaged ({name}" in said
-    assert "29 steps are lost" in said
-
-
-def test_those_who_only_read_change_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    checkpoint.save(tmp_path, at_step(1))
-    damage(checkpoint.save(tmp_path, at_step(2)) / "model.safetensors")
-    (tmp_path / ".step-000000003.partial").mkdir()  # another process is writing it
-    before = names(tmp_path)
-
-    found = checkpoint.newest(tmp_path)
-
-    assert is_at_step(found, 1)
+    with pytest.raises(UserError, match=rf"is damaged \({name}"):
+        checkpoint.read(saved)
+    assert is_at_step(checkpoint.newest(tmp_path), 1)
     assert names(tmp_path) == before
-    assert "is damaged" in capsys.readouterr().err
+    assert is_at_step(checkpoint.recover(tmp_path), 1)
+    assert names(tmp_path) == ["damaged-step-000000030", "step-000000001"]
+    assert names(tmp_path / "damaged-step-000000030") == content
+    assert capsys.readouterr().err.endswith("the one before it is used: 29 steps are lost and repeated.\n")
+
+
+def test_a_checkpoint_under_the_name_of_another_step_is_damage(tmp_path: Path) -> None:
+    saved = checkpoint.save(tmp_path, at_step(2))
+    shutil.copytree(saved, tmp_path / "step-000000009")
+
+    assert is_at_step(checkpoint.recover(tmp_path), 2)
 
 
 @pytest.mark.parametrize("find", [checkpoint.newest, checkpoint.recover], ids=["newest", "recover"])
@@ -110,9 +115,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_refused(
     assert names(tmp_path) == ["step-000000001", "step-000000002"]
 
 
-def test_a_disk_that_answers_for_a_moment_only_sets_nothing_aside(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_that_may_pass_sets_nothing_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint.save(tmp_path, at_step(1))
 
     def too_many(path: Path) -> bytes:
@@ -125,32 +128,18 @@ def test_a_disk_that_answers_for_a_moment_only_sets_nothing_aside(
     assert names(tmp_path) == ["step-000000001"]
 
 
-def test_what_a_crash_has_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, at_step(1))
-    left = tmp_path / ".step-000000002.partial"
-    left.mkdir()
-    (left / "model.safetensors").write_bytes(b"half")
-
-    found = checkpoint.recover(tmp_path)
-
-    assert is_at_step(found, 1)
-    assert names(tmp_path) == ["step-000000001"]
-
-
-def spoilt(folder: Path, *, every: int) -> Iterator[tuple[str, Path, bytes]]:
-    """What could become of each file: a bit changed, cut short, continued, or that of another step."""
-    other = checkpoint.save(folder.parent / "other", at_step(5))
+def changed(folder: Path, *, every: int) -> Iterator[tuple[str, Path, bytes]]:
+    """Changes of each file: a bit flipped, cut short, or continued."""
     for name in FILES:
         whole = (folder / name).read_bytes()
-        for place in range(0, 8 * len(whole), every):
+        for bit in range(0, 8 * len(whole), every):
             content = bytearray(whole)
-            content[place // 8] ^= 1 << place % 8
-            yield f"bit {place} of {name}", folder / name, bytes(content)
+            content[bit // 8] ^= 1 << bit % 8
+            yield f"bit {bit} of {name}", folder / name, bytes(content)
         for length in range(len(whole) - 1, -1, -every):
             yield f"{length} bytes of {name}", folder / name, whole[:length]
         for more in (b"\0", b"\n", whole):
             yield f"{name} and {len(more)} bytes", folder / name, whole + more
-        yield f"{name} of another", folder / name, (other / name).read_bytes()
 
 
 @pytest.mark.parametrize("every", [11, pytest.param(1, marks=pytest.mark.long)])
@@ -159,7 +148,7 @@ def test_no_change_of_a_file_goes_unseen(tmp_path: Path, every: int) -> None:
     contents = {file: file.read_bytes() for file in saved.iterdir()}
     unseen, tried = [], 0
 
-    for what, file, content in spoilt(saved, every=every):
+    for what, file, content in changed(saved, every=every):
         tried += 1
         file.write_bytes(content)
         try:
@@ -172,22 +161,3 @@ def test_no_change_of_a_file_goes_unseen(tmp_path: Path, every: int) -> None:
     assert unseen == []
     assert tried > 4_000 / every
     assert is_at_step(checkpoint.read(saved), 2)
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_a_missing_file_or_a_folder_in_its_place_is_damage(tmp_path: Path, name: str) -> None:
-    saved = checkpoint.save(tmp_path, at_step(2))
-    (saved / name).unlink()
-    with pytest.raises(UserError, match=name):
-        checkpoint.read(saved)
-    (saved / name).mkdir()
-
-    with pytest.raises(UserError, match="is damaged"):
-        checkpoint.read(saved)
-
-
-def test_a_checkpoint_under_the_name_of_another_step_is_damage(tmp_path: Path) -> None:
-    saved = checkpoint.save(tmp_path, at_step(2))
-    shutil.copytree(saved, tmp_path / "step-000000009")
-
-    assert is_at_step(checkpoint.recover(tmp_path), 2)

@@ -18,8 +18,7 @@ from alexrepro.runs.neighbors import load_neighbors
 from alexrepro.runs.run import Run, find_evaluations, find_runs, run_of
 
 from ..data.hostile import assert_refused, command
-
-Train = Callable[..., Run]
+from ..toy import Train
 
 
 @pytest.fixture(scope="module")
@@ -37,37 +36,35 @@ def run(evaluated: Run, tmp_path: Path) -> Run:
     return Run(tmp_path / "runs" / Path(*evaluated.folder.parts[-2:]))
 
 
-HALF = {
-    "empty": b"",
-    "zeros": bytes(200),
-    "half": b'{"seed": 0, "dataset": "ph',
-    "a list": b"[1, 2]",
-    "no text": b"\xff",
+ENVIRONMENTS = {
+    "empty": (b"", "it is empty"),
+    "zeros": (bytes(200), "it is empty"),
+    "half": (b'{"seed": 0, "dataset": "ph', "it is not a JSON object"),
+    "a list": (b"[1, 2]", "it is not a JSON object"),
+    "no text": (b"\xff", "it is not a JSON object"),
+    "text for a list": (b'{"classes": "ab"}', "its classes"),
+    "no steps": (b'{"steps_per_epoch": 0}', "its steps_per_epoch"),
 }
 
 
-@pytest.mark.parametrize("content", HALF.values(), ids=HALF)
+@pytest.mark.parametrize(("content", "why"), ENVIRONMENTS.values(), ids=ENVIRONMENTS)
 def test_a_damaged_environment_is_named_and_skipped_by_reports(
-    run: Run, content: bytes, capsys: pytest.CaptureFixture[str]
+    run: Run, content: bytes, why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (run.folder / "environment.json").write_bytes(content)
+    run.environment_file.write_bytes(content)
 
-    with pytest.raises(UserError, match=r"environment\.json is damaged") as refused:
-        _ = run.environment["seed"]
+    with pytest.raises(UserError, match=r"environment\.json is damaged: " + why) as refused:
+        _ = run.environment
 
     assert refused.value.exit_code is Exit.BAD_DATA
     assert gather(run.folder.parents[1]).runs == ()
     assert "Skipped" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("changes", "why"),
-    [({"classes": "ab"}, "its classes"), ({"steps_per_epoch": 0}, "its steps_per_epoch"), ({}, "it has no seed")],
-)
-def test_an_environment_that_lacks_something_is_named(run: Run, changes: dict[str, object], why: str) -> None:
-    (run.folder / "environment.json").write_text(json.dumps(changes))
+def test_a_field_that_an_environment_lacks_is_named(run: Run) -> None:
+    run.environment_file.write_text("{}")
 
-    with pytest.raises(UserError, match=why):
+    with pytest.raises(UserError, match=r"environment\.json is damaged: it has no seed"):
         _ = run.environment["seed"]
 
 
@@ -119,9 +116,9 @@ def test_an_evaluation_that_cannot_be_used_is_passed_over(
     file.write_text(damage(json.loads(file.read_text())))
 
     assert find_evaluations(run.folder.parents[1]) == []
-    said = capsys.readouterr().err
-    assert said.startswith("Skipped")
-    assert why in said
+    message = capsys.readouterr().err
+    assert message.startswith("Skipped")
+    assert why in message
 
 
 def test_other_damaged_files_of_a_run_are_named(run: Run, device: Device, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,9 +128,7 @@ def test_other_damaged_files_of_a_run_are_named(run: Run, device: Device, capsys
     with pytest.raises(UserError, match=r"pixels\.safetensors is missing or damaged"):
         load_pixels(run, device)
     assert load_neighbors(run) is None
-
-    said = capsys.readouterr().err
-    assert "alexrepro features" in said
+    assert "alexrepro features" in capsys.readouterr().err
 
 
 def test_checkpoints_that_are_removed_while_runs_are_listed_do_no_harm(

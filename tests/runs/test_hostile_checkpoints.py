@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from alexrepro.data.store.store import Store
 from alexrepro.errors import Exit
 from alexrepro.files import sha256_of_file, write_json
-from alexrepro.runs.paths import MODEL, OPTIMIZER, STATE
+from alexrepro.runs.paths import MODEL, OPTIMIZER, STATE, step_of
 from alexrepro.runs.run import Run
 
 from ..data.hostile import assert_refused, command
+from ..toy import Train
 
 
 class Hostile:
@@ -29,13 +31,13 @@ class Hostile:
 
 @pytest.fixture(scope="module", autouse=True)
 def loaded() -> None:
-    """What `convert` loads, once here, so that no child spends seconds on it."""
+    """Load once here what `convert` loads, so that no child spends seconds on it."""
     import_module("alexrepro.evaluation.predict")
 
 
 @pytest.fixture
 def canary(tmp_path: Path) -> Path:
-    """A file that must not come to be, and would if the pickle were read."""
+    """A file that would be made if the pickle were read."""
     path = tmp_path / "canary"
     pickle.loads(pickle.dumps(Hostile(path)))
     assert path.exists()
@@ -44,16 +46,16 @@ def canary(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(toy: Callable[..., Run], tmp_path_factory: pytest.TempPathFactory) -> Run:
+def finished(toy: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return toy(tmp_path_factory.mktemp("finished"))
 
 
 def as_pickle(checkpoint: Path, content: bytes) -> None:
-    """Pickles in the place of the tensors, with checksums that fit."""
+    """Pickles in place of the tensors, with matching checksums."""
     for name in (MODEL, OPTIMIZER):
         (checkpoint / name).write_bytes(content)
     digests = {name: sha256_of_file(checkpoint / name) for name in (MODEL, OPTIMIZER)}
-    write_json(checkpoint / STATE, {"step": int(checkpoint.name.partition("-")[2]), "sha256": digests})
+    write_json(checkpoint / STATE, {"step": step_of(checkpoint), "sha256": digests})
 
 
 def as_pickled_state(checkpoint: Path, content: bytes) -> None:
@@ -68,57 +70,47 @@ def as_distributed(checkpoint: Path, content: bytes) -> None:
         (checkpoint / name).write_bytes(content)
 
 
-@pytest.fixture(params=[as_pickle, as_pickled_state, as_distributed], ids=lambda spoil: spoil.__name__)
-def hostile(request: pytest.FixtureRequest, finished: Run, canary: Path, tmp_path: Path) -> Run:
-    """An unfinished run whose checkpoints are hostile."""
-    runs = tmp_path / "runs"
-    shutil.copytree(finished.folder.parent, runs / finished.folder.parent.name)
-    run = Run(runs / finished.folder.relative_to(finished.folder.parents[1]))
-    (run.folder / "result.json").unlink()
-    for checkpoint in run.checkpoints.iterdir():
-        request.param(checkpoint, pickle.dumps(Hostile(canary)))
-    return run
-
-
-def test_a_hostile_checkpoint_is_not_continued_from(
-    hostile: Run, canary: Path, stores: dict[str, Any], tmp_path: Path
+@pytest.mark.parametrize("spoil", [as_pickle, as_pickled_state, as_distributed], ids=lambda spoil: spoil.__name__)
+def test_a_hostile_checkpoint_is_neither_continued_from_nor_converted(
+    spoil: Callable[[Path, bytes], None], finished: Run, canary: Path, stores: dict[str, Store], tmp_path: Path
 ) -> None:
-    ended = command(
-        "train", hostile.recipe_file, "--store", stores["train"].path, "--runs", hostile.folder.parents[1],
-        "--device", "cpu", "--no-compile", said=tmp_path / "said",
-    )  # fmt: skip
+    recipe_folder = finished.folder.parent
+    shutil.copytree(recipe_folder, tmp_path / "runs" / recipe_folder.name)
+    run = Run(tmp_path / "runs" / recipe_folder.name / finished.folder.name)
+    run.result_file.unlink()
+    for checkpoint in run.checkpoints.iterdir():
+        spoil(checkpoint, pickle.dumps(Hostile(canary)))
+    commands = [
+        ("convert", run.folder, "--to", tmp_path / "out.safetensors"),
+        ("convert", max(run.checkpoints.iterdir()), "--to", tmp_path / "out.safetensors"),
+        ("train", run.recipe_file, "--store", stores["train"].path, "--runs", tmp_path / "runs", "--device", "cpu",
+         "--no-compile"),
+    ]  # fmt: skip
 
-    assert_refused(ended)
-    assert "All checkpoints" in ended.said
-    assert not canary.exists()
-
-
-def test_a_hostile_checkpoint_is_not_converted(hostile: Run, canary: Path, tmp_path: Path) -> None:
-    for path in (hostile.folder, max(hostile.checkpoints.iterdir())):
-        ended = command("convert", path, "--to", tmp_path / "out.safetensors", said=tmp_path / "said")
+    for words in commands:
+        ended = command(*words, said=tmp_path / "said")
 
         assert_refused(ended)
         assert not (tmp_path / "out.safetensors").exists()
         assert not canary.exists()
+    assert "All checkpoints" in ended.said
 
 
-@pytest.mark.parametrize("name", ["weights.pth", "weights.pt", "weights.safetensors", "weights.caffemodel"])
-def test_a_pickle_among_weights_is_not_run(name: str, canary: Path, tmp_path: Path) -> None:
-    (tmp_path / name).write_bytes(pickle.dumps(Hostile(canary)))
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        *((f"weights.{ending}", Exit.BAD_DATA) for ending in ("pth", "pt", "safetensors", "caffemodel")),
+        ("step-000000001/.metadata", Exit.MISSING_INPUT),  # the folder is no run
+    ],
+)
+def test_a_pickle_among_weights_is_not_run(name: str, code: Exit, canary: Path, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(pickle.dumps(Hostile(canary)))
+    weights = tmp_path / Path(name).parts[0]
 
-    ended = command("convert", tmp_path / name, "--to", tmp_path / "out.safetensors", said=tmp_path / "said")
+    ended = command("convert", weights, "--to", tmp_path / "out.safetensors", said=tmp_path / "said")
 
-    assert_refused(ended)
-    assert name in ended.said
-    assert not canary.exists()
-
-
-def test_a_folder_of_another_kind_of_checkpoint_is_not_read(canary: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "step-000000001"
-    folder.mkdir()
-    as_distributed(folder, pickle.dumps(Hostile(canary)))
-
-    ended = command("convert", folder, "--to", tmp_path / "out.safetensors", said=tmp_path / "said")
-
-    assert_refused(ended, code=Exit.MISSING_INPUT)
+    assert_refused(ended, code=code)
+    assert weights.name in ended.said
     assert not canary.exists()

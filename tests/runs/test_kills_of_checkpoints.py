@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 
 class Scene(NamedTuple):
-    """Steps that are saved, those of them damaged afterwards, what is done then, and steps that may be found after it.
+    """Saved steps, those of them damaged afterwards, the work that is killed, and steps that may be found after it.
 
     A step that may be found is one that was whole before, or the new one.
     """
@@ -38,10 +38,9 @@ SCENES = {
 }
 
 
-@pytest.fixture(params=SCENES)
-def scene(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Scene:
+@pytest.fixture(autouse=True)
+def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)  # a kill leaves what was written, waited for or not
-    return SCENES[request.param]
 
 
 def begin(folder: Path, scene: Scene) -> Path:
@@ -54,55 +53,55 @@ def begin(folder: Path, scene: Scene) -> Path:
     return folder
 
 
-def test_a_kill_before_every_step_leaves_a_good_checkpoint(scene: Scene, tmp_path: Path) -> None:
-    undisturbed = begin(tmp_path / "undisturbed", scene)
-    scene.work(undisturbed)
-    template = begin(tmp_path / "template", scene)
-    step, killed = 0, True
+def kill(scene: Scene, folder: Path, arm: Callable[[], object]) -> int:
+    """The exit code of a child that does the work of a scene in a new folder, armed to be killed.
 
-    while killed:
+    Afterwards a checkpoint loads that may be found, nothing half written stays, and the work can be done after all.
+    """
+    begin(folder, scene)
+
+    def work() -> None:
+        arm()
+        scene.work(folder)
+
+    code = exit_of(in_child(work))
+    found = checkpoint.recover(folder)
+    assert any(found is None if step is None else is_at_step(found, step) for step in scene.found), folder.name
+    assert not list(folder.glob(".*")), folder.name
+    scene.work(folder)
+    undisturbed = begin(folder.with_name("undisturbed"), scene)
+    scene.work(undisturbed)
+    assert names(folder) == names(undisturbed), folder.name
+    shutil.rmtree(undisturbed)
+    return code
+
+
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
+def test_a_kill_before_every_step_leaves_a_good_checkpoint(scene: Scene, tmp_path: Path) -> None:
+    step, code = 0, -signal.SIGKILL
+
+    while code == -signal.SIGKILL:
         step += 1
-        folder = tmp_path / f"killed-{step}"
-        shutil.copytree(template, folder)
-        killed = exit_of(in_child(lambda folder=folder, step=step: _dying(scene, folder, step))) == -signal.SIGKILL
-        assert_good(folder, scene, undisturbed, f"after a kill before step {step}")
+        folder = tmp_path / f"killed before step {step}"
+        code = kill(scene, folder, lambda folder=folder, step=step: die_before(step, folder))
 
     print(f"{step - 1} steps")
+    assert code == 0
     assert step > 3
 
 
-def _dying(scene: Scene, folder: Path, step: int) -> None:
-    die_before(step, folder)
-    scene.work(folder)
-
-
-def assert_good(folder: Path, scene: Scene, undisturbed: Path, when: str) -> None:
-    """A checkpoint loads that may be found, nothing half written stays, and the work can be done after all."""
-    found = checkpoint.recover(folder)
-    assert any(found is None if step is None else is_at_step(found, step) for step in scene.found), when
-    assert not list(folder.glob(".*")), when
-    scene.work(folder)
-    assert names(folder) == names(undisturbed), when
-
-
-@pytest.mark.parametrize("scene", ["one more"], indirect=True)
-def test_a_kill_in_the_middle_of_a_file_leaves_a_good_checkpoint(scene: Scene, tmp_path: Path) -> None:
-    undisturbed = begin(tmp_path / "undisturbed", scene)
-    scene.work(undisturbed)
-    template = begin(tmp_path / "template", scene)
-    largest = max(file.stat().st_size for file in undisturbed.rglob("*.*"))
-
-    for most_bytes in range(0, largest, 10):
-        folder = tmp_path / f"killed-at-{most_bytes}"
-        shutil.copytree(template, folder)
-        code = exit_of(in_child(lambda folder=folder, most_bytes=most_bytes: _dying_at(scene, folder, most_bytes)))
-        assert code == -signal.SIGXFSZ
-        assert_good(folder, scene, undisturbed, f"after a kill at byte {most_bytes}")
-
-
-def _dying_at(scene: Scene, folder: Path, most_bytes: int) -> None:
-    """Be killed by the system while writing the byte after so many of a file."""
+def limit_files(most_bytes: int) -> None:
+    """Have this process killed by the system when it writes a file beyond its first bytes."""
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
-    scene.work(folder)
+
+
+def test_a_kill_in_the_middle_of_a_file_leaves_a_good_checkpoint(tmp_path: Path) -> None:
+    scene = SCENES["one more"]
+    largest = max(file.stat().st_size for file in begin(tmp_path / "whole", scene).rglob("*.*") if file.is_file())
+
+    for most_bytes in range(0, largest, 10):
+        folder = tmp_path / f"killed at byte {most_bytes}"
+        code = kill(scene, folder, lambda most_bytes=most_bytes: limit_files(most_bytes))
+        assert code == -signal.SIGXFSZ

@@ -4,60 +4,45 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from alexrepro.data.store.store import Store
-from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
-from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run
-from alexrepro.training.job import TrainingJob
-from alexrepro.training.train import train
 
 from ..children import exit_of, in_child, wait_until
+from ..toy import Train
 
 AT_ONCE_SECONDS = 5.0  # 2 is the aim; other programs may hold the processor
 
 
-def forever() -> None:
-    time.sleep(600)
-
-
 @contextmanager
-def held(folder: Path, then: Callable[[], object] = forever) -> Iterator[int]:
-    """Another process that holds a folder and does something; it is killed at the end."""
+def held(run: Run) -> Iterator[int]:
+    """Another process that holds the folder of a run; it is killed at the end."""
 
-    def work() -> None:
-        with Run(folder).lock():
-            then()
+    def hold() -> None:
+        with run.lock():
+            time.sleep(600)
 
-    child = in_child(work)
+    child = in_child(hold)
     try:
-        wait_until(lambda: str(child) in _said(folder))
+        wait_until(lambda: run.lock_file.exists() and str(child) in run.lock_file.read_text())
         yield child
     finally:
         os.kill(child, signal.SIGKILL)
         assert exit_of(child) == -signal.SIGKILL
 
 
-def _said(folder: Path) -> str:
-    lock = folder.with_name(f".{folder.name}.lock")
-    return lock.read_text() if lock.exists() else ""
-
-
-def test_the_second_process_is_refused_at_once_and_told_of_the_first(
-    stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path
-) -> None:
-    run = train(TrainingJob(recipe, store=stores["train"], validation=None, runs=tmp_path, seed=0, device=device))
-    with held(run.folder) as first:
+def test_the_second_process_is_refused_at_once_and_the_first_is_named(toy: Train, tmp_path: Path) -> None:
+    run = toy(tmp_path)
+    with held(run) as first:
         started = time.monotonic()
 
         with pytest.raises(UserError, match="Another process") as refused:
-            train(TrainingJob(recipe, store=stores["train"], validation=None, runs=tmp_path, seed=0, device=device))
+            toy(tmp_path)
 
         assert time.monotonic() - started < AT_ONCE_SECONDS
     assert refused.value.exit_code is Exit.CANNOT_CREATE
@@ -66,9 +51,9 @@ def test_the_second_process_is_refused_at_once_and_told_of_the_first(
 
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
-    with held(tmp_path / "run") as first:
+    run = Run(tmp_path / "run")
+    with held(run) as first:
         pass
 
-    with Run(tmp_path / "run").lock():
-        assert _said(tmp_path / "run") != ""
-        assert str(first) not in _said(tmp_path / "run").splitlines()
+    with run.lock():
+        assert run.lock_file.read_text().splitlines()[0] == str(os.getpid()) != str(first)

@@ -1,4 +1,4 @@
-"""The answers for every image agree with the counts, and come back from their file as they were."""
+"""The predictions for every image agree with the counts, and come back from their file as they were."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -11,12 +11,11 @@ from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import UserError
 from alexrepro.evaluation.evaluate import evaluate
-from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
 from alexrepro.runs.predictions import About, Predictions, read_predictions, write_predictions
 from alexrepro.runs.run import Run
-from alexrepro.training.job import TrainingJob
-from alexrepro.training.train import train
+
+from ..toy import Train
 
 ABOUT = About("run", 1, "set-test", "ten", "5704e", "9e0ce55", ("a", "b"), ("apple", "bee"))
 UNLABELED = Predictions(
@@ -26,9 +25,8 @@ UNLABELED = Predictions(
 
 
 @pytest.fixture(scope="module")
-def run(stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    folder = tmp_path_factory.mktemp("runs")
-    return train(TrainingJob(recipe, store=stores["train"], validation=None, runs=folder, seed=0, device=device))
+def run(toy: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return toy(tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +52,7 @@ def test_predictions_have_the_counts_of_their_evaluation(
     assert table[["top3", "prob5"]].isna().all(axis=None)
 
 
-def test_predictions_say_whose_they_are(evaluation: Evaluation, run: Run, stores: dict[str, Store]) -> None:
+def test_predictions_name_their_run_split_and_store(evaluation: Evaluation, run: Run, stores: dict[str, Store]) -> None:
     about = read_predictions(EvaluationFiles(run.folder).predictions(evaluation.split, "ten")).about
 
     assert (about.run, about.split, about.crops) == (str(run.folder), evaluation.split, "ten")

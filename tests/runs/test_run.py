@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from alexrepro.recipes.as_printed_and_run import TINY
-from alexrepro.reports.figures.curves import by_epoch
+from alexrepro.reports.figures.curves import by_epoch, snapshot
 from alexrepro.reports.page import provenance
-from alexrepro.reports.run_status import snapshot
 from alexrepro.runs.rows import METRICS, VALIDATION
 from alexrepro.runs.run import Run
 
@@ -32,15 +31,9 @@ def line(step: int) -> str:
     return ",".join(map(str, row(step).values()))
 
 
-def test_rows_are_added_below_the_names_of_their_columns(run: Run) -> None:
-    run.add_metrics([row(1), row(2)])
-    run.add_metrics([row(3)])
-
-    assert run.metrics_file.read_text().splitlines() == [FIRST, line(1), line(2), line(3)]
-
-
 def test_rows_after_the_checkpoint_are_dropped(run: Run) -> None:
-    run.add_metrics(map(row, range(1, 31)))
+    run.add_metrics(map(row, range(1, 16)))
+    run.add_metrics(map(row, range(16, 31)))
     for epoch in (1, 2, 3):
         run.add_validation(validated(epoch))
 
@@ -51,41 +44,23 @@ def test_rows_after_the_checkpoint_are_dropped(run: Run) -> None:
     assert run.metrics_file.read_text().splitlines() == [FIRST, *map(line, range(1, 21))]
 
 
-# What a power cut may leave of the row after the last one that was synced.
+# What a power cut may leave: after the last row that was synced, or in place of the first line.
 CUT = {
-    "in its number": line(13)[:1], "in its middle": line(13)[:9], "before its end": line(13),
-    "zeros": "\0" * 40, "zeros and a line": "\0" * 40 + "\n",
+    "in its number": (12, line(13)[:1]), "in its middle": (12, line(13)[:9]), "before its end": (12, line(13)),
+    "zeros": (12, "\0" * 40), "zeros and a line": (12, "\0" * 40 + "\n"),
+    "all": (0, ""), "in the first line": (0, FIRST[:8]), "before the end of the first line": (0, FIRST),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("cut", CUT.values(), ids=CUT)
-def test_a_row_that_was_cut_off_is_dropped(run: Run, cut: str) -> None:
-    run.add_metrics([row(11), row(12)])
-    with run.metrics_file.open("a") as file:
-        file.write(cut)
+@pytest.mark.parametrize(("rows", "cut"), CUT.values(), ids=CUT)
+def test_a_line_that_was_cut_off_is_dropped(run: Run, rows: int, cut: str) -> None:
+    whole = [FIRST, *map(line, range(1, rows + 1))] if rows else []
+    run.metrics_file.write_text("".join(f"{text}\n" for text in whole) + cut)
 
-    run.forget_after(step=12, epoch=1)
-    run.add_metrics([row(13)])
+    run.forget_after(step=rows, epoch=1)
+    run.add_metrics([row(rows + 1)])
 
-    assert run.metrics_file.read_text().splitlines() == [FIRST, line(11), line(12), line(13)]
-
-
-def test_a_row_that_is_being_written_is_not_read(run: Run) -> None:
-    run.add_metrics([row(11)])
-    with run.metrics_file.open("a") as file:
-        file.write(line(12)[:20])
-
-    assert [found["step"] for found in run.metrics] == ["11"]
-
-
-@pytest.mark.parametrize("left", ["", FIRST[:8], FIRST])
-def test_a_file_whose_first_line_was_cut_off_gets_it_back(run: Run, left: str) -> None:
-    run.metrics_file.write_text(left)
-
-    run.forget_after(step=0, epoch=0)
-    run.add_metrics([row(1)])
-
-    assert run.metrics_file.read_text().splitlines() == [FIRST, line(1)]
+    assert run.metrics_file.read_text().splitlines() == [FIRST, *whole[1:], line(rows + 1)]
 
 
 def test_rows_are_read_from_the_end_and_cut_off_where_they_lie(run: Run) -> None:

@@ -1,25 +1,18 @@
-"""Machines: number formats, compiled loops, and that neither changes what a run learns or how it continues."""
+"""Devices: number formats, compiled loops and memory; none changes what a run learns or how it continues."""
 
-import os
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch.testing import assert_close
 
-from alexrepro.data.loading.sampling import Batch
-from alexrepro.data.store.store import Store
-from alexrepro.device import Device, find_device
+from alexrepro.device import Device, find_device, fitting_batch
 from alexrepro.errors import Exit, UserError
 from alexrepro.paper.training import Training
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs import checkpoint
-from alexrepro.runs.run import Run
-from alexrepro.training import train as training
-from alexrepro.training.job import TrainingJob
-from alexrepro.training.train import train
+
+from ..toy import Train, assert_same, before_steps
 
 PLAIN, COMPILED = Device(torch.device("cpu")), Device(torch.device("cpu"), compiles=True)
 
@@ -45,11 +38,6 @@ def test_tf32_is_allowed_to_a_recipe_that_asks_for_it_and_to_no_later_one() -> N
     assert found == [(True, True), (False, False)] * 2
 
 
-def test_a_machine_says_whether_it_compiles() -> None:
-    assert find_device("cpu").facts()["compiled"] is False
-    assert COMPILED.facts()["compiled"] is True
-
-
 def test_a_device_that_is_not_there_is_refused() -> None:
     with pytest.raises(UserError, match="cannot be used") as refused:
         find_device("cuda:99")
@@ -66,60 +54,65 @@ def test_torch_has_no_more_threads_than_the_program_has_processors(monkeypatch: 
     assert torch.get_num_threads() == 3
 
 
-def run_of(recipe: Recipe, stores: dict[str, Store], device: Device, folder: Path) -> Run:
-    return train(TrainingJob(recipe, store=stores["train"], validation=None, runs=folder, seed=0, device=device))
+def test_too_little_memory_names_a_batch() -> None:
+    with pytest.raises(UserError, match="A batch of 128 does not fit") as refused, PLAIN.enough_memory(batch=128):
+        raise torch.OutOfMemoryError("Tried to allocate 20.00 GiB. More words.")
+
+    assert refused.value.what.endswith("of cpu: Tried to allocate 20.00 GiB.")
+    assert refused.value.exit_code == Exit.OUT_OF_MEMORY
+    assert "--set training.batch" in refused.value.fix
 
 
-def losses(run: Run) -> torch.Tensor:
-    return torch.tensor([float(row["loss"]) for row in run.metrics])
+@pytest.mark.parametrize(
+    ("batch", "fixed", "peak", "total", "expected"),
+    [
+        (128, 1_000, 14_800, 10_000, 64),  # 108 bytes an image; 8,000 are left: 74 images
+        (128, 1_000, 2_280, 1_200, 8),  # 10 bytes an image; 80 are left
+        (128, 1_000, 9_000, 900, 1),  # not even the weights fit
+        (2, 0, 100, 10_000, 1),  # below the batch that failed
+    ],
+)
+def test_the_batch_that_would_fit_is_computed_from_the_bytes_of_an_image(
+    batch: int, fixed: int, peak: int, total: int, expected: int
+) -> None:
+    assert fitting_batch(batch, fixed, peak, total) == expected
 
 
-def with_both_norms(recipe: Recipe) -> Recipe:
+@pytest.fixture
+def both_norms(recipe: Recipe) -> Recipe:
     return recipe.but({"network.conv1.order": ("norm", "same_map_norm", "pool", "activation")})
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("precision", "device", "tolerance"),
+    ("precision", "on", "tolerance"),
     [
-        ("float32", COMPILED, 1e-5),  # sums in another order: 2^-24 of a loss of about 1, grown over nine updates
+        ("float32", COMPILED, 1e-5),  # sums in another order: 2^-24 of a loss of about 1, grown over nine steps
         ("tf32", PLAIN, 0.0),  # a processor computes float32
-        ("bf16", PLAIN, 0.05),  # 2^-8 of logits of up to 10, which differ more as nine updates move apart
+        ("bf16", PLAIN, 0.05),  # 2^-8 of logits of up to 10, which differ more as nine steps move apart
         ("bf16", COMPILED, 0.05),
     ],
 )
 def test_formats_and_compiled_loops_train_as_float32_does(  # noqa: PLR0917
-    precision: str, device: Device, tolerance: float, recipe: Recipe, stores: dict[str, Store], tmp_path: Path
+    precision: str, on: Device, tolerance: float, both_norms: Recipe, toy: Train, tmp_path: Path
 ) -> None:
-    chosen = with_both_norms(recipe)
-    expected = losses(run_of(chosen, stores, PLAIN, tmp_path / "plain"))
+    other = both_norms.but({"training.precision": precision})
 
-    found = losses(run_of(chosen.but({"training.precision": precision}), stores, device, tmp_path / "other"))
+    plain, found = toy(tmp_path / "plain", chosen=both_norms), toy(tmp_path / "other", chosen=other, device=on)
 
-    assert_close(found, expected, atol=tolerance, rtol=0)
+    losses = (torch.tensor([float(row["loss"]) for row in run.metrics]) for run in (found, plain))
+    assert_close(*losses, atol=tolerance, rtol=0)
 
 
 @pytest.mark.slow
 def test_a_stopped_run_with_compiled_loops_continues_to_the_same_bits(
-    recipe: Recipe, stores: dict[str, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    both_norms: Recipe, toy: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = with_both_norms(recipe).but({"training.precision": "bf16"})
-    whole = run_of(chosen, stores, COMPILED, tmp_path / "whole")
-    cut, done = training.training_crops, []
+    options = {"chosen": both_norms.but({"training.precision": "bf16"}), "device": COMPILED}
+    whole = toy(tmp_path / "whole", **options)
+    before_steps(monkeypatch, [4], lambda: signal.raise_signal(signal.SIGTERM))
 
-    def signal_then_cut(batch: Batch, **named: Any) -> torch.Tensor:
-        done.append(1)
-        if len(done) == 4:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return cut(batch, **named)
-
-    monkeypatch.setattr(training, "training_crops", signal_then_cut)
     with pytest.raises(UserError, match="Stopped by SIGTERM"):
-        run_of(chosen, stores, COMPILED, tmp_path / "stopped")
-    continued = run_of(chosen, stores, COMPILED, tmp_path / "stopped")
+        toy(tmp_path / "stopped", **options)
 
-    expected, found = (checkpoint.newest(run.checkpoints) for run in (whole, continued))
-    assert expected is not None
-    assert found is not None
-    assert all(torch.equal(expected.weights[name], found.weights[name]) for name in expected.weights)
-    assert all(torch.equal(expected.optimizer[name], found.optimizer[name]) for name in expected.optimizer)
+    assert_same(toy(tmp_path / "stopped", **options), whole)

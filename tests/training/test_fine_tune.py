@@ -1,4 +1,4 @@
-"""Fine-tuning: the named stages begin with an earlier run's weights, the others as ever."""
+"""Runs that begin with an earlier run: with the weights of named stages, or with all of its state at other rates."""
 
 import hashlib
 import shutil
@@ -9,30 +9,47 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import UserError
 from alexrepro.evaluation.load_run import load_network
 from alexrepro.model.alexnet import build
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs import checkpoint
-from alexrepro.runs.run import Run
+from alexrepro.reports.page import provenance
+from alexrepro.runs.rows import METRICS
+from alexrepro.runs.run import Run, find_runs
 from alexrepro.training import train as training
 from alexrepro.training.fine_tune import check_same_source, copy_stages
-from alexrepro.training.job import TrainingJob
-from alexrepro.training.train import train
+
+from ..toy import Train, assert_same, power_cut, state_of
 
 KEPT = ("conv1", "fc2")
 
 
 @pytest.fixture(scope="module")
-def first(stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    folder = tmp_path_factory.mktemp("first")
-    return train(TrainingJob(recipe, store=stores["train"], validation=None, runs=folder, seed=0, device=device))
+def first(toy: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Nine steps in three epochs, never stopped."""
+    torch.set_num_threads(1)
+    return toy(tmp_path_factory.mktemp("first"))
 
 
-def tuned(recipe: Recipe) -> Recipe:
-    return recipe.but({"training.init_from_stages": KEPT, "training.epochs": 1}, name="tuned")
+@pytest.fixture(scope="module")
+def stopped(toy: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The same after its first epoch, with its checkpoint, and a row of the next one."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("stopped")
+    with power_cut():
+        toy(folder)
+    (run,) = find_runs(folder)
+    run.add_metrics([dict(zip(METRICS, (4, 2, 16, "0.5", "0.1", 1.0, "0.5"), strict=True))])
+    return run
+
+
+def tuned(recipe: Recipe, **changes: object) -> Recipe:
+    return recipe.but({"training.init_from_stages": KEPT} | changes, name="tuned")
+
+
+def continuing(recipe: Recipe, **training: object) -> Recipe:
+    return recipe.but({"training.continues": True} | {f"training.{name}": value for name, value in training.items()})
 
 
 def test_the_named_stages_begin_where_the_earlier_run_ended(first: Run, recipe: Recipe, device: Device) -> None:
@@ -46,85 +63,60 @@ def test_the_named_stages_begin_where_the_earlier_run_ended(first: Run, recipe: 
         assert torch.equal(parameter, source[name]), name
 
 
-def test_a_fine_tuned_run_notes_its_origin_and_keeps_to_it(
-    first: Run, stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path
+def test_a_fine_tuned_run_records_its_origin_and_keeps_to_it(
+    toy: Train, first: Run, recipe: Recipe, tmp_path: Path
 ) -> None:
-    def go(source: Run | None) -> Run:
-        return train(
-            TrainingJob(
-                tuned(recipe),
-                store=stores["train"],
-                validation=None,
-                runs=tmp_path,
-                seed=1,
-                device=device,
-                source=source,
-            )
-        )
-
-    run = go(first)
-    random = train(
-        TrainingJob(
-            recipe.but({"training.epochs": 1}),
-            store=stores["train"],
-            validation=None,
-            runs=tmp_path,
-            seed=1,
-            device=device,
-        )
-    )
+    one = {"training.epochs": 1}
+    run = toy(tmp_path, chosen=tuned(recipe, **one), source=first, seed=1)
+    random = toy(tmp_path, chosen=recipe.but(one), seed=1)
 
     began = run.environment["began_with"]
     assert (began["run"], began["step"]) == (first.folder.as_posix(), 9)
-    ended, other = (checkpoint.newest(r.checkpoints) for r in (run, random))
-    assert ended is not None
-    assert other is not None
-    assert not torch.equal(ended.weights["conv1.weight"], other.weights["conv1.weight"])
+    assert not torch.equal(state_of(run)["w conv1.weight"], state_of(random)["w conv1.weight"])
     with pytest.raises(UserError, match="began with"):
-        go(random)
+        toy(tmp_path, chosen=tuned(recipe, **one), source=random, seed=1)
 
 
-def test_a_run_that_has_a_checkpoint_continues_though_its_source_is_gone(
-    first: Run, stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path
+def test_at_the_same_rates_it_becomes_the_run_that_it_continues(
+    toy: Train, recipe: Recipe, first: Run, stopped: Run, tmp_path: Path
+) -> None:
+    assert_same(toy(tmp_path, chosen=continuing(recipe), source=stopped), first)
+
+
+def test_its_environment_result_and_provenance_say_where_it_began(
+    toy: Train, recipe: Recipe, stopped: Run, tmp_path: Path
+) -> None:
+    run = toy(tmp_path, chosen=continuing(recipe, learning_rate_factor=0.5), source=stopped)
+
+    assert run.result is not None
+    for began in (run.environment["began_with"], run.result["began_with"]):
+        assert (began["run"], began["step"]) == (stopped.folder.as_posix(), 3)
+    assert provenance(run).facts["began with"] == f"{stopped.folder}, step 3: all of its state"
+
+
+def test_a_run_that_has_a_checkpoint_needs_its_source_no_more(
+    toy: Train, first: Run, recipe: Recipe, tmp_path: Path
 ) -> None:
     source = Run(tmp_path / "copy" / Path(*first.folder.parts[-2:]))
     shutil.copytree(first.folder, source.folder)
-    longer = tuned(recipe).but({"training.epochs": 2})
-
-    def go(chosen: Run | None) -> Run:
-        return train(
-            TrainingJob(
-                longer,
-                store=stores["train"],
-                validation=None,
-                runs=tmp_path / "runs",
-                seed=1,
-                device=device,
-                source=chosen,
-            )
-        )
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "_train_epochs", lambda state, _: state.save() or stop())
-        with pytest.raises(OSError, match="power cut"):
-            go(source)
+    chosen = tuned(recipe)
+    with power_cut():
+        toy(tmp_path / "runs", chosen=chosen, source=source)
     shutil.rmtree(source.folder)
 
-    with chdir(tmp_path):
-        assert go(Run(source.folder.relative_to(tmp_path))).result is not None  # the same path, typed elsewhere
-    assert go(None).result is not None
+    with chdir(tmp_path):  # the same path, typed elsewhere
+        assert toy(tmp_path / "runs", chosen=chosen, source=Run(source.folder.relative_to(tmp_path))).result is not None
 
 
-def stop() -> None:
-    raise OSError("power cut")
+def test_a_run_that_continues_another_needs_it_no_more_before_its_own_first_step(
+    toy: Train, recipe: Recipe, stopped: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as crashing:
+        crashing.setattr(training, "start", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            toy(tmp_path, chosen=continuing(recipe), source=stopped)
 
-
-def a_run(folder: Path, *, weights: bytes, step: int = 9) -> Run:
-    """A folder with one checkpoint, of which only the weights are there."""
-    model = folder / "checkpoints" / f"step-{step:09d}" / "model.safetensors"
-    model.parent.mkdir(parents=True)
-    model.write_bytes(weights)
-    return Run(folder)
+    assert toy(tmp_path, chosen=continuing(recipe)).result is not None
 
 
 @pytest.mark.parametrize(
@@ -140,34 +132,36 @@ def test_a_source_is_known_by_its_weights_or_else_by_its_name(
     recipe: Recipe, tmp_path: Path, named: str, weights: bytes, step: int, *, is_same: bool
 ) -> None:
     began = {"run": "/gone/runs/toy-abc/photos-seed-0", "step": 9, "sha256": hashlib.sha256(b"one").hexdigest()}
-    run = Run(tmp_path / "tuned" / "photos-seed-0")
+    run, source = Run(tmp_path / "tuned" / "photos-seed-0"), Run(tmp_path / named)
     run.begin(recipe, {"began_with": began})
-    source = a_run(tmp_path / named, weights=weights, step=step)
+    source.checkpoint_at(step).mkdir(parents=True)
+    (source.checkpoint_at(step) / "model.safetensors").write_bytes(weights)
 
-    refusal = (
-        nullcontext() if is_same else pytest.raises(UserError, match="began with /gone/runs/toy-abc/photos-seed-0")
-    )
-    with refusal:
+    with nullcontext() if is_same else pytest.raises(UserError, match=f"began with {began['run']}"):
         check_same_source(run, source)
 
 
 def test_a_run_that_does_not_fit_is_refused(
-    first: Run, stores: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path
+    toy: Train, first: Run, stopped: Run, recipe: Recipe, tmp_path: Path
 ) -> None:
-    wider = tuned(recipe).but({"network.fc2.maps": 20})
+    wider = {"network.fc2.maps": 20}
+    more = continuing(recipe)
     cases = [
-        (tuned(recipe), None, "begins with conv1, fc2 of an earlier run"),
-        (recipe, first, "does not say which stages"),
-        (wider, first, r"fc2.weight has the shape \(20"),
-        (tuned(recipe), replace(first, folder=tmp_path), "is not a run"),
+        (more, None, 0, "begins with all state of an earlier run, which is not named"),
+        (more, stopped, 1, "has the seed 0, and the run that continues it has 1"),
+        (continuing(recipe, batch=8), stopped, 0, "has the steps_per_epoch 3"),
+        (more.but(wider), stopped, 0, "another network"),
+        (more, first, 0, "has made 9 steps, so nothing is left"),
+        (tuned(recipe), None, 0, "begins with conv1, fc2 of an earlier run"),
+        (recipe, first, 0, "does not say which stages"),
+        (tuned(recipe), replace(first, folder=tmp_path), 0, "is not a run"),
     ]
 
-    for chosen, source, said in cases:
-        with pytest.raises(UserError, match=said):
-            train(
-                TrainingJob(
-                    chosen, store=stores["train"], validation=None, runs=tmp_path, seed=0, device=device, source=source
-                )
-            )
+    for chosen, source, seed, what in cases:
+        with pytest.raises(UserError, match=what):
+            toy(tmp_path, chosen=chosen, source=source, seed=seed)
+    assert list(tmp_path.rglob("environment.json")) == []
+    with pytest.raises(UserError, match=r"fc2.weight has the shape \(20"):
+        toy(tmp_path, chosen=tuned(recipe, **wider), source=first)
     with pytest.raises(UserError, match=r"name stages of the network \(conv1, fc2, fc3\), not 'conv9'"):
         recipe.but({"training.init_from_stages": ("conv9",)})

@@ -34,22 +34,39 @@ def with_gradients(model: AlexNet, step: int) -> dict[str, np.ndarray]:
     return gradients
 
 
-def test_the_update_is_the_printed_rule_through_a_rate_drop() -> None:
-    model = build(NETWORK, seed=0).double()
+def assert_moves_by_the_rule(network: Network, steps: list[Rates], decays: dict[str, float]) -> None:
+    """§5 in NumPy: v ← 0.9 · v - decay · ε · w - ε · g;  w ← w + v, and no decay of biases."""
+    model = build(network, seed=0).double()
     momentum = Momentum(model, TRAINING)
     expected = {name: p.detach().numpy().copy() for name, p in model.named_kernels().items()}
     velocity = {name: np.zeros_like(value) for name, value in expected.items()}
 
-    for step, learning_rate in enumerate([0.01, 0.01, 0.01, 0.001, 0.001]):
+    for step, rates in enumerate(steps):
         gradients = with_gradients(model, step)
-        momentum.step(rates(learning_rate))
+        momentum.step(rates)
         for name, w in expected.items():
-            eps, decay = (learning_rate, 0.0005) if name.endswith("weight") else (0.02, 0.0)
+            stage, _, part = name.partition(".")
+            eps, decay = (rates.weights[stage], decays[stage]) if part == "weight" else (rates.biases[stage], 0.0)
             velocity[name] = 0.9 * velocity[name] - decay * eps * w - eps * gradients[name]
             expected[name] = w + velocity[name]
 
     for name, parameter in model.named_kernels().items():
         assert_close(parameter.detach().numpy(), expected[name], **EXACT)
+
+
+def test_the_update_is_the_printed_rule_through_a_rate_drop() -> None:
+    steps = [rates(learning_rate) for learning_rate in (0.01, 0.01, 0.01, 0.001, 0.001)]
+
+    assert_moves_by_the_rule(NETWORK, steps, {"conv1": 0.0005, "fc8": 0.0005})
+
+
+def test_a_stage_may_have_a_decay_and_a_rate_of_its_own() -> None:
+    stage = replace(NETWORK.stages[0], decay_factor=3.0, learning_rate_factor=2.0)
+    network = replace(NETWORK, stages=(stage, NETWORK.stages[1]))
+    found = TRAINING.rates(network.stages, epoch=1)
+
+    assert (found.weights, found.biases) == ({"conv1": 0.02, "fc8": 0.01}, {"conv1": 0.01, "fc8": 0.01})
+    assert_moves_by_the_rule(network, [found] * 5, {"conv1": 0.0015, "fc8": 0.0005})
 
 
 def test_it_equals_torch_sgd_until_the_rate_drops_and_not_after() -> None:
@@ -72,31 +89,6 @@ def test_it_equals_torch_sgd_until_the_rate_drops_and_not_after() -> None:
     assert differences[2] > 0.5 * moved  # ours still takes nine tenths of the old, ten times larger step
 
 
-def test_a_stage_may_have_a_decay_and_a_rate_of_its_own() -> None:
-    stage = replace(NETWORK.stages[0], decay_factor=3.0, learning_rate_factor=2.0)
-    network = replace(NETWORK, stages=(stage, NETWORK.stages[1]))
-    model = build(network, seed=0).double()
-    momentum = Momentum(model, TRAINING)
-    rates = {"conv1.weight": 0.02, "conv1.bias": 0.01, "fc8.weight": 0.01, "fc8.bias": 0.01}
-    decays = {"conv1.weight": 0.0015, "conv1.bias": 0.0, "fc8.weight": 0.0005, "fc8.bias": 0.0}
-    expected = {name: p.detach().numpy().copy() for name, p in model.named_kernels().items()}
-    velocity = {name: np.zeros_like(value) for name, value in expected.items()}
-
-    found = TRAINING.rates(network.stages, epoch=1)
-    assert found.weights == {"conv1": 0.02, "fc8": 0.01}
-    for step in range(5):
-        gradients = with_gradients(model, step)
-        momentum.step(found)
-        for name, w in expected.items():
-            for i in np.ndindex(w.shape):
-                pull = gradients[name][i] + decays[name] * w[i]
-                velocity[name][i] = 0.9 * velocity[name][i] - rates[name] * pull
-                w[i] += velocity[name][i]
-
-    for name, parameter in model.named_kernels().items():
-        assert_close(parameter.detach().numpy(), expected[name], **EXACT)
-
-
 def test_a_rate_of_zero_freezes_a_stage_altogether() -> None:
     model = build(NETWORK, seed=0).double()
     momentum = Momentum(model, TRAINING)
@@ -113,32 +105,23 @@ def test_a_rate_of_zero_freezes_a_stage_altogether() -> None:
     assert not model.named_kernels()["conv1.weight"].requires_grad
 
 
-def two_rates(step: int) -> Rates:
-    learning_rate = 0.01 if step < 3 else 0.001
-    return Rates(
-        {"conv1": learning_rate, "fc8": learning_rate / 2},
-        {"conv1": 2 * learning_rate, "fc8": 2 * learning_rate},
-        has_color_shift=True,
-    )
-
-
-def after_five_updates(*, compiles: bool) -> dict[str, torch.Tensor]:
+def after_five_steps(*, compiles: bool) -> dict[str, torch.Tensor]:
     """Weights and velocities in float32."""
     model = build(NETWORK, seed=0)
     momentum = Momentum(model, TRAINING, compiles=compiles)
-    for step in range(5):
+    for step, rate in enumerate([0.01, 0.01, 0.01, 0.001, 0.001]):
         for parameter in model.named_kernels().values():
-            generator = torch.Generator().manual_seed(step)
-            parameter.grad = torch.randn(parameter.shape, generator=generator)
-        momentum.step(two_rates(step))
+            parameter.grad = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(step))
+        biases = {"conv1": 2 * rate, "fc8": 2 * rate}
+        momentum.step(Rates({"conv1": rate, "fc8": rate / 2}, biases, has_color_shift=True))
     weights = {name: parameter.detach() for name, parameter in model.named_kernels().items()}
     return weights | {f"velocity of {name}": velocity for name, velocity in momentum.state().items()}
 
 
 @pytest.mark.slow
 def test_the_compiled_update_differs_by_rounding_only() -> None:
-    plain, compiled = (after_five_updates(compiles=compiles) for compiles in (False, True))
+    plain, compiled = (after_five_steps(compiles=compiles) for compiles in (False, True))
 
-    # Products are rounded before they are added: half a unit, 2^-25, of terms below 0.1, three times in five updates.
+    # Products are rounded before they are added: half a unit, 2^-25, of terms below 0.1, three times in five steps.
     for name, expected in plain.items():
         assert_close(compiled[name], expected, atol=15 * 0.1 * 2**-24, rtol=2**-23)

@@ -1,17 +1,14 @@
-"""A run that stops, loses a checkpoint or begins anew: the same bits as if nothing had happened, and nothing lost."""
+"""A run that stops or loses a checkpoint continues to the same bits as if nothing had happened."""
 
 import signal
 import time
-from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from alexrepro.data.loading.sampling import Batch
 from alexrepro.data.store.store import Store
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
@@ -22,53 +19,24 @@ from alexrepro.training import train as training
 from alexrepro.training.state import TrainingState
 
 from ..data.hostile import command, tree
-from .test_train import assert_same, state_of
-
-Train = Callable[..., Run]
+from ..toy import Train, assert_same, before_steps, state_of
 
 
-def stops_after(monkeypatch: pytest.MonkeyPatch, updates: tuple[int, ...]) -> None:
-    """Have a signal arrive in these updates, counted from 1 over all parts of a run; 0 is before the first."""
-    cut, begin, done = training.training_crops, training.start, []
-
-    def start_then_signal(*arguments: Any) -> TrainingState:
-        started = begin(*arguments)
-        if not done and 0 in updates:
-            done.append(0)
-            signal.raise_signal(signal.SIGTERM)
-        return started
-
-    def signal_then_cut(batch: Batch, **named: Any) -> torch.Tensor:
-        done.append(1)
-        if sum(done) in updates:
-            signal.raise_signal(signal.SIGTERM)
-        return cut(batch, **named)
-
-    monkeypatch.setattr(training, "start", start_then_signal)
-    monkeypatch.setattr(training, "training_crops", signal_then_cut)
-
-
-def in_parts(toy: Train, folder: Path, chosen: Recipe) -> tuple[Run, list[Exit]]:
-    """A run that is started again whenever it is stopped, and the exit codes of its parts but the last."""
-    stopped: list[Exit] = []
-    while True:
-        try:
-            return toy(folder, chosen=chosen), stopped
-        except UserError as refusal:
-            stopped.append(refusal.exit_code)
+def stop() -> None:
+    signal.raise_signal(signal.SIGTERM)
 
 
 @pytest.fixture(scope="module")
 def whole(toy: Train, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Ten updates in two epochs, never stopped."""
+    """Ten steps in two epochs, never stopped."""
     torch.set_num_threads(1)
     chosen = recipe.but({"training.batch": 8, "training.epochs": 2})
     return toy(tmp_path_factory.mktemp("whole"), chosen=chosen)
 
 
 STOPS = {
-    "before the first update": (0,), "before the last update of an epoch": (4,), "at the end of an epoch": (5,),
-    "after the first update of an epoch": (6,), "in the last update": (10,), "twice in an epoch": (1, 2),
+    "before the first step": (0,), "before the last step of an epoch": (4,), "at the end of an epoch": (5,),
+    "after the first step of an epoch": (6,), "in the last step": (10,), "twice in an epoch": (1, 2),
     "three times in an epoch": (6, 7, 9), "before and after the end of an epoch": (4, 5, 6),
 }  # fmt: skip
 
@@ -77,18 +45,28 @@ STOPS = {
 def test_a_stopped_run_continues_to_the_same_bits(
     toy: Train, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: tuple[int, ...]
 ) -> None:
-    stops_after(monkeypatch, stops)
+    start, starts = training.start, count()
 
-    continued, stopped = in_parts(toy, tmp_path, whole.recipe)
+    def start_then_stop(*arguments: object) -> TrainingState:
+        started = start(*arguments)  # type: ignore[arg-type]
+        if 0 in stops and next(starts) == 0:
+            stop()
+        return started
 
-    assert_same(continued, whole)
-    assert stopped == [Exit.STOPPED] * len(stops)
+    monkeypatch.setattr(training, "start", start_then_stop)
+    before_steps(monkeypatch, stops, stop)
+
+    for _ in stops:
+        with pytest.raises(UserError, match="Stopped by SIGTERM") as stopped:
+            toy(tmp_path, chosen=whole.recipe)
+        assert stopped.value.exit_code is Exit.STOPPED
+    assert_same(toy(tmp_path, chosen=whole.recipe), whole)
 
 
 def test_a_run_whose_newest_checkpoint_is_damaged_goes_back_one_and_ends_in_the_same_bits(
     toy: Train, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stops_after(monkeypatch, (8,))
+    before_steps(monkeypatch, [8], stop)
     with pytest.raises(UserError, match="Stopped by SIGTERM after step 8"):
         toy(tmp_path, chosen=whole.recipe)
     (newest,) = tmp_path.rglob("step-000000008")
@@ -99,22 +77,10 @@ def test_a_run_whose_newest_checkpoint_is_damaged_goes_back_one_and_ends_in_the_
     continued = toy(tmp_path, chosen=whole.recipe)
 
     assert_same(continued, whole)
-    said = capsys.readouterr().err
-    assert "optimizer.safetensors does not have its checksum" in said
-    assert "3 steps are lost" in said
+    messages = capsys.readouterr().err
+    assert "optimizer.safetensors does not have its checksum" in messages
+    assert "3 steps are lost" in messages
     assert (newest.parent / "damaged-step-000000008").is_dir()
-
-
-def test_a_run_with_no_good_checkpoint_left_is_refused(toy: Train, tmp_path: Path) -> None:
-    run = toy(tmp_path)
-    (run.folder / "result.json").unlink()
-    for file in run.checkpoints.glob("*/state.json"):
-        file.write_text("{}")
-
-    with pytest.raises(UserError, match="All checkpoints") as refused:
-        toy(tmp_path)
-
-    assert refused.value.exit_code is Exit.BAD_DATA
 
 
 def test_the_same_seed_makes_the_same_run_and_another_one_another(toy: Train, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import torch
 
 from alexrepro import stop_signals
 from alexrepro.data.loading.loader import Loader
-from alexrepro.data.loading.sampling import Batch
 from alexrepro.errors import STOPPING, Exit, UserError
 from alexrepro.evaluation import inference
 from alexrepro.model import compiled
@@ -25,26 +23,38 @@ from alexrepro.training import train as training
 
 from ..children import wait_until
 from ..launched import is_running
-from .test_train import assert_same
+from ..toy import Train, assert_same, before_steps
 
-Train = Callable[..., Run]
 VALIDATED = 4  # images in a batch of a validation
-BEGINS = "from alexrepro.distributed.rank import ended_at_once\nimport sys, time\n"
+PROGRAM = """
+from alexrepro.distributed.rank import ended_at_once
+import time
+with ended_at_once():
+    print('ready', flush=True)
+    while True:
+        try:
+            time.sleep(60)
+        except Exception:  # as torch's import
+            pass
+"""
+LAUNCHER = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdout=-1)
+child.stdout.readline()
+print(child.pid, flush=True)
+child.wait()
+"""
 
 
-def stopped_run(toy: Train, folder: Path) -> Run:
-    """The run below a folder, once its training has been stopped by SIGTERM."""
-    with pytest.raises(UserError, match="Stopped by SIGTERM") as refused:
+def stopped_run(toy: Train, folder: Path, *, by: str = "SIGTERM") -> tuple[Run, int]:
+    """The run below a folder, once a signal has stopped its training, and the step of its checkpoint."""
+    with pytest.raises(UserError, match=f"Stopped by {by}") as refused:
         toy(folder)
     assert refused.value.exit_code is Exit.STOPPED
     (run,) = find_runs(folder)
-    return run
-
-
-def saved_step(run: Run) -> int:
     saved = checkpoint.newest(run.checkpoints)
     assert saved is not None
-    return saved.step
+    return run, saved.step
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +72,10 @@ def four_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference, "BATCH", VALIDATED)
 
 
-@pytest.mark.parametrize("place", [(1, 1), (2, 3), (3, 4)], ids="epoch {0[0]}, batch {0[1]}".format)
+@pytest.mark.parametrize(("epoch", "batch"), [(1, 1), (2, 3), (3, 4)])
 def test_a_stop_in_a_validation_saves_at_once_and_the_validation_is_made_again(
-    toy: Train, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: tuple[int, int]
+    toy: Train, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, epoch: int, batch: int
 ) -> None:
-    epoch, batch = place
     averages, seen = inference.averages, []
 
     def signal_then_average(*arguments: Any, **named: Any) -> Any:
@@ -76,28 +85,27 @@ def test_a_stop_in_a_validation_saves_at_once_and_the_validation_is_made_again(
         return averages(*arguments, **named)
 
     monkeypatch.setattr(inference, "averages", signal_then_average)
-    run = stopped_run(toy, tmp_path)
+    run, step = stopped_run(toy, tmp_path)
 
     assert len(seen) == 4 * (epoch - 1) + batch  # no batch more
-    assert saved_step(run) == 3 * epoch
+    assert step == 3 * epoch
     assert [int(row["epoch"]) for row in run.validations] == list(range(1, epoch))
     assert_same(toy(tmp_path), whole)
     assert len(seen) == 4 * (epoch - 1) + batch + 4 * (4 - epoch)
 
 
-def test_a_stop_while_the_data_are_opened_comes_before_the_first_update(
+def test_a_stop_while_the_data_are_opened_comes_before_the_first_step(
     toy: Train, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-
     def signal_then_open(*arguments: Any, **named: Any) -> Loader:
         signal.raise_signal(signal.SIGTERM)
         return Loader(*arguments, **named)
 
     with monkeypatch.context() as patched:
         patched.setattr(training, "Loader", signal_then_open)
-        run = stopped_run(toy, tmp_path)
+        run, step = stopped_run(toy, tmp_path)
 
-    assert (saved_step(run), run.metrics) == (0, [])
+    assert (step, run.metrics) == (0, [])
     assert_same(toy(tmp_path), whole)
 
 
@@ -113,11 +121,11 @@ def test_a_stop_in_a_save_leaves_it_to_be_completed_once(
 
     with monkeypatch.context() as patched:
         patched.setattr(checkpoint, "write_bytes", write_then_signal)
-        run = stopped_run(toy, tmp_path)
+        _, step = stopped_run(toy, tmp_path)
 
     assert len(written) == len(set(written))
     assert {path.parent.name for path in written} == {".step-000000003.partial"}
-    assert saved_step(run) == 3
+    assert step == 3
     assert_same(toy(tmp_path), whole)
 
 
@@ -129,44 +137,28 @@ def test_a_run_whose_terminal_is_gone_still_saves(toy: Train, tmp_path: Path, mo
         def isatty(self) -> bool:
             return False
 
-    cut = training.training_crops
-
-    def signal_then_cut(batch: Batch, **named: Any) -> torch.Tensor:
-        signal.raise_signal(signal.SIGHUP)
-        return cut(batch, **named)
-
-    monkeypatch.setattr(training, "training_crops", signal_then_cut)
+    before_steps(monkeypatch, [1], lambda: signal.raise_signal(signal.SIGHUP))
     monkeypatch.setattr(sys, "stderr", Gone())
     say("Nobody hears this.")
-    with pytest.raises(UserError, match="Stopped by SIGHUP after step 1"):
-        toy(tmp_path)
 
-    (run,) = find_runs(tmp_path)
-    assert saved_step(run) == 1
+    assert stopped_run(toy, tmp_path, by="SIGHUP after step 1")[1] == 1
 
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM], ids=lambda sent: sent.name)
-def test_a_second_signal_is_left_to_what_heard_them_before(
+def test_a_second_signal_is_left_to_the_handler_before_unless_it_is_an_echo(
     monkeypatch: pytest.MonkeyPatch, second: signal.Signals
 ) -> None:
-    monkeypatch.setattr(stop_signals, "ECHO_SECONDS", 0.0)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with stop_signals.stop_requests() as stop:
             signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(second)  # at once: an echo
             assert stop() == signal.SIGINT
+            monkeypatch.setattr(stop_signals, "ECHO_SECONDS", 0.0)
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(second)
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def test_an_echo_of_a_signal_is_not_a_second_one() -> None:
-    with stop_signals.stop_requests() as stop:
-        signal.raise_signal(signal.SIGTERM)
-        signal.raise_signal(signal.SIGTERM)
-
-        assert stop() == signal.SIGTERM
 
 
 def test_a_program_under_nohup_goes_on_when_its_terminal_is_closed() -> None:
@@ -183,32 +175,22 @@ def test_a_program_under_nohup_goes_on_when_its_terminal_is_closed() -> None:
     ("sent", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGHUP, 75), (signal.SIGINT, 130)]
 )
 def test_a_signal_before_the_training_ends_the_program_with_the_same_code(sent: signal.Signals, code: int) -> None:
-    waits = (
-        "with ended_at_once():\n    print('ready', flush=True)\n    while True:\n"
-        "        try:\n            time.sleep(60)\n        except Exception:\n            pass\n"  # as torch's import
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", BEGINS + waits], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as program:
+    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=-1, stderr=-1, text=True) as program:
         assert program.stdout is not None
         program.stdout.readline()
         program.send_signal(sent)
-        said = program.communicate(timeout=60)[1]
+        message = program.communicate(timeout=60)[1]
 
     assert program.returncode == code
-    assert said == f"alexrepro: Stopped by {sent.name} at once; what was saved before is kept.\n{stop_signals.AGAIN}\n"
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell a process of its parent's end")
-def test_a_rank_that_waits_for_others_ends_with_its_launcher() -> None:
-    rank = BEGINS + "with ended_at_once():\n    print('ready', flush=True)\n    time.sleep(60)\n"
-    launcher = (
-        "import subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdout=-1)\n"
-        "child.stdout.readline()\nprint(child.pid, flush=True)\nchild.wait()\n"
+    assert message == (
+        f"alexrepro: Stopped by {sent.name} at once; what was saved before is kept.\n{stop_signals.AGAIN}\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", launcher, rank], stdout=subprocess.PIPE, text=True, env={**os.environ, "RANK": "1"}
-    ) as program:
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not signal the end of a parent process")
+def test_a_rank_that_waits_for_others_ends_with_its_launcher() -> None:
+    command = [sys.executable, "-c", LAUNCHER, PROGRAM]
+    with subprocess.Popen(command, stdout=-1, text=True, env={**os.environ, "RANK": "1"}) as program:
         assert program.stdout is not None
         waiting = int(program.stdout.readline())
         started = time.monotonic()
@@ -218,7 +200,7 @@ def test_a_rank_that_waits_for_others_ends_with_its_launcher() -> None:
     assert time.monotonic() - started < 30  # 0.1 where nothing else runs
 
 
-def test_compilers_do_not_hear_what_the_terminal_sends_to_all() -> None:
+def test_compilers_do_not_receive_signals_that_the_terminal_sends_to_all() -> None:
     shows = "import signal; print(*sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
     with compiled._signals_blocked(STOPPING):
         found = subprocess.run([sys.executable, "-c", shows], capture_output=True, text=True, check=True)

@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,20 +10,16 @@ import pytest
 
 from alexrepro.cli.labeled_stores import labeled_store
 from alexrepro.cli.stores import validation_store
-from alexrepro.data.loading.sampling import EpochPlan
 from alexrepro.data.store.store import Store
-from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import read_json, write_json
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports.page import provenance
 from alexrepro.runs.run import Run
 from alexrepro.training import job
-from alexrepro.training.job import TrainingJob, commit
-from alexrepro.training.state import TrainingState
-from alexrepro.training.train import train
+from alexrepro.training.job import commit
 
-Train = Callable[..., Run]
+from ..toy import Train, power_cut
 
 
 @pytest.fixture
@@ -37,37 +32,17 @@ def copies(stores: dict[str, Store], tmp_path: Path) -> dict[str, Store]:
 
 
 @pytest.fixture
-def go(copies: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path) -> Train:
-    """Trains the toy, or another recipe, with the validation store of this name."""
+def go(toy: Train, copies: dict[str, Store], tmp_path: Path) -> Train:
+    """Trains with the validation store of this name."""
 
-    def run(validation: str | None, *, chosen: Recipe = recipe) -> Run:
+    def run(validation: str | None, **options: object) -> Run:
         found = copies[validation] if validation else None
-        return train(
-            TrainingJob(chosen, store=copies["train"], validation=found, runs=tmp_path / "runs", seed=0, device=device),
-        )
+        return toy(tmp_path / "runs", store=copies["train"], validation=found, **options)
 
     return run
 
 
 @pytest.fixture
-def first_epoch(go: Train, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Trains one epoch, until a power cut."""
-    plan = TrainingState.plan
-
-    def cut(state: TrainingState, epoch: int) -> EpochPlan:
-        if epoch == 2:
-            raise OSError("power cut")
-        return plan(state, epoch)
-
-    def run(validation: str | None, **options: object) -> None:
-        with monkeypatch.context() as patch:
-            patch.setattr(TrainingState, "plan", cut)
-            with pytest.raises(OSError, match="power cut"):
-                go(validation, **options)
-
-    return run
-
-
 def plateau(recipe: Recipe) -> Recipe:
     return recipe.but({"training.schedule.kind": "plateau"})
 
@@ -78,29 +53,22 @@ def used(run: Run) -> list[str | None]:
 
 
 def test_a_run_keeps_its_validation_store_when_a_newer_one_has_appeared(
-    go: Train, first_epoch: Callable[..., None], copies: dict[str, Store]
+    go: Train, copies: dict[str, Store], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first_epoch("val")
+    with power_cut():
+        go("val")
 
     run = go("other")
+    go("other")
 
     assert used(run) == [copies["val"].path.name] * 2
     assert len(run.validations) == 3
-
-
-def test_a_complete_run_stays_complete_when_a_newer_validation_store_has_appeared(
-    go: Train, capsys: pytest.CaptureFixture[str]
-) -> None:
-    go("val")
-
-    run = go("other")
-
     assert "Nothing to train" in capsys.readouterr().err
-    assert len(used(run)) == 1
 
 
-def test_a_run_that_began_without_validation_goes_on_without(go: Train, first_epoch: Callable[..., None]) -> None:
-    first_epoch(None)
+def test_a_run_that_began_without_validation_goes_on_without(go: Train) -> None:
+    with power_cut():
+        go(None)
 
     run = go("val")
 
@@ -109,21 +77,24 @@ def test_a_run_that_began_without_validation_goes_on_without(go: Train, first_ep
 
 
 def test_a_rate_that_follows_the_errors_takes_the_store_that_was_missing_and_keeps_it(
-    go: Train, first_epoch: Callable[..., None], copies: dict[str, Store], recipe: Recipe
+    go: Train, copies: dict[str, Store], plateau: Recipe
 ) -> None:
-    first_epoch(None, chosen=plateau(recipe))
-    first_epoch("val", chosen=plateau(recipe))
+    with power_cut():
+        go(None, chosen=plateau)
+    with power_cut():
+        go("val", chosen=plateau)
 
-    run = go("other", chosen=plateau(recipe))
+    run = go("other", chosen=plateau)
 
     assert used(run) == [None, copies["val"].path.name, copies["val"].path.name]
     assert [row["epoch"] for row in run.validations] == ["1", "2", "3"]  # the first epoch, too: its end was the stop
 
 
 def test_a_run_whose_validation_store_is_gone_goes_on_and_does_not_report_an_early_epoch_as_its_last(
-    go: Train, first_epoch: Callable[..., None], copies: dict[str, Store], capsys: pytest.CaptureFixture[str]
+    go: Train, copies: dict[str, Store], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first_epoch("val")
+    with power_cut():
+        go("val")
     shutil.rmtree(copies["val"].path)
 
     run = go("other")
@@ -135,72 +106,67 @@ def test_a_run_whose_validation_store_is_gone_goes_on_and_does_not_report_an_ear
 
 
 def test_a_rate_that_follows_the_errors_on_a_store_that_is_gone_is_refused(
-    go: Train, first_epoch: Callable[..., None], copies: dict[str, Store], recipe: Recipe
+    go: Train, copies: dict[str, Store], plateau: Recipe
 ) -> None:
-    first_epoch("val", chosen=plateau(recipe))
+    with power_cut():
+        go("val", chosen=plateau)
     shutil.rmtree(copies["val"].path)
 
     with pytest.raises(UserError, match="its learning rate follows the errors on it") as refused:
-        go("other", chosen=plateau(recipe))
+        go("other", chosen=plateau)
 
     assert refused.value.exit_code is Exit.MISSING_INPUT
 
 
 def test_a_validation_store_is_found_in_the_folder_where_it_was(
-    go: Train, first_epoch: Callable[..., None], copies: dict[str, Store], tmp_path: Path
+    go: Train, copies: dict[str, Store], tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "elsewhere" / copies["val"].path.name
-    shutil.copytree(copies["val"].path, elsewhere)
-    shutil.rmtree(copies["val"].path)
+    elsewhere.parent.mkdir()
+    copies["val"].path.rename(elsewhere)
     copies["val"] = Store.open(elsewhere)
-    first_epoch("val")
+    with power_cut():
+        go("val")
 
     assert len(go("other").validations) == 3
 
 
 def test_another_training_store_is_refused_with_the_option_that_names_the_right_one(
-    go: Train, copies: dict[str, Store], recipe: Recipe, device: Device, tmp_path: Path
+    go: Train, toy: Train, copies: dict[str, Store], tmp_path: Path
 ) -> None:
     go("val")
 
     with pytest.raises(UserError, match="was trained on") as refused:
-        train(
-            TrainingJob(recipe, store=copies["other"], validation=None, runs=tmp_path / "runs", seed=0, device=device)
-        )
+        toy(tmp_path / "runs", store=copies["other"])
 
     assert f"--store {copies['train'].path}" in refused.value.fix
 
 
 def test_every_start_is_recorded_with_its_command_commit_and_machine(
-    go: Train, first_epoch: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    go: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job, "commit", lambda: "0a1b2c")
     monkeypatch.setattr(sys, "argv", ["/bin/alexrepro", "train", "toy.toml"])
-    first_epoch("val")
+    with power_cut():
+        go("val")
 
-    one, other = go("val").environment["starts"]
+    run = go("val")
 
+    one, other = run.environment["starts"]
     assert (one["after_step"], other["after_step"]) == (0, 3)
-    assert one["command"] == ["alexrepro", "train", "toy.toml"]
-    assert one["commit"] == "0a1b2c"
+    assert (one["command"], one["commit"]) == (["alexrepro", "train", "toy.toml"], "0a1b2c")
     assert one["machine"]["device"] == "cpu"
 
-
-def test_provenance_tells_that_a_run_went_on_elsewhere(go: Train) -> None:
-    run = go("val")
-    environment = read_json(run.folder / "environment.json")
-    device = {**environment["machine"], "device": "NVIDIA H200", "torch": "9.9"}
-    environment["starts"].append({**environment["starts"][0], "after_step": 6, "machine": device})
-    write_json(run.folder / "environment.json", environment)
-
+    environment = read_json(run.environment_file)
+    environment["starts"][1]["machine"] |= {"device": "NVIDIA H200", "torch": "9.9"}
+    write_json(run.environment_file, environment)
     facts = provenance(run).facts
-
-    assert facts["device"] == "cpu; NVIDIA H200 after step 6"
-    assert facts["torch"].endswith("; 9.9 after step 6")
+    assert facts["device"] == "cpu; NVIDIA H200 after step 3"
+    assert facts["torch"].endswith("; 9.9 after step 3")
     assert "after" not in facts["alexrepro"]
 
 
-def test_the_commit_is_that_of_the_program_and_not_of_what_surrounds_it(
+def test_the_commit_is_that_of_the_program_and_not_of_a_checkout_around_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def git(*words: str) -> None:
@@ -223,25 +189,22 @@ def test_the_commit_is_that_of_the_program_and_not_of_what_surrounds_it(
     assert str(found[2]).endswith("-dirty")
 
 
-def test_a_newer_store_with_other_squares_is_not_chosen_before_one_that_fits(
-    copies: dict[str, Store], recipe: Recipe
-) -> None:
-    train, val, other = copies["train"], copies["val"], copies["other"]
-    (other.path / "manifest.json").write_text(replace(other.manifest, resize="stretch").text(), encoding="utf-8")
-    folder, manifest = train.path.parent, train.manifest
-
-    validation = validation_store(train)
-    test = labeled_store(manifest.dataset, recipe, classes=manifest.classes, folder=folder)
-
-    assert validation is not None
-    assert (validation.path, test.path) == (val.path, val.path)
-
-
-def test_validation_images_with_other_squares_than_the_training_images_are_not_used(
-    copies: dict[str, Store], capsys: pytest.CaptureFixture[str]
-) -> None:
-    for store in (copies["val"], copies["other"]):
+def stretch(*stores: Store) -> None:
+    for store in stores:
         (store.path / "manifest.json").write_text(replace(store.manifest, resize="stretch").text(), encoding="utf-8")
 
-    assert validation_store(copies["train"]) is None
+
+def test_validation_images_of_another_resize_than_the_training_images_are_not_used(
+    copies: dict[str, Store], recipe: Recipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train, val, other = copies["train"], copies["val"], copies["other"]
+    stretch(other)
+
+    validation = validation_store(train)
+    test = labeled_store(train.manifest.dataset, recipe, classes=train.manifest.classes, folder=train.path.parent)
+
+    assert validation is not None
+    assert (validation.path, test.path) == (val.path, val.path)  # though the other store is newer
+    stretch(val)
+    assert validation_store(train) is None
     assert "Validation: none" in capsys.readouterr().err

@@ -46,8 +46,8 @@ def describe(
 
 def _draw(recipe: Recipe, file: Path) -> None:
     from alexrepro.files import write_text
+    from alexrepro.reports.experiments.network import draw
     from alexrepro.reports.figures import plot
-    from alexrepro.reports.figures.diagram import draw
 
     write_text(file, plot.svg(draw(recipe.network, title=f"{recipe.name}: {recipe.description}"), name=recipe.name))
     say(f"Wrote {file}.")

@@ -51,9 +51,9 @@ def verify(
 
 def _verified(path: Path, *, quick: bool) -> Iterator[Verified]:
     """The findings of everything at a path; a folder with neither stores nor checkpoints is one of archives."""
-    from alexrepro.data.sources.official_archives import check, year_at
+    from alexrepro.data.sources.official_files import check, year_at
     from alexrepro.data.store.manifest import MANIFEST
-    from alexrepro.data.store.verify import verify as problems_of
+    from alexrepro.data.store.manifest import verify as problems_of
     from alexrepro.runs import checkpoint
     from alexrepro.runs.paths import STATE
 

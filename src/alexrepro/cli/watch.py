@@ -15,7 +15,7 @@ from alexrepro.cli.choose import choose_run
 from alexrepro.cli.options import RUNS, Runs
 
 if TYPE_CHECKING:
-    from alexrepro.reports.run_status import Snapshot
+    from alexrepro.reports.figures.curves import Snapshot
 
 LIVE_SECONDS, PLAIN_SECONDS = 5.0, 30.0  # between two refreshes
 
@@ -32,7 +32,7 @@ def watch(
 
     Example:  alexrepro watch --once
     """
-    from alexrepro.reports.run_status import snapshot
+    from alexrepro.reports.figures.curves import snapshot
 
     chosen = choose_run(run, runs=runs)
     now = snapshot(chosen)

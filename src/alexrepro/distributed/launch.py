@@ -37,9 +37,9 @@ OTHER_PORT = "Set MASTER_PORT to a port that is free on the host of rank 0, the 
 
 
 def grid(processes: int, network: Network, parallel: Parallel | None) -> tuple[int, int]:
-    """Replicas, and processes that share the towers of each; two processes share a network of two towers by default.
+    """Replicas, and processes per replica; by default, two processes split a network of two towers.
 
-    Raises UserError if the processes cannot share the network.
+    Raises UserError if the towers cannot be split evenly.
     """
     if parallel is None:
         parallel = "tower" if processes == network.towers == 2 else "data"
@@ -70,25 +70,19 @@ def launch_if_requested(
 
 
 def _requested_processes(gpus: int | None, processes: int | None, device: str) -> int:
+    code = Exit.USAGE
     if processes is not None and (gpus is not None or device != "cpu"):
-        raise UserError(
-            "--cpu-ranks is for CPUs; on GPUs there is one process per GPU.",
-            fix="Use --device cpu --cpu-ranks N, or --gpus N.",
-            exit_code=Exit.USAGE,
-        )
-    if gpus is not None and device not in ("auto", "cuda"):
-        raise UserError(
-            f"--gpus {gpus} and --device {device} contradict each other.",
-            fix=f"Leave one of them out, or use --device cpu --cpu-ranks {gpus}.",
-            exit_code=Exit.USAGE,
-        )
-    if gpus is not None and (found := gpu_count()) < gpus:
-        raise UserError(
-            f"--gpus {gpus} asks for more than torch can use here: {found or 'no'} GPU{'s' if found > 1 else ''}.",
-            fix=f"Train on the CPU with: --device cpu --cpu-ranks {gpus}.",
-            exit_code=Exit.NO_DEVICE,
-        )
-    return processes or gpus or 1
+        what = "--cpu-ranks is for CPUs; on GPUs there is one process per GPU."
+        fix = "Use --device cpu --cpu-ranks N, or --gpus N."
+    elif gpus is not None and device not in ("auto", "cuda"):
+        what = f"--gpus {gpus} and --device {device} contradict each other."
+        fix = f"Leave one of them out, or use --device cpu --cpu-ranks {gpus}."
+    elif gpus is not None and (found := gpu_count()) < gpus:
+        what = f"--gpus {gpus} asks for more than torch can use here: {found or 'no'} GPU{'s' if found > 1 else ''}."
+        fix, code = f"Train on the CPU with: --device cpu --cpu-ranks {gpus}.", Exit.NO_DEVICE
+    else:
+        return processes or gpus or 1
+    raise UserError(what, fix=fix, exit_code=code)
 
 
 def launch(processes: int) -> int:
@@ -100,7 +94,7 @@ def launch(processes: int) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.disable(logging.CRITICAL)  # torch reports at length what is said below in one line
+    logging.disable(logging.CRITICAL)  # torch's reports are long; the errors below take one line
     os.environ.setdefault("OMP_NUM_THREADS", str(Rank(local_world_size=processes).processors))
     settings = {
         "min_nodes": 1, "max_nodes": 1, "nproc_per_node": processes, "max_restarts": 0,
@@ -126,9 +120,9 @@ def _code_of(rank: int, process: int, code: int) -> int:
     end, how, fix = Exit.WORKER_FAILED, "failed, as reported above", "Repair what failed"
     if code < 0:
         by = signal.Signals(-code)
-        how, fix = f"was ended by {by.name}", "Unless it is said above, see whether memory ran out or someone ended it"
+        how, fix = f"was ended by {by.name}", "See whether memory ran out or someone ended it"
         if by in stopping_signals():  # before its first step, or a second time
-            end, fix = code_of(by), "What was saved before is kept"
+            end, fix = code_of(by), "Earlier checkpoints are kept"
     raise UserError(
         f"Rank {rank} (process {process}) {how}; the other ranks were ended.",
         fix=f"{fix}; run the same command again, and it continues from the last checkpoint.",
@@ -138,21 +132,18 @@ def _code_of(rank: int, process: int, code: int) -> int:
 
 def open_store(rank: Rank) -> Store:
     """The store of all ranks, opened by rank 0 or a launcher. Raises UserError if its port is taken or silent."""
-    patience = JOIN if rank.is_store_with_first else LAUNCHER
-    hosts_it = rank.rank == 0 and rank.is_store_with_first
-    store = _hosted(rank) if hosts_it else _reached(rank, patience=patience)
     job = f"{rank.job} of {rank.world_size}"
-    if hosts_it:
-        minutes = JOIN.total_seconds() / 60
-        say(f"Waiting for all {rank.world_size} ranks at {rank.host}:{rank.port}, for up to {minutes:g} minutes.")
+    if rank.rank == 0 and rank.is_store_with_first:
+        store = _hosted(rank)
+        say(f"Waiting at {rank.host}:{rank.port} for all {rank.world_size} ranks, up to {JOIN.seconds // 60} minutes.")
         store.set("job", job)
-    elif rank.is_store_with_first:  # and perhaps with rank 0 of another job, which has the port
-        store.set_timeout(ANSWER)
-        try:
-            is_ours = store.get("job").decode() == job
-        except dist.DistError:
-            is_ours = False
-        if not is_ours:
+        return store
+    store = _reached(rank, patience=JOIN if rank.is_store_with_first else LAUNCHER)
+    if rank.is_store_with_first:  # with rank 0, perhaps of another job, which has the port
+        found = ""
+        with suppress(dist.DistError):
+            found = store.get("job").decode()
+        if found != job:
             raise _other_program(rank)
     store.set_timeout(JOIN)
     return store
@@ -176,12 +167,10 @@ def _hosted(rank: Rank) -> Store:
     try:
         return dist.TCPStore(rank.host, rank.port, is_master=True, timeout=JOIN)  # type: ignore[attr-defined]
     except dist.DistError as error:
-        if "failed to listen" not in str(error):
+        if "EADDRINUSE" not in str(error):
             raise not_met(rank, first_line(error)) from None
-        why = "is taken on this host" if "EADDRINUSE" in str(error) else f"cannot be opened ({first_line(error)})"
-        raise UserError(
-            f"Port {rank.port}, at which the ranks are to meet, {why}.", fix=OTHER_PORT, exit_code=Exit.WORKER_FAILED
-        ) from None
+        what = f"Port {rank.port}, at which the ranks are to meet, is taken on this host."
+        raise UserError(what, fix=OTHER_PORT, exit_code=Exit.WORKER_FAILED) from None
 
 
 def _reached(rank: Rank, *, patience: timedelta) -> Store:
@@ -211,6 +200,5 @@ def _reached(rank: Rank, *, patience: timedelta) -> Store:
 
 
 def _other_program(rank: Rank) -> UserError:
-    seconds = ANSWER.total_seconds()
-    why = f"another program has that port, or rank 0 did not answer within {seconds:g} seconds"
+    why = f"another program has that port, or rank 0 did not answer within {ANSWER.total_seconds():g} seconds"
     return not_met(rank, why, fix=OTHER_PORT)

@@ -26,7 +26,7 @@ from alexrepro.paper.network import Network
 T = TypeVar("T")
 
 TIMEOUT = timedelta(minutes=5)  # of every collective; the slowest rank may be writing a checkpoint
-LAST_WORD_SECONDS = 1.0  # in which the first rank says why all end
+LAST_WORD_SECONDS = 1.0  # for the first rank to report why all end
 LAUNCHER_SECONDS = 5.0  # in which a launcher ends the ranks that lost another
 
 
@@ -94,25 +94,18 @@ class ProcessGroup:
         for rank, theirs in enumerate(everywhere := self._of_every_rank(dict(facts))):
             for name, value in everywhere[0].items():
                 if theirs[name] != value:
-                    raise self.abort(
-                        UserError(
-                            f"The ranks differ: {name} is {value} on rank 0 and {theirs[name]} on rank {rank}.",
-                            fix="Start every rank with the same program, the same stores and the same options.",
-                        )
-                    )
+                    what = f"The ranks differ: {name} is {value} on rank 0 and {theirs[name]} on rank {rank}."
+                    fix = "Start every rank with the same program, the same stores and the same options."
+                    raise self.abort(UserError(what, fix=fix))
 
     def assert_own_gpus(self, device: Device) -> None:
         """Raise UserError, on every rank, if two ranks compute on one GPU."""
         everywhere = self._of_every_rank(device.uuid)
         for rank, gpu in enumerate(everywhere):
             if gpu and gpu in everywhere[:rank]:
-                raise self.abort(
-                    UserError(
-                        f"Ranks {everywhere.index(gpu)} and {rank} have the same GPU.",
-                        fix="Start one process per GPU, or give every process a GPU of its own.",
-                        exit_code=Exit.NO_DEVICE,
-                    )
-                )
+                what = f"Ranks {everywhere.index(gpu)} and {rank} have the same GPU."
+                fix = "Start one process per GPU, or give every process a GPU of its own."
+                raise self.abort(UserError(what, fix=fix, exit_code=Exit.NO_DEVICE))
 
     def _of_every_rank(self, value: T) -> list[T]:
         values: list[Any] = [value] * self.rank.world_size
@@ -121,7 +114,7 @@ class ProcessGroup:
         return values
 
     def abort(self, why: UserError) -> BaseException:
-        """What every rank raises where all end for one reason: the first says it, the others end silently after it."""
+        """What every rank raises if all end for one reason: the first reports it, then the others end silently."""
         if self.is_first:
             return why
         time.sleep(LAST_WORD_SECONDS)
@@ -158,10 +151,10 @@ def connect(rank: Rank, device: Device, *, network: Network, parallel: Parallel 
         yield ProcessGroup()
         return
     _join(rank, backend=device.backend)
-    ProcessGroup(rank).assert_same_everywhere(
-        {"the device": device.torch_device.type, "the grid of replicas by towers": f"{replicas} × {sharing}"}
-    )
-    ProcessGroup(rank).assert_own_gpus(device)
+    everyone = ProcessGroup(rank)
+    shape = f"{replicas} × {sharing}"
+    everyone.assert_same_everywhere({"the device": device.torch_device.type, "the grid of replicas by towers": shape})
+    everyone.assert_own_gpus(device)
     ranks = torch.arange(rank.world_size).view(replicas, sharing)
     groups: list[Any] = [
         dist.new_subgroups_by_enumeration(lists, timeout=TIMEOUT)[0] for lists in (ranks.T.tolist(), ranks.tolist())

@@ -83,7 +83,7 @@ class Rank:
 
     @contextmanager
     def quiet(self, *, launched_too: bool = False) -> Iterator[None]:
-        """Let only the first rank speak, and none if the launcher said the same; others fail after the first."""
+        """Silence stderr on all ranks but the first, and on it, too, if its launcher has already printed the same."""
         if self.rank == 0 and not (launched_too and self.is_launched):
             yield
             return
@@ -132,12 +132,11 @@ def find_rank(environment: Variables = os.environ) -> Rank:
         if TORCH.rank in given:
             _port([TORCH], given, job="")
         return Rank()
-    first, (rank, size) = next(iter(numbers.items()))
-    if size == 1:
-        other = next(by for by, (_, its_size) in numbers.items() if its_size > 1)
-        raise _refused(first.world_size, given, f"but {other.world_size} is {given[other.world_size]}")
+    rank, size = next((rank, size) for rank, size in numbers.values() if size > 1)
     for name, known in ((TORCH.rank, rank), (TORCH.world_size, size)):
-        if name in given and _number(given, name) != known:  # one of the two, set by hand
+        if (
+            name in given and _number(given, name) != known
+        ):  # set by hand, or by a launcher of one process below another
             raise _refused(name, given, f"but the launcher started this process as rank {rank} of {size}")
     by = [each for each, its in numbers.items() if its == (rank, size)]
     local_rank, local_size = _local_numbers(by, size, given)
@@ -234,7 +233,9 @@ def _refuse_unknown(given: Variables, *, is_alone: bool) -> None:
             lacking[by.world_size] = f"{by.rank} is"
     others = [name for name in OTHER_RANKS if name in given and not (is_alone and given[name] == "0")]
     others += [name for name in OTHER_SIZES if not re.fullmatch(ONE, given.get(name, "1"))]
-    for name, lacks in (lacking | dict.fromkeys(others, "RANK and WORLD_SIZE are")).items():
+    lacking |= dict.fromkeys(others, "RANK and WORLD_SIZE are")
+    if lacking:
+        name, lacks = next(iter(lacking.items()))
         raise _refused(
             name, given, f"but {lacks} not set, so this may be one of several processes",
             fix="Start them with torchrun or srun, or set RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT for each; "

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
 
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
@@ -62,17 +61,15 @@ def open_runs(
     normalized = _normalized(runs, weights)
     datasets = sorted({run.environment["dataset"] for run in runs})
     if len(datasets) > 1:
-        raise UserError(
-            f"These runs are of different data sets: {', '.join(datasets)}.", fix="Name runs of one of them only."
-        )
+        what = f"These runs are of different data sets: {', '.join(datasets)}."
+        raise UserError(what, fix="Name runs of one of them only.")
     opened = [_open(run, store, device=device, weight=w) for run, w in zip(runs, normalized, strict=True)]
     opened.sort(key=lambda pair: _identity(pair[1]))  # so the order of the arguments changes no bit
     job = EvaluationJob([model for model, _ in opened], store, crops, device)
     members = tuple(member for _, member in opened)
     if len(members) == 1:
         return OpenedRuns(job, members[0])
-    identity = json.dumps([datasets, *map(_identity, members)])
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:DIGITS]
+    digest = hashlib.sha256(json.dumps([datasets, *map(_identity, members)]).encode()).hexdigest()[:DIGITS]
     epochs = min(member.epochs for member in members)
     return OpenedRuns(job, Member(str(folder / ENSEMBLES / digest), RECIPE, digest, 0, epochs, 1.0), members)
 
@@ -131,7 +128,11 @@ def predict_split(opened: OpenedRuns, *, save_probabilities: bool = False) -> li
         write_predictions(predictions, files.predictions(about.split, crops))
         found.append((predictions, all_scores.counts()))
     if kept is not None:
-        _save_probabilities(kept, files.probabilities(manifest.full_name, job.crops), found[-1][0].about)
+        about, path = found[-1][0].about, files.probabilities(manifest.full_name, job.crops)
+        named = ("run", "epochs", "split", "crops", "store", "preprocessing")
+        header = {name: str(getattr(about, name)) for name in named} | {"classes": ",".join(about.classes)}
+        write_whole(path, lambda temporary: save_file({"probabilities": kept}, temporary, header))
+        say(f"Probabilities: {path}, {path.stat().st_size / 1e6:,.0f} MB.")
     return found
 
 
@@ -190,10 +191,3 @@ def _normalized(runs: Sequence[Run], weights: Sequence[float]) -> list[float]:
             exit_code=Exit.USAGE,
         )
     return [weight / sum(weights) for weight in weights]
-
-
-def _save_probabilities(probabilities: Tensor, path: Path, about: About) -> None:
-    texts = {name: str(getattr(about, name)) for name in ("run", "epochs", "split", "crops", "store", "preprocessing")}
-    texts["classes"] = ",".join(about.classes)
-    write_whole(path, lambda temporary: save_file({"probabilities": probabilities}, temporary, texts))
-    say(f"Probabilities: {path}, {path.stat().st_size / 1e6:,.0f} MB.")

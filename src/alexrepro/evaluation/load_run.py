@@ -35,25 +35,15 @@ def load_network(run: Run, device: Device) -> tuple[AlexNet, int]:
             f"{run.folder} has no checkpoint.", fix="Train it first: alexrepro train.", exit_code=Exit.MISSING_INPUT
         )
     model = AlexNet(run.recipe.network)
-    load_weights(model, saved)
+    model.load(saved.weights)
     return model.to(device.torch_device, memory_format=torch.channels_last), saved.step  # type: ignore[call-overload]
-
-
-def load_weights(model: AlexNet, saved: checkpoint.Checkpoint) -> None:
-    """Copy the weights of a checkpoint into a network of the same recipe."""
-    with torch.no_grad():
-        for name, parameter in model.named_kernels().items():
-            parameter.copy_(saved.weights[name])
 
 
 def pixels_of(store: Store) -> Pixels:
     """Mean image and color axes of a training store."""
     axes = store.color_axes()
-    return Pixels(
-        torch.from_numpy(store.mean_image()),
-        torch.tensor(axes.eigenvalues, dtype=torch.float32),
-        torch.tensor(axes.eigenvectors, dtype=torch.float32),
-    )
+    values, vectors = (torch.tensor(found, dtype=torch.float32) for found in (axes.eigenvalues, axes.eigenvectors))
+    return Pixels(torch.from_numpy(store.mean_image()), values, vectors)
 
 
 def save_pixels(run: Run, store: Store) -> Pixels:

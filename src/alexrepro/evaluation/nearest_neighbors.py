@@ -42,10 +42,8 @@ def find_neighbors(run: Run, *, train: Store, test: Store, device: Device) -> Ne
     for store in (train, test):
         check_compatible(run.recipe, store)
         if list(store.manifest.classes) != run.environment["classes"]:
-            raise UserError(
-                f"{store.path} has other classes than {run.folder}.",
-                fix="Choose stores of the run's data set with --store, or another run.",
-            )
+            what = f"{store.path} has other classes than {run.folder}."
+            raise UserError(what, fix="Choose stores of the run's data set with --store, or another run.")
     network, step = load_network(run, device)
     read, (shown, queries) = _reader(network, run, device), _rows_drawn(test)
     images, query_images = read_images(test, shown), read_images(test, queries)

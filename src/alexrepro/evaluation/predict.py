@@ -78,8 +78,6 @@ def predict(weights: Weights, files: Sequence[Path], *, crops: Crops, device: De
 def _resized(file: Path, augmentation: Augmentation) -> Tensor:
     """The image as the network's training images were stored: uint8 (1, 3, 256, 256)."""
     with reading(file, kind="image"):
-        if file.is_char_device() or file.is_block_device():  # /dev/zero never ends
-            raise UserError(f"{file} is a device, not an image.", fix="Name image files.", exit_code=Exit.MISSING_INPUT)
         content = file.read_bytes()
     try:
         pixels = decode(content).pixels
@@ -136,10 +134,7 @@ def with_names(weights: Weights, file: Path) -> Weights:
     every output, or one of them twice.
     """
     with reading(file):
-        text = read_text(file)
-    lines = _json_lines(text, file)
-    if lines is None:
-        lines = text.rstrip("\n").split("\n") if text.strip() else []
+        lines = _lines(read_text(file), file)
     keys = [_key(line) for line in lines]
     are_wnids = bool(lines) and all(WNID.match(key) for key in keys if key)
     if weights.wnids is not None and (are_wnids or set(weights.wnids) <= set(keys)):
@@ -169,16 +164,14 @@ def _by_key(lines: Sequence[str], file: Path) -> dict[str, str]:
     return found
 
 
-def _json_lines(text: str, file: Path) -> list[str] | None:
-    """The lines that a JSON list or object stands for, or None if the text is not JSON."""
-    if not text.lstrip().startswith(("{", "[")):
-        return None
+def _lines(text: str, file: Path) -> list[str]:
+    """The lines of a text, or those that a JSON list or object stands for."""
     try:
         found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    if isinstance(found, dict):
-        found = found.get("id2label", found)
+    except ValueError:
+        found = None
+    if not isinstance(found, list | dict):
+        return text.rstrip("\n").split("\n") if text.strip() else []
     if isinstance(found, dict) and all(key.isdecimal() and len(key) < 9 for key in found):
         by_number = {int(key): value for key, value in found.items()}
         if sorted(by_number) != list(range(len(by_number))):

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from alexrepro.data.sources.devkit import Year, class_table, truth, truth_file
+from alexrepro.data.sources.checks import Year
+from alexrepro.data.sources.official_files import class_table, truth, truth_file
 from alexrepro.data.store.manifest import LEFT_OUT, Manifest
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.evaluate import OpenedRuns, predict_split
-from alexrepro.files import write_text
+from alexrepro.files import reading, write_text
 from alexrepro.runs.evaluation import TOP
 from alexrepro.runs.predictions import Predictions
 
@@ -99,10 +100,8 @@ def read_submission(file: Path, *, classes: int) -> NDArray[np.int64]:
 
     Raises UserError naming the line that has more than five, or anything but numbers from 1 to `classes`.
     """
-    if not file.is_file():
-        raise UserError(f"There is no file {file}.", fix="Check the path.", exit_code=Exit.MISSING_INPUT)
     rows = []
-    with file.open(encoding="ascii", errors="replace") as lines:
+    with reading(file), file.open(encoding="ascii", errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
             words = line.split()
             if len(words) > TOP:

@@ -5,7 +5,7 @@ one that holds a single tower has the first or the last rows of every weight.
 B batch, C maps, K classes, T towers, t of them held here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from math import sqrt
 from typing import cast
 
@@ -54,10 +54,7 @@ class AlexNet(nn.Module):
         return stage.towers.gather_logits(x)  # (B, K)
 
     def named_kernels(self) -> dict[str, nn.Parameter]:
-        """Every weight and bias as `<stage>.weight` and `<stage>.bias`, in the order of the stages.
-
-        The weight of a side input is `<stage>.side`.
-        """
+        """All `<stage>.weight`, `<stage>.bias` and, for a side input, `<stage>.side`, in the order of the stages."""
         found: dict[str, nn.Parameter] = {}
         for name in self.stages:
             stage = self.stage(name)
@@ -70,11 +67,15 @@ class AlexNet(nn.Module):
         """The part of this network, which holds all towers, that a process with these towers holds."""
         if towers.processes == 1:
             return self
-        part, kernels = AlexNet(self.network, towers).to(next(self.parameters())), self.named_kernels()
-        with torch.no_grad():
-            for name, parameter in part.named_kernels().items():
-                parameter.copy_(part.rows_of(name, kernels[name]))
+        part = AlexNet(self.network, towers).to(next(self.parameters()))
+        part.load(self.named_kernels())
         return part
+
+    @torch.no_grad()
+    def load(self, full: Mapping[str, Tensor]) -> None:
+        """Copy this process's rows of the full weights and biases."""
+        for name, parameter in self.named_kernels().items():
+            parameter.copy_(self.rows_of(name, full[name]))
 
     def rows_of(self, name: str, full: Tensor) -> Tensor:
         """The rows that this process holds of a full `<stage>.weight`, bias or velocity."""
@@ -107,47 +108,46 @@ class AlexNet(nn.Module):
         return masks
 
 
+@torch.no_grad()
 def build(network: Network, *, seed: int) -> AlexNet:
     """The network with its initial weights and biases: Gaussian weights, constant biases (§5), or both uniform.
 
     Every stage draws on the CPU from its own key, so its weights depend on the seed and its name only.
     """
     model = AlexNet(network)
-    with torch.no_grad():
-        for stage in network.stages:
-            kernels = model.stage(stage.name).kernels
-            generator = torch.Generator().manual_seed(key(seed, "weights", stage.name))
-            if network.initial == "gaussian":
-                kernels.weight.normal_(0.0, stage.weight_std, generator=generator)
-                kernels.bias.fill_(stage.bias)
-            else:
-                bound = sqrt(3) * stage.weight_std
-                kernels.weight.uniform_(-bound, bound, generator=generator)
-                kernels.bias.uniform_(stage.bias - bound, stage.bias + bound, generator=generator)
-        side = network.side_input
-        if side is not None:
-            generator = torch.Generator().manual_seed(key(seed, "weights", f"{side.stage}.side"))
-            model.named_kernels()[f"{side.stage}.side"].normal_(0.0, side.weight_std, generator=generator)
+    for stage in network.stages:
+        kernels = model.stage(stage.name).kernels
+        generator = torch.Generator().manual_seed(key(seed, "weights", stage.name))
+        if network.initial == "gaussian":
+            kernels.weight.normal_(0.0, stage.weight_std, generator=generator)
+            kernels.bias.fill_(stage.bias)
+        else:
+            bound = sqrt(3) * stage.weight_std
+            kernels.weight.uniform_(-bound, bound, generator=generator)
+            kernels.bias.uniform_(stage.bias - bound, stage.bias + bound, generator=generator)
+    if (side := network.side_input) is not None:
+        generator = torch.Generator().manual_seed(key(seed, "weights", f"{side.stage}.side"))
+        model.named_kernels()[f"{side.stage}.side"].normal_(0.0, side.weight_std, generator=generator)
     return model
 
 
 def check_shardable(network: Network, processes: int) -> None:
     """Raise UserError unless the towers of this network can be divided among that many processes."""
-    for problem in _obstacles(network, processes) if processes > 1 else ():
-        raise UserError(problem, fix="Give every process a whole network with --parallel data.")
-
-
-def _obstacles(network: Network, processes: int) -> Iterator[str]:
+    if processes == 1:
+        return
+    problems = []
     if network.towers % processes:
         towers = f"{network.towers} towers" if network.towers > 1 else "a single tower"
-        yield f"The network has {towers}, which cannot be divided among {processes} processes."
+        problems.append(f"The network has {towers}, which cannot be divided among {processes} processes.")
     first, last = network.stages[0], network.stages[-1]
     reach = network.norm.n // 2 if network.norm and not network.norm.per_tower else 0
     for stage in network.stages:
-        rest = stage.maps % processes if stage is not last else 0
-        if rest or (stage is first and stage.reads == "own"):
+        held, rest = divmod(stage.maps, processes)
+        if (rest and stage is not last) or (stage is first and stage.reads == "own"):
             reading = f"{stage.name} has {stage.maps} maps and reads {stage.reads}"
-            yield f"{reading}: it cannot be divided among {processes} processes."
-        held = stage.maps // processes
+            problems.append(f"{reading}: it cannot be divided among {processes} processes.")
         if "norm" in stage.order and reach > held:
-            yield f"Normalization reaches {reach} maps to either side, and a process holds {held} of {stage.name}."
+            sides = f"Normalization reaches {reach} maps to either side"
+            problems.append(f"{sides}, and a process holds {held} of {stage.name}.")
+    if problems:
+        raise UserError(problems[0], fix="Give every process a whole network with --parallel data.")

@@ -80,7 +80,7 @@ class _SpatialLrn(torch.autograd.Function):
 
 
 def _is_flat(x: Tensor) -> bool:
-    return not (x.device.type != "cpu" or torch.compiler.is_compiling())
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def _rows(maps: Tensor) -> Tensor:
@@ -163,7 +163,7 @@ def _fill(outs: Tensors, formula: Formula, given: Tensors, settings: Settings) -
         rows[ends] = values
 
 
-def _window_sum(values: Tensor, size_px: int) -> Tensor:
+def window_sum(values: Tensor, size_px: int) -> Tensor:
     """Sums over squares of pixels; those outside the map count as zero."""
     return F.avg_pool2d(values, size_px, stride=1, padding=size_px // 2, divisor_override=1)
 
@@ -171,12 +171,12 @@ def _window_sum(values: Tensor, size_px: int) -> Tensor:
 @Compiled
 def _spatial(x: Tensor, size_px: int, constants: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     values = _precise(x)
-    root = (constants[0] + constants[1] * _window_sum(values.square(), size_px)).rsqrt().sqrt()
+    root = (constants[0] + constants[1] * window_sum(values.square(), size_px)).rsqrt().sqrt()
     return (values * root.pow(4 * beta)).to(x.dtype), root
 
 
 @Compiled
 def _spatial_derivative(given: Tensors, size_px: int, constants: Tensor, beta: float) -> Tensor:
     g, values, root = _precise(given[0]), _precise(given[1]), given[2]
-    spread = values * _window_sum(g * values * root.pow(4 * beta + 4), size_px)
+    spread = values * window_sum(g * values * root.pow(4 * beta + 4), size_px)
     return (g * root.pow(4 * beta) - 2 * beta * constants[1] * spread).to(given[1].dtype)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alexrepro.model.fused_lrn import lrn, spatial_lrn, window_mask
+from alexrepro.model.fused_lrn import lrn, spatial_lrn, window_mask, window_sum
 from alexrepro.model.tower_parallel import LocalTowers
 from alexrepro.paper.network import Norm, SameMapNorm
 
@@ -121,8 +121,7 @@ class SameMap(nn.Module):
         return cast(Tensor, _Normalize.apply(x, self._sum, self.norm))
 
     def _sum(self, squares: Tensor) -> Tensor:
-        size = self.norm.size_px
-        return F.avg_pool2d(squares, size, stride=1, padding=size // 2, divisor_override=1)
+        return window_sum(squares, self.norm.size_px)
 
 
 class ContrastNorm(SameMap):

@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StageOperation:
-    """How an operation is built and exported.
-
-    build: the module of a stage in a process with these towers. export: adds the nodes of that module to a graph.
-    """
+    """build: the module of a stage in a process with these towers. export: adds its nodes to an ONNX graph."""
 
     build: Callable[[Network, Stage, LocalTowers], nn.Module]
     export: Callable[["Graph", Any], object] | None = None

@@ -41,18 +41,15 @@ class Weights:
     def network(self) -> AlexNet:
         """The network with these weights."""
         model = AlexNet(self.recipe.network)
-        with torch.no_grad():
-            for name, parameter in model.named_kernels().items():
-                parameter.copy_(self.tensors[name])
+        model.load(self.tensors)
         return model
 
     def named(self, classes: tuple[str, ...]) -> "Weights":
         """These weights with other class names. Raises UserError unless there is one for each output."""
         outputs = self.recipe.network.classes
         if len(classes) != outputs:
-            raise UserError(
-                f"There are {len(classes):,} names for {outputs:,} classes.", fix="Give one a line, in their order."
-            )
+            what = f"There are {len(classes):,} names for {outputs:,} classes."
+            raise UserError(what, fix="Give one a line, in their order.")
         return replace(self, classes=classes)
 
 
@@ -61,19 +58,19 @@ def checked(weights: Weights, path: Path) -> Weights:
 
     Raises UserError naming the first tensor that is missing, unknown, of another shape, not of floats, or not finite.
     """
+    network = weights.recipe.network
     with torch.device("meta"):
-        shapes = {name: parameter.shape for name, parameter in AlexNet(weights.recipe.network).named_kernels().items()}
+        shapes = {name: parameter.shape for name, parameter in AlexNet(network).named_kernels().items()}
     odd = sorted(set(shapes) ^ set(weights.tensors))
     if odd:
         raise damaged(path, f"{odd[0]} {'is missing' if odd[0] in shapes else 'belongs to no stage'}")
-    side_px = weights.recipe.augmentation.stored_px
-    mean = None
-    if weights.mean_image is not None:
-        mean = _as_float32(weights.mean_image, MEAN, (3, side_px, side_px), path)
     for names in filter(None, (weights.classes, weights.wnids)):
-        if len(names) != weights.recipe.network.classes:
-            raise damaged(path, f"it names {len(names)} classes for {weights.recipe.network.classes} outputs")
+        if len(names) != network.classes:
+            raise damaged(path, f"it names {len(names)} classes for {network.classes} outputs")
     tensors = {name: _as_float32(weights.tensors[name], name, shape, path) for name, shape in shapes.items()}
+    side_px, mean = weights.recipe.augmentation.stored_px, weights.mean_image
+    if mean is not None:
+        mean = _as_float32(mean, MEAN, (3, side_px, side_px), path)
     return replace(weights, tensors=tensors, mean_image=mean)
 
 
@@ -116,13 +113,8 @@ def from_safetensors(header: Mapping[str, str], tensors: dict[str, Tensor], path
             f"The header of {path} names no recipe.",
             fix="Name the run folder that it comes from, or a file that `alexrepro convert` wrote.",
         )
-    try:
-        recipe = from_text(header["recipe"], path)
-        classes, wnids = (tuple(json.loads(header[n])) if n in header else None for n in ("classes", "wnids"))
-    except UserError as error:
-        raise damaged(path, f"its recipe is not valid ({error.what.rstrip('.')})") from None
-    except ValueError:
-        raise damaged(path, "its class names are not a list") from None
+    classes, wnids = (tuple(json.loads(header[name])) if name in header else None for name in ("classes", "wnids"))
+    recipe = from_text(header["recipe"], path)
     return checked(Weights(recipe, tensors, tensors.pop(MEAN, None), classes, wnids), path)
 
 

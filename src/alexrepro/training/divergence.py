@@ -168,21 +168,14 @@ def flat_loss(step: int, found: Diagnosis, *, loss: float, recipe: Recipe) -> Us
 
 def not_finite(loss: float, step: int, *, learning_rate: float, images: Sequence[str], fix: str) -> UserError:
     """The error for a loss that is not finite, with the first images of its batch; fix: how to train on."""
-    shown = first_few(images, SHOWN_IMAGES)
-    return UserError(
-        f"The loss became {loss} at step {step:,}, at the learning rate {learning_rate:g}, on {shown}.",
-        fix=fix,
-        exit_code=Exit.BAD_DATA,
-    )
+    where = f"step {step:,}, at the learning rate {learning_rate:g}, on {first_few(images, SHOWN_IMAGES)}"
+    return UserError(f"The loss became {loss} at {where}.", fix=fix, exit_code=Exit.BAD_DATA)
 
 
 def not_finite_weights(names: Sequence[str], step: int, *, fix: str) -> UserError:
     """The error for weights or optimizer state that are not finite, before a loss has shown it."""
-    return UserError(
-        f"After step {step:,} {', '.join(names)} are not finite; the last checkpoint is kept.",
-        fix=fix,
-        exit_code=Exit.BAD_DATA,
-    )
+    what = f"After step {step:,} {', '.join(names)} are not finite; the last checkpoint is kept."
+    return UserError(what, fix=fix, exit_code=Exit.BAD_DATA)
 
 
 def at_half_the_rates(job: TrainingJob) -> str:

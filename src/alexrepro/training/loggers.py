@@ -136,6 +136,5 @@ class Loggers:
 
 def _id(run: Run) -> str:
     """The same for every start of a run, and another one for a run that is begun anew in its place."""
-    return hashlib.sha256(
-        f"{run.folder.parent.name}/{run.folder.name} {run.environment['started']}".encode()
-    ).hexdigest()[:16]
+    started = f"{run.folder.parent.name}/{run.folder.name} {run.environment['started']}"
+    return hashlib.sha256(started.encode()).hexdigest()[:16]

@@ -14,7 +14,7 @@ from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.loading.sampling import EpochPlan, training_plan
 from alexrepro.distributed.collectives import Gradients, StopConsensus
 from alexrepro.errors import UserError
-from alexrepro.evaluation.load_run import load_weights, save_pixels
+from alexrepro.evaluation.load_run import save_pixels
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.progress import say
 from alexrepro.runs import checkpoint
@@ -108,7 +108,8 @@ class TrainingState:
         if group.shard[0] == 0:
             weights, optimizer = self._full(self.model.named_kernels()), self._full(self.optimizer.state())
             if group.is_first:
-                strange = [name for name, kept in optimizer.items() if not _are_finite(weights[name], kept)]
+                finite = {name: weights[name].isfinite().all() & v.isfinite().all() for name, v in optimizer.items()}
+                strange = [name for name, is_finite in finite.items() if not is_finite]
         strange = group.broadcast(strange)
         if strange:
             raise group.abort(not_finite_weights(strange, self.step, fix=self.advice()))
@@ -142,10 +143,6 @@ class TrainingState:
 
     def _full(self, shards: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: self.model.gather_full(name, shard.detach()) for name, shard in shards.items()}
-
-
-def _are_finite(*tensors: Tensor) -> bool:
-    return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
 def _curves(title: str, row: Mapping[str, object]) -> dict[str, float]:
@@ -210,7 +207,7 @@ def _restore(job: TrainingJob, full: AlexNet, optimizer_state: Mapping[str, Tens
     run, recipe = job.run, job.recipe
     saved = checkpoint.recover(run.checkpoints)
     if saved is not None:
-        load_weights(full, saved)
+        full.load(saved.weights)
         for name, tensor in optimizer_state.items():
             tensor.copy_(saved.optimizer[name])
         say(f"Continuing {run.folder} after step {saved.step:,}.")

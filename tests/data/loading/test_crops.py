@@ -108,12 +108,12 @@ def test_mirrored_crops_follow_the_originals(images: torch.Tensor) -> None:
 
 @pytest.mark.parametrize(("whole", "side"), [(256, 224), (6, 4), (6, 2)])
 def test_ten_crops_are_torchvisions_in_another_order(whole: int, side: int) -> None:
-    photo = torch.randint(0, 256, (3, whole, whole), generator=torch.Generator().manual_seed(5), dtype=torch.uint8)
+    image = torch.randint(0, 256, (3, whole, whole), generator=torch.Generator().manual_seed(5), dtype=torch.uint8)
 
-    found = ten_crops(photo[None], side)[0]
+    found = ten_crops(image[None], side)[0]
 
-    # Of five they have the center last, and they mirror the photo before they cut: top left comes from top right.
-    assert torch.equal(found, torch.stack(TenCrop(side)(photo))[[0, 1, 4, 2, 3, 6, 5, 9, 8, 7]])
+    # Of five they have the center last, and they mirror the image before they cut: top left comes from top right.
+    assert torch.equal(found, torch.stack(TenCrop(side)(image))[[0, 1, 4, 2, 3, 6, 5, 9, 8, 7]])
 
 
 @pytest.mark.parametrize("mean", ["aligned", "central", "channel", "scalar"])
@@ -131,10 +131,6 @@ def test_evaluation_crops_are_the_ten_crops_minus_the_mean(images: torch.Tensor,
         "scalar": pixels.mean_image.mean(),
     }
     assert torch.equal(found, ten_crops(images, SIDE).float() - means[mean])
-
-
-def test_the_center_crop_is_the_third_of_the_ten(images: torch.Tensor) -> None:
-    assert torch.equal(center_crop(images, SIDE), ten_crops(images, SIDE)[:, 2])
 
 
 def test_an_image_smaller_than_a_crop_is_refused(images: torch.Tensor) -> None:

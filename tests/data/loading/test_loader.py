@@ -27,7 +27,10 @@ from alexrepro.device import find_device
 from alexrepro.errors import Exit, UserError
 from alexrepro.paper.training import Augmentation
 
+from ...children import wait_until
+
 IMAGES = 11
+STUCK = r"has done nothing for 0\.2 seconds while it read shard-00000\.arrow, row \d+"
 needs_processes = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="processes share memory on Linux only")
 KINDS = ["threads", pytest.param("processes", marks=needs_processes)]
 
@@ -67,6 +70,13 @@ def memory_kb(process: int) -> int:
     return sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon", "RssShmem")))
 
 
+def send(number: signal.Signals, loader: Loader) -> None:
+    """Send a signal to the worker processes once each has filled a batch."""
+    list(loader.batches(plan_of(1)))
+    for process in multiprocessing.active_children():
+        os.kill(process.pid or 0, number)
+
+
 def is_running(process: str) -> bool:
     status = Path("/proc", process, "status")
     return status.exists() and "State:\tZ" not in status.read_text(encoding="ascii")
@@ -89,8 +99,7 @@ def test_crops_are_cut_at_the_planned_offsets(store: Store) -> None:
             assert np.array_equal(crop.permute(1, 2, 0).numpy(), whole[y : y + 224, x : x + 224])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("number", [2, 7])
+@pytest.mark.parametrize(("number", "kind"), [(7, "threads"), pytest.param(2, "processes", marks=needs_processes)])
 def test_the_number_of_workers_changes_nothing(store: Store, number: int, kind: Kind) -> None:
     for one, other in zip(batches(store), batches(store, number, kind), strict=True):
         assert torch.equal(one.crops, other.crops)
@@ -111,9 +120,7 @@ def test_the_next_batches_are_made_while_one_is_used(store: Store) -> None:
 
     with Loader(watched, batch=1, side_px=224, workers=Workers(1, "threads")) as loader:
         used = next(loader.batches(plan_of(1)))  # and no other is asked for
-        deadline = time.monotonic() + 10
-        while len(watched.rows) < 5 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: len(watched.rows) == 5)
 
     assert used.number == 0
     assert watched.rows == plan_of(1).draws.rows[:5].tolist()  # three wait besides the one that its worker makes
@@ -189,9 +196,7 @@ def test_threads_that_hang_are_named_and_left_behind(store: Store, monkeypatch: 
     monkeypatch.setattr(Store, "image", hang)
     started = time.monotonic()
     try:
-        with pytest.raises(
-            UserError, match=r"has done nothing for 0\.2 seconds while it read shard-00000\.arrow, row \d+"
-        ):
+        with pytest.raises(UserError, match=STUCK):
             batches(store, 11, batch=1)
         assert time.monotonic() - started < 8  # and not a second for each of eleven
     finally:
@@ -199,20 +204,12 @@ def test_threads_that_hang_are_named_and_left_behind(store: Store, monkeypatch: 
 
 
 @needs_processes
-@pytest.mark.parametrize(
-    ("sent", "message"),
-    [
-        (signal.SIGKILL, r"was killed by SIGKILL"),
-        (signal.SIGSTOP, r"has done nothing for 0\.2 seconds while it read shard-00000\.arrow, row \d+"),
-    ],
-)
+@pytest.mark.parametrize(("sent", "message"), [(signal.SIGKILL, r"was killed by SIGKILL"), (signal.SIGSTOP, STUCK)])
 def test_processes_that_die_or_hang_are_named(
     opened: Loader, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals, message: str
 ) -> None:
-    list(opened.batches(plan_of(1)))
+    send(sent, opened)
     monkeypatch.setattr(workers_module, "STUCK_SECONDS", 0.2)
-    for process in multiprocessing.active_children():
-        os.kill(process.pid or 0, sent)
 
     with pytest.raises(UserError, match=message):
         list(opened.batches(plan_of(2)))
@@ -221,9 +218,7 @@ def test_processes_that_die_or_hang_are_named(
 @needs_processes
 @pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
 def test_workers_leave_signals_to_the_training_loop(opened: Loader, asked: signal.Signals) -> None:
-    list(opened.batches(plan_of(1)))
-    for process in multiprocessing.active_children():
-        os.kill(process.pid or 0, asked)
+    send(asked, opened)
 
     assert len(list(opened.batches(plan_of(2)))) == 3
 
@@ -234,7 +229,6 @@ from pathlib import Path
 from alexrepro.data.loading.loader import Loader
 from alexrepro.data.loading.workers import Workers
 from alexrepro.data.store.store import Store
-from alexrepro.device import find_device
 signal.signal(signal.SIGINT, lambda *_: None)  # as a training, which saves first
 store = Store.open(Path(sys.argv[1]))
 print("ready", flush=True)
@@ -258,11 +252,9 @@ def test_no_worker_outlives_its_parent(store: Store) -> None:
         parent.stdout.readline()
         workers = parent.stdout.readline().split()
         parent.kill()
-    deadline = time.monotonic() + 5
-    while any(map(is_running, workers)) and time.monotonic() < deadline:
-        time.sleep(0.05)
 
-    assert [is_running(worker) for worker in workers] == [False, False]
+    assert len(workers) == 2
+    wait_until(lambda: not any(map(is_running, workers)))
 
 
 @pytest.mark.slow
@@ -317,9 +309,8 @@ def test_batches_on_a_gpu_are_those_of_the_processor(store: Store) -> None:
         pytest.skip("no CUDA device")
     copies = find_device("cuda").copies
 
-    for one, other in zip(
-        load_batches(store, plan_of(2), batch=1, copies=copies), batches(store, batch=1), strict=True
-    ):
+    found = load_batches(store, plan_of(2), batch=1, copies=copies)
+    for one, other in zip(found, batches(store, batch=1), strict=True):
         torch.cuda._sleep(10_000_000)  # the device is behind, while memory comes round again
         assert one.crops.device.type == "cuda"
         assert torch.equal(one.crops.cpu(), other.crops)

@@ -18,6 +18,7 @@ from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.errors import UserError
 
 from ..hostile import END_OF_TAR, member, picture
+from ..layouts import write
 
 TAR, VAL_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
 STEM = r"ILSVRC2012_im\w*_train"
@@ -40,21 +41,16 @@ def tar_of_folders(prefix: str) -> bytes:
     return member(prefix or "./", kind=tarfile.DIRTYPE) + b"".join(member(n, picture()) for n in names) + END_OF_TAR
 
 
-def put(file: Path, content: bytes = b"x") -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content)
-
-
 def cut(folder: Path, suffixes: list[str]) -> None:
     data = train_tar()
     step = -(-len(data) // len(suffixes))
     for number, suffix in enumerate(suffixes):
-        put(folder / f"{TAR}{suffix}", data[number * step : (number + 1) * step])
+        write(folder / f"{TAR}{suffix}", data[number * step : (number + 1) * step])
 
 
 def class_tars(folder: Path) -> None:
     for wnid in WNIDS:
-        put(folder / f"{wnid}.tar", class_tar(wnid))
+        write(folder / f"{wnid}.tar", class_tar(wnid))
 
 
 def numbered(*numbers: int) -> bytes:
@@ -62,7 +58,7 @@ def numbered(*numbers: int) -> bytes:
 
 
 READ: dict[str, Make] = {
-    "a tar of class tars": lambda top: put(top / TAR, train_tar()),
+    "a tar of class tars": lambda top: write(top / TAR, train_tar()),
     **{
         f"parts {names[0]} to {names[-1]}": lambda top, names=names: cut(top, names)
         for names in (
@@ -72,15 +68,15 @@ READ: dict[str, Make] = {
         )
     },
     "parts among checksums": lambda top: (
-        cut(top, [".1", ".2"]), [put(top / f"{TAR}{end}") for end in (".000.torrent", ".md5", ".sha1", ".asc")]
+        cut(top, [".1", ".2"]), [write(top / f"{TAR}{end}") for end in (".000.torrent", ".md5", ".sha1", ".asc")]
     ),
-    "a browser's copy": lambda top: put(top / "ILSVRC2012_img_train (1).tar", train_tar()),
-    "a tar in the folder of its split": lambda top: put(top / "train" / TAR, train_tar()),
-    "a tar of class folders": lambda top: put(top / TAR, tar_of_folders("")),
-    "a tar of Kaggle's tree": lambda top: put(top / TAR, tar_of_folders(f"./{TREE}/train/")),
+    "a browser's copy": lambda top: write(top / "ILSVRC2012_img_train (1).tar", train_tar()),
+    "a tar in the folder of its split": lambda top: write(top / "train" / TAR, train_tar()),
+    "a tar of class folders": lambda top: write(top / TAR, tar_of_folders("")),
+    "a tar of Kaggle's tree": lambda top: write(top / TAR, tar_of_folders(f"./{TREE}/train/")),
     "class tars": class_tars,
     "class tars in a folder": lambda top: class_tars(top / "train"),
-    "the tar of all class tars": lambda top: put(top / "fall11_whole.tar", train_tar()),
+    "the tar of all class tars": lambda top: write(top / "fall11_whole.tar", train_tar()),
 }  # fmt: skip
 
 
@@ -105,7 +101,7 @@ ODD = {
 @pytest.mark.parametrize("reason", ODD)
 def test_a_member_that_is_not_read_is_listed(reason: str, tmp_path: Path) -> None:
     path, added = ODD[reason]
-    put(tmp_path / TAR, train_tar(added))
+    write(tmp_path / TAR, train_tar(added))
 
     found = recognize(tmp_path)
 
@@ -114,7 +110,7 @@ def test_a_member_that_is_not_read_is_listed(reason: str, tmp_path: Path) -> Non
 
 
 def test_a_class_tar_without_images_is_a_gap(tmp_path: Path) -> None:
-    put(tmp_path / TAR, train_tar(member("n00000003.tar", END_OF_TAR)))
+    write(tmp_path / TAR, train_tar(member("n00000003.tar", END_OF_TAR)))
 
     assert any(gap.startswith("n00000003 of 3 classes has no training image") for gap in recognize(tmp_path).gaps)
 
@@ -122,13 +118,13 @@ def test_a_class_tar_without_images_is_a_gap(tmp_path: Path) -> None:
 def test_the_longer_numbers_that_split_goes_on_with_are_no_gap(tmp_path: Path) -> None:
     numbers = [*(f"{number:02d}" for number in range(90)), "9000", "9001"]
     for number in numbers:
-        put(tmp_path / f"{TAR}.{number}")
+        write(tmp_path / f"{TAR}.{number}")
 
     assert [file.name for file in archive_files(tmp_path, STEM)] == [f"{TAR}.{number}" for number in numbers]
 
 
 def named(*names: str) -> Make:
-    return lambda top: [put(top / name) for name in names]
+    return lambda top: [write(top / name) for name in names]
 
 
 WHOLE = train_tar()
@@ -140,57 +136,58 @@ REFUSED: dict[str, tuple[Make, str, str]] = {
     "two sets of numbers": (named(f"{TAR}.1", f"{TAR}.001", f"{TAR}.2"), "two sets of parts", "Keep one"),
     "numbers and letters": (named(f"{TAR}.aa", f"{TAR}.ab", f"{TAR}.00"), "two sets of parts", "Keep one"),
     "gzip": (
-        lambda top: put(top / f"{TAR}.gz", gzip.compress(WHOLE)), "is compressed with gzip", r": gunzip \S+r\.gz$"
+        lambda top: write(top / f"{TAR}.gz", gzip.compress(WHOLE)), "is compressed with gzip", r": gunzip \S+r\.gz$"
     ),
-    "xz": (lambda top: put(top / f"{TAR}.xz", lzma.compress(WHOLE)), "is compressed with xz", r": unxz \S+\.xz$"),
+    "xz": (lambda top: write(top / f"{TAR}.xz", lzma.compress(WHOLE)), "is compressed with xz", r": unxz \S+\.xz$"),
     "validation in tgz": (
-        lambda top: (put(top / TAR, WHOLE), put(top / "ILSVRC2012_img_val.tgz", b"\x1f\x8b")), "compressed", "gunzip"
+        lambda top: (write(top / TAR, WHOLE), write(top / "ILSVRC2012_img_val.tgz", b"\x1f\x8b")),
+        "compressed", "gunzip",
     ),
     "gzip in parts": (
         named(f"{TAR}.gz.001", f"{TAR}.gz.002"), "part of a compressed archive", r"cat (\S+)\.\* > \1 && gunzip \1$"
     ),
     "gzip without the suffix": (
-        lambda top: put(top / TAR, gzip.compress(WHOLE)), "compressed with gzip in spite of its name",
+        lambda top: write(top / TAR, gzip.compress(WHOLE)), "compressed with gzip in spite of its name",
         r"mv (\S+) \1\.gz && gunzip \1\.gz$",
     ),
     "a plain tar with the suffix": (
-        lambda top: put(top / f"{TAR}.gz", WHOLE), "is a plain tar in spite of its name", r"mv (\S+)\.gz \1$"
+        lambda top: write(top / f"{TAR}.gz", WHOLE), "is a plain tar in spite of its name", r"mv (\S+)\.gz \1$"
     ),
     "an unfinished download": (named(f"{TAR}.part"), r"\.part is an unfinished download", ""),
     "an unfinished download of aria2": (named(TAR, f"{TAR}.aria2"), r"\.aria2 is an unfinished download", ""),
     "an unfinished part": (named(f"{TAR}.001", f"{TAR}.002.part"), r"\.part is an unfinished download", ""),
     "cut short": (
-        lambda top: put(top / TAR, WHOLE[: WHOLE.rindex(b"n00000002_1.JPEG") + 700]),
+        lambda top: write(top / TAR, WHOLE[: WHOLE.rindex(b"n00000002_1.JPEG") + 700]),
         rf"{TAR} is cut short: it ends at byte \S+ within 'n00000002.tar'", r"wget -c, .*alexrepro verify \S+ --quick",
     ),
     "no end mark": (
-        lambda top: put(top / TAR, WHOLE.removesuffix(END_OF_TAR)), "without an end mark", r"truncate -s \+1K \S+"
+        lambda top: write(top / TAR, WHOLE.removesuffix(END_OF_TAR)), "without an end mark", r"truncate -s \+1K \S+"
     ),
     "a class tar twice": (
-        lambda top: put(top / TAR, train_tar(member("n00000002.tar", class_tar(WNIDS[1])))),
+        lambda top: write(top / TAR, train_tar(member("n00000002.tar", class_tar(WNIDS[1])))),
         r"holds n00000002\.tar twice", "Unpack",
     ),
     "an image twice": (
-        lambda top: put(
+        lambda top: write(
             top / TAR, member("n00000001.tar", class_tar(WNIDS[0], member("x/n00000001_1.JPEG"))) + END_OF_TAR
         ),
         r"holds n00000001_1\.JPEG twice", "Unpack",
     ),
     "a validation image twice": (
-        lambda top: (put(top / TAR, WHOLE), put(top / VAL_TAR, numbered(1, 1))), r"00000001\.JPEG twice", "Unpack"
+        lambda top: (write(top / TAR, WHOLE), write(top / VAL_TAR, numbered(1, 1))), r"00000001\.JPEG twice", "Unpack"
     ),
     "an image of no class": (
-        lambda top: put(top / TAR, train_tar(member("cat.jpg", picture()))), "cat.jpg, whose class", "n01440764.tar"
+        lambda top: write(top / TAR, train_tar(member("cat.jpg", picture()))), "cat.jpg, whose class", "n01440764.tar"
     ),
     "an empty class tar": (
-        lambda top: put(top / TAR, train_tar(member("n00000003.tar"))), r"n00000003\.tar in \S+ is cut short", ""
+        lambda top: write(top / TAR, train_tar(member("n00000003.tar"))), r"n00000003\.tar in \S+ is cut short", ""
     ),
     "other class tars in val": (
-        lambda top: (class_tars(top / "train"), put(top / "val/n00000001.tar", class_tar(WNIDS[0]))),
+        lambda top: (class_tars(top / "train"), write(top / "val/n00000001.tar", class_tar(WNIDS[0]))),
         "val has other classes than train: n00000002", "same classes",
     ),
     "a shard in gzip": (
-        lambda top: put(top / "data/train_images_1.tar.gz", gzip.compress(WHOLE)), r"\.gz is compressed", "gunzip"
+        lambda top: write(top / "data/train_images_1.tar.gz", gzip.compress(WHOLE)), r"\.gz is compressed", "gunzip"
     ),
 }  # fmt: skip
 
@@ -253,7 +250,7 @@ def test_a_damaged_member_is_left_out_and_named(tmp_path: Path) -> None:
 
 def test_members_of_a_zip_that_are_not_read_are_listed_by_folder(tmp_path: Path) -> None:
     names = (f"{TREE}/train/{WNIDS[0]}/1.JPEG", f"{TREE}/val/other.JPEG", f"{TREE}/val/list.txt", "docs/logo.png")
-    put(tmp_path / "it.zip", zip_of(dict.fromkeys(names, picture())))
+    write(tmp_path / "it.zip", zip_of(dict.fromkeys(names, picture())))
 
     skipped = recognize(tmp_path / "it.zip").skipped
 
@@ -282,7 +279,7 @@ ZIPS: dict[str, tuple[Callable[[], bytes], str, str]] = {
 def test_a_zip_that_cannot_be_read_in_place_says_what_to_type(
     content: Callable[[], bytes], what: str, fix: str, tmp_path: Path
 ) -> None:
-    put(tmp_path / "it.zip", content())
+    write(tmp_path / "it.zip", content())
 
     with pytest.raises(UserError, match=what) as refused:
         recognize(tmp_path / "it.zip")
@@ -291,7 +288,7 @@ def test_a_zip_that_cannot_be_read_in_place_says_what_to_type(
 
 
 def test_a_zip_with_fewer_images_than_the_release_is_not_complete(tmp_path: Path) -> None:
-    put(tmp_path / "it.zip", kaggle_zip())
+    write(tmp_path / "it.zip", kaggle_zip())
 
     found = recognize(tmp_path / "it.zip")
 

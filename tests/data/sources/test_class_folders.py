@@ -10,16 +10,9 @@ from alexrepro.data.sources.source import Skipped, Source
 from alexrepro.errors import UserError
 
 from ..hostile import picture
+from ..layouts import touch
 
 COMPOSED, DECOMPOSED = "\u00fcber", "u\u0308ber"
-
-
-def touch(root: Path, *names: str) -> Path:
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"image")
-    return root
 
 
 def images(source: Source, split: str = "train") -> list[tuple[str, str]]:

@@ -9,9 +9,9 @@ import pytest
 
 from alexrepro.data.sources import recognize
 from alexrepro.data.sources.checks import is_2012, refuse_wrong_labels
-from alexrepro.data.sources.devkit import truth
 from alexrepro.data.sources.labels import words_by_wnid
 from alexrepro.data.sources.miniature import write_miniature
+from alexrepro.data.sources.official_files import truth
 from alexrepro.data.sources.source import File, ImageFile, Source, Split
 from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.errors import UserError

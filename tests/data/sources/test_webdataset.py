@@ -52,17 +52,12 @@ def test_samples_without_labels_among_others_are_refused(
         recognize(tmp_path)
 
 
-def test_missing_shards_are_named(tmp_path: Path) -> None:
+def test_missing_shards_and_labels_that_begin_with_one_are_gaps(tmp_path: Path) -> None:
     for number in (0, 1, 4):
-        shard(tmp_path / f"train-{number:04d}.tar", b"0")
-
-    assert recognize(tmp_path).gaps == ("train-0002.tar and 1 more files of 5 is missing",)
-
-
-def test_labels_that_begin_with_one_are_said(tmp_path: Path) -> None:
-    shard(tmp_path / "train-0.tar", b"1", b"2")
+        shard(tmp_path / f"train-{number:04d}.tar", b"1", b"2")
 
     assert recognize(tmp_path).gaps == (
+        "train-0002.tar and 1 more files of 5 is missing",
         "class-0000 of 3 classes has no training image; the training labels are 2 numbers from 1 to 2",
     )
 

@@ -129,9 +129,15 @@ def with_short_side_256(data: bytes) -> bytes:
     return stream.getvalue()
 
 
-@pytest.mark.parametrize("write", [parquets.imagenet_1k, parquets.tiny_imagenet])
+@pytest.mark.parametrize(
+    ("write", "names"),
+    [
+        (parquets.imagenet_1k, tuple(WORDS[wnid] for wnid in sorted(WNIDS))),
+        (parquets.tiny_imagenet, tuple(sorted(WNIDS))),
+    ],
+)
 def test_parquet_in_the_order_of_the_ids_is_brought_to_that_of_the_wnids(
-    write: Callable[..., None], pictures: Pictures, expected: dict[str, Store], tmp_path: Path
+    write: Callable[..., None], names: tuple[str, ...], pictures: Pictures, expected: dict[str, Store], tmp_path: Path
 ) -> None:
     write(tmp_path / "source", pictures, order=WNIDS)
 
@@ -139,16 +145,8 @@ def test_parquet_in_the_order_of_the_ids_is_brought_to_that_of_the_wnids(
 
     for split in ("train", "val"):
         assert found[split].manifest.classes == tuple(sorted(WNIDS))
+        assert found[split].manifest.class_names == names
         assert by_class(found[split]) == by_class(expected[split])
-
-
-def test_parquet_keeps_its_words_beside_the_sorted_wnids(pictures: Pictures, tmp_path: Path) -> None:
-    parquets.imagenet_1k(tmp_path, pictures, order=WNIDS)
-
-    found = recognize(tmp_path)
-
-    assert found.class_names == tuple(WORDS[wnid] for wnid in sorted(WNIDS))
-    assert [(split.name, split.labeled) for split in found.splits] == [("train", True), ("val", True), ("test", False)]
 
 
 def test_parquet_whose_labels_are_not_those_of_its_names_is_refused(pictures: Pictures, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
-import multiprocessing
 import pickle
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +11,13 @@ from alexrepro.data.store.shard_reader import FEWEST_FILES, Files, ShardIndex
 from alexrepro.data.store.store import Store, find_stores, newest_store, shard_table, write_shard
 from alexrepro.errors import UserError
 
+from .folders import write_images
 
-def source(folder: Path, *, splits: tuple[str, ...] = ("train", "val")) -> Path:
-    """Two classes of three pictures in each split, whose size makes the stored image a plain copy."""
-    draws = np.random.default_rng(3)
-    for split in splits:
-        for kind in ("a", "b"):
-            for number in range(3):
-                path = folder / split / kind / f"{number}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(draws.integers(0, 256, (256, 256, 3), dtype=np.uint8)).save(path)
+
+def source(folder: Path) -> Path:
+    """Two splits whose images have the stored size, so that they are copied."""
+    for split in ("train", "val"):
+        write_images(folder / split, height=256, width=256)
     return folder
 
 
@@ -31,7 +27,7 @@ def stores(tmp_path: Path) -> Path:
     return tmp_path / "stores"
 
 
-def picture(store: Store, image: int) -> bytes:
+def pixels(store: Store, image: int) -> bytes:
     out = np.empty((256, 256, 3), dtype=np.uint8)
     store.pixels(image, out)
     return out.tobytes()
@@ -45,46 +41,39 @@ def original(folder: Path, split: str, number: int) -> bytes:
 def test_raw_images_labels_and_names_come_back(stores: Path) -> None:
     store = newest_store(stores, split="train", dataset="shapes")
 
-    assert [picture(store, k) for k in range(6)] == [original(stores.parent, "train", k) for k in range(6)]
+    assert [pixels(store, k) for k in range(6)] == [original(stores.parent, "train", k) for k in range(6)]
     assert store.labels.tolist() == [0, 0, 0, 1, 1, 1]
     assert store.name(4).endswith("1.png")
     assert (len(store), store.manifest.classes, store.path.parent) == (6, ("a", "b"), stores)
 
 
-def test_a_flipped_bit_in_an_image_is_named(stores: Path) -> None:
-    path = newest_store(stores, split="val").path
-    shard = path / "shard-00000.arrow"
-    data = bytearray(shard.read_bytes())
-    data[len(data) // 2] ^= 1  # the images are nearly all of the file
-    shard.write_bytes(bytes(data))
-    store = Store.open(path)
-
-    with pytest.raises(UserError, match=r"shard-00000\.arrow"):
-        [picture(store, k) for k in range(6)]
-
-
-@pytest.mark.parametrize("file", ["mean.npy", "color_axes.json"])
-def test_a_flipped_bit_in_the_statistics_is_named(stores: Path, file: str) -> None:
-    path = newest_store(stores, split="train").path / file
+def flip(path: Path, location: int) -> None:
     data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(bytes(data))
-    store = Store.open(path.parent)
+    data[location] ^= 1
+    path.write_bytes(data)
+
+
+def read_all(store: Store) -> None:
+    assert len(store.labels) == len([pixels(store, image) for image in range(len(store))])
+    store.mean_image(), store.color_axes()
+
+
+@pytest.mark.parametrize("file", ["shard-00000.arrow", "mean.npy", "color_axes.json"])
+def test_a_flipped_bit_is_noticed_and_its_file_named(stores: Path, file: str) -> None:
+    path = newest_store(stores, split="train").path
+    flip(path / file, (path / file).stat().st_size // 2)  # of the shard, an image
 
     with pytest.raises(UserError, match=file):
-        store.mean_image(), store.color_axes()
+        read_all(Store.open(path))
 
 
 def test_a_flipped_bit_in_a_label_is_noticed(stores: Path) -> None:
     store = newest_store(stores, split="train")
-    path = store.path / "shard-00000.arrow"
-    data = path.read_bytes()
-    labels = store.labels.astype("<i8").tobytes()
-    place = data.index(labels)
-    path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    shard = store.path / "shard-00000.arrow"
+    flip(shard, shard.read_bytes().index(store.labels.astype("<i8").tobytes()))
 
     with pytest.raises(UserError, match="labels"):
-        _ = Store.open(store.path).labels
+        read_all(Store.open(store.path))
 
 
 @pytest.mark.parametrize("file", ["manifest.json", "shard-00000.arrow"])
@@ -128,32 +117,20 @@ def test_the_newest_fitting_store_is_found(stores: Path) -> None:
         newest_store(stores / "nowhere")
 
 
-def test_threads_and_processes_read_the_same(stores: Path) -> None:
-    store = newest_store(stores, split="train")
-    alone = [picture(store, k) for k in range(6)]
-    fresh = pickle.loads(pickle.dumps(store))
-
-    with ThreadPoolExecutor(4) as threads:
-        assert list(threads.map(picture, [fresh] * 6, range(6))) == alone
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as processes:
-        assert processes.submit(picture, store, 5).result() == alone[5]
-
-
-def test_what_another_process_is_sent_does_not_grow_with_what_was_read(stores: Path) -> None:
+def test_a_pickled_store_does_not_grow_with_what_was_read(stores: Path) -> None:
     store = newest_store(stores, split="train")
     unread = pickle.dumps(store)
-    picture(store, 0)
-    assert len(store.labels) == len(store)
+    read_all(store)
 
     assert pickle.dumps(store) == unread
 
 
 def test_a_stored_file_that_is_no_jpeg_is_named(tmp_path: Path) -> None:
     store = prepare(source(tmp_path / "shapes"), out=tmp_path / "stores", workers=1)["val"]
-    write_shard(shard_table([b"no picture"] * 6, [0] * 6, ["name"] * 6), store.path / "shard-00000.arrow")
+    write_shard(shard_table([b"no image"] * 6, [0] * 6, ["name"] * 6), store.path / "shard-00000.arrow")
 
     with pytest.raises(UserError, match=r"shard-00000\.arrow, row 4"):
-        picture(Store.open(store.path), 4)
+        pixels(Store.open(store.path), 4)
 
 
 FILES = 3 * FEWEST_FILES
@@ -172,9 +149,8 @@ def some_files(folder: Path) -> list[ShardIndex]:
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> Files:
-    files = Files()
-    monkeypatch.setattr(files, "_most", FEWEST_FILES)
-    return files
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (FEWEST_FILES, FEWEST_FILES))
+    return Files()
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files below /proc")

@@ -4,24 +4,19 @@ import random
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
+from alexrepro.data.store.manifest import verify
 from alexrepro.data.store.prepare import prepare
-from alexrepro.data.store.verify import verify
+
+from .folders import write_images
 
 FLIPS, CUTS = 1000, 200
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder, draws = tmp_path_factory.mktemp("pictures"), np.random.default_rng(6)
-    for kind in ("a", "b"):
-        for number in range(2):
-            path = folder / "train" / kind / f"{number}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(draws.integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(path)
+    folder = write_images(tmp_path_factory.mktemp("images") / "train", each=2)
     return prepare(folder, out=tmp_path_factory.mktemp("stores"), workers=1)["train"].path
 
 
@@ -39,32 +34,17 @@ def test_a_sound_store_has_no_problem(store: Path) -> None:
     assert verify(store) == []
 
 
-def test_every_flipped_bit_is_found(copy: Path) -> None:
-    draws = random.Random(11)
-    missed = []
+def test_every_flipped_bit_and_every_cut_is_found_and_its_file_named(copy: Path) -> None:
+    draws, missed = random.Random(11), []
 
-    for _ in range(FLIPS):
+    for change in ["flip"] * FLIPS + ["cut"] * CUTS:
         file = draws.choice(checked_files(copy))
         whole = file.read_bytes()
-        place, bit = draws.randrange(len(whole)), draws.randrange(8)
-        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
-        if not verify(copy):
-            missed.append((file.name, place, bit))
-        file.write_bytes(whole)
-
-    assert missed == []
-
-
-def test_every_cut_is_found_and_named(copy: Path) -> None:
-    draws = random.Random(12)
-    missed = []
-
-    for _ in range(CUTS):
-        file = draws.choice(checked_files(copy))
-        whole = file.read_bytes()
-        file.write_bytes(whole[: draws.randrange(len(whole))])
+        location, bit = draws.randrange(len(whole)), draws.randrange(8)
+        flipped = whole[:location] + bytes([whole[location] ^ 1 << bit]) + whole[location + 1 :]
+        file.write_bytes(flipped if change == "flip" else whole[:location])
         if not any(file.name in problem for problem in verify(copy)):
-            missed.append(file.name)
+            missed.append((change, file.name, location, bit))
         file.write_bytes(whole)
 
     assert missed == []

@@ -18,7 +18,7 @@ from alexrepro.model.formats import kind_of
 from alexrepro.model.weights import Weights, checked
 from alexrepro.recipes.as_printed_and_run import TINY
 
-from ...disks import small_disk
+from ...children import small_disk
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ UNUSABLE = [
     ("noise.dat", "does not begin like a file of weights", Exit.USAGE),
     ("model.safetensors", "names no recipe", Exit.BAD_CONFIG),  # a checkpoint alone
     ("absent.pth", "There is no file", Exit.MISSING_INPUT),
-    (".", "is a folder or a device", Exit.MISSING_INPUT),
+    (".", "cannot be read: Is a directory", Exit.MISSING_INPUT),
     ("x" * 300, "cannot be read", Exit.MISSING_INPUT),
 ]
 

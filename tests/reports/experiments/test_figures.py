@@ -18,24 +18,14 @@ from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.experiment import answer, drawn, find, missing
 from alexrepro.reports.experiments.learned_features import colorfulness, sheets
+from alexrepro.reports.experiments.network import draw
 from alexrepro.reports.figures import plot
 from alexrepro.reports.figures.curves import crossing
-from alexrepro.reports.figures.diagram import draw
 from alexrepro.reports.loaded_runs import Evidence
-from alexrepro.runs.neighbors import About, Neighbors, save_neighbors
-from alexrepro.runs.rows import METRICS
+from alexrepro.runs.neighbors import Neighbors, save_neighbors
 from alexrepro.runs.run import Run
 
 MakeRun = Callable[..., Run]
-
-
-@pytest.mark.parametrize("name", ["figure-1", "figure-3", "figure-4", "training-curves"])
-def test_without_runs_there_is_no_figure_but_a_row_and_the_commands(name: str) -> None:
-    experiment = find(name)
-
-    assert drawn(experiment, Evidence()) is None
-    assert "not run" in str(answer(experiment, Evidence()).as_dict()["rows"])
-    assert missing(experiment, Evidence())[-1].startswith("alexrepro ")
 
 
 def rows(name: str, *runs: Run) -> list[dict[str, Any]]:
@@ -51,23 +41,16 @@ def test_the_crossing_of_a_training_error_is_on_the_line_between_two_epochs() ->
     assert crossing(falling[2:].reset_index(drop=True)) == 3
 
 
-def figure_1_run(make_run: MakeRun, recipe: Recipe, errors: list[float], **changes: Any) -> Run:
-    run = make_run(recipe, steps_per_epoch=1, **{"dataset": "cifar10", **changes})
-    run.add_metrics(
-        dict(zip(METRICS, (epoch, epoch, 50_000, 1.0, 0.01, 1, error), strict=True))
-        for epoch, error in enumerate(errors, start=1)
-    )
-    return run
-
-
-def falling_to_a_quarter(epochs: int) -> list[float]:
-    return [0.25 + 0.01 * (epochs - epoch) for epoch in range(1, epochs + 1)]
+def falling_to_a_quarter(make_run: MakeRun, recipe: Recipe, epochs: int, *, seed: int = 0) -> Run:
+    errors = [0.25 + 0.01 * (epochs - epoch) for epoch in range(1, epochs + 1)]
+    return make_run(recipe, dataset="cifar10", seed=seed, training_errors=errors)
 
 
 def test_figure_1_compares_the_epochs_of_both_activations(make_run: MakeRun) -> None:
+    relu_errors, tanh_errors = [0.35, 0.25], [0.80 - 0.05 * epoch for epoch in range(1, 13)]
     runs = (
-        figure_1_run(make_run, find_recipe("figure-1-relu"), [0.35, 0.25]),
-        figure_1_run(make_run, find_recipe("figure-1-tanh"), [0.80 - 0.05 * epoch for epoch in range(1, 13)]),
+        make_run(find_recipe("figure-1-relu"), dataset="cifar10", training_errors=relu_errors),
+        make_run(find_recipe("figure-1-tanh"), dataset="cifar10", training_errors=tanh_errors),
     )
 
     relu, tanh, ratio = rows("figure-1", *runs)
@@ -84,7 +67,7 @@ def test_figure_1_separates_readings_seeds_and_other_rates(make_run: MakeRun) ->
         (recipes["relu"], 2, 0), (recipes["relu"], 4, 1), (recipes["tanh"], 12, 0), (recipes["tanh"], 16, 1),
         (recipes["relu-b"], 5, 0), (recipes["tanh-b"], 10, 0), (slower, 9, 0),
     ]  # fmt: skip
-    runs = [figure_1_run(make_run, recipe, falling_to_a_quarter(epochs), seed=seed) for recipe, epochs, seed in planned]
+    runs = [falling_to_a_quarter(make_run, recipe, epochs, seed=seed) for recipe, epochs, seed in planned]
 
     *found, other = rows("figure-1", *runs)
 
@@ -98,7 +81,7 @@ def test_figure_1_separates_readings_seeds_and_other_rates(make_run: MakeRun) ->
 def test_figure_1_shows_a_network_that_differs_by_tanh_only_as_other_data(make_run: MakeRun) -> None:
     tanh = VARIATIONS["tanh"]
     base, varied, short = (
-        figure_1_run(make_run, recipe, [0.9, 0.2], dataset="miniature")
+        make_run(recipe, dataset="miniature", training_errors=[0.9, 0.2])
         for recipe in (TINY, tanh.of(TINY), tanh.of(TINY.shortened(2)))
     )
 
@@ -112,9 +95,9 @@ def test_figure_1_shows_a_network_that_differs_by_tanh_only_as_other_data(make_r
 
 def test_a_run_of_figure_1_counts_as_far_as_it_goes_but_not_with_other_layers(make_run: MakeRun) -> None:
     relu, tanh = (find_recipe(f"figure-1-{name}") for name in ("relu", "tanh"))
-    shorter = figure_1_run(make_run, relu.but({"training.epochs": 5}), falling_to_a_quarter(2))
-    changed = figure_1_run(make_run, tanh.but({"network.conv1.maps": 8}), falling_to_a_quarter(12))
-    full = figure_1_run(make_run, tanh, falling_to_a_quarter(12))
+    shorter = falling_to_a_quarter(make_run, relu.but({"training.epochs": 5}), 2)
+    changed = falling_to_a_quarter(make_run, tanh.but({"network.conv1.maps": 8}), 12)
+    full = falling_to_a_quarter(make_run, tanh, 12)
     without_errors = make_run(Recipe(name="figure-1-relu"), dataset="cifar10", losses=(1.0, 0.5))
 
     alike, other = rows("figure-1", shorter, full)[-1], rows("figure-1", shorter, changed)[-1]
@@ -124,7 +107,7 @@ def test_a_run_of_figure_1_counts_as_far_as_it_goes_but_not_with_other_layers(ma
     assert rows("figure-1", without_errors)[0]["note"] == "not run"
 
 
-@pytest.mark.parametrize("name", ["as-printed", "net-145-half", "net-137", "net-146-2011", "tiny", "caffe-2013"])
+@pytest.mark.parametrize("name", ["as-printed", "net-137", "net-146-2011", "tiny"])
 def test_the_drawn_network_names_every_stage_with_its_size(name: str) -> None:
     network = catalog()[name].recipe.network
 
@@ -149,12 +132,14 @@ def test_the_drawn_towers_are_linked_where_a_stage_reads_both() -> None:
 def test_describe_draws_any_recipe_into_a_file(tmp_path: Path) -> None:
     app = typer.Typer()
     app.command()(describe)
+    files = [tmp_path / name for name in ("once.svg", "again.svg")]
 
-    for name in ("once.svg", "again.svg"):
-        CliRunner().invoke(app, ["tiny", "--set", "network.towers=1", "--svg", str(tmp_path / name)])
+    for file in files:
+        CliRunner().invoke(app, ["tiny", "--set", "network.towers=1", "--svg", str(file)])
 
-    assert ">conv5</text>" in (tmp_path / "once.svg").read_text()
-    assert (tmp_path / "once.svg").read_text() == (tmp_path / "again.svg").read_text()
+    once, again = (file.read_text() for file in files)
+    assert ">conv5</text>" in once
+    assert once == again
 
 
 def test_kernels_are_scaled_together_in_a_black_frame_and_the_first_one_is_at_the_top_left() -> None:
@@ -169,12 +154,8 @@ def test_kernels_are_scaled_together_in_a_black_frame_and_the_first_one_is_at_th
     assert first[1].tolist() == [[0] * 3, [0.5] * 3, [0] * 3, [1.0] * 3, [0] * 3]  # frame, gray, frame, white, frame
     assert second[1, 1::2].tolist() == [[0.0, 0.5, 1.0], [0.75] * 3]
     assert first[0::2].max() == 0  # the frame above and below
-
-
-def test_forty_eight_kernels_are_three_rows_of_sixteen() -> None:
-    pictures = sheets(np.zeros((96, 3, 11, 11), dtype=np.float32), towers=2)
-
-    assert [picture.shape for picture in pictures] == [(37, 193, 3)] * 2  # 3 and 16 times 11 pixels, and the frame
+    paper = sheets(np.zeros((96, 3, 11, 11), dtype=np.float32), towers=2)
+    assert [picture.shape for picture in paper] == [(37, 193, 3)] * 2  # 3 rows of 16 times 11 pixels, and the frame
 
 
 def test_a_gray_kernel_has_no_color_and_a_kernel_of_opposite_channels_nothing_else() -> None:
@@ -213,11 +194,13 @@ def test_a_figure_shows_the_longest_run_of_the_foremost_recipe(make_run: MakeRun
 
 
 @pytest.mark.parametrize("side", [32, 256])
-def test_an_image_is_shown_upright_and_in_full(make_run: MakeRun, side: int) -> None:
+def test_an_image_is_shown_upright_and_in_full(
+    make_run: MakeRun, neighbors: Callable[..., Neighbors], side: int
+) -> None:
     pictures = np.zeros((2, side, side, 3), dtype=np.uint8)
     pictures[:, : side // 2, : side // 2] = (255, 0, 0)  # red at the top left
     run = make_run(TINY)
-    save_neighbors(run, replace(made_up_neighbors(), images=pictures))
+    save_neighbors(run, replace(neighbors(), images=pictures))
 
     figure = drawn(find("figure-4"), Evidence(runs=(run,)))
 
@@ -230,21 +213,11 @@ def test_an_image_is_shown_upright_and_in_full(make_run: MakeRun, side: int) -> 
     assert shown_axes.yaxis_inverted()  # the first row is drawn at the top
 
 
-def made_up_neighbors() -> Neighbors:
-    names = ("wolf, Canis lupus", "$\\frac{1}{0}$ <script>")
-    pictures = np.zeros((2, 256, 256, 3), dtype=np.uint8)
-    return Neighbors(
-        About(3, "fc7", "x-test-1", "x-train-2", 100, names, ("a", "b", "c", "d"), (("e", "f"), ("g", "h"))),
-        images=pictures, labels=np.array([0, 1]), top5=np.array([[0, 1], [0, 1]]),
-        probabilities=np.array([[0.75, 0.25], [0.5, 0.5]], dtype=np.float32), queries=pictures,
-        query_labels=np.array([1, 0]), neighbors=np.zeros((2, 2, 256, 256, 3), dtype=np.uint8),
-        neighbor_labels=np.array([[1, 1], [0, 1]]), distances=np.array([[1, 2], [3, 4]], dtype=np.float32),
-    )  # fmt: skip
-
-
-def test_figure_4_lists_predictions_and_neighbors_and_takes_any_name(make_run: MakeRun) -> None:
+def test_figure_4_lists_predictions_and_neighbors_and_takes_any_name(
+    make_run: MakeRun, neighbors: Callable[..., Neighbors]
+) -> None:
     run = make_run(TINY)
-    save_neighbors(run, made_up_neighbors())
+    save_neighbors(run, neighbors(names=("wolf, Canis lupus", "$\\frac{1}{0}$ <script>")))
     evidence = Evidence(runs=(run,))
 
     found = rows("figure-4", run)
@@ -252,12 +225,21 @@ def test_figure_4_lists_predictions_and_neighbors_and_takes_any_name(make_run: M
 
     predictions = [(row["image"], row["rank"], row["probability"]) for row in found[:3]]
     assert predictions == [("a", 1, 0.75), ("a", 2, 0.25), ("b", 1, 0.5)]
-    neighbors = [(row["image"], row["neighbor"], row["distance"]) for row in found[4:6]]
-    assert neighbors == [("c", "e", 1.0), ("c", "f", 2.0)]
+    nearest = [(row["image"], row["neighbor"], row["distance"]) for row in found[4:6]]
+    assert nearest == [("c", "e", 1.0), ("c", "f", 2.0)]
     assert figure is not None
     svg = plot.svg(figure, name="figure-4")
     assert ">wolf</text>" in svg
     assert "$\\frac{1}{0}$ &lt;script&gt;" in svg
+
+
+@pytest.mark.parametrize("name", ["training-curves", "figure-1"])
+def test_a_file_without_rows_is_an_empty_curve(make_run: MakeRun, name: str) -> None:
+    run = make_run(find_recipe("figure-1-relu"), dataset="cifar10")  # resumed before its first checkpoint
+
+    assert run.metrics_file.read_text().count("\n") == 1
+    assert rows(name, run)[0]["note"] == "not run"
+    assert drawn(find(name), Evidence(runs=(run,))) is None
 
 
 def test_a_curve_is_the_mean_loss_of_each_epoch_and_leaves_out_half_a_line(make_run: MakeRun) -> None:

@@ -65,9 +65,7 @@ class Copies(Protocol):
         """Wait for all copies."""
 
 
-Copying = Callable[
-    [NDArray[np.uint8], int], Copies
-]  # from the memory of all batches, and how many copies may be under way
+Copying = Callable[[NDArray[np.uint8], int], Copies]  # of the memory of all batches, and the most copies under way
 
 
 class Loader:

@@ -9,7 +9,6 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import forkserver
@@ -35,14 +34,14 @@ PAGE = mmap.PAGESIZE
 
 
 class Workers(NamedTuple):
-    """How many workers fill batches, and of which kind."""
+    """The number of workers that fill batches, and their kind."""
 
     number: int
     kind: Kind
 
 
 class Task(NamedTuple):
-    """A slot to fill: with crops of which rows, at which offsets, and which checksums to compare."""
+    """A slot to fill: the rows and offsets of its crops, and the rows whose checksums are compared."""
 
     slot: int
     rows: NDArray[np.int64]  # (B,)
@@ -59,6 +58,8 @@ class Ring:
     def __init__(self, slots: int, batch: int, side_px: int, workers: Workers) -> None:
         self._shape = (slots, batch, side_px, side_px, 3)
         self._workers = workers.number
+        self._head = -(-8 * workers.number // PAGE) * PAGE
+        self._bytes = self._head + int(np.prod(self._shape))
         self._file = os.memfd_create("alexrepro-loader") if workers.kind == "processes" else -1
         try:
             if self._file >= 0:
@@ -73,21 +74,13 @@ class Ring:
                 exit_code=Exit.OUT_OF_MEMORY,
             ) from None
 
-    @property
-    def _bytes(self) -> int:
-        return self._head + int(np.prod(self._shape))
-
-    @property
-    def _head(self) -> int:
-        return -(-8 * self._workers // PAGE) * PAGE
-
     def _map(self) -> None:
         mapped = mmap.mmap(self._file, self._bytes)
         self.reading = np.frombuffer(mapped, dtype=np.int64, count=self._workers)
         self.slots = np.frombuffer(mapped, dtype=np.uint8, offset=self._head).reshape(self._shape)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_shape": self._shape, "_workers": self._workers, "_file": DupFd(self._file)}
+        return {**vars(self), "_file": DupFd(self._file), "reading": None, "slots": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -202,8 +195,9 @@ def _serve_alone(pipe: Connection, store: Store, ring: Ring, worker: int) -> Non
 
 def _serve(pipe: Connection, store: Store, ring: Ring, worker: int) -> None:
     """Fill slots; answer None, a UserError, or the row and the name of any other error."""
-    with pipe:
-        for task in _tasks(pipe):
+    with pipe, suppress(EOFError, ConnectionResetError, BrokenPipeError):
+        while True:
+            task: Task = pipe.recv()
             answer: object = None
             try:
                 _fill(task, store, ring, worker)
@@ -211,14 +205,7 @@ def _serve(pipe: Connection, store: Store, ring: Ring, worker: int) -> None:
                 answer = error
             except Exception as error:
                 answer = int(ring.reading[worker]), f"{type(error).__name__}: {error}"
-            with suppress(BrokenPipeError):
-                pipe.send(answer)
-
-
-def _tasks(pipe: Connection) -> Iterator[Task]:
-    with suppress(EOFError, ConnectionResetError):
-        while True:
-            yield pipe.recv()
+            pipe.send(answer)
 
 
 def _fill(task: Task, store: Store, ring: Ring, worker: int) -> None:

@@ -1,18 +1,11 @@
-"""Where images are: one file per layout, and one function that recognizes which it is."""
+"""Where images are: the layouts, and one function that recognizes which it is."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from alexrepro.data.sources import (
-    cifar,
-    class_folders,
-    ilsvrc,
-    kaggle,
-    table_files,
-    tiny_imagenet,
-    webdataset,
-)
+from alexrepro.data.sources import class_folders, ilsvrc, kaggle, small_sets, table_files, webdataset
 from alexrepro.data.sources.advice import is_there, missing, nested, not_a_folder, unrecognized
 from alexrepro.data.sources.source import Source
 from alexrepro.errors import Exit, UserError
@@ -30,10 +23,10 @@ class Layout(NamedTuple):
 LAYOUTS = (
     Layout("ilsvrc", ilsvrc.fits, ilsvrc.read),
     Layout("kaggle", kaggle.fits, kaggle.read),
-    Layout("tiny-imagenet-200", tiny_imagenet.fits, tiny_imagenet.read),
-    Layout("cifar10", cifar.fits, cifar.read),
-    Layout("parquet", table_files.fits_parquet, table_files.read_parquet),
-    Layout("arrow", table_files.fits_arrow, table_files.read_arrow),
+    Layout("tiny-imagenet-200", small_sets.fits_tiny, small_sets.read_tiny),
+    Layout("cifar10", small_sets.fits_cifar, small_sets.read_cifar),
+    Layout("parquet", partial(table_files.fits, suffix=".parquet"), partial(table_files.read, suffix=".parquet")),
+    Layout("arrow", partial(table_files.fits, suffix=".arrow"), partial(table_files.read, suffix=".arrow")),
     Layout("webdataset", webdataset.fits, webdataset.read),
     Layout("class-tars", class_folders.fits_tars, class_folders.read_tars),
     Layout("folders", class_folders.fits, class_folders.read),
@@ -67,7 +60,7 @@ def recognize(path: Path, *, layout: str | None = None) -> Source:
     if not found:
         raise unrecognized(path, fitting)
     try:
-        source = cifar.named(LAYOUTS[NAMES.index(found[0])].read(path))
+        source = small_sets.named(LAYOUTS[NAMES.index(found[0])].read(path))
     except UserError:
         if found == ["folders"] and (refusal := nested(path, fitting)):
             raise refusal from None

@@ -17,8 +17,6 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.progress import first_few
 
 URL = re.compile(r"([a-z][a-z0-9+.-]*):/+(.+)", re.IGNORECASE)
-COPYING = {"s3": "aws s3 sync", "gs": "gsutil -m rsync -r", "http": "wget -r", "https": "wget -r", "ftp": "wget -r"}
-HUB = re.compile(r"(?:huggingface\.co/)?(?:datasets/)?([\w.-]+/[\w.-]+)")  # an owner and a data set at Hugging Face
 WORDS = ("miniature", "cifar10")  # what may be typed instead of a path
 PIECE = re.compile(r"([a-z]+)[^a-z].*", re.IGNORECASE)  # train.X1, val_2
 NOT_READ = {
@@ -85,11 +83,8 @@ def is_there(path: Path) -> bool:
 def missing(path: Path) -> UserError:
     """The error for a path at which there is nothing, with the name that may have been meant."""
     if url := URL.fullmatch(str(path)):
-        address, scheme = f"{url[1]}://{url[2]}", url[1].lower()
-        at_hub = HUB.match(url[2]) if scheme == "hf" or url[2].startswith("huggingface.co/datasets/") else None
-        typed = _download(at_hub[1]) if at_hub else f"{COPYING.get(scheme, 'rclone copy')} {address} FOLDER"
-        return _no_input(f"{address} is a URL, and images are read from a local disk.",
-                         f"Copy it first, for example with: {typed}")  # fmt: skip
+        return _no_input(f"{url[1]}://{url[2]} is a URL, and images are read from a local disk.",
+                         "Copy the data to a folder first, and prepare that folder.")  # fmt: skip
     first = next(part for part in (path, *path.parents) if is_there(part.parent) or part == part.parent)
     names = names_in(first.parent)
     if first == path and path.name in names:
@@ -102,8 +97,6 @@ def missing(path: Path) -> UserError:
     meant += get_close_matches(str(path).lower(), WORDS, n=1)
     if meant:
         return _no_input(f"{path} is not there.", f"Did you mean: alexrepro prepare {quote(meant[0])}")
-    if at_hub := HUB.fullmatch(str(path)):
-        return _no_input(f"{path} is not there.", f"If it is a data set at Hugging Face: {_download(at_hub[1])}")
     holds = f"; {first.parent} holds {first_few(names)}" if names else ""
     return _no_input(f"{path} is not there{holds}.", "Check the name, and that its disk is mounted.")
 
@@ -228,10 +221,6 @@ def _class_folders(folders: Sequence[Folder], path: Path) -> list[str]:
 
 def _has_splits(folder: Folder) -> bool:
     return any(name.lower() in SPLITS for name in folder.folders)
-
-
-def _download(name: str) -> str:
-    return f"hf download {name} --repo-type dataset --local-dir {name.rpartition('/')[2]}"
 
 
 def _no_input(what: str, fix: str) -> UserError:

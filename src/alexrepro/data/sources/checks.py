@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from alexrepro.data.sources.source import UNLABELED, ImageFile, Location, Source, Split, bad_data
 from alexrepro.data.sources.walk import WNID, escaped
@@ -18,6 +19,11 @@ NUMBERED = re.compile(r"ILSVRC20\d\d_(val|test)_(\d{8})(?:_(n\d{8}))?(?:\.\w+)*"
 NUMBERED_FILE = re.compile(r"(.*?)(\d+)(?:-of-(\d+))?(?:-[0-9a-f]{16})?(\.\w+)", re.IGNORECASE)
 LONGEST_NAME = 64  # of a data set; a file system allows 255 bytes with what is added to it
 
+SOLUTION, MAPPING = "LOC_val_solution.csv", "LOC_synset_mapping.txt"  # Kaggle's labels and words
+DEVKIT, CAFFE = "ILSVRC2012_devkit_t12.tar.gz", "val.txt"
+TREES = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC")  # Kaggle keeps the images three folders below its tables
+
+Year = Literal["2010", "2012"]
 Found = list[tuple[str, Location]]  # file names and where to read them
 
 
@@ -163,8 +169,10 @@ def dataset_of(path: Path, classes: Sequence[str], splits: Sequence[Split]) -> s
     return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def words_of(classes: tuple[str, ...]) -> tuple[str, ...]:
-    """Names for people: torchvision's if the classes are ILSVRC-2012's in sorted order, else the classes."""
+def words_of(classes: tuple[str, ...], known: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Names for people: those known, else torchvision's for the sorted classes of ILSVRC-2012, else the classes."""
+    if known:
+        return tuple(known.get(name, name) for name in classes)
     if not (is_2012(classes) and is_wnids(classes) and list(classes) == sorted(classes)):
         return classes
     from torchvision.models import AlexNet_Weights

@@ -143,15 +143,14 @@ def class_folders(folder: Path, *, root: Path, named: re.Pattern[str] | None = N
             else:
                 skipped.append(Skipped(path, f"no image in {len(files):,} files"))
     _refuse_unclear(folder, images)
-    return ClassFolders(folder, *_by_one_class(folder, images, skipped, root))
+    return ClassFolders(folder, _by_one_class(folder, images, skipped, root), skipped)
 
 
 def _by_one_class(
     folder: Path, images: dict[str, list[Path]], skipped: list[Skipped], root: Path
-) -> tuple[dict[str, list[Path]], list[Skipped]]:
-    """Leaves out images in a class folder that lie in a folder named as another class: a loss, as is an empty class."""
+) -> dict[str, list[Path]]:
+    """The images that lie in no folder named as another class; adds the others, and empty classes, to `skipped`."""
     kept: dict[str, list[Path]] = {}
-    skipped = list(skipped)
     for name, files in images.items():
         others = {file: other for file in files if (other := _other_class(file, folder, name, images))}
         if not files or len(others) < len(files):
@@ -161,7 +160,7 @@ def _by_one_class(
             skipped.append(Skipped(below(root, other), reason, is_loss=True))
         if not files:
             skipped.append(Skipped(below(root, folder / name), "a class folder without an image", is_loss=True))
-    return kept, skipped
+    return kept
 
 
 def _other_class(file: Path, folder: Path, name: str, classes: Container[str]) -> Path | None:

@@ -13,17 +13,23 @@ from pathlib import Path
 
 from alexrepro.data.sources.advice import flat_images
 from alexrepro.data.sources.checks import (
+    CAFFE,
+    DEVKIT,
+    MAPPING,
     NUMBERED,
+    SOLUTION,
+    TREES,
     Found,
+    Year,
     class_split,
     gaps_of_2012,
     numbered_split,
     without_training,
     words_of,
 )
-from alexrepro.data.sources.devkit import META, ClassTable, Year, class_table
 from alexrepro.data.sources.ilsvrc_files import numbered, rest, training
-from alexrepro.data.sources.labels import CAFFE, DEVKIT, MAPPING, SOLUTION, Truth, words_by_wnid
+from alexrepro.data.sources.labels import Truth, words_by_wnid
+from alexrepro.data.sources.official_files import META, ClassTable, class_table
 from alexrepro.data.sources.source import File, Location, Skipped, Source, Split, bad_data
 from alexrepro.data.sources.tars import archive, members
 from alexrepro.data.sources.walk import SPLITS, escaped, is_image
@@ -33,7 +39,6 @@ from alexrepro.progress import first_few
 
 MINIATURE, PATCHES = "MINIATURE.txt", "patch_images"
 YEARS: tuple[Year, ...] = ("2010", "2012")
-TREES = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC")  # Kaggle keeps the images three folders below its tables
 NAMES_LOOKED_AT = 2000  # of a folder: every numbered image tells the year
 
 Patches = dict[tuple[str, str], Location]  # by split and file name
@@ -74,12 +79,14 @@ def read(path: Path) -> Source:
                        "Put the images there, under their official names.")  # fmt: skip
     gaps = known.gaps(train.images, splits) if table else (*gaps_of_2012(wnids, splits),
                                                            *without_training(wnids, splits))  # fmt: skip
-    words = dict(zip(table.wnids, table.words, strict=True)) if table else _words(path, wnids)
+    words = dict(zip(table.wnids, table.words, strict=True)) if table else {}
+    if not table and (path / MAPPING).is_file():
+        words = words_by_wnid(read_text(path / MAPPING))
     ids = {wnid: number for number, wnid in enumerate(table.wnids, 1)} if table else {}
     is_miniature = (path / MINIATURE).exists()
     return Source(
         "ilsvrc2010-miniature" if is_miniature else f"ilsvrc{year}",
-        wnids, tuple(words.get(wnid, wnid) for wnid in wnids), tuple(_patched(split, patches) for split in splits),
+        wnids, words_of(wnids, words), tuple(_patched(split, patches) for split in splits),
         ilsvrc_ids=tuple(ids[wnid] for wnid in wnids) if ids else None,
         gaps=tuple(gaps),
         known_bad=int(is_miniature),  # one of its files is cut on purpose
@@ -116,12 +123,6 @@ def _wnids(path: Path, year: Year, table: ClassTable | None, training: Mapping[s
         raise bad_data(f"{path} has {len(added)} training classes that the devkit lacks and lacks {len(missing)} of "
                        f"its classes ({first_few(added + missing)}).")  # fmt: skip
     return table.wnids if year == "2010" else tuple(sorted(table.wnids))
-
-
-def _words(path: Path, wnids: tuple[str, ...]) -> dict[str, str]:
-    """Names for people if there is no devkit: of Kaggle's table, or those that torchvision publishes."""
-    file = path / MAPPING
-    return words_by_wnid(read_text(file)) if file.is_file() else dict(zip(wnids, words_of(wnids), strict=True))
 
 
 def _companions(path: Path) -> list[Path]:

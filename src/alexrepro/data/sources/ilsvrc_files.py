@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alexrepro.data.sources.archives import AGAIN, archive_files, compressed, packing_of
-from alexrepro.data.sources.checks import NUMBERED, Found, is_of
+from alexrepro.data.sources.checks import NUMBERED, Found, Year, is_of
 from alexrepro.data.sources.class_folders import class_folders
-from alexrepro.data.sources.devkit import Year
 from alexrepro.data.sources.labels import class_above
 from alexrepro.data.sources.source import File, Location, Skipped, bad_data
 from alexrepro.data.sources.tars import CLASS_TAR, archive, listing

@@ -11,12 +11,22 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from shlex import quote
 
 from alexrepro.data.sources.archives import AGAIN, content
-from alexrepro.data.sources.checks import Found, class_split, gaps_of_2012, is_of, numbered_split, words_of
-from alexrepro.data.sources.labels import MAPPING, SOLUTION, labels_in, solution_rows, words_by_wnid
+from alexrepro.data.sources.checks import (
+    MAPPING,
+    SOLUTION,
+    Found,
+    class_split,
+    gaps_of_2012,
+    is_of,
+    numbered_split,
+    words_of,
+)
+from alexrepro.data.sources.labels import labels_in, solution_rows, words_by_wnid
 from alexrepro.data.sources.source import MOST_IMAGE_BYTES, Skipped, Source, bad_data
 from alexrepro.data.sources.walk import NO_PICTURE, WNID, escaped, is_image, why_ignored
 from alexrepro.errors import Exit, Unreadable, UserError
@@ -100,9 +110,9 @@ def read(path: Path) -> Source:
                        "Unzip it, and prepare the folder.")  # fmt: skip
     wnids = tuple(sorted(training))
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
-    splits = [class_split("train", {wnid: sorted(found, key=_name) for wnid, found in training.items()}, wnids)]
+    splits = [class_split("train", {wnid: sorted(found, key=itemgetter(0)) for wnid, found in training.items()}, wnids)]
     for split in sorted(numbered, reverse=True):  # val, test
-        found, labels = sorted(numbered[split], key=_name), None
+        found, labels = sorted(numbered[split], key=itemgetter(0)), None
         if split == "val" and SOLUTION in tables:
             rows = solution_rows(_text(tables[SOLUTION], SOLUTION), Path(SOLUTION))
             labels = labels_in(rows, [name for name, _ in found], label_of, Path(SOLUTION))
@@ -110,10 +120,9 @@ def read(path: Path) -> Source:
             say(f"The {len(found):,} images of val have no labels, because the archive has no {SOLUTION}.")
         splits.append(numbered_split(split, found, labels))
     words = words_by_wnid(_text(tables[MAPPING], MAPPING)) if MAPPING in tables else {}
-    words = words or dict(zip(wnids, words_of(wnids), strict=True))
     skipped = tuple(Skipped(escaped(folder), f"{reason} ({count:,} files)", is_loss)
                     for (folder, reason, is_loss), count in others.items())  # fmt: skip
-    return Source("ilsvrc2012", wnids, tuple(words.get(wnid, wnid) for wnid in wnids), tuple(splits),
+    return Source("ilsvrc2012", wnids, words_of(wnids, words), tuple(splits),
                   gaps=tuple(gaps_of_2012(wnids, splits)), skipped=skipped)  # fmt: skip
 
 
@@ -137,25 +146,23 @@ def _members(file: Path) -> Iterator[tuple[str, ZipMember]]:
                 if info.is_dir():
                     continue
                 is_deflated = info.compress_type == zipfile.ZIP_DEFLATED
-                faults = {
-                    "is encrypted": bool(info.flag_bits & ENCRYPTED),
-                    "is not packed by the method deflate": not is_deflated and info.compress_type != zipfile.ZIP_STORED,
-                    "comes twice": info.filename in names,
-                }
-                if any(faults.values()):
-                    reason = next(reason for reason, is_true in faults.items() if is_true)
-                    raise _not_in_place(file, f"{escaped(info.filename)} in it {reason}")
+                for is_fault, reason in (
+                    (info.flag_bits & ENCRYPTED, "is encrypted"),
+                    (
+                        not is_deflated and info.compress_type != zipfile.ZIP_STORED,
+                        "is not packed by the method deflate",
+                    ),
+                    (info.filename in names, "comes twice"),
+                ):
+                    if is_fault:
+                        fix = f"unzip {quote(str(file))} -d {quote(str(file.with_suffix('')))}"
+                        raise bad_data(f"{file} cannot be read in place: {escaped(info.filename)} in it {reason}.",
+                                       f"Unzip it, and prepare the folder: {fix}")  # fmt: skip
                 names.add(info.filename)
                 sizes = (info.header_offset, info.compress_size, info.file_size, info.CRC)
                 yield info.filename, ZipMember(file, *sizes, is_deflated)
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, struct.error) as error:
         raise _damaged(file, error) from None
-
-
-def _not_in_place(file: Path, why: str) -> UserError:
-    folder = quote(str(file.with_suffix("")))
-    return bad_data(f"{file} cannot be read in place: {why}.",
-                    f"Unzip it, and prepare the folder: unzip {quote(str(file))} -d {folder}")  # fmt: skip
 
 
 def _damaged(file: Path, error: Exception) -> UserError:
@@ -173,7 +180,3 @@ def _text(member: ZipMember, name: str) -> str:
         return decoded(member.read(), name=f"{member.archive}/{name}")
     except Unreadable as reason:
         raise bad_data(f"{member.archive} has a table that cannot be read: {reason}.") from None
-
-
-def _name(item: tuple[str, object]) -> str:
-    return item[0]

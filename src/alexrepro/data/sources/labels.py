@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alexrepro.data.sources.checks import COUNTS_2012, ILSVRC_CLASSES, NUMBERED, Found
-from alexrepro.data.sources.devkit import ClassTable, Year, truth, truth_file
+from alexrepro.data.sources.checks import CAFFE, COUNTS_2012, DEVKIT, ILSVRC_CLASSES, NUMBERED, SOLUTION, Found, Year
+from alexrepro.data.sources.official_files import ClassTable, truth, truth_file
 from alexrepro.data.sources.source import File, Split, bad_data
 from alexrepro.data.sources.walk import WNID, is_image
 from alexrepro.errors import UserError
@@ -19,8 +19,6 @@ from alexrepro.files import read_text
 from alexrepro.progress import say
 
 IMAGE_ID, PREDICTION = "imageid", "predictionstring"  # the columns of Kaggle's tables
-SOLUTION, MAPPING = "LOC_val_solution.csv", "LOC_synset_mapping.txt"  # Kaggle's labels and words
-DEVKIT, CAFFE = "ILSVRC2012_devkit_t12.tar.gz", "val.txt"
 NAMED = re.compile(rf"\W*({WNID.pattern})[\s,;:\"']+(.*)")
 ROW = re.compile(r"(.+?)[\s,;]+(\S+)")
 NUMBER = re.compile(r"\d{1,6}", re.ASCII)

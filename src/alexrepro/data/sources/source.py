@@ -133,12 +133,11 @@ def in_utf8(source: Source) -> Source:
         source,
         classes=tuple(map(writable, source.classes)),
         class_names=tuple(map(writable, source.class_names)),
-        splits=tuple(replace(split, images=[_in_utf8(image) for image in split.images]) for split in source.splits),
+        splits=tuple(
+            replace(split, images=[i if i.path.isascii() else replace(i, path=writable(i.path)) for i in split.images])
+            for split in source.splits
+        ),
     )
-
-
-def _in_utf8(image: ImageFile) -> ImageFile:
-    return image if image.path.isascii() else replace(image, path=writable(image.path))
 
 
 def bad_data(what: str, fix: str = "Check that the download is complete.") -> UserError:

@@ -63,31 +63,22 @@ class Row:
         return self.file.stat().st_size
 
 
-def fits_parquet(path: Path) -> bool:
-    """Whether Parquet files lie where they are looked for."""
-    return bool(table_files(path, ".parquet"))
+def fits(path: Path, suffix: str) -> bool:
+    """Whether files of a suffix, .parquet or .arrow, lie where they are looked for."""
+    return bool(_files(path, suffix))
 
 
-def read_parquet(path: Path) -> Source:
-    """The splits and rows of the Parquet files. Raises UserError if they contradict each other."""
+def read(path: Path, suffix: str) -> Source:
+    """The splits and rows of the files. Raises UserError if they contradict each other."""
     with progress(f"reading {path}", total=None) as count:
-        return source_of(path, [_table(file, count) for file in table_files(path, ".parquet")])
+        return source_of(path, [_table(file, count) for file in _files(path, suffix)])
 
 
-def fits_arrow(path: Path) -> bool:
-    """Whether Arrow files that are not those of a store lie where they are looked for."""
-    return bool(_arrow_files(path))
-
-
-def read_arrow(path: Path) -> Source:
-    """The splits and rows of the Arrow files. Raises UserError if they contradict each other."""
-    with progress(f"reading {path}", total=None) as count:
-        return source_of(path, [_table(file, count) for file in _arrow_files(path)])
-
-
-def _arrow_files(path: Path) -> list[Path]:
-    files = [] if (path / STORE).exists() else table_files(path, ".arrow")
-    return [file for file in files if not MADE_BY_MAP.match(file.name)]
+def _files(path: Path, suffix: str) -> list[Path]:
+    """The files of a suffix, without the shards of a store and the results of functions over a data set."""
+    is_store = suffix == ".arrow" and (path / STORE).exists()
+    files = [] if is_store else table_files(path, suffix)
+    return [file for file in files if suffix != ".arrow" or not MADE_BY_MAP.match(file.name)]
 
 
 def _table(file: Path, count: Callable[[], None]) -> Table:
@@ -114,9 +105,8 @@ def _table(file: Path, count: Callable[[], None]) -> Table:
         if isinstance(error, PermissionError):
             raise
         raise _broken(file, error) from None
-    return Table(
-        file, SPLITS.get(str(state.get("_split")).lower()) or split_of(file), label_names(schema, file), images
-    )
+    split = SPLITS.get(str(state.get("_split")).lower()) or split_of(file)
+    return Table(file, split, label_names(schema, file), images)
 
 
 def _parquet_rows(file: Path) -> Iterator[tuple[int | None, str, pa.Table]]:

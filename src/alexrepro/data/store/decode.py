@@ -76,8 +76,7 @@ def encode(pixels: Pixels) -> bytes:
 
     pixels: uint8 (H, W, 3), contiguous. simplejpeg cannot optimize the tables; that would save 3-5 % of the bytes.
     """
-    encoded: bytes = simplejpeg.encode_jpeg(pixels, quality=JPEG_QUALITY, colorspace="RGB", colorsubsampling=CHROMA)
-    return encoded
+    return bytes(simplejpeg.encode_jpeg(pixels, quality=JPEG_QUALITY, colorspace="RGB", colorsubsampling=CHROMA))
 
 
 def decode_stored(data: bytes | memoryview, out: Pixels) -> None:
@@ -111,7 +110,7 @@ def _kind(data: bytes) -> str:
 
 
 def _decode_jpeg(data: bytes) -> Decoded:
-    """Simplejpeg is strict: it reports bytes that do not add up, where Pillow silently shows a wrong picture."""
+    """Simplejpeg is strict: it reports bytes that do not add up, where Pillow silently shows a wrong image."""
     try:
         height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)
     except ValueError as error:
@@ -157,7 +156,8 @@ def _decode_other(data: bytes, kind: str, *, oddity: str | None = None) -> Decod
                 raise Unreadable(f"WEBP, which {pillow_at_work()} was built without") from error
             raise Unreadable(f"corrupt {kind}: Pillow does not recognize it") from error
         except Exception as error:  # hostile bytes make Pillow raise anything from OSError to struct.error
-            raise Unreadable(f"corrupt {kind}: {_one_line(error)}") from error
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise Unreadable(f"corrupt {kind}: {reason}") from error
     return Decoded(pixels, oddity or kind + (", alpha dropped" if has_alpha else ""))
 
 
@@ -187,7 +187,3 @@ def _unzip(data: bytes) -> bytes:
         size = "more than 64 MiB" if stream.unconsumed_tail else "truncated"
         raise Unreadable(f"gzip-wrapped file, {size}")
     return inner
-
-
-def _one_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,6 +1,7 @@
-"""The manifest of a store: its content and how it was made. Every file name of a store is spelled here.
+"""The manifest of a store: its content, how it was made, and whether the files still agree with it.
 
 The manifest is written last, so a folder without one is not a store. It holds a checksum of everything next to it.
+Every file name of a store is spelled here.
 """
 
 import hashlib
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from alexrepro.errors import Exit, UserError
+from alexrepro.files import sha256_of_file
 from alexrepro.paper.training import STORED_PX, ResizeRule
+from alexrepro.progress import progress
 
 FORMAT = 3
 MANIFEST, MEAN, COLOR_AXES, DEFECTS = "manifest.json", "mean.npy", "color_axes.json", "defects.csv"
@@ -120,3 +123,31 @@ def damaged(path: Path, what: str) -> UserError:
 def sha256_of(data: bytes) -> str:
     """The SHA-256 of some bytes in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def verify(path: Path) -> list[str]:
+    """What is wrong with the store in a folder, one sentence per problem; reads every byte. Empty if all is well."""
+    try:
+        manifest = read_manifest(path)
+    except UserError as error:
+        return [error.what]
+    problems = []
+    if not path.name.endswith(manifest.digest[:6]):
+        problems.append(f"the folder's name does not end in {manifest.digest[:6]}, the digest of its images")
+    for file, checksum in manifest.sha256.items():
+        problems += _compare(path / file, checksum)
+    with progress(f"verify {path.name}", total=manifest.images) as advance:
+        for shard in manifest.shards:
+            problems += _compare(path / shard.file, shard.sha256)
+            advance(shard.images, "")
+    known = {shard.file for shard in manifest.shards}
+    unknown = sorted(file.name for file in path.glob("shard-*") if file.name not in known)
+    return problems + [f"{name} does not belong to it" for name in unknown]
+
+
+def _compare(file: Path, checksum: str) -> list[str]:
+    try:
+        found = sha256_of_file(file)
+    except OSError as error:
+        return [f"{file.name} cannot be read ({error.strerror})"]
+    return [] if found == checksum else [f"{file.name} does not have its checksum"]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from alexrepro.data.sources import recognize
 from alexrepro.data.sources.checks import refuse_wrong_labels
-from alexrepro.data.sources.cifar import fetch
 from alexrepro.data.sources.miniature import write_miniature
+from alexrepro.data.sources.small_sets import fetch
 from alexrepro.data.sources.source import Source, in_utf8
 from alexrepro.data.store.manifest import LEFT_OUT, Encoding, Form
 from alexrepro.data.store.preparation import Preparation, csv_table

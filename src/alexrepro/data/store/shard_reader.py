@@ -10,8 +10,8 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from threading import Lock
 from typing import TypeVar
 
 import numpy as np
@@ -77,35 +77,26 @@ class Files:
 
     def __init__(self) -> None:
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._most = max(FEWEST_FILES, limit // STORES) if limit != resource.RLIM_INFINITY else 2**16
-        self._open: dict[Path, _File] = {}
-        self._changing = Lock()
+        most = max(FEWEST_FILES, limit // STORES) if limit != resource.RLIM_INFINITY else 2**16
+        self._opened = lru_cache(most)(_File)
 
     def read(self, index: ShardIndex, image: int) -> bytes:
         """The stored bytes of an image. Raises ValueError if the file is another than before or ends too early."""
-        file = self._open.get(index.file) or self._opened(index)
+        file = self._opened(index.file, index.state)
         first, end = int(index.ends[image]), int(index.ends[image + 1])
         data = os.pread(file.number, end - first, index.start + first)
         if len(data) < end - first:
             raise ValueError("the file was cut short while it was in use")
         return data
 
-    def _opened(self, index: ShardIndex) -> "_File":
-        file = _File(index.file)
-        if _state(os.fstat(file.number)) != index.state:
-            raise ValueError("the file was changed while it was in use")
-        with self._changing:
-            if len(self._open) >= self._most:
-                self._open.pop(next(iter(self._open)))
-            self._open[index.file] = file
-        return file
-
 
 class _File:
-    """A file that is open for as long as something refers to it."""
+    """A file that is open for as long as something refers to it, also while a thread reads what another drops."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, state: tuple[int, int]) -> None:
         self.number = os.open(path, os.O_RDONLY)
+        if _state(os.fstat(self.number)) != state:
+            raise ValueError("the file was changed while it was in use")
 
     def __del__(self) -> None:
         if hasattr(self, "number"):

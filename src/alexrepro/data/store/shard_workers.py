@@ -6,8 +6,8 @@ This module loads nothing large, so a process that starts ends at once if its pa
 
 import multiprocessing
 import signal
-from collections.abc import Generator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -54,8 +54,9 @@ def make_in_processes(jobs: Sequence["Job"], *, workers: int) -> Generator["Job"
                 worker.job = next(waiting, None)
                 if worker.job is None:
                     del busy[pipe]
-                else:
-                    _send(worker, worker.job)
+                    continue
+                with _named_if_lost(worker):
+                    pipe.send(worker.job)
     finally:
         _end(started)
 
@@ -79,27 +80,24 @@ def _start() -> _Worker:
 
 def _receive(worker: _Worker) -> None:
     """Wait until a worker is ready for a shard; raises what it raised."""
-    try:
+    with _named_if_lost(worker):
         error = worker.pipe.recv()
-    except (EOFError, ConnectionResetError):
-        raise _lost(worker) from None
     if isinstance(error, Exception):
         raise error
     if error:
         raise _failed(worker, f"failed ({error})")
 
 
-def _send(worker: _Worker, job: "Job") -> None:
+@contextmanager
+def _named_if_lost(worker: _Worker) -> Iterator[None]:
+    """Raise UserError, saying how the worker ended, if its end of the pipe is closed."""
     try:
-        worker.pipe.send(job)
-    except (BrokenPipeError, ConnectionResetError):
-        raise _lost(worker) from None
-
-
-def _lost(worker: _Worker) -> UserError:
-    worker.process.join(timeout=CLOSING_SECONDS)
-    code = worker.process.exitcode or 0
-    return _failed(worker, f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}")
+        yield
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        worker.process.join(timeout=CLOSING_SECONDS)
+        code = worker.process.exitcode or 0
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        raise _failed(worker, how) from None
 
 
 def _failed(worker: _Worker, how: str) -> UserError:

@@ -23,7 +23,7 @@ from alexrepro.files import sha256_of_file, write_text, write_whole
 
 @dataclass(frozen=True)
 class Job:
-    """One shard to make: of which images, in which folder."""
+    """One shard to make: its images, its folder and the form in which they are stored."""
 
     number: int
     images: Sequence[ImageFile]

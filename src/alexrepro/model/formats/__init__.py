@@ -30,11 +30,7 @@ KINDS: tuple[tuple[bytes, str, str], ...] = (
     (rb"\x89HDF", "it is an HDF5 file, as Keras writes them", ELSEWHERE),
     (rb"\x93NUMPY", "it is a NumPy array", ELSEWHERE),
     (rb"version https://git-lfs", "it is a pointer of Git LFS, not the file itself", "Fetch it with: git lfs pull."),
-    (
-        rb"\s*(?i:<!doctype html|<html|<\?xml|<head)",
-        "it is a web page",
-        "Download the file itself; the page may say why.",
-    ),
+    (rb"\s*(?i:<!doctype html|<html|<\?xml|<head)", "it is a web page", "Download the file; the page may say why."),
     (rb"\s*(name:|layer)", "it describes a network for Caffe and holds no weights", "Name the .caffemodel next to it."),
     (rb"[\t\n\r -~]*\Z", "it is a text file", ELSEWHERE),
     (rb".{4}\0{4}\{", "safetensors", ""),
@@ -62,17 +58,13 @@ def read(path: Path, *, mean: Path | None = None) -> Weights:
     """
     for needed in filter(None, (path, mean)):
         with reading(needed):
-            needed.stat()
-        if not needed.is_file():
-            what = f"{needed} is a folder or a device, not a file."
-            raise UserError(what, fix="Check the path.", exit_code=Exit.MISSING_INPUT)
+            needed.open("rb").close()
     kind = kind_of(path)
     if kind == "caffe":
         return caffe.read(path, mean=mean)
     if mean is not None:
-        raise UserError(
-            f"--mean belongs to a .caffemodel; the mean of {path} is known.", fix="Leave it out.", exit_code=Exit.USAGE
-        )
+        what = f"--mean belongs to a .caffemodel; the mean of {path} is known."
+        raise UserError(what, fix="Leave it out.", exit_code=Exit.USAGE)
     if kind == "torch":
         return torchvision.read(path)
     header, tensors = load_safetensors(path)

@@ -55,9 +55,8 @@ def read(path: Path, *, mean: Path | None) -> Weights:
     blobs = [[_array(blob, path) for blob in layer.blobs] for layer in layers if layer.blobs]
     stages = find_recipe("caffe-2013").network.stages
     if [len(pair) for pair in blobs] != [2] * len(stages) or any(weight.dim() < 2 for weight, _ in blobs):
-        raise damaged(
-            path, f"it has {len(blobs)} layers with weights; AlexNet has {len(stages)}, each with two tensors"
-        )
+        what = f"it has {len(blobs)} layers with weights; AlexNet has {len(stages)}, each with two tensors"
+        raise damaged(path, what)
     tensors: dict[str, Tensor] = {}
     widths: dict[str, Any] = {}
     for stage, (weight, bias) in zip(stages, blobs, strict=True):
@@ -76,11 +75,8 @@ def read(path: Path, *, mean: Path | None) -> Weights:
 
 
 def read_mean(path: Path) -> Tensor:
-    """The mean of Caffe's training images as RGB, float32 (3, 256, 256), also if the file has one value per channel.
-
-    Raises UserError if the file holds neither.
-    """
-    found = _numpy_mean(path) if path.suffix.lower() in {".npy", ".npz"} else _array(_parsed("BlobProto", path), path)
+    """The mean of Caffe's training images as RGB, float32 (3, 256, 256), also if the file has one value per channel."""
+    found = _numpy_mean(path) if path.suffix.lower() == ".npy" else _array(_parsed("BlobProto", path), path)
     found = found.reshape(found.shape[-3:]) if found.dim() == 4 and len(found) == 1 else found
     if found.shape == (3,):
         blue, green, red = found.tolist()
@@ -91,13 +87,9 @@ def read_mean(path: Path) -> Tensor:
 
 
 def _numpy_mean(path: Path) -> Tensor:
-    """The array in a file of NumPy, or the only one in an .npz."""
     try:
         with path.open("rb") as file:
-            found = np.load(file, allow_pickle=False)
-            arrays = [found[name] for name in found.files] if isinstance(found, np.lib.npyio.NpzFile) else [found]
-        (array,) = arrays
-        return torch.from_numpy(array.astype(np.float32))
+            return torch.from_numpy(np.lib.format.read_array(file, allow_pickle=False).astype(np.float32))
     except PermissionError:
         raise
     except Exception as error:  # the reader raises anything from ValueError to MemoryError

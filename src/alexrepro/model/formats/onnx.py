@@ -3,7 +3,6 @@
 Response normalization is the operation LRN, whose α is divided by n as in 2012.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from torch import Tensor
 from alexrepro.errors import Exit, UserError
 from alexrepro.model.operations import OPERATIONS
 from alexrepro.model.weights import Weights, extra
-from alexrepro.paper.network import Network, Size, Stage
+from alexrepro.paper.network import Size, Stage
 from alexrepro.recipes.recipe import Recipe
 
 OPSET = 17
@@ -50,14 +49,13 @@ class Graph:
 def write(weights: Weights, path: Path) -> None:
     """Write the network as it is in testing, with its weights. Raises UserError if a part of it has no exporter."""
     onnx, helper = extra("onnx"), extra("onnx.helper")
-    network, graph = weights.recipe.network, Graph()
     check_exportable(weights.recipe)
+    network, graph = weights.recipe.network, Graph()
     if network.input_std:
-        std = np.asarray(network.input_std, np.float32)[:, None, None]
-        graph.add("Div", INPUT, graph.constant(std))
+        graph.add("Div", INPUT, graph.constant(np.asarray(network.input_std, np.float32)[:, None, None]))
     model = weights.network()
     for stage, size in network.inputs():
-        KERNELS[stage.kind](graph, network, stage, size, weights)
+        _add_kernels(graph, weights, stage, size)
         for name in network.operations(stage):
             export = OPERATIONS[name].export
             assert export is not None  # else check_exportable has refused it
@@ -82,7 +80,7 @@ def check_exportable(recipe: Recipe) -> None:
     network = recipe.network
     missing = ["network.side_input"] if network.side_input else []
     for stage in network.stages:
-        missing += [] if stage.kind in KERNELS else [f"{stage.name}, which is {stage.kind}"]
+        missing += [f"{stage.name}, which is {stage.kind}"] if stage.kind == "local" else []
         missing += [f"{name} in {stage.name}" for name in network.operations(stage) if OPERATIONS[name].export is None]
     if missing:
         raise UserError(
@@ -107,22 +105,19 @@ def logits(path: Path, crops: Tensor) -> Tensor:
         ) from None
 
 
-def _conv(graph: Graph, network: Network, stage: Stage, size: Size, weights: Weights) -> None:
-    after_px = network.pad_after_px(stage, size[1])
+def _add_kernels(graph: Graph, weights: Weights, stage: Stage, size: Size) -> None:
+    """The convolution or full connection of a stage; size: of its input."""
+    network, names = weights.recipe.network, (f"{stage.name}.weight", f"{stage.name}.bias")
+    weight, bias = (weights.tensors[name] for name in names)
+    if stage.kind == "full":
+        graph.add("Flatten", axis=1)
+        weight = torch.block_diag(*weight.chunk(network.groups(stage)))  # type: ignore[no-untyped-call]
+    inputs = [graph.last, graph.constant(weight, names[0]), graph.constant(bias, names[1])]
+    if stage.kind == "full":
+        graph.add("Gemm", *inputs, transB=1)
+        return
     graph.add(
-        "Conv", graph.last, graph.constant(weights.tensors[f"{stage.name}.weight"], f"{stage.name}.weight"),
-        graph.constant(weights.tensors[f"{stage.name}.bias"], f"{stage.name}.bias"), group=network.groups(stage),
-        kernel_shape=[stage.kernel_px] * 2, strides=[stage.stride_px] * 2,
-        pads=[stage.pad_px] * 2 + [stage.pad_px + after_px] * 2,
+        "Conv", *inputs, group=network.groups(stage), kernel_shape=[stage.kernel_px] * 2,
+        strides=[stage.stride_px] * 2,
+        pads=[stage.pad_px] * 2 + [stage.pad_px + network.pad_after_px(stage, size[1])] * 2,
     )  # fmt: skip
-
-
-def _full(graph: Graph, network: Network, stage: Stage, _: Size, weights: Weights) -> None:
-    graph.add("Flatten", axis=1)
-    towers = weights.tensors[f"{stage.name}.weight"].chunk(network.groups(stage))
-    weight = graph.constant(torch.block_diag(*towers), f"{stage.name}.weight")  # type: ignore[no-untyped-call]
-    bias = graph.constant(weights.tensors[f"{stage.name}.bias"], f"{stage.name}.bias")
-    graph.add("Gemm", graph.last, weight, bias, transB=1)
-
-
-KERNELS: dict[str, Callable[[Graph, Network, Stage, Size, Weights], None]] = {"conv": _conv, "full": _full}

@@ -23,7 +23,7 @@ from alexrepro.errors import UserError
 from alexrepro.model.weights import Weights, checked, constant_mean, damaged
 from alexrepro.progress import say
 from alexrepro.recipes.catalog import find_recipe
-from alexrepro.recipes.recipe import Recipe, differences
+from alexrepro.recipes.recipe import differences
 
 MODULES = {
     "conv1": "features.0", "conv2": "features.3", "conv3": "features.6", "conv4": "features.8",
@@ -64,14 +64,8 @@ def read(path: Path) -> Weights:
 
 def from_tensors(found: Mapping[str, Tensor], path: Path) -> Weights:
     """The weights with torchvision's names as ours; path: the file they were read from."""
-    biases = found[NAMES["fc8.bias"]]
-    if biases.dim() != 1 or not len(biases):
-        raise damaged(path, f"{NAMES['fc8.bias']} is not a vector")
-    classes = len(biases)
-    try:
-        recipe = find_recipe("one-weird-trick").for_classes(classes)
-    except UserError as error:
-        raise damaged(path, f"it has {classes:,} classes; {error.what.rstrip('.')}") from None
+    classes = found[NAMES["fc8.bias"]].numel()
+    recipe = find_recipe("one-weird-trick").for_classes(classes)
     tensors = {name: found[theirs] for name, theirs in NAMES.items()}
     return checked(Weights(recipe, tensors, constant_mean(MEAN_RGB), imagenet_names(classes)), path)
 
@@ -91,9 +85,8 @@ def load(path: Path) -> Any:
         if named:
             what = f"it holds a Python object, {named[1]}, and cannot be read without running code"
             raise damaged(path, what, fix=AS_STATE_DICT) from None
-        raise damaged(
-            path, "it is incomplete, or not a checkpoint of torch that can be read without running code"
-        ) from None
+        what = "it is incomplete, or not a checkpoint of torch that can be read without running code"
+        raise damaged(path, what) from None
 
 
 def alexnet_in(found: Any, path: Path) -> dict[str, Tensor]:
@@ -142,22 +135,7 @@ def imagenet_names(classes: int) -> tuple[str, ...] | None:
 
 def write(weights: Weights, path: Path) -> None:
     """Write a state dict that torchvision's alexnet loads. Raises UserError if the network is another one."""
-    _check(weights.recipe)
-    content = io.BytesIO()  # torch reports a full disk as a RuntimeError
-    torch.save({theirs: weights.tensors[name].clone() for name, theirs in NAMES.items()}, content)
-    path.write_bytes(content.getbuffer())
-
-
-def logits(path: Path, crops: Tensor) -> Tensor:
-    """The logits that torchvision's own network computes with the file."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    model = alexnet(num_classes=len(state[NAMES["fc8.bias"]])).eval()
-    model.load_state_dict(state)
-    found: Tensor = model(crops / torch.tensor(find_recipe("one-weird-trick").network.input_std)[:, None, None])
-    return found
-
-
-def _check(recipe: Recipe) -> None:
+    recipe = weights.recipe
     like = find_recipe("one-weird-trick").for_classes(recipe.network.classes)
     found = [
         f"{path} is {ours}, not {theirs}"
@@ -170,3 +148,15 @@ def _check(recipe: Recipe) -> None:
             f"torchvision's alexnet cannot hold the network of {recipe.name}: {found[0]}{more}.",
             fix="Write it as .safetensors or .onnx.",
         )
+    content = io.BytesIO()  # torch reports a full disk as a RuntimeError
+    torch.save({theirs: weights.tensors[name].clone() for name, theirs in NAMES.items()}, content)
+    path.write_bytes(content.getbuffer())
+
+
+def logits(path: Path, crops: Tensor) -> Tensor:
+    """The logits that torchvision's own network computes with the file."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    model = alexnet(num_classes=len(state[NAMES["fc8.bias"]])).eval()
+    model.load_state_dict(state)
+    found: Tensor = model(crops / torch.tensor(find_recipe("one-weird-trick").network.input_std)[:, None, None])
+    return found

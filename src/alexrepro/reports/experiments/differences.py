@@ -4,7 +4,7 @@ A published difference is that of two runs of the 2012 logs. It is asked of the 
 names and nothing else, and of the network that the logs say was run, which has a schedule of its own.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from alexrepro.paper import results
@@ -58,16 +58,7 @@ SPLITS = "validation minus test"
 SPLITS_CLAIM = f"§6: validation and test errors differ by no more than {100 * VALIDATION_TEST_GAP:.1f} points"
 
 
-def _ablations(evidence: Evidence) -> Iterator[Row]:
-    for variation in VARIATIONS.values():
-        yield from rows_of(variation, evidence)
-
-
-def _ablations_lack(evidence: Evidence) -> list[str]:
-    return _how_to_ablate(list(VARIATIONS.values()), evidence)
-
-
-def _how_to_ablate(variations: Sequence[Variation], evidence: Evidence) -> list[str]:
+def _how_to_ablate(variations: Iterable[Variation], evidence: Evidence) -> list[str]:
     """The commands that train the paper's recipes and those variations of them that were not measured."""
     names: dict[str, list[str]] = {}
     for variation in variations:
@@ -175,7 +166,8 @@ def _same_runs(
 
 ABLATIONS = Experiment(
     "ablations", TITLE, Citation("§3 to §7", "what each part of the network and of its training contributes"),
-    summarize=_ablations, lacks=_ablations_lack,
+    summarize=lambda evidence: [row for one in VARIATIONS.values() for row in rows_of(one, evidence)],
+    lacks=lambda evidence: _how_to_ablate(VARIATIONS.values(), evidence),
 )  # fmt: skip
 CLAIMS = Experiment(
     "claims", "Claims of the text: published, logged and measured differences in error",

@@ -18,7 +18,7 @@ from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, AS_RUN
 from alexrepro.reports.experiment import Experiment, folder_of, prepare_command, train_command
 from alexrepro.reports.figures.plot import INK, LINES, new_figure, picture
 from alexrepro.reports.loaded_runs import Evidence, name_of
-from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Record
+from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Cell, Record
 from alexrepro.runs.neighbors import Neighbors, kernels, load_neighbors
 from alexrepro.runs.run import Run
 
@@ -62,17 +62,12 @@ def _colors(evidence: Evidence) -> list[Record]:
     if found is None:
         return [Record(KERNELS, {"stage": "conv1", "note": "not run"})]
     run, towers = found
+    facts: dict[str, Cell] = {"cites": str(run.folder), "stage": run.recipe.network.stages[0].name, "note": NOTE}
+    facts |= {"kernels": len(towers[0]), "side_px": towers[0].shape[-1]}
     return [
-        Record(
-            KERNELS,
-            {
-                "cites": str(run.folder), "stage": run.recipe.network.stages[0].name, "tower": tower,
-                "kernels": len(weights), "side_px": weights.shape[-1],
-                "color_fraction": float(colorfulness(weights).mean()), "note": NOTE,
-            },
-        )
+        Record(KERNELS, {**facts, "tower": tower, "color_fraction": float(colorfulness(weights).mean())})
         for tower, weights in enumerate(towers)
-    ]  # fmt: skip
+    ]
 
 
 def _draw_kernels(evidence: Evidence) -> Figure | None:

@@ -1,12 +1,21 @@
-"""What follows from the recipe alone (§3.5): parameters and neurons, and Figure 2, the network in two towers."""
+"""What follows from the recipe alone (§3.5): parameters and neurons; and Figure 2, the network drawn from its fields.
 
+Towers are above each other, stages from left to right. The height of a block grows with the size of its maps, its width
+with their number. A dashed arrow between the towers is a stage that reads both.
+"""
+
+from math import log2, sqrt
+
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, Polygon
 
 from alexrepro.paper import pictures
 from alexrepro.paper.citation import Citation
+from alexrepro.paper.network import Network, Size, Stage
 from alexrepro.recipes.as_printed_and_run import AS_PRINTED
 from alexrepro.reports.experiment import Experiment
-from alexrepro.reports.figures.diagram import draw
+from alexrepro.reports.figures.plot import INK, LINES, new_figure, picture, style
 from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.reports.tables.table import COUNT, FRACTION, TEXT, Cell, Record
 
@@ -18,6 +27,13 @@ COUNTS = {
     **dict.fromkeys(("published", "claim", "verdict", "note"), TEXT),
 }
 PUBLISHED_SUMS = f"{pictures.PARAMETERS} parameters, {pictures.NEURONS} neurons"
+Box = tuple[float, float, float]  # left and right end, and the middle line
+STEP, ROW = 1.75, 3.0  # between stages and between towers
+ABOVE, BELOW = 1.15, 1.0  # of the text, from the middle line of a tower
+TOP, BOTTOM = 2.0, 2.5  # margins above the first tower and below the last
+TEXT_PT = 7.5
+FULL_HEIGHT, GAP = 1.7, 0.04
+COLORS = {"conv": LINES[0], "full": LINES[1], "input": LINES[2]}
 
 
 def _parameters(_: Evidence) -> list[Record]:
@@ -25,9 +41,8 @@ def _parameters(_: Evidence) -> list[Record]:
     network = AS_PRINTED.network
     rows = []
     for layer in network.layers():
-        maps, height, width = layer.output
         values: dict[str, Cell] = {name: getattr(layer, name) or None for name in ("neurons", "parameters", "macs")}
-        values |= {"layer": layer.name, "output": f"{height}×{width}×{maps}" if height > 1 else str(maps)}
+        values |= {"layer": layer.name, "output": _size(layer.output)}
         values["fraction"] = layer.parameters / network.parameters if layer.parameters else None
         published = pictures.CAPTION_NEURONS.get(layer.name)
         values["published"] = f"{published:,}" if published else None
@@ -35,39 +50,116 @@ def _parameters(_: Evidence) -> list[Record]:
             values |= {
                 "claim": f"Figure 2, caption: {layer.name} has {published:,} neurons",
                 "verdict": "not reproduced",
-                "note": f"a slip of the caption: {height}×{width}×{maps} = {layer.neurons:,}",
+                "note": f"a slip of the caption: {_size(layer.output)} = {layer.neurons:,}",
             }
         rows.append(Record(COUNTS, values))
     millions, neurons = f"{round(network.parameters / 1e6, -1):.0f} million", f"{round(network.neurons, -4):,}"
     is_rounded = (millions, neurons) == (pictures.PARAMETERS, pictures.NEURONS)
     total: dict[str, Cell] = {
-        "layer": "total",
-        "neurons": network.neurons,
-        "parameters": network.parameters,
-        "fraction": 1.0,
-        "macs": network.macs,
-        "published": PUBLISHED_SUMS,
-        "claim": f"abstract: {PUBLISHED_SUMS}",
+        "layer": "total", "neurons": network.neurons, "parameters": network.parameters, "fraction": 1.0,
+        "macs": network.macs, "published": PUBLISHED_SUMS, "claim": f"abstract: {PUBLISHED_SUMS}",
         "verdict": "reproduced" if is_rounded else "not reproduced",
         "note": f"{network.parameters:,} parameters round to {millions}, {network.neurons:,} neurons to {neurons}",
-    }
+    }  # fmt: skip
     return [*rows, Record(COUNTS, total)]
 
 
-def _draw(_: Evidence) -> Figure:
-    return draw(AS_PRINTED.network, title=f"{AS_PRINTED.name}: {AS_PRINTED.description}")
+def draw(network: Network, *, title: str) -> Figure:
+    """The network as a figure, 1.3 inches a stage."""
+    with style():
+        figure = new_figure(1.3 * (len(network.stages) + 1), 0.64 * (ROW * (network.towers - 1) + TOP + BOTTOM))
+        axes = picture(figure)
+        axes.set_title(title, fontsize=9, loc="left")
+        rows = [ROW * (network.towers - 1 - tower) for tower in range(network.towers)]
+        middle, image = sum(rows) / len(rows), (network.channels, network.input_px, network.input_px)
+        input_box, high = _block(axes, 0.0, middle, image, kind="input"), _half(image)
+        _text(axes, input_box, middle + ABOVE * high + 0.2, "input", is_name=True)
+        _text(axes, input_box, middle - high - 0.25, _size(image))
+        boxes = [input_box] * network.towers
+        for number, (stage, size) in enumerate(network.inputs(), start=1):
+            before, boxes = boxes, _stage(axes, network, stage, size, left=STEP * number, rows=rows)
+            _arrows(axes, before, boxes, reads_both=stage.reads == "both")
+        axes.set_xlim(-0.6, STEP * len(network.stages) + 1.4)
+        axes.set_ylim(min(rows) - BOTTOM, max(rows) + TOP)
+    return figure
+
+
+def _stage(axes: Axes, network: Network, stage: Stage, size: Size, *, left: float, rows: list[float]) -> list[Box]:
+    """The blocks of one stage in all towers with their texts."""
+    output = next(layer.output for layer in network.layers() if layer.name == stage.name)
+    part = (output[0] // len(rows), *output[1:])
+    boxes = [_block(axes, left, row, part, kind=stage.kind) for row in rows]
+    for box, row in zip(boxes, rows, strict=True):
+        text = _words(network, stage, part, size) if row == rows[-1] else _size(part)  # both towers do the same
+        _text(axes, box, row - BELOW, text)
+    _text(axes, boxes[0], max(rows) + ABOVE, stage.name, is_name=True)
+    return boxes
+
+
+def _arrows(axes: Axes, before: list[Box], boxes: list[Box], *, reads_both: bool) -> None:
+    for to, end in enumerate(boxes):
+        for tower, start in enumerate(before):
+            if tower != to and not (reads_both and before[0] != before[-1]):
+                continue
+            arrow = FancyArrowPatch(
+                (start[1] + GAP, start[2]), (end[0] - GAP, end[2]), arrowstyle="-|>", mutation_scale=7, color=INK,
+                linewidth=0.7, linestyle="--" if tower != to else "-",
+            )  # fmt: skip
+            axes.add_patch(arrow)
+
+
+def _words(network: Network, stage: Stage, part: Size, size: Size) -> str:
+    """The size of one tower's maps, the kernels, and the operations that follow, line by line."""
+    lines = [_size(part)]
+    if stage.kind == "conv":
+        stride = f", stride {stage.stride_px}" if stage.stride_px > 1 else ""
+        lines.append(f"{stage.kernel_px}×{stage.kernel_px}{stride}")
+    if network.side_input is not None and network.side_input.stage == stage.name:
+        lines.append("+ blurred crop")
+    word = {"activation": network.activation, "pool": f"pool {network.pool.size_px}/{network.pool.stride_px}"}
+    lines += [word.get(operation, operation.replace("_", " ")) for operation in network.operations(stage)]
+    after = [reached for _, reached in network.inputs()][network.stages.index(stage) + 1 :]
+    if "pool" in stage.order and after and after[0][1:] != size[1:]:
+        lines.append(f"→ {after[0][1]}×{after[0][2]}")
+    return "\n".join(lines)
+
+
+def _text(axes: Axes, box: Box, y: float, text: str, *, is_name: bool = False) -> None:
+    x = (box[0] + box[1]) / 2
+    if is_name:
+        axes.text(x, y, text, ha="center", fontsize=TEXT_PT + 1, weight="bold")
+    else:
+        axes.text(x, y, text, ha="center", va="top", fontsize=TEXT_PT)
+
+
+def _half(size: Size) -> float:
+    """Half the height of a block: larger maps are higher, and full stages all the same."""
+    return (FULL_HEIGHT if size[1] == 1 else 0.35 + 0.14 * sqrt(size[1])) / 2
+
+
+def _block(axes: Axes, left: float, middle: float, size: Size, *, kind: str) -> Box:
+    """A box in perspective; returns its left and right end and its middle line."""
+    maps, height_px, _ = size
+    half = _half(size)
+    wide, deep = 0.08 + 0.045 * log2(maps + 1), 0.0 if height_px == 1 else 0.3 * half
+    front = [(left, middle - half), (left + wide, middle - half), (left + wide, middle + half), (left, middle + half)]
+    top = [front[3], front[2], (left + wide + deep, middle + half + deep / 2), (left + deep, middle + half + deep / 2)]
+    side = [front[1], front[2], top[2], (left + wide + deep, middle - half + deep / 2)]
+    for face, alpha in ((front, 0.55), (top, 0.25), (side, 0.4)):
+        axes.add_patch(Polygon(face, closed=True, facecolor=COLORS[kind], alpha=alpha, edgecolor=INK, linewidth=0.6))
+    return left, left + wide + deep, middle
+
+
+def _size(size: Size) -> str:
+    maps, height, width = size
+    return f"{height}×{width}×{maps}" if height * width > 1 else f"{maps}"
 
 
 PARAMETERS = Experiment(
-    name="parameters",
-    title="Parameters and neurons, counted from the recipe",
-    cites=Citation("§3.5", "Figure 2 and its caption"),
+    "parameters", "Parameters and neurons, counted from the recipe", Citation("§3.5", "Figure 2 and its caption"),
     summarize=_parameters,
-)
+)  # fmt: skip
 FIGURE_2 = Experiment(
-    name="figure-2",
-    title="Figure 2: the network, drawn from its fields",
-    cites=Citation("§3.5", "Figure 2"),
-    summarize=_parameters,
-    draw=_draw,
-)
+    "figure-2", "Figure 2: the network, drawn from its fields", Citation("§3.5", "Figure 2"), summarize=_parameters,
+    draw=lambda _: draw(AS_PRINTED.network, title=f"{AS_PRINTED.name}: {AS_PRINTED.description}"),
+)  # fmt: skip

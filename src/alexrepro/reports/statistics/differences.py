@@ -117,7 +117,8 @@ def estimate_differences(pairs: Pairs) -> tuple[Estimate, Estimate, Pairing]:
         else:
             one, other = (sample(group, top, wrong_by_image(group) if len(group) > 1 else None) for group in groups)
             low, high = unpaired_interval(one, other)
-        (images, wrong), (base_images, base_wrong) = (_counts(group, top) for group in groups)
+        images, base_images = (sum(e.images for e in group) for group in groups)
+        wrong, base_wrong = (sum(e.images - correct(e, top) for e in group) for group in groups)
         mean = (wrong * base_images - base_wrong * images) / (images * base_images)  # whole numbers, rounded once
         deltas = [getattr(a, f"top{top}_error") - getattr(b, f"top{top}_error") for a, b in pairs]
         found.append(Estimate(mean, low, high, mean_and_std(deltas)[1]))
@@ -127,12 +128,6 @@ def estimate_differences(pairs: Pairs) -> tuple[Estimate, Estimate, Pairing]:
 def correct(evaluation: Evaluation, top: int) -> int:
     """The number of images whose class is among the top k."""
     return evaluation.top1_correct if top == 1 else evaluation.top5_correct
-
-
-def _counts(evaluations: Sequence[Evaluation], top: int) -> tuple[int, int]:
-    """Images and wrong images of all seeds together."""
-    images = sum(e.images for e in evaluations)
-    return images, images - sum(correct(e, top) for e in evaluations)
 
 
 def _predictions_of(evaluation: Evaluation) -> Predictions | None:

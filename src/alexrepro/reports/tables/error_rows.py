@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from alexrepro.paper.results import Crops, Reported
 from alexrepro.recipes.catalog import find_recipe
 from alexrepro.reports.statistics.differences import TOPS, correct, sample, wrong_by_image
-from alexrepro.reports.statistics.intervals import Estimate, mean_and_std, wilson_interval
+from alexrepro.reports.statistics.intervals import Estimate, mean_and_std
 from alexrepro.reports.statistics.verdict import Verdict, departure, judged, shortfall
 from alexrepro.reports.tables.row import IntervalKind, Row, both, pair_of, published_row, split_and_crops
 from alexrepro.runs.evaluation import Evaluation
@@ -47,22 +47,16 @@ def reported_row(reported: Reported) -> Row:
 def measured_row(
     evaluations: Sequence[Evaluation], *, label: str, reported: Reported | None = None, note: str = ""
 ) -> Row:
-    """A row of evaluations that differ in the seed only, with a verdict on the published errors if there are any.
-
-    Raises ValueError if the evaluations differ in more than the seed.
-    """
-    first, seeds = evaluations[0], {e.seed for e in evaluations}
-    kinds = {(e.recipe, e.digest, e.epochs, e.split, e.crops, e.images) for e in evaluations}
-    if len(kinds) > 1 or len(seeds) < len(evaluations):
-        raise ValueError(f"{label}: these evaluations differ in more than their seeds")
+    """A row of evaluations that differ in the seed only (`grouped`), with a verdict on the published errors if any."""
+    first = evaluations[0]
     kind, estimates = _estimates(evaluations)
     how = departure(first)
     verdict: Verdict | None = None
     if reported:
         verdict = "not comparable" if how else judged(pair_of(reported), estimates)
     return Row(
-        quantity="error", label=label, split=first.split, crops=first.crops, recipe=first.recipe, seeds=len(seeds),
-        images=first.images, top1=estimates[0], top5=estimates[1], interval=kind,
+        quantity="error", label=label, split=first.split, crops=first.crops, recipe=first.recipe,
+        seeds=len(evaluations), images=first.images, top1=estimates[0], top5=estimates[1], interval=kind,
         reported=None if shortfall(first) else reported, claim=claim_of(reported) if reported else "", verdict=verdict,
         note="; ".join(filter(None, (how, note))) or ("" if reported else "no published number"),
         cites="; ".join(e.run for e in evaluations),
@@ -108,7 +102,7 @@ def _estimates(evaluations: Sequence[Evaluation]) -> tuple[IntervalKind, tuple[E
     found = []
     for top in TOPS:
         right = sum(correct(e, top) for e in evaluations)
-        low, high = wilson_interval(images - right, images) if is_one else sample(evaluations, top, wrong).interval
+        low, high = sample(evaluations, top, wrong).interval
         std = mean_and_std([getattr(e, f"top{top}_error") for e in evaluations])[1]
         found.append(Estimate((shown - right) / shown, low, high, std))
     kind: IntervalKind = "one seed" if is_one else "counts only" if wrong is None else "by image"

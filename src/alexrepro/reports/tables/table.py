@@ -1,6 +1,6 @@
 """Tables of results: rows of one class, saved as CSV, Markdown and JSON; errors are fractions except where shown."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from re import fullmatch
@@ -92,16 +92,11 @@ class ResultTable:
 
     def save(self, folder: Path) -> list[Path]:
         """Write <name>.csv, .md and .json atomically and return their paths."""
-        frame = self.frame()
-        writers: dict[str, Callable[[Path], None]] = {
-            "csv": lambda path: write_whole(path, lambda p: frame.to_csv(p, index=False, lineterminator="\n")),
-            "md": lambda path: write_text(path, self.markdown()),
-            "json": lambda path: write_json(path, self.as_dict()),
-        }
-        paths = {folder / f"{self.name}.{suffix}": write for suffix, write in writers.items()}
-        for path, write in paths.items():
-            write(path)
-        return list(paths)
+        csv, markdown, as_json = (folder / f"{self.name}.{suffix}" for suffix in ("csv", "md", "json"))
+        write_whole(csv, lambda path: self.frame().to_csv(path, index=False, lineterminator="\n"))
+        write_text(markdown, self.markdown())
+        write_json(as_json, self.as_dict())
+        return [csv, markdown, as_json]
 
 
 def _shown(value: Cell, kind: str) -> str:

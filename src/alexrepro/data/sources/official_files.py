@@ -1,26 +1,34 @@
-"""What the official archives are called, how many bytes they have and their MD5: a check of a download in seconds.
+"""The official files of ILSVRC: archives with their sizes and MD5, class tables and ground truth of the devkits.
 
 Sizes are those that image-net.org publishes, checksums those of torchvision and image-net.org; no MD5 of a 2010 archive
-was ever published.
+was ever published. Ids count from 1 in an order of their own, which is not that of the sorted WNIDs; whatever has an id
+goes through here.
 """
 
 import hashlib
+import io
 import re
+import tarfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from pathlib import Path, PurePosixPath
+from typing import Literal, NamedTuple
 
-from torchvision.datasets.imagenet import ARCHIVE_META
+import numpy as np
+from scipy.io import loadmat
 
 from alexrepro.data.sources.archives import archive_files
-from alexrepro.data.sources.ilsvrc import TREES
-from alexrepro.data.sources.labels import SOLUTION
+from alexrepro.data.sources.checks import DEVKIT, SOLUTION, TREES, Year
+from alexrepro.data.sources.source import bad_data
 from alexrepro.data.sources.walk import WNID, below, names_in
 from alexrepro.errors import UserError
+from alexrepro.files import decoded
 
 MD5_BLOCK_BYTES = 2**20
 REGISTER = "https://image-net.org/download.php"
+META = "meta.mat"
+SHOWN = 20  # characters of a line that is not an id
 
 Finding = Literal["as published", "differs", "not compared", "not published", "unpacked", "missing"]
 
@@ -39,11 +47,11 @@ class Archive:
 
 
 ARCHIVES = (
-    Archive("2012", "train", ARCHIVE_META["train"][0], "train", 147_897_477_120, ARCHIVE_META["train"][1]),
-    Archive("2012", "val", ARCHIVE_META["val"][0], "val", 6_744_924_160, ARCHIVE_META["val"][1]),
+    Archive("2012", "train", "ILSVRC2012_img_train.tar", "train", 147_897_477_120, "1d675b47d978889d74fa0da5fadfb00e"),
+    Archive("2012", "val", "ILSVRC2012_img_val.tar", "val", 6_744_924_160, "29b22e2961454d5413ddabcf34fc5622"),
     Archive("2012", "test", "ILSVRC2012_img_test_v10102019.tar", "test", None, "e1b8681fff3d63731c599df9b4b6fc02",
             is_needed=False),
-    Archive("2012", "devkit", ARCHIVE_META["devkit"][0], "ILSVRC2012_devkit_t12", None, ARCHIVE_META["devkit"][1]),
+    Archive("2012", "devkit", DEVKIT, "ILSVRC2012_devkit_t12", None, "fa75699e90414af021442c21a62c3abf"),
     Archive("2010", "train", "ILSVRC2010_images_train.tar", "train"),
     Archive("2010", "val", "ILSVRC2010_images_val.tar", "val"),
     Archive("2010", "test", "ILSVRC2010_images_test.tar", "test"),
@@ -125,3 +133,78 @@ def _md5(files: Sequence[Path]) -> str:
             while block := stream.read(MD5_BLOCK_BYTES):
                 found.update(block)
     return found.hexdigest()
+
+
+class ClassTable(NamedTuple):
+    """The leaves of meta.mat in the order of their ids 1, 2, 3 ...; train_counts are the official ones."""
+
+    wnids: tuple[str, ...]
+    words: tuple[str, ...]
+    train_counts: tuple[int, ...]
+
+
+def class_table(root: Path, year: Year) -> ClassTable | None:
+    """The class table of a year's devkit at a source, or None if there is no devkit.
+
+    Raises UserError if it cannot be read, is of another year, or skips an id.
+    """
+    found = _find(root, META)
+    if found is None:
+        return None
+    file, data = found
+    try:
+        stream = io.BytesIO(data)
+        synsets = loadmat(stream, squeeze_me=True)["synsets"]  # type: ignore[arg-type]  # scipy-stubs leave streams out
+        leaves = [row for row in np.atleast_1d(synsets) if row["num_children"] == 0]
+        rows = sorted(
+            (int(row[f"ILSVRC{year}_ID"]), str(row["WNID"]), str(row["words"]), int(row["num_train_images"]))
+            for row in leaves
+        )
+    except Exception as error:  # scipy raises almost anything for a damaged file
+        raise bad_data(f"{file} is not that of ILSVRC-{year}: {' '.join(str(error).split())}.") from None
+    ids, wnids, words, counts = zip(*rows, strict=True) if rows else ((), (), (), ())
+    if not ids or ids != tuple(range(1, len(ids) + 1)):
+        raise bad_data(f"{file} does not number its leaves from 1 without a gap.")
+    if len(set(wnids)) < len(ids) or not all(map(WNID.fullmatch, wnids)):
+        raise bad_data(f"{file} does not give every leaf a WNID of its own.")
+    return ClassTable(wnids, words, counts)
+
+
+def truth_file(year: Year, split: str) -> str:
+    """The name of the file with the ids of a split's images."""
+    return f"ILSVRC{year}_{'validation' if split == 'val' else split}_ground_truth.txt"
+
+
+def truth(root: Path, name: str, *, classes: int) -> list[int] | None:
+    """The ids (from 1) of a ground-truth file in the devkit or next to it, or None.
+
+    Raises UserError if a line is not an id.
+    """
+    found = _find(root, name)
+    if found is None:
+        return None
+    file, data = found
+    lines = [line.strip() for line in decoded(data, name=str(file)).split("\n") if line.strip()]
+    for number, line in enumerate(lines, 1):
+        if not re.fullmatch(r"\d{1,5}", line, re.ASCII) or not 1 <= int(line) <= classes:
+            shown = f"{line[:SHOWN]!a} (number {number:,})"
+            raise bad_data(f"{file} has the line {shown}, which is not an id from 1 to {classes:,}.")
+    return [int(line) for line in lines]
+
+
+def _find(root: Path, name: str) -> tuple[Path, bytes] | None:
+    """A file of the devkit and where it is: in the root, in the devkit's folders, or in its archive."""
+    folders = (root, root / "data", *sorted(root.glob("*devkit*")), *sorted(root.glob("*devkit*/data")))
+    for file in (folder / name for folder in folders):
+        if file.is_file():
+            return file, file.read_bytes()
+    packed = [file for end in (".tar.gz", ".tgz", ".tar") for file in sorted(root.glob(f"*devkit*{end}"))]
+    for file in packed:  # some browsers unpack gzip by themselves
+        try:
+            with tarfile.open(file) as tar:
+                for member in tar:
+                    if PurePosixPath(member.name).name == name and (stream := tar.extractfile(member)):
+                        return file / name, stream.read()
+        except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+            raise bad_data(f"{file} is not a whole tar archive: {error}.", "Download it again.") from None
+    return None

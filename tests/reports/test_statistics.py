@@ -1,5 +1,9 @@
-"""Intervals, tests and spreads against closed formulas, and against other ways to compute them."""
+"""Intervals and tests against closed formulas, published examples and simulation.
 
+A simulated trial draws the hardness of every image, the same for all seeds, and then who is wrong; the truth is known.
+"""
+
+from collections.abc import Callable
 from math import hypot, sqrt
 
 import numpy as np
@@ -8,8 +12,8 @@ from scipy.optimize import brentq
 from scipy.stats import permutation_test
 
 from alexrepro.reports.statistics.intervals import (
+    Interval,
     mcnemar,
-    mean_and_std,
     paired_interval,
     sample_of,
     sample_of_counts,
@@ -19,6 +23,8 @@ from alexrepro.reports.statistics.intervals import (
 )
 
 Z = 1.959963984540054  # the 97.5 % point of the normal distribution
+MEAN = 0.3 / (0.3 + 0.6)  # of the hardness Beta(0.3, 0.6), which puts most images near never and always wrong
+Trial = Callable[[np.random.Generator], tuple[Interval, float]]  # an interval and the truth
 
 
 @pytest.mark.parametrize(("wrong", "images"), [(56_250, 150_000), (3, 500), (1, 25), (24, 25)])
@@ -40,11 +46,6 @@ def test_the_unpaired_interval_of_one_seed_is_newcombes_example() -> None:
     assert found == pytest.approx((0.0524, 0.3339), abs=5e-5)  # printed with four digits
 
 
-def test_the_spread_divides_by_one_less_than_the_values() -> None:
-    assert mean_and_std([0.375]) == (0.375, None)
-    assert mean_and_std([1.0, 2.0, 3.0]) == (2.0, 1.0)
-
-
 @pytest.mark.parametrize(
     ("only_first", "only_second", "exact", "mid"),
     [
@@ -63,20 +64,18 @@ def test_mcnemars_test_is_scipys_test_of_exchanged_pairs() -> None:
     first = np.array([1, 1, 1, 1, 1, 1, 0, 1, 0, 1])  # wrong or not, on the same ten images
     second = np.array([0, 0, 0, 0, 0, 1, 1, 1, 0, 0])
 
-    def difference(a: np.ndarray, b: np.ndarray) -> float:
-        return float(a.mean() - b.mean())
-
-    exchanged = permutation_test((first, second), difference, permutation_type="samples", n_resamples=np.inf)
+    exchanged = permutation_test(
+        (first, second), lambda a, b: float(a.mean() - b.mean()), permutation_type="samples", n_resamples=np.inf
+    )
 
     assert mcnemar(6, 1)[0] == pytest.approx(exchanged.pvalue, abs=1e-12)  # both count all splits
 
 
 def test_the_paired_interval_is_its_closed_formula() -> None:
     # 21 images, on 1 of which only the first is wrong and on 7 only the second: 6 ± z √((10 − 36/23) / 1) in 23.
-    low, high = paired_interval(1, 7, 21)
-
     half = Z * sqrt(10 - 36 / 23)
-    assert (low, high) == pytest.approx(((6 - half) / 23, (6 + half) / 23), abs=1e-12)  # rounding only
+
+    assert paired_interval(1, 7, 21) == pytest.approx(((6 - half) / 23, (6 + half) / 23), abs=1e-12)  # rounding only
 
 
 def outcomes(seeds: int, images: int = 400) -> np.ndarray:
@@ -85,29 +84,16 @@ def outcomes(seeds: int, images: int = 400) -> np.ndarray:
     return draws.random((images, seeds)) < draws.beta(0.3, 0.6, size=(images, 1))
 
 
-def test_one_seed_has_wilsons_interval_and_one_pair_that_of_bonett_and_price() -> None:
+def test_seeds_that_agree_on_every_image_have_the_interval_of_one() -> None:
     wrong, others = outcomes(1), outcomes(1)[::-1]
     differences = others.astype(float) - wrong
+    discordant = (int((differences < 0).sum()), int((differences > 0).sum()))
 
     assert sample_of(wrong).interval == wilson_interval(int(wrong.sum()), 400)
-    assert seeds_interval(differences) == paired_interval(
-        int((differences < 0).sum()), int((differences > 0).sum()), 400
-    )
-
-
-def test_seeds_that_agree_on_every_image_have_the_interval_of_one() -> None:
-    one, other = outcomes(1), outcomes(1)[::-1]
-    differences = other.astype(float) - one
-
-    assert sample_of(np.repeat(one, 3, axis=1)).interval == pytest.approx(sample_of(one).interval, abs=1e-12)
+    assert sample_of(np.repeat(wrong, 3, axis=1)).interval == pytest.approx(sample_of(wrong).interval, abs=1e-12)
+    assert sample_of(np.full((400, 3), True)).interval == wilson_interval(400, 400)
+    assert seeds_interval(differences) == paired_interval(*discordant, 400)
     assert seeds_interval(np.repeat(differences, 3, axis=1)) == pytest.approx(seeds_interval(differences), abs=1e-12)
-
-
-@pytest.mark.parametrize("is_wrong", [False, True])
-def test_without_any_difference_the_interval_has_the_images_of_one_seed(is_wrong: bool) -> None:
-    wrong = np.full((400, 3), is_wrong)
-
-    assert sample_of(wrong).interval == wilson_interval(400 * is_wrong, 400)
 
 
 def test_the_effective_images_are_the_design_effect_of_the_mean_over_images() -> None:
@@ -134,9 +120,53 @@ def test_seeds_add_their_spread_less_what_images_explain() -> None:
     assert sample.interval == pytest.approx(expected, abs=1e-12)  # rounding only
 
 
-def test_no_interval_of_counts_is_narrower_than_that_of_one_seed() -> None:
-    low, high = wilson_interval(130, 400)
+def hardness(draws: np.random.Generator) -> np.ndarray:
+    return draws.beta(0.3, 0.6, size=(1000, 1))
 
-    found = sample_of_counts([120, 130, 140], 400).interval
 
-    assert found[0] < low < high < found[1]
+def answered(draws: np.random.Generator, hard: np.ndarray, seeds: int = 3, spread: float = 0.0) -> np.ndarray:
+    """Who is wrong, (N, S). spread: the standard deviation of the seeds' own error."""
+    probabilities = hard + draws.normal(0, spread, size=(1, seeds)) if spread else hard
+    return draws.random((1000, seeds)) < probabilities
+
+
+def of_seeds(seeds: int) -> Trial:
+    return lambda draws: (sample_of(answered(draws, hardness(draws), seeds=seeds)).interval, MEAN)
+
+
+def paired(draws: np.random.Generator) -> tuple[Interval, float]:
+    hard = hardness(draws)
+    return seeds_interval(answered(draws, hard).astype(float) - answered(draws, hard)), 0.0
+
+
+def unpaired(draws: np.random.Generator) -> tuple[Interval, float]:
+    one, other = (sample_of(answered(draws, hardness(draws))) for _ in range(2))
+    return unpaired_interval(one, other), 0.0
+
+
+def of_seeds_that_differ(draws: np.random.Generator) -> tuple[Interval, float]:
+    hard = 0.1 + 0.8 * hardness(draws)  # so that it stays a probability with what a seed adds
+    return sample_of(answered(draws, hard, spread=0.02)).interval, 0.1 + 0.8 * MEAN
+
+
+def of_counts(draws: np.random.Generator) -> tuple[Interval, float]:
+    wrong = answered(draws, hardness(draws)).sum(axis=0)
+    return sample_of_counts(wrong.tolist(), 1000).interval, MEAN
+
+
+@pytest.mark.parametrize(
+    ("trial", "lowest", "highest"),
+    [
+        *((trial, 0.93, 0.97) for trial in (of_seeds(1), of_seeds(3), of_seeds(5), of_seeds_that_differ)),
+        *((trial, 0.93, 0.97) for trial in (paired, unpaired)),
+        (of_counts, 0.95, 1.0),  # conservative, as it cannot know on which images the seeds agree
+    ],
+)
+def test_an_interval_of_95_percent_holds_the_truth_in_95_percent_of_trials(
+    trial: Trial, lowest: float, highest: float
+) -> None:
+    draws = np.random.default_rng(0)
+
+    found = [trial(draws) for _ in range(1200)]
+
+    assert lowest <= np.mean([low <= truth <= high for (low, high), truth in found]) <= highest
