@@ -29,8 +29,8 @@ def main() -> None:
             app(args=refuse_renamed(read_arguments(sys.argv[1:])))
         finally:
             close_streams()
-    except UserError as refusal:
-        _end(refusal)
+    except UserError as error:
+        _end(error)
     except (OSError, UnicodeEncodeError, ImportError, MemoryError) as error:
         found = as_user_error(error)
         if found is None:
@@ -46,9 +46,9 @@ def _end_quietly() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _end(refusal: UserError) -> None:
-    say(f"alexrepro: {printable(refusal.what)}\n{printable(refusal.fix)}")
-    sys.exit(int(refusal.exit_code))
+def _end(error: UserError) -> None:
+    say(f"alexrepro: {printable(error.what)}\n{printable(error.fix)}")
+    sys.exit(int(error.exit_code))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def read_arguments(arguments: Iterable[str]) -> list[str]:
 
 
 def not_text(name: str) -> UserError:
-    """The refusal of a name with bytes that are no characters."""
+    """The error for a name with bytes that are no characters."""
     return UserError(
         f"{name} has bytes that are not text in {sys.getfilesystemencoding()}, the encoding of file names here.",
         fix="Rename the file or folder, or set LC_ALL=C.UTF-8 if its name is UTF-8.",

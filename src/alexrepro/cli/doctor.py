@@ -44,8 +44,8 @@ def doctor(
     findings += check_stores(sorted(p.parent for p in folder.rglob(MANIFEST) if not p.parent.name.startswith(".")))
     try:
         data = training_store(store)
-    except UserError as refusal:
-        findings.append(refused("store", refusal))
+    except UserError as error:
+        findings.append(refused("store", error))
     else:
         chosen = choose_recipe(recipe, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs)
         validation = validation_store(data)

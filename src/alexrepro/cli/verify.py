@@ -70,8 +70,8 @@ def _verified(path: Path, *, quick: bool) -> Iterator[Verified]:
         try:
             checkpoint.read(saved)
             yield Verified(str(saved), "sound")
-        except UserError as refusal:
-            yield Verified(str(saved), refusal.what, refusal.exit_code)
+        except UserError as error:
+            yield Verified(str(saved), error.what, error.exit_code)
     if not stores and not checkpoints:
         for one in check(path, year=year_at(path), md5=not quick):
             wrong = Exit.MISSING_INPUT if one.finding == "missing" else Exit.BAD_DATA

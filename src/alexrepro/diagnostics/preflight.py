@@ -51,8 +51,8 @@ def check_machine(device_name: str) -> tuple[list[Finding], Device | None]:
     found = [*versions(), *check_gpus(device_name)]
     try:
         device = find_device(device_name, compiles=True)
-    except UserError as refusal:
-        return [*found, refused("device", refusal)], None
+    except UserError as error:
+        return [*found, refused("device", error)], None
     return [*found, compiler(device), processors()], device
 
 
@@ -82,15 +82,15 @@ def check_job(job: TrainingJob) -> Iterator[Finding]:
     }  # fmt: skip
     try:
         job = job.fitted()
-    except UserError as refusal:
-        yield refused("recipe", refusal)
+    except UserError as error:
+        yield refused("recipe", error)
         return
     for what, check in checks.items():
         say(f"Checking: {what}.")
         try:
             yield check(job)
-        except UserError as refusal:
-            yield refused(what, refusal)
+        except UserError as error:
+            yield refused(what, error)
 
 
 def _recipe(job: TrainingJob) -> Finding:

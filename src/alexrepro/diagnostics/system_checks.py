@@ -42,9 +42,9 @@ class Finding:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def refused(what: str, refusal: UserError) -> Finding:
+def refused(what: str, error: UserError) -> Finding:
     """The row of an error that would end a training."""
-    return Finding(what, refusal.what, "error", refusal.fix, refusal.exit_code)
+    return Finding(what, error.what, "error", error.fix, error.exit_code)
 
 
 def versions() -> Iterator[Finding]:

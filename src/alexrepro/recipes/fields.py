@@ -206,6 +206,6 @@ def _unknown(kind: type[Any], name: str, stages: tuple[Any, ...], *, below: str)
 
 
 def renamed(name: str, *, below: str = "") -> UserError:
-    """The refusal of a field under its earlier name."""
+    """The error for a field under its earlier name."""
     new = f"{below}{RENAMED[name]}"
     return UserError(f"{below}{name} is now {new}.", fix=f"Write {new} in its place.", exit_code=Exit.USAGE)

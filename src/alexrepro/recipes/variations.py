@@ -56,8 +56,8 @@ class Variation:
                 {**self.but, **{path: fields[path] // 2 for path in self.halves}},
                 name=f"{base.name}+{self.name}", description=f"like {base.name}, but {self.description}",
             )  # fmt: skip
-        except UserError as refusal:
-            raise self._misfit(f"cannot be tried on {base.name}: {refusal.what.rstrip('.')}") from None
+        except UserError as error:
+            raise self._misfit(f"cannot be tried on {base.name}: {error.what.rstrip('.')}") from None
         if _used(changed) == _used(base):
             raise self._misfit(f"changes nothing in {base.name}; the same network would be trained twice")
         return varied

@@ -62,8 +62,8 @@ def recognize(path: Path, *, layout: str | None = None) -> Source:
     try:
         source = small_sets.named(LAYOUTS[NAMES.index(found[0])].read(path))
     except UserError:
-        if found == ["folders"] and (refusal := nested(path, fitting)):
-            raise refusal from None
+        if found == ["folders"] and (error := nested(path, fitting)):
+            raise error from None
         raise
     splits = ", ".join(f"{split.name} {len(split.images):,}" for split in source.splits)
     say(f"{path} is read as {found[0]}: {source.dataset}, {len(source.classes):,} classes, {splits}.")

@@ -50,8 +50,8 @@ def unrecognized(path: Path, fits: Fits) -> UserError:
     folders = listed(path)
     hints = (_nothing, _other_splits, partial(_layout_below, fits=fits), _flat_images, _by_file_name, _archives)
     for hint in hints:
-        if refusal := hint(folders):
-            return refusal
+        if error := hint(folders):
+            return error
     return _no_input(
         f"Nothing in {path} is recognized as images; it holds {folders[0].words()}.",
         "Class folders are PATH/train/<class>/image.jpg; the other layouts are in docs/how-to/prepare-imagenet.md.",

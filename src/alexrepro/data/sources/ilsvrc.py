@@ -57,8 +57,8 @@ def read(path: Path) -> Source:
     table = class_table(path, year)
     images = next(path / tree for tree in reversed(TREES) if (path / tree).is_dir())
     train = training(path, images, year)
-    if not train.images and (refusal := flat_images(images)):
-        raise refusal
+    if not train.images and (error := flat_images(images)):
+        raise error
     if not train.images and table is None:
         rest(path, images, used=_companions(path), splits=("val", "test"))  # refuses training images it cannot use
     wnids = _wnids(path, year, table, train.images)

@@ -95,8 +95,8 @@ def _check(path: Path, archive: Archive, md5: bool) -> tuple[Finding, str]:
             files: Sequence[Path] = archive_files(path, re.escape(archive.file.removesuffix(".tar")))
         else:
             files = [path / archive.file] if (path / archive.file).is_file() else []
-    except UserError as refusal:
-        return "missing", f"{refusal.what} {refusal.fix}"
+    except UserError as error:
+        return "missing", f"{error.what} {error.fix}"
     if files:
         return _compared(files, archive, md5)
     folder = next(filter(Path.is_dir, (path / tree / archive.folder for tree in TREES)), None)

@@ -204,8 +204,8 @@ def find_stores(folder: Path) -> list[Store]:
     for path in sorted(manifests, key=lambda path: (-path.stat().st_mtime, str(path))):
         try:
             found.append(Store.open(path.parent))
-        except UserError as refusal:
-            say(f"Skipped: {refusal.what}")
+        except UserError as error:
+            say(f"Skipped: {error.what}")
     return found
 
 
