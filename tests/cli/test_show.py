@@ -12,7 +12,10 @@ def test_names_in_tables_do_not_steer_the_terminal(capsys: pytest.CaptureFixture
     assert "red\\x1b[31m\\x9b1m" in said
 
 
-def test_a_table_fits_100_columns_and_breaks_no_word_that_fits(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_fits_100_columns_and_breaks_no_word_that_fits(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)  # which pytest-xdist sets
     rows = [["ilsvrc2010-miniature-test", "a few words", "lorem ipsum " * 20, "+1.4 / +1.2"]] * 2
 
     print_table("title", ["split", "b", "c", "d"], rows)
