@@ -13,7 +13,7 @@ from alexrepro.paper.results import Crops
 ENVIRONMENT = "environment.json"
 ENSEMBLES = "ensembles"
 MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"  # of a checkpoint
-DAMAGED = "damaged-"  # the same for a checkpoint
+DAMAGED = "damaged-"  # the beginning of the name of a checkpoint that is set aside
 STEPS, STEP_DIGITS = "step-", 9
 MOST_SPLIT_BYTES = 220  # of the 255 of a file system, as the crops and an ending are added
 

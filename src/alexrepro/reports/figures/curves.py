@@ -4,7 +4,7 @@ Runs may still be in progress: an unfinished last line is left out.
 """
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -16,23 +16,19 @@ import pandas as pd
 
 from alexrepro.paper.pictures import FIGURE_1_TRAINING_ERROR
 from alexrepro.runs import rows
-from alexrepro.runs.rows import METRICS, VALIDATION
+from alexrepro.runs.rows import VALIDATION
 from alexrepro.runs.run import Run
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 WIDTH = 50  # characters of a sparkline
 RECENT = 100  # steps over which loss and speed are averaged
 DAY, HOUR, MINUTE = 86_400, 3600, 60
-
-
-def metrics(run: Run) -> pd.DataFrame:
-    """One row per step, as in metrics.csv."""
-    return _rows(run.metrics_file, METRICS)
+SUMS = ("epoch", "steps", "images", "loss", "learning_rate", "training_error", "with_error")  # over an epoch
 
 
 def validations(run: Run) -> pd.DataFrame:
     """One row per validated epoch, as in validation.csv."""
-    return _rows(run.validation_file, VALIDATION)
+    return _joined(_parts(run.validation_file), VALIDATION)
 
 
 def by_epoch(run: Run) -> pd.DataFrame:
@@ -41,14 +37,10 @@ def by_epoch(run: Run) -> pd.DataFrame:
     Columns: epoch, steps and images (so far), loss, learning_rate (the last), training_error (NaN unless every step has
     one), and of the validation top1_error, top5_error, validation_loss.
     """
-    steps = metrics(run)
-    weighted = {name: steps[name] * steps["images"] for name in ("loss", "top1_error")}
-    epochs = steps.assign(steps=1, **weighted).groupby("epoch", as_index=False).agg(
-        steps=("steps", "sum"), images=("images", "sum"), loss=("loss", "sum"),
-        learning_rate=("learning_rate", "last"), training_error=("top1_error", "sum"),
-    )  # fmt: skip
+    epochs = _sums(_joined(map(_sums_of_steps, _parts(run.metrics_file)), SUMS))
+    has_errors = epochs.pop("with_error").sum() == epochs["steps"].sum()
     epochs["loss"] /= epochs["images"]
-    epochs["training_error"] /= epochs["images"] if steps["top1_error"].notna().all() else float("nan")
+    epochs["training_error"] /= epochs["images"] if has_errors else float("nan")
     tested = validations(run)[["epoch", "top1_error", "top5_error", "loss"]]
     return epochs.merge(tested.rename(columns={"loss": "validation_loss"}), on="epoch", how="left")
 
@@ -161,10 +153,14 @@ def duration(seconds: float | None) -> str:
 
 def _mean_losses(run: Run, *, until: int) -> tuple[float, ...]:
     """Mean losses of equal parts of the run up to a step, one for each character of the sparkline."""
-    steps = metrics(run)
-    steps = steps[steps["step"] <= until]  # the run may have continued meanwhile
-    parts = (steps["step"] - 1) * min(WIDTH, until) // until
-    return tuple(np.asarray(steps["loss"].groupby(parts).mean(), dtype=float).tolist())
+    width = min(WIDTH, until)
+    sums, counts = np.zeros(width), np.zeros(width)
+    for part in _parts(run.metrics_file):
+        steps = part[part["step"] <= until]  # the run may have continued meanwhile
+        bins = (steps["step"] - 1) * width // until
+        sums += np.bincount(bins, weights=steps["loss"], minlength=width)
+        counts += np.bincount(bins, minlength=width)
+    return tuple((sums[counts > 0] / counts[counts > 0]).tolist())
 
 
 def _last_validation(run: Run) -> str:
@@ -176,8 +172,33 @@ def _last_validation(run: Run) -> str:
     return f"{row['split']} after epoch {int(row['epoch'])}: {errors}"
 
 
-def _rows(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    found = rows.full_lines(path)
-    if found.count(b"\n") < 2:  # no file, or only the names of its columns
-        return pd.DataFrame(columns=list(columns), dtype="float64")
-    return pd.read_csv(io.BytesIO(found))
+def _sums_of_steps(steps: pd.DataFrame) -> pd.DataFrame:
+    """What the means of each epoch need, from some of its steps."""
+    images, errors = steps["images"], steps["top1_error"]
+    return _sums(
+        pd.DataFrame({
+            "epoch": steps["epoch"], "steps": 1, "images": images, "loss": steps["loss"] * images,
+            "learning_rate": steps["learning_rate"], "training_error": errors * images, "with_error": errors.notna(),
+        })
+    )  # fmt: skip
+
+
+def _sums(parts: pd.DataFrame) -> pd.DataFrame:
+    """The parts of each epoch as one row."""
+    columns = {name: "last" if name == "learning_rate" else "sum" for name in SUMS if name != "epoch"}
+    return parts.groupby("epoch", as_index=False).agg(columns)
+
+
+def _parts(path: Path) -> Iterator[pd.DataFrame]:
+    """The rows of a file in parts that fit into memory however long the run is; no empty ones."""
+    columns: list[str] | None = None
+    for block in rows.blocks(path):
+        part = pd.read_csv(io.BytesIO(block), names=columns, header=None if columns else 0)
+        columns = list(part.columns)
+        if len(part):
+            yield part
+
+
+def _joined(parts: Iterable[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+    found = list(parts)
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(columns), dtype="float64")
