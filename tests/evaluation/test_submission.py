@@ -101,13 +101,16 @@ def test_lines_may_be_short_and_separated_as_programs_do(tmp_path: Path) -> None
     assert found.tolist() == [[1, 2, 0, 0, 0], [0] * 5, [3, 0, 0, 0, 0]]
 
 
-def test_the_number_of_lines_tells_the_split(miniature: Path, tmp_path: Path) -> None:
-    labels = truth(miniature, "ILSVRC2010_test_ground_truth.txt", classes=20)
+@pytest.mark.parametrize(("name", "split", "images"), [("validation", "val", 20), ("test", "test", 40)])
+def test_the_number_of_lines_tells_the_split(
+    miniature: Path, tmp_path: Path, name: str, split: str, images: int
+) -> None:
+    labels = truth(miniature, f"ILSVRC2010_{name}_ground_truth.txt", classes=20)
     assert labels is not None
 
     found = score_submission(written(tmp_path, [str(label) for label in labels]), miniature)
 
-    assert (found.split, found.images, found.errors) == ("test", 40, (0.0,) * 5)
+    assert (found.split, found.images, found.errors) == (split, images, (0.0,) * 5)
 
 
 @pytest.mark.parametrize(

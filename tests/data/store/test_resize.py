@@ -50,6 +50,8 @@ def test_a_store_of_small_images_holds_them_as_they_are(tmp_path: Path) -> None:
     assert np.array_equal(out, np.asarray(Image.open(source / "a/1.png")))
     assert (store.side_px, store.manifest.encoding, store.manifest.resize) == (32, "raw", "crop")
     assert store.mean_image().shape == (3, 32, 32)
+    rows = np.concatenate([np.asarray(Image.open(path)).reshape(-1, 3) for path in sorted(source.rglob("*.png"))])
+    np.testing.assert_allclose(store.color_axes().mean_rgb, rows.mean(0), rtol=1e-12)  # order of float64 sums
 
 
 def test_other_rules_make_other_stores_beside_the_first(tmp_path: Path) -> None:
