@@ -2,8 +2,8 @@
 
 y = x · d^-β with d = k + c · W(x²), where W sums over a symmetric window and so is its own adjoint:
 dL/dx = g · d^-β - 2cβ · x · W(g · x · d^(-β-1)). `constants` holds k and c.
-Every value is read in its own format, computed in float32 or better, and rounded once. The root d^-1/4, of which all
-powers are products for β = 3/4, takes a CPU most of the time and is saved for backward; a GPU recomputes it.
+Every value is read in its own format, computed in float32 or better, and rounded once. For β = 3/4 every power is a
+product of roots d^-1/4, which take a CPU most of the time and are saved for backward; a GPU recomputes them.
 B batch, C maps, H W pixels, P = B·H·W, n neighbors, h = n // 2.
 """
 

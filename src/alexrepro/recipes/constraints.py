@@ -1,6 +1,6 @@
 """What must hold of a recipe, checked once after all its changes: the range of every number, and what ties fields.
 
-A field's type is checked where it is set; its range stands beside its default and citation in `paper/`.
+A field's type is checked where it is set; its range is declared in `paper/`, with its default and citation.
 """
 
 import re

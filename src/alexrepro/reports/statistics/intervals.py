@@ -73,7 +73,7 @@ def sample_of(wrong: NDArray[np.bool_]) -> Sample:
 
 
 def sample_of_counts(wrong: Sequence[int], images: int) -> Sample:
-    """The sample of seeds of which only the number of wrong images is known: it has the images of one seed."""
+    """The sample of seeds if only their numbers of wrong images are known: it counts the images of one seed."""
     return Sample(tuple(count / images for count in wrong), images)
 
 
