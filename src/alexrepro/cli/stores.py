@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from alexrepro.cli.labeled_stores import LABELS, form_of, labeled_store, newest_labeled
 from alexrepro.cli.options import STORES
+from alexrepro.data.store.manifest import MANIFEST
 from alexrepro.progress import say
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ def split_name(named: Path | None) -> tuple[Path, str | None]:
     if named is None:
         return STORES, None
     if len(named.parts) == 1 and str(named) != ".":
-        return (named, None) if list(named.glob("*/manifest.json")) else (STORES, str(named))
+        return (named, None) if list(named.glob(f"*/{MANIFEST}")) else (STORES, str(named))
     return (named, None) if named.is_dir() else (named.parent, named.name)
 
 
@@ -56,7 +57,7 @@ def validation_store(train: "Store") -> "Store | None":
 def _opened(named: Path | None) -> "Store | None":
     from alexrepro.data.store.store import Store
 
-    return Store.open(named) if named is not None and (named / "manifest.json").is_file() else None
+    return Store.open(named) if named is not None and (named / MANIFEST).is_file() else None
 
 
 def _newest_of_split(named: Path | None, split: str, word: str, default: str | None = None) -> "Store":

@@ -83,6 +83,11 @@ def archive_files(folder: Path, stem: str) -> tuple[Path, ...]:
     return usable[-1] if usable else ()
 
 
+def kaggle_archive(folder: Path) -> Path | None:
+    """Kaggle's zip archive of ILSVRC-2012 in a folder, if it is there under its name."""
+    return next(iter(sorted(folder.glob("imagenet-object-localization*.zip"))), None)
+
+
 def compressed(file: Path, *, others: int = 0) -> UserError:
     """The error for a tar that is compressed, or named as if it were."""
     packing, found = packing_of(file.name), content(file)

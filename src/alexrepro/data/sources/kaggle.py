@@ -15,7 +15,7 @@ from operator import itemgetter
 from pathlib import Path
 from shlex import quote
 
-from alexrepro.data.sources.archives import AGAIN, content
+from alexrepro.data.sources.archives import AGAIN, content, kaggle_archive
 from alexrepro.data.sources.checks import (
     MAPPING,
     SOLUTION,
@@ -128,9 +128,7 @@ def read(path: Path) -> Source:
 
 def _archive(path: Path) -> Path | None:
     """The zip archive at a path: the file itself, or the one in a folder that has Kaggle's name."""
-    if path.is_file():
-        return path
-    return next(iter(sorted(path.glob("imagenet-object-localization*.zip"))), None)
+    return path if path.is_file() else kaggle_archive(path)
 
 
 def _members(file: Path) -> Iterator[tuple[str, ZipMember]]:

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy.io import loadmat
 
-from alexrepro.data.sources.archives import archive_files
+from alexrepro.data.sources.archives import archive_files, kaggle_archive
 from alexrepro.data.sources.checks import DEVKIT, SOLUTION, TREES, Year
 from alexrepro.data.sources.source import bad_data
 from alexrepro.data.sources.walk import WNID, below, names_in
@@ -104,7 +104,7 @@ def _check(path: Path, archive: Archive, md5: bool) -> tuple[Finding, str]:
         inside = names_in(folder)
         classes = [name for name in inside if WNID.fullmatch(name.removesuffix(".tar"))]
         return "unpacked", f"{below(path, folder)}/ with {len(classes or inside):,} entries"
-    packed = next(iter(sorted(path.glob("imagenet-object-localization*.zip"))), None)
+    packed = kaggle_archive(path)
     if archive.year == "2012" and packed is not None:
         return "not compared", f"in {packed.name}"
     if (archive.year, archive.part) == ("2012", "devkit") and (path / SOLUTION).is_file():

@@ -28,11 +28,11 @@ from alexrepro.data.sources.image_tables import (
 )
 from alexrepro.data.sources.source import UNLABELED, ImageFile, Source, bad_data
 from alexrepro.data.sources.walk import SPLITS, escaped
+from alexrepro.data.store.manifest import MANIFEST
 from alexrepro.errors import Exit, Unreadable, UserError
 from alexrepro.progress import progress
 
 STATE = "state.json"  # of save_to_disk: the split, and a selection of rows if there is one
-STORE = "manifest.json"  # of our own stores, whose shards are Arrow files, too
 MADE_BY_MAP = re.compile(r"(cache|tmp).*")  # results of functions over a data set, which its cache also holds
 DAMAGE = (OSError, pa.lib.ArrowException)
 
@@ -76,7 +76,7 @@ def read(path: Path, suffix: str) -> Source:
 
 def _files(path: Path, suffix: str) -> list[Path]:
     """The files of a suffix, without the shards of a store and the results of functions over a data set."""
-    is_store = suffix == ".arrow" and (path / STORE).exists()
+    is_store = suffix == ".arrow" and (path / MANIFEST).exists()  # its shards are Arrow files, too
     files = [] if is_store else table_files(path, suffix)
     return [file for file in files if suffix != ".arrow" or not MADE_BY_MAP.match(file.name)]
 
