@@ -134,9 +134,8 @@ def find_rank(environment: Variables = os.environ) -> Rank:
         return Rank()
     rank, size = next((rank, size) for rank, size in numbers.values() if size > 1)
     for name, known in ((TORCH.rank, rank), (TORCH.world_size, size)):
-        if (
-            name in given and _number(given, name) != known
-        ):  # set by hand, or by a launcher of one process below another
+        # It may be set by hand, or by a launcher of one process below another.
+        if name in given and _number(given, name) != known:
             raise _refused(name, given, f"but the launcher started this process as rank {rank} of {size}")
     by = [each for each, its in numbers.items() if its == (rank, size)]
     local_rank, local_size = _local_numbers(by, size, given)
