@@ -16,7 +16,7 @@ import pandas as pd
 
 from alexrepro.paper.pictures import FIGURE_1_TRAINING_ERROR
 from alexrepro.runs import rows
-from alexrepro.runs.rows import VALIDATION
+from alexrepro.runs.rows import METRICS, VALIDATION
 from alexrepro.runs.run import Run
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -24,6 +24,11 @@ WIDTH = 50  # characters of a sparkline
 RECENT = 100  # steps over which loss and speed are averaged
 DAY, HOUR, MINUTE = 86_400, 3600, 60
 SUMS = ("epoch", "steps", "images", "loss", "learning_rate", "training_error", "with_error")  # over an epoch
+
+
+def metrics(run: Run) -> pd.DataFrame:
+    """One row per step, as in metrics.csv: all of it in memory, for reports that need every step."""
+    return _joined(_parts(run.metrics_file), METRICS)
 
 
 def validations(run: Run) -> pd.DataFrame:
