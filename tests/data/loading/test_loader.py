@@ -28,6 +28,7 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.paper.training import Augmentation
 
 from ...children import wait_until
+from ...launched import is_running
 
 IMAGES = 11
 STUCK = r"has done nothing for 0\.2 seconds while it read shard-00000\.arrow, row \d+"
@@ -75,11 +76,6 @@ def send(number: signal.Signals, loader: Loader) -> None:
     list(loader.batches(plan_of(1)))
     for process in multiprocessing.active_children():
         os.kill(process.pid or 0, number)
-
-
-def is_running(process: str) -> bool:
-    status = Path("/proc", process, "status")
-    return status.exists() and "State:\tZ" not in status.read_text(encoding="ascii")
 
 
 def test_each_image_comes_once_and_the_last_batch_is_smaller(store: Store) -> None:
