@@ -23,7 +23,7 @@ from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.model.normalization import ResponseNorm
 from alexrepro.paper.network import Network
 from alexrepro.paper.training import STORED_PX, ColorShift
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
+from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2012
 from alexrepro.runs.run import open_run
 
 IMAGES = 128

@@ -32,7 +32,7 @@ from alexrepro.device import find_device
 from alexrepro.evaluation.load_run import load_network, pixels_of
 from alexrepro.keys import key
 from alexrepro.model.alexnet import AlexNet, build
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED
+from alexrepro.recipes.catalog import AS_PRINTED
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run
 from alexrepro.training.activation_stats import ActivationStats, activation_stats

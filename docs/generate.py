@@ -4,19 +4,16 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import typer
 from typer.cli import get_docs_for_click
 
 from alexrepro.cli.app import app
 from alexrepro.cli.show import percent
-from alexrepro.paper.statement import Status
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
-from alexrepro.recipes.catalog import Entry, catalog
-from alexrepro.recipes.fields import flatten
+from alexrepro.paper.citation import Status
+from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2012, Entry, catalog
 from alexrepro.recipes.ledger import Row, ledger, shown
 from alexrepro.recipes.recipe import Recipe, differences
 from alexrepro.recipes.variations import VARIATIONS, Variation
@@ -92,17 +89,13 @@ def _difference_table(one: Recipe, other: Recipe) -> str:
 
 
 def _variation_row(variation: Variation) -> list[str]:
-    changes = [f"`{setting}`" for path, value in variation.but.items() for setting in _settings(path, value)]
+    plain = {
+        path: json.dumps(value) if isinstance(value, list) else shown(value) for path, value in variation.but.items()
+    }
+    changes = [f"`{path}={value}`" for path, value in plain.items()]
     changes += [f"`{path}` halved" for path in variation.halves]
     printed = _points(variation.tests.top1_delta, variation.tests.top5_delta) if variation.tests else "none printed"
     return [f"`{variation.name}`", variation.description, ", ".join(changes), variation.section, printed]
-
-
-def _settings(path: str, value: Any) -> list[str]:
-    """A change as `--set` takes it: a part as its fields, a tuple as a TOML list."""
-    if is_dataclass(value):
-        return [f"{leaf}={shown(plain)}" for leaf, plain in flatten(value, path)]
-    return [f"{path}={json.dumps(value) if isinstance(value, tuple) else shown(value)}"]
 
 
 def _points(top1: float | None, top5: float | None) -> str:

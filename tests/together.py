@@ -24,7 +24,7 @@ from alexrepro.distributed.rank import Rank
 from alexrepro.errors import UserError
 from alexrepro.model.alexnet import build
 from alexrepro.paper.training import Rates
-from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
+from alexrepro.recipes.catalog import AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training import train as training
 from alexrepro.training.job import TrainingJob

@@ -12,7 +12,7 @@ import typer
 
 from alexrepro.cli.app import app
 from alexrepro.model.alexnet import build
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012, TINY
+from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2012, TINY
 from alexrepro.recipes.recipe import Recipe, parse_changes
 from alexrepro.recipes.variations import find_variation
 from alexrepro.training.divergence import WEAK, Diagnosis, changes_that_show_images, diagnose, flat_loss

@@ -9,7 +9,7 @@ from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store
 from alexrepro.errors import Exit, UserError
-from alexrepro.recipes.as_printed_and_run import TINY
+from alexrepro.recipes.catalog import TINY
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from alexrepro.data.store.prepare import prepare
 from alexrepro.device import find_device
 from alexrepro.errors import UserError
 from alexrepro.evaluation import inference
-from alexrepro.recipes.as_printed_and_run import TINY
+from alexrepro.recipes.catalog import TINY
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 

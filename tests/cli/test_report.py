@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from alexrepro.cli.report import report
 from alexrepro.errors import UserError
-from alexrepro.recipes.as_printed_and_run import TINY
+from alexrepro.recipes.catalog import TINY
 from alexrepro.runs.evaluation import Evaluation
 from alexrepro.runs.run import run_of
 

@@ -10,11 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from alexrepro.cli.app import app
-from alexrepro.paper.logbook import LOGGED
-from alexrepro.paper.results import ALL_DELTAS, ALL_REPORTED
-from alexrepro.paper.statement import statements
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012, TINY
-from alexrepro.recipes.catalog import MAIN, catalog
+from alexrepro.paper.citation import statements
+from alexrepro.paper.results import ALL_DELTAS, ALL_REPORTED, LOGGED
+from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2012, MAIN, TINY, catalog
 from alexrepro.recipes.recipe import differences, from_toml
 
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7", "fc8"]

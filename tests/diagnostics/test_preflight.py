@@ -20,7 +20,7 @@ from alexrepro.diagnostics.preflight import check_job, check_stores
 from alexrepro.diagnostics.system_checks import Finding
 from alexrepro.errors import Exit
 from alexrepro.paper.training import Plateau
-from alexrepro.recipes.as_printed_and_run import TINY
+from alexrepro.recipes.catalog import TINY
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train

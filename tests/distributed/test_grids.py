@@ -12,7 +12,7 @@ from alexrepro.device import find_device
 from alexrepro.distributed.process_group import Parallel, ProcessGroup, connect
 from alexrepro.distributed.rank import Rank
 from alexrepro.model.alexnet import build
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
+from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 
 from ..ranks import run_ranks

@@ -12,7 +12,7 @@ from alexrepro.distributed import launch
 from alexrepro.distributed.launch import grid, launch_if_requested, open_store
 from alexrepro.distributed.rank import Rank
 from alexrepro.errors import Exit, UserError
-from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
+from alexrepro.recipes.catalog import AS_RUN_2012
 
 from ..ranks import free_port
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.recipes.as_printed_and_run import TINY
+from alexrepro.recipes.catalog import TINY
 from alexrepro.runs.rows import METRICS
 from alexrepro.runs.run import run_of
 
@@ -18,11 +18,9 @@ ROOT = Path(__file__).parents[2]
 HOW_TO = ROOT / "docs" / "how-to"
 
 
-def block(page: str, language: str = "python") -> str:
-    """The first block of code of a page."""
-    found = re.search(rf"^```{language}\n(.*?)^```$", (HOW_TO / page).read_text(encoding="utf-8"), re.DOTALL | re.M)
-    assert found is not None
-    return found[1]
+def blocks(page: str, language: str) -> list[str]:
+    """The blocks of code of a page."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", (HOW_TO / page).read_text(encoding="utf-8"), re.DOTALL | re.M)
 
 
 @pytest.fixture
@@ -44,9 +42,8 @@ def python(folder: Path, *arguments: str) -> str:
 
 @pytest.mark.slow
 def test_a_variation_is_added_by_one_row(copied: Path) -> None:
-    file = copied / "src" / "alexrepro" / "recipes" / "variations.py"
-    before, end, after = file.read_text(encoding="utf-8").rpartition("    )\n}  # fmt: skip")
-    file.write_text(before + block("add-a-variation.md", "text") + end + after, encoding="utf-8")
+    file = copied / "src" / "alexrepro" / "recipes" / "variations.toml"
+    file.write_text(file.read_text(encoding="utf-8") + blocks("add-a-variation.md", "toml")[1], encoding="utf-8")
 
     listed = json.loads(python(copied, "-m", "alexrepro", "ablate", "--json"))["variations"]
     tests = str(ROOT / "tests" / "recipes" / "test_variations.py")
@@ -59,7 +56,7 @@ def test_a_variation_is_added_by_one_row(copied: Path) -> None:
 @pytest.mark.slow
 def test_a_report_is_added_by_one_file(copied: Path) -> None:
     file = copied / "src" / "alexrepro" / "reports" / "experiments" / "speed.py"
-    file.write_text(block("add-an-experiment.md"), encoding="utf-8")
+    file.write_text(blocks("add-an-experiment.md", "python")[0], encoding="utf-8")
     run = run_of(copied / "runs", TINY, dataset="ilsvrc2010-miniature", seed=0)
     run.begin(TINY, {"dataset": "ilsvrc2010-miniature"})
     run.add_metrics(

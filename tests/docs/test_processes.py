@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.paper.logbook import LOGGED
 from alexrepro.paper.network import Network, Stage
-from alexrepro.paper.results import TEST_2010, VAL_2012
-from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
-from alexrepro.recipes.catalog import find_recipe
+from alexrepro.paper.results import LOGGED, TEST_2010, VAL_2012
+from alexrepro.recipes.catalog import AS_RUN_2012, find_recipe
 
 DOCS = Path(__file__).parents[2] / "docs"
 TOWERS = (DOCS / "explanation" / "two-towers.md").read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ from alexrepro.evaluation.inference import COMPILED_FROM_CROPS, Model, averages,
 from alexrepro.evaluation.metrics import Scores, score
 from alexrepro.model.alexnet import build
 from alexrepro.paper.results import Crops
-from alexrepro.recipes.as_printed_and_run import TINY
+from alexrepro.recipes.catalog import TINY
 from alexrepro.recipes.recipe import Recipe
 
 CORNERS = {  # y, x of the pixel that stands first in each crop: as it is, then mirrored

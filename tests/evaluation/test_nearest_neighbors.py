@@ -15,8 +15,7 @@ from alexrepro.evaluation import nearest_neighbors
 from alexrepro.evaluation.inference import read_images
 from alexrepro.evaluation.load_run import load_network, load_pixels
 from alexrepro.evaluation.nearest_neighbors import find_neighbors, last_hidden
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED
-from alexrepro.recipes.catalog import catalog
+from alexrepro.recipes.catalog import AS_PRINTED, catalog
 from alexrepro.runs.neighbors import Neighbors, load_neighbors
 from alexrepro.runs.run import Run
 

@@ -17,7 +17,7 @@ from alexrepro.model.alexnet import build
 from alexrepro.model.formats.torchvision import imagenet_names
 from alexrepro.model.weights import Weights
 from alexrepro.paper.results import Crops
-from alexrepro.recipes.as_printed_and_run import AS_RUN_2012, TINY
+from alexrepro.recipes.catalog import AS_RUN_2012, TINY
 from alexrepro.runs.checkpoint import Checkpoint, save
 from alexrepro.runs.run import run_of
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch.testing import assert_close
 
 from alexrepro.model.alexnet import build
-from alexrepro.recipes.as_printed_and_run import AS_RUN_2012, TINY
+from alexrepro.recipes.catalog import AS_RUN_2012, TINY
 
 
 def test_the_stages_run_in_the_order_of_the_2012_configuration() -> None:

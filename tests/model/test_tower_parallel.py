@@ -18,8 +18,7 @@ from alexrepro.model import tower_parallel
 from alexrepro.model.alexnet import AlexNet, build, check_shardable
 from alexrepro.model.tower_parallel import LocalTowers
 from alexrepro.paper.network import Network
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
-from alexrepro.recipes.catalog import find_recipe
+from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2012, find_recipe
 from alexrepro.recipes.recipe import Recipe
 
 from ..ranks import run_ranks

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from alexrepro.paper.network import Network, Norm, Pool, SameMapNorm
-from alexrepro.paper.pictures import CAPTION_NEURONS
+from alexrepro.paper.results import CAPTION_NEURONS
 from alexrepro.paper.training import STORED_PX, Augmentation
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
+from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.variations import VARIATIONS
 
 TEXT = {

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from alexrepro.paper.statement import Status, statements
+from alexrepro.paper.citation import Status, statements
 from alexrepro.recipes.ledger import STAGE, ledger, values
 
 PRINTED = 57  # statements of the paper, in the order of its topics

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from alexrepro.paper.statement import statements
+from alexrepro.paper.citation import statements
 from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.experiment import experiments

@@ -7,11 +7,19 @@ import pytest
 
 from alexrepro.errors import UserError
 from alexrepro.paper.citation import citations
-from alexrepro.paper.logbook import logged
 from alexrepro.paper.network import Network, Norm, Pool, SameMapNorm, SideInput, Stage
+from alexrepro.paper.results import logged
 from alexrepro.paper.training import Augmentation, ColorShift, Plateau, Training
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, AS_RUN_2012, TINY
-from alexrepro.recipes.catalog import MAIN, catalog, default_recipe, find_recipe
+from alexrepro.recipes.catalog import (
+    AS_PRINTED,
+    AS_RUN_2010,
+    AS_RUN_2012,
+    MAIN,
+    TINY,
+    catalog,
+    default_recipe,
+    find_recipe,
+)
 from alexrepro.recipes.ledger import ledger, shown
 from alexrepro.recipes.recipe import Recipe, differences
 

@@ -13,8 +13,7 @@ from alexrepro.errors import UserError
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.network import Stage
 from alexrepro.paper.training import At, Plateau, Script
-from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
-from alexrepro.recipes.catalog import catalog
+from alexrepro.recipes.catalog import AS_RUN_2012, catalog
 from alexrepro.recipes.constraints import numbers
 from alexrepro.recipes.recipe import Recipe, from_toml
 

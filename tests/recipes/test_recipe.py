@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from alexrepro.errors import Exit, UserError
 from alexrepro.paper.network import Norm
 from alexrepro.paper.training import At, Plateau, Script
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
-from alexrepro.recipes.catalog import catalog
+from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2012, catalog
 from alexrepro.recipes.recipe import Recipe, differences, from_toml, parse_changes
 
 rates = st.floats(min_value=0, max_value=1e6, allow_nan=False)

@@ -10,8 +10,7 @@ import torch
 from alexrepro.errors import Exit, UserError
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.network import Network
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, AS_RUN_2012, TINY
-from alexrepro.recipes.catalog import catalog, find_recipe
+from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2010, AS_RUN_2012, TINY, catalog, find_recipe
 from alexrepro.recipes.recipe import Recipe, differences
 from alexrepro.recipes.variations import VARIATIONS, Variation, find_variation, trials_of
 

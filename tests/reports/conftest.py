@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from alexrepro.paper.results import TEST_2010
-from alexrepro.recipes.as_printed_and_run import AS_RUN_2010
+from alexrepro.recipes.catalog import AS_RUN_2010
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.evaluation import Evaluation, Member
 from alexrepro.runs.neighbors import About, Neighbors

@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from alexrepro.cli.watch import watch
-from alexrepro.recipes.as_printed_and_run import TINY
+from alexrepro.recipes.catalog import TINY
 from alexrepro.reports.figures.curves import duration, snapshot
 from alexrepro.runs.run import Run
 

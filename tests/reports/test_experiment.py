@@ -13,8 +13,7 @@ import typer
 from alexrepro.cli.app import app
 from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
-from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, AS_RUN_2012, TINY
-from alexrepro.recipes.catalog import find_recipe
+from alexrepro.recipes.catalog import AS_RUN_2010, AS_RUN_2012, TINY, find_recipe
 from alexrepro.recipes.variations import find_variation
 from alexrepro.reports.experiment import Experiment, answer, experiments, find, missing
 from alexrepro.reports.loaded_runs import Evidence

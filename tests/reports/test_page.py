@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from alexrepro.paper.results import TEST_2010
-from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, TINY
+from alexrepro.recipes.catalog import AS_RUN_2010, TINY
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports.experiment import Report, answer, experiments, render
 from alexrepro.reports.loaded_runs import Evidence, gather

@@ -13,9 +13,8 @@ import pytest
 
 from alexrepro.errors import UserError
 from alexrepro.paper import results
-from alexrepro.paper.logbook import logged
-from alexrepro.recipes.as_printed_and_run import AS_RUN_2012, TINY
-from alexrepro.recipes.catalog import find_recipe
+from alexrepro.paper.results import logged
+from alexrepro.recipes.catalog import AS_RUN_2012, TINY, find_recipe
 from alexrepro.recipes.variations import VARIATIONS, find_variation
 from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.reports.statistics.intervals import Estimate, sample_of_counts, unpaired_interval, wilson_interval

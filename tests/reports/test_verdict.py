@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from alexrepro.paper import results
-from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, AS_RUN_2012
-from alexrepro.recipes.catalog import find_recipe
+from alexrepro.recipes.catalog import AS_RUN_2010, AS_RUN_2012, find_recipe
 from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.experiment import answer, find, missing
 from alexrepro.reports.loaded_runs import Evidence

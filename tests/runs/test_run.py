@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.recipes.as_printed_and_run import TINY
+from alexrepro.recipes.catalog import TINY
 from alexrepro.reports.figures.curves import by_epoch, snapshot
 from alexrepro.reports.page import provenance
 from alexrepro.runs import rows

@@ -13,7 +13,7 @@ from alexrepro.device import Device, find_device
 from alexrepro.errors import UserError
 from alexrepro.model.alexnet import build
 from alexrepro.paper.training import Script
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012, TINY
+from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2012, TINY
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training import divergence
 from alexrepro.training import train as training

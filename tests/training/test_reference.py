@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from alexrepro.model.alexnet import build
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
+from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.optimizer import Momentum
 

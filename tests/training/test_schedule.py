@@ -3,8 +3,7 @@
 import pytest
 
 from alexrepro.paper.training import Plateau, Rates, Script
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, AS_RUN_2012
-from alexrepro.recipes.catalog import catalog
+from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2010, AS_RUN_2012, catalog
 from alexrepro.recipes.recipe import Recipe
 
 SCRIPTED = [e.recipe for e in catalog().values() if isinstance(e.recipe.training.schedule, Script)]

@@ -23,7 +23,7 @@ from alexrepro.evaluation.metrics import score
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.layers import StageModule
 from alexrepro.paper.network import Network
-from alexrepro.paper.pictures import FIGURE_4_GUESSES, FIGURE_4_NEIGHBORS, FIGURE_4_QUERIES
+from alexrepro.paper.results import FIGURE_4_GUESSES, FIGURE_4_NEIGHBORS, FIGURE_4_QUERIES
 from alexrepro.progress import progress
 from alexrepro.runs.neighbors import About, Neighbors, save_neighbors
 from alexrepro.runs.run import Run

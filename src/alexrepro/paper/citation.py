@@ -1,14 +1,27 @@
-"""Citations and ranges: where each constant of the paper comes from, and which numbers a field may hold.
+"""Where each constant and statement of the paper comes from, and which numbers a field may hold.
 
 A field made by `cited` keeps its plain default value and remembers its source and its range, so that the ledger of
 `alexrepro facts` and the check of a recipe are read from the code and cannot drift away from it.
 """
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
+Status = Literal[
+    "as printed",  # as-printed does what the paper says
+    "as run",  # as-run-2012 does what the released code did
+    "silent, chosen",  # no source says; the note explains the choice
+    "departs",  # this code does something else; the note gives the reason
+    "measured",  # this code has measured it; the note gives the result
+    "not run",  # this code can measure it and has not
+    "not reproducible here",  # it needs something unavailable; the note says what
+    "no test can pin it",  # nothing in this code could show it to be right or wrong; the note says why
+]
 
 MOST_WHOLE = 1_000_000  # kernels, pixels, epochs, images of a batch
 MOST = 3.4028235e38  # the largest float32
@@ -79,3 +92,25 @@ def range_of(metadata: Mapping[str, Any], value: float) -> Range:
 def citations(cls: type[Any]) -> dict[str, Citation]:
     """The citation of each field of a dataclass, by field name; fields without one are left out."""
     return {f.name: f.metadata["citation"] for f in fields(cls) if "citation" in f.metadata}
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One row of the ledger; the header of statements.toml explains the fields."""
+
+    id: str
+    source: str
+    description: str
+    status: Status
+    pins: tuple[str, ...]
+    in_2012: str = ""
+    fields: tuple[str, ...] = ()
+    note: str = ""
+
+
+@cache
+def statements() -> tuple[Statement, ...]:
+    """All statements, P1 to P57 and then S1 onward."""
+    text = Path(__file__).with_name("statements.toml").read_text(encoding="utf-8")
+    rows: list[dict[str, Any]] = tomllib.loads(text)["statement"]
+    return tuple(Statement(**row | {n: tuple(row.get(n, ())) for n in ("pins", "fields")}) for row in rows)

@@ -6,9 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from alexrepro.errors import Exit, UserError, did_you_mean
-from alexrepro.paper.logbook import LOGGED, Logged
-from alexrepro.paper.results import LATER_WEIGHTS, QUOTED, Reported
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, AS_RUN_2012, TINY
+from alexrepro.paper.results import LATER_WEIGHTS, LOGGED, QUOTED, Logged, Reported
 from alexrepro.recipes.recipe import Recipe, from_table, from_toml
 
 
@@ -36,16 +34,8 @@ MAIN = (  # what `recipes list` shows without --all
 @cache
 def catalog() -> dict[str, Entry]:
     """Every named recipe; catalog.toml is read on the first call."""
-    entries = {
-        recipe.name: Entry(recipe, like, _expected(recipe.name))
-        for recipe, like in (
-            (AS_PRINTED, None),
-            (AS_RUN_2012, "as-printed"),
-            (AS_RUN_2010, "as-run-2012"),
-            (TINY, "as-run-2012"),
-        )
-    }
-    tables = tomllib.loads(Path(__file__).with_name("catalog.toml").read_text(encoding="utf-8"))
+    entries = {"as-printed": Entry(Recipe(), None)}
+    tables = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
     for name, table in tables.items():
         like = table.pop("base")
         entries[name] = Entry(from_table(table, name=name, base=entries[like].recipe), like, _expected(name))
@@ -80,3 +70,7 @@ def _named(name: str) -> Recipe:
             exit_code=Exit.USAGE,
         )
     return catalog()[name].recipe
+
+
+# What most of the program is about: the text of the paper, what was run, and a small network for tests.
+AS_PRINTED, AS_RUN_2012, AS_RUN_2010, TINY = map(_named, ("as-printed", "as-run-2012", "as-run-2010", "tiny"))

@@ -9,13 +9,11 @@ from dataclasses import fields, is_dataclass
 from operator import attrgetter
 from typing import Any, get_args, get_type_hints
 
-from alexrepro.paper.citation import Citation, citations
-from alexrepro.paper.logbook import LOGGED, SUBMISSIONS
+from alexrepro.paper.citation import Citation, Statement, citations, statements
 from alexrepro.paper.network import Stage
-from alexrepro.paper.results import ALL_DELTAS, ALL_REPORTED
-from alexrepro.paper.statement import Statement, statements
+from alexrepro.paper.results import ALL_DELTAS, ALL_REPORTED, LOGGED, SUBMISSIONS
 from alexrepro.paper.training import Script
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012
+from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 
 Row = dict[str, Any]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from alexrepro.errors import UserError
 from alexrepro.progress import say
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, AS_RUN_2012, TINY
+from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2010, AS_RUN_2012, TINY
 from alexrepro.runs.evaluation import Evaluation, find_ensembles
 from alexrepro.runs.run import Run, find_evaluations, find_runs
 

@@ -16,7 +16,7 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.network import Network
 from alexrepro.progress import first_few
-from alexrepro.recipes.as_printed_and_run import AS_RUN_2012
+from alexrepro.recipes.catalog import AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.activation_stats import activation_stats
 from alexrepro.training.job import TrainingJob

@@ -16,7 +16,7 @@ from alexrepro.model import formats
 from alexrepro.model.alexnet import build
 from alexrepro.model.formats import kind_of
 from alexrepro.model.weights import Weights, checked
-from alexrepro.recipes.as_printed_and_run import TINY
+from alexrepro.recipes.catalog import TINY
 
 from ...children import small_disk
 

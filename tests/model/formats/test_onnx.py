@@ -11,8 +11,7 @@ from alexrepro.errors import UserError
 from alexrepro.model import formats
 from alexrepro.model.alexnet import build
 from alexrepro.model.weights import Weights
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2012, TINY
-from alexrepro.recipes.catalog import catalog, find_recipe
+from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2012, TINY, catalog, find_recipe
 from alexrepro.recipes.recipe import Recipe
 
 onnx = pytest.importorskip("onnx")

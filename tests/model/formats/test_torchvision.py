@@ -19,8 +19,7 @@ from alexrepro.model.alexnet import build
 from alexrepro.model.formats import torchvision
 from alexrepro.model.formats.torchvision import NAMES, alexnet_in
 from alexrepro.model.weights import Weights
-from alexrepro.recipes.as_printed_and_run import TINY
-from alexrepro.recipes.catalog import find_recipe
+from alexrepro.recipes.catalog import TINY, find_recipe
 
 HERE = Path("some.pth")
 CLASSES = 7

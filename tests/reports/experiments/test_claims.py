@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from alexrepro.paper.results import TEST_2010, VAL_2010, VAL_2012
-from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, AS_RUN_2012, TINY
-from alexrepro.recipes.catalog import find_recipe
+from alexrepro.recipes.catalog import AS_RUN_2010, AS_RUN_2012, TINY, find_recipe
 from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.experiment import answer, find, missing
 from alexrepro.reports.loaded_runs import Evidence

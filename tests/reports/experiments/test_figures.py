@@ -12,8 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from alexrepro.cli.describe import describe
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, TINY
-from alexrepro.recipes.catalog import catalog, find_recipe
+from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2010, TINY, catalog, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.experiment import answer, drawn, find, missing

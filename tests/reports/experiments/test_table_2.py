@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from alexrepro.paper import results
-from alexrepro.paper.logbook import EXTRA_DATA, SUPPLIED_DATA
-from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, AS_RUN_2012, TINY
-from alexrepro.recipes.catalog import find_recipe
+from alexrepro.paper.results import EXTRA_DATA, SUPPLIED_DATA
+from alexrepro.recipes.catalog import AS_RUN_2010, AS_RUN_2012, TINY, find_recipe
 from alexrepro.reports.experiment import answer, find, missing
 from alexrepro.reports.experiments.table_1 import CIFAR
 from alexrepro.reports.experiments.table_2 import AVERAGES, OF_FILES

@@ -9,9 +9,18 @@ from dataclasses import replace
 
 from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
-from alexrepro.paper.logbook import LOGGED, Logged, logged
-from alexrepro.paper.pictures import VALIDATION_TEST_GAP
-from alexrepro.paper.results import CNN_2010, CNN_2010_CENTER, TEST_2010, VAL_2010, Crops, ReportedDelta
+from alexrepro.paper.results import (
+    CNN_2010,
+    CNN_2010_CENTER,
+    LOGGED,
+    TEST_2010,
+    VAL_2010,
+    VALIDATION_TEST_GAP,
+    Crops,
+    Logged,
+    ReportedDelta,
+    logged,
+)
 from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.variations import VARIATIONS, Variation
 from alexrepro.reports.experiment import Experiment, commands_for, prepare_command

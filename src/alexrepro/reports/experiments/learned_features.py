@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from alexrepro.paper.citation import Citation
-from alexrepro.paper.pictures import FIGURE_3_KERNELS_PER_ROW
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED, AS_RUN_2010, AS_RUN_2012
+from alexrepro.paper.results import FIGURE_3_KERNELS_PER_ROW
+from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2010, AS_RUN_2012
 from alexrepro.reports.experiment import Experiment, folder_of, prepare_command, train_command
 from alexrepro.reports.figures.plot import INK, LINES, new_figure, picture
 from alexrepro.reports.loaded_runs import Evidence, name_of

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon
 
-from alexrepro.paper import pictures
+from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.network import Network, Size, Stage
-from alexrepro.recipes.as_printed_and_run import AS_PRINTED
+from alexrepro.recipes.catalog import AS_PRINTED
 from alexrepro.reports.experiment import Experiment
 from alexrepro.reports.figures.plot import INK, LINES, new_figure, picture, style
 from alexrepro.reports.loaded_runs import Evidence
@@ -26,7 +26,7 @@ COUNTS = {
     "macs": COUNT,
     **dict.fromkeys(("published", "claim", "verdict", "note"), TEXT),
 }
-PUBLISHED_SUMS = f"{pictures.PARAMETERS} parameters, {pictures.NEURONS} neurons"
+PUBLISHED_SUMS = f"{results.PARAMETERS} parameters, {results.NEURONS} neurons"
 Box = tuple[float, float, float]  # left and right end, and the middle line
 STEP, ROW = 1.75, 3.0  # between stages and between towers
 ABOVE, BELOW = 1.15, 1.0  # of the text, from the middle line of a tower
@@ -44,7 +44,7 @@ def _parameters(_: Evidence) -> list[Record]:
         values: dict[str, Cell] = {name: getattr(layer, name) or None for name in ("neurons", "parameters", "macs")}
         values |= {"layer": layer.name, "output": _size(layer.output)}
         values["fraction"] = layer.parameters / network.parameters if layer.parameters else None
-        published = pictures.CAPTION_NEURONS.get(layer.name)
+        published = results.CAPTION_NEURONS.get(layer.name)
         values["published"] = f"{published:,}" if published else None
         if published and published != layer.neurons:
             values |= {
@@ -54,7 +54,7 @@ def _parameters(_: Evidence) -> list[Record]:
             }
         rows.append(Record(COUNTS, values))
     millions, neurons = f"{round(network.parameters / 1e6, -1):.0f} million", f"{round(network.neurons, -4):,}"
-    is_rounded = (millions, neurons) == (pictures.PARAMETERS, pictures.NEURONS)
+    is_rounded = (millions, neurons) == (results.PARAMETERS, results.NEURONS)
     total: dict[str, Cell] = {
         "layer": "total", "neurons": network.neurons, "parameters": network.parameters, "fraction": 1.0,
         "macs": network.macs, "published": PUBLISHED_SUMS, "claim": f"abstract: {PUBLISHED_SUMS}",

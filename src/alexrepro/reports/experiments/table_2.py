@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
-from alexrepro.paper.logbook import EXTRA_DATA, SUPPLIED_DATA, Submission
-from alexrepro.paper.results import Crops, Reported
+from alexrepro.paper.results import EXTRA_DATA, SUPPLIED_DATA, Crops, Reported, Submission
 from alexrepro.recipes.catalog import find_recipe
 from alexrepro.reports.experiment import Experiment, commands_for, folder_of, prepare_command, train_command
 from alexrepro.reports.loaded_runs import Evidence

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from alexrepro.paper.citation import Citation
-from alexrepro.paper.pictures import FIGURE_1_HIGHEST_ERROR, FIGURE_1_TIMES_SOONER, FIGURE_1_TRAINING_ERROR
+from alexrepro.paper.results import FIGURE_1_HIGHEST_ERROR, FIGURE_1_TIMES_SOONER, FIGURE_1_TRAINING_ERROR
 from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import differences
 from alexrepro.recipes.variations import VARIATIONS

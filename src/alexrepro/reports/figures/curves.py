@@ -14,7 +14,7 @@ from statistics import fmean
 import numpy as np
 import pandas as pd
 
-from alexrepro.paper.pictures import FIGURE_1_TRAINING_ERROR
+from alexrepro.paper.results import FIGURE_1_TRAINING_ERROR
 from alexrepro.runs import rows
 from alexrepro.runs.rows import METRICS, VALIDATION
 from alexrepro.runs.run import Run

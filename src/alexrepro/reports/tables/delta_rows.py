@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from alexrepro.errors import UserError
-from alexrepro.paper.logbook import Logged
-from alexrepro.paper.results import TEST_2010, VAL_2012, Crops, ReportedDelta
-from alexrepro.recipes.as_printed_and_run import AS_RUN_2010, AS_RUN_2012
-from alexrepro.recipes.catalog import catalog
+from alexrepro.paper.results import TEST_2010, VAL_2012, Crops, Logged, ReportedDelta
+from alexrepro.recipes.catalog import AS_RUN_2010, AS_RUN_2012, catalog
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import BASE_CROPS, VARIATIONS, Variation, find_variation
 from alexrepro.reports.loaded_runs import Evidence

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from alexrepro.paper.citation import Citation
-from alexrepro.paper.logbook import Logged
-from alexrepro.paper.results import ALL_REPORTED, IMAGES, QUOTED, Reported, ReportedDelta
+from alexrepro.paper.results import ALL_REPORTED, IMAGES, QUOTED, Logged, Reported, ReportedDelta
 from alexrepro.reports.statistics.intervals import Estimate
 from alexrepro.reports.statistics.verdict import Pair, Verdict
 from alexrepro.reports.tables.table import COUNT, FRACTION, TEXT, Cell
