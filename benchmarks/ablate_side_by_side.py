@@ -13,7 +13,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
 from alexrepro.cli.choose import choose_recipe
-from alexrepro.cli.stores import labeled_store, training_store, validation_store
+from alexrepro.cli.stores import labeled_store, store_of, validation_store
 from alexrepro.device import find_device
 from alexrepro.paper.results import Crops
 from alexrepro.processors import usable_processors
@@ -25,7 +25,7 @@ from alexrepro.training.job import TrainingJob
 
 def ablated(recipe: Recipe, crops: Crops, seed: int, store: Path, runs: Path) -> str:
     """Train and evaluate one network with one seed, also if it stays at chance; a line with its errors."""
-    images = training_store(store)
+    images = store_of("train", store)
     validation = validation_store(images)
     test = labeled_store(images.manifest.dataset, recipe, classes=images.manifest.classes, folder=store.parent)
     device = find_device("cpu", compiles=True)
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--side-by-side", type=int, default=usable_processors())
     asked = parser.parse_args()
-    images = training_store(asked.store)
+    images = store_of("train", asked.store)
     base = choose_recipe(asked.base, dataset=images.manifest.dataset, changes=asked.changes).for_classes(
         len(images.manifest.classes)
     )

@@ -2,17 +2,19 @@
 
 import atexit
 import os
+import re
 import signal
 import sys
+from pathlib import Path
 
 from alexrepro.cli.app import app
-from alexrepro.cli.arguments import read_arguments
-from alexrepro.cli.failures import as_user_error, check_folder
-from alexrepro.cli.renamed import refuse_renamed
-from alexrepro.cli.terminal import close_streams, open_streams
+from alexrepro.cli.failures import as_user_error
+from alexrepro.cli.streams import close_streams, open_streams
 from alexrepro.errors import STOPPING, UserError
 from alexrepro.files import printable
 from alexrepro.progress import say
+
+HOME = re.compile(r"^(--[\w-]+=)?~(?=/|$)")  # which shells leave in quotes and in --out=~/stores
 
 
 def main() -> None:
@@ -25,17 +27,14 @@ def main() -> None:
     open_streams()
     try:
         try:
-            check_folder()
-            app(args=refuse_renamed(read_arguments(sys.argv[1:])))
+            Path.cwd()  # raises if it was deleted: MKL, which torch loads, would end the program
+            app([HOME.sub(lambda found: f"{found[1] or ''}{Path.home()}", word) for word in sys.argv[1:]])
         finally:
             close_streams()
-    except UserError as error:
-        _end(error)
-    except (OSError, UnicodeEncodeError, ImportError, MemoryError) as error:
+    except (OSError, UnicodeEncodeError, MemoryError, UserError) as error:
         found = as_user_error(error)
-        if found is None:
-            raise
-        _end(found)
+        say(f"alexrepro: {printable(found.what)}\n{printable(found.fix)}")
+        sys.exit(int(found.exit_code))
     finally:
         atexit.register(_end_quietly)
 
@@ -44,11 +43,6 @@ def _end_quietly() -> None:
     """Ignore signals while the interpreter exits: everything is written by then."""
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
-
-
-def _end(error: UserError) -> None:
-    say(f"alexrepro: {printable(error.what)}\n{printable(error.fix)}")
-    sys.exit(int(error.exit_code))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
-"""What tables print of text that others wrote."""
+"""What tables print of text that others wrote, and what fits a screen."""
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from alexrepro.cli.app import app
 from alexrepro.cli.show import print_table
 
 
@@ -24,3 +27,13 @@ def test_a_table_fits_100_columns_and_breaks_no_word_that_fits(
     assert max(map(len, lines)) == 100
     assert sum("ilsvrc2010-miniature-test" in line for line in lines) == 2
     assert sum("a few words" in line for line in lines) == 2
+
+
+def test_commands_have_few_options_and_the_help_fits_a_screen() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    counts = {name: sum(p.param_type_name == "option" for p in command.params) for name, command in commands.items()}
+
+    shown = CliRunner(env={"COLUMNS": "100"}).invoke(app, ["--help"]).stdout
+
+    assert {name: count for name, count in counts.items() if count > 12} == {}
+    assert len(shown.splitlines()) <= 40

@@ -2,9 +2,7 @@
 
 import pytest
 
-from alexrepro.cli.choose import choose_recipe
-from alexrepro.cli.labeled_stores import labeled_store
-from alexrepro.cli.stores import training_store, validation_store
+from alexrepro.cli.stores import labeled_store, store_of, validation_store
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store
@@ -40,14 +38,9 @@ def test_testing_says_that_the_validation_store_has_no_labels(stores: dict[str, 
     assert ("LOC_val_solution.csv" in refused.value.fix, refused.value.exit_code) == (True, Exit.MISSING_INPUT)
 
 
-def test_the_number_of_epochs_is_given_once() -> None:
-    with pytest.raises(UserError, match=r"--epochs and --set training.epochs were both given"):
-        choose_recipe("tiny", dataset="x", changes=["training.epochs=4"], epochs=2)
-
-
 @pytest.mark.parametrize("named", ["", "ilsvrc2010-miniature"])
 def test_a_store_is_named_by_its_folder_and_data_set(stores: dict[str, Store], named: str) -> None:
     folder = stores["train"].path.parent
 
-    assert training_store(folder / named).path == stores["train"].path
-    assert training_store(stores["train"].path).path == stores["train"].path
+    assert store_of("train", folder / named).path == stores["train"].path
+    assert store_of("train", stores["train"].path).path == stores["train"].path

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alexrepro.cli.labeled_stores import labeled_store
-from alexrepro.cli.stores import validation_store
+from alexrepro.cli.stores import labeled_store, validation_store
 from alexrepro.data.store.store import Store
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import read_json, write_json

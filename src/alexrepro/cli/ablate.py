@@ -7,9 +7,8 @@ import typer
 
 from alexrepro.cli import options
 from alexrepro.cli.choose import choose_recipe
-from alexrepro.cli.labeled_stores import labeled_store
 from alexrepro.cli.show import print_json, print_table
-from alexrepro.cli.stores import training_store, validation_store
+from alexrepro.cli.stores import labeled_store, store_of, validation_store
 from alexrepro.cli.variations import list_variations
 from alexrepro.distributed.rank import ended_at_once
 from alexrepro.progress import say
@@ -47,7 +46,7 @@ def ablate(
     from alexrepro.training.job import TrainingJob
 
     check_single_process("ablate")
-    images = training_store(store)
+    images = store_of("train", store)
     manifest = images.manifest
     recipe = choose_recipe(base, dataset=manifest.dataset, changes=changes or (), epochs=epochs)
     recipe = recipe.for_classes(len(manifest.classes))

@@ -12,7 +12,7 @@ import typer
 from alexrepro.cli import options
 from alexrepro.cli.choose import choose_recipe
 from alexrepro.cli.show import print_json, print_table
-from alexrepro.cli.stores import training_store
+from alexrepro.cli.stores import store_of
 from alexrepro.distributed.rank import ended_at_once
 from alexrepro.recipes.recipe import Recipe
 
@@ -44,7 +44,7 @@ def bench(
 
     chosen = choose_recipe(recipe, dataset="", changes=changes or ())
     device = find_device(device_name, compiles=True)
-    found = training_store(store) if store or list(options.STORES.glob("*-train-*")) else _drawn(chosen)
+    found = store_of("train", store) if store or list(options.STORES.glob("*-train-*")) else _drawn(chosen)
     rates = core(chosen, found, device, rounds=rounds)
     ahead = estimate(chosen, rates, images=images or ILSVRC_2012_TRAIN)
     if json:

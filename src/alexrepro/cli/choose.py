@@ -18,11 +18,7 @@ def choose_recipe(name: str | None, *, dataset: str, changes: Sequence[str], epo
     recipe = find_recipe(name) if name else default_recipe(dataset)
     if not name:
         say(f"Recipe: {recipe.name}, the default for {dataset}.")
-    changed = parse_changes(changes)
-    if epochs is not None and "training.epochs" in changed:
-        raise UserError("--epochs and --set training.epochs were both given.", fix="Leave out one of them.",
-                        exit_code=Exit.USAGE)  # fmt: skip
-    recipe = recipe.but(changed)
+    recipe = recipe.but(parse_changes(changes))
     if epochs is None or epochs == recipe.training.epochs:
         return recipe
     full, recipe = recipe.training.epochs, recipe.shortened(epochs)

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from alexrepro.cli.options import Json, StorePath
+from alexrepro.cli.options import Json, StorePath, split_name
 from alexrepro.cli.show import print_json
-from alexrepro.cli.stores import split_name
 from alexrepro.distributed.rank import ended_at_once
 
 

@@ -8,7 +8,7 @@ import typer
 from alexrepro.cli import options
 from alexrepro.cli.choose import choose_recipe
 from alexrepro.cli.show import print_json, print_table
-from alexrepro.cli.stores import split_name, training_store, validation_store
+from alexrepro.cli.stores import store_of, validation_store
 from alexrepro.distributed.rank import ended_at_once
 from alexrepro.errors import Exit, UserError
 
@@ -40,10 +40,10 @@ def doctor(
     from alexrepro.training.job import TrainingJob
 
     findings, device = check_machine(device_name)
-    folder = split_name(store)[0]
+    folder = options.split_name(store)[0]
     findings += check_stores(sorted(p.parent for p in folder.rglob(MANIFEST) if not p.parent.name.startswith(".")))
     try:
-        data = training_store(store)
+        data = store_of("train", store)
     except UserError as error:
         findings.append(refused("store", error))
     else:

@@ -8,7 +8,7 @@ import typer
 from alexrepro.cli.choose import choose_run
 from alexrepro.cli.options import RUNS, DeviceName, Json, Runs, StorePath
 from alexrepro.cli.show import print_json
-from alexrepro.cli.stores import evaluation_store, training_store
+from alexrepro.cli.stores import evaluation_store, store_of
 from alexrepro.distributed.rank import ended_at_once
 
 
@@ -33,7 +33,7 @@ def features(
     device = find_device(device_name)
     chosen = choose_run(run, runs=runs)
     test = evaluation_store(store, chosen)
-    train = training_store(test.path.parent / chosen.environment["dataset"])
+    train = store_of("train", test.path.parent / chosen.environment["dataset"])
     about = find_neighbors(chosen, train=train, test=test, device=device).about
     file = str(chosen.neighbors_file)
     if json:

@@ -5,16 +5,19 @@ from typing import Annotated, Literal
 
 import typer
 
+from alexrepro.data.store.manifest import MANIFEST
 from alexrepro.errors import Exit, UserError
 
+RUNS, STORES, REPORTS = Path("runs"), Path("stores"), Path("reports")
 
-def check_installed(loggers: list[str] | None) -> list[str] | None:
-    """Refuse a logger without its package before anything begins."""
-    if loggers:
-        from alexrepro.training.loggers import check_loggers
 
-        check_loggers(loggers)
-    return loggers
+def split_name(named: Path | None) -> tuple[Path, str | None]:
+    """The folder of stores and the data set that --store names: FOLDER, FOLDER/NAME, or NAME for one in stores/."""
+    if named is None:
+        return STORES, None
+    if len(named.parts) == 1 and str(named) != ".":
+        return (named, None) if list(named.glob(f"*/{MANIFEST}")) else (STORES, str(named))
+    return (named, None) if named.is_dir() else (named.parent, named.name)
 
 
 def numbers(weights: str | None) -> list[float]:
@@ -60,13 +63,9 @@ Parallel = Annotated[
     ),
 ]
 LOGGERS = "Also log to tensorboard, wandb or mlflow (optional extras). Repeatable."
-Log = Annotated[list[str] | None, typer.Option("--log", callback=check_installed, help=LOGGERS)]
+Log = Annotated[list[str] | None, typer.Option("--log", help=LOGGERS)]
 CHANGE = "Change a field of the recipe, such as network.norm=none. Repeatable."
 Set = Annotated[list[str] | None, typer.Option("--set", help=CHANGE)]
 Epochs = Annotated[
     int | None, typer.Option("--epochs", help="Train this many epochs, with the schedule squeezed to fit.")
 ]
-
-RUNS = Path("runs")
-STORES = Path("stores")
-REPORTS = Path("reports")

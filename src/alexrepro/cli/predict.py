@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from alexrepro.cli.choose import choose_run
-from alexrepro.cli.options import RUNS, DeviceName, Json, Runs, StorePath, TenCrop
+from alexrepro.cli.options import RUNS, DeviceName, Json, Runs, StorePath, TenCrop, split_name
 from alexrepro.cli.show import PLAIN_WIDTH, percent, plain, print_json
-from alexrepro.cli.stores import split_name
 from alexrepro.distributed.rank import ended_at_once
 from alexrepro.paper.results import Crops
 

@@ -1,69 +1,80 @@
-"""The store that a command works on: the one that --store names, or the newest that fits, which is then printed."""
+"""The store that a command works on: the one that --store names, or the newest that fits; it is printed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alexrepro.cli.labeled_stores import LABELS, form_of, labeled_store, newest_labeled
-from alexrepro.cli.options import STORES
+from alexrepro.cli.options import split_name
 from alexrepro.data.store.manifest import MANIFEST
+from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
+from alexrepro.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
     from alexrepro.data.store.store import Store
     from alexrepro.runs.run import Run
 
-
-def split_name(named: Path | None) -> tuple[Path, str | None]:
-    """The folder of stores and the data set that --store names: FOLDER, FOLDER/NAME, or NAME for one in stores/."""
-    if named is None:
-        return STORES, None
-    if len(named.parts) == 1 and str(named) != ".":
-        return (named, None) if list(named.glob(f"*/{MANIFEST}")) else (STORES, str(named))
-    return (named, None) if named.is_dir() else (named.parent, named.name)
+LABELS = "Put the devkit, LOC_val_solution.csv or val.txt next to the images, and prepare them again."
 
 
-def training_store(named: Path | None) -> "Store":
-    """The named store, or the newest training store of the named folder and data set."""
-    return _opened(named) or _newest_of_split(named, "train", "Store")
+def store_of(split: str, named: Path | None, *, dataset: str | None = None) -> "Store":
+    """The named store, or the newest store of the split in the named folder, of the named data set or of this one."""
+    from alexrepro.data.store.store import newest_store
 
-
-def submission_store(named: Path | None, run: "Run") -> "Store":
-    """The named store, or the newest test store of the run's data set, labeled or not."""
-    return _opened(named) or _newest_of_split(named, "test", "Test", run.environment["dataset"])
+    folder, name = split_name(named)
+    store = _opened(named) or newest_store(folder, split=split, dataset=name or dataset)
+    say(f"{'Store' if split == 'train' else 'Test'}: {store.path}.")
+    return store
 
 
 def evaluation_store(named: Path | None, run: "Run") -> "Store":
     """The named store, or the newest labeled test or validation store of the run's data set."""
-    folder, dataset = split_name(named)
-    found, begun = _opened(named), run.environment
-    return found or labeled_store(dataset or begun["dataset"], run.recipe, classes=begun["classes"], folder=folder)
+    folder, name = split_name(named)
+    dataset, classes = name or run.environment["dataset"], run.environment["classes"]
+    return _opened(named) or labeled_store(dataset, run.recipe, classes=classes, folder=folder)
+
+
+def labeled_store(dataset: str, recipe: Recipe, *, classes: Sequence[str], folder: Path) -> "Store":
+    """The newest labeled test or else validation store of a data set, or of a split of it such as ilsvrc2010-val.
+
+    Raises UserError if none has images of the recipe's size.
+    """
+    images = recipe.augmentation
+    names = (f"{dataset}-test", f"{dataset}-val", dataset)
+    found, bare = _newest_labeled(folder, names, classes, (images.stored_px, images.resize))
+    if found is not None:
+        say(f"Test: {found.path}.")
+        return found
+    raise UserError(
+        f"{bare.path} has no labels, and there is no other test or validation store of {dataset}." if bare else
+        f"There is no labeled test or validation store of {dataset} with images of {images.stored_px} px in {folder}.",
+        fix=LABELS if bare else "Prepare it with: alexrepro prepare SOURCE, or name one with --store.",
+        exit_code=Exit.MISSING_INPUT,
+    )  # fmt: skip
 
 
 def validation_store(train: "Store") -> "Store | None":
     """The newest labeled validation store of the training store's data set and image size, next to it."""
-    manifest, folder = train.manifest, train.path.parent
-    found = newest_labeled(folder, manifest.dataset, manifest.classes, ("val",), form=form_of(train))
-    if found is None:
-        bare = newest_labeled(folder, manifest.dataset, manifest.classes, ("val",), labeled=False)
-        why = (
-            f"the validation store {bare.path} has no labels. {LABELS}" if bare else "this data set has no such store."
-        )
-    elif form_of(found) != form_of(train):
-        why, found = f"the images of {found.path} have another size than those of {train.path}.", None
+    about, folder = train.manifest, train.path.parent
+    found, bare = _newest_labeled(folder, (f"{about.dataset}-val",), about.classes, (about.side_px, about.resize))
+    why = f"the validation store {bare.path} has no labels. {LABELS}" if bare else "there is none with such images."
     say(f"Validation: {found.path}." if found else f"Validation: none; {why}")
     return found
+
+
+def _newest_labeled(
+    folder: Path, names: Sequence[str], classes: Sequence[str], form: tuple[int, str]
+) -> "tuple[Store | None, Store | None]":
+    """Of the first of the splits that has one: the newest labeled store with images of this form, and an unlabeled."""
+    from alexrepro.data.store.store import find_stores
+
+    found = [store for store in find_stores(folder) if list(store.manifest.classes) == list(classes)]
+    named = [s for name in names for s in found if f"{s.manifest.dataset}-{s.manifest.split}" == name]
+    labeled = (s for s in named if s.manifest.labeled and (s.side_px, s.manifest.resize) == form)
+    return next(labeled, None), next((s for s in reversed(named) if not s.manifest.labeled), None)
 
 
 def _opened(named: Path | None) -> "Store | None":
     from alexrepro.data.store.store import Store
 
     return Store.open(named) if named is not None and (named / MANIFEST).is_file() else None
-
-
-def _newest_of_split(named: Path | None, split: str, word: str, default: str | None = None) -> "Store":
-    from alexrepro.data.store.store import newest_store
-
-    folder, dataset = split_name(named)
-    store = newest_store(folder, split=split, dataset=dataset or default)
-    say(f"{word}: {store.path}.")
-    return store

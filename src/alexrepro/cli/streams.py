@@ -1,14 +1,11 @@
 """Standard streams that are closed, not UTF-8, or no longer read by anyone."""
 
-import codecs
 import errno
 import io
 import os
 import sys
-from contextlib import suppress
 from typing import Any
 
-PLAIN = dict(zip("×–—·²³⁴⁵⁻§±→←√…εαβλ∂▁▂▃▄▅▆▇█▏▎▍▌▋▊▉", "x--.2345-S+><v.eabld_.,-=+*########", strict=True))
 NOBODY_READS = (errno.EPIPE, errno.EIO)  # a pipe that is closed, a terminal that is gone
 
 
@@ -22,7 +19,7 @@ class _Heard(io.FileIO):
             if error.errno not in NOBODY_READS and self.fileno() == 1:
                 error.filename = "standard output"
                 raise
-            drop(self.fileno())
+            _drop(self.fileno())
             return len(memoryview(data))
 
 
@@ -36,18 +33,14 @@ def open_streams() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the least number that is free
-    codecs.register_error("plain", _plainly)
     for number, name in ((1, "stdout"), (2, "stderr")):
         stream = getattr(sys, name)
         if stream is not getattr(sys, f"__{name}__"):  # a test or a notebook listens
             continue
-        encoding = stream.encoding if stream else "utf-8"
-        is_unbuffered = stream is None or stream.line_buffering or stream.write_through
-        with suppress(OSError):
-            if stream:
-                stream.flush()
         raw = io.BufferedWriter(_Heard(number, "w", closefd=False))
-        setattr(sys, name, io.TextIOWrapper(raw, encoding=encoding, errors="plain", line_buffering=is_unbuffered))
+        by_line = number == 2 or os.isatty(number)
+        encoding = stream.encoding if stream else "utf-8"
+        setattr(sys, name, io.TextIOWrapper(raw, encoding, errors="backslashreplace", line_buffering=by_line))
 
 
 def close_streams() -> None:
@@ -55,20 +48,12 @@ def close_streams() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        drop(1)  # or the interpreter tries again when it ends
+        _drop(1)  # or the interpreter tries again when it ends
         raise
 
 
-def drop(stream: int) -> None:
+def _drop(stream: int) -> None:
     """Let a stream, by its number, lead to nowhere from now on."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream)
     os.close(nowhere)
-
-
-def _plainly(error: UnicodeError) -> tuple[str, int]:
-    """What stands for the characters that a stream cannot show, as codecs asks for it."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    lacking = error.object[error.start : error.end]
-    return "".join(PLAIN.get(c) or c.encode("ascii", "backslashreplace").decode() for c in lacking), error.end

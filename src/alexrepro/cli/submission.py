@@ -8,7 +8,7 @@ import typer
 from alexrepro.cli import options
 from alexrepro.cli.choose import choose_runs
 from alexrepro.cli.show import percent, print_json, print_table
-from alexrepro.cli.stores import submission_store
+from alexrepro.cli.stores import store_of
 from alexrepro.distributed.rank import ended_at_once
 from alexrepro.paper.results import Crops
 from alexrepro.progress import say
@@ -39,7 +39,7 @@ def submit(
     from alexrepro.evaluation.submission import submit as core
 
     chosen, weights = choose_runs(run, runs=runs), options.numbers(ensemble_weights)
-    images = submission_store(store, chosen[0])
+    images = store_of("test", store, dataset=chosen[0].environment["dataset"])
     crops: Crops = "ten" if ten_crop else "center"
     used = device_for(device, compile, images=len(images) * len(chosen), crops=crops)
     lines = core(open_runs(chosen, images, crops=crops, device=used, folder=runs, weights=weights), to)

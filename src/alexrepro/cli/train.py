@@ -8,7 +8,7 @@ import typer
 from alexrepro.cli import options
 from alexrepro.cli.choose import choose_recipe, choose_start
 from alexrepro.cli.show import percent, print_json
-from alexrepro.cli.stores import training_store, validation_store
+from alexrepro.cli.stores import store_of, validation_store
 from alexrepro.distributed.rank import ended_at_once
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def train(
     from alexrepro.training.train import train as core
 
     with (rank := find_rank()).quiet(launched_too=True):
-        data, (named, source) = training_store(store), choose_start(recipe, start)
+        data, (named, source) = store_of("train", store), choose_start(recipe, start)
         chosen = choose_recipe(named, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs)
         if source is not None and not chosen.training.init_from_stages:
             chosen = chosen.but({"training.continues": True})

@@ -14,7 +14,7 @@ from alexrepro.errors import Exit, UserError, did_you_mean
 
 MOST_INT = 2**63  # the range of TOML's integers
 MOST_SHOWN = 80  # characters of a value in a message
-RENAMED = {  # old name of a field -> its name now; the renamed options of commands are in cli/renamed.py
+RENAMED = {  # old name of a field -> its name now
     "response": "activation",
     "rate": "learning_rate",
     "bias_rate": "bias_learning_rate",
