@@ -18,7 +18,7 @@ from alexrepro.data.loading.loader import load_batches
 from alexrepro.data.loading.sampling import evaluation_plan
 from alexrepro.data.store.store import Store
 from alexrepro.device import find_device
-from alexrepro.evaluation.load_run import load_network, load_pixels, pixels_of
+from alexrepro.evaluation.inference import load_network, load_pixels, pixels_of
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.model.normalization import ResponseNorm
 from alexrepro.paper.network import Network

@@ -26,7 +26,7 @@ from alexrepro.data.loading.loader import load_batches
 from alexrepro.data.loading.sampling import Batch, training_plan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device, find_device
-from alexrepro.evaluation.load_run import pixels_of
+from alexrepro.evaluation.inference import pixels_of
 from alexrepro.keys import key
 from alexrepro.model.alexnet import build
 from alexrepro.recipes.catalog import catalog

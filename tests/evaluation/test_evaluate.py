@@ -15,8 +15,7 @@ from alexrepro.device import Device, find_device
 from alexrepro.errors import UserError
 from alexrepro.evaluation import inference
 from alexrepro.evaluation.evaluate import evaluate
-from alexrepro.evaluation.inference import read_images
-from alexrepro.evaluation.load_run import load_network, load_pixels
+from alexrepro.evaluation.inference import load_network, load_pixels, read_images
 from alexrepro.paper.results import Crops
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run, find_evaluations

@@ -12,9 +12,8 @@ from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import UserError
 from alexrepro.evaluation import nearest_neighbors
-from alexrepro.evaluation.inference import read_images
-from alexrepro.evaluation.load_run import load_network, load_pixels
-from alexrepro.evaluation.nearest_neighbors import find_neighbors, last_hidden
+from alexrepro.evaluation.inference import last_hidden, load_network, load_pixels, read_images
+from alexrepro.evaluation.nearest_neighbors import find_neighbors
 from alexrepro.recipes.catalog import AS_PRINTED, catalog
 from alexrepro.runs.neighbors import Neighbors, load_neighbors
 from alexrepro.runs.run import Run

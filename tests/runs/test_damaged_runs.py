@@ -11,7 +11,7 @@ from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.evaluate import evaluate
-from alexrepro.evaluation.load_run import load_pixels
+from alexrepro.evaluation.inference import load_pixels
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports.loaded_runs import gather
 from alexrepro.runs.neighbors import load_neighbors

@@ -11,7 +11,7 @@ import torch
 
 from alexrepro.device import Device
 from alexrepro.errors import UserError
-from alexrepro.evaluation.load_run import load_network
+from alexrepro.evaluation.inference import load_network
 from alexrepro.model.alexnet import build
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports.page import provenance

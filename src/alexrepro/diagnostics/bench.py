@@ -15,7 +15,7 @@ from alexrepro.data.loading.loader import Loader, default_workers
 from alexrepro.data.loading.sampling import training_plan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
-from alexrepro.evaluation.load_run import check_compatible
+from alexrepro.evaluation.inference import check_compatible
 from alexrepro.model.alexnet import build
 from alexrepro.progress import progress
 from alexrepro.recipes.recipe import Recipe

@@ -27,8 +27,7 @@ from alexrepro.diagnostics.system_checks import (
     writable,
 )
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.inference import BATCH, center_crops
-from alexrepro.evaluation.load_run import pixels_of
+from alexrepro.evaluation.inference import BATCH, center_crops, pixels_of
 from alexrepro.model.alexnet import build
 from alexrepro.progress import say
 from alexrepro.training.divergence import diagnose
@@ -143,10 +142,9 @@ def _activations(job: TrainingJob) -> Finding:
     """Whether the images reach the last hidden stage of the untrained network, as a training checks later."""
     recipe, device = job.recipe, job.device.torch_device
     pixels = pixels_of(job.store).to(device)
-    crops, labels = center_crops(job.store, recipe=recipe, pixels=pixels, most=DIAGNOSED_IMAGES)
+    crops = center_crops(job.store, recipe=recipe, pixels=pixels, most=DIAGNOSED_IMAGES)
     model = build(recipe.network, seed=job.seed).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    learning_rate = recipe.training.rates(recipe.network.stages, epoch=1).general
-    found = diagnose(model, crops, labels, learning_rate=learning_rate)
+    found = diagnose(model, crops)
     advice = found.fix(recipe.network)
     if found.is_hidden:
         return Finding("activations", found.facts, "error", advice, Exit.BAD_CONFIG, asdict(found))

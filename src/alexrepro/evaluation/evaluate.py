@@ -4,8 +4,9 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -14,10 +15,10 @@ from safetensors.torch import save_file
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.inference import SCORED, EvaluationJob, Model, preprocessing, scored_batches
-from alexrepro.evaluation.load_run import check_compatible, load_network, load_pixels
+from alexrepro.evaluation.inference import SCORED, EvaluationJob, Model, load_model, preprocessing, scored_batches
 from alexrepro.evaluation.metrics import Counts, Scores, concatenate, total
 from alexrepro.files import write_whole
+from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.results import Crops
 from alexrepro.progress import say
 from alexrepro.runs.evaluation import Evaluation, EvaluationFiles, Member
@@ -152,22 +153,12 @@ def count(job: EvaluationJob, *, after_batch: Callable[[], None] = lambda: None)
     return counts
 
 
-def _open(run: Run, store: Store, *, device: Device, weight: float = 1.0) -> tuple[Model, Member]:
-    """The network of a run's newest checkpoint, with its outputs matched to the store's classes by their WNIDs."""
-    check_compatible(run.recipe, store)
-    environment, wanted = run.environment, list(store.manifest.classes)
-    classes = environment["classes"]
-    if sorted(wanted) != sorted(classes):
-        raise UserError(
-            f"{store.path} has {len(wanted)} classes that are not the {len(classes)} of {run.folder}.",
-            fix="Choose a store of the same data set with --store, or another run.",
-        )
-    index = {name: number for number, name in enumerate(classes)}
-    order = torch.tensor([index[name] for name in wanted], device=device.torch_device) if wanted != classes else None
-    network, step = load_network(run, device)
-    recipe, epochs = run.recipe, step // environment["steps_per_epoch"]
+def _open(run: Run, store: Store, *, device: Device, weight: float) -> tuple[Model, Member]:
+    model, step = load_model(run, store, device)
+    environment, recipe = run.environment, run.recipe
+    epochs = step // environment["steps_per_epoch"]
     member = Member(str(run.folder), recipe.name, recipe.digest, environment["seed"], epochs, weight)
-    return Model(device.compiled(network), recipe, load_pixels(run, device), weight, order), member
+    return replace(model, network=device.compiled(cast(AlexNet, model.network)), weight=weight), member
 
 
 def _identity(member: Member) -> tuple[object, ...]:

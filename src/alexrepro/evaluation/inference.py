@@ -6,13 +6,16 @@ sum to 1 (avg-test.py). The center crop is one of the ten, so one pass scores bo
 
 import hashlib
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import reduce
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from alexrepro.data.loading.crops import Pixels, evaluation_crops, windows
@@ -23,9 +26,14 @@ from alexrepro.device import Device, find_device
 from alexrepro.distributed.process_group import ProcessGroup
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.metrics import Scores, score
+from alexrepro.files import write_bytes
+from alexrepro.model.alexnet import AlexNet
+from alexrepro.paper.network import Network
 from alexrepro.paper.results import Crops
 from alexrepro.progress import progress
 from alexrepro.recipes.recipe import Recipe
+from alexrepro.runs import checkpoint
+from alexrepro.runs.run import Run
 
 BATCH = 128  # changes the time only
 SCORED: Mapping[Crops, tuple[Crops, ...]] = {  # what one pass over these crops scores
@@ -139,6 +147,23 @@ def averages(model: Model, images: Tensor, *, crops: Sequence[Crops], device: De
     return means if model.order is None else {name: mean[:, model.order] for name, mean in means.items()}
 
 
+def last_hidden(network: Network) -> str:
+    """The last stage with an activation: fc7, the 4096-dimensional last hidden layer, in the paper's network."""
+    return [stage.name for stage in network.stages if "activation" in stage.order][-1]
+
+
+@contextmanager
+def hidden_activations(network: AlexNet) -> Iterator[list[Tensor]]:
+    """The activations of the last hidden stage, before its dropout, in every pass within the block: float32 (B, D)."""
+    seen: list[Tensor] = []
+    activation = network.stage(last_hidden(network.network)).operations["activation"]
+    handle = activation.register_forward_hook(lambda *call: seen.append(call[2].flatten(1).float()))
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
 def read_images(store: Store, rows: Sequence[int]) -> NDArray[np.uint8]:
     """Images of a store, uint8 (N, 256, 256, 3)."""
     images = np.empty((len(rows), store.side_px, store.side_px, 3), dtype=np.uint8)
@@ -147,14 +172,86 @@ def read_images(store: Store, rows: Sequence[int]) -> NDArray[np.uint8]:
     return images
 
 
-def center_crops(store: Store, *, recipe: Recipe, pixels: Pixels, most: int = 64) -> tuple[Tensor, Tensor]:
-    """Center crops of images spread evenly over a store, on the device of the mean image, and their labels."""
+def center_crops(store: Store, *, recipe: Recipe, pixels: Pixels, most: int = 64) -> Tensor:
+    """Center crops of images spread evenly over a store, on the device of the mean image."""
     rows = np.linspace(0, len(store) - 1, num=min(most, len(store)), dtype=np.int64)
     images = torch.from_numpy(read_images(store, rows.tolist())).permute(0, 3, 1, 2).to(pixels.mean_image.device)
     (crops,) = evaluation_crops(
         images, crops="center", side_px=recipe.network.input_px, pixels=pixels, augmentation=recipe.augmentation
     )
-    return crops, torch.from_numpy(store.labels[rows]).to(crops.device)
+    return crops
+
+
+def check_compatible(recipe: Recipe, store: Store) -> None:
+    """Raise UserError if the stored images have another side, or were resized by another rule, than the recipe's."""
+    has, wants = store.manifest, recipe.augmentation
+    if (has.side_px, has.resize) != (wants.stored_px, wants.resize):
+        fields = f"--set augmentation.stored_px={has.side_px} --set augmentation.resize={has.resize}"
+        raise UserError(
+            f"{store.path} holds images of {has.side_px} px, {has.resize}; {recipe.name} wants {wants.stored_px} px, "
+            f"{wants.resize}.",
+            fix=f"Prepare them with: --side {wants.stored_px} --resize {wants.resize}; or take them with: {fields}.",
+        )
+
+
+def newest_checkpoint(run: Run) -> checkpoint.Checkpoint:
+    """The newest checkpoint of a run. Raises UserError if there is none."""
+    saved = checkpoint.newest(run.checkpoints)
+    if saved is None:
+        raise UserError(
+            f"{run.folder} has no checkpoint.", fix="Train it first: alexrepro train.", exit_code=Exit.MISSING_INPUT
+        )
+    return saved
+
+
+def load_network(run: Run, device: Device) -> tuple[AlexNet, int]:
+    """The network of a run's newest checkpoint and its step. Raises UserError if there is no checkpoint."""
+    saved = newest_checkpoint(run)
+    model = AlexNet(run.recipe.network)
+    model.load(saved.weights)
+    return model.to(device.torch_device, memory_format=torch.channels_last), saved.step  # type: ignore[call-overload]
+
+
+def load_model(run: Run, store: Store, device: Device) -> tuple[Model, int]:
+    """A run's newest checkpoint with its outputs matched to the store's classes by their WNIDs, and its step."""
+    check_compatible(run.recipe, store)
+    wanted, classes = list(store.manifest.classes), run.environment["classes"]
+    if sorted(wanted) != sorted(classes):
+        raise UserError(
+            f"{store.path} has {len(wanted)} classes that are not the {len(classes)} of {run.folder}.",
+            fix="Choose a store of the same data set with --store, or another run.",
+        )
+    index = {name: number for number, name in enumerate(classes)}
+    order = torch.tensor([index[name] for name in wanted], device=device.torch_device) if wanted != classes else None
+    network, step = load_network(run, device)
+    return Model(network, run.recipe, load_pixels(run, device), order=order), step
+
+
+def pixels_of(store: Store) -> Pixels:
+    """Mean image and color axes of a training store."""
+    axes = store.color_axes()
+    values, vectors = (torch.tensor(found, dtype=torch.float32) for found in (axes.eigenvalues, axes.eigenvectors))
+    return Pixels(torch.from_numpy(store.mean_image()), values, vectors)
+
+
+def save_pixels(run: Run, store: Store) -> Pixels:
+    """Keep the training store's mean image and color axes with the run, since evaluation needs them."""
+    pixels = pixels_of(store)
+    content = save({name: getattr(pixels, name).contiguous() for name in Pixels.__dataclass_fields__})
+    write_bytes(run.pixels_file, content)
+    return pixels
+
+
+def load_pixels(run: Run, device: Device) -> Pixels:
+    """The mean image and color axes of a run's training. Raises UserError if missing or damaged."""
+    try:
+        return Pixels(**load_file(run.pixels_file)).to(device.torch_device)
+    except (FileNotFoundError, SafetensorError, TypeError):
+        raise UserError(
+            f"{run.pixels_file} is missing or damaged: it holds the mean image and color axes that {run.folder} needs.",
+            fix="Bring back a copy of it: other runs on the same training store have the same file.",
+            exit_code=Exit.BAD_DATA,
+        ) from None
 
 
 def preprocessing(models: Sequence[Model], store: Store, crops: Crops) -> str:

@@ -17,18 +17,20 @@ from alexrepro.data.loading.sampling import evaluation_plan, generator
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import UserError
-from alexrepro.evaluation.inference import Model, averages, read_images
-from alexrepro.evaluation.load_run import check_compatible, load_network, load_pixels
+from alexrepro.evaluation.inference import (
+    averages,
+    check_compatible,
+    hidden_activations,
+    last_hidden,
+    load_model,
+    read_images,
+)
 from alexrepro.evaluation.metrics import score
 from alexrepro.model.alexnet import AlexNet
-from alexrepro.model.layers import StageModule
-from alexrepro.paper.network import Network
 from alexrepro.paper.results import FIGURE_4_GUESSES, FIGURE_4_NEIGHBORS, FIGURE_4_QUERIES
 from alexrepro.progress import progress
 from alexrepro.runs.neighbors import About, Neighbors, save_neighbors
 from alexrepro.runs.run import Run
-
-Read = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 BATCH = 128  # changes the time only
 DRAW = 0  # the test images are the same for every run: nobody picks them
@@ -39,17 +41,24 @@ def find_neighbors(run: Run, *, train: Store, test: Store, device: Device) -> Ne
 
     Raises UserError if the run has no checkpoint, or if a store does not fit it.
     """
-    for store in (train, test):
-        check_compatible(run.recipe, store)
-        if list(store.manifest.classes) != run.environment["classes"]:
-            what = f"{store.path} has other classes than {run.folder}."
-            raise UserError(what, fix="Choose stores of the run's data set with --store, or another run.")
-    network, step = load_network(run, device)
-    read, (shown, queries) = _reader(network, run, device), _rows_drawn(test)
+    check_compatible(run.recipe, train)
+    if train.manifest.classes != test.manifest.classes:
+        what = f"{train.path} and {test.path} have other classes."
+        raise UserError(what, fix="Choose stores of the run's data set with --store.")
+    model, step = load_model(run, test, device)
+    shown, queries = _rows_drawn(test)
     images, query_images = read_images(test, shown), read_images(test, queries)
-    probabilities, _ = read(_channels_first(images))
+    with hidden_activations(cast(AlexNet, model.network)) as features:
+
+        def read(pixels: Tensor) -> tuple[Tensor, Tensor]:
+            """Probabilities (B, K) and features (B, D) of stored images (B, 3, 256, 256)."""
+            found = averages(model, pixels.to(device.torch_device), crops=("center",), device=device)
+            return found["center"], features.pop()
+
+        probabilities, _ = read(_channels_first(images))
+        _, wanted = read(_channels_first(query_images))
+        distances, rows = _search(lambda pixels: read(pixels)[1], wanted, train)
     scores = score(probabilities, torch.from_numpy(test.labels[shown]).to(probabilities.device))
-    distances, rows = _search(read, query_images, train)
     found = Neighbors(
         about=About(
             epochs=step // run.environment["steps_per_epoch"], stage=last_hidden(run.recipe.network),
@@ -67,35 +76,18 @@ def find_neighbors(run: Run, *, train: Store, test: Store, device: Device) -> Ne
     return found
 
 
-def last_hidden(network: Network) -> str:
-    """The last stage with an activation: fc7, the 4096-dimensional last hidden layer, in the paper's network."""
-    return [stage.name for stage in network.stages if "activation" in stage.order][-1]
+def _search(
+    features_of: Callable[[Tensor], Tensor], wanted: Tensor, train: Store
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Distances from the wanted features, (Q, D), and rows of the nearest training images, (Q, N) each, earlier first.
 
-
-def _reader(network: AlexNet, run: Run, device: Device) -> Read:
-    """A function from stored images (B, 3, 256, 256) to probabilities (B, K) and features (B, D)."""
-    model = Model(network, run.recipe, load_pixels(run, device))
-    features: list[Tensor] = []
-    stage = cast(StageModule, network.stages[last_hidden(run.recipe.network)])
-    stage.operations["activation"].register_forward_hook(lambda *call: features.append(call[2].flatten(1).float()))
-
-    def read(images: Tensor) -> tuple[Tensor, Tensor]:
-        found = averages(model, images.to(device.torch_device), crops=("center",), device=device)
-        return found["center"], features.pop()
-
-    return read
-
-
-def _search(read: Read, queries: NDArray[np.uint8], train: Store) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Euclidean distances and rows of the nearest training images, (Q, N) each; among equals the earlier row."""
-    _, wanted = read(_channels_first(queries))
-    nearest = torch.empty(len(queries), 0, device=wanted.device)
-    rows = torch.empty(len(queries), 0, dtype=torch.int64, device=wanted.device)
+    Euclidean; features_of: of stored images (B, 3, 256, 256).
+    """
+    nearest, rows = wanted.new_empty(len(wanted), 0), wanted.new_empty(len(wanted), 0, dtype=torch.int64)
     with progress(f"neighbors in {train.path.name}", total=len(train)) as advance:
         for batch in load_batches(train, evaluation_plan(len(train), side_px=train.side_px), batch=BATCH):
-            _, features = read(batch.crops)
-            distances = torch.cdist(wanted, features, compute_mode="donot_use_mm_for_euclid_dist")
-            here = batch.draws.rows.to(rows.device).expand(len(queries), -1)
+            distances = torch.cdist(wanted, features_of(batch.crops), compute_mode="donot_use_mm_for_euclid_dist")
+            here = batch.draws.rows.to(rows.device).expand(len(wanted), -1)
             ordered = torch.cat([nearest, distances], 1).sort(dim=1, stable=True)
             rows = torch.cat([rows, here], 1).gather(1, ordered.indices)[:, :FIGURE_4_NEIGHBORS]
             nearest = ordered.values[:, :FIGURE_4_NEIGHBORS]

@@ -19,8 +19,7 @@ from alexrepro.data.store.resize import resize
 from alexrepro.data.store.store import find_stores
 from alexrepro.device import Device, find_device
 from alexrepro.errors import Exit, Unreadable, UserError
-from alexrepro.evaluation.inference import Model, averages
-from alexrepro.evaluation.load_run import load_network, load_pixels
+from alexrepro.evaluation.inference import Model, averages, load_network, load_pixels
 from alexrepro.files import read_text, reading
 from alexrepro.model import formats
 from alexrepro.model.weights import Weights, checked

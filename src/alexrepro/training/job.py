@@ -20,7 +20,7 @@ from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.distributed.process_group import ProcessGroup
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.load_run import check_compatible
+from alexrepro.evaluation.inference import check_compatible
 from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.checkpoint import CHECKPOINTS_KEPT

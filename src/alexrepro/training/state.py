@@ -13,14 +13,14 @@ from torch import Tensor
 from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.loading.sampling import EpochPlan, training_plan
 from alexrepro.distributed.collectives import Gradients, StopConsensus
-from alexrepro.errors import UserError
-from alexrepro.evaluation.load_run import save_pixels
+from alexrepro.errors import Exit, UserError
+from alexrepro.evaluation.inference import save_pixels
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.progress import say
 from alexrepro.runs import checkpoint
 from alexrepro.runs.checkpoint import Checkpoint
 from alexrepro.stop_signals import stopped
-from alexrepro.training.divergence import FlatLoss, at_half_the_rates, not_finite_weights
+from alexrepro.training.divergence import FlatLoss, at_half_the_rates
 from alexrepro.training.fine_tune import check_same_source, check_source, continue_run, copy_stages, origin
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.loggers import Loggers
@@ -112,7 +112,8 @@ class TrainingState:
                 strange = [name for name, is_finite in finite.items() if not is_finite]
         strange = group.broadcast(strange)
         if strange:
-            raise group.abort(not_finite_weights(strange, self.step, fix=self.advice()))
+            what = f"After step {self.step:,} {', '.join(strange)} are not finite; the last checkpoint is kept."
+            raise group.abort(UserError(what, fix=self.advice(), exit_code=Exit.BAD_DATA))
         if group.is_first:
             self.job.run.sync_rows()
             checkpoint.save(self.job.run.checkpoints, Checkpoint(self.step, weights, optimizer))

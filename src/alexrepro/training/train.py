@@ -21,7 +21,7 @@ from alexrepro.paper.training import Rates
 from alexrepro.progress import Advance, progress, say
 from alexrepro.runs.run import Run
 from alexrepro.stop_signals import stop_requests
-from alexrepro.training.divergence import EARLY_WINDOW, diagnose, flat_loss, not_finite
+from alexrepro.training.divergence import diagnose, flat_loss, not_finite
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.state import TrainingState, open_run, start
 
@@ -129,23 +129,15 @@ def _read_losses(state: TrainingState, rates: Rates, advance: Advance) -> None:
 
 
 def _check_flat_loss(state: TrainingState, losses: list[float], rates: Rates) -> None:
-    """Raise UserError if the loss is at chance and will stay there, as a few stored images show; every rank looks."""
+    """Raise UserError, once, if the loss stays at chance although all stages learn; a few images show the cause."""
     job, watched = state.job, state.flat_loss
-    if watched is None:
+    if watched is None or not watched.is_flat(state.step, losses) or not rates.can_all_learn:
         return
-    watched.add(losses)
-    if not rates.can_all_learn:
-        return
-    is_flat = watched.is_flat(state.step)
-    if not is_flat and not watched.is_time_to_look(state.step):
-        return
-    crops, labels = center_crops(job.store, recipe=job.recipe, pixels=state.pixels)
-    diagnosis = diagnose(state.model, crops, labels, learning_rate=rates.general)
-    if is_flat or diagnosis.is_hidden:
-        state.save()
-        if job.group.is_first:
-            job.run.record({"flat_loss_at": state.step})  # the same command, typed again, trains on
-        raise job.group.abort(flat_loss(state.step, diagnosis, loss=watched.mean(EARLY_WINDOW), recipe=job.recipe))
+    diagnosis = diagnose(state.model, center_crops(job.store, recipe=job.recipe, pixels=state.pixels))
+    state.save()
+    if job.group.is_first:
+        job.run.record({"flat_loss_at": state.step})  # the same command, typed again, trains on
+    raise job.group.abort(flat_loss(state.step, diagnosis, loss=watched.mean, network=job.recipe.network))
 
 
 def _validate(state: TrainingState, epoch: int) -> None:
