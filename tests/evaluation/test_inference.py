@@ -11,7 +11,8 @@ from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import UserError
-from alexrepro.evaluation.inference import COMPILED_FROM_CROPS, Model, averages, device_for, preprocessing
+from alexrepro.evaluation.evaluate import preprocessing
+from alexrepro.evaluation.inference import COMPILED_FROM_CROPS, Model, averages, device_for
 from alexrepro.evaluation.metrics import Scores, score
 from alexrepro.model.alexnet import build
 from alexrepro.paper.results import Crops

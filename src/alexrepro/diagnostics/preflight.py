@@ -27,10 +27,10 @@ from alexrepro.diagnostics.system_checks import (
     writable,
 )
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.inference import BATCH, center_crops, pixels_of
+from alexrepro.evaluation.inference import BATCH, pixels_of
 from alexrepro.model.alexnet import build
 from alexrepro.progress import say
-from alexrepro.training.divergence import diagnose
+from alexrepro.training.divergence import center_crops, diagnose
 from alexrepro.training.job import TrainingJob
 
 # Measured at full width on a CPU: weights count once each in the network, velocities, gradients, and the network under

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from alexrepro.data.loading.crops import windows
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.inference import SCORED, EvaluationJob, Model, load_model, preprocessing, scored_batches
+from alexrepro.evaluation.inference import SCORED, EvaluationJob, Model, load_model, scored_batches
 from alexrepro.evaluation.metrics import Counts, Scores, concatenate, total
 from alexrepro.files import write_whole
 from alexrepro.model.alexnet import AlexNet
@@ -151,6 +152,26 @@ def count(job: EvaluationJob, *, after_batch: Callable[[], None] = lambda: None)
     if counts.images != len(job.store):
         raise ValueError(f"{job.store.path}: {counts.images:,} of {len(job.store):,} images were counted")
     return counts
+
+
+def preprocessing(models: Sequence[Model], store: Store, crops: Crops) -> str:
+    """A digest of everything between a stored image and the networks: hexadecimal SHA-256.
+
+    It covers the store's images and how they were made, and for each model the crops in their order, what is
+    subtracted from them and what they are divided by.
+    """
+    shown = [
+        {
+            "crops": windows(crops, store.side_px, store.side_px, model.recipe.network.input_px),
+            "crop_px": model.recipe.network.input_px,
+            "mean": model.recipe.augmentation.mean,
+            "mean_image": hashlib.sha256(model.pixels.mean_image.cpu().numpy().tobytes()).hexdigest(),
+            "divided_by": model.recipe.network.input_std,
+        }
+        for model in models
+    ]
+    parts = {"store": store.manifest.digest, "rule": store.manifest.rule, "shown": shown}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _open(run: Run, store: Store, *, device: Device, weight: float) -> tuple[Model, Member]:

@@ -4,8 +4,6 @@ The softmax outputs of the crops are averaged (layer.cu LogregCostLayer), then t
 sum to 1 (avg-test.py). The center crop is one of the ten, so one pass scores both. B batch, K classes.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -172,16 +170,6 @@ def read_images(store: Store, rows: Sequence[int]) -> NDArray[np.uint8]:
     return images
 
 
-def center_crops(store: Store, *, recipe: Recipe, pixels: Pixels, most: int = 64) -> Tensor:
-    """Center crops of images spread evenly over a store, on the device of the mean image."""
-    rows = np.linspace(0, len(store) - 1, num=min(most, len(store)), dtype=np.int64)
-    images = torch.from_numpy(read_images(store, rows.tolist())).permute(0, 3, 1, 2).to(pixels.mean_image.device)
-    (crops,) = evaluation_crops(
-        images, crops="center", side_px=recipe.network.input_px, pixels=pixels, augmentation=recipe.augmentation
-    )
-    return crops
-
-
 def check_compatible(recipe: Recipe, store: Store) -> None:
     """Raise UserError if the stored images have another side, or were resized by another rule, than the recipe's."""
     has, wants = store.manifest, recipe.augmentation
@@ -252,23 +240,3 @@ def load_pixels(run: Run, device: Device) -> Pixels:
             fix="Bring back a copy of it: other runs on the same training store have the same file.",
             exit_code=Exit.BAD_DATA,
         ) from None
-
-
-def preprocessing(models: Sequence[Model], store: Store, crops: Crops) -> str:
-    """A digest of everything between a stored image and the networks: hexadecimal SHA-256.
-
-    It covers the store's images and how they were made, and for each model the crops in their order, what is
-    subtracted from them and what they are divided by.
-    """
-    shown = [
-        {
-            "crops": windows(crops, store.side_px, store.side_px, model.recipe.network.input_px),
-            "crop_px": model.recipe.network.input_px,
-            "mean": model.recipe.augmentation.mean,
-            "mean_image": hashlib.sha256(model.pixels.mean_image.cpu().numpy().tobytes()).hexdigest(),
-            "divided_by": model.recipe.network.input_std,
-        }
-        for model in models
-    ]
-    parts = {"store": store.manifest.digest, "rule": store.manifest.rule, "shown": shown}
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

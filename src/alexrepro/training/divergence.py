@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from math import log, sqrt
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from alexrepro.data.loading.crops import Pixels, evaluation_crops
+from alexrepro.data.store.store import Store
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.inference import hidden_activations, last_hidden
+from alexrepro.evaluation.inference import hidden_activations, last_hidden, read_images
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.network import Network
 from alexrepro.progress import first_few
 from alexrepro.recipes.catalog import AS_RUN_2012
+from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.job import TrainingJob
 
 PATIENCE, WINDOW = 2_000, 500  # steps before a loss may be called flat, whose mean is compared; #145 needs some 100
@@ -90,6 +94,16 @@ def diagnose(model: AlexNet, crops: Tensor) -> Diagnosis:
         model(crops)
     crops_std = (crops / model.input_std).float().std().item()
     return Diagnosis(crops_std, last_hidden(model.network), seen[0].mean().item(), seen[0].std(0).mean().item())
+
+
+def center_crops(store: Store, *, recipe: Recipe, pixels: Pixels, most: int = 64) -> Tensor:
+    """Center crops of images spread evenly over a store, on the device of the mean image."""
+    rows = np.linspace(0, len(store) - 1, num=min(most, len(store)), dtype=np.int64)
+    images = torch.from_numpy(read_images(store, rows.tolist())).permute(0, 3, 1, 2).to(pixels.mean_image.device)
+    (crops,) = evaluation_crops(
+        images, crops="center", side_px=recipe.network.input_px, pixels=pixels, augmentation=recipe.augmentation
+    )
+    return crops
 
 
 def changes_that_show_images(network: Network) -> tuple[str, ...]:

@@ -15,13 +15,13 @@ from alexrepro.data.loading.crops import training_crops
 from alexrepro.data.loading.loader import Loader, workers_for
 from alexrepro.data.loading.sampling import shard_of
 from alexrepro.evaluation.evaluate import count
-from alexrepro.evaluation.inference import EvaluationJob, Model, center_crops
+from alexrepro.evaluation.inference import EvaluationJob, Model
 from alexrepro.keys import key
 from alexrepro.paper.training import Rates
 from alexrepro.progress import Advance, progress, say
 from alexrepro.runs.run import Run
 from alexrepro.stop_signals import stop_requests
-from alexrepro.training.divergence import diagnose, flat_loss, not_finite
+from alexrepro.training.divergence import center_crops, diagnose, flat_loss, not_finite
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.state import TrainingState, open_run, start
 
