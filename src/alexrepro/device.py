@@ -173,15 +173,6 @@ def gpus() -> list[tuple[str, int, str]]:
     return [(each.name, each.total_memory, f"{each.major}.{each.minor}") for each in found]
 
 
-def gpu_versions() -> dict[str, str | None]:
-    """The versions of CUDA and NCCL for which torch is built; None where it has none."""
-    try:
-        nccl: tuple[object, ...] = torch.cuda.nccl.version()  # type: ignore[no-untyped-call]
-    except AttributeError:
-        nccl = ()
-    return {"CUDA": torch.version.cuda, "NCCL": ".".join(map(str, nccl)) or None}
-
-
 def is_worth_compiling(crops: int) -> bool:
     """Whether training on this number of crops, over all epochs, takes longer than compiling."""
     return crops >= COMPILED_FROM_CROPS

@@ -1,22 +1,14 @@
 """What a machine offers is read as it stands there, and judged."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import PIL
 import pytest
 import torch
 
 from alexrepro.diagnostics import system_checks
-from alexrepro.diagnostics.system_checks import (
-    check_gpus,
-    free_memory,
-    memory,
-    open_files,
-    versions,
-    writable,
-)
-from alexrepro.errors import Exit, UserError
+from alexrepro.diagnostics.system_checks import check_gpus, free_memory, memory, versions
+from alexrepro.errors import Exit
 
 
 @pytest.mark.parametrize(
@@ -36,42 +28,21 @@ def test_pillow_simd_is_named_and_fine(monkeypatch: pytest.MonkeyPatch) -> None:
 
     (found,) = (finding for finding in versions() if finding.what == "Pillow")
 
-    assert (found.found, found.verdict) == ("pillow-simd 12.1.1.post0 in its place", "ok")
+    assert (found.found, found.verdict) == ("12.1.1.post0", "ok")
 
 
-@pytest.fixture
-def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    old, new = (
-        SimpleNamespace(name=n, total_memory=m, major=c, minor=0) for n, m, c in (("Old", 8e9, 3), ("New", 80e9, 9))
-    )
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", [old, new].__getitem__)
-
-
-@pytest.mark.usefixtures("two_gpus")
 def test_gpus_are_named_with_their_memory_and_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     driver = tmp_path / "version"
     driver.write_text(
         "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build\nGCC version: 12\n"
     )
     monkeypatch.setattr(system_checks, "DRIVER", driver)
-    monkeypatch.setattr(torch.cuda.nccl, "version", lambda: (2, 27, 5))
+    monkeypatch.setattr(system_checks, "gpus", lambda: [("Old", 8 * 10**9, "3.0"), ("New", 80 * 10**9, "9.0")])
 
-    old, new, nccl = check_gpus("auto")
+    old, new = check_gpus("auto")
 
     assert old.what == "GPU 0"
     assert (new.what, new.found) == ("GPU 1", "New, 80.0 GB, compute capability 9.0, driver 580.65.06")
-    assert (nccl.found, nccl.verdict) == ("2.27.5", "ok")
-
-
-@pytest.mark.usefixtures("two_gpus")
-def test_several_gpus_without_nccl_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(torch._C, "_nccl_version", raising=False)
-
-    *_, nccl = check_gpus("auto")
-
-    assert (nccl.what, nccl.verdict) == ("NCCL", "warning")
 
 
 def test_a_driver_without_a_gpu_for_torch_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,18 +81,3 @@ def test_too_little_memory_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     assert memory(1_900_000_000).verdict == "ok"
     assert (memory(2_100_000_000).verdict, memory(2_100_000_000).exit_code) == ("error", Exit.OUT_OF_MEMORY)
     assert memory(2_100_000_000).found == "2.0 GB free, about 2.1 GB needed"
-
-
-def test_a_limit_on_open_files_is_wrong_where_more_are_needed() -> None:
-    assert open_files(10).verdict == "ok"
-    assert open_files(10**12).verdict == "error"
-    assert "ulimit -n 1000000000000" in open_files(10**12).advice
-
-
-def test_a_folder_is_judged_by_the_nearest_one_above_it_that_is_there(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-
-    assert writable(tmp_path / "runs" / "one") == tmp_path
-    with pytest.raises(UserError, match="is a file") as refused:
-        writable(tmp_path / "file" / "one")
-    assert refused.value.exit_code is Exit.CANNOT_CREATE

@@ -1,6 +1,7 @@
 """`alexrepro doctor`: will a training run on this machine, and how long will it take?"""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,8 +30,8 @@ def doctor(
 ) -> None:
     """Check everything before a training.
 
-    Checks library versions, GPUs, CPU cores, memory, disk, open files, stores, recipe and activation statistics at
-    initialization, and estimates the training time. Changes nothing. Exits with the code of the first error.
+    Checks library versions, GPUs, CPU cores, memory, disk, stores, recipe and activation statistics at initialization,
+    and estimates the training time. Changes nothing. Exits with the code of the first error.
 
     Example:  alexrepro doctor as-run-2012
     """
@@ -58,15 +59,9 @@ def doctor(
 def _show(findings: Sequence["Finding"], json: bool) -> None:
     code = next((finding.exit_code for finding in findings if finding.verdict == "error"), Exit.OK)
     if json:
-        print_json({"findings": [_row(finding) for finding in findings], "exit_code": int(code)})
+        print_json({"findings": [asdict(finding) for finding in findings], "exit_code": int(code)})
     else:
         columns = ("check", "verdict", "found", "what to do")
         print_table("Preflight", columns, [(f.what, f.verdict, f.found, f.advice) for f in findings])
     if code:
         raise typer.Exit(int(code))
-
-
-def _row(finding: "Finding") -> dict[str, object]:
-    row: dict[str, object] = {name: getattr(finding, name) for name in ("what", "verdict", "found", "advice")}
-    row |= {"facts": dict(finding.facts)} if finding.facts else {}
-    return row | ({"exit_code": int(finding.exit_code)} if finding.verdict == "error" else {})
