@@ -9,7 +9,6 @@ import signal
 import socket
 import sys
 import time
-from contextlib import suppress
 from datetime import timedelta
 from threading import Thread
 from typing import Any, Literal, TypeAlias
@@ -30,10 +29,8 @@ Store: TypeAlias = Any  # torch's, which has no type to be checked
 
 SAVING_SECONDS = 60  # for a rank to save and end after a signal; then its launcher kills it
 JOIN = timedelta(minutes=5)  # until every rank has started
-LAUNCHER = timedelta(seconds=5)  # until a launcher answers, which is there before its ranks unless it has died
 ANSWER = timedelta(seconds=20)  # until a store answers that has accepted a connection
 RETRY_SECONDS = 0.2  # between two attempts to connect
-OTHER_PORT = "Set MASTER_PORT to a port that is free on the host of rank 0, the same for every rank."
 
 
 def grid(processes: int, network: Network, parallel: Parallel | None) -> tuple[int, int]:
@@ -70,19 +67,14 @@ def launch_if_requested(
 
 
 def _requested_processes(gpus: int | None, processes: int | None, device: str) -> int:
-    code = Exit.USAGE
-    if processes is not None and (gpus is not None or device != "cpu"):
-        what = "--cpu-ranks is for CPUs; on GPUs there is one process per GPU."
-        fix = "Use --device cpu --cpu-ranks N, or --gpus N."
-    elif gpus is not None and device not in ("auto", "cuda"):
-        what = f"--gpus {gpus} and --device {device} contradict each other."
-        fix = f"Leave one of them out, or use --device cpu --cpu-ranks {gpus}."
-    elif gpus is not None and (found := gpu_count()) < gpus:
-        what = f"--gpus {gpus} asks for more than torch can use here: {found or 'no'} GPU{'s' if found > 1 else ''}."
-        fix, code = f"Train on the CPU with: --device cpu --cpu-ranks {gpus}.", Exit.NO_DEVICE
-    else:
-        return processes or gpus or 1
-    raise UserError(what, fix=fix, exit_code=code)
+    if (processes and (gpus or device != "cpu")) or (gpus and device not in ("auto", "cuda")):
+        what = "--gpus starts a process for each GPU, and --cpu-ranks starts processes on the CPU."
+        raise UserError(what, fix="Use --gpus N, or --device cpu --cpu-ranks N.", exit_code=Exit.USAGE)
+    if gpus and (found := gpu_count()) < gpus:
+        what = f"--gpus {gpus} asks for more than torch can use here, which is {found}."
+        fix = f"Train on the CPU with: --device cpu --cpu-ranks {gpus}."
+        raise UserError(what, fix=fix, exit_code=Exit.NO_DEVICE)
+    return processes or gpus or 1
 
 
 def launch(processes: int) -> int:
@@ -117,43 +109,63 @@ def _code_of(rank: int, process: int, code: int) -> int:
     """The exit code of a rank that has reported why it ended; raises UserError for one that has not."""
     if code in set(Exit):
         return code
-    end, how, fix = Exit.WORKER_FAILED, "failed, as reported above", "Repair what failed"
-    if code < 0:
-        by = signal.Signals(-code)
-        how, fix = f"was ended by {by.name}", "See whether memory ran out or someone ended it"
-        if by in stopping_signals():  # before its first step, or a second time
-            end, fix = code_of(by), "Earlier checkpoints are kept"
+    by = signal.Signals(-code) if code < 0 else None
     raise UserError(
-        f"Rank {rank} (process {process}) {how}; the other ranks were ended.",
-        fix=f"{fix}; run the same command again, and it continues from the last checkpoint.",
-        exit_code=end,
+        f"Rank {rank} (process {process}) {f'was ended by {by.name}' if by else 'failed'}; the other ranks were ended.",
+        fix="Find out why, then run the same command again: it continues from the last checkpoint.",
+        exit_code=code_of(by) if by in stopping_signals() else Exit.WORKER_FAILED,  # a signal before the first step
     )
 
 
 def open_store(rank: Rank) -> Store:
-    """The store of all ranks, opened by rank 0 or a launcher. Raises UserError if its port is taken or silent."""
-    job = f"{rank.job} of {rank.world_size}"
-    if rank.rank == 0 and rank.is_store_with_first:
-        store = _hosted(rank)
+    """The store of all ranks, held by rank 0 or a launcher. Raises UserError if its port is taken or silent."""
+    is_holder = rank.is_store_with_first and rank.rank == 0
+    if is_holder:
         say(f"Waiting at {rank.host}:{rank.port} for all {rank.world_size} ranks, up to {JOIN.seconds // 60} minutes.")
-        store.set("job", job)
-        return store
-    store = _reached(rank, patience=JOIN if rank.is_store_with_first else LAUNCHER)
-    if rank.is_store_with_first:  # with rank 0, perhaps of another job, which has the port
-        found = ""
-        with suppress(dist.DistError):
-            found = store.get("job").decode()
-        if found != job:
-            raise _other_program(rank)
-    store.set_timeout(JOIN)
-    return store
+    else:
+        _wait_for_port(rank)
+    job, found = f"{rank.job} of {rank.world_size}", list[Store]()
+    why = f"another program or job has that port, or does not answer within {ANSWER.seconds} seconds"
+
+    def reach() -> None:
+        nonlocal why
+        try:
+            store = dist.TCPStore(rank.host, rank.port, is_master=is_holder, timeout=ANSWER)  # type: ignore[attr-defined]
+            if is_holder:
+                store.set("job", job)
+            if not rank.is_store_with_first or store.get("job").decode() == job:
+                found.append(store)
+        except dist.DistError as error:
+            why = first_line(error)
+
+    thread = Thread(target=reach, daemon=True)  # torch waits forever for a port that accepts but is silent
+    thread.start()
+    thread.join(ANSWER.total_seconds())
+    if not found:
+        raise not_met(rank, why)
+    found[0].set_timeout(JOIN)
+    return found[0]
 
 
-def not_met(rank: Rank, why: str, *, fix: str = "") -> UserError:
+def _wait_for_port(rank: Rank) -> None:
+    until = time.monotonic() + JOIN.total_seconds()
+    while True:
+        try:
+            socket.create_connection((rank.host, rank.port), timeout=ANSWER.total_seconds()).close()
+        except OSError as error:
+            if time.monotonic() > until:
+                raise not_met(rank, f"{error}; it tried for {JOIN.total_seconds():g} seconds") from None
+            time.sleep(RETRY_SECONDS)
+        else:
+            return
+
+
+def not_met(rank: Rank, why: str) -> UserError:
     """The error of a rank that did not meet the others."""
     return UserError(
         f"Rank {rank.rank} did not meet all {rank.world_size} at {rank.host}:{rank.port} ({why}).",
-        fix=fix or "See whether every rank was started, and whether they can reach that host and port.",
+        fix="See whether every rank was started and can reach that host. If another program has the port, set "
+        "MASTER_PORT to another one on every rank.",
         exit_code=Exit.WORKER_FAILED,
     )
 
@@ -161,44 +173,3 @@ def not_met(rank: Rank, why: str, *, fix: str = "") -> UserError:
 def first_line(error: BaseException) -> str:
     """The message of an error, without torch's C++ stack."""
     return str(error).partition("\n")[0].rstrip(".")
-
-
-def _hosted(rank: Rank) -> Store:
-    try:
-        return dist.TCPStore(rank.host, rank.port, is_master=True, timeout=JOIN)  # type: ignore[attr-defined]
-    except dist.DistError as error:
-        if "EADDRINUSE" not in str(error):
-            raise not_met(rank, first_line(error)) from None
-        what = f"Port {rank.port}, at which the ranks are to meet, is taken on this host."
-        raise UserError(what, fix=OTHER_PORT, exit_code=Exit.WORKER_FAILED) from None
-
-
-def _reached(rank: Rank, *, patience: timedelta) -> Store:
-    """A client of the store; opened in a thread, since torch waits forever for a port that accepts but is silent."""
-    until = time.monotonic() + patience.total_seconds()
-    while True:
-        try:
-            socket.create_connection((rank.host, rank.port), timeout=ANSWER.total_seconds()).close()
-            break
-        except OSError as error:
-            if time.monotonic() > until:
-                why = f"{error.strerror or error}; it tried for {patience.total_seconds():g} seconds"
-                raise not_met(rank, why) from None
-            time.sleep(RETRY_SECONDS)
-    found: list[Store] = []
-
-    def reach() -> None:
-        with suppress(dist.DistError):
-            found.append(dist.TCPStore(rank.host, rank.port, is_master=False, timeout=ANSWER))  # type: ignore[attr-defined]
-
-    thread = Thread(target=reach, daemon=True)
-    thread.start()
-    thread.join(ANSWER.total_seconds())
-    if not found:
-        raise _other_program(rank)
-    return found[0]
-
-
-def _other_program(rank: Rank) -> UserError:
-    why = f"another program has that port, or rank 0 did not answer within {ANSWER.total_seconds():g} seconds"
-    return not_met(rank, why, fix=OTHER_PORT)

@@ -20,6 +20,7 @@ from alexrepro.device import Device
 from alexrepro.distributed.launch import Parallel, first_line, grid, not_met, open_store
 from alexrepro.distributed.rank import Rank
 from alexrepro.errors import Exit, UserError
+from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.tower_parallel import LocalTowers, ShardedTowers
 from alexrepro.paper.network import Network
 
@@ -100,12 +101,10 @@ class ProcessGroup:
 
     def assert_own_gpus(self, device: Device) -> None:
         """Raise UserError, on every rank, if two ranks compute on one GPU."""
-        everywhere = self._of_every_rank(device.uuid)
-        for rank, gpu in enumerate(everywhere):
-            if gpu and gpu in everywhere[:rank]:
-                what = f"Ranks {everywhere.index(gpu)} and {rank} have the same GPU."
-                fix = "Start one process per GPU, or give every process a GPU of its own."
-                raise self.abort(UserError(what, fix=fix, exit_code=Exit.NO_DEVICE))
+        gpus = list(filter(None, self._of_every_rank(device.uuid)))
+        if len(set(gpus)) < len(gpus):
+            fix = "Start one process per GPU, or give every process a GPU of its own."
+            raise self.abort(UserError("Two ranks have the same GPU.", fix=fix, exit_code=Exit.NO_DEVICE))
 
     def _of_every_rank(self, value: T) -> list[T]:
         values: list[Any] = [value] * self.rank.world_size
@@ -150,7 +149,13 @@ def connect(rank: Rank, device: Device, *, network: Network, parallel: Parallel 
     if rank.world_size == 1:
         yield ProcessGroup()
         return
-    _join(rank, backend=device.backend)
+    store = dist.PrefixStore("groups", open_store(rank))  # type: ignore[attr-defined]
+    try:  # tensors in host memory travel by gloo, those on GPUs by NCCL
+        dist.init_process_group(
+            device.backend, rank=rank.rank, world_size=rank.world_size, timeout=TIMEOUT, store=store
+        )
+    except dist.DistError as error:
+        raise not_met(rank, first_line(error)) from None
     everyone = ProcessGroup(rank)
     shape = f"{replicas} × {sharing}"
     everyone.assert_same_everywhere({"the device": device.torch_device.type, "the grid of replicas by towers": shape})
@@ -168,13 +173,68 @@ def connect(rank: Rank, device: Device, *, network: Network, parallel: Parallel 
     dist.destroy_process_group()
 
 
-def _join(rank: Rank, *, backend: str) -> None:
-    """Wait for all ranks. Tensors in host memory travel by gloo, those on GPUs by NCCL."""
-    store = open_store(rank)
-    try:
-        dist.init_process_group(
-            backend, rank=rank.rank, world_size=rank.world_size, timeout=TIMEOUT,
-            store=dist.PrefixStore("groups", store),  # type: ignore[attr-defined]
-        )  # fmt: skip
-    except dist.DistError as error:
-        raise not_met(rank, first_line(error)) from None
+class Gradients:
+    """Sums each gradient over the replicas as soon as backward has computed it."""
+
+    def __init__(self, model: AlexNet, group: ProcessGroup) -> None:
+        self._pending: list[dist.Work] = []
+        if group.mesh is None:
+            return
+        for name, parameter in model.named_kernels().items():
+            if model.is_replicated(name) and group.towers.processes > 1:
+                hook = self._sum(None, 1 / group.towers.processes)
+            elif group.shard[1] > 1:
+                hook = self._sum(group.mesh.get_group("data"), 1.0)
+            else:
+                continue
+            parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
+
+    def _sum(self, group: dist.ProcessGroup | None, factor: float) -> Callable[[Tensor], None]:
+        """A hook; a gradient that every tower holds is averaged over the towers, so that it keeps the same bits."""
+
+        def start(parameter: Tensor) -> None:
+            assert parameter.grad is not None
+            gradient = parameter.grad if factor == 1 else parameter.grad.mul_(factor)
+            work = dist.all_reduce(gradient, group=group, async_op=True)
+            assert work is not None
+            self._pending.append(work)
+
+        return start
+
+    def wait(self) -> None:
+        """Wait for all sums."""
+        for work in self._pending:
+            work.wait()
+        self._pending.clear()
+
+
+class StopConsensus:
+    """Lets all ranks act on a request at the same step: each step sends the rank's requests and receives the last ones.
+
+    They travel through host memory while the step is computed, so no rank waits for a device.
+    """
+
+    def __init__(self, group: ProcessGroup) -> None:
+        self._has_others = group.mesh is not None
+        self._pending: tuple[Tensor, dist.Work] | None = None
+
+    def exchange(self, *requests: int) -> tuple[int, ...]:
+        """The largest of each request over the ranks, one step late; at once in a single process."""
+        if not self._has_others:
+            return requests
+        agreed = self.settle() or (0,) * len(requests)
+        if any(agreed):
+            return agreed
+        sent = torch.tensor(requests, dtype=torch.int32)
+        work = dist.all_reduce(sent, op=dist.ReduceOp.MAX, async_op=True)
+        assert work is not None
+        self._pending = sent, work
+        return agreed
+
+    def settle(self) -> tuple[int, ...] | None:
+        """What the last exchange agreed on, once."""
+        if self._pending is None:
+            return None
+        (sent, work), self._pending = self._pending, None
+        work.wait()
+        return tuple(sent.tolist())

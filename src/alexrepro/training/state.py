@@ -12,7 +12,7 @@ from torch import Tensor
 
 from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.loading.sampling import EpochPlan, training_plan
-from alexrepro.distributed.collectives import Gradients, StopConsensus
+from alexrepro.distributed.process_group import Gradients, StopConsensus
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.inference import save_pixels
 from alexrepro.model.alexnet import AlexNet, build
