@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from alexrepro.errors import UserError
-from alexrepro.files import append, decoded, free_name, make_folder, write_bytes, write_whole
+from alexrepro.files import append, decoded, write_bytes, write_whole
 
 from .children import exit_of, in_child
 
@@ -56,18 +56,11 @@ def test_a_file_whose_writing_fails_leaves_nothing_and_is_named_in_the_error(tmp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_free_name_is_one_that_does_not_exist(tmp_path: Path) -> None:
-    for _ in range(3):
-        make_folder(free_name(tmp_path / "new" / "name"))
-
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["name", "name-2", "name-3"]
-
-
 TABLE = "n01440764 tench\nn01443537 f\u00eate\n"
 
 
 @pytest.mark.parametrize(
-    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be with its mark", "utf-32", "latin-1", "utf-8 with CRLF"]
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be with its mark", "latin-1", "utf-8 with CRLF"]
 )
 def test_a_table_reads_the_same_in_every_encoding_people_have(encoding: str) -> None:
     mark = "\ufeff" if "mark" in encoding else ""

@@ -9,7 +9,6 @@ from alexrepro import processors
 from alexrepro.processors import usable_processors
 
 CONTAINER, STEP = {"own": "0::/c1\n"}, {"own": "0::/job_4/step_0\n"}
-VERSION_1 = {"own": "7:cpu,cpuacct:/job_4\n3:memory:/job_4\n"}
 CASES = {  # control groups of a machine whose affinity mask has 64 processors, and the processors of the program
     "no control group": ({}, 64),
     "a quota": ({**CONTAINER, "c1/cpu.max": "200000 100000\n"}, 2),
@@ -17,11 +16,8 @@ CASES = {  # control groups of a machine whose affinity mask has 64 processors, 
     "less than one": ({**CONTAINER, "c1/cpu.max": "50000 100000\n"}, 1),
     "no limit": ({**CONTAINER, "c1/cpu.max": "max 100000\n"}, 64),
     "the least of nested groups": ({**STEP, "job_4/cpu.max": "400000 100000\n", "job_4/step_0/cpu.max": "8 1\n"}, 4),
-    "version 1": (
-        {**VERSION_1, "cpu/job_4/cpu.cfs_quota_us": "300000\n", "cpu/job_4/cpu.cfs_period_us": "100000\n"}, 3,
-    ),
     "a damaged file": ({**CONTAINER, "c1/cpu.max": "\n"}, 64),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("files", "expected"), CASES.values(), ids=CASES)

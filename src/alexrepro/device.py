@@ -81,20 +81,14 @@ class Device:
 
     @contextmanager
     def enough_memory(self, *, batch: int) -> Iterator[None]:
-        """Turn an out-of-memory error into a UserError that names a batch that would fit."""
-        before = torch.cuda.memory_allocated(self.torch_device) if self.is_gpu else 0
+        """Turn an out-of-memory error into a UserError that asks for a smaller batch."""
         try:
             yield
         except torch.OutOfMemoryError as error:
-            advice = "Give a smaller one: --set training.batch=N."
-            if self.is_gpu:
-                total = torch.cuda.mem_get_info(self.torch_device)[1]
-                most = fitting_batch(batch, before, torch.cuda.max_memory_allocated(self.torch_device), total)
-                advice = f"One of {most} should: --set training.batch=N."
             reason = str(error).partition(". ")[0].rstrip(".")
             raise UserError(
                 f"A batch of {batch} does not fit into the memory of {self.torch_device}: {reason}.",
-                fix=f"{advice} It changes the training; the paper's is 128.",
+                fix="Give a smaller one: --set training.batch=N. It changes the training; the paper's is 128.",
                 exit_code=Exit.OUT_OF_MEMORY,
             ) from None
 
@@ -154,16 +148,6 @@ class GpuCopies:
     def _finish(self) -> None:
         copied, _ = self._under_way.popleft()
         copied.synchronize()
-
-
-def fitting_batch(batch: int, fixed: int, peak: int, total: int) -> int:
-    """The largest power of two below a batch that should fit, from the bytes that it needed beyond the fixed ones.
-
-    Memory beyond weights and velocities grows with the batch; a tenth of the total is left free.
-    """
-    an_image = max(1.0, (peak - fixed) / batch)
-    most = max(1, min(batch - 1, int((total - total // 10 - fixed) / an_image)))
-    return int(2 ** (most.bit_length() - 1))
 
 
 def gpus() -> list[tuple[str, int, str]]:

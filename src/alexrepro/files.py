@@ -9,19 +9,11 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 from alexrepro.errors import Exit, UserError
 
-MARKS = (  # byte-order marks; UTF-32 before UTF-16, whose mark is its beginning
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 NAME = re.compile(r"[^\s./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*")
 MOST_NAME_BYTES, SHOWN_CHARACTERS = 200, 60  # of a file system's 255, since digests and times are added
 NO_FILE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO)
@@ -80,16 +72,11 @@ def json_text(value: dict[str, Any]) -> str:
 
 def read_json(path: Path, *, fix: str = "Bring back a copy of it.") -> dict[str, Any]:
     """The object in a JSON file. Raises UserError, with this fix, if it is missing or not a JSON object."""
-    try:
-        content = path.read_bytes()
-        found = json.loads(content)
-    except FileNotFoundError:
-        raise UserError(f"There is no file {path}.", fix=fix, exit_code=Exit.MISSING_INPUT) from None
-    except (ValueError, RecursionError):
-        found = None
+    found = None
+    with reading(path, fix=fix), suppress(ValueError, RecursionError):
+        found = json.loads(path.read_bytes())
     if not isinstance(found, dict):
-        why = "it is not a JSON object" if content.strip(b"\0") else "it is empty"
-        raise UserError(f"{path} is damaged: {why}.", fix=fix, exit_code=Exit.BAD_DATA)
+        raise UserError(f"{path} is damaged: it is not a JSON object.", fix=fix, exit_code=Exit.BAD_DATA)
     return found
 
 
@@ -124,13 +111,13 @@ def read_text(path: Path) -> str:
 
 
 def decoded(content: bytes, *, name: str) -> str:
-    """Text from UTF-8, from UTF-16 or UTF-32 with a byte-order mark, or else from Latin-1; lines end with LF.
+    """Text from UTF-8, from UTF-16 with a byte-order mark, or else from Latin-1; lines end with LF.
 
     Raises UserError, naming `name`, if there is a NUL, as in binary files and in UTF-16 without its mark.
     """
-    encoding = next((encoding for mark, encoding in MARKS if content.startswith(mark)), "utf-8")
+    has_mark = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        text = content.decode(encoding)
+        text = content.decode("utf-16" if has_mark else "utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("latin-1")
     if "\0" in text:
@@ -177,12 +164,6 @@ def make_folder(path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
     for folder in reversed(missing):
         sync(folder.parent)
-
-
-def free_name(path: Path) -> Path:
-    """The path, or the first of path-2, path-3, ... that does not exist."""
-    names = (path if number == 1 else path.with_name(f"{path.name}-{number}") for number in count(1))
-    return next(name for name in names if not name.exists())
 
 
 @contextmanager

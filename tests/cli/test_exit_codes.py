@@ -41,7 +41,7 @@ CHEAP: dict[Exit, Callable[[Path], list[str]]] = {
 # What takes several processes, signals, a small disk or too little memory, and the tests that provoke it.
 ELSEWHERE = {
     Exit.WORKER_FAILED: "distributed/test_failures.py::test_a_failure_is_reported_and_leaves_no_process",
-    Exit.OUT_OF_MEMORY: "training/test_device.py::test_too_little_memory_names_a_batch",
+    Exit.OUT_OF_MEMORY: "training/test_device.py::test_too_little_memory_asks_for_a_smaller_batch",
     Exit.IO_ERROR: "data/store/test_interruptions.py::test_a_full_disk_is_named_and_work_continues_with_more_space",
     Exit.STOPPED: "distributed/test_failures.py::test_a_failure_is_reported_and_leaves_no_process",
     Exit.INTERRUPTED: "training/test_signals.py::test_a_signal_before_the_training_ends_the_program_with_the_same_code",

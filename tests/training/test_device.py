@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from alexrepro.device import Device, find_device, fitting_batch
+from alexrepro.device import Device, find_device
 from alexrepro.errors import Exit, UserError
 from alexrepro.paper.training import Training
 from alexrepro.recipes.recipe import Recipe
@@ -54,28 +54,13 @@ def test_torch_has_no_more_threads_than_the_program_has_processors(monkeypatch: 
     assert torch.get_num_threads() == 3
 
 
-def test_too_little_memory_names_a_batch() -> None:
+def test_too_little_memory_asks_for_a_smaller_batch() -> None:
     with pytest.raises(UserError, match="A batch of 128 does not fit") as refused, PLAIN.enough_memory(batch=128):
         raise torch.OutOfMemoryError("Tried to allocate 20.00 GiB. More words.")
 
     assert refused.value.what.endswith("of cpu: Tried to allocate 20.00 GiB.")
     assert refused.value.exit_code == Exit.OUT_OF_MEMORY
     assert "--set training.batch" in refused.value.fix
-
-
-@pytest.mark.parametrize(
-    ("batch", "fixed", "peak", "total", "expected"),
-    [
-        (128, 1_000, 14_800, 10_000, 64),  # 108 bytes an image; 8,000 are left: 74 images
-        (128, 1_000, 2_280, 1_200, 8),  # 10 bytes an image; 80 are left
-        (128, 1_000, 9_000, 900, 1),  # not even the weights fit
-        (2, 0, 100, 10_000, 1),  # below the batch that failed
-    ],
-)
-def test_the_batch_that_would_fit_is_computed_from_the_bytes_of_an_image(
-    batch: int, fixed: int, peak: int, total: int, expected: int
-) -> None:
-    assert fitting_batch(batch, fixed, peak, total) == expected
 
 
 @pytest.fixture

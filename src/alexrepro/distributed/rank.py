@@ -33,10 +33,6 @@ OTHER_SIZES = (
     "MV2_COMM_WORLD_SIZE", "MVP_COMM_WORLD_SIZE",
 )  # fmt: skip
 ONE = r"1(:1)?|\[[^,]*\]"  # 1:1 is torchrun's range of hosts, ["algo-1"] SageMaker's list
-HOW_TO_START = (
-    "Start every rank with torchrun or srun, or set RANK, WORLD_SIZE and LOCAL_RANK for each. Set MASTER_ADDR to the "
-    "host of rank 0 and MASTER_PORT to a free port there, the same for every rank."
-)
 
 Variables = Mapping[str, str]
 
@@ -114,7 +110,7 @@ def find_rank(environment: Variables = os.environ) -> Rank:
     hints += ["SLURM_PROCID"] if given.get("SLURM_PROCID", "0") != "0" else []  # 0 in batch scripts
     if hints:
         why = "so this may be one of several processes, but RANK and WORLD_SIZE are not set"
-        raise _refused(hints[0], given, why, fix=f"{HOW_TO_START} Unset {hints[0]} to train in one process.")
+        raise _refused(hints[0], given, why, fix=f"Unset {hints[0]} to train in one process")
     return Rank()
 
 
@@ -168,5 +164,10 @@ def _number(given: Variables, name: str, *, least: int = 0, most: int = 10**9, o
     return int(value)
 
 
-def _refused(name: str, given: Variables, why: str, *, fix: str = HOW_TO_START) -> UserError:
-    return UserError(f"{name} is {given.get(name, 'not set')}, {why}.", fix=fix, exit_code=Exit.USAGE)
+def _refused(name: str, given: Variables, why: str, *, fix: str = "") -> UserError:
+    return UserError(
+        f"{name} is {given.get(name, 'not set')}, {why}.",
+        fix=f"{fix or f'Correct {name}'}, or start every rank with torchrun or srun, or set RANK, WORLD_SIZE and "
+        "LOCAL_RANK for each. Set MASTER_ADDR to the host of rank 0 and MASTER_PORT to a free port there.",
+        exit_code=Exit.USAGE,
+    )

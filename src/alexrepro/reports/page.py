@@ -122,7 +122,7 @@ def provenance(run: Run) -> Provenance:
     is_known = recipe.name in catalog() and _like(recipe).digest == recipe.digest
     name = recipe.name if is_known else str(run.recipe_file)
     words = ["alexrepro", "train", name, "--store", environment.get("dataset"), "--seed", environment.get("seed")]
-    newest = next(run.newest_metrics, None)
+    newest = next(iter(run.newest_metrics(1)), None)
     progress = f"epoch {newest['epoch']} of {recipe.training.epochs}" if newest else "begun"
     return Provenance(
         folder=str(run.folder), sentence=sentence(recipe), state=progress if run.result is None else "complete",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alexrepro.errors import Exit, UserError
-from alexrepro.files import free_name, json_text, make_folder, sync, write_bytes, write_json
+from alexrepro.files import json_text, make_folder, sync, write_bytes, write_json
 from alexrepro.progress import say
 from alexrepro.runs.paths import (
     DAMAGED,
@@ -187,7 +187,9 @@ def _prune(folder: Path) -> None:
 
 
 def _set_aside(path: Path) -> Path:
-    aside = path.rename(free_name(path.with_name(f"{DAMAGED}{path.name}")))
+    aside = path.with_name(f"{DAMAGED}{path.name}")
+    shutil.rmtree(aside, ignore_errors=True)  # of an earlier time
+    path.rename(aside)
     sync(aside.parent)
     return aside
 

@@ -1,9 +1,7 @@
 """Evaluations: the record of exact counts of a run, or of an ensemble, on a split."""
 
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import get_args
 
 from alexrepro.errors import UserError
 from alexrepro.files import read_json, write_json
@@ -93,15 +91,11 @@ def _read(path: Path) -> Evaluation | None:
     """The evaluation in a file; None, saying why, if it is damaged or another version wrote it."""
     try:
         written = read_json(path)
-    except UserError as error:
-        say(f"Skipped: {error.what}")
-        return None
-    unknown = sorted(set(written) - set(Evaluation.__dataclass_fields__))
-    with suppress(TypeError):  # of a field that is missing, unknown or of another kind
         members = tuple(Member(**member) for member in written.pop("members", ()))
         found = Evaluation(**written, members=members)
-        if 0 <= found.top1_correct <= found.top5_correct <= found.images > 0 and found.crops in get_args(Crops):
-            return found
-    why = f"this version does not know its {', '.join(unknown)}" if unknown else "it is not what evaluation writes"
-    say(f"Skipped: {path} ({why}).")
-    return None
+        if not 0 <= found.top1_correct <= found.top5_correct <= found.images > 0:
+            raise TypeError("its counts contradict each other")
+    except (UserError, TypeError) as error:  # of a field that is missing, unknown or of another kind
+        say(f"Skipped: {path} is damaged, or another version wrote it ({error}).")
+        return None
+    return found

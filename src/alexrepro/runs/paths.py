@@ -18,61 +18,24 @@ STEPS, STEP_DIGITS = "step-", 9
 MOST_SPLIT_BYTES = 220  # of the 255 of a file system, as the crops and an ending are added
 
 
-@dataclass(frozen=True)
+@dataclass(unsafe_hash=True)
 class RunPaths:
     """The files of a run's folder; of an ensemble's, those that evaluation writes."""
 
     folder: Path
 
-    @property
-    def recipe_file(self) -> Path:
-        """The recipe as a file that `train` takes."""
-        return self.folder.parent / "recipe.toml"
-
-    @property
-    def environment_file(self) -> Path:
-        """What the run was started with, at every start."""
-        return self.folder / ENVIRONMENT
-
-    @property
-    def pixels_file(self) -> Path:
-        """Mean image and color axes of the training store, which evaluation needs too."""
-        return self.folder / "pixels.safetensors"
-
-    @property
-    def metrics_file(self) -> Path:
-        """One row per step."""
-        return self.folder / "metrics.csv"
-
-    @property
-    def validation_file(self) -> Path:
-        """One row per validated epoch."""
-        return self.folder / "validation.csv"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder of checkpoints."""
-        return self.folder / "checkpoints"
-
-    @property
-    def result_file(self) -> Path:
-        """What the run reached, once it is complete."""
-        return self.folder / "result.json"
-
-    @property
-    def neighbors_file(self) -> Path:
-        """What Figure 4 shows of the run."""
-        return self.folder / "neighbors.safetensors"
-
-    @property
-    def tensorboard(self) -> Path:
-        """The folder of TensorBoard's event files."""
-        return self.folder / "tensorboard"
-
-    @property
-    def lock_file(self) -> Path:
-        """Held by the process that trains; it lies next to the folder, which may get another name."""
-        return self.folder.with_name(f".{self.folder.name}.lock")
+    def __post_init__(self) -> None:
+        folder = self.folder
+        self.recipe_file = folder.parent / "recipe.toml"  # a recipe as `train` takes it
+        self.environment_file = folder / ENVIRONMENT  # what the run was started with, at every start
+        self.pixels_file = folder / "pixels.safetensors"  # mean image and color axes, which evaluation needs too
+        self.metrics_file = folder / "metrics.csv"  # one row per step
+        self.validation_file = folder / "validation.csv"  # one row per validated epoch
+        self.checkpoints = folder / "checkpoints"
+        self.result_file = folder / "result.json"  # what the run reached, once it is complete
+        self.neighbors_file = folder / "neighbors.safetensors"  # what Figure 4 shows of the run
+        self.tensorboard = folder / "tensorboard"
+        self.lock_file = folder.parent / f".{folder.name}.lock"  # not within, since a folder may get another name
 
     @property
     def all_evaluations(self) -> list[Path]:

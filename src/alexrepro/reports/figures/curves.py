@@ -7,7 +7,6 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from statistics import fmean
 
@@ -121,7 +120,7 @@ def snapshot(run: Run) -> Snapshot:
     """The run as it is now, finished or not."""
     recipe, is_complete = run.recipe, run.result is not None
     steps = recipe.training.epochs * run.environment["steps_per_epoch"]
-    recent = list(islice(run.newest_metrics, RECENT))
+    recent = run.newest_metrics(RECENT)
     if not recent:
         return Snapshot(str(run.folder), is_complete, f"{run.folder}: no step yet")
     step, speed = int(recent[0]["step"]), fmean(float(row["images_per_second"]) for row in recent)
