@@ -19,7 +19,7 @@ from alexrepro.runs.run import find_runs
 
 from ..children import small_disk
 from ..data.hostile import Ended, assert_refused, command
-from ..toy import Train, before_steps, without_pace
+from ..toy import Train, assert_same, before_steps
 
 STEPS_PER_EPOCH = 10
 MEGABYTE = 1_000_000
@@ -63,12 +63,6 @@ def limit_files(runs: Path, more_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
 
 
-def results(folder: Path) -> tuple[list[bytes], list[dict[str, str]], list[dict[str, str]]]:
-    (run,) = find_runs(folder)
-    (*_, last) = sorted(run.checkpoints.iterdir())
-    return [file.read_bytes() for file in sorted(last.iterdir())], without_pace(run), run.validations
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "fill", "message"),
@@ -100,28 +94,25 @@ def test_a_disk_that_is_full_after_an_epoch_is_named_and_nothing_is_lost(  # noq
     assert not [path for path in runs.rglob("*") if path.name.endswith(".partial")]
     assert all(len(row) == len(run.metrics[0]) and None not in row.values() for row in run.metrics)
     assert trained(runs).code == Exit.OK
-    assert results(runs) == results(tmp_path / "whole")
+    assert_same(run, *find_runs(tmp_path / "whole"))
 
 
 def test_too_little_space_for_the_checkpoints_is_refused_before_the_first_step(
     toy: Train, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     each = 8 * recipe.for_classes(2).network.parameters
+    free = [3 * each, 3 * each + MEGABYTE, each + MEGABYTE]  # nothing for the rows; enough; two of three are there
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**12, 0, free[0]))
 
-    def leave(size: int) -> None:
-        free = shutil._ntuple_diskusage(10**12, 10**12 - size, size)
-        monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
-
-    leave(3 * each)  # nothing for the rows
     with pytest.raises(UserError, match="MB free") as refused:
         toy(tmp_path)
     assert refused.value.exit_code is Exit.IO_ERROR
     assert not list(tmp_path.rglob("metrics.csv"))
 
-    leave(3 * each + MEGABYTE)
+    del free[0]
     run = toy(tmp_path)
     run.result_file.unlink()
-    leave(each + MEGABYTE)  # two of three checkpoints are there
+    del free[0]
     assert toy(tmp_path).result is not None
 
 
@@ -133,39 +124,31 @@ def obey_modes() -> None:
         assert ctypes.CDLL(None).capset(header, none) == 0
 
 
-@pytest.mark.parametrize(
-    ("prepare", "below", "code"),
-    [
-        (lambda runs: runs.mkdir(mode=0o555), "", Exit.NO_PERMISSION),
-        (lambda runs: runs.write_text("not a folder"), "", Exit.CANNOT_CREATE),
-        (lambda runs: runs.write_text("not a folder"), "deeper", Exit.CANNOT_CREATE),
-    ],
-    ids=["sealed folder", "file in its place", "file above it"],
-)
-def test_a_folder_that_may_not_be_written_is_named(
-    trained: Callable[..., Ended], tmp_path: Path, prepare: Callable[[Path], object], below: str, code: Exit
-) -> None:
-    prepare(tmp_path / "runs")
-
-    ended = trained(tmp_path / "runs" / below, first=obey_modes)
-
-    assert_refused(ended, code=code)
-    assert str(tmp_path / "runs") in ended.said
-
-
-def test_a_run_that_may_not_be_written_is_named(trained: Callable[..., Ended], tmp_path: Path) -> None:
+def test_a_folder_or_a_run_that_may_not_be_written_is_named(trained: Callable[..., Ended], tmp_path: Path) -> None:
+    (tmp_path / "sealed").mkdir(mode=0o555)
     assert trained(tmp_path / "runs").code == Exit.OK
     (run,) = find_runs(tmp_path / "runs")
     run.result_file.unlink()
     for folder in (run.folder, run.checkpoints):
         folder.chmod(0o555)
 
-    ended = trained(tmp_path / "runs", first=obey_modes)
+    for runs, named in ((tmp_path / "sealed", tmp_path / "sealed"), (tmp_path / "runs", run.folder)):
+        ended = trained(runs, first=obey_modes)
 
+        assert_refused(ended, code=Exit.NO_PERMISSION)
+        assert str(named) in ended.said
     for folder in (run.folder, run.checkpoints):
         folder.chmod(0o755)
-    assert_refused(ended, code=Exit.NO_PERMISSION)
-    assert str(run.folder) in ended.said
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_file_in_the_way_is_named(trained: Callable[..., Ended], tmp_path: Path, below: str) -> None:
+    (tmp_path / "runs").write_text("not a folder")
+
+    ended = trained(tmp_path / "runs" / below)
+
+    assert_refused(ended, code=Exit.CANNOT_CREATE)
+    assert str(tmp_path / "runs") in ended.said
 
 
 def test_a_disk_that_is_only_read_is_named(trained: Callable[..., Ended], disk: Path) -> None:
