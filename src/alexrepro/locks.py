@@ -26,7 +26,7 @@ def locked(file: Path, *, busy: Callable[[str], object]) -> Iterator[None]:
     """
     make_folder(file.parent)
     lock = FileLock(file, fallback_to_soft=False)  # a soft lock would outlive a process that is killed
-    while not _is_taken(lock, file):
+    while not _is_taken(lock, file.parent):
         busy(_holder(file))
     with suppress(OSError):  # a full disk; the name is for people only
         file.write_text(f"{os.getpid()}\n{socket.gethostname()}\n", encoding="utf-8")
@@ -34,7 +34,7 @@ def locked(file: Path, *, busy: Callable[[str], object]) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):
-            file.unlink()  # while it is held: who opened it before sees that the file is gone, and tries again
+            file.unlink()  # while it is held: who has opened it sees that it is gone, and tries again
         with suppress(OSError):
             lock.release()
 
@@ -55,22 +55,17 @@ def waiting_for(work: str) -> Callable[[str], None]:
     return wait
 
 
-def _is_taken(lock: FileLock, file: Path) -> bool:
+def _is_taken(lock: FileLock, folder: Path) -> bool:
     """Whether this process holds the lock, or no process can; False while another holds it."""
     try:
         lock.acquire(timeout=0)
     except Timeout:
         return False
     except OSError as error:
-        if error.errno == errno.EROFS:  # where nothing can be written, nobody is in the way
-            return True
-        if error.filename:  # the file cannot be opened
-            raise
-        _say_unlocked(file.parent, error.strerror or type(error).__name__)
-        return True
-    if not file.exists():  # its previous holder removed it, on a network disk that keeps what is open elsewhere
-        lock.release()
-        return False
+        if error.errno != errno.EROFS:  # where nothing can be written, nobody is in the way
+            if error.filename:  # the file cannot be opened
+                raise
+            _say_unlocked(folder, error.strerror or type(error).__name__)
     return True
 
 

@@ -15,7 +15,7 @@ from alexrepro.evaluation import nearest_neighbors
 from alexrepro.evaluation.inference import last_hidden, load_network, load_pixels, read_images
 from alexrepro.evaluation.nearest_neighbors import find_neighbors
 from alexrepro.recipes.catalog import AS_PRINTED, catalog
-from alexrepro.runs.neighbors import Neighbors, load_neighbors
+from alexrepro.runs.predictions import Neighbors, load_neighbors
 from alexrepro.runs.run import Run
 
 

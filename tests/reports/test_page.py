@@ -15,7 +15,7 @@ from alexrepro.reports.loaded_runs import Evidence, gather
 from alexrepro.reports.page import MOST_ROWS, judged, page, provenance, sentence
 from alexrepro.reports.tables.table import FRACTION
 from alexrepro.runs.evaluation import Evaluation
-from alexrepro.runs.neighbors import Neighbors, save_neighbors
+from alexrepro.runs.predictions import Neighbors, save_neighbors
 from alexrepro.runs.run import Run
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}

@@ -15,7 +15,7 @@ from alexrepro.evaluation.evaluate import evaluate
 from alexrepro.evaluation.inference import load_pixels
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports.loaded_runs import gather
-from alexrepro.runs.neighbors import load_neighbors
+from alexrepro.runs.predictions import load_neighbors
 from alexrepro.runs.run import Run, find_evaluations, find_runs, run_of
 
 from ..data.hostile import assert_refused, command

@@ -15,6 +15,7 @@ from alexrepro.evaluation.inference import load_network
 from alexrepro.model.alexnet import build
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports.page import provenance
+from alexrepro.runs.paths import checkpoint_of
 from alexrepro.runs.rows import METRICS
 from alexrepro.runs.run import Run, find_runs
 from alexrepro.training import train as training
@@ -134,8 +135,8 @@ def test_a_source_is_known_by_its_weights_or_else_by_its_name(
     began = {"run": "/gone/runs/toy-abc/photos-seed-0", "step": 9, "sha256": hashlib.sha256(b"one").hexdigest()}
     run, source = Run(tmp_path / "tuned" / "photos-seed-0"), Run(tmp_path / named)
     run.begin(recipe, {"began_with": began})
-    source.checkpoint_at(step).mkdir(parents=True)
-    (source.checkpoint_at(step) / "model.safetensors").write_bytes(weights)
+    checkpoint_of(source.checkpoints, step).mkdir(parents=True)
+    (checkpoint_of(source.checkpoints, step) / "model.safetensors").write_bytes(weights)
 
     with nullcontext() if is_same else pytest.raises(UserError, match=f"began with {began['run']}"):
         check_same_source(run, source)

@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import json_text, make_folder, sync, write_bytes, write_json
 from alexrepro.progress import say
@@ -54,7 +58,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
         _read(final)
     except _Damaged as reason:
         if final.exists():
-            say(f"Checkpoint {final} is damaged ({reason}) and is now {_set_aside(final).name}; it is written again.")
+            _set_aside(final, reason)
         _write(final, checkpoint)
     _prune(folder)
     return final
@@ -76,11 +80,7 @@ def recover(folder: Path) -> Checkpoint | None:
     _remove_partial(folder)
     found, damaged = _search(folder)
     for path, reason in damaged.items():
-        lost = step_of(path) - (found.step if found else 0)
-        say(
-            f"Checkpoint {path} is damaged ({reason}) and is now {_set_aside(path).name}; the one before it is used: "
-            f"{lost:,} steps are lost and repeated."
-        )
+        _set_aside(path, reason)
     _prune(folder)
     return found
 
@@ -95,6 +95,18 @@ def read(path: Path) -> Checkpoint:
             fix="Name another one, or the run: its newest undamaged checkpoint is used.",
             exit_code=Exit.BAD_DATA,
         ) from None
+
+
+def kernels(folder: Path, stage: str) -> NDArray[np.float32] | None:
+    """The weights of a stage in the newest checkpoint that can be read, (maps, C, H, W); None where there is none."""
+    for path in newest_checkpoints(folder):
+        try:
+            with safe_open(path / MODEL, framework="numpy") as tensors:
+                found: NDArray[np.float32] = tensors.get_tensor(f"{stage}.weight")
+            return found
+        except (OSError, SafetensorError):  # a run in progress removes old checkpoints; damaged ones are skipped
+            continue
+    return None
 
 
 class _Damaged(Exception):
@@ -121,16 +133,16 @@ def _write(final: Path, checkpoint: Checkpoint) -> None:
     sync(final.parent)
 
 
-def _search(folder: Path) -> tuple[Checkpoint | None, dict[Path, str]]:
+def _search(folder: Path) -> tuple[Checkpoint | None, "dict[Path, _Damaged]"]:
     """The newest undamaged checkpoint and the damaged ones after it, with reasons. Raises UserError if all are."""
-    damaged: dict[Path, str] = {}
+    damaged: dict[Path, _Damaged] = {}
     for path in newest_checkpoints(folder):
         try:
             return _read(path), damaged
         except _Damaged as reason:
             if not path.exists():  # the process that trains has just removed it
                 return _search(folder)
-            damaged[path] = str(reason)
+            damaged[path] = reason
     if damaged:
         path, why = next(iter(damaged.items()))
         raise UserError(
@@ -158,16 +170,14 @@ def _digests(path: Path) -> dict[str, str]:
     try:
         state = json.loads(content)
         digests = {name: state["sha256"][name] for name in (MODEL, OPTIMIZER)}
-        is_as_written = content == json_text(state).encode() and state["step"] == step_of(path)
+        if content == json_text(state).encode() and state["step"] == step_of(path):
+            return digests
     except (ValueError, KeyError, TypeError):
-        is_as_written = False
-    if not is_as_written:
-        raise _Damaged(f"{STATE} is not as it was written")
-    return digests
+        pass
+    raise _Damaged(f"{STATE} is not as it was written")
 
 
 def _tensors(file: Path, digest: str) -> dict[str, "Tensor"]:
-    from safetensors import SafetensorError
     from safetensors.torch import load
 
     content = file.read_bytes()
@@ -186,12 +196,12 @@ def _prune(folder: Path) -> None:
         shutil.rmtree(removed)
 
 
-def _set_aside(path: Path) -> Path:
+def _set_aside(path: Path, reason: "_Damaged") -> None:
     aside = path.with_name(f"{DAMAGED}{path.name}")
     shutil.rmtree(aside, ignore_errors=True)  # of an earlier time
     path.rename(aside)
     sync(aside.parent)
-    return aside
+    say(f"Checkpoint {path} is damaged ({reason}) and is now {aside.name}; its steps are repeated.")
 
 
 def _remove_partial(folder: Path) -> None:

@@ -1,6 +1,6 @@
-"""Predictions for every image of a split, one row an image, as a Parquet file.
+"""What is found for each image: the predictions of a split, as Parquet, and what Figure 4 shows, as safetensors.
 
-Columns and metadata are described in docs/reference/run-folder.md. G = 5, or fewer classes.
+Both files are described in docs/reference/run-folder.md. G = 5, or fewer classes.
 """
 
 import json
@@ -11,11 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file, save_file
 
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import write_whole
 from alexrepro.paper.results import Crops
+from alexrepro.progress import say
 from alexrepro.runs.evaluation import LOWER_FIRST, TOP, Member
+from alexrepro.runs.run import Run
 
 ABOUT = b"alexrepro"  # the key of the metadata
 
@@ -124,3 +128,70 @@ def _stacked(table: pa.Table, name: str) -> NDArray[np.generic]:
     """The filled columns of five, side by side: (N, G)."""
     columns = [table[f"{name}{rank}"] for rank in range(1, TOP + 1)]
     return np.stack([column.to_numpy() for column in columns if column.null_count == 0], axis=1)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Where the pictures of Figure 4 come from; rows are those of the stores.
+
+    class_names: by label. names: of the shown test images, then of the queries. neighbor_names: of each query's
+    neighbors, the nearest first.
+    """
+
+    epochs: int
+    stage: str
+    test_store: str
+    train_store: str
+    searched: int
+    class_names: tuple[str, ...]
+    names: tuple[str, ...]
+    neighbor_names: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """What Figure 4 shows. G = 5, N neighbors; images are uint8 (..., 256, 256, 3).
+
+    images, labels: of the shown test images. top5: (8, G) classes, the most probable first; probabilities: (8, G)
+    theirs. queries: the five test images. neighbors: (5, N, ...) training images; distances: (5, N).
+    """
+
+    about: Pictures
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    top5: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+    queries: NDArray[np.uint8]
+    query_labels: NDArray[np.int64]
+    neighbors: NDArray[np.uint8]
+    neighbor_labels: NDArray[np.int64]
+    distances: NDArray[np.float32]
+
+
+TENSORS = tuple(name for name in Neighbors.__dataclass_fields__ if name != "about")
+
+
+def save_neighbors(run: Run, found: Neighbors) -> Path:
+    """Write what Figure 4 shows, whole or not at all."""
+    path = run.neighbors_file
+    tensors = {name: np.ascontiguousarray(getattr(found, name)) for name in TENSORS}
+    about = {"about": json.dumps(asdict(found.about))}
+    write_whole(path, lambda partial: save_file(tensors, partial, metadata=about))
+    return path
+
+
+def load_neighbors(run: Run) -> Neighbors | None:
+    """What Figure 4 shows of a run; None where `features` was not run, or its file is damaged, saying so."""
+    path = run.neighbors_file
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="numpy") as file:
+            facts = json.loads(file.metadata()["about"])
+        for name in ("class_names", "names"):
+            facts[name] = tuple(facts[name])
+        facts["neighbor_names"] = tuple(tuple(names) for names in facts["neighbor_names"])
+        return Neighbors(Pictures(**facts), **load_file(path))
+    except (SafetensorError, ValueError, KeyError, TypeError):
+        say(f"Skipped: {path} is damaged; write it again with: alexrepro features {run.folder}")
+        return None

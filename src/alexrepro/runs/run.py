@@ -13,7 +13,7 @@ from alexrepro.locks import locked
 from alexrepro.recipes.recipe import Recipe, from_toml
 from alexrepro.runs import rows
 from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
-from alexrepro.runs.paths import ENVIRONMENT, checkpoint_of, newest_checkpoints
+from alexrepro.runs.paths import ENVIRONMENT, newest_checkpoints
 
 
 class RunFile(dict[str, Any]):
@@ -94,14 +94,6 @@ class Run(EvaluationFiles):
         environment = self.environment
         stores = [environment["stores"], *(start["stores"] for start in environment.get("starts", []))]
         return next((names["validation"] for names in stores if names.get("validation")), None)
-
-    def check(self) -> None:
-        """Read what reports need of a run. Raises UserError if its recipe, environment or result is damaged."""
-        _ = self.recipe, self.environment, self.result
-
-    def checkpoint_at(self, step: int) -> Path:
-        """The folder of the checkpoint of a step."""
-        return checkpoint_of(self.checkpoints, step)
 
     def begin(self, recipe: Recipe, environment: Mapping[str, Any]) -> None:
         """Write the recipe and the environment of a new run."""

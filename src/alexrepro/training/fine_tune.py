@@ -15,7 +15,7 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.files import sha256_of_file
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.runs import checkpoint
-from alexrepro.runs.paths import MODEL
+from alexrepro.runs.paths import MODEL, checkpoint_of
 from alexrepro.runs.run import Run, open_run
 from alexrepro.training.job import TrainingJob
 
@@ -54,7 +54,7 @@ def check_same_source(run: Run, source: Run | None) -> None:
 
 def _is_origin(source: Run, before: Mapping[str, Any]) -> bool:
     """Whether a run began with this source: by the checksum of the weights, or by its name where they are gone."""
-    model = source.checkpoint_at(before["step"]) / MODEL
+    model = checkpoint_of(source.checkpoints, before["step"]) / MODEL
     if model.is_file():
         return bool(sha256_of_file(model) == before["sha256"])
     return source.folder.absolute().parts[-2:] == Path(before["run"]).parts[-2:]  # recipe and digest, data set and seed
@@ -71,7 +71,7 @@ def origin(job: TrainingJob) -> dict[str, Any] | None:
     saved = _newest(source)
     if job.recipe.training.continues:
         _check_continued(source, saved.step, job)
-    sha256 = sha256_of_file(source.checkpoint_at(saved.step) / MODEL)
+    sha256 = sha256_of_file(checkpoint_of(source.checkpoints, saved.step) / MODEL)
     return {"run": source.folder.absolute().as_posix(), "step": saved.step, "sha256": sha256}
 
 

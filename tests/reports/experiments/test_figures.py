@@ -21,7 +21,7 @@ from alexrepro.reports.experiments.network import draw
 from alexrepro.reports.figures import plot
 from alexrepro.reports.figures.curves import crossing
 from alexrepro.reports.loaded_runs import Evidence
-from alexrepro.runs.neighbors import Neighbors, save_neighbors
+from alexrepro.runs.predictions import Neighbors, save_neighbors
 from alexrepro.runs.run import Run
 
 MakeRun = Callable[..., Run]

@@ -19,7 +19,8 @@ from alexrepro.reports.experiment import Experiment, folder_of, prepare_command,
 from alexrepro.reports.figures.plot import INK, LINES, new_figure, picture
 from alexrepro.reports.loaded_runs import Evidence, name_of
 from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Cell, Record
-from alexrepro.runs.neighbors import Neighbors, kernels, load_neighbors
+from alexrepro.runs.checkpoint import kernels
+from alexrepro.runs.predictions import Neighbors, load_neighbors
 from alexrepro.runs.run import Run
 
 KERNELS = {
@@ -51,7 +52,7 @@ TRAIN = [prepare_command(DATASET), train_command(AS_RUN_2010, dataset=DATASET)]
 def _kernels_of(evidence: Evidence) -> tuple[Run, list[NDArray[np.float32]]] | None:
     """The foremost run with saved kernels on color images, and its kernels by tower."""
     for run in evidence.foremost():
-        weights = kernels(run, run.recipe.network.stages[0].name)
+        weights = kernels(run.checkpoints, run.recipe.network.stages[0].name)
         if weights is not None and weights.ndim == 4 and weights.shape[1] == 3:
             return run, np.split(weights, run.recipe.network.towers)
     return None
@@ -116,7 +117,7 @@ def _sheet(kernels: Image, per_row: int) -> Image:
 
 
 def _kernels_lack(evidence: Evidence) -> list[str]:
-    return [] if any(kernels(run, "conv1") is not None for run in evidence.named(*PREFERRED)) else TRAIN
+    return [] if any(kernels(run.checkpoints, "conv1") is not None for run in evidence.named(*PREFERRED)) else TRAIN
 
 
 def _neighbors_of(evidence: Evidence) -> tuple[Run, Neighbors] | None:
