@@ -1,11 +1,12 @@
 """Checkpoints: exact, checksummed, never half written, and never believed when they are not as they were written."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save as as_bytes
 
 from alexrepro.errors import Exit, UserError
 from alexrepro.runs import checkpoint
@@ -22,13 +23,9 @@ def at_step(step: int) -> Checkpoint:
 
 def is_at_step(found: Checkpoint | None, step: int) -> bool:
     """Whether a checkpoint is that of the step, bit for bit."""
-    saved = at_step(step)
-    return (
-        found is not None
-        and found.step == step
-        and torch.equal(found.weights["conv1.weight"], saved.weights["conv1.weight"])
-        and torch.equal(found.optimizer["conv1.weight"], saved.optimizer["conv1.weight"])
-    )
+    both = [(each.step, as_bytes(dict(each.weights)), as_bytes(dict(each.optimizer)))
+            for each in (found, at_step(step)) if each is not None]  # fmt: skip
+    return len(both) == 2 and both[0] == both[1]
 
 
 def names(folder: Path) -> list[str]:
@@ -47,6 +44,7 @@ def replace_with_folder(file: Path) -> None:
 
 
 def take_from_another(file: Path) -> None:
+    """A file of the checkpoint before; the state of another step, too."""
     shutil.copy(file.parents[1] / "step-000000001" / file.name, file)
 
 
@@ -94,24 +92,14 @@ def test_a_damaged_checkpoint_is_set_aside_for_the_one_before_by_the_process_tha
     assert capsys.readouterr().err.endswith("is now damaged-step-000000030; its steps are repeated.\n")
 
 
-def test_a_checkpoint_under_the_name_of_another_step_is_damage(tmp_path: Path) -> None:
-    saved = checkpoint.save(tmp_path, at_step(2))
-    shutil.copytree(saved, tmp_path / "step-000000009")
-
-    assert is_at_step(checkpoint.recover(tmp_path), 2)
-
-
-@pytest.mark.parametrize("find", [checkpoint.newest, checkpoint.recover], ids=["newest", "recover"])
-def test_a_run_whose_checkpoints_are_all_damaged_is_refused(
-    tmp_path: Path, find: Callable[[Path], Checkpoint | None]
-) -> None:
+def test_a_run_whose_checkpoints_are_all_damaged_is_refused(tmp_path: Path) -> None:
     for step in (1, 2):
         damage(checkpoint.save(tmp_path, at_step(step)) / "state.json")
 
-    with pytest.raises(UserError, match="All checkpoints") as refused:
-        find(tmp_path)
-
-    assert refused.value.exit_code is Exit.BAD_DATA
+    for find in (checkpoint.newest, checkpoint.recover):
+        with pytest.raises(UserError, match="All checkpoints") as refused:
+            find(tmp_path)
+        assert refused.value.exit_code is Exit.BAD_DATA
     assert names(tmp_path) == ["step-000000001", "step-000000002"]
 
 
@@ -128,36 +116,20 @@ def test_an_error_that_may_pass_sets_nothing_aside(tmp_path: Path, monkeypatch: 
     assert names(tmp_path) == ["step-000000001"]
 
 
-def changed(folder: Path, *, every: int) -> Iterator[tuple[str, Path, bytes]]:
-    """Changes of each file: a bit flipped, cut short, or continued."""
-    for name in FILES:
-        whole = (folder / name).read_bytes()
-        for bit in range(0, 8 * len(whole), every):
-            content = bytearray(whole)
-            content[bit // 8] ^= 1 << bit % 8
-            yield f"bit {bit} of {name}", folder / name, bytes(content)
-        for length in range(len(whole) - 1, -1, -every):
-            yield f"{length} bytes of {name}", folder / name, whole[:length]
-        for more in (b"\0", b"\n", whole):
-            yield f"{name} and {len(more)} bytes", folder / name, whole + more
-
-
 @pytest.mark.parametrize("every", [11, pytest.param(1, marks=pytest.mark.long)])
-def test_no_change_of_a_file_goes_unseen(tmp_path: Path, every: int) -> None:
-    saved = checkpoint.save(tmp_path / "checkpoints", at_step(2))
-    contents = {file: file.read_bytes() for file in saved.iterdir()}
-    unseen, tried = [], 0
+@pytest.mark.parametrize("name", FILES)
+def test_no_change_of_a_file_goes_unseen(tmp_path: Path, name: str, every: int) -> None:
+    file = checkpoint.save(tmp_path / "checkpoints", at_step(2)) / name
+    whole = file.read_bytes()
+    changes = [whole[: bit // 8] + bytes([whole[bit // 8] ^ 1 << bit % 8]) + whole[bit // 8 + 1 :]
+               for bit in range(0, 8 * len(whole), every)]  # fmt: skip
+    changes += [whole[:length] for length in range(len(whole) - 1, -1, -every)]
+    changes += [whole + more for more in (b"\0", b"\n", whole)]
 
-    for what, file, content in changed(saved, every=every):
-        tried += 1
+    for content in changes:
         file.write_bytes(content)
-        try:
-            checkpoint.read(saved)
-            unseen.append(what)
-        except UserError:
-            pass
-        file.write_bytes(contents[file])
+        with pytest.raises(UserError, match="is damaged"):
+            checkpoint.read(file.parent)
 
-    assert unseen == []
-    assert tried > 4_000 / every
-    assert is_at_step(checkpoint.read(saved), 2)
+    file.write_bytes(whole)
+    assert is_at_step(checkpoint.read(file.parent), 2)
