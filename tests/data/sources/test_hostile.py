@@ -1,11 +1,11 @@
 """Damaged and odd files end in two lines and an exit code, or are left out and listed, in bounded memory and time."""
 
+import gzip
 import io
 import os
 import pickle
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,15 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from scipy.io import savemat
+from typer.testing import CliRunner
 
+from alexrepro.cli.app import app
+from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store, find_stores
-from alexrepro.errors import Exit
+from alexrepro.errors import Exit, UserError
 
-from ..hostile import END_OF_TAR, assert_done, assert_refused, command, member, picture, prepared
+from ..hostile import END_OF_TAR, assert_done, member, picture, prepared
+from ..layouts import write
 
 TRAIN_TAR, TABLE, SHARD = "ILSVRC2012_img_train.tar", "train-00000-of-00001.parquet", "set-train-0000.tar"
 ZIP, CLASS = "imagenet-object-localization-challenge.zip", "ILSVRC/Data/CLS-LOC/train/n00000001"
@@ -39,11 +43,10 @@ WHOLE = train_tar()
 LAST = WHOLE.rindex(b"n00000002.tar")
 
 
-def parquet(labels: list[Any], column: str = "image", metadata: bytes | None = None) -> bytes:
+def parquet(labels: list[Any], column: str = "image") -> bytes:
     rows = [{"bytes": picture(number), "path": f"{number}.jpg"} for number in range(len(labels))]
-    table = pa.table({column: rows, "label": labels})
     stream = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata({b"huggingface": metadata}) if metadata else table, stream)
+    pq.write_table(pa.table({column: rows, "label": labels}), stream)
     return stream.getvalue()
 
 
@@ -62,6 +65,15 @@ def zipped(truth: bytes | None = None, **more: bytes) -> bytes:
     return stream.getvalue()
 
 
+def meta(*rows: tuple[Any, ...]) -> bytes:
+    names = ("ILSVRC2012_ID", "WNID", "words", "num_children", "num_train_images")
+    stream = io.BytesIO()
+    savemat(stream, {"synsets": np.array(list(rows), dtype=[(name, object) for name in names])})
+    return stream.getvalue()
+
+
+FIRST, SECOND = (1, "n00000001", "one", 0, 1), (2, "n00000002", "two", 0, 1)
+META, DEVKIT = "meta.mat", "ILSVRC2012_devkit_t12.tar.gz"
 REFUSED: dict[str, tuple[str, bytes]] = {
     "empty tar": (TRAIN_TAR, b""),
     "web page for a tar": (TRAIN_TAR, b"<html>" * 200),
@@ -80,9 +92,6 @@ REFUSED: dict[str, tuple[str, bytes]] = {
     "Parquet without images": (TABLE, parquet([0, 1], column="text")),
     "Parquet with fractions for labels": (TABLE, parquet([0.5, 1.0])),
     "Parquet without labels": (TABLE, parquet([-1, -1])),
-    "Parquet with a huge label": (TABLE, parquet([0, 10**12])),
-    "Parquet with other metadata": (TABLE, parquet([0, 1], metadata=b"[1]")),
-    "Parquet with broken metadata": (TABLE, parquet([0, 1], metadata=b"\xff{")),
     "sample with a word for a label": (SHARD, sample(b"cat")),
     "sample with a huge label": (SHARD, sample(b"999999999")),
     "sample with 10 MB for a label": (SHARD, sample(b"1" * 10_000_000)),
@@ -90,8 +99,14 @@ REFUSED: dict[str, tuple[str, bytes]] = {
     "shard cut short": (SHARD, sample(b"0")[:-1024]),
     "Kaggle's table with other columns": (ZIP, zipped(b"a,b\n1,2")),
     "Kaggle's table with a short row": (ZIP, zipped(b"ImageId,PredictionString\nILSVRC2012_val_00000001")),
-    "Kaggle's table with an open quote": (ZIP, zipped(b'ImageId,PredictionString\n"' + b"a\n" * 1000)),
     "another pickle for CIFAR-10": ("batches.meta", pickle.dumps({"label_names": 5})),
+    "devkit cut short": (DEVKIT, gzip.compress(member("data/meta.mat", bytes(range(256)) * 9) + END_OF_TAR)[:90]),
+    "text for meta.mat": (META, b"no MATLAB file " * 20),
+    "an id left out": (META, meta(FIRST, (3, *SECOND[1:]))),
+    "a path for a WNID": (META, meta(FIRST, (2, "../../n00000002", "two", 0, 1))),
+    "a WNID twice": (META, meta(FIRST, (2, *FIRST[1:]))),
+    "a matrix for an id": (META, meta((np.zeros((3, 3)), *FIRST[1:]))),
+    "infinitely many images": (META, meta((*FIRST[:4], np.inf))),
 }
 
 
@@ -102,11 +117,20 @@ def source_of(tmp_path: Path, name: str, content: bytes) -> Path:
     return tmp_path / "work" / "source"
 
 
+def refused(source: Path, named: str) -> None:
+    with pytest.raises(UserError) as found:
+        prepare(source, out=source.parent / "stores", workers=1, options=Options(max_bad=1000, allow_partial=True))
+    assert found.value.exit_code is Exit.BAD_DATA
+    assert named in found.value.what
+
+
 @pytest.mark.parametrize(("name", "content"), REFUSED.values(), ids=REFUSED)
 def test_a_damaged_source_is_refused_by_name(name: str, content: bytes, tmp_path: Path) -> None:
-    ended = prepared(source_of(tmp_path, name, content), "--max-bad", 1000)
+    source = source_of(tmp_path, name, content)
+    if name in (META, DEVKIT):
+        (source / TRAIN_TAR).write_bytes(WHOLE)
 
-    assert_refused(ended)
+    refused(source, "LOC_val_solution.csv" if name == ZIP else name)
 
 
 @pytest.mark.parametrize(
@@ -116,43 +140,7 @@ def test_what_is_not_a_file_is_no_archive(put: Callable[[Path], None], tmp_path:
     source = source_of(tmp_path, "readme.txt", b"")
     put(source / TRAIN_TAR)
 
-    assert_refused(prepared(source))
-
-
-def meta(*rows: tuple[Any, ...]) -> bytes:
-    names = ("ILSVRC2012_ID", "WNID", "words", "num_children", "num_train_images")
-    stream = io.BytesIO()
-    savemat(stream, {"synsets": np.array(list(rows), dtype=[(name, object) for name in names])})
-    return stream.getvalue()
-
-
-FIRST, SECOND = (1, "n00000001", "one", 0, 1), (2, "n00000002", "two", 0, 1)
-PACKER = zlib.compressobj(wbits=31)
-PACKED = PACKER.compress(member("data/meta.mat", bytes(range(256)) * 9) + END_OF_TAR) + PACKER.flush()
-DEVKITS = {
-    "cut short in gzip": ("ILSVRC2012_devkit_t12.tar.gz", PACKED[:90]),
-    "empty": ("meta.mat", b""),
-    "text": ("meta.mat", b"no MATLAB file " * 20),
-    "cut short": ("meta.mat", meta(FIRST, SECOND)[:-9]),
-    "an id twice": ("meta.mat", meta(FIRST, FIRST)),
-    "an id left out": ("meta.mat", meta(FIRST, (3, *SECOND[1:]))),
-    "a WNID twice": ("meta.mat", meta(FIRST, (2, *FIRST[1:]))),
-    "a path for a WNID": ("meta.mat", meta(FIRST, (2, "../../n00000002", "two", 0, 1))),
-    "a matrix for an id": ("meta.mat", meta((np.zeros((3, 3)), *FIRST[1:]))),
-    "infinitely many images": ("meta.mat", meta((*FIRST[:4], np.inf))),
-}
-
-
-@pytest.mark.parametrize("content", DEVKITS.values(), ids=DEVKITS)
-def test_a_damaged_devkit_is_refused_by_name(content: tuple[str, bytes], tmp_path: Path) -> None:
-    source = source_of(tmp_path, TRAIN_TAR, WHOLE)
-    name, data = content
-    (source / name).write_bytes(data)
-
-    ended = prepared(source)
-
-    assert_refused(ended)
-    assert name in ended.said
+    refused(source, TRAIN_TAR)
 
 
 def saved(kind: str, size: tuple[int, int] = (8000, 5000), **options: Any) -> bytes:
@@ -172,10 +160,8 @@ def scans() -> bytes:
 LEFT_OUT: dict[str, Callable[[Path], object]] = {
     "a pipe": os.mkfifo,
     "a link to a device": lambda path: path.symlink_to("/dev/zero"),
-    "a link to itself": lambda path: path.symlink_to(path),
     "a file of 10 GB": lambda path: path.touch() or os.truncate(path, 10_000_000_000),
     "PNG of 40 megapixels": lambda path: path.write_bytes(saved("PNG")),
-    "CMYK JPEG of 40 megapixels": lambda path: path.write_bytes(saved("JPEG", mode="CMYK")),
     "progressive JPEG of 40 megapixels": lambda path: path.write_bytes(saved("JPEG", progressive=True)),
     "JPEG of 1,000 scans": lambda path: path.write_bytes(scans()),
 }
@@ -212,7 +198,7 @@ def directory_entry(archive: bytes, position: int, value: bytes) -> bytes:
 
 
 ZIPS = {
-    "256 MB of zeros": lambda: zipped(n00000001_2=bytes(1 << 28)),
+    "128 MB of zeros": lambda: zipped(n00000001_2=bytes(1 << 27)),
     "more than its size": lambda: directory_entry(zipped(n00000001_2=bytes(1 << 20)), 24, bytes(4)),
     "an offset beyond the end": lambda: directory_entry(zipped(n00000001_2=picture(1)), 42, b"\xf0\xff\xff\xff"),
 }
@@ -250,12 +236,9 @@ def test_names_with_control_characters_and_other_bytes_are_escaped(tmp_path: Pat
 
 @pytest.mark.parametrize("options", [(), ("--json",)], ids=["table", "json"])
 def test_the_command_prints_names_that_are_no_utf8(options: tuple[str, ...], tmp_path: Path) -> None:
-    source = tmp_path / "source"
     for name, content in ((b"\xe4/1\xe4.jpg", picture()), (b"\xf6/1\xf6.jpg", picture()), (b"\xf6/2\xf6.jpg", b"none")):
-        file = source / os.fsdecode(name)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
+        write(tmp_path / "source" / os.fsdecode(name), content)
 
-    ended = command("prepare", source, "--out", tmp_path / "stores", "--max-bad", 1, *options, said=tmp_path / "said")
+    arguments = ("prepare", tmp_path / "source", "--out", tmp_path / "stores", "--max-bad", 1, "--workers", 1)
 
-    assert (ended.code, "Traceback" in ended.said) == (Exit.OK, False)
+    assert CliRunner().invoke(app, [*map(str, arguments), *options]).exit_code == Exit.OK

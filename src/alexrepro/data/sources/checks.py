@@ -80,10 +80,7 @@ def without_training(classes: Sequence[str], splits: Sequence[Split]) -> Iterato
         unused = [name for label, name in enumerate(classes) if label not in used]
         if unused and used:
             more = f" (and {len(unused) - 1:,} more)" if len(unused) > 1 else ""
-            yield (
-                f"{unused[0]}{more} of {len(classes):,} classes has no training image; "
-                f"the training labels are {len(used):,} numbers from {min(used):,} to {max(used):,}"
-            )
+            yield f"{unused[0]}{more} of {len(classes):,} classes has no training image"
 
 
 def missing_files(files: Sequence[Path]) -> Iterator[str]:
@@ -92,24 +89,20 @@ def missing_files(files: Sequence[Path]) -> Iterator[str]:
     Sets without a total are checked only if they begin with 0 or 1. Raises UserError if one set is there in two
     numberings, which would give every image twice.
     """
-    sets: dict[tuple[Path, str, str], dict[str | None, dict[int, str]]] = {}
+    sets: dict[tuple[Path, str, str], list[tuple[int, str | None]]] = {}
     for file in files:
         if found := NUMBERED_FILE.fullmatch(file.name):
             before, number, total, after = found.groups()
-            sets.setdefault((file.parent, before, after), {}).setdefault(total, {})[int(number)] = number
-    for (folder, before, after), by_total in sets.items():
-        if len(by_total) > 1:
-            totals = " and as ".join(f"{before}*-of-{total}" if total else f"{before}*" for total in by_total)
-            raise bad_data(f"{folder} holds one set of files twice, as {totals}.", "Remove the older files.")
-        ((total, numbers),) = by_total.items()
+            sets.setdefault((file.parent, before, after), []).append((int(number), total))
+    for (folder, before, after), found_files in sets.items():
+        numbers, (total, *other_totals) = {number for number, _ in found_files}, {total for _, total in found_files}
+        if other_totals:
+            raise bad_data(f"{folder} holds one set of files twice: {before}*{after}.", "Remove the older files.")
         first, last = min(numbers), max(numbers)
-        start = 1 if first == 1 and (total is None or int(total) == last) else 0
-        stop = last + 1 if total is None else int(total) + start
-        gaps = [number for number in range(start, stop) if number not in numbers]
-        if gaps and (total is not None or first <= 1):
-            name = f"{before}{gaps[0]:0{len(numbers[first])}d}{f'-of-{total}' if total else ''}{after}"
-            more = f" and {len(gaps) - 1:,} more files" if len(gaps) > 1 else ""
-            yield f"{name}{more} of {stop - start:,} is missing"
+        expected = range(int(total)) if total else range(min(first, 1), last + 1)
+        gaps = [number for number in expected if number not in numbers]
+        if gaps and (total or first <= 1):
+            yield f"{before}*{after} lacks {len(gaps):,} of {len(expected):,} files: {first_few(list(map(str, gaps)))}"
 
 
 def refuse_missing_labels(split: str, unlabeled: Sequence[str], *, images: int) -> None:

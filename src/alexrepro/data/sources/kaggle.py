@@ -26,7 +26,7 @@ from alexrepro.data.sources.checks import (
     numbered_split,
     words_of,
 )
-from alexrepro.data.sources.labels import labels_in, solution_rows, words_by_wnid
+from alexrepro.data.sources.labels import table_labels, words_by_wnid
 from alexrepro.data.sources.source import MOST_IMAGE_BYTES, Skipped, Source, bad_data
 from alexrepro.data.sources.walk import NO_PICTURE, WNID, escaped, is_image, why_ignored
 from alexrepro.errors import Exit, Unreadable, UserError
@@ -114,8 +114,8 @@ def read(path: Path) -> Source:
     for split in sorted(numbered, reverse=True):  # val, test
         found, labels = sorted(numbered[split], key=itemgetter(0)), None
         if split == "val" and SOLUTION in tables:
-            rows = solution_rows(_text(tables[SOLUTION], SOLUTION), Path(SOLUTION))
-            labels = labels_in(rows, [name for name, _ in found], label_of, Path(SOLUTION))
+            text, names = _text(tables[SOLUTION], SOLUTION), [name for name, _ in found]
+            labels = table_labels(text, Path(SOLUTION), names, label_of)
         elif split == "val":
             say(f"The {len(found):,} images of val have no labels, because the archive has no {SOLUTION}.")
         splits.append(numbered_split(split, found, labels))

@@ -1,13 +1,13 @@
 """Tables of images: Parquet as Hugging Face writes it, and Arrow files of `datasets` (its cache, and save_to_disk).
 
-Both have the columns `image` or `img`, with bytes and path, and `label`. Parquet is read one row group at a time, while
-Arrow is mapped into memory.
+Files lie in the folder or in `data`, `default` or `plain_text`, or below them in folders named after splits. They have
+the columns `image` or `img`, with bytes and path, and `label`. If the classes are WNIDs, labels follow their order.
 """
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -17,22 +17,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from alexrepro.data.sources.archives import AGAIN, content
-from alexrepro.data.sources.image_tables import (
-    LABEL,
-    Table,
-    image_column,
-    label_names,
-    source_of,
-    split_of,
-    table_files,
+from alexrepro.data.sources.checks import (
+    dataset_of,
+    is_wnids,
+    missing_files,
+    refuse_missing_labels,
+    without_training,
+    words_of,
 )
-from alexrepro.data.sources.source import UNLABELED, ImageFile, Source, bad_data
-from alexrepro.data.sources.walk import SPLITS, escaped
+from alexrepro.data.sources.source import MOST_CLASSES, UNLABELED, ImageFile, Source, Split, bad_data
+from alexrepro.data.sources.walk import SPLITS, escaped, names_in, unread, wnid_in
 from alexrepro.data.store.manifest import MANIFEST
-from alexrepro.errors import Exit, Unreadable, UserError
+from alexrepro.errors import Unreadable, UserError
 from alexrepro.progress import progress
 
-STATE = "state.json"  # of save_to_disk: the split, and a selection of rows if there is one
+COLUMNS, LABEL = ("image", "img"), "label"
+FOLDERS = ("", "data", "default", "plain_text")
+STATE = "state.json"  # of save_to_disk, where a data set without splits has the name of its own
 MADE_BY_MAP = re.compile(r"(cache|tmp).*")  # results of functions over a data set, which its cache also holds
 DAMAGE = (OSError, pa.lib.ArrowException)
 
@@ -49,12 +50,12 @@ class Row:
     def read(self) -> bytes:
         """The bytes in the row. Raises Unreadable if file or row hold none, and OSError if the disk fails."""
         try:
-            found: bytes | None = _images(self.file, self.column, self.group)[self.row]["bytes"].as_py()
+            found = _images(self.file, self.column, self.group)[self.row]["bytes"].as_py()
         except DAMAGE as error:
             if getattr(error, "errno", None):  # the system's error, not one of the content
                 raise
             raise Unreadable(f"damaged table: {str(error).splitlines()[0]}") from None
-        if not found:
+        if not isinstance(found, bytes) or not found:
             raise Unreadable("no bytes in its row")
         return found
 
@@ -63,32 +64,72 @@ class Row:
         return self.file.stat().st_size
 
 
+@dataclass(frozen=True)
+class Table:
+    """A file with its split, the names that it gives the labels, and its images, one for each row."""
+
+    file: Path
+    split: str
+    names: tuple[str, ...]
+    images: list[ImageFile]
+
+
 def fits(path: Path, suffix: str) -> bool:
     """Whether files of a suffix, .parquet or .arrow, lie where they are looked for."""
     return bool(_files(path, suffix))
 
 
 def read(path: Path, suffix: str) -> Source:
-    """The splits and rows of the files. Raises UserError if they contradict each other."""
+    """The splits and rows of the files.
+
+    Raises UserError if labels, class names and file names contradict each other, or if labels are missing.
+    """
     with progress(f"reading {path}", total=None) as count:
-        return source_of(path, [_table(file, count) for file in _files(path, suffix)])
+        tables = []
+        for file in _files(path, suffix):
+            tables.append(_table(file))
+            count(len(tables[-1].images))
+    found: dict[str, list[ImageFile]] = {}
+    for name in ("train", "val", "test"):
+        for table in (table for table in tables if table.split == name):
+            found.setdefault(name, []).extend(table.images)
+        missing = [f"row {row} of {table.file.name}" for table in tables if table.split == name
+                   for row, image in enumerate(table.images) if image.label == UNLABELED]  # fmt: skip
+        refuse_missing_labels(name, missing, images=len(found.get(name, ())))
+    if len({(table.split, table.file.parent) for table in tables}) > len(found):
+        raise _contradiction("Files of one split lie in several folders.")
+    names = {table.names for table in tables if table.names}
+    if len(names) > 1:
+        raise _contradiction("The files do not number the classes alike.")
+    words = next(iter(names), ())
+    unsorted = _classes([image for images in found.values() for image in images], words)
+    order = sorted(range(len(unsorted)), key=lambda label: unsorted[label] if is_wnids(unsorted) else "")
+    new_label = {label: new for new, label in enumerate(order)} | {UNLABELED: UNLABELED}
+    splits = tuple(
+        Split(name, [replace(image, label=new_label[image.label]) for image in images],
+              labeled=all(image.label >= 0 for image in images))
+        for name, images in found.items()
+    )  # fmt: skip
+    classes = tuple(unsorted[label] for label in order)
+    class_names = tuple(words[label] for label in order) if words and words != unsorted else words_of(classes)
+    files = [table.file for table in tables]
+    gaps = (*missing_files(files), *without_training(classes, splits))
+    return Source(dataset_of(path, classes, splits), classes, class_names, splits, gaps=gaps,
+                  skipped=unread(path, set(files)))  # fmt: skip
 
 
 def _files(path: Path, suffix: str) -> list[Path]:
-    """The files of a suffix, without the shards of a store and the results of functions over a data set."""
-    is_store = suffix == ".arrow" and (path / MANIFEST).exists()  # its shards are Arrow files, too
-    files = [] if is_store else table_files(path, suffix)
-    return [file for file in files if suffix != ".arrow" or not MADE_BY_MAP.match(file.name)]
+    """The files of a suffix where tables are looked for."""
+    if suffix == ".arrow" and (path / MANIFEST).exists():  # a store, whose shards are Arrow files, too
+        return []
+    tops = [path / name for name in FOLDERS]
+    folders = tops + [folder / name for folder in tops for name in names_in(folder) if name.lower() in SPLITS]
+    files = [folder / name for folder in folders for name in names_in(folder) if name.lower().endswith(suffix)]
+    return [file for file in files if file.is_file() and not (suffix == ".arrow" and MADE_BY_MAP.match(file.name))]
 
 
-def _table(file: Path, count: Callable[[], None]) -> Table:
-    """The rows of a file, counted as they are read; of the images only the paths."""
-    state = _state(file.with_name(STATE)) if file.suffix == ".arrow" else {}
-    if any(state.get(key) for key in ("_indices_data_files", "_indices_files")):
-        raise bad_data(
-            f"{file} was saved with a selection of its rows.",
-            "Save it again: datasets.load_from_disk(FOLDER).flatten_indices().save_to_disk(OTHER_FOLDER)",
-        )
+def _table(file: Path) -> Table:
+    """The rows of a file; of the images only the paths."""
     try:
         if not file.stat().st_size:
             raise pa.ArrowInvalid("it is empty")
@@ -100,26 +141,25 @@ def _table(file: Path, count: Callable[[], None]) -> Table:
                 name = escaped(f"{file.name}/{path or len(images)}")
                 known = UNLABELED if label is None else max(label, UNLABELED)
                 images.append(ImageFile(name, known, Row(file, column, group, row)))
-                count()
+    except PermissionError:
+        raise
     except DAMAGE as error:
-        if isinstance(error, PermissionError):
-            raise
-        raise _broken(file, error) from None
-    split = SPLITS.get(str(state.get("_split")).lower()) or split_of(file)
-    return Table(file, split, label_names(schema, file), images)
+        why = f"{(str(error) or 'damaged').splitlines()[0]}; its content: {content(file)}"
+        raise bad_data(f"{file} cannot be read as a table of images: {why}.", AGAIN) from None
+    return Table(file, _split_of(file), _label_names(schema), images)
 
 
 def _parquet_rows(file: Path) -> Iterator[tuple[int | None, str, pa.Table]]:
     """The paths and labels of each row group, with the name of the image column."""
     with pq.ParquetFile(file) as parquet:
-        column = image_column(parquet.schema_arrow, file)
+        column = _image_column(parquet.schema_arrow, file)
         for group in range(parquet.num_row_groups):
             yield group, column, parquet.read_row_group(group, columns=[f"{column}.path", LABEL])
 
 
 def _arrow_rows(file: Path) -> Iterator[tuple[int | None, str, pa.Table]]:
     table = _mapped(file)
-    column = image_column(table.schema, file)
+    column = _image_column(table.schema, file)
     table.select([column, LABEL]).validate(full=True)
     yield None, column, table
 
@@ -143,17 +183,64 @@ def _images(file: Path, column: str, group: int | None) -> Any:
         return parquet.read_row_group(group, columns=[column])[column]
 
 
-def _broken(file: Path, why: Exception) -> UserError:
-    if content(file) == "Git LFS pointer":
-        return UserError(f"{file} is a pointer to a file that Git LFS has not fetched.",
-                         fix=f"Fetch it: git -C {file.parent} lfs pull", exit_code=Exit.MISSING_INPUT)  # fmt: skip
-    kind = "Arrow" if file.suffix == ".arrow" else "Parquet"
-    return bad_data(f"{file} cannot be read as {kind} of images: {(str(why) or 'damaged').splitlines()[0]}.", AGAIN)
+def _image_column(schema: pa.Schema, file: Path) -> str:
+    """The column of the images. Raises UserError, with columns and types, unless there are one and a label."""
+    kinds = {field.name: field.type for field in schema}
+    images = [name for name in COLUMNS if name in kinds and pa.types.is_struct(kinds[name])
+              and {"bytes", "path"} <= {part.name for part in kinds[name]}]  # fmt: skip
+    label = kinds.get(LABEL, pa.string())
+    if len(images) == 1 and (pa.types.is_integer(label) or pa.types.is_null(label)):
+        return images[0]
+    columns = escaped(", ".join(f"{name}: {kind}" for name, kind in kinds.items()))
+    raise bad_data(f"{file} has the columns {columns}.",
+                   "It needs `image` or `img`, one struct of bytes and path, and one integer `label`.")  # fmt: skip
 
 
-def _state(file: Path) -> dict[str, Any]:
+def _split_of(file: Path) -> str:
+    """The split that a file, its state, or else its folder is named after. Raises UserError if none is."""
+    state = file.with_name(STATE)
+    saved = re.findall(r'"_split": "(\w+)"', state.read_text(errors="replace")) if state.is_file() else []
+    words = (*saved, *re.split(r"[-_.]", file.stem.lower()), file.parent.name.lower())
+    split = next((SPLITS[word] for word in words if word in SPLITS), None)
+    if split is None:
+        raise bad_data(
+            f"{file} does not say which split it is.",
+            "Rename it so that it begins with train-, validation- or test-, or move it to a folder of that name.",
+        )
+    return split
+
+
+def _label_names(schema: pa.Schema) -> tuple[str, ...]:
+    """The class names that Hugging Face's metadata give `label`; empty if there are none."""
     try:
-        found = json.loads(file.read_bytes()) if file.is_file() else {}
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+        metadata = json.loads((schema.metadata or {})[b"huggingface"])
+        return tuple(map(str, metadata["info"]["features"][LABEL]["names"]))
+    except (LookupError, TypeError, ValueError):
+        return ()
+
+
+def _classes(images: Sequence[ImageFile], names: tuple[str, ...]) -> tuple[str, ...]:
+    """The class of each label: the WNID in its images' names, else its name in the metadata, else its number.
+
+    Raises UserError if two labels have one WNID, one label has two, or a WNID is not that of the metadata.
+    """
+    labels = {image.label for image in images} - {UNLABELED}
+    if not labels and not names:
+        raise _contradiction("No row of the files has a label, and nothing names the classes.")
+    largest = max(labels, default=0)
+    count = len(names) or min(largest + 1, MOST_CLASSES)
+    if largest >= count:
+        raise _contradiction(f"A label is {largest:,}; labels from 0 to {count - 1:,} are expected.")
+    classes = names if names and len(set(names)) == count else tuple(f"class-{n:04d}" for n in range(count))
+    pairs = {(image.label, wnid) for image in images if image.label >= 0 and (wnid := wnid_in(image.name))}
+    wnid_of = dict(pairs)
+    is_contradicted = is_wnids(classes) and any(classes[label] != wnid for label, wnid in pairs)
+    if len(pairs) != len(wnid_of) or len(set(wnid_of.values())) != len(wnid_of) or is_contradicted:
+        raise _contradiction("The labels do not agree with the WNIDs in the file names.")
+    if wnid_of.keys() != labels:
+        return classes
+    return tuple(wnid_of.get(label, name) for label, name in enumerate(classes))
+
+
+def _contradiction(what: str) -> UserError:
+    return bad_data(what, "Check that the files belong together.")
