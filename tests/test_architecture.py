@@ -37,7 +37,7 @@ LAYERS = (
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 
 ONLY = {
-    "PIL": ("data/store/decode.py", "data/sources/miniature.py"),
+    "PIL": ("data/store/decode.py", "data/sources/miniature.py", "data/sources/small_sets.py"),
     "simplejpeg": ("data/store/decode.py",),
     "pyarrow": (
         "data/store/store.py",
