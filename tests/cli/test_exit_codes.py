@@ -128,3 +128,11 @@ def test_every_code_is_explained_on_its_page() -> None:
 
 def test_an_unknown_option_is_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:
     assert code_of(["train", "--epoch"], monkeypatch) == Exit.USAGE
+
+
+def test_an_unknown_logger_is_refused_before_a_store_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert code_of(["train", "--log", "aim"], monkeypatch) == Exit.USAGE  # and not MISSING_INPUT, as without a store

@@ -20,6 +20,15 @@ def split_name(named: Path | None) -> tuple[Path, str | None]:
     return (named, None) if named.is_dir() else (named.parent, named.name)
 
 
+def check_installed(loggers: list[str] | None) -> list[str] | None:
+    """Refuse a logger without its package before anything begins."""
+    if loggers:
+        from alexrepro.training.loggers import check_loggers
+
+        check_loggers(loggers)
+    return loggers
+
+
 def numbers(weights: str | None) -> list[float]:
     """The numbers in the value of --ensemble-weights."""
     try:
@@ -63,7 +72,7 @@ Parallel = Annotated[
     ),
 ]
 LOGGERS = "Also log to tensorboard, wandb or mlflow (optional extras). Repeatable."
-Log = Annotated[list[str] | None, typer.Option("--log", help=LOGGERS)]
+Log = Annotated[list[str] | None, typer.Option("--log", callback=check_installed, help=LOGGERS)]
 CHANGE = "Change a field of the recipe, such as network.norm=none. Repeatable."
 Set = Annotated[list[str] | None, typer.Option("--set", help=CHANGE)]
 Epochs = Annotated[
