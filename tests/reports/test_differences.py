@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from alexrepro.errors import UserError
-from alexrepro.reports.statistics.differences import compare, estimate_differences, image_differences, wrong_by_image
+from alexrepro.reports.statistics.differences import compare, estimate, wrong_by_image
 from alexrepro.reports.statistics.intervals import sample_of, sample_of_counts, seeds_interval, unpaired_interval
-from alexrepro.reports.tables.error_rows import measured_row
+from alexrepro.reports.tables.measured import measured_row
 from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
 from alexrepro.runs.predictions import About, Predictions, write_predictions
 
@@ -61,15 +61,16 @@ def with_file(content: bytes | None) -> Callable[[Evaluation], Evaluation]:
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_seeds_are_paired_and_clustered_by_image(tmp_path: Path, seeds: int) -> None:
     pairs = pairs_of(tmp_path, seeds)
-    differences = image_differences(pairs)
-    assert differences is not None
+    wrong = wrong_by_image([evaluation for pair in pairs for evaluation in pair])
+    assert wrong is not None
+    differences = wrong[5][:, ::2].astype(float) - wrong[5][:, 1::2]
 
-    _, top5, pairing = estimate_differences(pairs)
+    _, top5, pairing = estimate(pairs)
 
     by_seed = [variation.top5_error - base.top5_error for variation, base in pairs]
-    assert differences[5].shape == (IMAGES, seeds)
-    assert differences[5].mean(axis=0).tolist() == pytest.approx(by_seed, abs=1e-12)  # rounding only
-    assert (top5.low, top5.high, pairing) == (*seeds_interval(differences[5]), "paired")
+    assert differences.shape == (IMAGES, seeds)
+    assert differences.mean(axis=0).tolist() == pytest.approx(by_seed, abs=1e-12)  # rounding only
+    assert (top5.low, top5.high, pairing) == (*seeds_interval(differences), "paired")
     assert top5.mean == pytest.approx(np.mean(by_seed))
     assert top5.std == (pytest.approx(np.std(by_seed, ddof=1)) if seeds > 1 else None)
 
@@ -78,8 +79,8 @@ def test_crops_of_one_run_are_paired_and_splits_are_not(tmp_path: Path) -> None:
     center, ten = made(tmp_path, "a", 0, about=replace(ABOUT, crops="center")), made(tmp_path, "b", 0)
     elsewhere = replace(center, split="set-val", images=2 * IMAGES)
 
-    assert estimate_differences([(center, ten)])[2] == "paired"
-    top1, _, pairing = estimate_differences([(elsewhere, ten)])
+    assert estimate([(center, ten)])[2] == "paired"
+    top1, _, pairing = estimate([(elsewhere, ten)])
     one = sample_of_counts([2 * IMAGES - center.top1_correct], 2 * IMAGES)
     other = sample_of_counts([IMAGES - ten.top1_correct], IMAGES)
     assert (top1.low, top1.high, pairing) == (*unpaired_interval(one, other), "unpaired")
@@ -102,7 +103,7 @@ def test_predictions_that_do_not_match_leave_the_pairs_unpaired(
 ) -> None:
     (variation, base), *others = pairs_of(tmp_path, 2)
 
-    assert image_differences([(spoiled(variation), base), *others]) is None
+    assert estimate([(spoiled(variation), base), *others])[2] == "unpaired"
 
 
 def test_the_error_of_several_seeds_is_clustered_by_image(tmp_path: Path) -> None:
@@ -110,12 +111,13 @@ def test_the_error_of_several_seeds_is_clustered_by_image(tmp_path: Path) -> Non
     wrong = wrong_by_image(seeds)
     assert wrong is not None
 
-    found = measured_row(seeds, label="tiny")
+    found = measured_row([(one,) for one in seeds], label="tiny", note="x")
 
     assert found.top1 is not None
     assert (found.top1.low, found.top1.high) == sample_of(wrong[1]).interval
     assert found.interval == "by image"
-    assert measured_row([*seeds[:2], with_file(None)(seeds[2])], label="tiny").interval == "counts only"
+    with_file(None)(seeds[2])
+    assert measured_row([(one,) for one in seeds], label="tiny", note="x").interval == "counts only"
 
 
 def test_two_runs_are_compared_by_which_images_are_wrong(tmp_path: Path) -> None:

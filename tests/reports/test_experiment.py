@@ -3,7 +3,6 @@
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,8 @@ from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
 from alexrepro.recipes.catalog import AS_RUN_2010, AS_RUN_2012, TINY, find_recipe
 from alexrepro.recipes.variations import find_variation
-from alexrepro.reports.experiment import Experiment, answer, experiments, find, missing
-from alexrepro.reports.loaded_runs import Evidence
-from alexrepro.reports.tables.error_rows import Needs
+from alexrepro.reports.experiment import Evidence, Experiment, answer, experiments, find, missing
+from alexrepro.reports.tables.measured import Needs
 from alexrepro.runs.evaluation import Evaluation
 from alexrepro.runs.run import run_of
 
@@ -135,13 +133,3 @@ def test_the_printed_commands_are_valid_and_follow_from_each_other(name: str) ->
         if command == "features":
             assert given["run"] in trained
     assert bool(trained or command == "ablate") if missing(find(name), Evidence()) else name in CALCULATED
-
-
-def test_a_module_without_an_experiment_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "questions").mkdir()
-    (tmp_path / "questions" / "__init__.py").touch()
-    (tmp_path / "questions" / "empty.py").write_text("EXPERIMENT = 1\n")
-    monkeypatch.syspath_prepend(tmp_path)
-
-    with pytest.raises(ValueError, match=r"questions\.empty defines no Experiment"):
-        experiments(import_module("questions"))

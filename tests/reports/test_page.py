@@ -10,8 +10,7 @@ from pathlib import Path
 from alexrepro.paper.results import TEST_2010
 from alexrepro.recipes.catalog import AS_RUN_2010, TINY
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.reports.experiment import Report, answer, experiments, render
-from alexrepro.reports.loaded_runs import Evidence, gather
+from alexrepro.reports.experiment import Evidence, Report, answer, experiments, gather, render
 from alexrepro.reports.page import MOST_ROWS, judged, page, provenance, sentence
 from alexrepro.reports.tables.table import FRACTION
 from alexrepro.runs.evaluation import Evaluation

@@ -9,11 +9,10 @@ import pytest
 from alexrepro.paper import results
 from alexrepro.recipes.catalog import AS_RUN_2010, AS_RUN_2012, find_recipe
 from alexrepro.recipes.variations import VARIATIONS
-from alexrepro.reports.experiment import answer, find, missing
-from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.experiment import Evidence, answer, find, missing
 from alexrepro.reports.statistics.intervals import Estimate
 from alexrepro.reports.statistics.verdict import departure, judged, strongest
-from alexrepro.reports.tables.delta_rows import delta_table
+from alexrepro.reports.tables.measured import delta_table
 from alexrepro.runs.evaluation import Evaluation
 from alexrepro.runs.run import Run
 
@@ -127,6 +126,19 @@ def test_a_seed_that_was_trained_on_a_part_is_not_averaged_with_the_others(
     assert [row["seeds"] for row in found] == [1, 1]
     assert [row["verdict"] for row in found] == ["not reproduced", "not comparable"]
     assert found[1]["note"] == "trained on at most 25,088 of 1,281,167 images"
+
+
+def test_a_base_that_was_trained_on_a_part_does_not_hide_the_others(
+    evaluation: Make, make_run: Callable[..., Run]
+) -> None:
+    part = make_run(AS_RUN_2012, dataset="ilsvrc2012", steps_per_epoch=196, seed=9)
+    full = evaluation(AS_RUN_2012, split=results.VAL_2012)
+    bases = [full, replace(full, seed=9, run=str(part.folder))]
+    other = evaluation(VARIATIONS["no-norm"].of(AS_RUN_2012), split=results.VAL_2012, top1_correct=29_300)
+
+    (row,) = delta_table(bases, {"no-norm": [other]}, name="x").as_dict()["rows"]
+
+    assert (row["seeds"], row["top1_delta"], row["note"]) == (1, 0.014, "")
 
 
 def test_figure_1_on_a_part_of_cifar_10_has_no_verdict(make_run: Callable[..., Run]) -> None:

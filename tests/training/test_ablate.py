@@ -13,7 +13,7 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.paper.results import Crops
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import find_variation
-from alexrepro.reports.tables.delta_rows import delta_table
+from alexrepro.reports.tables.measured import delta_table
 from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
 from alexrepro.runs.predictions import Predictions, write_predictions
 from alexrepro.runs.run import Run

@@ -40,8 +40,8 @@ def ablate(
         return
     from alexrepro.device import find_device, is_worth_compiling
     from alexrepro.distributed.rank import check_single_process
-    from alexrepro.reports.loaded_runs import gather
-    from alexrepro.reports.tables.delta_rows import delta_table, measured_of
+    from alexrepro.reports.experiment import gather
+    from alexrepro.reports.tables.measured import delta_table, measured_of
     from alexrepro.training.ablate import ablate as core
     from alexrepro.training.job import TrainingJob
 
@@ -58,7 +58,7 @@ def ablate(
         device=find_device(device_name, compiles=is_worth_compiling(shown)),
     )  # fmt: skip
     found = core(trials, job, test=test, seeds=range(seeds))
-    measured = measured_of(recipe, gather(runs), store=test.manifest.digest)
+    measured = measured_of(recipe, gather(runs).evaluations, store=test.manifest.digest)
     table = delta_table(found[0], measured, name=f"ablations-{recipe.name}-{recipe.digest}")
     files = [str(path) for path in table.save(out)]
     if json:

@@ -38,8 +38,7 @@ def report(
     Example:  alexrepro report table-1
     """
     from alexrepro.files import write_text
-    from alexrepro.reports.experiment import experiments, find, render
-    from alexrepro.reports.loaded_runs import gather
+    from alexrepro.reports.experiment import experiments, find, gather, render
     from alexrepro.reports.page import FILE
     from alexrepro.reports.page import page as page_of
 

@@ -9,22 +9,63 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from types import ModuleType
 
 from matplotlib.figure import Figure
 
 from alexrepro.errors import Exit, UserError, did_you_mean
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import VAL_2010, Reported
-from alexrepro.recipes.catalog import find_recipe
+from alexrepro.progress import say
+from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2010, AS_RUN_2012, TINY, find_recipe
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.reports import experiments as package_of_experiments
+from alexrepro.reports import experiments as package
 from alexrepro.reports.figures import plot
-from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.reports.statistics.verdict import departure
-from alexrepro.reports.tables.error_rows import CHALLENGES, Needs, measured_rows, reported_row, rows_on_other_data
-from alexrepro.reports.tables.table import ResultTable, TableRow
-from alexrepro.runs.run import run_of
+from alexrepro.reports.tables.measured import CHALLENGES, Needs, measured_rows, published_row, rows_on_other_data
+from alexrepro.reports.tables.table import Record, ResultTable, Row
+from alexrepro.runs.evaluation import Evaluation, find_ensembles
+from alexrepro.runs.run import Run, find_evaluations, find_runs, run_of
+
+FIRST = [recipe.name for recipe in (AS_RUN_2010, AS_RUN_2012, AS_PRINTED, TINY)]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Runs, finished or not, the one with the newest checkpoint first, and the evaluations of runs and of ensembles."""
+
+    runs: tuple[Run, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
+    ensembles: tuple[Evaluation, ...] = ()
+
+    def named(self, *recipes: str) -> list[Run]:
+        """The runs of recipes of these names, changed or not, recipe by recipe."""
+        return [run for recipe in recipes for run in self.runs if run.recipe.name == recipe]
+
+    def foremost(self) -> list[Run]:
+        """The runs in the order of preference of figures that show one network.
+
+        The paper's recipes come first, then `tiny`, then others; complete before unfinished, longer before shorter,
+        newer before older.
+        """
+        rank = {name: number for number, name in enumerate(FIRST)}
+
+        def key(run: Run) -> tuple[int, bool, int]:
+            return rank.get(run.recipe.name, len(rank)), run.result is None, -run.recipe.training.epochs
+
+        return sorted(self.runs, key=key)
+
+
+def gather(runs: Path) -> Evidence:
+    """Everything below a folder of runs; a run with a damaged recipe, environment or result is skipped."""
+    found = []
+    for run in find_runs(runs):
+        try:
+            _ = run.recipe, run.environment, run.result
+            found.append(run)
+        except UserError as error:
+            say(f"Skipped {run.folder}: {error.what}")
+    single = (evaluation for evaluation in find_evaluations(runs) if not evaluation.members)
+    return Evidence(tuple(found), tuple(single), tuple(find_ensembles(runs)))
 
 
 @dataclass(frozen=True)
@@ -40,7 +81,7 @@ class Experiment:
     cites: Citation
     needs: tuple[Needs, ...] = ()
     reported: tuple[Reported, ...] = ()
-    summarize: Callable[[Evidence], Iterable[TableRow]] | None = None
+    summarize: Callable[[Evidence], Iterable[Record | Row]] | None = None
     draw: Callable[[Evidence], Figure | None] | None = None
     lacks: Callable[[Evidence], list[str]] | None = None
 
@@ -67,21 +108,12 @@ def render(experiment: Experiment, evidence: Evidence) -> Report:
     )  # fmt: skip
 
 
-def experiments(package: ModuleType = package_of_experiments) -> dict[str, Experiment]:
-    """Every Experiment that a module of the package defines, by name, in the order of the modules.
-
-    Raises ValueError if a module defines none or two experiments have the same name.
-    """
-    found: dict[str, Experiment] = {}
-    for name in sorted(module.name for module in iter_modules(package.__path__)):
-        module = import_module(f"{package.__name__}.{name}")
-        defined = [value for value in vars(module).values() if isinstance(value, Experiment)]
-        if not defined:
-            raise ValueError(f"{module.__name__} defines no Experiment")
-        for experiment in defined:
-            if found.setdefault(experiment.name, experiment) is not experiment:
-                raise ValueError(f"{module.__name__}: another experiment is also called {experiment.name}")
-    return found
+def experiments() -> dict[str, Experiment]:
+    """Every Experiment that a module of `reports/experiments/` defines, by name, in the order of the modules."""
+    names = sorted(module.name for module in iter_modules(package.__path__))
+    modules = [import_module(f"{package.__name__}.{name}") for name in names]
+    found = [value for module in modules for value in vars(module).values() if isinstance(value, Experiment)]
+    return {experiment.name: experiment for experiment in found}
 
 
 def find(name: str) -> Experiment:
@@ -97,32 +129,26 @@ def find(name: str) -> Experiment:
 
 def answer(experiment: Experiment, evidence: Evidence) -> ResultTable:
     """The experiment's own rows; else the published rows, those of each need, and for the challenge other data."""
-    rows: list[TableRow] = []
     if experiment.summarize is not None:
-        rows += experiment.summarize(evidence)
-    else:
-        rows += [reported_row(reported) for reported in experiment.reported]
-        for needed in experiment.needs:
-            rows += measured_rows(needed, evidence.evaluations)
-        if any(needed.dataset in CHALLENGES for needed in experiment.needs):
-            for crops in dict.fromkeys([*(needed.crops for needed in experiment.needs), "center"]):
-                rows += rows_on_other_data(evidence.evaluations, crops=crops)
+        return ResultTable(experiment.name, experiment.title, tuple(experiment.summarize(evidence)))
+    rows = [published_row(reported, label=reported.label) for reported in experiment.reported]
+    for needed in experiment.needs:
+        rows += measured_rows(needed, evidence.evaluations)
+    if any(needed.dataset in CHALLENGES for needed in experiment.needs):
+        for crops in dict.fromkeys([*(needed.crops for needed in experiment.needs), "center"]):
+            rows += rows_on_other_data(evidence.evaluations, crops=crops)
     return ResultTable(experiment.name, experiment.title, tuple(rows))
 
 
 def drawn(experiment: Experiment, evidence: Evidence) -> Figure | None:
     """The experiment's figure; None if it has none or there is nothing to draw."""
-    if experiment.draw is None:
-        return None
     with plot.style():
-        return experiment.draw(evidence)
+        return experiment.draw(evidence) if experiment.draw else None
 
 
 def missing(experiment: Experiment, evidence: Evidence) -> list[str]:
     """The commands to type, in order, for what no full run answers."""
-    if experiment.lacks is not None:
-        return experiment.lacks(evidence)
-    return commands_for(experiment.needs, evidence)
+    return experiment.lacks(evidence) if experiment.lacks else commands_for(experiment.needs, evidence)
 
 
 def commands_for(needs: Sequence[Needs], evidence: Evidence) -> list[str]:
@@ -157,3 +183,8 @@ def folder_of(recipe: Recipe, *, dataset: str, seed: int = 0) -> Path:
 def prepare_command(dataset: str) -> str:
     """The command that makes the stores of a data set."""
     return f"alexrepro prepare /path/{dataset.upper()}"
+
+
+def name_of(run: Run) -> str:
+    """A run in few words: its recipe, data set and seed."""
+    return f"{run.folder.parent.name}/{run.folder.name}"

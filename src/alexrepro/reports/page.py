@@ -19,11 +19,10 @@ from alexrepro.progress import first_few
 from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.ledger import shown
 from alexrepro.recipes.recipe import Recipe, differences
-from alexrepro.reports.experiment import Report
+from alexrepro.reports.experiment import Evidence, Report
 from alexrepro.reports.figures import plot
-from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.reports.statistics.verdict import ORDER, Verdict
-from alexrepro.reports.tables.table import TableRow
+from alexrepro.reports.tables.table import Record, Row
 from alexrepro.runs.run import Run
 
 FILE, TEMPLATE = "index.html", "page.html"
@@ -194,7 +193,7 @@ def _section(report: Report) -> dict[str, object]:
     }
 
 
-def _measured(row: TableRow, verdict: Verdict) -> str:
+def _measured(row: Record | Row, verdict: Verdict) -> str:
     """The measured numbers of a row; if nothing is comparable, why."""
     shown = row.shown()
     numbers = {heading: text for heading, text in shown.items() if heading.startswith("top-") and text}

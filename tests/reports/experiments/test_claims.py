@@ -9,8 +9,7 @@ import pytest
 from alexrepro.paper.results import TEST_2010, VAL_2010, VAL_2012
 from alexrepro.recipes.catalog import AS_RUN_2010, AS_RUN_2012, TINY, find_recipe
 from alexrepro.recipes.variations import VARIATIONS
-from alexrepro.reports.experiment import answer, find, missing
-from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.experiment import Evidence, answer, find, missing
 from alexrepro.runs.evaluation import Evaluation
 from alexrepro.runs.run import Run
 

@@ -15,12 +15,11 @@ from alexrepro.cli.describe import describe
 from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2010, TINY, catalog, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS
-from alexrepro.reports.experiment import answer, drawn, find, missing
+from alexrepro.reports.experiment import Evidence, answer, drawn, find, missing
 from alexrepro.reports.experiments.learned_features import colorfulness, sheets
 from alexrepro.reports.experiments.network import draw
 from alexrepro.reports.figures import plot
 from alexrepro.reports.figures.curves import crossing
-from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.runs.predictions import Neighbors, save_neighbors
 from alexrepro.runs.run import Run
 

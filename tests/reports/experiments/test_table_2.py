@@ -10,10 +10,9 @@ import pytest
 from alexrepro.paper import results
 from alexrepro.paper.results import EXTRA_DATA, SUPPLIED_DATA
 from alexrepro.recipes.catalog import AS_RUN_2010, AS_RUN_2012, TINY, find_recipe
-from alexrepro.reports.experiment import answer, find, missing
+from alexrepro.reports.experiment import Evidence, answer, find, missing
 from alexrepro.reports.experiments.table_1 import CIFAR
 from alexrepro.reports.experiments.table_2 import AVERAGES, OF_FILES
-from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.runs.evaluation import Evaluation
 
 Make = Callable[..., Evaluation]

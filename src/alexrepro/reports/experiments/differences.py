@@ -4,7 +4,7 @@ A published difference is that of two runs of the 2012 logs. It is asked of the 
 names and nothing else, and of the network that the logs say was run, which has a schedule of its own.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from alexrepro.paper import results
@@ -16,28 +16,30 @@ from alexrepro.paper.results import (
     TEST_2010,
     VAL_2010,
     VALIDATION_TEST_GAP,
-    Crops,
     Logged,
     ReportedDelta,
     logged,
 )
-from alexrepro.recipes.catalog import find_recipe
+from alexrepro.recipes.catalog import AS_RUN_2010, AS_RUN_2012, find_recipe
+from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS, Variation
-from alexrepro.reports.experiment import Experiment, commands_for, prepare_command
-from alexrepro.reports.loaded_runs import Evidence
-from alexrepro.reports.statistics.verdict import Verdict, departure, strongest
-from alexrepro.reports.tables.delta_rows import (
+from alexrepro.reports.experiment import Evidence, Experiment, commands_for, prepare_command
+from alexrepro.reports.statistics.verdict import Verdict, strongest
+from alexrepro.reports.tables.measured import (
     TITLE,
-    base_of,
+    Needs,
     delta_rows,
     evaluated,
     evaluated_variation,
-    measured_delta,
+    grouped,
+    incomparable,
+    logged_delta,
+    measured_row,
+    paired,
+    published_row,
     reported_delta,
-    rows_of,
 )
-from alexrepro.reports.tables.error_rows import Needs, grouped
-from alexrepro.reports.tables.row import Row, both, logged_delta, pair_of, published_row
+from alexrepro.reports.tables.table import Row, both, pair_of
 from alexrepro.runs.evaluation import Evaluation
 
 CLAIMED = [
@@ -55,11 +57,9 @@ AS_LOGGED = [  # the networks that the 2012 logs say were run for these claims
         ("147", results.NO_OVERLAP, "§3.4"),
     )
 ]
-RECIPE = "as-run-2010"
+RECIPE = AS_RUN_2010.name
 _TOP1, _TOP5 = (
-    round(one - other, 6)
-    for one, other in zip(pair_of(CNN_2010_CENTER), pair_of(CNN_2010), strict=True)
-    if one is not None and other is not None
+    round((one or 0) - (other or 0), 6) for one, other in zip(pair_of(CNN_2010_CENTER), pair_of(CNN_2010), strict=True)
 )
 GAIN = ReportedDelta("center minus ten crops", _TOP1, _TOP5, CNN_2010_CENTER.cites, TEST_2010, "center")
 GAIN_CLAIM = f"§6: ten crops gain {both(GAIN)} points on {TEST_2010}"
@@ -67,12 +67,35 @@ SPLITS = "validation minus test"
 SPLITS_CLAIM = f"§6: validation and test errors differ by no more than {100 * VALIDATION_TEST_GAP:.1f} points"
 
 
+def _base_of(variation: Variation) -> Recipe:
+    """The recipe that the published difference was measured against; that of 2012 where the paper names no data."""
+    return AS_RUN_2010 if variation.tests and variation.tests.split == TEST_2010 else AS_RUN_2012
+
+
+def _rows_of(variation: Variation, evidence: Evidence) -> list[Row]:
+    """The variation against the paper's recipe, measured or "not run", then against every other base that has runs."""
+    asked = _base_of(variation)
+    bases = {asked.digest: asked}
+    varied = {run.recipe.name for run in evidence.runs}
+    for run in evidence.runs:
+        if variation.is_of_testing or f"{run.recipe.name}+{variation.name}" in varied:
+            bases.setdefault(run.recipe.digest, run.recipe)
+    rows = []
+    for base in bases.values():
+        found = evaluated_variation(variation, base, evidence.evaluations)
+        of_base = evaluated(base, evidence.evaluations)
+        if base is asked or (found and of_base):
+            rows += delta_rows(variation, of_base, found, base_name=base.name)
+    return rows
+
+
 def _how_to_ablate(variations: Iterable[Variation], evidence: Evidence) -> list[str]:
     """The commands that train the paper's recipes and those variations of them that were not measured."""
     names: dict[str, list[str]] = {}
     for variation in variations:
-        base = base_of(variation)
-        if not (evaluated(base, evidence) and evaluated_variation(variation, base, evidence)):
+        base = _base_of(variation)
+        tried = evaluated_variation(variation, base, evidence.evaluations)
+        if not (tried and evaluated(base, evidence.evaluations)):
             names.setdefault(base.name, []).append(variation.name)
     commands = []
     for base_name, some in names.items():
@@ -84,31 +107,31 @@ def _how_to_ablate(variations: Iterable[Variation], evidence: Evidence) -> list[
 
 def _claims(evidence: Evidence) -> Iterator[Row]:
     for variation in CLAIMED:
-        yield from reported_delta(variation, base=base_of(variation).name)
-        yield from rows_of(variation, evidence)
+        yield from reported_delta(variation, base=_base_of(variation).name)
+        yield from _rows_of(variation, evidence)
     for variation in AS_LOGGED:
-        base, recipe = base_of(variation), find_recipe(variation.name)
-        of_base, found = evaluated(base, evidence), evaluated(recipe, evidence)
-        yield from delta_rows(variation, of_base, found, base_name=base.name, same_epochs=False)
+        base, recipe = _base_of(variation), find_recipe(variation.name)
+        of_base, found = (evaluated(one, evidence.evaluations) for one in (base, recipe))
+        yield from delta_rows(variation, of_base, found, base_name=base.name)
 
 
 def _claims_lack(evidence: Evidence) -> list[str]:
     needs = [
         Needs(name, (variation.tests and variation.tests.split) or "", "ten")
         for variation in AS_LOGGED
-        for name in (base_of(variation).name, variation.name)
+        for name in (_base_of(variation).name, variation.name)
     ]
     return list(dict.fromkeys([*_how_to_ablate(CLAIMED, evidence), *commands_for(needs, evidence)]))
 
 
 def _ten_crops(evidence: Evidence) -> list[Row]:
     rows = []
-    for group in grouped([e for e in evidence.evaluations if e.crops == "center"]):
-        pairs, notes = _same_runs(group, evidence, split=group[0].split, crops="ten"), [departure(group[0])]
+    for group in grouped(e for e in evidence.evaluations if e.crops == "center"):
+        pairs = paired(group, _same_recipe(group[0], evidence), split=group[0].split, crops="ten")
         if pairs and (group[0].recipe, group[0].split) == (RECIPE, TEST_2010):
-            rows.append(measured_delta(pairs, label=GAIN.name, reported=GAIN, claim=GAIN_CLAIM, notes=notes))
+            rows.append(measured_row(pairs, label=GAIN.name, reported=GAIN, claim=GAIN_CLAIM))
         elif pairs:
-            rows.append(measured_delta(pairs, label=GAIN.name, notes=[*notes, "no published number"]))
+            rows.append(measured_row(pairs, label=GAIN.name, note="no published number"))
     center = {(one.config, one.split, one.part): one for one in LOGGED if one.crops == "center"}
     both_crops = [(center.get((ten.config, ten.split, ten.part)), ten) for ten in LOGGED if ten.crops == "ten"]
     return [
@@ -118,36 +141,37 @@ def _ten_crops(evidence: Evidence) -> list[Row]:
     ]
 
 
+def _validation_and_test(evidence: Evidence) -> list[Row]:
+    """The test labels of 2012 are not public, so the two splits of 2010 answer."""
+    rows = []
+    for group in grouped(e for e in evidence.evaluations if e.split.endswith("-val") and e.crops == "ten"):
+        pairs = paired(group, _same_recipe(group[0], evidence), split=f"{group[0].dataset}-test", crops="ten")
+        if pairs and group[0].split != VAL_2010:
+            rows.append(measured_row(pairs, label=SPLITS, note="other data"))
+        elif pairs:
+            how = "; ".join(dict.fromkeys(filter(None, map(incomparable, pairs))))
+            row = measured_row(pairs, label=SPLITS, claim=SPLITS_CLAIM)
+            ends = [(one.low, one.high) for one in (row.top1, row.top5) if one]
+            verdict: Verdict = "not comparable" if how else strongest(_within_gap(*pair) for pair in ends)
+            rows.append(replace(row, verdict=verdict, note=how))
+    both_splits = (logged("137-2010", split=split) for split in (VAL_2010, TEST_2010))
+    return [*_or_not_run(rows, label=SPLITS, claim=SPLITS_CLAIM), _logged_row(SPLITS, *both_splits)]
+
+
+def _same_recipe(one: Evaluation, evidence: Evidence) -> Iterator[Evaluation]:
+    return (e for e in evidence.evaluations if (e.recipe, e.digest, e.epochs) == (one.recipe, one.digest, one.epochs))
+
+
 def _or_not_run(rows: list[Row], *, label: str, claim: str) -> list[Row]:
     """The rows, after one that says "not run" unless one of them answers the claim."""
     if any(row.verdict not in (None, "not comparable") for row in rows):
         return rows
-    return [replace(measured_delta((), label=label, claim=claim), recipe=RECIPE), *rows]
+    return [Row(quantity="delta", label=label, recipe=RECIPE, claim=claim, verdict="not run"), *rows]
 
 
 def _logged_row(label: str, one: Logged, other: Logged) -> Row:
     row = published_row(logged_delta(one, other), label=label, source="2012 log")
     return replace(row, recipe=f"#{one.config}", cites=one.cites.source)
-
-
-def _validation_and_test(evidence: Evidence) -> list[Row]:
-    """The test labels of 2012 are not public, so the two splits of 2010 answer."""
-    rows = []
-    for group in grouped([e for e in evidence.evaluations if e.split.endswith("-val") and e.crops == "ten"]):
-        pairs = _same_runs(group, evidence, split=f"{group[0].dataset}-test", crops="ten")
-        if not pairs:
-            continue
-        (first, test), is_asked = pairs[0], group[0].split == VAL_2010
-        how = departure(first) or departure(test)
-        notes = [how, "" if is_asked else "other data"]
-        row = measured_delta(pairs, label=SPLITS, claim=SPLITS_CLAIM if is_asked else "", notes=notes)
-        if is_asked:
-            ends = [(one.low, one.high) for one in (row.top1, row.top5) if one]
-            verdict: Verdict = "not comparable" if how else strongest(_within_gap(*pair) for pair in ends)
-            row = replace(row, verdict=verdict, note=how)
-        rows.append(row)
-    both_splits = (logged("137-2010", split=split) for split in (VAL_2010, TEST_2010))
-    return [*_or_not_run(rows, label=SPLITS, claim=SPLITS_CLAIM), _logged_row(SPLITS, *both_splits)]
 
 
 def _within_gap(low: float | None, high: float | None) -> Verdict:
@@ -159,23 +183,9 @@ def _within_gap(low: float | None, high: float | None) -> Verdict:
     return "not reproduced" if low > VALIDATION_TEST_GAP or high < -VALIDATION_TEST_GAP else "within noise"
 
 
-def _same_runs(
-    group: Sequence[Evaluation], evidence: Evidence, *, split: str, crops: Crops
-) -> list[tuple[Evaluation, Evaluation]]:
-    """Each evaluation of a group with that of the same run on this split with these crops."""
-    one = group[0]
-    others = {
-        e.seed: e
-        for e in evidence.evaluations
-        if (e.recipe, e.digest, e.epochs, e.split, e.crops) == (one.recipe, one.digest, one.epochs, split, crops)
-        and (e.images == one.images or split != one.split)
-    }
-    return [(e, others[e.seed]) for e in group if e.seed in others]
-
-
 ABLATIONS = Experiment(
     "ablations", TITLE, Citation("§3 to §7", "what each part of the network and of its training contributes"),
-    summarize=lambda evidence: [row for one in VARIATIONS.values() for row in rows_of(one, evidence)],
+    summarize=lambda evidence: [row for one in VARIATIONS.values() for row in _rows_of(one, evidence)],
     lacks=lambda evidence: _how_to_ablate(VARIATIONS.values(), evidence),
 )  # fmt: skip
 CLAIMS = Experiment(

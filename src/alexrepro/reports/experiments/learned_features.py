@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import FIGURE_3_KERNELS_PER_ROW
 from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2010, AS_RUN_2012
-from alexrepro.reports.experiment import Experiment, folder_of, prepare_command, train_command
+from alexrepro.reports.experiment import Evidence, Experiment, folder_of, name_of, prepare_command, train_command
 from alexrepro.reports.figures.plot import INK, LINES, new_figure, picture
-from alexrepro.reports.loaded_runs import Evidence, name_of
 from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Cell, Record
 from alexrepro.runs.checkpoint import kernels
 from alexrepro.runs.predictions import Neighbors, load_neighbors

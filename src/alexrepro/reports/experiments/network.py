@@ -14,9 +14,8 @@ from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.network import Network, Size, Stage
 from alexrepro.recipes.catalog import AS_PRINTED
-from alexrepro.reports.experiment import Experiment
+from alexrepro.reports.experiment import Evidence, Experiment
 from alexrepro.reports.figures.plot import INK, LINES, new_figure, picture, style
-from alexrepro.reports.loaded_runs import Evidence
 from alexrepro.reports.tables.table import COUNT, FRACTION, TEXT, Cell, Record
 
 COUNTS = {

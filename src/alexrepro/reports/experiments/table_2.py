@@ -12,19 +12,26 @@ from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import EXTRA_DATA, SUPPLIED_DATA, Crops, Reported, Submission
 from alexrepro.recipes.catalog import find_recipe
-from alexrepro.reports.experiment import Experiment, commands_for, folder_of, prepare_command, train_command
-from alexrepro.reports.loaded_runs import Evidence
+from alexrepro.reports.experiment import (
+    Evidence,
+    Experiment,
+    commands_for,
+    folder_of,
+    prepare_command,
+    train_command,
+)
 from alexrepro.reports.statistics.verdict import departure
-from alexrepro.reports.tables.error_rows import (
+from alexrepro.reports.tables.measured import (
+    CHALLENGES,
+    LOST,
     Needs,
     claim_of,
-    is_other_data,
     measured_row,
     measured_rows,
-    reported_row,
+    published_row,
     rows_on_other_data,
 )
-from alexrepro.reports.tables.row import Row
+from alexrepro.reports.tables.table import Row
 from alexrepro.runs.evaluation import Evaluation
 
 DATASET, ONE, STARRED = "ilsvrc2012", "as-run-2012", "net-146-2012-2011"
@@ -66,7 +73,7 @@ class Average:
         if None in self.members:
             return "145f sees whole images, which are in another store"
         lost = [member for member in self.members if member and find_recipe(member).training.init_from_stages]
-        return "some members are pre-trained on collections that are no longer distributed" if lost else ""
+        return f"some members are {LOST}" if lost else ""
 
     def found(self, evidence: Evidence) -> list[Evaluation]:
         """The evaluations of exactly these members, equally weighted, over ten crops of the validation split."""
@@ -80,12 +87,14 @@ class Average:
 
     def rows(self, evidence: Evidence) -> list[Row]:
         """What was measured of it, or a row that says "not run"."""
+        claim = claim_of(self.reported)
         found = [
-            measured_row([e], label=self.label, reported=self.reported, note=self.note) for e in self.found(evidence)
+            measured_row([(e,)], label=self.label, reported=self.reported, claim=claim, note=self.note)
+            for e in self.found(evidence)
         ]
         missing = Row(
             quantity="error", label=self.label, split=results.VAL_2012, crops="ten", recipe="ensemble",
-            claim=claim_of(self.reported), verdict="not run", note="; ".join(filter(None, (self.obstacle, self.note))),
+            claim=claim, verdict="not run", note="; ".join(filter(None, (self.obstacle, self.note))),
         )  # fmt: skip
         return found or [missing]
 
@@ -122,7 +131,8 @@ def counted(recipes: Iterable[str]) -> str:
 
 
 def _rows(evidence: Evidence) -> Iterator[Row]:
-    yield from map(reported_row, (*results.TABLE_2, *results.TABLE_2_TEST))
+    for reported in (*results.TABLE_2, *results.TABLE_2_TEST):
+        yield published_row(reported, label=reported.label)
     for needed in NEEDS:
         yield from measured_rows(needed, evidence.evaluations)
     for average in AVERAGES:
@@ -130,9 +140,9 @@ def _rows(evidence: Evidence) -> Iterator[Row]:
     for crops in CROPS:
         yield from rows_on_other_data(evidence.evaluations, crops=crops)
         for e in evidence.ensembles:
-            if is_other_data(e) and e.crops == crops:
+            if e.dataset not in CHALLENGES and e.crops == crops:
                 note = f"other data; members: {counted(member.recipe for member in e.members)}"
-                yield measured_row([e], label="average", note=note)
+                yield measured_row([(e,)], label="average", note=note)
 
 
 def _lacks(evidence: Evidence) -> list[str]:

@@ -18,10 +18,9 @@ from alexrepro.paper.results import FIGURE_1_HIGHEST_ERROR, FIGURE_1_TIMES_SOONE
 from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import differences
 from alexrepro.recipes.variations import VARIATIONS
-from alexrepro.reports.experiment import Experiment
+from alexrepro.reports.experiment import Evidence, Experiment, name_of
 from alexrepro.reports.figures.curves import Curve, by_epoch, curves, times_sooner
 from alexrepro.reports.figures.plot import INK, LINES, axes, new_figure
-from alexrepro.reports.loaded_runs import Evidence, name_of
 from alexrepro.reports.statistics.intervals import mean_and_std
 from alexrepro.reports.statistics.verdict import trained_on
 from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Cell, Record

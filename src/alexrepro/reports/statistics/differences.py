@@ -1,10 +1,11 @@
-"""A minus B: two networks, two kinds of crops or two splits, paired by image where both predictions are saved.
+"""Errors and their differences A minus B (two networks, two kinds of crops, two splits) with intervals.
 
-N images, S seeds. Differences are fractions of images.
+By image where all predictions are saved, else from counts. N images, S seeds; differences are fractions of images.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +21,6 @@ from alexrepro.reports.statistics.intervals import (
     mean_and_std,
     paired_interval,
     sample_of,
-    sample_of_counts,
     seeds_interval,
     unpaired_interval,
 )
@@ -28,9 +28,9 @@ from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
 from alexrepro.runs.predictions import Predictions, read_predictions
 
 TOPS = (1, 5)
-Pairs = Sequence[tuple[Evaluation, Evaluation]]  # A and B with the same seed
+Seeds = Sequence[tuple[Evaluation, ...]]  # for each seed an evaluation, or A and B of a difference
 Wrong = Mapping[int, NDArray[np.bool_]]  # by top-k, (N, S)
-Pairing = Literal["paired", "unpaired"]
+IntervalKind = Literal["one seed", "by image", "counts only", "paired", "unpaired"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Comparison:
 def compare(first: Path, second: Path) -> list[Comparison]:
     """Top-1 and top-5 errors of two run or ensemble folders, for every split and crops that both were evaluated on.
 
-    Raises UserError if they share no labeled split and crops, or were evaluated on different images.
+    Raises UserError if they share no split and crops, or were evaluated on different images.
     """
     one, other = (EvaluationFiles(folder).all_predictions for folder in (first, second))
     shared = [name for name in one if name in other]
@@ -69,65 +69,63 @@ def compare(first: Path, second: Path) -> list[Comparison]:
             fix="Evaluate both the same way: alexrepro evaluate RUN, with or without --ten-crop.",
             exit_code=Exit.MISSING_INPUT,
         )
-    return [
-        _compared(read_predictions(one[name]), read_predictions(other[name]), top, folders=(first, second))
-        for name in shared
-        for top in TOPS
-    ]
+    pairs = [(read_predictions(one[name]), read_predictions(other[name])) for name in shared]
+    for pair in pairs:
+        if differing := _what_differs(*pair):
+            raise UserError(
+                f"{first} and {second} were evaluated on different images: {differing}.",
+                fix="Evaluate both on the same store: alexrepro evaluate RUN --store STORE.",
+            )
+    return [_compared(*pair, top, folders=(str(first), str(second))) for pair in pairs for top in TOPS]
+
+
+def estimate(seeds: Seeds) -> tuple[Estimate, Estimate, IntervalKind]:
+    """The mean top-1 and top-5 error over seeds, or the mean difference A minus B of pairs of the same seed."""
+    groups = list(zip(*seeds, strict=True))
+    wrong = wrong_by_image([evaluation for seed in seeds for evaluation in seed])
+    is_single, is_paired = len(groups) == 1, len(groups) == 2 and wrong is not None
+    outcomes = [wrong] if is_single else [wrong_by_image(group) for group in groups if not is_paired]
+    found = []
+    for top in TOPS:
+        samples = [_sample(group, top, known) for group, known in zip(groups, outcomes, strict=False)]
+        if wrong is not None and is_paired:  # A and B alternate
+            low, high = seeds_interval(wrong[top][:, ::2].astype(np.float64) - wrong[top][:, 1::2])
+        else:
+            low, high = samples[0].interval if is_single else unpaired_interval(*samples)
+        rates = [Fraction(sum(e.images - correct(e, top) for e in g), sum(e.images for e in g)) for g in groups]
+        errors = [[1 - correct(e, top) / e.images for e in seed] for seed in seeds]
+        std = mean_and_std([first - sum(others) for first, *others in errors])[1]
+        found.append(Estimate(float(rates[0] - sum(rates[1:])), low, high, std))
+    kind: IntervalKind = "paired" if is_paired else "unpaired"
+    if is_single:
+        kind = "one seed" if len(seeds) == 1 else "counts only" if wrong is None else "by image"
+    return found[0], found[1], kind
 
 
 def wrong_by_image(evaluations: Sequence[Evaluation]) -> Wrong | None:
-    """Whether each evaluation is wrong on each image, by top-k, (N, S).
+    """Whether each of several evaluations is wrong on each image, by top-k, (N, S).
 
-    None unless all were made on the same images and their predictions are still there.
+    None unless all were made on the same images and their predictions are still there; None for a single one.
     """
     found: list[Predictions] = []
-    for evaluation in evaluations:
+    for evaluation in evaluations if len(evaluations) > 1 else ():
         predictions = _predictions_of(evaluation)
         if predictions is None or (found and _what_differs(found[0], predictions)):
             return None
         found.append(predictions)
-    return {top: np.stack([predictions.wrong(top) for predictions in found], axis=1) for top in TOPS}
-
-
-def sample(evaluations: Sequence[Evaluation], top: int, wrong: Wrong | None) -> Sample:
-    """The errors of evaluations that differ in the seed only: by image, or from counts where `wrong` is None."""
-    if wrong is not None:
-        return sample_of(wrong[top])
-    images = evaluations[0].images
-    return sample_of_counts([images - correct(e, top) for e in evaluations], images)
-
-
-def image_differences(pairs: Pairs) -> Mapping[int, NDArray[np.float64]] | None:
-    """Wrong in A minus wrong in B, by top-k, (N, S) in -1..1; None where `wrong_by_image` is."""
-    wrong = wrong_by_image([evaluation for pair in pairs for evaluation in pair])
-    if wrong is None:
-        return None
-    return {top: wrong[top][:, ::2].astype(np.float64) - wrong[top][:, 1::2] for top in TOPS}
-
-
-def estimate_differences(pairs: Pairs) -> tuple[Estimate, Estimate, Pairing]:
-    """The mean top-1 and top-5 difference over seeds, with a paired interval where the images allow it."""
-    by_image = image_differences(pairs)
-    groups = [[pair[i] for pair in pairs] for i in (0, 1)]
-    found = []
-    for top in TOPS:
-        if by_image is not None:
-            low, high = seeds_interval(by_image[top])
-        else:
-            one, other = (sample(group, top, wrong_by_image(group) if len(group) > 1 else None) for group in groups)
-            low, high = unpaired_interval(one, other)
-        images, base_images = (sum(e.images for e in group) for group in groups)
-        wrong, base_wrong = (sum(e.images - correct(e, top) for e in group) for group in groups)
-        mean = (wrong * base_images - base_wrong * images) / (images * base_images)  # whole numbers, rounded once
-        deltas = [getattr(a, f"top{top}_error") - getattr(b, f"top{top}_error") for a, b in pairs]
-        found.append(Estimate(mean, low, high, mean_and_std(deltas)[1]))
-    return found[0], found[1], "unpaired" if by_image is None else "paired"
+    return {top: np.stack([one.wrong(top) for one in found], axis=1) for top in TOPS} if found else None
 
 
 def correct(evaluation: Evaluation, top: int) -> int:
     """The number of images whose class is among the top k."""
     return evaluation.top1_correct if top == 1 else evaluation.top5_correct
+
+
+def _sample(evaluations: Sequence[Evaluation], top: int, wrong: Wrong | None) -> Sample:
+    if wrong is not None:
+        return sample_of(wrong[top])
+    images = evaluations[0].images
+    return Sample(tuple((images - correct(e, top)) / images for e in evaluations), images)
 
 
 def _predictions_of(evaluation: Evaluation) -> Predictions | None:
@@ -153,21 +151,12 @@ def _what_differs(one: Predictions, other: Predictions) -> str | None:
     return "file names" if one.names != other.names or (one.labels != other.labels).any() else None
 
 
-def _compared(one: Predictions, other: Predictions, top: int, *, folders: tuple[Path, Path]) -> Comparison:
-    first, second = map(str, folders)
-    differing = "crops" if one.about.crops != other.about.crops else _what_differs(one, other)
-    if differing:
-        raise UserError(
-            f"{first} and {second} were evaluated on different images: {differing}.",
-            fix="Evaluate both on the same store: alexrepro evaluate RUN --store STORE.",
-        )
-    if (one.labels < 0).any():
-        raise UserError(f"{one.about.split} has no labels.", fix="Compare on a labeled split.")
+def _compared(one: Predictions, other: Predictions, top: int, *, folders: tuple[str, str]) -> Comparison:
     wrong, also = one.wrong(top), other.wrong(top)
     images, both = len(wrong), int((wrong & also).sum())
     only_first, only_second = int((wrong & ~also).sum()), int((also & ~wrong).sum())
     return Comparison(
-        first, second, one.about.split, one.about.crops, top, images, both, only_first, only_second,
+        *folders, one.about.split, one.about.crops, top, images, both, only_first, only_second,
         (both + only_first) / images, (both + only_second) / images, (only_second - only_first) / images,
         *paired_interval(only_first, only_second, images), *mcnemar(only_first, only_second),
     )  # fmt: skip

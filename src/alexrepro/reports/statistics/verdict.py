@@ -6,6 +6,7 @@ distinguished from zero: a wide interval, from few images or seeds, confirms not
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -40,30 +41,14 @@ def strongest(verdicts: Iterable[Verdict]) -> Verdict:
 
 def departure(evaluation: Evaluation) -> str:
     """How a run, or members of an ensemble, differ from the catalog's recipe on all images; empty if not."""
-    differences = [text for one in _singles(evaluation) for text in (_shortfall(one), _change(one)) if text]
-    return "; ".join(dict.fromkeys(differences))
+    return "; ".join(
+        dict.fromkeys(text for one in _singles(evaluation) for text in (_lacks(one), _change(one)) if text)
+    )
 
 
 def shortfall(evaluation: Evaluation) -> str:
     """Which test images, classes or training images of the official data set are missing; empty on other data."""
-    return "; ".join(dict.fromkeys(filter(None, map(_shortfall, _singles(evaluation)))))
-
-
-def _singles(evaluation: Evaluation) -> list[Evaluation]:
-    """The evaluation of a run itself; of an ensemble one for each member."""
-    members = [
-        replace(evaluation, run=m.run, recipe=m.recipe, digest=m.digest, epochs=m.epochs) for m in evaluation.members
-    ]
-    return members or [evaluation]
-
-
-def _shortfall(evaluation: Evaluation) -> str:
-    lacks = [
-        _part(evaluation.images, IMAGES.get(evaluation.split), "images"),
-        _part(evaluation.classes, CLASSES.get(evaluation.dataset), "classes"),
-        _training(Run(Path(evaluation.run)), evaluation.dataset),
-    ]
-    return ", ".join(filter(None, lacks))
+    return "; ".join(dict.fromkeys(filter(None, map(_lacks, _singles(evaluation)))))
 
 
 def trained_on(images: int, dataset: str, *, bound: str = "") -> str:
@@ -85,6 +70,28 @@ def _judge(published: float, measured: Estimate, tolerance: float, *, is_differe
     return "reproduced" if settles else "within noise"
 
 
+def _singles(evaluation: Evaluation) -> list[Evaluation]:
+    """The evaluation of a run itself; of an ensemble one for each member."""
+    members = [
+        replace(evaluation, run=m.run, recipe=m.recipe, digest=m.digest, epochs=m.epochs) for m in evaluation.members
+    ]
+    return members or [evaluation]
+
+
+def _lacks(evaluation: Evaluation) -> str:
+    """What is missing of the data set; a run has seen at most its batches per epoch times the batch."""
+    counts = (
+        (evaluation.images, IMAGES.get(evaluation.split), "images"),
+        (evaluation.classes, CLASSES.get(evaluation.dataset), "classes"),
+    )
+    lacks = [f"{n:,} of {official:,} {what}" for n, official, what in counts if n and official and n != official]
+    run = Run(Path(evaluation.run))
+    with suppress(UserError, OSError):  # an evaluation may have lost its run, and a member is somewhere else
+        seen = run.environment["steps_per_epoch"] * run.recipe.training.batch
+        lacks.append(trained_on(seen, evaluation.dataset, bound="at most "))
+    return ", ".join(filter(None, lacks))
+
+
 def _change(evaluation: Evaluation) -> str:
     if evaluation.recipe not in catalog():
         return f"not in the catalog: {evaluation.recipe}"
@@ -95,18 +102,3 @@ def _change(evaluation: Evaluation) -> str:
     if evaluation.digest != recipe.digest:
         return f"changed: {evaluation.digest} is not {recipe.name}-{recipe.digest}"
     return ""
-
-
-def _training(run: Run, dataset: str) -> str:
-    """The training images of a run: at most its batches per epoch times the batch, as the last one may be short."""
-    try:
-        batches, batch = run.environment["steps_per_epoch"], run.recipe.training.batch
-    except (UserError, OSError, ValueError, KeyError):
-        return ""
-    return trained_on(batches * batch, dataset, bound="at most ")
-
-
-def _part(found: int | None, official: int | None, what: str) -> str:
-    if found is None or official is None or found == official:
-        return ""
-    return f"{found:,} of {official:,} {what}"

@@ -1,0 +1,228 @@
+"""Rows of measured errors and of differences A minus B, next to what was published and logged for them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from alexrepro.errors import UserError
+from alexrepro.paper.citation import Citation
+from alexrepro.paper.results import TEST_2010, VAL_2012, Crops, Logged, Reported, ReportedDelta
+from alexrepro.recipes.catalog import catalog, find_recipe
+from alexrepro.recipes.recipe import Recipe
+from alexrepro.recipes.variations import BASE_CROPS, VARIATIONS, Variation, find_variation
+from alexrepro.reports.statistics.differences import Seeds, estimate
+from alexrepro.reports.statistics.intervals import Estimate
+from alexrepro.reports.statistics.verdict import Verdict, departure, judged, shortfall
+from alexrepro.reports.tables.table import ResultTable, Row, both, pair_of, split_and_crops
+from alexrepro.runs.evaluation import Evaluation
+
+CHALLENGES = ("ilsvrc2010", "ilsvrc2012")  # the data sets of the paper; everything else is other data
+NETWORKS = ("tiny", "as-printed", "as-run-2010", "as-run-2012")  # also shown on other data
+TITLE = "Ablations: error of the variation minus error of the base"
+LOST = "pre-trained on collections that are no longer distributed"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """A measurement that an experiment asks for, and the published numbers for it."""
+
+    recipe: str
+    split: str
+    crops: Crops
+    reported: Reported | None = None
+
+    @property
+    def dataset(self) -> str:
+        """The data set of the split."""
+        return self.split.rpartition("-")[0]
+
+
+def grouped(evaluations: Iterable[Evaluation]) -> list[list[Evaluation]]:
+    """Evaluations that differ in the seed only, together; the first of each seed is kept."""
+    groups: dict[tuple[object, ...], dict[int, Evaluation]] = {}
+    for e in evaluations:
+        kind = (e.recipe, e.digest, e.epochs, e.split, e.crops, e.images, shortfall(e))
+        groups.setdefault(kind, {}).setdefault(e.seed, e)
+    return [list(seeds.values()) for seeds in groups.values()]
+
+
+def paired(group: Sequence[Evaluation], others: Iterable[Evaluation], *, split: str, crops: str) -> Seeds:
+    """Each evaluation of a group with the first of equal seed on a split with these crops, on as many images of it."""
+    by_seed: dict[int, Evaluation] = {}
+    for e in others:
+        if (e.split, e.crops) == (split, crops) and (e.images == group[0].images or split != group[0].split):
+            by_seed.setdefault(e.seed, e)
+    return [(e, by_seed[e.seed]) for e in group if e.seed in by_seed]
+
+
+def measured_row(
+    seeds: Seeds, *, label: str, reported: Reported | ReportedDelta | None = None, claim: str = "",
+    why: str = "", note: str = "",
+) -> Row:  # fmt: skip
+    """A row of evaluations that differ in the seed only, or of pairs A and B of them, with a verdict on the claim.
+
+    why: what else keeps them from being compared with the published numbers; these are left out if they belong to
+    other images or crops.
+    """
+    first, *base = seeds[0]
+    top1, top5, interval = estimate(seeds)
+    reasons = list(dict.fromkeys(filter(None, [why, *map(incomparable, seeds)])))
+    verdict: Verdict | None = "not comparable" if reported else None
+    if reported and not reasons:
+        verdict = judged(pair_of(reported), (top1, top5), is_difference=bool(base))
+    elif reported and (is_partial(seeds) or (reported.split, reported.crops) != (first.split, first.crops)):
+        reported = None
+    return Row(
+        quantity="delta" if base else "error", label=label, split=first.split, crops=first.crops,
+        recipe=seeds[0][-1].recipe, seeds=len(seeds), images=first.images, top1=top1, top5=top5, interval=interval,
+        reported=reported, claim=claim, verdict=verdict,
+        note="; ".join(filter(None, [*reasons, note])) or ("" if reported else "no published number"),
+        cites="; ".join(dict.fromkeys(e.run for seed in seeds for e in seed)),
+    )  # fmt: skip
+
+
+def incomparable(seed: tuple[Evaluation, ...]) -> str:
+    """How an evaluation, or the base of a pair, departs from the catalog's recipe on all images; empty if not.
+
+    A variation departs on purpose, so of A only the images count.
+    """
+    return departure(seed[-1]) or shortfall(seed[0])
+
+
+def is_partial(seeds: Seeds) -> bool:
+    """Whether any evaluation lacks images or classes, or images to train on."""
+    return any(shortfall(evaluation) for seed in seeds for evaluation in seed)
+
+
+def measured_rows(needed: Needs, evaluations: Sequence[Evaluation]) -> list[Row]:
+    """Rows of the full runs that a need asks for, or one that says "not run"; then those of its other runs."""
+    asked = (needed.recipe, needed.split, needed.crops)
+    claim = claim_of(needed.reported) if needed.reported else ""
+    full: list[Row] = []
+    others: list[Row] = []
+    for group in grouped(e for e in evaluations if (e.recipe, e.split, e.crops) == asked):
+        row = measured_row([(e,) for e in group], label=needed.recipe, reported=needed.reported, claim=claim)
+        (others if departure(group[0]) else full).append(row)
+    missing = Row(
+        quantity="error", label=needed.recipe, split=needed.split, crops=needed.crops, recipe=needed.recipe,
+        claim=claim, verdict="not run",
+        note=f"it is {LOST}" if find_recipe(needed.recipe).training.init_from_stages else "",
+    )  # fmt: skip
+    return [*(full or [missing]), *others]
+
+
+def rows_on_other_data(evaluations: Sequence[Evaluation], *, crops: Crops) -> list[Row]:
+    """What the paper's networks and `tiny` reached with these crops on data without published numbers."""
+    asked = [e for e in evaluations if e.recipe in NETWORKS and e.dataset not in CHALLENGES and e.crops == crops]
+    return [measured_row([(e,) for e in group], label=group[0].recipe, note="other data") for group in grouped(asked)]
+
+
+def claim_of(reported: Reported) -> str:
+    """Published errors in words: what, how much, where."""
+    return f"{reported.label}: {both(reported)} on {split_and_crops(reported.split, reported.crops)}"
+
+
+def delta_table(
+    base: Sequence[Evaluation], variations: Mapping[str, Sequence[Evaluation]], *, name: str
+) -> ResultTable:
+    """The differences of variations from one base, by the variation's name; raises UserError for an unknown one."""
+    rows = [row for key, found in variations.items() for row in delta_rows(find_variation(key), base, found)]
+    return ResultTable(name, TITLE, tuple(rows))
+
+
+def delta_rows(
+    variation: Variation, base: Sequence[Evaluation], found: Sequence[Evaluation], *, base_name: str = ""
+) -> list[Row]:
+    """One row for each split and crops that a variation shares with its base, or one that says "not run".
+
+    base, found: evaluations of one recipe each; seeds that both have are compared. base_name: of a base without any.
+    """
+    tests, rows = variation.tests, []
+    claim = f"{variation.section}: {tests.name} adds {both(tests)} points" if tests else ""
+    for group in grouped(found):
+        split, crops = group[0].split, group[0].crops
+        pairs = paired(group, base, split=split, crops=BASE_CROPS if variation.is_of_testing else crops)
+        if pairs:
+            why = _why_empty(tests, group[0])
+            row = measured_row(pairs, label=variation.name, reported=tests, claim=claim, why=why)
+            logged = None if is_partial(pairs) else _logged_delta(variation, pairs[0][1].recipe, split, crops)
+            rows.append(replace(row, logged=logged))
+    missing = Row(
+        quantity="delta", label=variation.name, recipe=base[0].recipe if base else base_name, claim=claim,
+        verdict="not run", note="no seed, split and crops in common with the base" if found and base else "",
+    )  # fmt: skip
+    return rows or [missing]
+
+
+def reported_delta(variation: Variation, *, base: str) -> list[Row]:
+    """A row of the published difference and of the logged one behind it; none if nothing was published."""
+    reported = variation.tests
+    if reported is None:
+        return []
+    behind = _logged_delta(variation, base, reported.split, reported.crops)
+    note = "" if reported.split else "the data are not named"
+    return [replace(published_row(reported, label=variation.name), recipe=base, logged=behind, note=note)]
+
+
+def evaluated(recipe: Recipe, evaluations: Iterable[Evaluation]) -> list[Evaluation]:
+    """The evaluations of exactly this recipe after its last epoch."""
+    asked = (recipe.name, recipe.digest, recipe.training.epochs)
+    return [e for e in evaluations if (e.recipe, e.digest, e.epochs) == asked]
+
+
+def evaluated_variation(variation: Variation, base: Recipe, evaluations: Iterable[Evaluation]) -> list[Evaluation]:
+    """The evaluations of a variation of this base; none if it does not apply to it."""
+    try:
+        found = evaluated(variation.of(base), evaluations)
+    except UserError:
+        return []
+    return [e for e in found if e.crops == variation.crops] if variation.is_of_testing else found
+
+
+def measured_of(base: Recipe, evaluations: Iterable[Evaluation], *, store: str) -> dict[str, list[Evaluation]]:
+    """The evaluations of every variation of a base on the store with this digest, by the variation's name."""
+    on_store = [e for e in evaluations if e.store == store]
+    tested = {name: evaluated_variation(variation, base, on_store) for name, variation in VARIATIONS.items()}
+    return {name: found for name, found in tested.items() if found}
+
+
+def published_row(
+    numbers: Reported | ReportedDelta, *, label: str, source: Literal["reported", "2012 log"] = "reported"
+) -> Row:
+    """A row of published or logged numbers, which have no intervals."""
+    top1, top5 = (None if number is None else Estimate(number) for number in pair_of(numbers))
+    return Row(
+        quantity="error" if isinstance(numbers, Reported) else "delta", label=label, source=source,
+        split=numbers.split, crops=numbers.crops, top1=top1, top5=top5, cites=str(numbers.cites),
+        reported=numbers if source == "reported" else None,
+    )  # fmt: skip
+
+
+def logged_delta(variation: Logged, base: Logged) -> ReportedDelta:
+    """The difference of two results in the 2012 logs, which have at most six digits."""
+    return ReportedDelta(
+        f"{variation.config} - {base.config}", round(variation.top1_error - base.top1_error, 6),
+        round(variation.top5_error - base.top5_error, 6), Citation(f"{variation.cites} - {base.cites}"),
+        variation.split, variation.crops or "ten",
+    )  # fmt: skip
+
+
+def _logged_delta(variation: Variation, base: str, split: str | None, crops: str | None) -> ReportedDelta | None:
+    """The difference in the 2012 logs on this split with these crops, if they hold both results."""
+    logged = variation.logged
+    if logged is None or (logged.split, logged.crops) != (split, crops):
+        return None
+    for expected in catalog()[base].expected if base in catalog() else ():
+        if isinstance(expected, Logged) and (expected.split, expected.crops) == (split, crops):
+            return logged_delta(logged, expected)
+    return None
+
+
+def _why_empty(reported: ReportedDelta | None, measured: Evaluation) -> str:
+    """Why the published difference cannot appear next to this measurement; empty if it can, or there is none."""
+    if reported is None:
+        return ""
+    if reported.split == measured.split:
+        return "" if reported.crops == measured.crops else "other crops"
+    is_unnamed = reported.split is None and measured.split in (TEST_2010, VAL_2012)
+    return "published without naming the data" if is_unnamed else "other data"
