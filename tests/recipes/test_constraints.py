@@ -1,7 +1,6 @@
 """A recipe is checked as a whole, once: what cannot be computed with is refused by name, whatever the order."""
 
 from contextlib import suppress
-from dataclasses import replace
 from itertools import product
 from math import inf, nan
 from pathlib import Path
@@ -11,33 +10,29 @@ import torch
 
 from alexrepro.errors import UserError
 from alexrepro.model.alexnet import AlexNet
-from alexrepro.paper.network import Stage
 from alexrepro.paper.training import At, Plateau, Script
 from alexrepro.recipes.catalog import AS_RUN_2012, catalog
 from alexrepro.recipes.constraints import numbers
-from alexrepro.recipes.recipe import Recipe, from_toml
+from alexrepro.recipes.recipe import Recipe, from_text
 
 IMPOSSIBLE = [
+    ("network.input_std", [58.0, 57.0], "have a number above 0 for each"),
+    ("network.input_std", [58.0, 57.0, 0.0], "be above 0"),
     ("network.towers", 0, "be 1 or more"),
     ("network.dropout", 1.0, "below 1"),
     ("network.norm.n", 4, "be odd"),
     ("network.pool.stride_px", 0, "be 1 or more"),
-    ("network.conv1.stride_px", 0, "be 1 or more"),
     ("network.conv1.maps", -2, "be 1 or more"),
     ("network.conv1.order", ["pool", "pool"], "once"),
     ("network.conv1.name", "fc6", "different names"),
     ("network.conv2.maps", 255, "do not divide between 2 towers"),
     ("network.input_px", 30, "too small"),
     ("network.input_px", 257, "at most 256"),
-    ("training.batch", 0, "be 1 or more"),
-    ("training.epochs", 0, "be 1 or more"),
     ("training.learning_rate", float("nan"), "be 0 or more"),
     ("training.momentum", 1.0, "below 1"),
-    ("augmentation.images_per_crop", 0, "be 1 or more"),
     ("augmentation.last_offset_px", 33, "the margin around a crop"),
     ("network.channels", 1, "be 3, as images are RGB"),
     ("network.norm.k", 0.0, "be above 0"),
-    ("network.norm.alpha", float("nan"), "be 0 or more and finite, not nan"),
     ("network.conv2.bias", float("inf"), "be a finite number, not inf"),
     ("network.conv2.learning_rate_factor", -1.0, "be 0 or more"),
     ("network.conv2.pad_px", 5, "be below 5, the side of a kernel"),
@@ -46,11 +41,9 @@ IMPOSSIBLE = [
     ("network.pool.stride_px", 4, "be at most 3, the side of a window"),
     ("network.fc6.kind", "conv", "hold only dropout|be 1 or more"),
     ("network.conv4.kind", "full", "have full connections after all others"),
-    ("network.conv1.name", "type", "be named conv, local or fc"),
     ("network.conv1.name", "conv1.weight", "be named conv, local or fc"),
     ("network.side_input.stage", "x", r"name stages of the network \(conv1, .*\), not 'x'"),
     ("network.side_input.stage", "fc6", "not 'fc6'"),
-    ("network.side_input.every_px", 0, "be 1 or more"),
     ("network.side_input.first_px", 224, "be below network.input_px, 224"),
     ("network.side_input.taps", 8, "be odd"),
     ("training.batch", 10**7, "at most 1,000,000"),
@@ -60,14 +53,10 @@ IMPOSSIBLE = [
     ("training.schedule", Script((At(5), At(3))), "in the order of the epochs"),
     ("training.schedule", Script((At(5, bias_learning_rate=float("nan")),)), "not nan"),
     ("training.schedule", Plateau(factor=1.0), "be above 1"),
-    ("augmentation.color_shift.std", -1.0, "be 0 or more"),
-    ("augmentation.color_shift.divide_by", 0.0, "be above 0"),
 ]
 
 
-@pytest.mark.parametrize(
-    ("path", "value", "must"), IMPOSSIBLE, ids=[f"{path}={value}" for path, value, _ in IMPOSSIBLE]
-)
+@pytest.mark.parametrize(("path", "value", "must"), IMPOSSIBLE, ids=lambda value: str(value)[:40])
 def test_an_impossible_value_is_refused(path: str, value: object, must: str) -> None:
     with pytest.raises(UserError, match=must):
         AS_RUN_2012.but({path: value})
@@ -85,12 +74,6 @@ def test_every_number_of_a_recipe_has_a_range() -> None:
     assert [path for path, limits in ranges.items() if limits.holds(-1) and not path.endswith(".bias")] == []
 
 
-@pytest.mark.parametrize("std", [(58.0, 57.0), (58.0, 57.0, 0.0)])
-def test_deviations_of_the_input_are_one_a_channel_and_above_0(std: tuple[float, ...]) -> None:
-    with pytest.raises(UserError, match=r"network\.input_std must (have a number above 0 for each|be above 0)"):
-        AS_RUN_2012.but({"network.input_std": std})
-
-
 def test_changes_are_checked_together_not_one_by_one() -> None:
     small = {"network.conv1.stride_px": 1, "network.input_px": 32, "network.conv1.kernel_px": 5}
 
@@ -100,16 +83,6 @@ def test_changes_are_checked_together_not_one_by_one() -> None:
     assert [layer.output[1] for layer in forth.network.layers()][:2] == [28, 14]
 
 
-def test_a_recipe_with_a_small_input_or_another_stage_is_read_back(tmp_path: Path) -> None:
-    sixth = Stage("conv6", maps=256, kernel_px=3, pad_px=1, reads="both", weight_std=0.03, bias=1.0)
-    stages = (*AS_RUN_2012.network.stages[:5], sixth, *AS_RUN_2012.network.stages[5:])
-    recipe = replace(AS_RUN_2012, network=replace(AS_RUN_2012.network, stages=stages))
-    (tmp_path / "recipe.toml").write_text(recipe.to_toml())
-
-    assert from_toml(tmp_path / "recipe.toml") == recipe
-    assert recipe.network.parameters == 61_555_304  # 145 with conv6 adds 590,080 (layers-146-2009.cfg)
-
-
 ODD_VALUES = (
     -1, 0, 1, 2, 7, 10**6, 10**19, 10**400, -0.5, 0.0, 0.25, 1.5, 1e300, float("nan"), float("inf"), True, None,
     "", "x", "conv1", "fc6", "type", "conv", "full", "local", "own", "tanh", "decay", "script", "\x1b[31m",
@@ -117,9 +90,7 @@ ODD_VALUES = (
     {}, {"epoch": 0}, [{"learning_rate": 0.1}], [{"epoch": -3}], [{"epoch": 1, "stages": ["convv1"]}],
     [{"epoch": 3, "learning_rate": float("nan")}], [{"epoch": 3}, {"epoch": 2}], [{"epoch": 2, "learning_rate": 0.5}],
 )  # fmt: skip
-
-
-EVERY = 17  # of all pairs of a field and a value, one in so many, which is no divisor of either
+EVERY = 29  # of all pairs of a field and a value, one in so many, which is no divisor of either
 
 
 def paths_of(recipe: Recipe) -> list[str]:
@@ -130,20 +101,15 @@ def paths_of(recipe: Recipe) -> list[str]:
     return list(dict.fromkeys([*fields, *parts, *side, "", ".", "network.", "network..x"]))
 
 
-def narrowed(recipe: Recipe) -> Recipe:
-    """The same with few maps, which is built in no time."""
-    return recipe.but({f"network.{stage.name}.maps": 2 * recipe.network.towers for stage in recipe.network.stages})
-
-
 @pytest.mark.parametrize("name", ["as-run-2012", "net-131", "cifar-13pct"])
-def test_any_field_with_any_value_is_refused_or_gives_a_network_that_is_read_back(name: str, tmp_path: Path) -> None:
-    base, file = narrowed(catalog()[name].recipe), tmp_path / "recipe.toml"
+def test_any_field_with_any_value_is_refused_or_gives_a_network_that_is_read_back(name: str) -> None:
+    wide = catalog()[name].recipe
+    base = wide.but({f"network.{stage.name}.maps": 2 * wide.network.towers for stage in wide.network.stages})
     changes = list(product(paths_of(base), ODD_VALUES))
     for path, value in changes[::EVERY]:
         with suppress(UserError):
             recipe = base.but({path: value})
-            file.write_text(recipe.to_toml(), encoding="utf-8")
-            assert from_toml(file) == recipe
+            assert from_text(recipe.to_toml(), Path("recipe.toml")) == recipe
             assert_gives_logits(recipe)
 
 
@@ -156,18 +122,14 @@ def assert_gives_logits(recipe: Recipe) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", " ", ".", "..", "../x", "/elsewhere/x", "a\\b", "a\nb", "\x1b[31m", "-x", "x" * 201, "\udcff"]
+    "name", ["", " ", "..", "/elsewhere/x", "a\\b", "a\nb", "\x1b[31m", "-x", "x ", "x" * 201, "\udcff"]
 )
 def test_a_name_that_cannot_be_a_folders_is_refused(name: str) -> None:
-    with pytest.raises(UserError, match="The recipe's name must"):
+    with pytest.raises(UserError, match="name must be one that a folder can have"):
         Recipe(name=name)
-
-
-def test_names_of_any_language_are_kept() -> None:
     assert Recipe(name="größer 2, zweimal").name == "größer 2, zweimal"
 
 
-@pytest.mark.parametrize("description", ["two\nlines", "\x1b[31m", "\x7f"])
-def test_a_sentence_with_control_characters_is_refused(description: str) -> None:
+def test_a_description_with_control_characters_is_refused() -> None:
     with pytest.raises(UserError, match="one line of text"):
-        Recipe(description=description)
+        Recipe(description="two\nlines")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from alexrepro.errors import Exit, UserError, did_you_mean
 from alexrepro.paper.results import LATER_WEIGHTS, LOGGED, QUOTED, Logged, Reported
-from alexrepro.recipes.recipe import Recipe, from_table, from_toml
+from alexrepro.recipes.fields import changed
+from alexrepro.recipes.recipe import Recipe, from_toml
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def catalog() -> dict[str, Entry]:
     tables = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
     for name, table in tables.items():
         like = table.pop("base")
-        entries[name] = Entry(from_table(table, name=name, base=entries[like].recipe), like, _expected(name))
+        entries[name] = Entry(changed(entries[like].recipe, {"name": name} | table), like, _expected(name))
     return entries
 
 

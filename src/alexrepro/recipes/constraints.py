@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alexrepro.errors import UserError
 from alexrepro.files import MOST_NAME_BYTES
@@ -15,45 +15,44 @@ from alexrepro.paper.citation import Range, range_of
 from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import STORED_PX, Augmentation, Training
 
+if TYPE_CHECKING:
+    from alexrepro.recipes.recipe import Recipe
+
 Check = tuple[str, bool, str]  # field, whether it holds, what it must
 
+NAME = re.compile(r"\w([^/\\]*[^/\\ ])?")
 STAGE_NAME = re.compile(r"(conv|local|fc)\w{0,20}", re.ASCII)
 AFTER_FULL = {"activation", "dropout"}  # what may follow a full connection, which has no maps
 MOST_PARAMETERS = 10**10
 
 
-def check(network: Network, training: Training, augmentation: Augmentation) -> None:
+def check(recipe: "Recipe") -> None:
     """Raise UserError for the first field that cannot be computed with."""
-    parts = (("network", network), ("training", training), ("augmentation", augmentation))
-    ranges = (
-        (field, limits.holds(value), f"{limits}, not {value}")
-        for path, part in parts
-        for field, value, limits in numbers(part, path)
-    )
-    ties = chain(_of_network(network), _of_training(training, network), _of_augmentation(augmentation, network))
-    for field, holds, must in chain(ranges, ties):
+    network, training, augmentation = recipe.network, recipe.training, recipe.augmentation
+    for path, part in (("network", network), ("training", training), ("augmentation", augmentation)):
+        for field, value, limits in numbers(part, path):
+            if not limits.holds(value):
+                raise _refused(field, f"{limits}, not {value}")
+    for field, holds, must in chain(
+        _of_words(recipe),
+        _of_network(network),
+        _of_training(training, network),
+        _of_augmentation(augmentation, network),
+    ):
         if not holds:
-            is_in_file = ".schedule.at" in field or field == "network.stages"
-            file = "Change it in a file that `alexrepro recipes show NAME --toml` writes."
-            raise UserError(
-                f"{field} must {must}.", fix=file if is_in_file else f"Change it with: --set {field}=VALUE."
-            )
+            raise _refused(field, must)
     _check_sizes(network)
 
 
-def check_name(name: Any, description: Any) -> None:
-    """Raise UserError unless a recipe's name can name a folder, and its description is one line of text."""
-    if not isinstance(name, str) or not name.isprintable() or name != name.strip() or set("/\\") & set(name):
-        problem = "must be a word that can name a folder"
-    elif name.startswith((".", "-")) or not 1 <= len(name.encode()) <= MOST_NAME_BYTES:
-        problem = f"must have 1 to {MOST_NAME_BYTES} bytes and begin with a letter or digit"
-    elif not isinstance(description, str) or not description.isprintable():
-        raise UserError(
-            "The recipe's `description` must be one line of text.", fix='Write it as: description = "one sentence".'
-        )
-    else:
-        return
-    raise UserError(f"The recipe's name {problem}, not {str(name)[:80]!r}.", fix='Write it as: name = "mine".')
+def _refused(field: str, must: str) -> UserError:
+    return UserError(f"{field} must {must}.", fix=f"Change it with --set {field}=VALUE, or in a recipe file.")
+
+
+def _of_words(recipe: "Recipe") -> Iterator[Check]:
+    name = recipe.name
+    is_word = name.isprintable() and NAME.fullmatch(name) is not None and len(name.encode()) <= MOST_NAME_BYTES
+    yield "name", is_word, f"be one that a folder can have, of at most {MOST_NAME_BYTES} bytes, not {name!r:.80}"
+    yield "description", recipe.description.isprintable(), "be one line of text"
 
 
 def numbers(part: Any, path: str) -> Iterator[tuple[str, float, Range]]:

@@ -8,16 +8,16 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from alexrepro.errors import Exit, UserError, did_you_mean
+from alexrepro.errors import Exit, UserError
 from alexrepro.files import read_text, reading
-from alexrepro.paper.network import Network, Stage
+from alexrepro.paper.network import Network
 from alexrepro.paper.training import Augmentation, Training
-from alexrepro.recipes.constraints import check, check_name
-from alexrepro.recipes.fields import RENAMED, SEE_FIELDS, changed, flatten, renamed, shortened
+from alexrepro.recipes.constraints import check
+from alexrepro.recipes.fields import changed, flatten, nested
 
 EDITION = 1  # raised when a default is corrected, so that a corrected recipe never reuses an old run folder
 
@@ -34,21 +34,19 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Raise UserError for a recipe that cannot be computed with; `but` comes here once, after all its changes."""
-        check_name(self.name, self.description)
-        check(self.network, self.training, self.augmentation)
+        check(self)
 
     def fields(self) -> dict[str, Any]:
         """Every field that can change a number, by dotted path."""
-        parts = {"network": self.network, "training": self.training, "augmentation": self.augmentation}
-        return {path: leaf for part, value in parts.items() for path, leaf in flatten(value, part)}
+        return {path: leaf for path, leaf in flatten(self) if "." in path}
 
     def but(self, changes: Mapping[str, Any], *, name: str | None = None, description: str | None = None) -> "Recipe":
         """The same recipe with some fields changed, by dotted path; raises UserError for what does not fit.
 
         Without a name the recipe keeps its own: the digest already distinguishes the two.
         """
-        parts = _changed(changes, network=self.network, training=self.training, augmentation=self.augmentation)
-        return replace(self, **parts, name=name or self.name, description=description or self.description)
+        named = {"name": name or self.name, "description": description or self.description}
+        return changed(self, nested({**named, **changes}))
 
     def for_classes(self, classes: int) -> "Recipe":
         """The same recipe with as many classes as a data set has."""
@@ -70,13 +68,8 @@ class Recipe:
 
     def to_toml(self) -> str:
         """The fully resolved recipe as TOML, one dotted key a line; `from_toml` gives the same recipe back."""
-        lines = [
-            f"# alexrepro recipe {self.name}-{self.digest}",
-            f"name = {_toml(self.name)}",
-            f"description = {_toml(self.description)}",
-        ]
-        lines += [f"{path} = {_toml(value)}" for path, value in self.fields().items()]
-        return "\n".join(lines) + "\n"
+        lines = [f"{path} = {_toml(value)}" for path, value in flatten(self)]
+        return "\n".join([f"# alexrepro recipe {self.name}-{self.digest}", *lines]) + "\n"
 
 
 def differences(one: Recipe, other: Recipe) -> dict[str, tuple[Any, Any]]:
@@ -101,25 +94,11 @@ def from_text(text: str, path: Path, *, find_base: Callable[[str], Recipe] | Non
     """The same for a text read from a path, which names the recipe if the text does not."""
     try:
         table = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         reason = str(error).replace("\n", " ")
         raise UserError(f"{path} is not TOML: {reason}.", fix="Write one `path = value` a line.") from None
     base = find_base(str(table.pop("base"))) if find_base and "base" in table else Recipe()
-    table.setdefault("description", f"read from {path.name}")
-    return from_table(table, name=table.pop("name", path.stem), base=base)
-
-
-def from_table(table: dict[str, Any], *, name: str, base: Recipe) -> Recipe:
-    """A recipe like the base, with the fields of a TOML table changed."""
-    description, network, parts = table.pop("description"), base.network, table.get("network")
-    check_name(name, description)
-    if isinstance(parts, dict) and "stages" in parts:
-        network = _with_stages(network, parts.pop("stages"))
-    leaves = {path: None if value == "none" else value for path, value in _leaves(table)}
-    kinds = {path: value for path, value in leaves.items() if path.endswith(".kind")}  # first: it decides the fields
-    changes = {**kinds, **{path: value for path, value in leaves.items() if path not in kinds}}
-    changed_parts = _changed(changes, network=network, training=base.training, augmentation=base.augmentation)
-    return Recipe(name=name, description=description, **changed_parts)
+    return changed(base, {"name": path.stem, "description": f"read from {path.name}"} | table)
 
 
 def parse_changes(texts: Iterable[str]) -> dict[str, Any]:
@@ -140,45 +119,9 @@ def _value(text: str) -> Any:
         return None
     try:
         read = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):
+    except ValueError:
         return text
     return read["value"] if len(read) == 1 else text
-
-
-def _changed(changes: Mapping[str, Any], **parts: Any) -> dict[str, Any]:
-    """The parts of a recipe after changes by dotted path; not yet checked as a whole."""
-    for path, value in changes.items():
-        part, _, rest = path.partition(".")
-        if part in RENAMED:
-            raise renamed(part)
-        if part not in parts:
-            raise UserError(
-                f"A recipe has no part {shortened(part)}{did_you_mean(part, parts)}",
-                fix=f"Paths begin with network., training. or augmentation. {SEE_FIELDS}",
-                exit_code=Exit.USAGE,
-            )
-        parts[part] = changed(parts[part], rest, value, below=part)
-    return parts
-
-
-def _with_stages(network: Network, names: Any) -> Network:
-    """The network with the stages of these names in this order; one that it lacks begins with a stage's defaults."""
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(
-            f"network.stages = {shortened(names)} does not fit: it must be a list of names.",
-            fix='Write it as: network.stages = ["conv1", "fc8"].',
-            exit_code=Exit.USAGE,
-        )
-    known = {stage.name: stage for stage in network.stages}
-    return replace(network, stages=tuple(known.get(name) or Stage(name) for name in names))
-
-
-def _leaves(table: dict[str, Any], path: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for key, value in table.items():
-        here = f"{path}.{key}" if path else key
-        found += _leaves(value, here) if isinstance(value, dict) else [(here, value)]
-    return found
 
 
 def _toml(value: Any) -> str:

@@ -66,10 +66,9 @@ class Variation:
 
 
 def _variation(name: str, table: dict[str, Any]) -> Variation:
-    but = {path: None if value == "none" else value for path, value in table.pop("but", {}).items()}
     tests, log = table.pop("tests", None), table.pop("logged", None)
     deltas = {delta.name: delta for delta in results.ALL_DELTAS}
-    return Variation(name, but=but, tests=tests and deltas[tests], logged=log and results.logged(log), **table)
+    return Variation(name, tests=tests and deltas[tests], logged=log and results.logged(log), **table)
 
 
 _TABLES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
