@@ -19,8 +19,8 @@ from alexrepro.paper.results import Crops
 from alexrepro.processors import usable_processors
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import find_variation, trials_of
-from alexrepro.training.ablate import ablate
 from alexrepro.training.job import TrainingJob
+from alexrepro.training.train import ablate
 
 
 def ablated(recipe: Recipe, crops: Crops, seed: int, store: Path, runs: Path) -> str:

@@ -19,6 +19,7 @@ TEXT = {
     "network.same_map_norm": None, "network.side_input": None,
     "network.pool.size_px": 3, "network.pool.stride_px": 2,  # §3.4
     "network.dropout": 0.5, "network.dropout_scales": "testing", "network.initial": "gaussian",  # §4.2, §5
+    "training.optimizer": "momentum",
     "training.batch": 128, "training.momentum": 0.9, "training.weight_decay": 0.0005, "training.bias_decay": 0.0,  # §5
     "training.learning_rate": 0.01, "training.bias_learning_rate": 0.01, "training.learning_rate_factor": 1.0,
     "training.epochs": 90, "training.schedule.kind": "plateau", "training.schedule.factor": 10.0,

@@ -17,9 +17,9 @@ from alexrepro.reports.tables.measured import delta_table
 from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
 from alexrepro.runs.predictions import Predictions, write_predictions
 from alexrepro.runs.run import Run
-from alexrepro.training import ablate as ablation
-from alexrepro.training.ablate import ablate
+from alexrepro.training import train as training
 from alexrepro.training.job import TrainingJob
+from alexrepro.training.train import ablate
 
 from ..toy import before_steps
 
@@ -49,7 +49,7 @@ def toy(recipe: Recipe, stores: dict[str, Store], device: Device, monkeypatch: p
     tanh = recipe.but({"network.activation": "tanh"}, name="toy+tanh")
     job = TrainingJob(recipe, store=stores["train"], validation=None, runs=Path("runs"), seed=0, device=device)
     found = Ablation([(recipe, "ten"), (tanh, "ten")], job, stores["test"])
-    evaluate = ablation.evaluate
+    evaluate = training.evaluate
 
     def count_step() -> None:
         found.steps += 1
@@ -69,7 +69,7 @@ def toy(recipe: Recipe, stores: dict[str, Store], device: Device, monkeypatch: p
 
     before_steps(monkeypatch, range(1, 1000), count_step)
     monkeypatch.setattr("alexrepro.evaluation.evaluate.write_predictions", count_and_write)
-    monkeypatch.setattr(ablation, "evaluate", note_and_evaluate)
+    monkeypatch.setattr(training, "evaluate", note_and_evaluate)
     return found
 
 

@@ -16,9 +16,9 @@ from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2012, TINY
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training import divergence
 from alexrepro.training import train as training
-from alexrepro.training.ablate import ablate
 from alexrepro.training.divergence import PATIENCE, WINDOW, FlatLoss, diagnose, flat_loss
 from alexrepro.training.job import TrainingJob
+from alexrepro.training.train import ablate
 
 from ..toy import Train
 

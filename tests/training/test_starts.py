@@ -172,20 +172,19 @@ def test_the_commit_is_that_of_the_program_and_not_of_a_checkout_around_it(
         subprocess.run(["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=b", *words], check=True)
 
     git("init", "-q")
-    file = tmp_path / "job.py"
-    file.write_text("")
-    monkeypatch.setattr(job, "__file__", str(file))
-
-    found = [commit.__wrapped__()]
-    git("add", "job.py")
+    (tmp_path / "file").write_text("")
+    git("add", "file")
     git("commit", "-q", "-m", "a")
-    found.append(commit.__wrapped__())
-    file.write_text("changed")
-    found.append(commit.__wrapped__())
+    found = []
+    for folder in ("src/alexrepro/training", "venv/lib/site-packages/alexrepro/training"):
+        monkeypatch.setattr(job, "__file__", str(tmp_path / folder / "job.py"))
+        found.append(commit.__wrapped__())
+    (tmp_path / "file").write_text("changed")
+    monkeypatch.setattr(job, "__file__", str(tmp_path / "src/alexrepro/training/job.py"))
 
-    assert found[0] is None  # as in an environment that is installed below a checkout
-    assert [len(str(name)) for name in found[1:]] == [40, 46]
-    assert str(found[2]).endswith("-dirty")
+    assert len(str(found[0])) == 40
+    assert found[1] is None  # installed below the checkout
+    assert commit.__wrapped__() == f"{found[0]}-dirty"
 
 
 def stretch(*stores: Store) -> None:

@@ -42,8 +42,8 @@ def ablate(
     from alexrepro.distributed.rank import check_single_process
     from alexrepro.reports.experiment import gather
     from alexrepro.reports.tables.measured import delta_table, measured_of
-    from alexrepro.training.ablate import ablate as core
     from alexrepro.training.job import TrainingJob
+    from alexrepro.training.train import ablate as core
 
     check_single_process("ablate")
     images = store_of("train", store)

@@ -19,7 +19,7 @@ from alexrepro.evaluation.inference import check_compatible
 from alexrepro.model.alexnet import build
 from alexrepro.progress import progress
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.training.optimizer import Momentum
+from alexrepro.training.optimizer import make_optimizer
 
 BATCHES_A_ROUND = 16  # of the loader; a step takes longer than a batch
 
@@ -101,7 +101,7 @@ def _step(recipe: Recipe, device: Device) -> Round:
     """One training step on a batch that is on the device: forward, backward and the update rule of §5."""
     training, network = recipe.training, recipe.network
     model = build(network, seed=0).to(device.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    forward, momentum = device.compiled(model), Momentum(model, training, compiles=device.compiles)
+    forward, momentum = device.compiled(model), make_optimizer(model, training, compiles=device.compiles)
     rates = training.rates(network.stages, epoch=1)
     size = (training.batch, network.channels, network.input_px, network.input_px)
     crops = torch.randn(size, device=device.torch_device).mul_(60).contiguous(memory_format=torch.channels_last)

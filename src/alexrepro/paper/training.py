@@ -151,6 +151,7 @@ class Training:
     """Stochastic gradient descent with momentum; the defaults are the paper's text (§5)."""
 
     batch: int = cited(128, "§5", "batch size of 128 examples")
+    optimizer: Literal["momentum"] = cited("momentum", "§5", "stochastic gradient descent with momentum")
     momentum: float = cited(0.9, "§5", "momentum of 0.9", below=1)
     weight_decay: float = cited(0.0005, "§5", "weight decay of 0.0005")
     bias_decay: float = cited(0.0, "layer.cu WeightLayer", "the rule is printed for weights; biases have none")

@@ -146,7 +146,12 @@ def not_finite(loss: float, step: int, *, learning_rate: float, images: Sequence
 
 
 def at_half_the_rates(job: TrainingJob) -> str:
-    """What to type after divergence: a new run at half of all rates, from the last checkpoint where there is one."""
+    """What to type after divergence: a new run at half of all rates, from the last checkpoint where there is one.
+
+    Empty on ranks that do not print it.
+    """
+    if not job.group.is_first:
+        return ""
     run, began_with = job.run, job.run.environment.get("began_with")
     source: list[str | Path] = [run.folder] if run.has_begun else [run.recipe_file]
     if began_with and not run.has_begun:

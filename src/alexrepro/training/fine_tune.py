@@ -5,13 +5,13 @@ instance at lower rates, begins at its step with its weights, velocities and row
 until the new run has a checkpoint.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from alexrepro.errors import Exit, UserError
+from alexrepro.evaluation.inference import newest_checkpoint
 from alexrepro.files import sha256_of_file
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.runs import checkpoint
@@ -20,74 +20,54 @@ from alexrepro.runs.run import Run, open_run
 from alexrepro.training.job import TrainingJob
 
 
-def check_source(job: TrainingJob, *, is_new: bool) -> None:
-    """Raise UserError unless a new run has the source that its recipe needs, or if its recipe needs none."""
-    name, stages, continues = job.recipe.name, job.recipe.training.init_from_stages, job.recipe.training.continues
-    if job.source is None and is_new and (continues or stages):
-        what, field = ("all state", "continues=false") if continues else (", ".join(stages), "init_from_stages=[]")
-        raise UserError(
-            f"{name} begins with {what} of an earlier run, which is not named.",
-            fix=f"Name it: alexrepro train {'RUN' if continues else 'RECIPE RUN'}, or begin at random with: "
-            f"--set training.{field}.",
-            exit_code=Exit.USAGE,
-        )
-    if job.source is not None and not stages and not continues:
-        raise UserError(
-            f"{name} does not say which stages begin with the weights of {job.source.folder}.",
-            fix='Name them, for example with: --set training.init_from_stages=["conv1","conv2"].',
-            exit_code=Exit.USAGE,
-        )
+def origin(job: TrainingJob) -> dict[str, Any] | None:
+    """Where the first weights of a new run come from: the run, its step, and the weights' checksum; None if random.
+
+    Raises UserError if the recipe needs a source that is not named, has no checkpoint, or cannot be continued.
+    """
+    training = job.recipe.training
+    if job.source is None:
+        if training.continues or training.init_from_stages:
+            raise UserError(
+                f"{job.recipe.name} begins with an earlier run, which is not named.",
+                fix="Name it: alexrepro train RECIPE RUN, or begin at random with: "
+                "--set training.continues=false --set training.init_from_stages=[].",
+                exit_code=Exit.USAGE,
+            )
+        return None
+    source = open_run(job.source.folder)
+    step = newest_checkpoint(source).step
+    if training.continues:
+        _check_continued(source, step, job)
+    sha256 = sha256_of_file(checkpoint_of(source.checkpoints, step) / MODEL)
+    return {"run": source.folder.absolute().as_posix(), "step": step, "sha256": sha256}
 
 
 def check_same_source(run: Run, source: Run | None) -> None:
-    """Raise UserError if a run that has begun is started with another source than before; it needs none."""
-    if source is None:
-        return
-    before = run.environment.get("began_with")
-    if before is None or not _is_origin(source, before):
-        began = f"{before['run']}, step {before['step']:,}" if before else "random weights"
-        raise UserError(
-            f"{run.folder} began with {began}, not with {source.folder}.",
-            fix="Continue it without naming a run to begin with, or choose another folder with --runs.",
-        )
+    """Raise UserError if a run that has begun is started with another source than before; it needs none.
 
-
-def _is_origin(source: Run, before: Mapping[str, Any]) -> bool:
-    """Whether a run began with this source: by the checksum of the weights, or by its name where they are gone."""
-    model = checkpoint_of(source.checkpoints, before["step"]) / MODEL
-    if model.is_file():
-        return bool(sha256_of_file(model) == before["sha256"])
-    return source.folder.absolute().parts[-2:] == Path(before["run"]).parts[-2:]  # recipe and digest, data set and seed
-
-
-def origin(job: TrainingJob) -> dict[str, Any] | None:
-    """Where the first weights come from, for environment.json: the run, its step, and the weights' checksum.
-
-    Raises UserError if the source has no checkpoint, or if the job cannot continue it.
+    A source is known by its recipe, digest, data set and seed, wherever it lies now.
     """
-    if job.source is None:
-        return None
-    source = open_run(job.source.folder)
-    saved = _newest(source)
-    if job.recipe.training.continues:
-        _check_continued(source, saved.step, job)
-    sha256 = sha256_of_file(checkpoint_of(source.checkpoints, saved.step) / MODEL)
-    return {"run": source.folder.absolute().as_posix(), "step": saved.step, "sha256": sha256}
+    before = run.environment.get("began_with")
+    if source is None or (before and source.folder.absolute().parts[-2:] == Path(before["run"]).parts[-2:]):
+        return
+    began = f"{before['run']}, step {before['step']:,}" if before else "random weights"
+    raise UserError(
+        f"{run.folder} began with {began}, not with {source.folder}.",
+        fix="Continue it without naming a run to begin with, or choose another folder with --runs.",
+    )
 
 
 def _check_continued(source: Run, step: int, job: TrainingJob) -> None:
     before, facts = source.environment, job.environment()
-    for name in ("dataset", "seed", "steps_per_epoch"):
-        if before[name] != facts[name]:
-            raise UserError(
-                f"{source.folder} has the {name} {before[name]}, and the run that continues it has {facts[name]}.",
-                fix=f"Continue it with --store {before['dataset']} --seed {before['seed']} "
-                f"--set training.batch={source.recipe.training.batch}.",
-            )
+    differing = [name for name in ("dataset", "seed", "steps_per_epoch") if before[name] != facts[name]]
     if source.recipe.network.layers() != job.recipe.network.layers():
+        differing.append("network")
+    if differing:
         raise UserError(
-            f"{source.folder} has another network than {job.recipe.name}-{job.recipe.digest}.",
-            fix="Leave the fields of the network as they are.",
+            f"{source.folder} has another {', '.join(differing)} than the run that continues it.",
+            fix=f"Continue it with --store {before['dataset']} --seed {before['seed']} "
+            f"--set training.batch={source.recipe.training.batch}, and leave the fields of the network as they are.",
         )
     if step >= job.steps:
         raise UserError(
@@ -98,7 +78,7 @@ def _check_continued(source: Run, step: int, job: TrainingJob) -> None:
 
 def continue_run(source: Run, run: Run) -> None:
     """Give a run that has just begun the rows and the newest checkpoint of its source."""
-    saved = _newest(source)
+    saved = newest_checkpoint(source)
     run.take_rows(source, step=saved.step)
     checkpoint.save(run.checkpoints, saved)
 
@@ -106,7 +86,7 @@ def continue_run(source: Run, run: Run) -> None:
 @torch.no_grad()
 def copy_stages(model: AlexNet, source: Run, stages: tuple[str, ...]) -> None:
     """Copy the weights and biases of the named stages. Raises UserError if one is missing or has another shape."""
-    weights = _newest(source).weights
+    weights = newest_checkpoint(source).weights
     for name, parameter in model.named_kernels().items():
         if name.partition(".")[0] not in stages:
             continue
@@ -118,11 +98,3 @@ def copy_stages(model: AlexNet, source: Run, stages: tuple[str, ...]) -> None:
                 exit_code=Exit.BAD_DATA,
             )
         parameter.copy_(weights[name])
-
-
-def _newest(source: Run) -> checkpoint.Checkpoint:
-    saved = checkpoint.newest(source.checkpoints)
-    if saved is None:
-        raise UserError(f"{source.folder} has no checkpoint to begin with.", fix="Train it first, or name another run.",
-                        exit_code=Exit.MISSING_INPUT)  # fmt: skip
-    return saved

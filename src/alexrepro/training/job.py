@@ -1,6 +1,5 @@
 """A training job: what to train, on which images, where and how; and what environment.json records of it."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.checkpoint import CHECKPOINTS_KEPT
 from alexrepro.runs.run import Run, run_of
-from alexrepro.training.optimizer import Momentum
+from alexrepro.training.optimizer import OPTIMIZERS
 
 FLOAT_BYTES = 4
 BYTES_A_ROW = 64  # of metrics.csv; rows of long runs have about 50
@@ -80,36 +79,23 @@ class TrainingJob:
         A run that began without validation goes on without, unless its schedule needs one.
         Raises UserError if that schedule has lost its store, or if the ranks differ.
         """
-        run, found, group, schedule = self.run, self.validation, self.group, self.recipe.training.schedule
+        run, own, group = self.run, self.validation, self.group
+        is_needed = self.recipe.training.schedule.needs_validation
         name, folder = group.broadcast(_recorded(run) if group.is_first else (None, None))
-        folders = dict.fromkeys(path for path in (folder, self.store.path.parent, found and found.path.parent) if path)
-        own = found
-        if name is None and not schedule.needs_validation:
-            own = None
-            if found is not None:
-                say(f"{run.folder} began without validation and goes on without: {found.path.name} is not used.")
-        elif name is None and found is not None:
-            say(f"{run.folder} began without validation; from here on it validates on {found.path}.")
-        elif name is not None and (found is None or found.path.name != name):
-            own = _find(name, folders)
-            if own is not None:
-                say(f"{run.folder} keeps its own validation store {own.path}.")
+        if name is None:
+            own = own if is_needed else None
+        elif own is None or own.path.name != name:
+            own = _find(name, [folder or self.store.path.parent, self.store.path.parent])
+        if own is not self.validation or (name and own is None):
+            validates = f"keeps its own validation store {own.path}" if own else "goes on without validation"
+            say(f"{run.folder} {validates}.")
         group.assert_same_everywhere({"the validation store": own.manifest.digest if own else "none"})
-        if name is not None and own is None:
-            lost = f"The validation store {name} of {run.folder} is not in {' or '.join(map(str, folders))}"
-            if schedule.needs_validation:
-                raise group.abort(
-                    UserError(
-                        f"{lost}, and its learning rate follows the errors on it.",
-                        fix="Bring that store back, or rename the folder of the run and train anew.",
-                        exit_code=Exit.MISSING_INPUT,
-                    )
-                )
-            say(f"{lost}; the run goes on without validation.")
-        elif own is None and schedule.needs_validation:
-            say(
-                "No labeled validation images: the learning rate is never divided. Prepare some, or choose as-run-2012."
-            )
+        if own is None and is_needed and name is not None:
+            what = f"The validation store {name} of {run.folder} is gone; its learning rate follows the errors on it."
+            fix = "Bring that store back, or rename the folder of the run and train anew."
+            raise group.abort(UserError(what, fix=fix, exit_code=Exit.MISSING_INPUT))
+        if own is None and is_needed:
+            say("No labeled validation images: the learning rate is never divided. Prepare some, or take as-run-2012.")
         return replace(self, validation=own)
 
     def check_disk_space(self) -> None:
@@ -118,7 +104,8 @@ class TrainingJob:
         A full disk would otherwise end the training after days. Files that are there already count as space.
         """
         run = self.run
-        checkpoint_bytes = self.recipe.network.parameters * (FLOAT_BYTES + Momentum.bytes_per_parameter)
+        bytes_each = FLOAT_BYTES + OPTIMIZERS[self.recipe.training.optimizer].bytes_per_parameter
+        checkpoint_bytes = self.recipe.network.parameters * bytes_each
         needed = (CHECKPOINTS_KEPT + 1) * checkpoint_bytes + self.steps * BYTES_A_ROW
         for path in (*run.checkpoints.glob("step-*/*"), run.metrics_file):
             with suppress(FileNotFoundError):  # a run in progress removes old checkpoints
@@ -147,34 +134,32 @@ class TrainingJob:
         """What a new run is started with, for its environment.json."""
         stores = {"train": self.store, "validation": self.validation}
         return {
-            "alexrepro": __version__,
             "recipe": self.recipe.name,
             "digest": self.recipe.digest,
             "seed": self.seed,
             "dataset": self.store.manifest.dataset,
-            "stores": self._store_names(),
             "folders": {split: str(store.path.parent.absolute()) for split, store in stores.items() if store},
             "began_with": None,
             "steps_per_epoch": self.steps_per_epoch,
             "classes": list(self.store.manifest.classes),
-            "machine": {**self.device.facts(), **self.group.facts()},
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            **self._start_facts(),
         }
 
     def this_start(self, step: int) -> dict[str, Any]:
         """What environment.json records of every start, here after a number of steps."""
-        return {
-            "after_step": step,
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": ["alexrepro", *sys.argv[1:]],
-            "alexrepro": __version__,
-            "commit": commit(),
-            "machine": {**self.device.facts(), **self.group.facts()},
-            "stores": self._store_names(),
-        }
+        command = ["alexrepro", *sys.argv[1:]]
+        return {"after_step": step, "command": command, "commit": commit(), **self._start_facts()}
 
-    def _store_names(self) -> dict[str, str | None]:
-        return {"train": self.store.path.name, "validation": self.validation.path.name if self.validation else None}
+    def _start_facts(self) -> dict[str, Any]:
+        return {
+            "alexrepro": __version__,
+            "stores": {
+                "train": self.store.path.name,
+                "validation": self.validation.path.name if self.validation else None,
+            },
+            "machine": {**self.device.facts(), **self.group.facts()},
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
 
 
 def _recorded(run: Run) -> tuple[str | None, Path | None]:
@@ -196,17 +181,12 @@ def _find(name: str, folders: Iterable[Path]) -> Store | None:
 @cache
 def commit() -> str | None:
     """The git commit of this program, ending in -dirty if files were changed; None where it is not a checkout."""
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-
-    def git(*words: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), *words], capture_output=True, text=True, check=True,
-            timeout=GIT_SECONDS, env=variables | {"GIT_OPTIONAL_LOCKS": "0"},
-        )  # fmt: skip
-        return done.stdout.strip()
-
+    checkout = Path(__file__).parents[3]  # of src/alexrepro/training/job.py
+    if not (checkout / ".git").exists():  # installed, maybe below a checkout of something else
+        return None
+    command = ["git", "-C", str(checkout), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     try:
-        git("ls-files", "--error-unmatch", Path(__file__).name)  # not installed below a checkout of something else
-        return git("describe", "--always", "--abbrev=40", "--exclude=*", "--dirty")
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=GIT_SECONDS)
     except (OSError, subprocess.SubprocessError):
         return None
+    return done.stdout.strip()

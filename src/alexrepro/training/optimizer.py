@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.compiled import Compiled
 from alexrepro.paper.training import Rates, Training
 
-Tensors = list[Tensor]
 Factors = list[tuple[float, float]]  # of each parameter: ε, and 0.0005 · ε
 
 
@@ -31,16 +30,11 @@ class Momentum:
         self.compiles = compiles
         self.kernels = model.named_kernels()
         self.decay_factors = {stage.name: stage.decay_factor for stage in model.network.stages}
-        self._velocities = self.initial_state(self.kernels)
+        self._velocities = {name: torch.zeros_like(parameter) for name, parameter in self.kernels.items()}
         self._factors: tuple[Factors, Tensor] | None = None  # the last ones, and the same on the device
 
-    @staticmethod
-    def initial_state(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The state before the first step: velocities of zero."""
-        return {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
-
     def state(self) -> dict[str, Tensor]:
-        """Everything to be saved with the weights: the velocity of each parameter, by its name."""
+        """Everything to be saved with the weights: the velocity of each parameter, by its name; zero at first."""
         return self._velocities
 
     def load(self, state: Mapping[str, Tensor]) -> None:
@@ -61,16 +55,18 @@ class Momentum:
         """
         moving = [name for name in self.kernels if _rate(rates, name) > 0]
         factors = [self._rate_and_shrink(rates, name) for name in moving]
-        parameters: Tensors = [self.kernels[name] for name in moving]
+        parameters: list[Tensor] = [self.kernels[name] for name in moving]
         velocities = [self._velocities[name] for name in moving]
-        gradients = [_gradient(name, self.kernels[name]) for name in moving]
+        gradients = [gradient for parameter in parameters if (gradient := parameter.grad) is not None]
         if self.compiles:
             _move_at_once(parameters, velocities, gradients, self._on_device(factors), self.training.momentum)
         else:
-            for pair in dict.fromkeys(factors):
-                same = [i for i, other in enumerate(factors) if other == pair]
-                chosen = ([tensors[i] for i in same] for tensors in (parameters, velocities, gradients))
-                _move(*chosen, factors=pair, momentum=self.training.momentum)
+            for w, v, g, (learning_rate, shrink) in zip(parameters, velocities, gradients, factors, strict=True):
+                v.mul_(self.training.momentum)
+                v.add_(g, alpha=-learning_rate)
+                if shrink:
+                    v.add_(w, alpha=-shrink)
+                w.add_(v)
         for parameter in parameters:
             parameter.grad = None
 
@@ -87,21 +83,9 @@ class Momentum:
         return self._factors[1]
 
 
-def _move(
-    parameters: Tensors, velocities: Tensors, gradients: Tensors, *, factors: tuple[float, float], momentum: float
-) -> None:
-    """The update of parameters with the same rate and shrink: v ← momentum · v - rate · g - shrink · w;  w ← w + v."""
-    learning_rate, shrink = factors
-    torch._foreach_mul_(velocities, momentum)
-    torch._foreach_add_(velocities, gradients, alpha=-learning_rate)
-    if shrink:
-        torch._foreach_add_(velocities, parameters, alpha=-shrink)
-    torch._foreach_add_(parameters, velocities)
-
-
 @Compiled
 def _move_at_once(
-    parameters: Tensors, velocities: Tensors, gradients: Tensors, factors: Tensor, momentum: float
+    parameters: list[Tensor], velocities: list[Tensor], gradients: list[Tensor], factors: Tensor, momentum: float
 ) -> None:
     """The same for all parameters, each with its own rate and shrink; numbers in memory need no compiling anew."""
     for i, (w, v, g) in enumerate(zip(parameters, velocities, gradients, strict=True)):
@@ -110,12 +94,16 @@ def _move_at_once(
         w.copy_(w + moved)
 
 
-def _gradient(name: str, parameter: nn.Parameter) -> Tensor:
-    assert parameter.grad is not None, f"{name} has no gradient"
-    return parameter.grad
-
-
 def _rate(rates: Rates, name: str) -> float:
     """The rate of a stage's bias, or of whatever else it learns."""
     stage, _, part = name.partition(".")
     return rates.biases[stage] if part == "bias" else rates.weights[stage]
+
+
+Optimizer = Momentum  # or another class with all of its methods
+OPTIMIZERS: dict[str, type[Optimizer]] = {"momentum": Momentum}  # what `training.optimizer` may be
+
+
+def make_optimizer(model: AlexNet, training: Training, *, compiles: bool = False) -> Optimizer:
+    """The optimizer of a recipe for a network that is on its device, with nothing in its state yet."""
+    return OPTIMIZERS[training.optimizer](model, training, compiles=compiles)

@@ -21,10 +21,10 @@ from alexrepro.runs import checkpoint
 from alexrepro.runs.checkpoint import Checkpoint
 from alexrepro.stop_signals import stopped
 from alexrepro.training.divergence import FlatLoss, at_half_the_rates
-from alexrepro.training.fine_tune import check_same_source, check_source, continue_run, copy_stages, origin
+from alexrepro.training.fine_tune import check_same_source, continue_run, copy_stages, origin
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.loggers import Loggers
-from alexrepro.training.optimizer import Momentum
+from alexrepro.training.optimizer import Optimizer, make_optimizer
 
 Stop = Callable[[], Signals | None]
 NO_CURVES = ("step", "epoch", "split", "crops", "images")  # columns that loggers do not show
@@ -42,7 +42,7 @@ class TrainingState:
 
     job: TrainingJob
     model: AlexNet
-    optimizer: Momentum
+    optimizer: Optimizer
     pixels: Pixels
     forward: Callable[..., Tensor]
     gradients: Gradients
@@ -108,12 +108,12 @@ class TrainingState:
         if group.shard[0] == 0:
             weights, optimizer = self._full(self.model.named_kernels()), self._full(self.optimizer.state())
             if group.is_first:
-                finite = {name: weights[name].isfinite().all() & v.isfinite().all() for name, v in optimizer.items()}
-                strange = [name for name, is_finite in finite.items() if not is_finite]
+                saved = (*weights.items(), *optimizer.items())
+                strange = list(dict.fromkeys(name for name, tensor in saved if not tensor.isfinite().all()))
         strange = group.broadcast(strange)
         if strange:
             what = f"After step {self.step:,} {', '.join(strange)} are not finite; the last checkpoint is kept."
-            raise group.abort(UserError(what, fix=self.advice(), exit_code=Exit.BAD_DATA))
+            raise group.abort(UserError(what, fix=at_half_the_rates(self.job), exit_code=Exit.BAD_DATA))
         if group.is_first:
             self.job.run.sync_rows()
             checkpoint.save(self.job.run.checkpoints, Checkpoint(self.step, weights, optimizer))
@@ -121,10 +121,6 @@ class TrainingState:
         self.saved_at = time.monotonic()
         if stopped_by:
             raise group.abort(stopped(Signals(stopped_by), step=self.step))
-
-    def advice(self) -> str:
-        """What to type after divergence; empty on ranks that do not print it."""
-        return at_half_the_rates(self.job) if self.job.group.is_first else ""
 
     def result(self) -> dict[str, Any]:
         """The validation of the last epoch, or the training loss where that was not validated, for result.json."""
@@ -155,20 +151,17 @@ def open_run(job: TrainingJob) -> None:
 
     Raises UserError for another training store, or another source, than before.
     """
-    run, is_new = job.run, not job.run.has_begun
-    check_source(job, is_new=is_new)
-    if is_new:
+    run = job.run
+    if not run.has_begun:
         run.begin(job.recipe, {**job.environment(), "began_with": origin(job)})
         if job.source is not None and job.recipe.training.continues:
             continue_run(job.source, run)
         return
     before = str(run.environment["stores"].get("train"))
     if before != job.store.path.name:
-        store = job.store.path.with_name(before)
-        how = f"Continue it with --store {store}" if store.is_dir() else "Bring that store back"
         raise UserError(
             f"{run.folder} was trained on {before}, not on {job.store.path.name}.",
-            fix=f"{how}, or choose another folder with --runs.",
+            fix=f"Continue it with --store {job.store.path.with_name(before)}, or choose another folder with --runs.",
         )
     check_same_source(run, job.source)
 
@@ -181,15 +174,14 @@ def start(job: TrainingJob, stop: Stop = lambda: None) -> TrainingState:
     """
     run, group, device, training = job.run, job.group, job.device, job.recipe.training
     full = build(job.recipe.network, seed=job.seed)
-    weights = full.named_kernels()
-    state, step = Momentum.initial_state(weights), 0
+    weights, state, step = full.named_kernels(), make_optimizer(full, training).state(), 0
     if group.is_first:
         step = _restore(job, full, state)
         job.check_disk_space()
     step = group.broadcast(step)
     group.broadcast_tensors([*(weight.detach() for weight in weights.values()), *state.values()])
     model = full.held_by(group.towers).to(device.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = Momentum(model, training, compiles=device.compiles)
+    optimizer = make_optimizer(model, training, compiles=device.compiles)
     optimizer.load({name: model.rows_of(name, tensor) for name, tensor in state.items()})
     pixels = group.broadcast(save_pixels(run, job.store) if group.is_first else None)
     assert pixels is not None

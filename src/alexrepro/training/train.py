@@ -4,6 +4,7 @@ Everything random is drawn from (seed, epoch) or (seed, step), so a run that sto
 """
 
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from math import isfinite, log
@@ -14,14 +15,18 @@ import torch.nn.functional as F
 from alexrepro.data.loading.crops import training_crops
 from alexrepro.data.loading.loader import Loader, workers_for
 from alexrepro.data.loading.sampling import shard_of
-from alexrepro.evaluation.evaluate import count
+from alexrepro.data.store.store import Store
+from alexrepro.evaluation.evaluate import count, evaluate
 from alexrepro.evaluation.inference import EvaluationJob, Model
 from alexrepro.keys import key
+from alexrepro.paper.results import Crops
 from alexrepro.paper.training import Rates
 from alexrepro.progress import Advance, progress, say
+from alexrepro.recipes.recipe import Recipe
+from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
 from alexrepro.runs.run import Run
 from alexrepro.stop_signals import stop_requests
-from alexrepro.training.divergence import center_crops, diagnose, flat_loss, not_finite
+from alexrepro.training.divergence import at_half_the_rates, center_crops, diagnose, flat_loss, not_finite
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.state import TrainingState, open_run, start
 
@@ -110,7 +115,7 @@ def _read_losses(state: TrainingState, rates: Rates, advance: Advance) -> None:
     pace, state.read_at, state.unread = round(images / (now - state.read_at), 1), now, []
     for (step, _, _), loss in zip(unread, losses, strict=True):
         if not isfinite(loss):
-            shown, fix = state.images_of(step), state.advice()
+            shown, fix = state.images_of(step), at_half_the_rates(job)
             raise job.group.abort(not_finite(loss, step, learning_rate=rates.general, images=shown, fix=fix))
     if job.group.is_first:
         state.add_metrics(
@@ -168,3 +173,32 @@ def _validate(state: TrainingState, epoch: int) -> None:
                 "loss": f"{counts.loss_sum / counts.images:.6f}",
             }
         )  # fmt: skip
+
+
+def ablate(
+    trials: Sequence[tuple[Recipe, Crops]], job: TrainingJob, *, test: Store, seeds: Sequence[int]
+) -> list[list[Evaluation]]:
+    """For each recipe, one evaluation per seed on the test store with its crops, in the order of the trials.
+
+    job: how to train all of them; its own recipe and seed do not matter. Seeds go outermost, so that an interrupted
+    ablation holds complete comparisons for the first seeds.
+    Raises UserError as `train` does: a loss that stays at chance ends the ablation unless that is allowed.
+    """
+    evaluations: list[list[Evaluation]] = [[] for _ in trials]
+    number, total = 0, len(trials) * len(seeds)
+    for seed in seeds:
+        for (recipe, crops), of_trial in zip(trials, evaluations, strict=True):
+            number += 1
+            say(f"Run {number} of {total}, seed {seed}: {recipe.name}, {recipe.description}.")
+            run = train(replace(job, recipe=recipe, seed=seed))
+            of_trial.append(_saved(run, test, crops) or evaluate(run, test, crops=crops, device=job.device))
+    return evaluations
+
+
+def _saved(run: Run, store: Store, crops: Crops) -> Evaluation | None:
+    """The run's evaluation of its last epoch on this store with these crops; None if it or its predictions are gone."""
+    split, digest = store.manifest.full_name, store.manifest.digest
+    if not EvaluationFiles(run.folder).predictions(split, crops).exists():
+        return None
+    wanted = (split, digest, crops, run.recipe.training.epochs)
+    return next((e for e in run.evaluations if (e.split, e.store, e.crops, e.epochs) == wanted), None)
