@@ -5,7 +5,8 @@ Whatever file weights come from, `checked` tests their names, shapes, number for
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -97,13 +98,8 @@ def write(weights: Weights, path: Path) -> None:
 
 def load_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     """The header and the tensors of any .safetensors file. Raises UserError if it is damaged."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except PermissionError:
-        raise
-    except Exception as error:  # the reader raises anything from SafetensorError to AttributeError
-        raise damaged(path, f"it is damaged ({str(error).splitlines()[0][:80]})") from None
+    with undamaged(path), safe_open(path, framework="pt") as file:
+        return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def from_safetensors(header: Mapping[str, str], tensors: dict[str, Tensor], path: Path) -> Weights:
@@ -123,6 +119,17 @@ def damaged(
 ) -> UserError:
     """The error for a file that does not hold the weights it should."""
     return UserError(f"{path} cannot be used: {what}.", fix=fix, exit_code=Exit.BAD_DATA)
+
+
+@contextmanager
+def undamaged(path: Path) -> Iterator[None]:
+    """Raise UserError where a library fails to read a file; each raises errors of many types, with long messages."""
+    try:
+        yield
+    except PermissionError:
+        raise
+    except Exception as error:
+        raise damaged(path, f"it is damaged ({' '.join(str(error).split())[:80]})") from None
 
 
 def constant_mean(rgb: tuple[float, float, float]) -> Tensor:

@@ -38,10 +38,10 @@ def check(recipe: "Recipe") -> None:
         _of_network(network),
         _of_training(training, network),
         _of_augmentation(augmentation, network),
+        _of_sizes(network),
     ):
         if not holds:
             raise _refused(field, must)
-    _check_sizes(network)
 
 
 def _refused(field: str, must: str) -> UserError:
@@ -65,35 +65,6 @@ def numbers(part: Any, path: str) -> Iterator[tuple[str, float, Range]]:
                 yield from numbers(one, f"{path}.{name}" if name else here)
             elif isinstance(one, int | float) and not isinstance(one, bool):
                 yield here, one, range_of(item.metadata, one)
-
-
-def _check_sizes(network: Network) -> None:
-    for stage, size in network.inputs():
-        if stage.kind == "local" and network.towers > 1:
-            raise UserError(
-                f"{stage.name} is locally connected, which cannot be split between {network.towers} towers.",
-                fix="Use one tower: --set network.towers=1.",
-            )
-        is_grouped = network.norm is not None and network.norm.per_tower and "norm" in stage.order
-        is_split = stage.maps % network.towers > 0
-        if (stage.reads == "own" and (is_split or size[0] % network.towers)) or (is_grouped and is_split):
-            raise UserError(
-                f"{stage.name} has {stage.maps} maps and reads {size[0]}, each tower its own, "
-                f"and they do not divide between {network.towers} towers.",
-                fix=f"Choose a multiple: --set network.{stage.name}.maps=N, or --set network.towers=1.",
-            )
-    sizes = {stage.name: size for stage, size in network.inputs()} | {x.name: x.output for x in network.layers()}
-    for name, size in sizes.items():
-        if min(size) < 1:
-            raise UserError(
-                f"{name} would have the size {size}: the input of {network.input_px} px is too small.",
-                fix="Raise network.input_px, or lower strides and kernels.",
-            )
-    if network.parameters > MOST_PARAMETERS:
-        raise UserError(
-            f"The network would have {network.parameters:,} parameters; at most {MOST_PARAMETERS:,} are allowed.",
-            fix="Lower the maps of its stages.",
-        )
 
 
 def _of_network(network: Network) -> Iterator[Check]:
@@ -140,6 +111,22 @@ def _of_augmentation(augmentation: Augmentation, network: Network) -> Iterator[C
     yield "network.input_px", network.input_px <= stored, f"be at most {stored}, the side of the stored images"
     margin_px, last = stored - network.input_px, augmentation.last_offset_px
     yield "augmentation.last_offset_px", last <= margin_px, f"be from 0 to {margin_px}, the margin around a crop"
+
+
+def _of_sizes(network: Network) -> Iterator[Check]:
+    towers = network.towers
+    for stage, size in network.inputs():
+        yield "network.towers", towers == 1 or stage.kind != "local", f"be 1, as {stage.name} is locally connected"
+        is_grouped = network.norm is not None and network.norm.per_tower and "norm" in stage.order
+        is_split, reads_own = stage.maps % towers > 0, stage.reads == "own"
+        is_misfit = (reads_own and (is_split or size[0] % towers > 0)) or (is_grouped and is_split)
+        must = f"divide between {towers} towers, each of which has its own maps, as must the {size[0]} maps it reads"
+        yield f"network.{stage.name}.maps", not is_misfit, must
+    sizes = {stage.name: size for stage, size in network.inputs()} | {x.name: x.output for x in network.layers()}
+    for name, size in sizes.items():
+        yield "network.input_px", min(size) >= 1, f"be larger: {name} would have the size {size}"
+    most = f"have at most {MOST_PARAMETERS:,} parameters, not {network.parameters:,}"
+    yield "network.stages", network.parameters <= MOST_PARAMETERS, most
 
 
 def _names_stages(

@@ -21,18 +21,12 @@ Logits = Callable[[Path, Tensor], Tensor]  # file and crops -> logits by its rea
 CROPS = 2  # that a written file is checked with
 CROP_STD = 60.0  # gray levels, about that of images minus their mean
 HEAD_BYTES = 512
-UNPACK = "Unpack it first, and name the file in it."
 # Patterns of first bytes: kinds that can be read, or what such a file is and what to do. The first match decides.
 KINDS: tuple[tuple[bytes, str, str], ...] = (
-    (rb"\Z", "it is empty", ELSEWHERE),
-    (rb"\x1f\x8b", "it is compressed with gzip", UNPACK),
-    (rb".{257}ustar", "it is a tar archive", UNPACK),
-    (rb"\x89HDF", "it is an HDF5 file, as Keras writes them", ELSEWHERE),
-    (rb"\x93NUMPY", "it is a NumPy array", ELSEWHERE),
+    (rb"\x1f\x8b|.{257}ustar", "it is an archive", "Unpack it first, and name the file in it."),
     (rb"version https://git-lfs", "it is a pointer of Git LFS, not the file itself", "Fetch it with: git lfs pull."),
     (rb"\s*(?i:<!doctype html|<html|<\?xml|<head)", "it is a web page", "Download the file; the page may say why."),
-    (rb"\s*(name:|layer)", "it describes a network for Caffe and holds no weights", "Name the .caffemodel next to it."),
-    (rb"[\t\n\r -~]*\Z", "it is a text file", ELSEWHERE),
+    (rb"[\t\n\r -~]+\Z", "it is a text file", ELSEWHERE),
     (rb".{4}\0{4}\{", "safetensors", ""),
     (rb"PK\x03\x04|\x80", "torch", ""),  # \x80: a pickle, as torch wrote before 2020
 )

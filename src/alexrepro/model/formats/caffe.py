@@ -16,31 +16,11 @@ from torch import Tensor
 
 from alexrepro.errors import UserError
 from alexrepro.model.formats.torchvision import imagenet_names
-from alexrepro.model.weights import Weights, checked, constant_mean, damaged, extra
+from alexrepro.model.weights import Weights, checked, constant_mean, damaged, extra, undamaged
 from alexrepro.paper.training import STORED_PX
 from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe
 
-# The fields of Caffe's messages that matter here: name -> (number, type[, default]); `*` is repeated.
-# Files from before the end of 2014 have `layers`, whose type is a number; later ones have `layer`, with a word.
-MESSAGES: dict[str, dict[str, tuple[Any, ...]]] = {
-    "BlobShape": {"dim": (1, "int64*")},
-    "BlobProto": {
-        "num": (1, "int32"), "channels": (2, "int32"), "height": (3, "int32"), "width": (4, "int32"),
-        "data": (5, "float*"), "shape": (7, "BlobShape"), "double_data": (8, "double*"),
-    },
-    "LRNParameter": {
-        "local_size": (1, "uint32", "5"), "alpha": (2, "float", "1"), "beta": (3, "float", "0.75"),
-        "norm_region": (4, "int32"), "k": (5, "float", "1"),
-    },
-    "V1LayerParameter": {
-        "name": (4, "string"), "type": (5, "int32"), "blobs": (6, "BlobProto*"), "lrn_param": (18, "LRNParameter"),
-    },
-    "LayerParameter": {
-        "name": (1, "string"), "type": (2, "string"), "blobs": (7, "BlobProto*"), "lrn_param": (118, "LRNParameter"),
-    },
-    "NetParameter": {"layers": (2, "V1LayerParameter*"), "layer": (100, "LayerParameter*")},
-}  # fmt: skip
 KINDS = {4: "Convolution", 14: "InnerProduct", 15: "LRN", 17: "Pooling"}  # numbers in the earlier files
 
 
@@ -76,24 +56,17 @@ def read(path: Path, *, mean: Path | None) -> Weights:
 
 def read_mean(path: Path) -> Tensor:
     """The mean of Caffe's training images as RGB, float32 (3, 256, 256), also if the file has one value per channel."""
-    found = _numpy_mean(path) if path.suffix.lower() == ".npy" else _array(_parsed("BlobProto", path), path)
-    found = found.reshape(found.shape[-3:]) if found.dim() == 4 and len(found) == 1 else found
-    if found.shape == (3,):
-        blue, green, red = found.tolist()
+    if path.suffix.lower() == ".npy":
+        with path.open("rb") as file, undamaged(path):
+            found = torch.from_numpy(np.lib.format.read_array(file, allow_pickle=False).astype(np.float32))
+    else:
+        found = _array(_parsed("BlobProto", path), path)
+    if found.shape in {(3,), (1, 3, 1, 1)}:
+        blue, green, red = found.flatten().tolist()
         return constant_mean((red, green, blue))
-    if found.shape != (3, STORED_PX, STORED_PX):
+    if found.shape[-3:] != (3, STORED_PX, STORED_PX) or found.shape[:-3] not in {(), (1,)}:
         raise damaged(path, f"a mean is (3, {STORED_PX}, {STORED_PX}) or (3,), and this is {tuple(found.shape)}")
-    return found.flip(0).contiguous()
-
-
-def _numpy_mean(path: Path) -> Tensor:
-    try:
-        with path.open("rb") as file:
-            return torch.from_numpy(np.lib.format.read_array(file, allow_pickle=False).astype(np.float32))
-    except PermissionError:
-        raise
-    except Exception as error:  # the reader raises anything from ValueError to MemoryError
-        raise damaged(path, f"it is not a single array of numbers ({str(error).splitlines()[0][:80]})") from None
+    return found.view(3, STORED_PX, STORED_PX).flip(0).contiguous()
 
 
 def _normalization(layers: list[Any], path: Path) -> tuple[Recipe, dict[str, Any]]:
@@ -122,31 +95,17 @@ def _array(blob: Any, path: Path) -> Tensor:
 
 
 def _parsed(message: str, path: Path) -> Any:
-    found = _classes()[message]()
-    try:
-        found.ParseFromString(path.read_bytes())
-    except extra("google.protobuf.message").DecodeError as error:
-        raise damaged(path, f"it is not a {message} of Caffe ({error})") from None
+    found, content = _classes()[message](), path.read_bytes()
+    with undamaged(path):
+        found.ParseFromString(content)
     return found
 
 
 @cache
 def _classes() -> dict[str, Any]:
-    """A class for each message, made from the table above."""
-    descriptors, factory = extra("google.protobuf.descriptor_pb2"), extra("google.protobuf.message_factory")
-    file = descriptors.FileDescriptorProto(name="caffe_fields", package="caffe_fields", syntax="proto2")
-    field_type = descriptors.FieldDescriptorProto
-    for name, fields in MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for field, (number, written, *default) in fields.items():
-            added = message.field.add(name=field, number=number)
-            kind = written.removesuffix("*")
-            added.label = field_type.LABEL_OPTIONAL if kind == written else field_type.LABEL_REPEATED
-            if kind in MESSAGES:
-                added.type, added.type_name = field_type.TYPE_MESSAGE, f".caffe_fields.{kind}"
-            else:
-                added.type = field_type.Type.Value(f"TYPE_{kind.upper()}")
-            if default:
-                (added.default_value,) = default
-    made: dict[str, Any] = factory.GetMessages([file])
-    return {name: made[f"caffe_fields.{name}"] for name in MESSAGES}
+    """A class for each message of caffe.pbtxt."""
+    file = extra("google.protobuf.descriptor_pb2").FileDescriptorProto()
+    text = Path(__file__).with_suffix(".pbtxt").read_text(encoding="utf-8")
+    extra("google.protobuf.text_format").Parse(text, file)
+    made = extra("google.protobuf.message_factory").GetMessages([file])
+    return {name.removeprefix("caffe_fields."): message for name, message in made.items()}

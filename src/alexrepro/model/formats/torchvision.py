@@ -32,12 +32,6 @@ MODULES = {
 NAMES = {f"{stage}.{part}": f"{module}.{part}" for stage, module in MODULES.items() for part in ("weight", "bias")}
 FIRST = NAMES["conv1.weight"]
 WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
-DEEPEST = 5  # dicts in dicts
-OTHERS = {  # what the tensors of other networks are called
-    r"layer4\.0\.": "a ResNet",
-    r"blocks\.0\.attn|encoder": "a transformer",
-    r"features\.(16|28)\.weight": "a VGG network",
-}
 # Plain values that training programs save next to the weights; loading them runs no other code.
 PLAIN: list[Any] = [
     argparse.Namespace, pathlib.PosixPath, codecs.encode,
@@ -81,8 +75,7 @@ def load(path: Path) -> Any:
     except Exception as error:  # the reader raises anything from UnpicklingError to RuntimeError
         if "TorchScript" in str(error):
             raise damaged(path, "it is a TorchScript archive, which holds code", fix=AS_STATE_DICT) from None
-        named = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if named:
+        if named := re.search(r"GLOBAL ([\w.]+)", str(error)):
             what = f"it holds a Python object, {named[1]}, and cannot be read without running code"
             raise damaged(path, what, fix=AS_STATE_DICT) from None
         what = "it is incomplete, or not a checkpoint of torch that can be read without running code"
@@ -104,11 +97,9 @@ def alexnet_in(found: Any, path: Path) -> dict[str, Tensor]:
         entries[prefix] = {n.removeprefix(prefix): tensor for n, tensor in tensors.items() if n.startswith(parts)}
     fitting = [prefix for prefix, held in entries.items() if held.keys() == set(NAMES.values())]
     if not fitting:
-        for pattern, network in OTHERS.items():
-            if any(re.search(pattern, name) for name in tensors):
-                raise damaged(path, f"it holds {network}, not torchvision's alexnet", fix=ELSEWHERE)
         odd = sorted(set(NAMES.values()) ^ max(entries.values(), key=len, default=tensors).keys())
-        raise damaged(path, f"torchvision's alexnet has other tensors; the first that differs is {odd[0][:80]!r}")
+        what = f"it does not hold torchvision's alexnet; the first tensor that differs is {odd[0]!r:.80}"
+        raise damaged(path, what, fix=ELSEWHERE)
     chosen, *others = sorted(fitting, key=lambda prefix: "ema" in re.split(r"[._]", prefix.lower()))
     if others:
         ignored = ", ".join(repr(other.rstrip(".")) for other in others)
@@ -116,15 +107,15 @@ def alexnet_in(found: Any, path: Path) -> dict[str, Tensor]:
     return entries[chosen]
 
 
-def _named_tensors(found: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
+def _named_tensors(found: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
     """Every tensor in dicts and lists with the keys that lead to it, without the words of wrappers."""
     items = found.items() if isinstance(found, Mapping) else enumerate(found) if isinstance(found, list | tuple) else ()
-    for key, value in items if depth <= DEEPEST else ():
+    for key, value in items:
         name = ".".join(word for word in f"{prefix}{key}".split(".") if word and word not in WRAPPERS)
         if isinstance(value, Tensor) and isinstance(key, str):
             yield name, value
         else:
-            yield from _named_tensors(value, f"{name}." if name else "", depth + 1)
+            yield from _named_tensors(value, f"{name}." if name else "")
 
 
 def imagenet_names(classes: int) -> tuple[str, ...] | None:
@@ -143,9 +134,8 @@ def write(weights: Weights, path: Path) -> None:
         if path.startswith("network.") and path.rpartition(".")[2] not in TRAINING_ONLY
     ]
     if found:
-        more = f" ({len(found)} such fields)" if len(found) > 1 else ""
         raise UserError(
-            f"torchvision's alexnet cannot hold the network of {recipe.name}: {found[0]}{more}.",
+            f"torchvision's alexnet cannot hold the network of {recipe.name}: {found[0]}.",
             fix="Write it as .safetensors or .onnx.",
         )
     content = io.BytesIO()  # torch reports a full disk as a RuntimeError
