@@ -164,7 +164,7 @@ def test_recipes_diff_in_json_holds_both_recipes_and_each_field() -> None:
         (["recipes", "diff", "tiny", "x9"], 2, "There is no recipe x9."),
         (["facts", "P99"], 2, "There is no statement P99."),
         (["describe", "--set", "network.pool_pxx=2"], 2, "Network has no field 'pool_pxx'; did you mean pool?"),
-        (["describe", "--set", "network.conv2.maps=255"], 78, "conv2 has 255 maps"),  # cannot be
+        (["describe", "--set", "network.conv2.maps=255"], 78, "network.conv2.maps must divide"),  # cannot be
         (["recipes", "show", "absent.toml"], 66, "absent.toml"),
     ],
 )

@@ -137,7 +137,7 @@ def test_each_process_holds_half_of_every_weight_but_classes_that_cannot_be_divi
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"network.towers": 1}, "a single tower"),
+        ({"network.towers": 1}, "network.towers is 1"),
         ({"network.fc6.maps": 4095}, "fc6 has 4095 maps"),
         ({"network.norm.n": 99, "network.norm.per_tower": False}, "reaches 49 maps"),
     ],

@@ -133,21 +133,17 @@ def build(network: Network, *, seed: int) -> AlexNet:
 
 def check_shardable(network: Network, processes: int) -> None:
     """Raise UserError unless the towers of this network can be divided among that many processes."""
-    if processes == 1:
-        return
-    problems = []
-    if network.towers % processes:
-        towers = f"{network.towers} towers" if network.towers > 1 else "a single tower"
-        problems.append(f"The network has {towers}, which cannot be divided among {processes} processes.")
     first, last = network.stages[0], network.stages[-1]
     reach = network.norm.n // 2 if network.norm and not network.norm.per_tower else 0
+    problems = [f"network.towers is {network.towers}"] if network.towers % processes else []
     for stage in network.stages:
         held, rest = divmod(stage.maps, processes)
         if (rest and stage is not last) or (stage is first and stage.reads == "own"):
-            reading = f"{stage.name} has {stage.maps} maps and reads {stage.reads}"
-            problems.append(f"{reading}: it cannot be divided among {processes} processes.")
+            problems.append(f"{stage.name} has {stage.maps} maps and reads {stage.reads}")
         if "norm" in stage.order and reach > held:
-            sides = f"Normalization reaches {reach} maps to either side"
-            problems.append(f"{sides}, and a process holds {held} of {stage.name}.")
-    if problems:
-        raise UserError(problems[0], fix="Give every process a whole network with --parallel data.")
+            problems.append(f"Normalization reaches {reach} maps to either side of the {held} of {stage.name}")
+    if processes > 1 and problems:
+        raise UserError(
+            f"{problems[0]}: it cannot be divided among {processes} processes.",
+            fix="Give every process a whole network with --parallel data.",
+        )

@@ -51,13 +51,8 @@ def shown(value: Any) -> str:
 
 
 def values(path: str) -> dict[str, Any]:
-    """What both recipes hold at a dotted path; raises KeyError for a path that neither has."""
-    if STAGE in path:
-        return {"printed": _value(AS_PRINTED, path), "as_run": _value(AS_RUN_2012, path)}
-    printed, as_run = AS_PRINTED.fields(), AS_RUN_2012.fields()
-    if path not in printed | as_run:
-        raise KeyError(path)
-    return {"printed": printed.get(path), "as_run": as_run.get(path)}
+    """What both recipes hold at a dotted path; None where a recipe lacks it."""
+    return {"printed": _value(AS_PRINTED, path), "as_run": _value(AS_RUN_2012, path)}
 
 
 def _rows(records: Iterable[Any], source: str, names: tuple[str, ...]) -> list[Row]:
@@ -90,20 +85,18 @@ def _dataclasses(declared: Any) -> list[type[Any]]:
 
 
 def _field(path: str, citation: Citation) -> Row:
-    both = {"printed": _value(AS_PRINTED, path), "as_run": _value(AS_RUN_2012, path)}
-    return {"path": path, **both, "source": citation.source, "description": citation.description}
+    return {"path": path, **values(path), "source": citation.source, "description": citation.description}
 
 
 def _value(recipe: Recipe, path: str) -> Any:
     _, of_stages, name = path.partition(f".{STAGE}.")
     if of_stages:
         return {stage.name: getattr(stage, name) for stage in recipe.network.stages}
-    value: Any = recipe
-    for part in path.split("."):
-        value = getattr(value, part, None)
-    if isinstance(value, Script):
-        return recipe.fields()[f"{path}.at"]
-    return type(value).__name__ if is_dataclass(value) else value
+    fields = recipe.fields()
+    if path in fields:
+        return fields[path]
+    part = attrgetter(path)(recipe) if any(field.startswith(f"{path}.") for field in fields) else None
+    return fields[f"{path}.at"] if isinstance(part, Script) else part and type(part).__name__
 
 
 def _by_value(by_stage: Mapping[str, Any]) -> str:

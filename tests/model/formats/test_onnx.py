@@ -47,13 +47,14 @@ def test_any_number_of_crops_fits(tmp_path: Path) -> None:
 RECIPES = {entry.recipe.network: entry.recipe for entry in reversed(catalog().values())}  # one for each network
 NETWORKS = {recipe.name: recipe for recipe in RECIPES.values()} | {
     "dropout over conv4": AS_PRINTED.but({"network.conv4.order": ("activation", "dropout")}),
+    "contrast": find_recipe("net-131").but({"network.side_input": None}),
     "tanh, own full connections": AS_PRINTED.but({"network.activation": "tanh", "network.fc7.reads": "own"}),
 }
 LOCAL = ("cifar-13pct", "cifar-13pct-norm", "cifar-11pct", "figure-1-relu-b", "figure-1-tanh-b")
 UNWRITTEN = {
-    "net-131": "network.side_input, contrast_norm in conv2", "net-135": "network.side_input, contrast_norm in conv2",
-    "net-137": "network.side_input", "net-141-2009-2012": "network.side_input",
-    **dict.fromkeys(LOCAL, "local3, which is local, local4, which is local"),
+    **dict.fromkeys(("net-131", "net-135", "net-137", "net-141-2009-2012"), "network.side_input"),
+    **dict.fromkeys(LOCAL, "local3, which is local"),
+    "contrast": "contrast_norm in conv2",
 }  # fmt: skip
 
 

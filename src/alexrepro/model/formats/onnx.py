@@ -47,18 +47,22 @@ class Graph:
 
 
 def write(weights: Weights, path: Path) -> None:
-    """Write the network as it is in testing, with its weights. Raises UserError if a part of it has no exporter."""
+    """Write the network as it is in testing, with its weights. Raises UserError naming a part that has no exporter."""
     onnx, helper = extra("onnx"), extra("onnx.helper")
-    check_exportable(weights.recipe)
     network, graph = weights.recipe.network, Graph()
     if network.input_std:
         graph.add("Div", INPUT, graph.constant(np.asarray(network.input_std, np.float32)[:, None, None]))
     model = weights.network()
+    if network.side_input:
+        raise _not_exportable(weights.recipe, "network.side_input")
     for stage, size in network.inputs():
+        if stage.kind == "local":
+            raise _not_exportable(weights.recipe, f"{stage.name}, which is local")
         _add_kernels(graph, weights, stage, size)
         for name in network.operations(stage):
             export = OPERATIONS[name].export
-            assert export is not None  # else check_exportable has refused it
+            if export is None:
+                raise _not_exportable(weights.recipe, f"{name} in {stage.name}")
             export(graph, model.stage(stage.name).operations[name])
     graph.add("Identity")
     graph.nodes[-1].output[0] = OUTPUT
@@ -75,18 +79,9 @@ def write(weights: Weights, path: Path) -> None:
     path.write_bytes(proto.SerializeToString())
 
 
-def check_exportable(recipe: Recipe) -> None:
-    """Raise UserError naming every part of the network that has no exporter."""
-    network = recipe.network
-    missing = ["network.side_input"] if network.side_input else []
-    for stage in network.stages:
-        missing += [f"{stage.name}, which is {stage.kind}"] if stage.kind == "local" else []
-        missing += [f"{name} in {stage.name}" for name in network.operations(stage) if OPERATIONS[name].export is None]
-    if missing:
-        raise UserError(
-            f"{recipe.name} cannot be written as ONNX: there is no exporter for {', '.join(missing)}.",
-            fix="Write it as .safetensors.",
-        )
+def _not_exportable(recipe: Recipe, part: str) -> UserError:
+    what = f"{recipe.name} cannot be written as ONNX: there is no exporter for {part}."
+    return UserError(what, fix="Write it as .safetensors.")
 
 
 def logits(path: Path, crops: Tensor) -> Tensor:
