@@ -89,11 +89,11 @@ REFUSED = {
         ("dev/cat/1.jpg", "dev/dog/1.jpg", "eval/cat/1.jpg", "eval/dog/1.jpg"), "not clear which|not a layout"
     ),
     "two folders of one split": (
-        ("train/a/1.jpg", "val/a/1.jpg", "validation/a/2.jpg"), r"val and .*validation are both the split val"
+        ("train/a/1.jpg", "val/a/1.jpg", "validation/a/2.jpg"), "two folders of the split val"
     ),
     "other classes in validation": (("train/a/1.jpg", "val/b/1.jpg"), "val has other classes than train: a, b"),
     "names that look the same": (
-        (f"{COMPOSED}/1.jpg", f"{DECOMPOSED}/2.jpg"), r"look the same: 'u\\u0308ber' and '\\xfcber'"
+        (f"{COMPOSED}/1.jpg", f"{DECOMPOSED}/2.jpg"), "names look the same"
     ),
 }  # fmt: skip
 

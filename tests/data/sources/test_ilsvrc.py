@@ -265,7 +265,7 @@ def test_every_skipped_file_is_listed_next_to_the_stores(root: Path, capsys: pyt
         rows = {row["path"]: row["reason"] for row in csv.DictReader(file)}
     assert rows == {
         ".DS_Store": "hidden", "ILSVRC2012_readme.txt": "not a picture",
-        f"train/{WNIDS[0]}/boxes.xml": "not a picture", "figures": "a folder with images, of no split",
+        f"train/{WNIDS[0]}/boxes.xml": "not a picture", "figures": "a folder with images that is not read",
     }  # fmt: skip
     assert "Skipped files and folders: 4 (2 not a picture" in capsys.readouterr().err
 

@@ -28,7 +28,7 @@ LAYOUTS = (
     Layout("parquet", partial(table_files.fits, suffix=".parquet"), partial(table_files.read, suffix=".parquet")),
     Layout("arrow", partial(table_files.fits, suffix=".arrow"), partial(table_files.read, suffix=".arrow")),
     Layout("webdataset", webdataset.fits, webdataset.read),
-    Layout("class-tars", class_folders.fits_tars, class_folders.read_tars),
+    Layout("class-tars", class_folders.fits_tars, class_folders.read),
     Layout("folders", class_folders.fits, class_folders.read),
 )
 NAMES = tuple(layout.name for layout in LAYOUTS)

@@ -1,25 +1,28 @@
-"""Which files make up an archive: the tar itself, or its parts in order; and why one cannot be read in place.
-
-Compressed archives, unfinished downloads and sets of parts with gaps are refused with the command that fixes them.
-"""
+"""Archives, read where they lie: the files of one, the members of a tar by offset, and why one cannot be read."""
 
 import re
-from collections.abc import Sequence
-from itertools import product
+import tarfile
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import accumulate, product
 from pathlib import Path
 from shlex import quote
 from string import ascii_lowercase
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
-from alexrepro.data.sources.source import bad_data
-from alexrepro.data.sources.walk import names_in
-from alexrepro.errors import Exit, UserError
-from alexrepro.progress import first_few, say
+from alexrepro.data.sources.source import MOST_IMAGE_BYTES, bad_data
+from alexrepro.errors import Exit, Unreadable, UserError
+from alexrepro.files import naming
+from alexrepro.progress import say
 
 AGAIN = "Download it again."
 UNFINISHED = (".aria2", ".part", ".partial", ".crdownload", ".download", ".filepart", ".opdownload", ".!qb", ".!ut")
 PART = re.compile(r"[._-]?(?:part[._-]?)?(\d+|[a-z]{2})", re.IGNORECASE)  # letters: of `split`
 LETTERS = ["".join(pair) for pair in product(ascii_lowercase, repeat=2)]
+END_MARK = bytes(tarfile.BLOCKSIZE)
+MOST_PADDING_BYTES = 1_000_000  # after the end mark; tar fills up to a multiple of 10,240
 
 
 class Packing(NamedTuple):
@@ -37,12 +40,12 @@ PACKINGS = (
     Packing("zstd", b"\x28\xb5\x2f\xfd", (".zst", ".tzst"), "unzstd"),
     Packing("bzip2", b"BZh", (".bz2", ".tbz2", ".tbz"), "bunzip2"),
     Packing("lz4", b"\x04\x22\x4d\x18", (".lz4",), "unlz4"),
-    Packing("lzip", b"LZIP", (".lz",), "lzip -d"),
     Packing("zip", b"PK\x03\x04", (".zip",), "unzip"),
     Packing("7-Zip", b"7z\xbc\xaf\x27\x1c", (".7z",), "7z x"),
     Packing("RAR", b"Rar!\x1a\x07", (".rar",), "unrar x"),
 )
 PACKED = tuple(suffix for packing in PACKINGS for suffix in packing.suffixes)
+ENDS = "|".join(map(re.escape, PACKED))
 NOT_AN_ARCHIVE = {"empty", "web page", "Git LFS pointer"}
 
 
@@ -65,22 +68,47 @@ def content(file: Path) -> str:
 
 
 def archive_files(folder: Path, stem: str) -> tuple[Path, ...]:
-    """The file of a tar whose name without `.tar` matches `stem`, or its parts in order; none if it is not there.
+    """The file of an archive whose name without suffixes matches `stem`, or its parts in order; none if not there.
 
-    Raises UserError if only a compressed one is there, if it is not downloaded to its end, or if a part is missing.
+    A compressed one only if there is no plain tar. Raises UserError for an unfinished download or a missing part.
     """
-    pattern = re.compile(rf"({stem}(?: \(\d+\))?)\.tar(.*)", re.IGNORECASE)  # (1): of a browser
-    found: dict[str, list[str]] = {}
-    for name in names_in(folder):
+    pattern = re.compile(rf"({stem}(?: \(\d+\))?(?:\.tar(?:{ENDS})?|{ENDS}))(.*)", re.IGNORECASE)  # (1): of a browser
+    ends: dict[str, list[str]] = {}
+    for name in sorted(file.name for file in folder.glob("*")):
         if match := pattern.fullmatch(name):
-            found.setdefault(name[: match.start(2)], []).append(match[2])
-    usable = [files for tar, ends in found.items() if (files := _files(folder / tar, ends))]
-    for files in usable[:-1]:
-        say(f"{files[0]} is left out; {usable[-1][0].name} is read instead.")
-    if not usable:
-        for tar, ends in found.items():
-            _refuse_compressed(folder / tar, ends)
-    return usable[-1] if usable else ()
+            ends.setdefault(match[1], []).append(match[2])
+    found = [files for name in ends if (files := _files(folder / name, ends[name]))]
+    found.sort(key=lambda files: packing_of(files[0].name) is None)
+    for files in found[:-1]:
+        say(f"{files[0]} is left out; {found[-1][0].name} is read instead.")
+    return found[-1] if found else ()
+
+
+def _files(archive: Path, ends: Sequence[str]) -> tuple[Path, ...]:
+    """The whole archive, or its parts in order; none if only something else begins with its name."""
+    is_whole = "" in ends and (not archive.exists() or archive.stat().st_size > 0)
+    for end in ends:
+        if end.lower().endswith(".aria2" if is_whole else UNFINISHED):
+            raise UserError(
+                f"{archive}{end} is an unfinished download.",
+                fix="Let the download finish, or remove that file if the archive next to it is whole.",
+                exit_code=Exit.MISSING_INPUT,
+            )
+    if "" in ends:
+        return (archive,)
+    parts = {end: match[1].lower() for end in ends if (match := PART.fullmatch(end))}
+    number_of = {end: int(at) if at.isdigit() else LETTERS.index(at) for end, at in parts.items()}
+    ordered = sorted(parts, key=lambda end: (len(parts[end]), number_of[end]))
+    before = -1
+    for end in ordered:
+        first = before == -1 and number_of[end] == 1 and parts[end].isdigit()  # numbers count from 0 or 1
+        if not first and number_of[end] not in (before + 1, (before + 1) * 100):  # `split -d` goes on from 89 with 9000
+            raise UserError(
+                f"Parts of {archive} are missing before {archive.name}{end}, or there are two sets of them.",
+                fix="Download the missing parts, or keep one set.", exit_code=Exit.MISSING_INPUT,
+            )  # fmt: skip
+        before = number_of[end]
+    return tuple(archive.with_name(archive.name + end) for end in ordered)
 
 
 def kaggle_archive(folder: Path) -> Path | None:
@@ -88,96 +116,125 @@ def kaggle_archive(folder: Path) -> Path | None:
     return next(iter(sorted(folder.glob("imagenet-object-localization*.zip"))), None)
 
 
-def compressed(file: Path, *, others: int = 0) -> UserError:
-    """The error for a tar that is compressed, or named as if it were."""
-    packing, found = packing_of(file.name), content(file)
-    assert packing is not None
-    if found == "tar":
-        fix = f"Rename it: mv {quote(str(file))} {quote(str(file.with_suffix('')))}"
-        return bad_data(f"{file} is a plain tar in spite of its name.", fix)
-    if found != packing.name:
-        return bad_data(f"{file} is not compressed with {packing.name}; its content: {found}.", AGAIN)
-    more = f", and the {others:,} others like it" if others else ""
-    return bad_data(
-        f"{file} is compressed with {packing.name}, so no image can be read without unpacking all before it.",
-        f"Unpack it to a plain tar: {packing.command} {quote(str(file))}{more}",
-    )
+@dataclass(frozen=True)
+class Span:
+    """A stretch of bytes in a file, or in several that were cut from one: a member of an archive, or all of it.
+
+    ends: where each file ends, counted from the start of the first.
+    """
+
+    files: tuple[Path, ...]
+    ends: tuple[int, ...]
+    offset: int
+    length: int
+
+    def read(self) -> bytes:
+        """All of it. Raises Unreadable if it is larger than any image."""
+        if self.length > MOST_IMAGE_BYTES:
+            raise Unreadable(f"a member of {self.length:,} bytes; at most {MOST_IMAGE_BYTES:,} are read")
+        with closing(_Stream(self)) as stream:
+            return stream.read(self.length)
+
+    def size(self) -> int:
+        """How many bytes it has."""
+        return self.length
 
 
-def damaged(files: Sequence[Path], why: Exception, *, within: str = "") -> UserError:
+class _Stream:
+    """What tarfile needs of a file, over a span; one file is open at a time."""
+
+    def __init__(self, span: Span) -> None:
+        self.span, self.position, self.number = span, 0, -1
+        self.file: BinaryIO | None = None
+
+    def seek(self, offset: int) -> None:
+        self.position = offset
+
+    def tell(self) -> int:
+        return self.position
+
+    def read(self, size: int) -> bytes:
+        """As many bytes as asked for; fewer at the end of the span."""
+        span, pieces = self.span, list[bytes]()
+        size = min(size, span.length - self.position)
+        while size > 0:
+            start = span.offset + self.position
+            number = bisect_right(span.ends, start)
+            if self.file is None or number != self.number:
+                self.close()
+                self.file, self.number = span.files[number].open("rb", buffering=0), number
+            self.file.seek(start - (span.ends[number - 1] if number else 0))
+            piece = self.file.read(min(size, span.ends[number] - start))
+            if not piece:  # the file is shorter than it was
+                break
+            pieces.append(piece)
+            self.position, size = self.position + len(piece), size - len(piece)
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        if self.file is not None:
+            self.file.close()
+
+
+def archive(*files: Path) -> Span:
+    """The whole of an archive, from its file or from its parts in order. Raises UserError if one is not a file."""
+    for file in files:
+        if not file.is_file():
+            raise bad_data(f"{file} is not a file.", f"Move it elsewhere, or rename it: {file.name}.")
+    ends = tuple(accumulate(file.stat().st_size for file in files))
+    return Span(files, ends, 0, ends[-1])
+
+
+def members(span: Span, skip: Callable[[str, str], object], *, within: str = "") -> Iterator[tuple[str, Span]]:
+    """Path and location of every file in an archive, in its order; `skip` gets path and kind of all else.
+
+    within: the name of the archive, if it is itself a member. Raises UserError if the archive is compressed, damaged or
+    cut short: tarfile takes damage for the end, so the mark of the end is checked.
+    """
+    try:
+        if not span.length:
+            raise EOFError("it is empty")
+        with naming(span.files[0]), closing(_Stream(span)) as stream:
+            tar = tarfile.open(fileobj=stream, mode="r:")  # type: ignore[call-overload]  # noqa: SIM115
+            while member := tar.next():
+                tar.members.clear()  # a million of them fill a gigabyte
+                if tar.offset > span.length:
+                    raise EOFError(f"it ends at byte {span.length:,} within {member.name!r}")
+                if member.isreg():
+                    yield member.name, Span(span.files, span.ends, span.offset + member.offset_data, member.size)
+                elif not member.isdir():
+                    skip(member.name, "a link" if member.islnk() or member.issym() else "not a regular file")
+            _check_end(stream, tar.offset, span.length)
+    except (tarfile.TarError, EOFError, ValueError) as error:
+        raise _damaged(span.files, error, within) from None
+
+
+def _check_end(stream: _Stream, offset: int, length: int) -> None:
+    stream.seek(offset)
+    mark = stream.read(len(END_MARK))
+    if len(mark) < len(END_MARK):
+        raise EOFError(f"it ends at byte {length:,} without an end mark")
+    if mark != END_MARK:
+        raise tarfile.ReadError(f"bad header at byte {offset:,}")
+    if length - offset > MOST_PADDING_BYTES:
+        raise tarfile.ReadError(f"it goes on after the end mark at byte {offset:,}")
+
+
+def _damaged(files: Sequence[Path], why: Exception, within: str) -> UserError:
     """The error for a tar, in its parts, that cannot be listed to its end; within: the member that is the tar."""
-    file, last = files[0], files[-1]
-    found, is_cut = content(file), isinstance(why, EOFError)
-    if within:
-        return bad_data(f"{within} in {file} is {'cut short' if is_cut else 'damaged'}: {why}.", AGAIN)
+    file, found = files[0], content(files[0])
     if packing := next((packing for packing in PACKINGS if packing.name == found), None):
-        renamed = quote(f"{file}{packing.suffixes[0]}")
-        fix = f"Unpack it: mv {quote(str(file))} {renamed} && {packing.command} {renamed}"
-        return bad_data(f"{file} is compressed with {found} in spite of its name.", fix)
+        renamed = file if packing_of(file.name) else file.with_name(file.name + packing.suffixes[0])
+        move = f"mv {quote(str(file))} {quote(str(renamed))} && " if renamed != file else ""
+        return bad_data(
+            f"{file} is compressed with {found}, so no image can be read without unpacking all before it.",
+            f"Unpack it{', its parts joined' * (len(files) > 1)}: {move}{packing.command} {quote(str(renamed))}",
+        )
     if found in NOT_AN_ARCHIVE:
         return bad_data(f"{file} is not a tar archive; its content: {found}.", AGAIN)
-    if is_cut:
-        check = f", and compare its size: alexrepro verify {quote(str(file.parent))} --quick" * ("ILSVRC" in file.name)
-        more = f", or add the parts after {last.name}" if len(files) > 1 else ""
-        mark = f". If it is whole, write the end mark: truncate -s +1K {quote(str(last))}" * ("mark" in str(why))
-        fix = f"Continue the download, for example with wget -c{more}{check}{mark}."
-        return bad_data(f"{last} is cut short: {why}.", fix)
-    again = f"Check that {file.name} to {last.name} belong to one download." if len(files) > 1 else AGAIN
-    return bad_data(f"{file} is damaged or not a tar archive: {why}.", again)
-
-
-def _files(tar: Path, ends: Sequence[str]) -> tuple[Path, ...]:
-    """The whole tar, or its parts in order; none if only something else begins with its name."""
-    unfinished = [tar.name + end for end in ends if end.lower().endswith(UNFINISHED)]
-    is_whole = "" in ends and (not tar.exists() or tar.stat().st_size > 0)
-    if unfinished and (not is_whole or any(name.endswith(".aria2") for name in unfinished)):
-        raise UserError(
-            f"{tar.with_name(unfinished[0])} is an unfinished download.",
-            fix="Let the download finish, or remove that file if the archive next to it is whole.",
-            exit_code=Exit.MISSING_INPUT,
-        )
-    if "" in ends:
-        return (tar,)
-    parts = {end: match[1].lower() for end in ends if (match := PART.fullmatch(end)) and not packing_of(end)}
-    return _in_order(tar, parts) if parts else ()
-
-
-def _in_order(tar: Path, parts: dict[str, str]) -> tuple[Path, ...]:
-    """The parts by number or letters. Raises UserError if one is missing or there are two sets of them."""
-    are_letters = {not index.isdigit() for index in parts.values()}
-    number_of = {end: LETTERS.index(i) if max(are_letters) and not i.isdigit() else int(i) for end, i in parts.items()}
-    ordered = sorted(parts, key=lambda end: (len(parts[end]), number_of[end]))
-    if len(set(number_of.values())) < len(parts) or len(are_letters) > 1:
-        shown = first_few([tar.name + end for end in parts], 4)
-        raise bad_data(f"{tar.parent} holds two sets of parts of {tar.name}: {shown}.", "Keep one set.")
-    missing, width = list[str](), 0
-    before = min(number_of[ordered[0]] - 1, -1 if max(are_letters) else 0)  # numbers count from 0 or 1, letters from aa
-    for end in ordered:
-        index, number = parts[end], number_of[end]
-        if width == 0 or len(index) < width + 2:  # `split -d` goes on from 89 with 9000
-            gap = range(before + 1, number)
-            names = [LETTERS[n] if max(are_letters) else f"{n:0{len(parts[ordered[0]])}d}" for n in gap]
-            missing += [tar.name + end[: -len(index)] + name for name in names]
-        before, width = number, len(index)
-    if missing:
-        raise UserError(
-            f"Parts of {tar} are missing: {first_few(missing)}.",
-            fix="Download the missing parts.",
-            exit_code=Exit.MISSING_INPUT,
-        )
-    return tuple(tar.with_name(tar.name + end) for end in ordered)
-
-
-def _refuse_compressed(tar: Path, ends: Sequence[str]) -> None:
-    """Raise UserError for a compressed archive, whole or in parts."""
-    for end in ends:
-        file = tar.with_name(tar.name + end)
-        if packing_of(end):
-            raise compressed(file)
-        joined = re.sub(rf"{PART.pattern}$", "", str(file), flags=re.IGNORECASE)
-        if packing := packing_of(joined):
-            raise bad_data(
-                f"{file} is a part of a compressed archive, so no image can be read without unpacking all before it.",
-                "Join the parts, then unpack them: "
-                f"cat {quote(joined)}.* > {quote(joined)} && {packing.command} {quote(joined)}",
-            )
+    what = f"{within} in {file}" if within else files[-1]
+    return bad_data(
+        f"{what} is {'cut short' if isinstance(why, EOFError) else 'damaged'}: {why}.",
+        f"Continue the download, for example with wget -c{', or add the parts that follow' * (len(files) > 1)}, or "
+        "download it again.",
+    )

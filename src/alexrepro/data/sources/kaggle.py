@@ -11,11 +11,10 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 from shlex import quote
 
-from alexrepro.data.sources.archives import AGAIN, content, kaggle_archive
+from alexrepro.data.sources.archives import content, kaggle_archive
 from alexrepro.data.sources.checks import (
     MAPPING,
     SOLUTION,
@@ -27,6 +26,7 @@ from alexrepro.data.sources.checks import (
     words_of,
 )
 from alexrepro.data.sources.labels import table_labels, words_by_wnid
+from alexrepro.data.sources.listing import in_order
 from alexrepro.data.sources.source import MOST_IMAGE_BYTES, Skipped, Source, bad_data
 from alexrepro.data.sources.walk import NO_PICTURE, WNID, escaped, is_image, why_ignored
 from alexrepro.errors import Exit, Unreadable, UserError
@@ -37,6 +37,7 @@ PACKED_AGAIN = re.compile(r"imagenet_object_localization\w*\.tar\.gz")
 IMAGE = re.compile(rf"(?:.*/)?CLS-LOC/(?:(train)/({WNID.pattern})|(val|test))/(?:.*/)?([^/]+)")
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, ..., lengths of name and extra field (APPNOTE 4.3.7)
 ENCRYPTED = 0x1
+IN_PLACE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def read(path: Path) -> Source:
     """Classes and images of the archive. Raises UserError if it is damaged or holds no such tree."""
     file = _archive(path)
     assert file is not None
-    training, numbered = dict[str, Found](), dict[str, Found]()  # by WNID and by split
+    by_wnid, by_split = dict[str, Found](), dict[str, Found]()
     tables, others = dict[str, ZipMember](), Counter[tuple[str, str, bool]]()
     for name, member in _members(file):
         folder, _, base = name.rpartition("/")
@@ -100,22 +101,21 @@ def read(path: Path) -> Source:
         elif (reason := why_ignored(base)) or not is_image(base):
             others[folder, reason or NO_PICTURE, False] += 1
         elif image and image[1]:
-            training.setdefault(image[2], []).append((base, member))
+            by_wnid.setdefault(image[2], []).append((base, member))
         elif image and is_of(image[3], base):
-            numbered.setdefault(image[3], []).append((base, member))
+            by_split.setdefault(image[3], []).append((base, member))
         else:
             others[folder, "images that belong to no split", image is not None] += 1
-    if not training:
+    if not by_wnid:
         raise bad_data(f"{file} holds no training images below CLS-LOC/train/<wnid>/, as Kaggle's archive does.",
                        "Unzip it, and prepare the folder.")  # fmt: skip
-    wnids = tuple(sorted(training))
-    label_of = {wnid: label for label, wnid in enumerate(wnids)}
-    splits = [class_split("train", {wnid: sorted(found, key=itemgetter(0)) for wnid, found in training.items()}, wnids)]
-    for split in sorted(numbered, reverse=True):  # val, test
-        found, labels = sorted(numbered[split], key=itemgetter(0)), None
+    wnids = tuple(sorted(by_wnid))
+    splits = [class_split("train", {wnid: in_order(by_wnid[wnid], file) for wnid in wnids}, wnids)]
+    for split in sorted(by_split, reverse=True):  # val, test
+        found, labels = in_order(by_split[split], file), None
         if split == "val" and SOLUTION in tables:
-            text, names = _text(tables[SOLUTION], SOLUTION), [name for name, _ in found]
-            labels = table_labels(text, Path(SOLUTION), names, label_of)
+            names, label_of = [name for name, _ in found], {wnid: label for label, wnid in enumerate(wnids)}
+            labels = table_labels(_text(tables[SOLUTION], SOLUTION), Path(SOLUTION), names, label_of)
         elif split == "val":
             say(f"The {len(found):,} images of val have no labels, because the archive has no {SOLUTION}.")
         splits.append(numbered_split(split, found, labels))
@@ -134,43 +134,23 @@ def _archive(path: Path) -> Path | None:
 def _members(file: Path) -> Iterator[tuple[str, ZipMember]]:
     """Path and location of every member, in the archive's order.
 
-    Raises UserError if the archive is damaged, cut short, encrypted or packed by another method than deflate, and if a
-    path comes twice.
+    Raises UserError if the archive is damaged, cut short, encrypted or packed by another method than deflate.
     """
-    names = set[str]()
     try:
         with zipfile.ZipFile(file) as archive:
-            for info in archive.infolist():
-                if info.is_dir():
-                    continue
-                is_deflated = info.compress_type == zipfile.ZIP_DEFLATED
-                for is_fault, reason in (
-                    (info.flag_bits & ENCRYPTED, "is encrypted"),
-                    (
-                        not is_deflated and info.compress_type != zipfile.ZIP_STORED,
-                        "is not packed by the method deflate",
-                    ),
-                    (info.filename in names, "comes twice"),
-                ):
-                    if is_fault:
-                        fix = f"unzip {quote(str(file))} -d {quote(str(file.with_suffix('')))}"
-                        raise bad_data(f"{file} cannot be read in place: {escaped(info.filename)} in it {reason}.",
-                                       f"Unzip it, and prepare the folder: {fix}")  # fmt: skip
-                names.add(info.filename)
+            for info in (info for info in archive.infolist() if not info.is_dir()):
+                if info.flag_bits & ENCRYPTED or info.compress_type not in IN_PLACE:
+                    raise bad_data(
+                        f"{file} cannot be read in place: it is encrypted, or not packed by the method deflate.",
+                        f"Unzip it, and prepare the folder: unzip {quote(str(file))} -d {quote(str(file)[:-4])}",
+                    )
                 sizes = (info.header_offset, info.compress_size, info.file_size, info.CRC)
-                yield info.filename, ZipMember(file, *sizes, is_deflated)
+                yield info.filename, ZipMember(file, *sizes, info.compress_type == zipfile.ZIP_DEFLATED)
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, struct.error) as error:
-        raise _damaged(file, error) from None
-
-
-def _damaged(file: Path, error: Exception) -> UserError:
-    """The error for an archive whose directory, which is at its end, cannot be read."""
-    if (found := content(file)) != "zip":
-        return bad_data(f"{file} is not a zip archive; its content: {found}.", AGAIN)
-    return bad_data(
-        f"{file} is not a whole zip archive: {error}; it ends at byte {file.stat().st_size:,}.",
-        "Continue the download, for example with wget -c, or download it again.",
-    )
+        raise bad_data(
+            f"{file} is not a whole zip archive, but {content(file)} of {file.stat().st_size:,} bytes: {error}.",
+            "Continue the download, for example with wget -c, or download it again.",
+        ) from None
 
 
 def _text(member: ZipMember, name: str) -> str:

@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from alexrepro.data.sources.checks import Found, class_split, numbered_split, words_of
-from alexrepro.data.sources.class_folders import class_folders
+from alexrepro.data.sources.checks import class_split, numbered_split, words_of
+from alexrepro.data.sources.class_folders import classes_in
 from alexrepro.data.sources.labels import table_labels, words_by_wnid
-from alexrepro.data.sources.source import File, ImageFile, Skipped, Source, Split, bad_data
-from alexrepro.data.sources.walk import WNID, below, escaped, unread, walk
+from alexrepro.data.sources.listing import Listing
+from alexrepro.data.sources.source import ImageFile, Source, Split, bad_data
+from alexrepro.data.sources.walk import WNID, escaped
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import read_text
 from alexrepro.progress import first_few
@@ -113,41 +114,29 @@ def fits_tiny(path: Path) -> bool:
 def read_tiny(path: Path) -> Source:
     """The three splits. Raises UserError if a folder or an annotation names another class."""
     wnids = tuple(sorted(set(read_text(path / WNIDS).split())))
-    skipped: list[Skipped] = []
-    splits, gaps, table = [_sorted_images(path / "train", wnids, skipped)], [], path / "val" / ANNOTATIONS
+    found, gaps, table = Listing(path), list[str](), path / "val" / ANNOTATIONS
+    found.read.update((path / WNIDS, path / WORDS))
+    splits = [_sorted_images(path / "train", wnids, found)]
     if table.is_file():
-        text, files = read_text(table), _files_below(path / "val", skipped)
+        text, images = read_text(table), found.folder(path / "val")
         label_of = {wnid: label for label, wnid in enumerate(wnids)}
-        labels = table_labels(text, table, [Path(name).name for name, _ in files], label_of)
-        splits.append(numbered_split("val", files, labels))
+        labels = table_labels(text, table, [Path(name).name for name, _ in images], label_of)
+        splits.append(numbered_split("val", images, labels))
         count = len(WNID.findall(text))
-        gaps += [f"{len(files):,} of {count:,} val images"] * (len(files) < count)
+        gaps += [f"{len(images):,} of {count:,} val images"] * (len(images) < count)
     elif (path / "val").is_dir():
-        splits.append(_sorted_images(path / "val", wnids, skipped))
+        splits.append(_sorted_images(path / "val", wnids, found))
     if (path / "test").is_dir():
-        splits.append(numbered_split("test", _files_below(path / "test", skipped), None))
-    skipped += unread(path, {path / split.name for split in splits}, known={WNIDS, WORDS})
+        splits.append(numbered_split("test", found.folder(path / "test"), None))
     words = words_by_wnid(read_text(path / WORDS)) if (path / WORDS).is_file() else {}
-    names = words_of(wnids, words)
-    return Source("tiny-imagenet-200", wnids, names, tuple(splits), gaps=tuple(gaps), skipped=tuple(skipped))
+    names, skipped = words_of(wnids, words), found.all_skipped()
+    return Source("tiny-imagenet-200", wnids, names, tuple(splits), gaps=tuple(gaps), skipped=skipped)
 
 
-def _sorted_images(folder: Path, wnids: tuple[str, ...], skipped: list[Skipped]) -> Split:
-    """The images of each class, in its folder or deeper; adds everything else to `skipped`."""
-    found = class_folders(folder, root=folder.parent)
-    if different := found.images.keys() ^ set(wnids):
+def _sorted_images(folder: Path, wnids: tuple[str, ...], found: Listing) -> Split:
+    """The images of each class, in its folder or deeper."""
+    images = classes_in(folder, found)
+    if different := images.keys() ^ set(wnids):
         shown = first_few([escaped(name) for name in sorted(different)])
         raise bad_data(f"{folder} does not have the class folders of {WNIDS}; they differ by {shown}.")
-    skipped += found.skipped
-    by_wnid: dict[str, Found] = {
-        wnid: [(str(file.relative_to(folder / wnid)), File(file)) for file in files]
-        for wnid, files in found.images.items()
-    }
-    return class_split(folder.name, by_wnid, wnids)
-
-
-def _files_below(folder: Path, skipped: list[Skipped]) -> Found:
-    """The images at any depth of a folder; adds everything but the annotations to `skipped`."""
-    files = list(walk(folder))
-    skipped += [Skipped(below(folder.parent, file), why) for file, why in files if why and file.name != ANNOTATIONS]
-    return [(str(file.relative_to(folder)), File(file)) for file, why in files if why is None]
+    return class_split(folder.name, images, wnids)

@@ -1,4 +1,4 @@
-"""Listing folders that somebody else filled: every file is an image, or there is a reason to skip it."""
+"""Listing what somebody else put together: every file is an image, or there is a reason to skip it."""
 
 import os
 import re
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePath
 
+from alexrepro.data.sources.archives import PACKED
 from alexrepro.data.sources.source import Skipped
 from alexrepro.data.store.decode import begins_like_image
 from alexrepro.files import printable
-from alexrepro.progress import first_few
+from alexrepro.progress import first_few, say
 
 # The last line is of formats that are not read: an image in one of them counts as unreadable.
 SUFFIXES = {
@@ -24,10 +25,13 @@ SYSTEM = {
     "desktop.ini", "icon\r",
 }  # fmt: skip
 SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+ORDER: tuple[str, ...] = ("train", "val", "test")
 NO_PICTURE, NO_FILE = "not a picture", "not a file that can be read"
+ARCHIVES = (".tar", *PACKED)
 FIRST_BYTES = 16
 MOST_FOLDERS, MOST_BELOW, MOST_NAMES, MOST_DEPTH = 500, 20, 2000, 7  # folders in all and of one, names of one
 WNID = re.compile(r"n\d{8}")
+CLASS_TAR = re.compile(rf"({WNID.pattern})\.tar")
 NAMED_BY_WNID = re.compile(r".+_(n\d{8})\.jpe?g|(n\d{8})_.+", re.IGNORECASE)  # at the end: Hugging Face
 
 
@@ -52,6 +56,34 @@ class Folder:
         parts = (("folder", self.folders, self.folders), ("file", self.files, kinds))
         return " and ".join(f"{len(names):,} {unit}{'s' * (len(names) != 1)} ({first_few(shown, 4)})"
                             for unit, names, shown in parts if names)  # fmt: skip
+
+
+def listed(top: Path) -> list[Folder]:
+    """The folder and those below it, the upper first; links are followed, but no folder is visited twice."""
+    found, waiting, visited = list[Folder](), [(top, 0)], set[tuple[int, int]]()
+    for path, depth in waiting:
+        try:
+            state = path.stat()
+        except OSError:
+            continue
+        if (state.st_dev, state.st_ino) in visited or len(found) == MOST_FOLDERS:
+            continue
+        visited.add((state.st_dev, state.st_ino))
+        found.append(_listed(path))
+        if depth < MOST_DEPTH:
+            waiting += [(path / name, depth + 1) for name in found[-1].folders[:MOST_BELOW]]
+    return found
+
+
+def _listed(path: Path) -> Folder:
+    try:
+        with os.scandir(path) as found:
+            names = {entry.name: is_folder(entry) for entry in islice(found, MOST_NAMES)}
+    except OSError as error:
+        return Folder(path, error=error.strerror or type(error).__name__)
+    shown = sorted(name for name in names if not name.startswith("."))
+    folders, files = (tuple(name for name in shown if names[name] is kind) for kind in (True, False))
+    return Folder(path, folders, files)
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -142,21 +174,31 @@ def _holds_image(folder: Path) -> bool:
     return any(reason is None for _, reason in walk(folder))
 
 
-def unread(path: Path, read: Collection[Path], *, known: Collection[str] = ()) -> tuple[Skipped, ...]:
-    """Every file and folder of a source that is not read and holds nothing that is; known: names to pass over."""
+def unread(root: Path, read: Collection[Path], *, splits: Collection[str] = ORDER) -> tuple[Skipped, ...]:
+    """Every file and folder of a source that is not read and holds nothing that is; says which folders hold images.
+
+    splits: those that are read; an archive or a dangling link that is named as another one is a loss.
+    """
     above = {folder for file in read for folder in file.parents}
-    waiting, found = [path], []
+    waiting, found = [] if root in read else [root], list[Skipped]()
     while waiting:
         here = waiting.pop()
         for entry in entries(here):
-            location = here / entry.name
-            if location in above:
-                waiting.append(location)
-            elif location not in read and entry.name not in known:
-                reason = why_ignored(entry.name)
-                held = contents(location) if not reason and is_folder(entry) else None
-                other = f"{held} next to the files read" if held else "not one of the files that are read"
-                found.append(Skipped(below(path, location), reason or other))
+            at = here / entry.name
+            if at in above and at not in read:
+                waiting.append(at)
+            elif at not in read:
+                reason = why_skipped(entry)
+                if not reason and is_folder(entry):
+                    held = contents(at)
+                    reason = f"a folder with {held or 'no images'} that is not read"
+                    is_split = entry.name.lower() in SPLITS
+                    why = "which is read from elsewhere" if is_split else "but its name is not that of a split"
+                    if held:
+                        say(f"{at} holds {held}, {why} (train, val, test); it is left out.")
+                split = SPLITS.get(entry.name.partition(".")[0].lower())
+                is_lost = split not in {None, *splits} and (reason == NO_FILE or entry.name.endswith(ARCHIVES))
+                found.append(Skipped(below(root, at), reason or "an image that is not read", is_lost))
     return tuple(found)
 
 
@@ -168,31 +210,3 @@ def below(root: Path, path: Path) -> str:
 def escaped(path: PurePath | str) -> str:
     """A path as text that can be written anywhere, with bytes that are not UTF-8 and control characters escaped."""
     return printable(os.fsencode(PurePath(path).as_posix()).decode("utf-8", "backslashreplace"))
-
-
-def listed(top: Path) -> list[Folder]:
-    """The folder and those below it, the upper first; links are followed, but no folder is visited twice."""
-    found, waiting, visited = list[Folder](), [(top, 0)], set[tuple[int, int]]()
-    for path, depth in waiting:
-        try:
-            state = path.stat()
-        except OSError:
-            continue
-        if (state.st_dev, state.st_ino) in visited or len(found) == MOST_FOLDERS:
-            continue
-        visited.add((state.st_dev, state.st_ino))
-        found.append(_listed(path))
-        if depth < MOST_DEPTH:
-            waiting += [(path / name, depth + 1) for name in found[-1].folders[:MOST_BELOW]]
-    return found
-
-
-def _listed(path: Path) -> Folder:
-    try:
-        with os.scandir(path) as found:
-            names = {entry.name: is_folder(entry) for entry in islice(found, MOST_NAMES)}
-    except OSError as error:
-        return Folder(path, error=error.strerror or type(error).__name__)
-    shown = sorted(name for name in names if not name.startswith("."))
-    folders, files = (tuple(name for name in shown if names[name] is kind) for kind in (True, False))
-    return Folder(path, folders, files)

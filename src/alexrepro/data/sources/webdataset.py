@@ -7,10 +7,10 @@ train_images_0.tar, val_images.tar and test_images.tar each image is a sample, a
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from alexrepro.data.sources.archives import compressed
+from alexrepro.data.sources.archives import archive
 from alexrepro.data.sources.checks import (
     dataset_of,
     missing_files,
@@ -18,15 +18,15 @@ from alexrepro.data.sources.checks import (
     without_training,
     words_of,
 )
+from alexrepro.data.sources.listing import Listing, listing
 from alexrepro.data.sources.source import MOST_CLASSES, UNLABELED, ImageFile, Location, Source, Split, bad_data
-from alexrepro.data.sources.tars import Listing, archive, listing
-from alexrepro.data.sources.walk import SPLITS, escaped, is_image, names_in, unread, wnid_in
+from alexrepro.data.sources.walk import ORDER, SPLITS, escaped, is_image, names_in, wnid_in
 
 SHARD = re.compile(
     r"(?:(?P<dataset>.+?)[-_])?(?P<split>(?!of-)[a-z]+)[-_](?P<number>\d+)(?:-of-\d+)?\.tar", re.IGNORECASE
 )
 NUMBER_ONLY = re.compile(r"(?:.*[-_])?\d+(?:-of-\d+)?\.tar")  # of a shard in a folder named after a split
-HUB = re.compile(r"(?P<split>train|val|test)_images(_\d+)?\.tar")
+HUB = re.compile(r"(train|val|test)_images(_\d+)?\.tar")
 INFO = "_info.json"
 MOST_LABEL_BYTES = 32  # a decimal number
 Tars = dict[str, list[Path]]  # by split, in order
@@ -34,7 +34,7 @@ Tars = dict[str, list[Path]]  # by split, in order
 
 def fits(path: Path) -> bool:
     """Whether tars named after a split lie where they are looked for, even if they are compressed."""
-    return bool(_tars(path, shards=True) or _tars(path, shards=False) or _compressed(path))
+    return bool(_tars(path, _shard_split) or _tars(path, _hub_split))
 
 
 def read(path: Path) -> Source:
@@ -42,35 +42,25 @@ def read(path: Path) -> Source:
 
     Raises UserError for compressed tars, for a sample without label or image, and for a wrong _info.json.
     """
-    if packed := _compressed(path):
-        raise compressed(packed[0], others=len(packed) - 1)
-    shards = _tars(path, shards=True)
+    shards = _tars(path, _shard_split)
     with listing(path) as found:
-        return _read_shards(path, shards, found) if shards else _read_hub(path, _tars(path, shards=False), found)
+        return _read_shards(path, shards, found) if shards else _read_hub(path, _tars(path, _hub_split), found)
 
 
-def _files(path: Path) -> Iterator[Path]:
-    """The files in the folder, in its folder `data`, and in folders below them that are named after splits."""
-    for top in (path, path / "data"):
-        for name in names_in(top):
-            yield top / name
-            if name.lower() in SPLITS:
-                yield from (top / name / inner for inner in names_in(top / name))
+def _tars(path: Path, split_of: Callable[[Path], str | None]) -> Tars:
+    """The tars in the folder, in its folder `data`, and in folders below them that are named after splits.
 
-
-def _compressed(path: Path) -> list[Path]:
-    """The compressed tars that are not there unpacked, too."""
-    packed = [(file, file.with_name(file.name.removesuffix(".gz"))) for file in _files(path) if file.suffix == ".gz"]
-    return [file for file, tar in packed if (_shard_split(tar) or HUB.fullmatch(tar.name)) and not tar.is_file()]
-
-
-def _tars(path: Path, *, shards: bool) -> Tars:
+    One that is compressed, too, unless it is there unpacked; reading refuses it.
+    """
+    folders = [
+        top / name for top in (path, path / "data") for name in ("", *names_in(top)) if name.lower() in {"", *SPLITS}
+    ]
     found: Tars = {}
-    for file in _files(path):
-        named = HUB.fullmatch(file.name)
-        if split := _shard_split(file) if shards else named and named["split"]:
+    for file in (folder / name for folder in folders for name in names_in(folder)):
+        tar = file.with_suffix("") if file.suffix == ".gz" else file
+        if (split := split_of(tar)) and (tar == file or not tar.is_file()):
             found.setdefault(split, []).append(file)
-    return {split: found[split] for split in ("train", "val", "test") if split in found}
+    return {split: found[split] for split in ORDER if split in found}
 
 
 def _shard_split(file: Path) -> str | None:
@@ -80,13 +70,17 @@ def _shard_split(file: Path) -> str | None:
     return SPLITS.get(file.parent.name.lower()) if NUMBER_ONLY.fullmatch(file.name) else None
 
 
-def _read_shards(path: Path, shards: Tars, listed: Listing) -> Source:
+def _hub_split(file: Path) -> str | None:
+    return named[1] if (named := HUB.fullmatch(file.name)) else None
+
+
+def _read_shards(path: Path, shards: Tars, found: Listing) -> Source:
     files = [file for tars in shards.values() for file in tars]
     named = {match["dataset"] for file in files if (match := SHARD.fullmatch(file.name))}
     if len(named) > 1:
         sets = ", ".join(sorted(name or "train, val" for name in named))
         raise bad_data(f"{path} holds shards of several data sets: {sets}.", "Put each into a folder of its own.")
-    samples = {file: list(_samples(file, listed)) for file in files}
+    samples = {file: list(_samples(file, found)) for file in files}
     splits = []
     for split, tars in shards.items():
         images = [image for file in tars for image in samples[file]]
@@ -98,11 +92,12 @@ def _read_shards(path: Path, shards: Tars, listed: Listing) -> Source:
         raise bad_data(f"{files[0]} and the other shards hold no sample with a label.")
     classes = tuple(f"class-{number:04d}" for number in range(largest + 1))
     info = files[0].with_name(INFO)
+    found.read.add(info)
     counts = {file.name: len(images) for file, images in samples.items()}
     gaps = (*(_gaps(info, counts) if info.is_file() else missing_files(files)), *without_training(classes, splits))
     dataset = next(iter(named), None)
     return Source(dataset.lower() if dataset else dataset_of(path, classes, splits), classes, classes, tuple(splits),
-                  gaps=gaps, skipped=(*unread(path, {*files, info}), *listed.skipped))  # fmt: skip
+                  gaps=gaps, skipped=found.all_skipped())  # fmt: skip
 
 
 def _gaps(info: Path, counts: dict[str, int]) -> Iterator[str]:
@@ -119,18 +114,18 @@ def _gaps(info: Path, counts: dict[str, int]) -> Iterator[str]:
                     yield f"{name} has {counts.get(name, 0):,} of {length:,} samples"
 
 
-def _samples(shard: Path, listed: Listing) -> Iterator[ImageFile]:
+def _samples(shard: Path, found: Listing) -> Iterator[ImageFile]:
     """The samples of a shard in its order; each is complete when another stem or the same suffix comes."""
-    key, parts, span = "", dict[str, Location](), archive(shard)
-    for path, location in listed.files(span):
+    key, parts = "", dict[str, Location]()
+    for path, location in found.members(archive(shard)):
         folder, _, name = path.rpartition("/")
         first, _, suffix = name.partition(".")
         if not suffix:
-            listed.skip(span, path, "not part of a sample, because it has no suffix")
+            found.skip(shard, "not part of a sample, because it has no suffix", within=path)
             continue
         if parts and (key != f"{folder}/{first}" or suffix.lower() in parts):
             yield _sample(shard, key, parts)
-            listed.count()
+            found.count()
             parts = {}
         key = f"{folder}/{first}"
         parts[suffix.lower()] = location
@@ -154,22 +149,20 @@ def _sample(shard: Path, key: str, parts: dict[str, Location]) -> ImageFile:
     return ImageFile(f"{shard.name}/{escaped(stem)}.{images[0]}", known, parts[images[0]])
 
 
-def _read_hub(path: Path, tars: Tars, listed: Listing) -> Source:
-    found = {
-        split: [(file, name, location) for file in files for name, location in listed.images(archive(file))]
+def _read_hub(path: Path, tars: Tars, found: Listing) -> Source:
+    images = {
+        split: [(f"{file.name}/{name}", wnid_in(name), at) for file in files for name, at in found.tar(archive(file))]
         for split, files in tars.items()
     }
-    wnid_of = {name: wnid_in(name) for items in found.values() for _, name, _ in items}
-    wnids = tuple(sorted({wnid for wnid in wnid_of.values() if wnid}))
+    wnids = tuple(sorted({wnid for items in images.values() for _, wnid, _ in items if wnid}))
     label_of: dict[str | None, int] = {wnid: label for label, wnid in enumerate(wnids)} | {None: UNLABELED}
     splits = tuple(
-        Split(split, [ImageFile(f"{file.name}/{name}", label_of[wnid_of[name]], location)
-                      for file, name, location in items],
-              labeled=all(wnid_of[name] for _, name, _ in items))
-        for split, items in found.items()
+        Split(split, [ImageFile(name, label_of[wnid], location) for name, wnid, location in items],
+              labeled=all(wnid for _, wnid, _ in items))
+        for split, items in images.items()
     )  # fmt: skip
     if not all(split.labeled for split in splits if split.name != "test"):
         raise bad_data(f"{path} has images for training or validation whose names do not end in a WNID.")
-    files = [file for tar in tars.values() for file in tar]
-    return Source(dataset_of(path, wnids, splits), wnids, words_of(wnids), splits, gaps=tuple(missing_files(files)),
-                  skipped=(*unread(path, set(files)), *listed.skipped))  # fmt: skip
+    gaps = missing_files([file for files in tars.values() for file in files])
+    return Source(dataset_of(path, wnids, splits), wnids, words_of(wnids), splits, gaps=tuple(gaps),
+                  skipped=found.all_skipped())  # fmt: skip
