@@ -5,10 +5,9 @@ Images are treated as in evaluation: resized as in §2, the center crop or ten, 
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +18,7 @@ from alexrepro.data.store.resize import resize
 from alexrepro.data.store.store import find_stores
 from alexrepro.device import Device, find_device
 from alexrepro.errors import Exit, Unreadable, UserError
-from alexrepro.evaluation.inference import Model, averages, load_network, load_pixels
+from alexrepro.evaluation.inference import Model, averages, load_pixels, newest_checkpoint
 from alexrepro.files import read_text, reading
 from alexrepro.model import formats
 from alexrepro.model.weights import Weights, checked
@@ -30,7 +29,6 @@ from alexrepro.runs.evaluation import TOP
 from alexrepro.runs.paths import MODEL
 from alexrepro.runs.run import Run, open_run
 
-RUN_ABOVE = 3  # run/checkpoints/step-000000000/model.safetensors
 WNID = re.compile(r"n\d{8}\b")
 
 
@@ -96,98 +94,56 @@ def open_weights(path: Path, *, stores: Path, mean: Path | None = None) -> Weigh
     """
     with reading(path):
         path.stat()
-    run = _run_around(path)
-    if run is None:
+    saved_at = path.absolute().parent if path.name == MODEL else path.absolute()
+    if saved_at.parent == Run(saved_at.parent.parent).checkpoints:
+        run, saved = open_run(saved_at.parent.parent), checkpoint.read(saved_at)
+    elif path.is_dir():
+        run = open_run(path)
+        saved = newest_checkpoint(run)
+    else:
         return formats.read(path, mean=mean)
     if mean is not None:
         raise UserError("A run keeps its own mean image.", fix="Leave --mean out.", exit_code=Exit.USAGE)
     classes = tuple(run.environment["classes"])
     named = [store.manifest.class_names for store in find_stores(stores) if store.manifest.classes == classes]
     mean_image = load_pixels(run, find_device("cpu")).mean_image
-    return checked(Weights(run.recipe, _tensors(run, path), mean_image, named[0] if named else classes, classes), path)
-
-
-def _run_around(path: Path) -> Run | None:
-    """The run that a folder, or the weights file of a checkpoint, belongs to; None for any other file."""
-    if not path.is_dir() and path.name != MODEL:
-        return None
-    for folder in path.absolute().parents[:RUN_ABOVE]:
-        if Run(folder).checkpoints in path.absolute().parents:
-            return open_run(folder)
-    return open_run(path) if path.is_dir() else None
-
-
-def _tensors(run: Run, path: Path) -> Mapping[str, Tensor]:
-    """The weights of one checkpoint, if the path names one, or else of the run's newest."""
-    file = path / MODEL if path.is_dir() else path
-    if file.is_file():
-        return checkpoint.read(file.parent).weights
-    model, _ = load_network(run, find_device("cpu"))
-    return {name: parameter.detach() for name, parameter in model.named_kernels().items()}
+    return checked(Weights(run.recipe, saved.weights, mean_image, named[0] if named else classes, classes), path)
 
 
 def with_names(weights: Weights, file: Path) -> Weights:
     """The weights with class names from a file: lines that begin with WNIDs in any order, or names in output order.
 
     JSON lists, and objects by number or by WNID, are read as such lines. Raises UserError if the file does not name
-    every output, or one of them twice.
+    every output.
     """
     with reading(file):
-        lines = _lines(read_text(file), file)
-    keys = [_key(line) for line in lines]
-    are_wnids = bool(lines) and all(WNID.match(key) for key in keys if key)
-    if weights.wnids is not None and (are_wnids or set(weights.wnids) <= set(keys)):
-        found = _by_key(lines, file)
-        missing = [wnid for wnid in weights.wnids if wnid not in found]
+        lines = _lines(read_text(file))
+    by_key = {re.split(r"[\s,;]", line.strip(), maxsplit=1)[0]: line.strip() for line in lines if line.strip()}
+    are_wnids = bool(by_key) and all(map(WNID.match, by_key))
+    if weights.wnids is not None and (are_wnids or set(weights.wnids) <= set(by_key)):
+        missing = [wnid for wnid in weights.wnids if wnid not in by_key]
         if missing:
-            raise _bad(file, f"it lacks {missing[0]}, one of {len(missing):,} of the {len(weights.wnids):,} classes")
-        return weights.named(tuple(found[wnid] for wnid in weights.wnids))
+            raise UserError(
+                f"{file} lacks {missing[0]}, one of {len(missing):,} of the {len(weights.wnids):,} classes.",
+                fix="Write one line a class: its WNID and its name, or names alone in the order of the outputs.",
+                exit_code=Exit.BAD_DATA,
+            )
+        return weights.named(tuple(by_key[wnid] for wnid in weights.wnids))
     if are_wnids and weights.classes is not None:  # an ImageNet network, whose outputs are in the order of the WNIDs
-        return weights.named(tuple(line for _, line in sorted(_by_key(lines, file).items())))
-    if "" in keys:
-        raise _bad(file, f"line {keys.index('') + 1} is empty, and names without WNIDs go by their line")
+        return weights.named(tuple(by_key[wnid] for wnid in sorted(by_key)))
     return weights.named(tuple(lines))
 
 
-def _key(line: str) -> str:
-    """The beginning of a line, up to white space, comma or semicolon."""
-    return re.split(r"[\s,;]", line.strip(), maxsplit=1)[0]
-
-
-def _by_key(lines: Sequence[str], file: Path) -> dict[str, str]:
-    """The lines by their beginning. Raises UserError if two lines begin alike and differ."""
-    found: dict[str, str] = {}
-    for line in filter(None, map(str.strip, lines)):
-        if found.setdefault(_key(line), line) != line:
-            raise _bad(file, f"it names {_key(line)} twice")
-    return found
-
-
-def _lines(text: str, file: Path) -> list[str]:
+def _lines(text: str) -> list[str]:
     """The lines of a text, or those that a JSON list or object stands for."""
     try:
         found = json.loads(text)
     except ValueError:
         found = None
     if not isinstance(found, list | dict):
-        return text.rstrip("\n").split("\n") if text.strip() else []
-    if isinstance(found, dict) and all(key.isdecimal() and len(key) < 9 for key in found):
-        by_number = {int(key): value for key, value in found.items()}
-        if sorted(by_number) != list(range(len(by_number))):
-            raise _bad(file, "its numbers do not count from 0 without a gap")
-        found = [by_number[number] for number in range(len(by_number))]
-    if isinstance(found, dict):
-        return [f"{key} {_line(value)}" for key, value in found.items()]
-    return [_line(value) for value in found]
-
-
-def _line(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _bad(file: Path, why: str) -> UserError:
-    return UserError(
-        f"{file} cannot name the classes: {why}.",
-        fix="Write one line a class: its WNID and its name, or names alone in the order of the outputs.",
-        exit_code=Exit.BAD_DATA,
-    )
+        return text.rstrip("\n").split("\n")
+    if isinstance(found, dict) and all(map(str.isdecimal, found)):
+        found = [found[number] for number in sorted(found, key=int)]
+    pairs = found.items() if isinstance(found, dict) else (("", value) for value in found)
+    words = ([key, *value] if isinstance(value, list) else [key, value] for key, value in pairs)
+    return [" ".join(map(str, line)).strip() for line in words]

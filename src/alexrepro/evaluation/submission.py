@@ -22,7 +22,8 @@ from alexrepro.runs.predictions import Predictions
 
 YEAR: Year = "2010"  # the only year whose ground truth of the test split was published
 SPLITS = ("val", "test")
-SHOWN = 20  # characters of a word that is no class number
+SHOWN = 20  # characters of a line that is wrong
+DIGITS = re.compile(r"\d{1,5}")
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,13 @@ def score_submission(file: Path, devkit: Path) -> FlatErrors:
         )
     classes = len(table.wnids)
     top5 = read_submission(file, classes=classes)
-    split, labels = _truth(devkit, file, images=len(top5), classes=classes)
-    correct = np.logical_or.accumulate(top5 == labels[:, None], axis=1)
-    return FlatErrors(split, len(top5), tuple((~correct).mean(0).tolist()))
+    truths = {split: truth(devkit, truth_file(YEAR, split), classes=classes) or [] for split in SPLITS}
+    fitting = [split for split, labels in truths.items() if labels and len(labels) == len(top5)]
+    if len(fitting) != 1:
+        sizes = ", ".join(f"{len(labels):,} images of {split}" for split, labels in truths.items())
+        raise _wrong(f"{file} ends after line {len(top5):,}, and {devkit} has the classes of {sizes}")
+    correct = np.logical_or.accumulate(top5 == np.array(truths[fitting[0]])[:, None], axis=1)
+    return FlatErrors(fitting[0], len(top5), tuple((~correct).mean(0).tolist()))
 
 
 def read_submission(file: Path, *, classes: int) -> NDArray[np.int64]:
@@ -104,33 +109,13 @@ def read_submission(file: Path, *, classes: int) -> NDArray[np.int64]:
     with reading(file), file.open(encoding="ascii", errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
             words = line.split()
-            if len(words) > TOP:
-                raise _wrong(f"{file}, line {number:,}, has {len(words)} classes")
-            for word in words:
-                if not re.fullmatch(r"\d{1,5}", word) or not 1 <= int(word) <= classes:
-                    raise _wrong(f"{file}, line {number:,}, has {word[:SHOWN]!a}, which is no class number")
+            if len(words) > TOP or not all(DIGITS.fullmatch(word) and 1 <= int(word) <= classes for word in words):
+                shown = " ".join(words)[:SHOWN]
+                raise _wrong(f"{file}, line {number:,}, is not up to five numbers from 1 to {classes:,}: {shown!a}")
             rows.append([*map(int, words), *[0] * (TOP - len(words))])
     return np.array(rows, dtype=np.int64).reshape(-1, TOP)
 
 
-def _truth(devkit: Path, file: Path, *, images: int, classes: int) -> tuple[str, NDArray[np.int64]]:
-    """The split with this many images, and their class numbers."""
-    truths = {split: truth(devkit, truth_file(YEAR, split), classes=classes) for split in SPLITS}
-    known = {split: labels for split, labels in truths.items() if labels is not None}
-    if not known:
-        names = " or ".join(truth_file(YEAR, split) for split in SPLITS)
-        raise UserError(f"{devkit} has no {names}.", fix="Put one there.", exit_code=Exit.MISSING_INPUT)
-    fitting = [split for split, labels in known.items() if len(labels) == images]
-    if len(fitting) != 1:
-        sizes = ", ".join(f"{len(labels):,} images of {split}" for split, labels in known.items())
-        raise _wrong(f"{file} ends after line {images:,}, and {devkit} has the classes of {sizes}")
-    return fitting[0], np.array(known[fitting[0]], dtype=np.int64)
-
-
 def _wrong(what: str) -> UserError:
-    return UserError(
-        f"{what}.",
-        fix="Write one line for each image of a split, in the order of the file names, with up to five class numbers "
-        "of the devkit.",
-        exit_code=Exit.BAD_DATA,
-    )
+    fix = "Write one line for each image of a split, in the order of the file names, with numbers of the devkit."
+    return UserError(f"{what}.", fix=fix, exit_code=Exit.BAD_DATA)
