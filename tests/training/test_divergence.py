@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from alexrepro.data.loading.sampling import Batch, training_plan
+from alexrepro.data.loading.sampling import Batch
 from alexrepro.data.store.store import Store
 from alexrepro.device import find_device
 from alexrepro.distributed.process_group import connect
@@ -114,19 +114,6 @@ def test_all_ranks_end_alike_when_the_weights_of_one_are_not_finite(
 
     assert ends == [(65, f"After step 6 {WILD} are not finite; the last checkpoint is kept."), (65, "")]
     assert only_good_checkpoint(tmp_path) == 3
-
-
-def test_a_loss_that_is_not_finite_names_the_images_of_its_batch(
-    toy: Train, stores: dict[str, Store], recipe: Recipe, tmp_path: Path
-) -> None:
-    wild = recipe.but({"training.learning_rate": 1e30})
-
-    with pytest.raises(UserError, match="at step 2, at the learning rate 1e\\+30") as refused:
-        toy(tmp_path, chosen=wild)
-
-    plan = training_plan(40, seed=0, epoch=1, augmentation=wild.augmentation, side_px=224, shuffle_every_epoch=True)
-    names = [stores["train"].name(int(row)) for row in plan.draws.rows[16:21]]
-    assert f"on {', '.join(names)} and 11 more" in refused.value.what
 
 
 @pytest.mark.parametrize(("diverges_in", "begins_at"), [(4, 3), (1, 0)], ids=["with a checkpoint", "without one"])

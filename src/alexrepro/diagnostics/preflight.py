@@ -140,7 +140,7 @@ def _activations(job: TrainingJob) -> Finding:
     crops = center_crops(job.store, recipe=recipe, pixels=pixels, most=DIAGNOSED_IMAGES)
     model = build(recipe.network, seed=job.seed).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     found = diagnose(model, crops)
-    advice = found.fix(recipe.network)
+    advice = found.fix
     if found.is_hidden:
         return Finding("activations", found.facts, "error", advice, Exit.BAD_CONFIG, asdict(found))
     return Finding("activations", found.facts, "warning" if advice else "ok", advice, facts=asdict(found))

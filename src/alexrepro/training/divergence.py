@@ -2,9 +2,9 @@
 
 import shlex
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from math import log, sqrt
+from math import log
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +16,17 @@ from alexrepro.data.store.store import Store
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.inference import hidden_activations, last_hidden, read_images
 from alexrepro.model.alexnet import AlexNet
-from alexrepro.paper.network import Network
-from alexrepro.progress import first_few
-from alexrepro.recipes.catalog import AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.job import TrainingJob
 
 PATIENCE, WINDOW = 2_000, 500  # steps before a loss may be called flat, whose mean is compared; #145 needs some 100
 NEAR = 0.995  # of ln(classes)
-SHOWN_IMAGES = 5
 WEAK = 0.025  # deviation over the images relative to the mean, at the last hidden stage; 0.13 in #145
 HIDDEN = WEAK / 10  # the same; 0.01 in the printed recipe, 0.0003 with its pixels divided by their deviation
-DIGITS = 3  # of a suggested number
+HELP = (
+    "The activations hardly depend on the images. What helps: raw pixels, --set network.input_std=none; larger weights "
+    "in hidden stages, such as --set network.conv3.weight_std=0.03; with tanh, biases of 0; or as-run-2012."
+)
 
 
 class FlatLoss:
@@ -79,12 +78,10 @@ class Diagnosis:
             f"have a mean of {self.mean:.3g} and vary by {self.deviation:.2g} over the images ({self.relative_std:.2%})"
         )
 
-    def fix(self, network: Network) -> str:
-        """What may help this network; nothing where the activations depend on the images."""
-        if self.relative_std >= WEAK:
-            return ""
-        changes = " ".join(f"--set {change}" for change in changes_that_show_images(network))
-        return f"The activations hardly depend on the images{f'; change it with: {changes}' if changes else '.'}"
+    @property
+    def fix(self) -> str:
+        """What may help; nothing where the activations depend on the images."""
+        return HELP if self.relative_std < WEAK else ""
 
 
 @torch.no_grad()
@@ -106,43 +103,14 @@ def center_crops(store: Store, *, recipe: Recipe, pixels: Pixels, most: int = 64
     return crops
 
 
-def changes_that_show_images(network: Network) -> tuple[str, ...]:
-    """Changes toward #145, which is known to learn, that make activations depend on the images, as `--set` takes them.
-
-    Raw pixels; in hidden stages, weights that are large enough for the number of inputs of each unit; and, with tanh,
-    which is flat far from zero, biases of 0.
-    """
-    changes = ["network.input_std=none"] if network.input_std is not None else []
-    gains = {stage.name: stage.weight_std * _root_of_inputs(AS_RUN_2012.network, stage.name)
-             for stage in AS_RUN_2012.network.stages}  # fmt: skip
-    for stage in network.stages[1:-1]:
-        least = gains.get(stage.name, 0.0) / _root_of_inputs(network, stage.name)
-        if stage.weight_std < least * (1 - 10**-DIGITS):
-            changes.append(f"network.{stage.name}.weight_std={least:.{DIGITS}g}")
-    biased = [stage.name for stage in network.stages[:-1] if stage.bias and network.activation == "tanh"]
-    return (*changes, *(f"network.{name}.bias=0" for name in biased))
-
-
-def _root_of_inputs(network: Network, name: str) -> float:
-    """The square root of the number of inputs of a stage's unit."""
-    (layer,) = (layer for layer in network.layers() if layer.name == name)
-    return sqrt(layer.weights / layer.output[0])
-
-
-def flat_loss(step: int, found: Diagnosis, *, loss: float, network: Network) -> UserError:
+def flat_loss(step: int, found: Diagnosis, *, loss: float, classes: int) -> UserError:
     """The error for a loss, in nats, that stays at chance, with the cause as far as a few images show it."""
     return UserError(
-        f"After step {step:,} the loss is {loss:.4f}, that of guessing among {network.classes:,} classes "
-        f"({log(network.classes):.4f}): {found.facts}.",
-        fix=f"Type the same command again to train on regardless. {found.fix(network)}".rstrip(),
+        f"After step {step:,} the loss is {loss:.4f}, that of guessing among {classes:,} classes "
+        f"({log(classes):.4f}): {found.facts}.",
+        fix=f"Type the same command again to train on regardless. {found.fix}".rstrip(),
         exit_code=Exit.BAD_DATA,
     )
-
-
-def not_finite(loss: float, step: int, *, learning_rate: float, images: Sequence[str], fix: str) -> UserError:
-    """The error for a loss that is not finite, with the first images of its batch; fix: how to train on."""
-    where = f"step {step:,}, at the learning rate {learning_rate:g}, on {first_few(images, SHOWN_IMAGES)}"
-    return UserError(f"The loss became {loss} at {where}.", fix=fix, exit_code=Exit.BAD_DATA)
 
 
 def at_half_the_rates(job: TrainingJob) -> str:

@@ -75,12 +75,6 @@ class TrainingState:
             side_px=recipe.network.input_px, shuffle_every_epoch=recipe.training.shuffle_every_epoch,
         )  # fmt: skip
 
-    def images_of(self, step: int) -> list[str]:
-        """The names of the images in the batch of a step, of all replicas together."""
-        batch, (epoch, number) = self.job.recipe.training.batch, divmod(step - 1, self.job.steps_per_epoch)
-        rows = self.plan(epoch + 1).draws.rows[number * batch : (number + 1) * batch]
-        return [self.job.store.name(row) for row in rows.tolist()]
-
     def requests(self) -> tuple[int, bool]:
         """The signal that asks any rank to stop, or 0, and whether a checkpoint is due; the same on every rank."""
         is_due = self.job.group.is_first and time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS

@@ -16,6 +16,7 @@ from alexrepro.data.loading.crops import training_crops
 from alexrepro.data.loading.loader import Loader, workers_for
 from alexrepro.data.loading.sampling import shard_of
 from alexrepro.data.store.store import Store
+from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.evaluate import count, evaluate
 from alexrepro.evaluation.inference import EvaluationJob, Model
 from alexrepro.keys import key
@@ -26,7 +27,7 @@ from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
 from alexrepro.runs.run import Run
 from alexrepro.stop_signals import stop_requests
-from alexrepro.training.divergence import at_half_the_rates, center_crops, diagnose, flat_loss, not_finite
+from alexrepro.training.divergence import at_half_the_rates, center_crops, diagnose, flat_loss
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.state import TrainingState, open_run, start
 
@@ -115,8 +116,8 @@ def _read_losses(state: TrainingState, rates: Rates, advance: Advance) -> None:
     pace, state.read_at, state.unread = round(images / (now - state.read_at), 1), now, []
     for (step, _, _), loss in zip(unread, losses, strict=True):
         if not isfinite(loss):
-            shown, fix = state.images_of(step), at_half_the_rates(job)
-            raise job.group.abort(not_finite(loss, step, learning_rate=rates.general, images=shown, fix=fix))
+            what = f"The loss became {loss} at step {step:,}, at the learning rate {rates.general:g}."
+            raise job.group.abort(UserError(what, fix=at_half_the_rates(job), exit_code=Exit.BAD_DATA))
     if job.group.is_first:
         state.add_metrics(
             [
@@ -142,7 +143,7 @@ def _check_flat_loss(state: TrainingState, losses: list[float], rates: Rates) ->
     state.save()
     if job.group.is_first:
         job.run.record({"flat_loss_at": state.step})  # the same command, typed again, trains on
-    raise job.group.abort(flat_loss(state.step, diagnosis, loss=watched.mean, network=job.recipe.network))
+    raise job.group.abort(flat_loss(state.step, diagnosis, loss=watched.mean, classes=job.recipe.network.classes))
 
 
 def _validate(state: TrainingState, epoch: int) -> None:
