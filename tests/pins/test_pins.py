@@ -67,14 +67,6 @@ def test_every_pin_exists() -> None:
     assert [f"{s.id}: {pin}" for s in statements() for pin in s.pins if not exists(pin)] == []
 
 
-@pytest.mark.parametrize(
-    "pin",
-    ["tests/paper/test_network.py::test_renamed", "tests/gone.py::test_a", "experiment table-9", "recipe as-run-2021"],
-)
-def test_a_pin_that_was_renamed_is_found_out(pin: str) -> None:
-    assert not exists(pin)
-
-
 def test_every_row_that_a_test_can_pin_has_mutations_and_a_test() -> None:
     assert list(ROWS) == TESTABLE
     assert [row for row in TESTABLE if not PINS[row]] == []
@@ -82,10 +74,6 @@ def test_every_row_that_a_test_can_pin_has_mutations_and_a_test() -> None:
 
 def test_the_text_to_change_stands_once_in_its_file() -> None:
     assert [name for name, mutation in MUTATIONS.items() if source_of(mutation).count(mutation.old) != 1] == []
-
-
-def test_no_two_mutations_of_a_row_are_the_same() -> None:
-    assert len(set(MUTATIONS.values())) == len(MUTATIONS)
 
 
 @pytest.mark.pins

@@ -1,56 +1,17 @@
 """A recipe is its fields: changed by path, hashed by content, written as TOML and read back the same."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from alexrepro.errors import Exit, UserError
-from alexrepro.paper.network import Norm
-from alexrepro.paper.training import At, Plateau, Script
-from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2012, catalog
-from alexrepro.recipes.recipe import Recipe, differences, from_text, from_toml, parse_changes
-
-rates = st.floats(min_value=0, max_value=1e6, allow_nan=False)
-lines = st.builds(
-    At,
-    epoch=st.integers(1, 90),
-    learning_rate=st.none() | rates,
-    color_shift=st.none() | st.booleans(),
-    stages=st.sampled_from([(), ("conv1",), ("conv1", "fc8")]),
-)
-scripts = st.lists(lines, max_size=3).map(lambda found: tuple(sorted(found, key=lambda line: line.epoch)))
-CHANGES = st.fixed_dictionaries(
-    {},
-    optional={
-        "training.learning_rate": rates,
-        "training.batch": st.integers(1, 4096),
-        "training.schedule": st.builds(Plateau, drops=st.integers(0, 9)) | st.builds(Script, scripts),
-        "network.norm": st.none() | st.builds(Norm, alpha=rates, per_tower=st.booleans()),
-        "network.conv2.bias": rates,
-        "network.conv4": st.none(),
-        "network.conv1.order": st.permutations(("activation", "norm", "pool")),
-        "network.fc7.maps": st.integers(1, 5000),
-        "augmentation.color_shift": st.none(),
-        "augmentation.images_per_crop": st.integers(1, 128),
-    },
-)
-
-
-@settings(max_examples=60, deadline=None)  # the first example pays for imports
-@given(base=st.sampled_from([AS_PRINTED, AS_RUN_2012]), changes=CHANGES, description=st.text("aé\"\\ '#=", max_size=9))
-def test_a_changed_recipe_written_as_toml_reads_back_the_same(
-    base: Recipe, changes: dict[str, Any], description: str
-) -> None:
-    recipe = base.but(changes, name="mine", description=description)
-
-    assert from_text(recipe.to_toml(), Path("mine.toml")) == recipe
+from alexrepro.recipes.catalog import AS_PRINTED, catalog
+from alexrepro.recipes.recipe import differences, from_text, from_toml, parse_changes
 
 
 def test_named_recipes_written_as_toml_read_back_the_same() -> None:
-    recipes = [entry.recipe for entry in catalog().values()]
+    quoted = AS_PRINTED.but({"network.norm": None, "training.learning_rate": 1e-7}, description="é\"\\ '#=")
+    recipes = [quoted, *(entry.recipe for entry in catalog().values())]
 
     assert [from_text(recipe.to_toml(), Path("copy.toml")) for recipe in recipes] == recipes
 

@@ -1,7 +1,6 @@
 """AlexNet: the stages of a `Network` in a row, with the paper's initial weights (§3.5, §5).
 
-The maps of a tensor are its towers side by side: a process that holds both towers computes grouped convolutions, and
-one that holds a single tower has the first or the last rows of every weight.
+A tensor's maps are its towers side by side: two towers in one process are grouped convolutions, one is half the rows.
 B batch, C maps, K classes, T towers, t of them held here.
 """
 
@@ -20,10 +19,7 @@ from alexrepro.paper.network import Network
 
 
 class AlexNet(nn.Module):
-    """The network of §3: crops (B, 3, 224, 224) in, logits (B, K) out.
-
-    Holds this process's part of the towers. Raises UserError if they cannot be divided among that many processes.
-    """
+    """This process's part of the network of §3: crops (B, 3, 224, 224) in, logits (B, K) out."""
 
     input_std: Tensor
 
@@ -91,10 +87,9 @@ class AlexNet(nn.Module):
         return self.stage(name).towers.processes == 1
 
     def draw_masks(self, batch: int, *, key_of_step: int, rows: slice = slice(None)) -> dict[str, Tensor]:
-        """A 0/1 mask (B, ...) for each stage with dropout, drawn from the key of the step (§4.2).
+        """A 0/1 mask (B, ...), here its `rows`, for each stage with dropout, drawn from the key of the step (§4.2).
 
-        batch: the global batch size; `rows` selects this process's part. The full mask is always drawn, so the result
-        does not depend on the number of processes.
+        batch: the global batch size. The full mask is drawn, so the result does not depend on the number of processes.
         """
         parameter = next(self.parameters())
         masks = {}
@@ -110,10 +105,7 @@ class AlexNet(nn.Module):
 
 @torch.no_grad()
 def build(network: Network, *, seed: int) -> AlexNet:
-    """The network with its initial weights and biases: Gaussian weights, constant biases (§5), or both uniform.
-
-    Every stage draws on the CPU from its own key, so its weights depend on the seed and its name only.
-    """
+    """The network with initial weights and biases (§5), which depend on the seed and the names of the stages only."""
     model = AlexNet(network)
     for stage in network.stages:
         kernels = model.stage(stage.name).kernels

@@ -1,7 +1,4 @@
-"""Functions that torch compiles where it can, and that run uncompiled where it cannot.
-
-The compiler is loaded at the first call, since that takes a second.
-"""
+"""Functions that torch compiles where it can, and that run uncompiled where it cannot."""
 
 import signal
 import warnings
@@ -75,7 +72,7 @@ def can_compile(device: torch.device) -> bool:
 
 @cache
 def _loaded() -> Any:
-    """Torch's compiler, or why it cannot be loaded: it makes a folder when loaded, and cannot be loaded again."""
+    """Torch's compiler, loaded in a second when first needed, or why it cannot be loaded."""
     try:
         from torch import _dynamo as compiler
     except Exception as error:
@@ -87,10 +84,7 @@ def _loaded() -> Any:
 
 @contextmanager
 def _signals_blocked(signals: tuple[signal.Signals, ...]) -> Iterator[None]:
-    """Keep signals from the compilers that are started meanwhile, since Ctrl-C is sent to all of them at once.
-
-    This program gets them in another thread or afterwards; a compiler that ended would change how a run rounds.
-    """
+    """Keep Ctrl-C from the compilers that are started meanwhile: if one ended, the run would round otherwise."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
         yield

@@ -1,9 +1,7 @@
 """One stage of the network in torch: its kernels, then activation, normalization, pooling and dropout in its order.
 
-Layers are plain torch where the paper's operation equals torch's. They differ in three places: conv1's zeros on
-the right and below only, response normalization, and dropout that halves at test time instead of doubling in training.
-A process that holds some of the towers holds that part of a stage's maps; the last stage is replicated where its
-classes cannot be divided.
+Three of them differ from torch's: conv1's zeros on the right and below only, response normalization, and dropout.
+A process with some of the towers holds that part of a stage's maps, or all classes where they cannot be divided.
 B batch, C maps, H W pixels, L locations in a map, k side of a kernel.
 """
 
@@ -17,10 +15,7 @@ from alexrepro.paper.network import Network, SideInput, Size, Stage
 
 
 class ConvOrLinear(nn.Module):
-    """The learned part of a stage: a convolution or a full connection, each tower reading its own maps or all.
-
-    size: of the input of all towers. processes: that hold the stage's maps together, in equal parts.
-    """
+    """A convolution or a full connection, each tower reading its own maps or all; size: of the input of all towers."""
 
     def __init__(self, network: Network, stage: Stage, size: Size, *, processes: int = 1) -> None:
         super().__init__()

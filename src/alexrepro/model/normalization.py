@@ -1,7 +1,6 @@
 """Response normalization across maps (§3.3) and within a map (layers-145.cfg [cnorm2]), exact in both directions.
 
-Both are y = x · d^-β with d = k + c · W(x²), where W sums over a symmetric window: plain torch in the format of the
-maps, or loops that torch compiles (`fused_lrn`).
+Both are y = x · d^-β with d = k + c · W(x²), where W sums over a window: plain torch, or compiled loops (`fused_lrn`).
 B batch, C maps, H W pixels, P processes that hold the towers together.
 """
 
@@ -125,10 +124,7 @@ class SameMap(nn.Module):
 
 
 class ContrastNorm(SameMap):
-    """As SameMap, but of the squared differences from each pixel's local mean (networks before #137; layer.cu).
-
-    The value itself stays: the mean is subtracted in the denominator only. Means are of the pixels inside the map.
-    """
+    """As SameMap, but the denominator sums squared differences from the local mean (networks before #137; layer.cu)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """The normalized maps."""

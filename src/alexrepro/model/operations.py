@@ -1,8 +1,4 @@
-"""The operations of a stage: for each name, the module that computes it and the ONNX nodes that export it.
-
-A new operation needs its name and its field in `paper/network.py` and one row in `OPERATIONS`. What has no exporter is
-refused by name when a network is written as ONNX.
-"""
+"""The operations of a stage: for each name of `paper/network.py`, the module that computes it and its ONNX nodes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,11 +23,7 @@ class StageOperation:
 
 
 class Dropout(nn.Module):
-    """Zero a unit with this probability in training; multiply by the rest of it in testing (§4.2).
-
-    Later networks leave testing alone and divide by the rest of it in training. The mask is an argument, never drawn
-    here, so that a step can be repeated exactly.
-    """
+    """Zero a unit with this probability in training; multiply by the rest of it in testing (§4.2), or divide before."""
 
     def __init__(self, probability: float, scales: Literal["testing", "training"] = "testing") -> None:
         super().__init__()

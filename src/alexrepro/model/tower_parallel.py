@@ -21,17 +21,11 @@ class LocalTowers:
     rank, processes = 0, 1
 
     def all_gather_maps(self, maps: Tensor) -> Tensor:
-        """The maps of all towers, (B, C·t/T, ...) -> (B, C, ...).
-
-        Each process computes something else from them, so their gradient is summed over the processes.
-        """
+        """The maps of all towers, (B, C·t/T, ...) -> (B, C, ...); their gradient is summed over the processes."""
         return maps
 
     def gather_logits(self, logits: Tensor) -> Tensor:
-        """The logits of all classes, (B, K·t/T) -> (B, K).
-
-        Every process computes the same from them, so each already has their full gradient.
-        """
+        """The logits of all classes, (B, K·t/T) -> (B, K); every process already has their full gradient."""
         return logits
 
     def gather_full(self, rows: Tensor) -> Tensor:
@@ -64,11 +58,7 @@ class ShardedTowers(LocalTowers):
 
 
 class _Gather(torch.autograd.Function):
-    """Concatenate the maps of every process of the group.
-
-    Maps are sent last, (B, H, W, C), as tensors in channels-last memory lie anyway. Without images nothing is sent,
-    which is then so in every process of the group.
-    """
+    """Concatenate the maps of every process, sent as (B, H, W, C); without images, which is so in all, nothing is."""
 
     @staticmethod
     def forward(ctx: Any, maps: Tensor, towers: ShardedTowers, is_summed: bool) -> Tensor:

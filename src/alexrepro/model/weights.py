@@ -1,7 +1,4 @@
-"""Weights with all that is needed to use them, and the .safetensors file that holds everything.
-
-Whatever file weights come from, `checked` tests their names, shapes, number format, and that they are finite.
-"""
+"""Weights with all that is needed to use them, and the .safetensors file that holds everything."""
 
 import json
 import re

@@ -1,8 +1,4 @@
-"""Where each constant and statement of the paper comes from, and which numbers a field may hold.
-
-A field made by `cited` keeps its plain default value and remembers its source and its range, so that the ledger of
-`alexrepro facts` and the check of a recipe are read from the code and cannot drift away from it.
-"""
+"""Where each constant and statement of the paper comes from, and which numbers a field may hold."""
 
 import tomllib
 from collections.abc import Mapping

@@ -1,7 +1,6 @@
-"""The network of §3 as data: eight learned stages in two towers, and the sizes that follow from them.
+"""The network of §3 as data: eight learned stages in two towers, and all sizes and counts that follow from them.
 
-A stage's kernel maps are counted over all towers. Maps of tower 0 come first, then those of tower 1.
-Everything a reader can count (sizes, parameters, neurons, multiply-adds) is computed here from the fields.
+A stage's maps are counted over all towers; those of tower 0 come first.
 """
 
 from collections.abc import Iterator

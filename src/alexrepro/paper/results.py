@@ -1,7 +1,6 @@
 """Every number that the authors published or logged: errors, differences, the 2012 logs, and those of the figures.
 
-A table shows a printed number only next to a measurement on the same split with the same crops. The schedules of the
-logged runs are in `recipes/catalog.toml`.
+The schedules of the logged runs are in `recipes/catalog.toml`.
 """
 
 import tomllib

@@ -68,11 +68,7 @@ class Script:
         )
 
     def squeezed(self, epochs: int, *, of: int) -> "Script":
-        """The same script for another number of epochs than its own, never ahead of itself.
-
-        A line moves to an earlier epoch, but no line that begins later than epoch 1 reaches it, and lines keep their
-        order: of 9 epochs in place of 90, the third trains at the rates of epoch 21.
-        """
+        """The same script for another number of epochs, rounded up: 9 in place of 90 train the third as epoch 21."""
         return Script(tuple(replace(line, epoch=1 + _scaled_up(line.epoch - 1, epochs, of)) for line in self.at))
 
     def problem(self, stages: Sequence[str]) -> str | None:

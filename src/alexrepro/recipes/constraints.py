@@ -1,7 +1,4 @@
-"""What must hold of a recipe, checked once after all its changes: the range of every number, and what ties fields.
-
-A field's type is checked where it is set; its range is declared in `paper/`, with its default and citation.
-"""
+"""What must hold of a recipe: the range of each number, declared in `paper/` with its default, and ties of fields."""
 
 import re
 from collections.abc import Iterable, Iterator

@@ -22,8 +22,7 @@ SEE_FIELDS = "See every field and its value with: alexrepro recipes show as-run-
 def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Every leaf below a dataclass as (dotted path, plain value), in the order of the fields.
 
-    An optional part that is absent is one leaf with the value None; a part that may have several types gives
-    its type as the leaf `<path>.kind`; stages are listed in `<path>` and follow by name.
+    A part that may have several types gives its type as the leaf `<path>.kind`; stages are listed and follow by name.
     """
     dot = f"{path}." if path else ""
     for item in fields(value):

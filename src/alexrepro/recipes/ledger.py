@@ -1,7 +1,4 @@
-"""The fidelity ledger: every statement, cited field, and printed or logged number, read from the code as plain rows.
-
-A row holds JSON values only, so that `alexrepro facts` and the generated pages show the same thing.
-"""
+"""The fidelity ledger: every statement, cited field, and printed or logged number as rows of JSON values."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping

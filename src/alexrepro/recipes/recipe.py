@@ -1,8 +1,4 @@
-"""A recipe: everything that can change a number, with its name and its difference from another recipe.
-
-`but` makes a recipe that is like another one, but with some fields changed. The digest names the run folder; recipes
-with the same fields have the same digest, whatever their names.
-"""
+"""A recipe: everything that can change a number, with its name and its difference from another recipe."""
 
 import hashlib
 import json
@@ -60,7 +56,7 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """Six hexadecimal digits computed from EDITION and the fields that differ from the defaults."""
+        """Six hexadecimal digits, for folders of runs, of EDITION and the fields that differ from the defaults."""
         standard = Recipe().fields()
         differing = {p: v for p, v in self.fields().items() if p not in standard or standard[p] != v}
         text = json.dumps([EDITION, differing], sort_keys=True)

@@ -55,7 +55,7 @@ def test_our_network_computes_what_torchvisions_does(state: dict[str, Tensor], f
 
 
 def test_a_state_dict_written_again_is_equal(state: dict[str, Tensor], file: Path, tmp_path: Path) -> None:
-    torchvision.write(torchvision.read(file), tmp_path / "again.pth")
+    torchvision.write(formats.read(file), tmp_path / "again.pth")
 
     again = torch.load(tmp_path / "again.pth", weights_only=True)
 
@@ -132,7 +132,7 @@ def test_other_contents_are_bad_data(tmp_path: Path, kind: str) -> None:
     torch.save(content, tmp_path / "odd.pth")
 
     with pytest.raises(UserError, match=what) as caught:
-        torchvision.read(tmp_path / "odd.pth")
+        formats.read(tmp_path / "odd.pth")
 
     assert caught.value.exit_code == Exit.BAD_DATA
 

@@ -60,11 +60,11 @@ def read(path: Path, *, mean: Path | None = None) -> Weights:
         what = f"--mean belongs to a .caffemodel; the mean of {path} is known."
         raise UserError(what, fix="Leave it out.", exit_code=Exit.USAGE)
     if kind == "torch":
-        return torchvision.read(path)
+        return torchvision.weights_in(torchvision.load(path), path)
     header, tensors = load_safetensors(path)
     if "recipe" in header or "conv1.weight" in tensors:
         return from_safetensors(header, tensors, path)
-    return torchvision.from_tensors(torchvision.alexnet_in(tensors, path), path)
+    return torchvision.weights_in(tensors, path)
 
 
 def kind_of(path: Path) -> str:
@@ -123,9 +123,9 @@ def write(weights: Weights, path: Path) -> Proof:
 
 @torch.no_grad()
 def loud(weights: Weights) -> Weights:
-    """The same network with other weights, whose signal is as strong in every stage as in the crops.
+    """The same network with weights that keep the signal strong in every stage.
 
-    With initial weights the logits are almost only biases, so that a file without a stage's normalization would pass.
+    Initial weights give logits that are almost only biases: a file that lacks a normalization would pass.
     """
     model, generator = weights.network(), torch.Generator().manual_seed(1)
     target = CROP_STD if weights.recipe.network.activation == "relu" else 1.0

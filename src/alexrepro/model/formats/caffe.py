@@ -1,8 +1,6 @@
 """Caffe's files: a .caffemodel of bvlc_alexnet or CaffeNet, and a mean as .binaryproto or .npy.
 
-Caffe reads blue, green, red; conv1's input channels and the mean are reversed once here, so that the network reads
-RGB. Everything else is laid out as in torch: kernels (maps, inputs of a group, H, W), full connections (outputs,
-inputs).
+Tensors are laid out as in torch. Caffe reads BGR: conv1's input channels and the mean are reversed here.
 """
 
 from functools import cache

@@ -1,7 +1,4 @@
-"""ONNX: the network as a graph of standard operations, crops (B, 3, S, S) in, logits (B, K) out.
-
-Response normalization is the operation LRN, whose α is divided by n as in 2012.
-"""
+"""ONNX: the network as a graph of standard operations, crops (B, 3, S, S) in, logits (B, K) out."""
 
 from pathlib import Path
 from typing import Any

@@ -1,8 +1,4 @@
-"""Torchvision's alexnet: `features.0.weight` ... `classifier.6.bias` in a state dict, read without running code.
-
-DataParallel, DDP, FSDP and torch.compile lengthen the names of tensors, and training programs keep the state dict
-as an entry of a checkpoint, next to the optimizer's.
-"""
+"""Torchvision's alexnet: `features.0.weight` ... `classifier.6.bias` in a state dict, read without running code."""
 
 import argparse
 import codecs
@@ -48,16 +44,9 @@ AS_STATE_DICT = "Where it can be loaded, save its tensors alone: torch.save(mode
 ELSEWHERE = "Fetch the same network as .safetensors, as .pth of torchvision's alexnet, or as .caffemodel."
 
 
-def read(path: Path) -> Weights:
-    """The weights in a checkpoint of torchvision's alexnet with any number of classes.
-
-    Raises UserError for a file that holds anything else; code in it never runs.
-    """
-    return from_tensors(alexnet_in(load(path), path), path)
-
-
-def from_tensors(found: Mapping[str, Tensor], path: Path) -> Weights:
-    """The weights with torchvision's names as ours; path: the file they were read from."""
+def weights_in(content: Any, path: Path) -> Weights:
+    """The weights of torchvision's alexnet with any number of classes, in what a file holds. Raises UserError."""
+    found = alexnet_in(content, path)
     classes = found[NAMES["fc8.bias"]].numel()
     recipe = find_recipe("one-weird-trick").for_classes(classes)
     tensors = {name: found[theirs] for name, theirs in NAMES.items()}
@@ -83,10 +72,9 @@ def load(path: Path) -> Any:
 
 
 def alexnet_in(found: Any, path: Path) -> dict[str, Tensor]:
-    """The tensors of torchvision's alexnet, by its names, in what a file holds.
+    """The tensors of torchvision's alexnet, by its names, in a state dict or a checkpoint that holds one.
 
-    Raises UserError naming what is there instead. Where several entries of a checkpoint fit, the first one that is not
-    a moving average (`ema`) is taken.
+    Of several entries that fit, the first one that is not a moving average (`ema`) is taken.
     """
     tensors = dict(_named_tensors(found))
     if not tensors:
@@ -108,7 +96,7 @@ def alexnet_in(found: Any, path: Path) -> dict[str, Tensor]:
 
 
 def _named_tensors(found: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Every tensor in dicts and lists with the keys that lead to it, without the words of wrappers."""
+    """Every tensor in dicts and lists with the keys that lead to it, without those of DDP, FSDP or torch.compile."""
     items = found.items() if isinstance(found, Mapping) else enumerate(found) if isinstance(found, list | tuple) else ()
     for key, value in items:
         name = ".".join(word for word in f"{prefix}{key}".split(".") if word and word not in WRAPPERS)
