@@ -9,7 +9,7 @@ import pytest
 
 from alexrepro.data.sources import recognize
 from alexrepro.data.sources.checks import is_2012, refuse_wrong_labels
-from alexrepro.data.sources.labels import words_by_wnid
+from alexrepro.data.sources.labels import table_labels, words_by_wnid
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.sources.official_files import truth
 from alexrepro.data.sources.source import File, ImageFile, Source, Split
@@ -104,6 +104,13 @@ def test_folders_and_names_of_wnids_label_the_images_without_a_table(
     assert {(int(re.findall(r"\d+(?=\.jpg|_n0)", name)[0]) % 2, label) for name, label in val(recognize(root))} == {
         (0, 0), (1, 1),
     }  # fmt: skip
+
+
+def test_a_table_of_2012_does_not_label_the_images_of_2010() -> None:
+    known, names = {wnid: label for label, wnid in enumerate(WNIDS)}, ["ILSVRC2010_val_00000001.JPEG"]
+
+    with pytest.raises(UserError, match="no row for 1 of 1 images"):
+        table_labels(CAFFE, Path("val.txt"), names, known)
 
 
 def edited(old: str, new: str) -> Callable[[str], bytes]:

@@ -134,8 +134,9 @@ def _training(images: Path, year: Year, found: Listing) -> dict[str, Found]:
     by_wnid = found.by_class(archive(*files)) if files else {}
     if not by_wnid and (error := flat_images(images)):
         raise error
-    for place in (*folders, *files) if not by_wnid else ():
-        raise bad_data(f"{place} holds no training images in class folders or tars, such as n01440764.", MOVE)
+    places = [*folders, *files]
+    if places and not by_wnid:
+        raise bad_data(f"{places[0]} holds no training images in class folders or tars, such as n01440764.", MOVE)
     return by_wnid
 
 

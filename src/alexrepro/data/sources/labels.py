@@ -57,9 +57,9 @@ def _labels_in(rows: Mapping[str, str], file: Path, names: Sequence[str], label_
 
 
 def _key(name: str) -> str:
-    """An image's name in a table: in lower case, without suffix, and of a numbered one split and number only."""
+    """An image's name in a table: in lower case, without suffix, and of a numbered one without its WNID."""
     number = NUMBERED.fullmatch(name)
-    return (f"{number[1]}_{number[2]}" if number else name.partition(".")[0]).lower()
+    return (name[: number.end(2)] if number else name.partition(".")[0]).lower()
 
 
 def words_by_wnid(text: str) -> dict[str, str]:
@@ -133,9 +133,11 @@ class Truth:
     def _in_tables(self, split: str, names: Sequence[str]) -> list[int] | None:
         ids = self.ids(split)
         if ids is not None and self.table is not None:
-            rows = {f"{split}_{number:08d}": self.table.wnids[known - 1] for number, known in enumerate(ids, 1)}
+            prefix = f"ilsvrc{self.year}_{split}_"
+            rows = {f"{prefix}{number:08d}": self.table.wnids[known - 1] for number, known in enumerate(ids, 1)}
             return _labels_in(rows, self.path / truth_file(self.year, split), names, self.label_of)
-        for file in (self.path / name for name in (SOLUTION, CAFFE, f"caffe_ilsvrc12/{CAFFE}")):
+        tables = (SOLUTION, CAFFE, f"caffe_ilsvrc12/{CAFFE}") if self.year == "2012" else (SOLUTION,)
+        for file in (self.path / name for name in tables):
             if split == "val" and file.is_file():
                 return table_labels(read_text(file), file, names, self.label_of)
         return None
