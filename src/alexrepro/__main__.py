@@ -9,6 +9,7 @@ from pathlib import Path
 
 from alexrepro.cli.app import app
 from alexrepro.cli.failures import as_user_error
+from alexrepro.cli.renamed import refuse_renamed
 from alexrepro.cli.streams import close_streams, open_streams
 from alexrepro.errors import STOPPING, UserError
 from alexrepro.files import printable
@@ -28,7 +29,8 @@ def main() -> None:
     try:
         try:
             Path.cwd()  # raises if it was deleted: MKL, which torch loads, would end the program
-            app([HOME.sub(lambda found: f"{found[1] or ''}{Path.home()}", word) for word in sys.argv[1:]])
+            words = [HOME.sub(lambda found: f"{found[1] or ''}{Path.home()}", word) for word in sys.argv[1:]]
+            app(refuse_renamed(words))
         finally:
             close_streams()
     except (OSError, UnicodeEncodeError, MemoryError, UserError) as error:

@@ -28,6 +28,12 @@ def test_a_short_file_changes_some_defaults_and_is_named_after_itself(tmp_path: 
 
 LINE = 'training.schedule.kind = "script"\ntraining.schedule.at = [{{{}}}]'
 ODD_FILES = [
+    ("training.rate = 0.1", "training.rate is now training.learning_rate"),
+    (
+        'training.schedule.kind = "script"\ntraining.schedule.at = [{epoch = 1, rate = 0.1}]',
+        "rate is now training.schedule.at.learning_rate",
+    ),
+    ('says = "mine"', "says is now description"),
     ("learning_rate: 3", "is not TOML"),
     ('network.stages = ["conv1", "conv9"]', "conv9"),
     ("network.conv1 = 3", "network.conv1 = 3 does not fit"),

@@ -16,6 +16,17 @@ from alexrepro.paper.network import Stage
 T = TypeVar("T")
 
 MOST_INT = 2**63  # the range of TOML's integers
+RENAMED = {  # old name of a field -> its name now; the renamed options of commands are in cli/renamed.py
+    "response": "activation",
+    "rate": "learning_rate",
+    "bias_rate": "bias_learning_rate",
+    "rate_factor": "learning_rate_factor",
+    "shared_by": "images_per_crop",
+    "reshuffles": "shuffle_every_epoch",
+    "begins_with": "init_from_stages",
+    "says": "description",
+    "square": "resize",
+}
 SEE_FIELDS = "See every field and its value with: alexrepro recipes show as-run-2012 --toml."
 
 
@@ -73,6 +84,9 @@ def _made(kind: Any, table: Mapping[str, Any], base: Any, path: str) -> Any:
     values = {}
     for name, value in table.items():
         here = f"{path}.{name}".lstrip(".")
+        if name not in hints and name in RENAMED:
+            new = f"{path}.{RENAMED[name]}".lstrip(".")
+            raise UserError(f"{here} is now {new}.", fix=f"Write {new} in its place.", exit_code=Exit.USAGE)
         if name not in hints:
             meant = did_you_mean(name, known, otherwise=f"; it has {', '.join(known)}.")
             raise UserError(f"{kind.__name__} has no field {name!r:.80}{meant}", fix=SEE_FIELDS, exit_code=Exit.USAGE)
