@@ -89,7 +89,9 @@ def test_a_damaged_checkpoint_is_set_aside_for_the_one_before_by_the_process_tha
     assert is_at_step(checkpoint.recover(tmp_path), 1)
     assert names(tmp_path) == ["damaged-step-000000030", "step-000000001"]
     assert names(tmp_path / "damaged-step-000000030") == content
-    assert capsys.readouterr().err.endswith("is now damaged-step-000000030; its steps are repeated.\n")
+    assert capsys.readouterr().err.endswith(
+        "is now damaged-step-000000030; the one before it is used: 29 steps are lost and repeated.\n"
+    )
 
 
 def test_a_run_whose_checkpoints_are_all_damaged_is_refused(tmp_path: Path) -> None:

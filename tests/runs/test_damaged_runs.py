@@ -37,13 +37,24 @@ def run(evaluated: Run, tmp_path: Path) -> Run:
     return Run(tmp_path / "runs" / Path(*evaluated.folder.parts[-2:]))
 
 
-@pytest.mark.parametrize("content", [b"", bytes(200), b'{"seed": 0, "dataset": "ph', b"[1, 2]", b"\xff"])
+ENVIRONMENTS = {
+    "empty": (b"", "it is not a JSON object"),
+    "zeros": (bytes(200), "it is not a JSON object"),
+    "half": (b'{"seed": 0, "dataset": "ph', "it is not a JSON object"),
+    "a list": (b"[1, 2]", "it is not a JSON object"),
+    "no text": (b"\xff", "it is not a JSON object"),
+    "text for a list": (b'{"classes": "ab"}', "its classes"),
+    "no steps": (b'{"steps_per_epoch": 0}', "its steps_per_epoch"),
+}
+
+
+@pytest.mark.parametrize(("content", "why"), ENVIRONMENTS.values(), ids=ENVIRONMENTS)
 def test_a_damaged_environment_is_named_and_skipped_by_reports(
-    run: Run, content: bytes, capsys: pytest.CaptureFixture[str]
+    run: Run, content: bytes, why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run.environment_file.write_bytes(content)
 
-    with pytest.raises(UserError, match=r"environment\.json is damaged: it is not a JSON object") as refused:
+    with pytest.raises(UserError, match=r"environment\.json is damaged: " + why) as refused:
         _ = run.environment
 
     assert refused.value.exit_code is Exit.BAD_DATA
@@ -94,6 +105,7 @@ EVALUATIONS = {
     "of a newer version": (lambda e: json.dumps(e | {"calibration": 0.1}), "'calibration'"),
     "without a field": (lambda e: json.dumps({k: v for k, v in e.items() if k != "images"}), "'images'"),
     "with impossible counts": (lambda e: json.dumps(e | {"images": 0}), "its counts contradict each other"),
+    "with unknown crops": (lambda e: json.dumps(e | {"crops": "twelve"}), "its crops are 'twelve'"),
     "with text for numbers": (lambda e: json.dumps(e | {"top1_correct": "9"}), "'str'"),
 }
 

@@ -58,7 +58,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
         _read(final)
     except _Damaged as reason:
         if final.exists():
-            _set_aside(final, reason)
+            _set_aside(final, reason, "it is written again")
         _write(final, checkpoint)
     _prune(folder)
     return final
@@ -80,7 +80,8 @@ def recover(folder: Path) -> Checkpoint | None:
     _remove_partial(folder)
     found, damaged = _search(folder)
     for path, reason in damaged.items():
-        _set_aside(path, reason)
+        lost = step_of(path) - (found.step if found else 0)
+        _set_aside(path, reason, f"the one before it is used: {lost:,} steps are lost and repeated")
     _prune(folder)
     return found
 
@@ -196,12 +197,12 @@ def _prune(folder: Path) -> None:
         shutil.rmtree(removed)
 
 
-def _set_aside(path: Path, reason: "_Damaged") -> None:
+def _set_aside(path: Path, reason: "_Damaged", then: str) -> None:
     aside = path.with_name(f"{DAMAGED}{path.name}")
     shutil.rmtree(aside, ignore_errors=True)  # of an earlier time
     path.rename(aside)
     sync(aside.parent)
-    say(f"Checkpoint {path} is damaged ({reason}) and is now {aside.name}; its steps are repeated.")
+    say(f"Checkpoint {path} is damaged ({reason}) and is now {aside.name}; {then}.")
 
 
 def _remove_partial(folder: Path) -> None:

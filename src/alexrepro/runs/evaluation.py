@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 from alexrepro.errors import UserError
 from alexrepro.files import read_json, write_json
@@ -95,6 +96,8 @@ def _read(path: Path) -> Evaluation | None:
         found = Evaluation(**written, members=members)
         if not 0 <= found.top1_correct <= found.top5_correct <= found.images > 0:
             raise TypeError("its counts contradict each other")
+        if found.crops not in get_args(Crops):
+            raise TypeError(f"its crops are {found.crops!r:.80}")
     except (UserError, TypeError) as error:  # of a field that is missing, unknown or of another kind
         say(f"Skipped: {path} is damaged, or another version wrote it ({error}).")
         return None

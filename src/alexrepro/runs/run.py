@@ -15,6 +15,11 @@ from alexrepro.runs import rows
 from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
 from alexrepro.runs.paths import ENVIRONMENT, newest_checkpoints
 
+KINDS = {
+    "seed": int, "dataset": str, "classes": list, "steps_per_epoch": int, "stores": dict, "machine": dict,
+    "starts": list, "steps": int, "epochs": int, "final": dict,
+}  # fmt: skip
+
 
 class RunFile(dict[str, Any]):
     """The fields of environment.json or result.json. Raises UserError if it is damaged or a field is missing."""
@@ -22,9 +27,15 @@ class RunFile(dict[str, Any]):
     def __init__(self, path: Path, *, fix: str) -> None:
         super().__init__(read_json(path, fix=fix))
         self._path, self._fix = path, fix
+        wrong = [name for name, kind in KINDS.items() if name in self and not isinstance(self[name], kind)]
+        if wrong or self.get("steps_per_epoch", 1) < 1:
+            raise self._damaged(f"its {(wrong or ['steps_per_epoch'])[0]} is not what training writes")
 
     def __missing__(self, name: str) -> Any:
-        raise UserError(f"{self._path} is damaged: it has no {name}.", fix=self._fix, exit_code=Exit.BAD_DATA)
+        raise self._damaged(f"it has no {name}")
+
+    def _damaged(self, why: str) -> UserError:
+        return UserError(f"{self._path} is damaged: {why}.", fix=self._fix, exit_code=Exit.BAD_DATA)
 
 
 class Run(EvaluationFiles):
