@@ -15,11 +15,18 @@ def usable_processors() -> int:
     return max(1, min([allowed, *_group_limits()]))
 
 
+def control_groups() -> list[Path]:
+    """The folders of the control groups (version 2) around this program, the innermost first; none where unknown."""
+    try:
+        own = GROUPS / OWN_GROUPS.read_text(encoding="utf-8").strip().rpartition(":")[2].lstrip("/")
+    except OSError:
+        return []
+    return [own, *own.parents]
+
+
 def _group_limits() -> Iterator[int]:
     """The processors that each group around this program allows: cpu.max holds `200000 100000`, or `max 100000`."""
-    with suppress(OSError):
-        own = GROUPS / OWN_GROUPS.read_text(encoding="utf-8").strip().rpartition(":")[2].lstrip("/")
-        for folder in (own, *own.parents):
-            with suppress(OSError, ValueError):  # the root has no limit
-                quota, period = map(int, (folder / "cpu.max").read_text(encoding="utf-8").split())
-                yield math.ceil(quota / period)
+    for folder in control_groups():
+        with suppress(OSError, ValueError):  # the root has no limit
+            quota, period = map(int, (folder / "cpu.max").read_text(encoding="utf-8").split())
+            yield math.ceil(quota / period)

@@ -6,6 +6,7 @@ import PIL
 import pytest
 import torch
 
+from alexrepro import processors
 from alexrepro.diagnostics import system_checks
 from alexrepro.diagnostics.system_checks import check_gpus, free_memory, memory, versions
 from alexrepro.errors import Exit
@@ -66,8 +67,9 @@ def test_free_memory_is_the_least_of_system_and_groups(tmp_path: Path, monkeypat
     (tmp_path / "slurm" / "memory.max").write_text("max\n")
     (tmp_path / "own").write_text("0::/slurm/job/task\n")
     (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:    2000 kB\n")
-    for name, path in (("GROUPS", tmp_path), ("OWN_GROUP", tmp_path / "own"), ("MEMORY", tmp_path / "meminfo")):
-        monkeypatch.setattr(system_checks, name, path)
+    monkeypatch.setattr(processors, "GROUPS", tmp_path)
+    monkeypatch.setattr(processors, "OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(system_checks, "MEMORY", tmp_path / "meminfo")
 
     in_group = free_memory()
     (job / "memory.max").write_text("max\n")

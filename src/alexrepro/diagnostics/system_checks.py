@@ -19,9 +19,9 @@ from alexrepro.data.store.decode import pillow_at_work
 from alexrepro.device import Device, gpus
 from alexrepro.distributed.rank import Rank
 from alexrepro.errors import Exit, UserError
+from alexrepro.processors import control_groups
 
 DRIVER, MEMORY = Path("/proc/driver/nvidia/version"), Path("/proc/meminfo")
-GROUPS, OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,7 @@ def free_memory() -> int | None:
     if MEMORY.exists():
         lines = dict(line.split(":") for line in MEMORY.read_text().splitlines())
         found.append(1024 * int(lines["MemAvailable"].split()[0]))
-    own = OWN_GROUP.read_text().partition("0::/")[2].strip() if OWN_GROUP.exists() else ""
-    for folder in (GROUPS / own, *(GROUPS / own).parents):
+    for folder in control_groups():
         limit = folder / "memory.max"
         if limit.exists() and limit.read_text().strip() != "max":
             used = int((folder / "memory.current").read_text())
