@@ -42,7 +42,8 @@ def check(recipe: "Recipe") -> None:
 
 
 def _refused(field: str, must: str) -> UserError:
-    return UserError(f"{field} must {must}.", fix=f"Change it with --set {field}=VALUE, or in a recipe file.")
+    what = field if "." in field else f"The recipe's {field}"
+    return UserError(f"{what} must {must}.", fix=f"Change it with --set {field}=VALUE, or in a recipe file.")
 
 
 def _of_words(recipe: "Recipe") -> Iterator[Check]:

@@ -21,6 +21,7 @@ from alexrepro.reports.statistics.intervals import (
     mean_and_std,
     paired_interval,
     sample_of,
+    sample_of_counts,
     seeds_interval,
     unpaired_interval,
 )
@@ -125,7 +126,7 @@ def _sample(evaluations: Sequence[Evaluation], top: int, wrong: Wrong | None) ->
     if wrong is not None:
         return sample_of(wrong[top])
     images = evaluations[0].images
-    return Sample(tuple((images - correct(e, top)) / images for e in evaluations), images)
+    return sample_of_counts([images - correct(e, top) for e in evaluations], images)
 
 
 def _predictions_of(evaluation: Evaluation) -> Predictions | None:
