@@ -93,8 +93,8 @@ def test_a_command_ends_with_the_code(
         (MemoryError(), Exit.OUT_OF_MEMORY, "Memory ran out."),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), Exit.OUT_OF_MEMORY, "Memory ran out."),
         (
-            UnicodeEncodeError("utf-8", "caf\udce9", 3, 4, "surrogates not allowed"), Exit.USAGE,
-            "caf\\udce9 has bytes that are not text, perhaps in a name.",
+            UnicodeEncodeError("utf-8", "cats\udce9", 4, 5, "surrogates not allowed"), Exit.USAGE,
+            "cats\\udce9 has bytes that are not text, perhaps in a name.",
         ),
     ],
 )  # fmt: skip
