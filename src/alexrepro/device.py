@@ -22,11 +22,12 @@ from alexrepro.data.loading.sampling import Batch
 from alexrepro.errors import Exit, UserError
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.compiled import Compiled, can_compile
-from alexrepro.model.normalization import compile_norms
+from alexrepro.model.normalization import use_norms
 from alexrepro.paper.training import Training
 from alexrepro.processors import usable_processors
 
 COMPILED_FROM_CROPS = 20_000  # half a minute of compiling; 6 ms of a core saved per crop of the full-width network
+WARM_UPS = 3  # of a function before it is recorded; cuDNN and Triton time their kernels in the first
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
@@ -69,10 +70,26 @@ class Device:
         """
         if not self.compiles:
             return model
-        compile_norms(model)
+        use_norms(model, "compiled")
         if self.is_gpu and model.towers.processes == 1:
             return Compiled(model, mode="reduce-overhead")  # CUDA graphs: at batch 128 launches cost as much as work
         return model
+
+    def recorded(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Record a function's work on the GPU as one graph; returns what does the work again, in a single launch.
+
+        The function is called a few times before, to compile and to choose kernels. Its tensors must stay in place.
+        """
+        stream = torch.cuda.Stream(self.torch_device)  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream(self.torch_device))
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UPS):
+                work()
+        torch.cuda.current_stream(self.torch_device).wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            work()
+        return graph.replay
 
     def synchronize(self) -> None:
         """Wait until the device has done all its work."""

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 from alexrepro.model import fused_lrn
 from alexrepro.model.compiled import Compiled
-from alexrepro.model.normalization import ResponseNorm, SameMap, compile_norms
+from alexrepro.model.normalization import ResponseNorm, SameMap, use_norms
 from alexrepro.paper.network import Norm, SameMapNorm
 
 AS_PRINTED = Norm()
@@ -33,7 +33,7 @@ def has_loops(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 def made(module: torch.nn.Module, has_loops: bool) -> torch.nn.Module:
     if has_loops:
-        compile_norms(module)
+        use_norms(module, "compiled")
     return module.double()
 
 
@@ -126,7 +126,7 @@ def test_compiled_loops_give_the_exact_numbers_rounded_once(
     gradient = torch.randn(x.shape, generator=generator).to(dtype)
     expected = passes(module.double(), x.double(), gradient.double())
 
-    compile_norms(module)
+    use_norms(module, "compiled")
     found = passes(module, x, gradient)
 
     assert all(loop.works for loop in vars(fused_lrn).values() if isinstance(loop, Compiled))
@@ -146,7 +146,7 @@ def test_as_part_of_a_compiled_network_a_norm_gives_the_same_numbers(norm: Norm)
     module = ResponseNorm(norm, maps=8, groups=2).double()
     expected = passes(module, x, gradient)
 
-    compile_norms(module)
+    use_norms(module, "compiled")
     traced = torch.compile(module, backend="aot_eager", fullgraph=True)  # the formula that a GPU's compiler is given
 
     assert_close(passes(traced, x, gradient), expected, **EXACT)

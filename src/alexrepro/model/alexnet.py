@@ -17,6 +17,8 @@ from alexrepro.model.layers import StageModule
 from alexrepro.model.tower_parallel import LocalTowers
 from alexrepro.paper.network import Network
 
+DRAWN_BITS = 24  # of a float32's precision
+
 
 class AlexNet(nn.Module):
     """This process's part of the network of §3: crops (B, 3, 224, 224) in, logits (B, K) out."""
@@ -86,6 +88,25 @@ class AlexNet(nn.Module):
         """Whether every process holds all rows of this weight or bias."""
         return self.stage(name).towers.processes == 1
 
+    @property
+    def dropped_stages(self) -> list[str]:
+        """The stages with dropout."""
+        return [name for name in self.stages if self.stage(name).has_dropout]
+
+    def mask_seeds(self, key_of_step: int) -> Tensor:
+        """The seeds from which a GPU draws the masks of a step: int64, one for each stage with dropout."""
+        return torch.tensor([key(key_of_step, name) for name in self.dropped_stages], dtype=torch.int64)
+
+    def masks(self, batch: int, seeds: Tensor, rows: slice = slice(None)) -> dict[str, Tensor]:
+        """`draw_masks` on a GPU, from `mask_seeds` on that device."""
+        parameter, found = next(self.parameters()), {}
+        for number, name in enumerate(self.dropped_stages):
+            module = self.stage(name)
+            units = keyed_bits(seeds[number], torch.Size((batch, *module.dropped)))[rows]
+            own = units.chunk(module.towers.processes, dim=1)[module.towers.rank]
+            found[name] = (own >= round(self.network.dropout * 2**DRAWN_BITS)).to(parameter.dtype)
+        return found
+
     def draw_masks(self, batch: int, *, key_of_step: int, rows: slice = slice(None)) -> dict[str, Tensor]:
         """A 0/1 mask (B, ...), here its `rows`, for each stage with dropout, drawn from the key of the step (§4.2).
 
@@ -101,6 +122,22 @@ class AlexNet(nn.Module):
                 draws = full[rows].chunk(module.towers.processes, dim=1)[module.towers.rank]
                 masks[stage.name] = (draws >= self.network.dropout).to(parameter.dtype)
         return masks
+
+
+def keyed_bits(seed: Tensor, shape: torch.Size) -> Tensor:
+    """Uniform integers of 24 bits, int64, from a seed in memory: SplitMix64 of the number of each value.
+
+    All of it is integer arithmetic, modulo 2^64, so that every device and compiler draws the same.
+    """
+    z = seed + (torch.arange(1, shape.numel() + 1, device=seed.device) * -0x61C8864680B583EB)
+    z = (z ^ _shifted(z, 30)) * -0x40A7B892E31B1A47
+    z = (z ^ _shifted(z, 27)) * -0x6B2FB644ECCEEE15
+    return _shifted(z ^ _shifted(z, 31), 64 - DRAWN_BITS).view(shape)
+
+
+def _shifted(z: Tensor, bits: int) -> Tensor:
+    """A logical shift to the right: torch's copies the sign."""
+    return (z >> bits) & ((1 << (64 - bits)) - 1)
 
 
 @torch.no_grad()

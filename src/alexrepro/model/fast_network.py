@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.layers import ConvOrLinear, StageModule
-from alexrepro.model.normalization import ResponseNorm
-from alexrepro.model.operations import Dropout
+from alexrepro.model.normalization import ResponseNorm, use_norms
+from alexrepro.model.operations import OPERATIONS, Dropout
+from alexrepro.model.tower_parallel import LocalTowers
 from alexrepro.paper.network import Network
 
 Parts = list[Tensor]  # the maps of each tower, or one tensor with those of all
@@ -24,10 +25,11 @@ Parts = list[Tensor]  # the maps of each tower, or one tensor with those of all
 
 @dataclass(frozen=True)
 class Layout:
-    """What is laid out anew: dense convolutions of each tower, and conv1 over blocks of pixels."""
+    """What is laid out anew: a dense convolution for each tower, conv1 over blocks, and norms by hand-written kernels."""
 
     dense_towers: bool = True
     blocks: bool = True
+    norm_kernels: bool = True
 
 
 class FastNetwork(nn.Module):
@@ -38,29 +40,38 @@ class FastNetwork(nn.Module):
         network = model.network
         self.model, self.is_dense = model, layout.dense_towers
         self.blocks = blocks_of(network) if layout.blocks else 0
-        self.norms = nn.ModuleDict()  # of one tower each
-        if layout.dense_towers and network.norm and network.norm.per_tower:
-            for stage in network.stages:
-                if "norm" in stage.order:
-                    self.norms[stage.name] = ResponseNorm(network.norm, maps=stage.maps // network.towers, groups=1)
+        self.operations = nn.ModuleDict()
+        for stage in network.stages:
+            own = {
+                name: OPERATIONS[name].build(network, stage, LocalTowers())
+                for name in model.stage(stage.name).operations
+            }
+            if "norm" in own and self._is_in_parts(stage.name) and network.norm and network.norm.per_tower:
+                own["norm"] = ResponseNorm(network.norm, maps=stage.maps // network.towers, groups=1)
+            self.operations[stage.name] = nn.ModuleDict(own)
+        self.to(next(model.parameters()).device)
+        if layout.norm_kernels:
+            use_norms(self.operations, "kernels")
 
     def forward(self, crops: Tensor, masks: Mapping[str, Tensor] | None, weights: Mapping[str, Tensor]) -> Tensor:
         """Logits (B, K) of crops (B, 3, S, S), in the format of the weights; those are `named_kernels` of the model."""
-        model = self.model
-        parts: Parts = [crops / model.input_std if model.network.input_std else crops]
-        for name in model.stages:
-            stage = model.stage(name)
-            parts = self._kernels(stage, parts, weights[f"{name}.weight"], weights[f"{name}.bias"])
-            for kind, operation in stage.operations.items():
+        network = self.model.network
+        parts: Parts = [crops / self.model.input_std.to(crops.dtype) if network.input_std else crops]
+        for name in self.model.stages:
+            parts = self._kernels(self.model.stage(name), parts, weights[f"{name}.weight"], weights[f"{name}.bias"])
+            for kind, operation in self.operations[name].items():
                 if isinstance(operation, Dropout):
-                    parts = [operation(_whole(parts), masks[name] if masks is not None else None)]
-                elif kind == "norm" and name in self.norms and len(parts) > 1:
-                    parts = [self.norms[name](part) for part in parts]
-                elif kind == "norm":
+                    units = _whole(parts)
+                    parts = [operation(units, masks[name].to(units.dtype) if masks is not None else None)]
+                elif kind == "norm" and network.norm and not network.norm.per_tower:
                     parts = [operation(_whole(parts))]
                 else:
                     parts = [operation(part) for part in parts]
         return _whole(parts)
+
+    def _is_in_parts(self, name: str) -> bool:
+        stage = self.model.network.stage(name)
+        return self.is_dense and stage.kind == "conv" and stage.maps % self.model.network.towers == 0
 
     def _kernels(self, stage: StageModule, parts: Parts, weight: Tensor, bias: Tensor) -> Parts:
         kernels = cast(ConvOrLinear, stage.kernels)
@@ -76,7 +87,7 @@ class FastNetwork(nn.Module):
             parts, weight, stride_px = [in_blocks(parts[0], stride_px, self.blocks)], in_blocks(weight, stride_px), 1
         elif after_px := kernels.pad_after_px:
             parts = [F.pad(part, (0, after_px, 0, after_px)) for part in parts]
-        if not self.is_dense or about.maps % towers:
+        if not self._is_in_parts(about.name):
             return [F.conv2d(_whole(parts), weight, bias, stride_px, about.pad_px, groups=kernels.groups)]
         if kernels.groups == 1:
             parts = [_whole(parts)] * towers

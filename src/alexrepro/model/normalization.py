@@ -5,7 +5,8 @@ B batch, C maps, H W pixels, P processes that hold the towers together.
 """
 
 from collections.abc import Callable
-from typing import Any, cast
+from functools import cache
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from alexrepro.model.tower_parallel import LocalTowers
 from alexrepro.paper.network import Norm, SameMapNorm
 
 Window = Callable[[Tensor], Tensor]
+Form = Literal["plain", "compiled", "kernels"]
 
 
 class _Normalize(torch.autograd.Function):
@@ -53,7 +55,7 @@ class ResponseNorm(nn.Module):
     band: Tensor
     mask: Tensor
     constants: Tensor
-    is_compiled = False
+    form: Form = "plain"
 
     def __init__(self, norm: Norm, *, maps: int, groups: int) -> None:
         super().__init__()
@@ -68,7 +70,9 @@ class ResponseNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The normalized maps."""
-        if self.is_compiled:
+        if self.form == "kernels":
+            return gpu_norm().lrn(x, self.groups, self.norm.n, self.norm.k, self.norm.coefficient, self.norm.beta)
+        if self.form == "compiled":
             return lrn(x, self.mask, self.constants, self.norm.beta)
         return cast(Tensor, _Normalize.apply(x, self._sum, self.norm))
 
@@ -106,7 +110,7 @@ class SameMap(nn.Module):
     """
 
     constants: Tensor
-    is_compiled = False
+    form: Form = "plain"
 
     def __init__(self, norm: SameMapNorm) -> None:
         super().__init__()
@@ -115,7 +119,9 @@ class SameMap(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The normalized maps."""
-        if self.is_compiled:
+        if self.form == "kernels":
+            return gpu_norm().spatial_lrn(x, self.norm.size_px, self.norm.k, self.norm.coefficient, self.norm.beta)
+        if self.form == "compiled":
             return spatial_lrn(x, self.norm.size_px, self.constants, self.norm.beta)
         return cast(Tensor, _Normalize.apply(x, self._sum, self.norm))
 
@@ -134,11 +140,19 @@ class ContrastNorm(SameMap):
         return x * _power(denominators, norm.beta)
 
 
-def compile_norms(model: nn.Module) -> None:
-    """Let every norm of a network run as a compiled loop from now on."""
+def use_norms(model: nn.Module, form: Form) -> None:
+    """Let every norm of a network run in a form from now on: plain torch, compiled loops, or kernels for a GPU."""
     for module in model.modules():
         if isinstance(module, ResponseNorm | SameMap):
-            module.is_compiled = True
+            module.form = form
+
+
+@cache
+def gpu_norm() -> Any:
+    """The kernels for a GPU, which need Triton."""
+    from alexrepro.model import gpu_norm as found
+
+    return found
 
 
 def _constants(norm: Norm | SameMapNorm) -> Tensor:

@@ -4,7 +4,7 @@ v ← 0.9 · v - 0.0005 · ε · w - ε · ⟨∂L/∂w⟩;  w ← w + v. After 
 steps for about ten updates; torch's SGD, which multiplies the whole buffer by ε, shrinks at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -70,6 +70,20 @@ class Momentum:
         for parameter in parameters:
             parameter.grad = None
 
+    def set_rates(self, rates: Rates) -> None:
+        """The rates of the next moves of a recorded step; their number must not change while one is recorded."""
+        moving = [name for name in self.kernels if _rate(rates, name) > 0]
+        self._on_device([self._rate_and_shrink(rates, name) for name in moving])
+
+    @torch.no_grad()
+    def move(self, gradients: Mapping[str, Tensor], *, copies: Mapping[str, Tensor]) -> None:
+        """Update the parameters that have gradients at the rates that were set, and copies in another number format."""
+        assert self._factors is not None
+        kernels = [self.kernels[name] for name in gradients]
+        velocities = [self._velocities[name] for name in gradients]
+        rounded = [copies[name] for name in gradients if name in copies]
+        _move_at_once(kernels, velocities, list(gradients.values()), self._factors[1], self.training.momentum, rounded)
+
     def _rate_and_shrink(self, rates: Rates, name: str) -> tuple[float, float]:
         stage, _, part = name.partition(".")
         learning_rate = _rate(rates, name)
@@ -79,19 +93,29 @@ class Momentum:
     def _on_device(self, factors: Factors) -> Tensor:
         """Rates and shrinks on the device, (parameters, 2); sent there only when they change."""
         if self._factors is None or self._factors[0] != factors:
-            self._factors = factors, next(iter(self._velocities.values())).new_tensor(factors)
+            on_device = next(iter(self._velocities.values())).new_tensor(factors)
+            if self._factors is not None and len(self._factors[0]) == len(factors):
+                on_device = self._factors[1].copy_(on_device)  # where a recorded step reads them
+            self._factors = factors, on_device
         return self._factors[1]
 
 
 @Compiled
 def _move_at_once(
-    parameters: list[Tensor], velocities: list[Tensor], gradients: list[Tensor], factors: Tensor, momentum: float
+    parameters: list[Tensor],
+    velocities: list[Tensor],
+    gradients: list[Tensor],
+    factors: Tensor,
+    momentum: float,
+    copies: Sequence[Tensor] = (),
 ) -> None:
     """The same for all parameters, each with its own rate and shrink; numbers in memory need no compiling anew."""
     for i, (w, v, g) in enumerate(zip(parameters, velocities, gradients, strict=True)):
         moved = momentum * v - factors[i, 0] * g - factors[i, 1] * w
         v.copy_(moved)
         w.copy_(w + moved)
+        if copies:
+            copies[i].copy_(w)
 
 
 def _rate(rates: Rates, name: str) -> float:

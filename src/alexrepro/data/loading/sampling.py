@@ -74,6 +74,21 @@ class Batch:
         drawn = {name: moved(getattr(self.draws, name)) for name in ("offsets", "flips", "colors")}
         return Batch(self.number, replace(self.draws, **drawn), moved(self.crops), moved(self.labels))
 
+    @property
+    def on_device(self) -> tuple[Tensor, ...]:
+        """What a device is given: crops, labels, offsets, flips and colors."""
+        return self.crops, self.labels, self.draws.offsets, self.draws.flips, self.draws.colors
+
+    def clone(self) -> "Batch":
+        """The same in memory of its own."""
+        crops, labels, *drawn = (tensor.clone() for tensor in self.on_device)
+        return Batch(self.number, Draws(self.draws.rows, *drawn), crops, labels)
+
+    def copy_(self, other: "Batch") -> None:
+        """Take over the images of another batch of the same size."""
+        for own, given in zip(self.on_device, other.on_device, strict=True):
+            own.copy_(given, non_blocking=True)
+
 
 def batch_count(images: int, batch: int) -> int:
     """Batches in an epoch; the last may be smaller and counts as one (data.cu)."""
