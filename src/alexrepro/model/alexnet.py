@@ -125,11 +125,11 @@ class AlexNet(nn.Module):
 
 
 def keyed_bits(seed: Tensor, shape: torch.Size) -> Tensor:
-    """Uniform integers of 24 bits, int64, from a seed in memory: SplitMix64 of the number of each value.
+    """Uniform integers of 24 bits, int64, from a seed in memory: SplitMix64's hash of seed xor number of the value.
 
     All of it is integer arithmetic, modulo 2^64, so that every device and compiler draws the same.
     """
-    z = seed + (torch.arange(1, shape.numel() + 1, device=seed.device) * -0x61C8864680B583EB)
+    z = seed ^ torch.arange(shape.numel(), device=seed.device)
     z = (z ^ _shifted(z, 30)) * -0x40A7B892E31B1A47
     z = (z ^ _shifted(z, 27)) * -0x6B2FB644ECCEEE15
     return _shifted(z ^ _shifted(z, 31), 64 - DRAWN_BITS).view(shape)
