@@ -12,7 +12,7 @@ from pkgutil import iter_modules
 
 from matplotlib.figure import Figure
 
-from alexrepro.errors import Exit, UserError, find_named
+from alexrepro.errors import UserError, find_named
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import VAL_2010, Reported
 from alexrepro.progress import say
