@@ -19,7 +19,7 @@ from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.progress import say
 from alexrepro.runs import checkpoint
 from alexrepro.runs.checkpoint import Checkpoint
-from alexrepro.stop_signals import stopped
+from alexrepro.stop_signals import AGAIN, code_of
 from alexrepro.training.divergence import FlatLoss, at_half_the_rates
 from alexrepro.training.fine_tune import check_same_source, continue_run, copy_stages, origin
 from alexrepro.training.job import TrainingJob
@@ -114,7 +114,9 @@ class TrainingState:
         group.barrier()
         self.saved_at = time.monotonic()
         if stopped_by:
-            raise group.abort(stopped(Signals(stopped_by), step=self.step))
+            by = Signals(stopped_by)
+            what = f"Stopped by {by.name} after step {self.step:,}; a checkpoint is saved."
+            raise group.abort(UserError(what, fix=AGAIN, exit_code=code_of(by)))
 
     def result(self) -> dict[str, Any]:
         """The validation of the last epoch, or the training loss where that was not validated, for result.json."""
