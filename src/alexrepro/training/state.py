@@ -183,7 +183,7 @@ def start(job: TrainingJob, stop: Stop = lambda: None) -> TrainingState:
     assert pixels is not None
     is_flat_allowed = group.broadcast(group.is_first and (job.allow_flat_loss or "flat_loss_at" in run.environment))
     if group.is_first:
-        run.add_start(job.this_start(step))
+        run.record({"starts": [*run.environment.get("starts", []), job.this_start(step)]})
     return TrainingState(
         job, model, optimizer, pixels.to(device.torch_device), device.compiled(model), Gradients(model, group),
         StopConsensus(group), Loggers(run, job.log if group.is_first else (), step=step), stop, step,
