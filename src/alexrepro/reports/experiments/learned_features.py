@@ -131,7 +131,7 @@ def _predictions_and_neighbors(evidence: Evidence) -> list[Record]:
 
 
 def _records(run: Run, found: Neighbors) -> Iterator[Record]:
-    names, images, shown = found.about.class_names, found.about.names, len(found.labels)
+    names, images, shown = found.class_names, found.names, len(found.labels)
     for image, label, top5, probabilities in zip(images, found.labels, found.top5, found.probabilities, strict=False):
         facts = {"cites": str(run.folder), "part": "predictions", "image": image, "true_class": names[label]}
         for rank, (one, probability) in enumerate(zip(top5, probabilities, strict=True), start=1):
@@ -139,7 +139,7 @@ def _records(run: Run, found: Neighbors) -> Iterator[Record]:
     for query, image in enumerate(images[shown:]):
         label, labels, distances = found.query_labels[query], found.neighbor_labels[query], found.distances[query]
         facts = {"cites": str(run.folder), "part": "neighbors", "image": image, "true_class": names[label]}
-        for rank, name in enumerate(found.about.neighbor_names[query], start=1):
+        for rank, name in enumerate(found.neighbor_names[query], start=1):
             of = {"neighbor": name, "class": names[labels[rank - 1]], "distance": float(distances[rank - 1])}
             yield Record(NEIGHBORS, {**facts, "rank": rank, **of})
 
@@ -149,7 +149,7 @@ def _draw_neighbors(evidence: Evidence) -> Figure | None:
     if found is None:
         return None
     run, neighbors = found
-    names = neighbors.about.class_names
+    names = neighbors.class_names
     figure = new_figure(13, 6.5)
     figure.suptitle(name_of(run), fontsize=9)
     left, right = figure.subfigures(1, 2, width_ratios=(1, 1.05), squeeze=False)[0]
@@ -174,7 +174,7 @@ def _draw_neighbors(evidence: Evidence) -> Figure | None:
 
 def _draw_predictions(above: Axes, below: Axes, found: Neighbors, number: int) -> None:
     """One test image with its true class, and below it the predictions, the true class in another color."""
-    names, label = found.about.class_names, found.labels[number]
+    names, label = found.class_names, found.labels[number]
     _draw_image(above, found.images[number], _first_synonym(names[label]), color=INK)
     top5 = found.top5[number]
     colors = [RIGHT if one == label else WRONG for one in top5]
