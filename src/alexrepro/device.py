@@ -79,7 +79,10 @@ class Device:
         """Record a function's work on the GPU as one graph; returns what does the work again, in a single launch.
 
         The function is called a few times before, to compile and to choose kernels. Its tensors must stay in place.
+        On a CPU, where a launch costs nothing, it is the function itself.
         """
+        if not self.is_gpu:
+            return work
         stream = torch.cuda.Stream(self.torch_device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(self.torch_device))
         with torch.cuda.stream(stream):

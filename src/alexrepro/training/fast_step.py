@@ -13,14 +13,13 @@ from torch import Tensor
 
 from alexrepro.data.loading.crops import Pixels, training_crops
 from alexrepro.data.loading.sampling import Batch
+from alexrepro.device import Device
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.compiled import Compiled
 from alexrepro.model.fast_network import FastNetwork, Layout
 from alexrepro.paper.training import Augmentation
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.optimizer import Optimizer
-
-Recorder = Callable[[Callable[[], None]], Callable[[], None]]  # of a function without arguments: plays it again
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,10 @@ class Source:
 class FastStep:
     """A step on full batches like the first one, recorded for the stages that learn and the color shift of an epoch.
 
-    record: `Device.recorded`. Rates may change from step to step (`Optimizer.set_rates`); nothing else may.
+    Rates may change from step to step (`Optimizer.set_rates`); nothing else may.
     """
 
-    def __init__(self, source: Source, first: Batch, *, layout: Layout, record: Recorder) -> None:
+    def __init__(self, source: Source, first: Batch, *, layout: Layout, device: Device) -> None:
         model, optimizer = source.model, source.optimizer
         self._batch = first.clone()
         self._weights = model.named_kernels()
@@ -50,7 +49,9 @@ class FastStep:
         self._copies = {name: weight.detach().to(torch.bfloat16) for name, weight in self._weights.items() if is_bf16}
         for name, copy in self._copies.items():
             copy.requires_grad_(self._weights[name].requires_grad)
-        loss_and_error = Compiled(_Loss(FastNetwork(model, layout), source))
+        loss_and_error: Callable[..., tuple[Tensor, Tensor]] = _Loss(FastNetwork(model, layout), source)
+        if device.compiles:
+            loss_and_error = Compiled(loss_and_error)
         used = self._copies or self._weights
         learning = [name for name, weight in used.items() if weight.requires_grad]
 
@@ -61,7 +62,7 @@ class FastStep:
             self._values.copy_(torch.stack([loss.detach(), error]))
 
         before = [tensor.clone() for tensor in (*self._weights.values(), *optimizer.state().values())]
-        self._replay = record(step)
+        self._replay = device.recorded(step)
         with torch.no_grad():
             for tensor, saved in zip((*self._weights.values(), *optimizer.state().values()), before, strict=True):
                 tensor.copy_(saved)

@@ -82,7 +82,8 @@ class Momentum:
         kernels = [self.kernels[name] for name in gradients]
         velocities = [self._velocities[name] for name in gradients]
         rounded = [copies[name] for name in gradients if name in copies]
-        _move_at_once(kernels, velocities, list(gradients.values()), self._factors[1], self.training.momentum, rounded)
+        move = _move_at_once if self.compiles else _move_at_once.plain
+        move(kernels, velocities, list(gradients.values()), self._factors[1], self.training.momentum, rounded)
 
     def _rate_and_shrink(self, rates: Rates, name: str) -> tuple[float, float]:
         stage, _, part = name.partition(".")
