@@ -90,9 +90,13 @@ class Device:
                 work()
         torch.cuda.current_stream(self.torch_device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, stream=stream):  # that of the calls before, to which gradients are bound
             work()
         return graph.replay
+
+    def sent(self, tensor: Tensor) -> Tensor:
+        """A tensor on the device; a GPU copies it from pinned memory, without waiting."""
+        return tensor.pin_memory().to(self.torch_device, non_blocking=True) if self.is_gpu else tensor
 
     def synchronize(self) -> None:
         """Wait until the device has done all its work."""
@@ -155,7 +159,9 @@ class GpuCopies:
                 tensor.record_stream(user)
             yield moved
             del batch, moved
-            while self._under_way and (len(self._under_way) == self._most or self._under_way[0][0].query()):  # type: ignore[no-untyped-call]
+            while self._under_way and self._under_way[0][0].query():  # type: ignore[no-untyped-call]
+                self._under_way.popleft()
+            if len(self._under_way) == self._most:
                 self._finish()
 
     def close(self) -> None:

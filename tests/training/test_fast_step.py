@@ -18,7 +18,9 @@ from alexrepro.training.fast_step import FastStep, Source
 from alexrepro.training.optimizer import Momentum, make_optimizer
 
 PLAIN_NORMS = Layout(norm_kernels=False)
-LAYOUTS = [replace(PLAIN_NORMS, dense_towers=dense, blocks=blocks) for dense in (False, True) for blocks in (False, True)]
+LAYOUTS = [
+    replace(PLAIN_NORMS, dense_towers=dense, blocks=blocks) for dense in (False, True) for blocks in (False, True)
+]
 MASK64 = 2**64 - 1
 
 
@@ -35,7 +37,11 @@ def batch_of(recipe: Recipe, images: int) -> Batch:
 
 
 def pixels_of(dtype: torch.dtype) -> Pixels:
-    return Pixels(torch.full((3, 256, 256), 120.0, dtype=dtype), torch.tensor([0.2, 0.1, 0.05], dtype=dtype), torch.eye(3, dtype=dtype))
+    return Pixels(
+        torch.full((3, 256, 256), 120.0, dtype=dtype),
+        torch.tensor([0.2, 0.1, 0.05], dtype=dtype),
+        torch.eye(3, dtype=dtype),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +49,9 @@ def tiny() -> Recipe:
     return find_recipe("tiny").but({"network.input_px": 112, "training.precision": "float32"})
 
 
-def plain_step(model: AlexNet, optimizer: Momentum, source: Source, batch: Batch, seeds: torch.Tensor, rates) -> list[float]:
+def plain_step(
+    model: AlexNet, optimizer: Momentum, source: Source, batch: Batch, seeds: torch.Tensor, rates
+) -> list[float]:
     crops = training_crops(batch, pixels=source.pixels, augmentation=source.augmentation)
     logits = model(crops, model.masks(len(batch), seeds))
     loss = F.cross_entropy(logits, batch.labels)

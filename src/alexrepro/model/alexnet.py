@@ -4,7 +4,7 @@ A tensor's maps are its towers side by side: two towers in one process are group
 B batch, C maps, K classes, T towers, t of them held here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import cast
 
@@ -93,9 +93,10 @@ class AlexNet(nn.Module):
         """The stages with dropout."""
         return [name for name in self.stages if self.stage(name).has_dropout]
 
-    def mask_seeds(self, key_of_step: int) -> Tensor:
-        """The seeds from which a GPU draws the masks of a step: int64, one for each stage with dropout."""
-        return torch.tensor([key(key_of_step, name) for name in self.dropped_stages], dtype=torch.int64)
+    def mask_seeds(self, keys_of_steps: Sequence[int]) -> Tensor:
+        """The seeds from which a GPU draws the masks of some steps: int64 (steps, stages with dropout)."""
+        seeds = [[key(each, name) for name in self.dropped_stages] for each in keys_of_steps]
+        return torch.tensor(seeds, dtype=torch.int64)
 
     def masks(self, batch: int, seeds: Tensor, rows: slice = slice(None)) -> dict[str, Tensor]:
         """`draw_masks` on a GPU, from `mask_seeds` on that device."""
@@ -113,6 +114,8 @@ class AlexNet(nn.Module):
         batch: the global batch size. The full mask is drawn, so the result does not depend on the number of processes.
         """
         parameter = next(self.parameters())
+        if parameter.device.type != "cpu":
+            return self.masks(batch, self.mask_seeds([key_of_step])[0].to(parameter.device), rows)
         masks = {}
         for stage in self.network.stages:
             module = self.stage(stage.name)

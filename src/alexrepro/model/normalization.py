@@ -5,7 +5,6 @@ B batch, C maps, H W pixels, P processes that hold the towers together.
 """
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any, Literal, cast
 
 import torch
@@ -56,6 +55,7 @@ class ResponseNorm(nn.Module):
     mask: Tensor
     constants: Tensor
     form: Form = "plain"
+    kernel: Any = None
 
     def __init__(self, norm: Norm, *, maps: int, groups: int) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class ResponseNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The normalized maps."""
         if self.form == "kernels":
-            return gpu_norm().lrn(x, self.groups, self.norm.n, self.norm.k, self.norm.coefficient, self.norm.beta)
+            return cast(Tensor, self.kernel(x, self.groups, *_settings(self.norm)))
         if self.form == "compiled":
             return lrn(x, self.mask, self.constants, self.norm.beta)
         return cast(Tensor, _Normalize.apply(x, self._sum, self.norm))
@@ -111,6 +111,7 @@ class SameMap(nn.Module):
 
     constants: Tensor
     form: Form = "plain"
+    kernel: Any = None
 
     def __init__(self, norm: SameMapNorm) -> None:
         super().__init__()
@@ -120,7 +121,7 @@ class SameMap(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The normalized maps."""
         if self.form == "kernels":
-            return gpu_norm().spatial_lrn(x, self.norm.size_px, self.norm.k, self.norm.coefficient, self.norm.beta)
+            return cast(Tensor, self.kernel(x, *_settings(self.norm)))
         if self.form == "compiled":
             return spatial_lrn(x, self.norm.size_px, self.constants, self.norm.beta)
         return cast(Tensor, _Normalize.apply(x, self._sum, self.norm))
@@ -145,14 +146,14 @@ def use_norms(model: nn.Module, form: Form) -> None:
     for module in model.modules():
         if isinstance(module, ResponseNorm | SameMap):
             module.form = form
+            if form == "kernels":
+                from alexrepro.model import gpu_norm  # needs Triton
+
+                module.kernel = gpu_norm.lrn if isinstance(module, ResponseNorm) else gpu_norm.spatial_lrn
 
 
-@cache
-def gpu_norm() -> Any:
-    """The kernels for a GPU, which need Triton."""
-    from alexrepro.model import gpu_norm as found
-
-    return found
+def _settings(norm: Norm | SameMapNorm) -> tuple[int, float, float, float]:
+    return norm.n if isinstance(norm, Norm) else norm.size_px, norm.k, norm.coefficient, norm.beta
 
 
 def _constants(norm: Norm | SameMapNorm) -> Tensor:

@@ -5,7 +5,7 @@ bf16 copy of the weights, which the update writes. A batch that is not full take
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -14,12 +14,16 @@ from torch import Tensor
 from alexrepro.data.loading.crops import Pixels, training_crops
 from alexrepro.data.loading.sampling import Batch
 from alexrepro.device import Device
+from alexrepro.keys import key
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.compiled import Compiled
 from alexrepro.model.fast_network import FastNetwork, Layout
-from alexrepro.paper.training import Augmentation
+from alexrepro.paper.training import Augmentation, Rates
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.optimizer import Optimizer
+
+
+SEEDS_AT_ONCE = 1_000  # steps
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class FastStep:
         loss_and_error: Callable[..., tuple[Tensor, Tensor]] = _Loss(FastNetwork(model, layout), source)
         if device.compiles:
             loss_and_error = Compiled(loss_and_error)
-        used = self._copies or self._weights
+        used = self._copies or {name: self._leaf(weight) for name, weight in self._weights.items()}
         learning = [name for name, weight in used.items() if weight.requires_grad]
 
         def step() -> None:
@@ -78,6 +82,11 @@ class FastStep:
         self._replay()
         return self._values
 
+    @staticmethod
+    def _leaf(weight: Tensor) -> Tensor:
+        """The same memory with gradients of its own: those of the model are bound to the stream of other steps."""
+        return weight.detach().requires_grad_(weight.requires_grad)
+
     @torch.no_grad()
     def refresh(self) -> None:
         """Copy the weights again, which something else has changed."""
@@ -99,3 +108,46 @@ class _Loss:
         logits = self.network(crops.to(dtype), masks, weights).to(crops.dtype)
         wrong = logits.detach().argmax(1) != batch.labels
         return F.cross_entropy(logits, batch.labels), wrong.to(crops.dtype).mean()
+
+
+class FastTraining:
+    """The fast steps of a training, recorded anew when other stages learn or the color shift ends."""
+
+    def __init__(self, source: Source, *, layout: Layout, device: Device, seed: int) -> None:
+        self._source, self._layout, self._device, self._seed = source, layout, device, seed
+        self._seeds: tuple[range, Tensor] = range(0), torch.empty(0)  # of masks, of the next steps
+        self._weights = list(source.model.named_kernels().values())
+        self._step: FastStep | None = None
+        self._recorded_for: object = None
+        self._seen = 0
+
+    def takes(self, batch: Batch) -> bool:
+        """Whether a batch is full."""
+        return len(batch) == self._source.recipe.training.batch
+
+    def __call__(self, batch: Batch, *, step: int, rates: Rates, augmentation: Augmentation) -> Tensor:
+        """Train on a full batch; the loss and the top-1 error, (2,) on the device."""
+        source = replace(self._source, augmentation=augmentation)
+        source.optimizer.set_rates(rates)
+        wanted = (augmentation, [weight.requires_grad for weight in self._weights])
+        if self._step is None or self._recorded_for != wanted:
+            self._step = None  # frees its memory first
+            self._step = FastStep(source, batch, layout=self._layout, device=self._device)
+            self._recorded_for = wanted
+        elif self._seen != self._version:
+            self._step.refresh()
+        self._seen = self._version
+        return self._step(batch, self._seeds_of(step)).clone()
+
+    def _seeds_of(self, step: int) -> Tensor:
+        """The seeds of the masks of a step, which reach the device with those of the next steps."""
+        if step not in self._seeds[0]:
+            steps = range(step, step + SEEDS_AT_ONCE)
+            seeds = self._source.model.mask_seeds([key(self._seed, "dropout", each) for each in steps])
+            self._seeds = steps, self._device.sent(seeds)
+        return self._seeds[1][step - self._seeds[0].start]
+
+    @property
+    def _version(self) -> int:
+        """Grows with each change of the weights by torch, which a recorded step's own are not."""
+        return sum(weight._version for weight in self._weights)

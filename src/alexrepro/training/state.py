@@ -16,11 +16,13 @@ from alexrepro.distributed.process_group import Gradients, StopConsensus
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.inference import save_pixels
 from alexrepro.model.alexnet import AlexNet, build
+from alexrepro.model.fast_network import Layout, can_lay_out
 from alexrepro.progress import say
 from alexrepro.runs import checkpoint
 from alexrepro.runs.checkpoint import Checkpoint
 from alexrepro.stop_signals import AGAIN, code_of
 from alexrepro.training.divergence import FlatLoss, at_half_the_rates
+from alexrepro.training.fast_step import FastTraining, Source
 from alexrepro.training.fine_tune import check_same_source, continue_run, copy_stages, origin
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.loggers import Loggers
@@ -50,6 +52,7 @@ class TrainingState:
     loggers: Loggers
     stop: Stop = lambda: None
     step: int = 0
+    fast: FastTraining | None = None
     flat_loss: FlatLoss | None = None
     unread: list[tuple[int, int, Tensor]] = field(default_factory=list)
     read_at: float = field(default_factory=time.monotonic)
@@ -184,10 +187,15 @@ def start(job: TrainingJob, stop: Stop = lambda: None) -> TrainingState:
     is_flat_allowed = group.broadcast(group.is_first and (job.allow_flat_loss or "flat_loss_at" in run.environment))
     if group.is_first:
         run.record({"starts": [*run.environment.get("starts", []), job.this_start(step)]})
+    pixels = pixels.to(device.torch_device)
+    fast = None
+    if device.is_gpu and device.compiles and group.mesh is None and can_lay_out(model.network):
+        source = Source(model, optimizer, pixels, job.recipe, job.recipe.augmentation)
+        fast = FastTraining(source, layout=Layout(), device=device, seed=job.seed)
     return TrainingState(
-        job, model, optimizer, pixels.to(device.torch_device), device.compiled(model), Gradients(model, group),
+        job, model, optimizer, pixels, device.compiled(model), Gradients(model, group),
         StopConsensus(group), Loggers(run, job.log if group.is_first else (), step=step), stop, step,
-        flat_loss=None if is_flat_allowed else FlatLoss(job.recipe.network.classes),
+        fast=fast, flat_loss=None if is_flat_allowed else FlatLoss(job.recipe.network.classes),
     )  # fmt: skip
 
 

@@ -86,18 +86,22 @@ def _train_epochs(state: TrainingState, loader: Loader) -> None:
                     _read_losses(state, rates, advance)
                     state.save(stopped_by=stop_signal)
                 images = min(training.batch, len(plan) - batch.number * training.batch)  # of all replicas
-                crops = training_crops(batch, pixels=state.pixels, augmentation=augmentation)
-                step_key = key(job.seed, "dropout", state.step)
-                masks = model.draw_masks(images, key_of_step=step_key, rows=shard_of(images, job.group.shard))
-                with job.device.autocast(training):
-                    logits = state.forward(crops, masks)
-                loss = F.cross_entropy(logits.to(crops.dtype), batch.labels, reduction="sum") / images  # mean (§5)
-                loss.backward()  # type: ignore[no-untyped-call]
-                wrong = (logits.detach().argmax(1) != batch.labels).sum().to(loss.dtype) / images
-                state.gradients.wait()  # for their sums over all replicas
-                optimizer.step(rates)
+                if state.fast is not None and state.fast.takes(batch):  # the same in one launch of a GPU
+                    values = state.fast(batch, step=state.step, rates=rates, augmentation=augmentation)
+                else:
+                    crops = training_crops(batch, pixels=state.pixels, augmentation=augmentation)
+                    step_key = key(job.seed, "dropout", state.step)
+                    masks = model.draw_masks(images, key_of_step=step_key, rows=shard_of(images, job.group.shard))
+                    with job.device.autocast(training):
+                        logits = state.forward(crops, masks)
+                    loss = F.cross_entropy(logits.to(crops.dtype), batch.labels, reduction="sum") / images  # mean (§5)
+                    loss.backward()  # type: ignore[no-untyped-call]
+                    wrong = (logits.detach().argmax(1) != batch.labels).sum().to(loss.dtype) / images
+                    state.gradients.wait()  # for their sums over all replicas
+                    optimizer.step(rates)
+                    values = torch.stack([loss.detach(), wrong])
                 state.step += 1
-                state.unread.append((state.step, images, torch.stack([loss.detach(), wrong])))
+                state.unread.append((state.step, images, values))
                 if len(state.unread) == READ_LOSS_EVERY:
                     _read_losses(state, rates, advance)
             _read_losses(state, rates, advance)
