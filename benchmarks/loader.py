@@ -192,7 +192,7 @@ def index(_: argparse.Namespace) -> None:
         print(f"and the plan of {len(plan):,} images: {megabytes(os.getpid()) - before:.0f} MB")
         before = megabytes(os.getpid())
         for shard in range(len(store.manifest.shards)):
-            store._index(shard)
+            store._read(shard, 0)
         print(f"and the indexes of all shards, as in a worker: {megabytes(os.getpid()) - before:.0f} MB more")
 
 

@@ -80,7 +80,7 @@ def test_a_plateau_without_validation_is_a_warning(job: TrainingJob) -> None:
 
 def many_images(store: Store, folder: Path, count: int) -> Store:
     """A store of the first image of another, so many times."""
-    image = store._files.read(store._index(0), 0)
+    image = store._read(0, 0)[0]
     folder.mkdir()
     write_shard(shard_table([image] * count, [0] * count, ["0"] * count), folder / "shard-00000.arrow")
     labels = sha256_of(np.zeros(count, dtype="<i8").tobytes())

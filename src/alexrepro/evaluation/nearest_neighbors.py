@@ -29,7 +29,7 @@ from alexrepro.evaluation.metrics import score
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.results import FIGURE_4_GUESSES, FIGURE_4_NEIGHBORS, FIGURE_4_QUERIES
 from alexrepro.progress import progress
-from alexrepro.runs.predictions import Neighbors, Pictures, save_neighbors
+from alexrepro.runs.predictions import Neighbors, save_neighbors
 from alexrepro.runs.run import Run
 
 BATCH = 128  # changes the time only
@@ -60,12 +60,10 @@ def find_neighbors(run: Run, *, train: Store, test: Store, device: Device) -> Ne
         distances, rows = _search(lambda pixels: read(pixels)[1], wanted, train)
     scores = score(probabilities, torch.from_numpy(test.labels[shown]).to(probabilities.device))
     found = Neighbors(
-        about=Pictures(
-            epochs=step // run.environment["steps_per_epoch"], stage=last_hidden(run.recipe.network),
-            test_store=test.path.name, train_store=train.path.name, searched=len(train),
-            class_names=tuple(test.manifest.class_names), names=tuple(test.name(row) for row in [*shown, *queries]),
-            neighbor_names=tuple(tuple(train.name(row) for row in line) for line in rows.tolist()),
-        ),
+        epochs=step // run.environment["steps_per_epoch"], stage=last_hidden(run.recipe.network),
+        test_store=test.path.name, train_store=train.path.name, searched=len(train),
+        class_names=tuple(test.manifest.class_names), names=tuple(map(test.name, [*shown, *queries])),
+        neighbor_names=tuple(tuple(map(train.name, line)) for line in rows.tolist()),
         images=images, labels=test.labels[shown],
         top5=scores.top5.cpu().numpy(), probabilities=scores.probabilities.cpu().numpy(),
         queries=query_images, query_labels=test.labels[queries],

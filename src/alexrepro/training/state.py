@@ -19,7 +19,7 @@ from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.progress import say
 from alexrepro.runs import checkpoint
 from alexrepro.runs.checkpoint import Checkpoint
-from alexrepro.stop_signals import stopped
+from alexrepro.stop_signals import AGAIN, code_of
 from alexrepro.training.divergence import FlatLoss, at_half_the_rates
 from alexrepro.training.fine_tune import check_same_source, continue_run, copy_stages, origin
 from alexrepro.training.job import TrainingJob
@@ -114,7 +114,9 @@ class TrainingState:
         group.barrier()
         self.saved_at = time.monotonic()
         if stopped_by:
-            raise group.abort(stopped(Signals(stopped_by), step=self.step))
+            by = Signals(stopped_by)
+            what = f"Stopped by {by.name} after step {self.step:,}; a checkpoint is saved."
+            raise group.abort(UserError(what, fix=AGAIN, exit_code=code_of(by)))
 
     def result(self) -> dict[str, Any]:
         """The validation of the last epoch, or the training loss where that was not validated, for result.json."""
@@ -181,7 +183,7 @@ def start(job: TrainingJob, stop: Stop = lambda: None) -> TrainingState:
     assert pixels is not None
     is_flat_allowed = group.broadcast(group.is_first and (job.allow_flat_loss or "flat_loss_at" in run.environment))
     if group.is_first:
-        run.add_start(job.this_start(step))
+        run.record({"starts": [*run.environment.get("starts", []), job.this_start(step)]})
     return TrainingState(
         job, model, optimizer, pixels.to(device.torch_device), device.compiled(model), Gradients(model, group),
         StopConsensus(group), Loggers(run, job.log if group.is_first else (), step=step), stop, step,

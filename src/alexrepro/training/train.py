@@ -24,7 +24,7 @@ from alexrepro.paper.results import Crops
 from alexrepro.paper.training import Rates
 from alexrepro.progress import Advance, progress, say
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
+from alexrepro.runs.evaluation import Evaluation, evaluations_in
 from alexrepro.runs.run import Run
 from alexrepro.stop_signals import stop_requests
 from alexrepro.training.divergence import at_half_the_rates, center_crops, diagnose, flat_loss
@@ -199,7 +199,7 @@ def ablate(
 def _saved(run: Run, store: Store, crops: Crops) -> Evaluation | None:
     """The run's evaluation of its last epoch on this store with these crops; None if it or its predictions are gone."""
     split, digest = store.manifest.full_name, store.manifest.digest
-    if not EvaluationFiles(run.folder).predictions(split, crops).exists():
+    if not run.predictions(split, crops).exists():
         return None
     wanted = (split, digest, crops, run.recipe.training.epochs)
-    return next((e for e in run.evaluations if (e.split, e.store, e.crops, e.epochs) == wanted), None)
+    return next((e for e in evaluations_in(run.folder) if (e.split, e.store, e.crops, e.epochs) == wanted), None)

@@ -20,6 +20,7 @@ from alexrepro.data.loading import workers as workers_module
 from alexrepro.data.loading.loader import Loader, load_batches
 from alexrepro.data.loading.sampling import Batch, EpochPlan, batch_count, training_plan
 from alexrepro.data.loading.workers import Kind, Ring, Workers
+from alexrepro.data.store import processes
 from alexrepro.data.store.decode import Pixels
 from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store
@@ -188,7 +189,7 @@ def test_threads_that_hang_are_named_and_left_behind(store: Store, monkeypatch: 
         raise OSError("the disk is gone")
 
     monkeypatch.setattr(workers_module, "STUCK_SECONDS", 0.2)
-    monkeypatch.setattr(workers_module, "CLOSING_SECONDS", 1.0)
+    monkeypatch.setattr(processes, "CLOSING_SECONDS", 1.0)
     monkeypatch.setattr(Store, "image", hang)
     started = time.monotonic()
     try:
@@ -200,7 +201,7 @@ def test_threads_that_hang_are_named_and_left_behind(store: Store, monkeypatch: 
 
 
 @needs_processes
-@pytest.mark.parametrize(("sent", "message"), [(signal.SIGKILL, r"was killed by SIGKILL"), (signal.SIGSTOP, STUCK)])
+@pytest.mark.parametrize(("sent", "message"), [(signal.SIGKILL, r"was ended by SIGKILL"), (signal.SIGSTOP, STUCK)])
 def test_processes_that_die_or_hang_are_named(
     opened: Loader, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals, message: str
 ) -> None:
@@ -276,10 +277,9 @@ def test_memory_for_batches_is_not_that_of_dev_shm(opened: Loader) -> None:
     assert not any("/dev/shm" in found for found in maps)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_memory_that_cannot_be_had_is_refused_with_its_size(kind: Kind) -> None:
+def test_memory_that_cannot_be_had_is_refused_with_its_size() -> None:
     with pytest.raises(UserError, match=r"needs 150,528,000 MB"):  # more than a process can address
-        Ring(10**6, 1000, 224, Workers(1, kind))
+        Ring((10**6, 1000, 224, 224, 3), 1)
 
 
 @needs_processes

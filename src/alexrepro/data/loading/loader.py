@@ -14,14 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from alexrepro.data.loading.sampling import Batch, Draws, EpochPlan, batch_count
-from alexrepro.data.loading.workers import Kind, Ring, Task, WorkerPool, Workers
+from alexrepro.data.loading.workers import Kind, Task, WorkerPool, Workers
 from alexrepro.data.store.store import Store
 from alexrepro.processors import usable_processors
 
 MOST_WORKERS = 32  # fill over 50,000 stored JPEG a second
 AHEAD = 3  # batches that wait, filled, besides those that the workers fill
 IN_USE = 3  # batches that are read by the training loop or copied to its device
-CPU = torch.device("cpu")
 
 
 def default_workers() -> int:
@@ -88,12 +87,13 @@ class Loader:
         self._store, self._batch, self._shard = store, batch, shard
         asked, kind = workers or workers_for(gpu=copies is not None)
         number, slots = workers_and_slots(len(store), batch=batch, workers=asked)
-        self._workers = Workers(number, kind)
-        self._ring = Ring(slots, -(-min(batch, len(store)) // shard[1]), side_px, self._workers)
+        shape = (slots, -(-min(batch, len(store)) // shard[1]), side_px, side_px, 3)
+        self._ahead = number + AHEAD
         self._free = deque(range(slots))
         self._sent: deque[tuple[int, int, Draws]] = deque()  # slots that are being filled, numbers and draws of batches
-        self._pool = WorkerPool(store, self._ring, self._workers)
-        self._copies = copies(self._ring.slots, IN_USE - 1) if copies else None
+        self._pool = WorkerPool(store, shape, Workers(number, kind))
+        self._slots = self._pool.ring.slots
+        self._copies = copies(self._slots, IN_USE - 1) if copies else None
 
     def __enter__(self) -> "Loader":
         return self
@@ -113,8 +113,7 @@ class Loader:
 
     def _filled(self, plan: EpochPlan, first: int) -> Iterator[Batch]:
         while self._sent:  # left from a plan that was not read to its end
-            slot, *_ = self._receive()
-            self._free.append(slot)
+            self._free.append(self._receive()[0])
         planned = plan.batches(self._batch, first=first, shard=self._shard)
         self._send(planned)
         while self._sent:
@@ -125,7 +124,7 @@ class Loader:
 
     def _send(self, planned: Iterator[tuple[int, Draws]]) -> None:
         """Keep every worker busy and some batches ahead, as far as memory is free."""
-        while self._free and len(self._sent) < self._workers.number + AHEAD:
+        while self._free and len(self._sent) < self._ahead:
             number, draws = next(planned, (-1, None))
             if draws is None:
                 return
@@ -141,7 +140,7 @@ class Loader:
         """The batch that was filled into a slot; a copy of it where its readers keep all the others."""
         rows = draws.rows.numpy()
         self._store.checked[rows] = True
-        crops = self._ring.slots[slot, : len(rows)]
+        crops = self._slots[slot, : len(rows)]
         if self._free:
             finalize(crops, self._free.append, slot).atexit = False
         else:

@@ -120,7 +120,7 @@ def _predictions_and_neighbors(evidence: Evidence) -> list[Record]:
 
 
 def _records(run: Run, found: Neighbors) -> Iterator[Record]:
-    names, images, shown = found.about.class_names, found.about.names, len(found.labels)
+    names, images, shown = found.class_names, found.names, len(found.labels)
     for image, label, top5, probabilities in zip(images, found.labels, found.top5, found.probabilities, strict=False):
         facts = {"cites": str(run.folder), "part": "predictions", "image": image, "true_class": names[label]}
         for rank, (one, probability) in enumerate(zip(top5, probabilities, strict=True), start=1):
@@ -128,7 +128,7 @@ def _records(run: Run, found: Neighbors) -> Iterator[Record]:
     for query, image in enumerate(images[shown:]):
         label, labels, distances = found.query_labels[query], found.neighbor_labels[query], found.distances[query]
         facts = {"cites": str(run.folder), "part": "neighbors", "image": image, "true_class": names[label]}
-        for rank, name in enumerate(found.about.neighbor_names[query], start=1):
+        for rank, name in enumerate(found.neighbor_names[query], start=1):
             of = {"neighbor": name, "class": names[labels[rank - 1]], "distance": float(distances[rank - 1])}
             yield Record(NEIGHBORS, {**facts, "rank": rank, **of})
 
@@ -138,7 +138,7 @@ def _draw_neighbors(evidence: Evidence) -> Figure | None:
     if saved is None:
         return None
     run, found = saved
-    names = found.about.class_names
+    names = found.class_names
     figure = Figure(figsize=(13, 6.5))
     figure.suptitle(name_of(run))
     left, right = figure.subfigures(1, 2, width_ratios=(1, 1.05), squeeze=False)[0]
@@ -162,7 +162,7 @@ def _draw_neighbors(evidence: Evidence) -> Figure | None:
 
 def _draw_predictions(axes: Axes, found: Neighbors, number: int) -> None:
     """The predictions for one test image, the true class in another color."""
-    top5, names = found.top5[number], found.about.class_names
+    top5, names = found.top5[number], found.class_names
     colors = [RIGHT if one == found.labels[number] else WRONG for one in top5]
     axes.barh(np.arange(len(top5)), found.probabilities[number], color=colors, alpha=FAINT, height=0.8)
     for rank, one in enumerate(top5):
