@@ -98,7 +98,7 @@ def scored_batches(job: EvaluationJob) -> Generator[ScoredBatch, None, None]:
         workers=Workers(job.group.loader_workers),
     )  # fmt: skip
     with progress(title, total=len(store) // shard[1]) as advance, loader:
-        for batch in loader.batches(evaluation_plan(len(store), side_px=store.side_px)):
+        for batch in loader.batches(evaluation_plan(len(store))):
             weighted = (averages(model, batch.crops, crops=crops, device=job.device) for model in job.models)
             mean = reduce(lambda a, b: {name: a[name] + b[name] for name in crops}, weighted)
             scored = ScoredBatch(batch, mean, {name: score(mean[name], batch.labels) for name in crops})
