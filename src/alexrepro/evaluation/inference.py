@@ -163,10 +163,7 @@ def hidden_activations(network: AlexNet) -> Iterator[list[Tensor]]:
 
 def read_images(store: Store, rows: Sequence[int]) -> NDArray[np.uint8]:
     """Images of a store, uint8 (N, 256, 256, 3)."""
-    images = np.empty((len(rows), store.side_px, store.side_px, 3), dtype=np.uint8)
-    for row, image in zip(rows, images, strict=True):
-        store.pixels(row, image)
-    return images
+    return np.stack([store.pixels(row) for row in rows])
 
 
 def check_compatible(recipe: Recipe, store: Store) -> None:
