@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from alexrepro.data.loading.crops import training_crops
-from alexrepro.data.loading.loader import Loader, workers_for
+from alexrepro.data.loading.loader import Loader, Workers
 from alexrepro.data.loading.sampling import shard_of
 from alexrepro.data.store.store import Store
 from alexrepro.errors import Exit, UserError
@@ -54,7 +54,7 @@ def train(job: TrainingJob) -> Run:
         device, batch = job.device, recipe.training.batch
         loader = Loader(
             job.store, batch=batch, side_px=recipe.network.input_px, shard=group.shard, copies=device.copies,
-            workers=workers_for(gpu=device.is_gpu, number=group.loader_workers),
+            workers=Workers(group.loader_workers),
         )  # fmt: skip
         with device.enough_memory(batch=batch), state.loggers, loader:
             _validate(state)  # if the run was asked to stop before it did

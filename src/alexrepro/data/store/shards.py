@@ -74,7 +74,7 @@ def make_shards(jobs: Sequence[Job], *, workers: int) -> Iterator[Job]:
                     _raise_failure(ready, *working[ready])
                 yield working.pop(ready)[1]
     finally:
-        processes.end([process for process, _ in working.values()])
+        processes.end([process for process, _ in working.values()], working)
 
 
 def _raise_failure(pipe: Connection, process: BaseProcess, job: Job) -> None:
