@@ -1,15 +1,15 @@
 """UserError: what went wrong, what to type next, and the exit code of the program (docs/reference/exit-codes.md)."""
 
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from enum import IntEnum
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-STOPPING = tuple(  # signals that ask a run to stop; Windows lacks the last two
-    signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP") if name in signal.Signals.__members__
-)
+T = TypeVar("T")
+# Signals that ask a run to stop; Windows lacks the last two.
+STOPPING = tuple(number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP"))
 
 
 class Exit(IntEnum):
@@ -35,12 +35,10 @@ class UserError(Exception):
 
     def __init__(self, what: str, *, fix: str, exit_code: Exit = Exit.BAD_CONFIG) -> None:
         super().__init__(what)
-        self.what = what
-        self.fix = fix
-        self.exit_code = exit_code
+        self.what, self.fix, self.exit_code = what, fix, exit_code
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let other processes raise it: by default, pickle rebuilds an exception without its keyword arguments."""
+        """Pickle it with its keyword arguments, so that other processes can raise it."""
         return partial(UserError, fix=self.fix, exit_code=self.exit_code), (self.what,)
 
 
@@ -48,6 +46,14 @@ def did_you_mean(name: str, known: Iterable[str], *, otherwise: str = ".") -> st
     """The end of a message about an unknown name: the nearest known one, or else a full stop."""
     near = get_close_matches(name, known, n=1)
     return f"; did you mean {near[0]}?" if near else otherwise
+
+
+def find_named(known: Mapping[str, T], name: str, *, kind: str, fix: str, otherwise: str = ".") -> T:
+    """What has this name. Raises UserError with the nearest name if nothing has."""
+    if name not in known:
+        what = f"There is no {kind} {name}{did_you_mean(name, known, otherwise=otherwise)}"
+        raise UserError(what, fix=fix, exit_code=Exit.USAGE)
+    return known[name]
 
 
 class Unreadable(Exception):

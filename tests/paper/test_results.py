@@ -17,7 +17,6 @@ from alexrepro.paper.results import (
     Logged,
     Reported,
     ReportedDelta,
-    Submission,
     logged,
 )
 from alexrepro.recipes.variations import VARIATIONS
@@ -143,7 +142,7 @@ def test_validation_and_test_of_137_2010_differ_by_up_to_0_18_points() -> None:
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_the_printed_test_errors_of_2012_are_the_submitted_ones(reported: Reported, submission: Submission) -> None:
+def test_the_printed_test_errors_of_2012_are_the_submitted_ones(reported: Reported, submission: Reported) -> None:
     assert (reported.top5_error, reported.split) == (round(submission.top5_error, 3), submission.split)
 
 

@@ -15,6 +15,7 @@ from alexrepro.evaluation.evaluate import evaluate
 from alexrepro.evaluation.inference import load_pixels
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.reports.experiment import gather
+from alexrepro.runs.evaluation import evaluations_in, save_evaluation
 from alexrepro.runs.predictions import load_neighbors
 from alexrepro.runs.run import Run, find_evaluations, find_runs, run_of
 
@@ -151,7 +152,7 @@ def test_checkpoints_that_are_removed_while_runs_are_listed_do_no_harm(
 
 @pytest.mark.parametrize("name", ["/elsewhere/x", "..", ".hidden", "a\\b", "a\nb", "", "ü" * 101])
 def test_a_name_that_leaves_its_folder_is_refused(run: Run, tmp_path: Path, recipe: Recipe, name: str) -> None:
-    (evaluation,) = run.evaluations
+    (evaluation,) = evaluations_in(run.folder)
 
     with pytest.raises(UserError, match="The recipe's name must"):
         run_of(tmp_path, recipe.but({}, name=name) if name else Recipe(name=""), dataset="photos", seed=0)
@@ -159,4 +160,4 @@ def test_a_name_that_leaves_its_folder_is_refused(run: Run, tmp_path: Path, reci
         run_of(tmp_path, recipe, dataset=name, seed=0)
     if name != "ü" * 101:  # which a split may have, up to 220 bytes
         with pytest.raises(UserError, match="A split cannot be named"):
-            run.save(replace(evaluation, split=name))
+            save_evaluation(replace(evaluation, split=name))

@@ -24,10 +24,10 @@ def compare(
     from dataclasses import asdict
 
     from alexrepro.reports.statistics.differences import compare as core
-    from alexrepro.runs.evaluation import EvaluationFiles
+    from alexrepro.runs.paths import RunPaths
     from alexrepro.runs.run import open_run
 
-    one, two = (path if EvaluationFiles(path).all_predictions else open_run(path).folder for path in (first, second))
+    one, two = (path if RunPaths(path).all_predictions else open_run(path).folder for path in (first, second))
     found = core(one, two)
     if json:
         print_json({"comparisons": [asdict(row) for row in found]})

@@ -8,7 +8,7 @@ import typer
 from alexrepro.cli.options import Json, Set
 from alexrepro.cli.show import percent, print_json, print_table
 from alexrepro.paper.network import Layer, Network
-from alexrepro.paper.results import CAPTION_CONV1_NEURONS
+from alexrepro.paper.results import CAPTION_NEURONS
 from alexrepro.progress import say
 from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe, parse_changes
@@ -41,7 +41,7 @@ def describe(
     print(f"{network.parameters:,} parameters, {network.neurons:,} neurons, {network.macs:,} multiply-adds per crop.")
     if network.layers() == Network().layers():
         print('The paper says "60 million parameters" and "650,000 neurons"; the caption of Figure 2')
-        print(f"prints {CAPTION_CONV1_NEURONS:,} where 55×55×96 = {network.layers()[0].neurons:,}.")
+        print(f"prints {CAPTION_NEURONS['conv1']:,} where 55×55×96 = {network.layers()[0].neurons:,}.")
 
 
 def _draw(recipe: Recipe, file: Path) -> None:

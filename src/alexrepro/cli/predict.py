@@ -17,7 +17,7 @@ from alexrepro.distributed.rank import ended_at_once
 from alexrepro.paper.results import Crops
 
 if TYPE_CHECKING:
-    from alexrepro.evaluation.predict import Prediction
+    from alexrepro.evaluation.predict import ClassProbability
 
 BAR_WIDTH = 30
 
@@ -57,17 +57,17 @@ def predict(
     crops: Crops = "ten" if ten_crop else "center"
     predictions = core(found, images, crops=crops, device=find_device(device_name))
     if json:
-        shown = [{"file": str(p.file), "top5": [asdict(found) for found in p.top5]} for p in predictions]
+        shown = [{"file": str(i), "top5": list(map(asdict, top5))} for i, top5 in zip(images, predictions, strict=True)]
         print_json({"weights": str(source), "recipe": found.recipe.name, "crops": crops, "images": shown})
         return
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
-    for prediction in predictions:
-        console.print(_table(prediction))
+    for image, top5 in zip(images, predictions, strict=True):
+        console.print(_table(image, top5))
 
 
-def _table(prediction: "Prediction") -> Table:
-    table = Table(title=plain(str(prediction.file)), title_justify="left", show_header=False, box=None)
-    for found in prediction.top5:
+def _table(image: Path, top5: "list[ClassProbability]") -> Table:
+    table = Table(title=plain(str(image)), title_justify="left", show_header=False, box=None)
+    for found in top5:
         bar = Bar(1.0, 0.0, found.probability, width=BAR_WIDTH)
         table.add_row(percent(found.probability), bar, plain(found.name))
     return table

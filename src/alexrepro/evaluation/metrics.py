@@ -73,11 +73,6 @@ def total(parts: Iterable[Counts]) -> Counts:
     return Counts(*map(sum, zip(*parts, strict=True)))
 
 
-def concatenate(parts: Iterable[Scores]) -> Scores:
-    """The scores of several batches, in their order."""
-    return Scores(*map(torch.cat, zip(*parts, strict=True)))
-
-
 def _is_tied(ahead: Tensor, equal: Tensor, top: int) -> Tensor:
     """Whether some orders of the equal classes put the true one among the `top` and others do not, (B,)."""
     return (ahead < top) & (ahead + equal >= top)

@@ -5,6 +5,8 @@ A process with some of the towers holds that part of a stage's maps, or all clas
 B batch, C maps, H W pixels, L locations in a map, k side of a kernel.
 """
 
+from itertools import takewhile
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -117,7 +119,7 @@ class StageModule(nn.Module):
                 side, maps=stage.maps // processes, channels=network.channels, output_px=output_px,
                 input_px=network.input_px,
             )  # fmt: skip
-        units = network.dropped(stage, size) if "dropout" in stage.order else ()
+        units = network.output(stage, size, tuple(takewhile(lambda name: name != "dropout", stage.order)))
         self.dropped = units[:1] if stage.kind == "full" else units
         names = [name for name in pooled_first(stage.order) if name in network.operations(stage)]
         self.operations = nn.ModuleDict({name: OPERATIONS[name].build(network, stage, self.towers) for name in names})

@@ -48,34 +48,25 @@ class Range:
 
     def holds(self, value: float) -> bool:
         """Whether a number lies in the range."""
-        return (
-            self.at_least <= value <= self.at_most
-            and self.above < value < self.below
-            and (not self.odd or value % 2 == 1)
-        )
+        is_between = self.at_least <= value <= self.at_most and self.above < value < self.below
+        return is_between and (not self.odd or value % 2 == 1)
 
     def __str__(self) -> str:
         """The range in words, after "must"."""
         if self.at_least == -MOST:
             return "be a finite number"
-        least = f"be {self.at_least:g} or more" if self.above == -NONE else f"be above {self.above:g}"
         if self.odd:
             return f"be odd, and from {self.at_least:g} to {self.at_most:,}"
+        least = f"be {self.at_least:g} or more" if self.above == -NONE else f"be above {self.above:g}"
         if self.below < NONE:
             return f"{least} and below {self.below:g}"
         return f"{least} and at most {self.at_most:,}" if self.at_most < MOST else f"{least} and finite"
 
 
-def cited(default: T, source: str, description: str = "", **limits: float) -> T:
-    """A dataclass field with this default that remembers where the default comes from, and its limits (see Range)."""
-    metadata = {"citation": Citation(source, description), "limits": limits}
-    value: T = field(default=default, metadata=metadata)
-    return value
-
-
-def ranged(default: T, **limits: float) -> T:
-    """The same for a field whose default is not a number of the paper."""
-    value: T = field(default=default, metadata={"limits": limits})
+def cited(default: T, source: str = "", description: str = "", **limits: float) -> T:
+    """A dataclass field that remembers where its default comes from, if a source names it, and its limits (Range)."""
+    citation = {"citation": Citation(source, description)} if source else {}
+    value: T = field(default=default, metadata={**citation, "limits": limits})
     return value
 
 

@@ -3,12 +3,12 @@
 A stage's maps are counted over all towers; those of tower 0 come first.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Literal, get_args
 
-from alexrepro.paper.citation import MOST, cited, ranged
+from alexrepro.paper.citation import MOST, cited
 
 Operation = Literal["activation", "norm", "same_map_norm", "contrast_norm", "pool", "average_pool", "dropout"]
 FIELD_OF = {name: name for name in get_args(Operation)} | {"contrast_norm": "same_map_norm", "average_pool": "pool"}
@@ -84,9 +84,9 @@ class Stage:
     name: str
     kind: Literal["conv", "local", "full"] = "conv"
     maps: int = 0
-    kernel_px: int = ranged(0, at_least=0)  # 0 in full connections
+    kernel_px: int = cited(0, at_least=0)  # 0 in full connections
     stride_px: int = 1
-    pad_px: int = ranged(0, at_least=0)
+    pad_px: int = cited(0, at_least=0)
     reads: Literal["own", "both"] = "own"
     order: tuple[Operation, ...] = ("activation",)
     weight_std: float = cited(0.01, "§5", "Gaussian with standard deviation 0.01")
@@ -154,7 +154,7 @@ class Network:
     dropout: float = cited(0.5, "§4.2", "probability of zeroing a hidden neuron; 0 turns it off everywhere", below=1)
     dropout_scales: Literal["testing", "training"] = cited("testing", "§4.2", "outputs times 0.5 at test time")
     initial: Literal["gaussian", "uniform"] = cited("gaussian", "§5", "uniform: ±√3 · weight_std, also for biases")
-    stages: tuple[Stage, ...] = field(default=STAGES_AS_PRINTED)
+    stages: tuple[Stage, ...] = STAGES_AS_PRINTED
 
     @property
     def classes(self) -> int:
@@ -180,12 +180,16 @@ class Network:
         size: Size = (self.channels, self.input_px, self.input_px)
         for stage in self.stages:
             yield stage, size
-            size = self._pooled(stage, self._output(stage, size))
+            size = self.output(stage, size, stage.order)
 
-    def dropped(self, stage: Stage, size: Size) -> Size:
-        """Size of the input of a stage's dropout, given the size that the stage reads."""
-        before = stage.order[: stage.order.index("dropout")]
-        return self._pooled(replace(stage, order=before), self._output(stage, size))
+    def output(self, stage: Stage, size: Size, operations: Sequence[Operation] = ()) -> Size:
+        """Size of what a stage makes of an input of this size by its kernels and these of its operations."""
+        if stage.kind == "full":
+            return (stage.maps, 1, 1)
+        side_px = self.conv_output_px(stage, size[1])
+        if {"pool", "average_pool"} & set(operations):
+            side_px = self.pool.output_px(side_px)
+        return (stage.maps, side_px, side_px)
 
     def operations(self, stage: Stage) -> tuple[Operation, ...]:
         """The operations of a stage in their order, without those that the network has switched off."""
@@ -201,7 +205,7 @@ class Network:
         pooled = [(stage, size) for stage, size in self.inputs() if "pool" in stage.order]
         if pooled:
             stage, size = pooled[-1]
-            layer = Layer(f"pool{stage.name.removeprefix('conv')}", self._pooled(stage, self._output(stage, size)))
+            layer = Layer(f"pool{stage.name.removeprefix('conv')}", self.output(stage, size, stage.order))
             found.insert(1 + self.stages.index(stage), layer)
         return tuple(found)
 
@@ -220,25 +224,12 @@ class Network:
         """Multiply-adds of one forward pass of one crop."""
         return sum(layer.macs for layer in self.layers())
 
-    def _output(self, stage: Stage, size: Size) -> Size:
-        if stage.kind == "full":
-            return (stage.maps, 1, 1)
-        side_px = self.conv_output_px(stage, size[1])
-        return (stage.maps, side_px, side_px)
-
-    def _pooled(self, stage: Stage, size: Size) -> Size:
-        if not {"pool", "average_pool"} & set(stage.order):
-            return size
-        side_px = self.pool.output_px(size[1])
-        return (size[0], side_px, side_px)
-
     def _layer(self, stage: Stage, size: Size) -> Layer:
-        output = self._output(stage, size)
+        output = self.output(stage, size)
         window = size[1] * size[2] if stage.kind == "full" else stage.kernel_px**2
         weights = stage.maps * (size[0] // self.groups(stage)) * window
         if self.side_input and self.side_input.stage == stage.name:
             weights += stage.maps * self.channels * self.side_input.kernel_px**2
         macs = weights * output[1] * output[2]
-        if stage.kind == "local":  # every position has its own kernels and biases
-            return Layer(stage.name, output, weights=macs, biases=prod(output), macs=macs, neurons=prod(output))
-        return Layer(stage.name, output, weights=weights, biases=stage.maps, macs=macs, neurons=prod(output))
+        kernels = (macs, prod(output)) if stage.kind == "local" else (weights, stage.maps)  # local: for each position
+        return Layer(stage.name, output, *kernels, macs, neurons=prod(output))

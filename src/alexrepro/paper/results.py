@@ -4,12 +4,14 @@ The schedules of the logged runs are in `recipes/catalog.toml`.
 """
 
 import tomllib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from alexrepro.paper.citation import Citation
 
+T = TypeVar("T")
 Crops = Literal["center", "ten", "ten-logits"]  # the last: logits averaged instead of softmax outputs
 
 VAL_2010 = "ilsvrc2010-val"
@@ -28,9 +30,8 @@ FIGURE_1_TIMES_SOONER = 6
 FIGURE_1_HIGHEST_ERROR = 0.75  # where its axis ends
 PARAMETERS = "60 million"  # abstract
 NEURONS = "650,000"  # abstract
-CAPTION_CONV1_NEURONS = 253_440  # Figure 2's caption; 55 × 48 × 96, where 55 × 55 × 96 is meant
-CAPTION_NEURONS = {  # stage by stage
-    "conv1": CAPTION_CONV1_NEURONS, "conv2": 186_624, "conv3": 64_896, "conv4": 64_896, "conv5": 43_264,
+CAPTION_NEURONS = {  # Figure 2; 55 × 48 × 96 in conv1, where 55 × 55 × 96 is meant
+    "conv1": 253_440, "conv2": 186_624, "conv3": 64_896, "conv4": 64_896, "conv5": 43_264,
     "fc6": 4_096, "fc7": 4_096, "fc8": 1_000,
 }  # fmt: skip
 FIGURE_3_KERNELS_PER_ROW = 16  # shownet.py; 48 and 48 kernels are three rows and three
@@ -42,7 +43,10 @@ VALIDATION_TEST_GAP = 0.001  # §6: validation and test errors differ by no more
 
 @dataclass(frozen=True)
 class Reported:
-    """Errors that the authors printed, as fractions; None where the paper prints a dash."""
+    """Errors that the authors or the challenge published, as fractions; None where there is a dash.
+
+    members: of an entry of the challenge, the networks that the name of its file lists.
+    """
 
     name: str
     label: str
@@ -51,6 +55,7 @@ class Reported:
     crops: Crops | None = None
     top1_error: float | None = None
     top5_error: float | None = None
+    members: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -58,9 +63,9 @@ class ReportedDelta:
     """A printed difference in error, as fractions: the variation minus the paper's network."""
 
     name: str
-    top1_delta: float | None
-    top5_delta: float | None
     cites: Citation
+    top1_delta: float | None = None
+    top5_delta: float | None = None
     split: str | None = None
     crops: Crops = "ten"  # those of the 2012 logs; the text names none
 
@@ -89,42 +94,24 @@ class Logged:
         return Citation(f"layer-params-{self.file or self.config}.cfg", self.part)
 
 
-@dataclass(frozen=True)
-class Submission:
-    """An entry of the challenge of 2012 on the official page: top-5 test error, and networks in the file's name."""
-
-    name: str
-    top5_error: float
-    members: tuple[str, ...] = ()
-    split: str = TEST_2012
-    cites: Citation = Citation("official ILSVRC-2012 results page")
-
-
 _TABLES: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
 
-def _rows(table: str) -> list[dict[str, Any]]:
-    return [{"name": name, **row, "cites": Citation(*row["cites"])} for name, row in _TABLES[table].items()]
+def _read(kind: Callable[..., T], table: str) -> tuple[T, ...]:
+    rows = _TABLES[table].items()
+    return tuple(kind(name=name, **row | {"cites": Citation(*row["cites"])}) for name, row in rows)
 
 
-def _reported(table: str) -> tuple[Reported, ...]:
-    return tuple(Reported(**row) for row in _rows(table))
-
-
-TABLE_1 = SPARSE_CODING, SIFT_FVS, CNN_2010 = _reported("table-1")
-(CNN_2010_CENTER,) = _reported("footnote-5")
-TABLE_2 = SIFT_FVS_2012, CNN_2012, CNN_2012_FIVE, CNN_2012_PRETRAINED, CNN_2012_SEVEN = _reported("table-2")
-TABLE_2_TEST = CNN_2012_FIVE_TEST, CNN_2012_SEVEN_TEST = _reported("table-2-test")
-FALL_2009, FALL_2009_BEFORE = _reported("fall-2009")
+TABLE_1 = SPARSE_CODING, SIFT_FVS, CNN_2010 = _read(Reported, "table-1")
+(CNN_2010_CENTER,) = _read(Reported, "footnote-5")
+TABLE_2 = SIFT_FVS_2012, CNN_2012, CNN_2012_FIVE, CNN_2012_PRETRAINED, CNN_2012_SEVEN = _read(Reported, "table-2")
+TABLE_2_TEST = CNN_2012_FIVE_TEST, CNN_2012_SEVEN_TEST = _read(Reported, "table-2-test")
+FALL_2009, FALL_2009_BEFORE = _read(Reported, "fall-2009")
 ALL_REPORTED = (*TABLE_1, CNN_2010_CENTER, *TABLE_2, *TABLE_2_TEST, FALL_2009, FALL_2009_BEFORE)
-QUOTED = {quoted.name: quoted for quoted in _reported("cuda-convnet")}
-LATER_WEIGHTS = {later.name: later for later in _reported("later-weights")}
-ALL_DELTAS = ONE_TOWER, NO_NORM, NO_OVERLAP, NO_COLOR_SHIFT, WITHOUT_MIDDLE = tuple(
-    ReportedDelta(**({"top5_delta": None} | row)) for row in _rows("deltas")
-)
-SUBMISSIONS = SUPPLIED_DATA, EXTRA_DATA, SECOND_BEST = tuple(
-    Submission(name, row["top5_error"], tuple(row.get("members", ()))) for name, row in _TABLES["submitted"].items()
-)
+QUOTED = {quoted.name: quoted for quoted in _read(Reported, "cuda-convnet")}
+LATER_WEIGHTS = {later.name: later for later in _read(Reported, "later-weights")}
+ALL_DELTAS = ONE_TOWER, NO_NORM, NO_OVERLAP, NO_COLOR_SHIFT, WITHOUT_MIDDLE = _read(ReportedDelta, "deltas")
+SUBMISSIONS = SUPPLIED_DATA, EXTRA_DATA, SECOND_BEST = _read(Reported, "submitted")
 LOGGED = tuple(
     Logged(config, split, crops or None, loss or None, *rest)
     for config, split, crops, loss, *rest in _TABLES["logs"]["rows"]

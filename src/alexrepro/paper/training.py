@@ -71,14 +71,6 @@ class Script:
         """The same script for another number of epochs, rounded up: 9 in place of 90 train the third as epoch 21."""
         return Script(tuple(replace(line, epoch=1 + _scaled_up(line.epoch - 1, epochs, of)) for line in self.at))
 
-    def problem(self, stages: Sequence[str]) -> str | None:
-        """What the lines must do and do not, for a network with these stages; None if they are right."""
-        epochs = [line.epoch for line in self.at]
-        strange = next((name for line in self.at for name in line.stages if name not in stages), None)
-        if epochs != sorted(epochs):
-            return "be in the order of the epochs"
-        return f"name stages of the network ({', '.join(stages)}), not {strange!r}" if strange else None
-
     def description(self, training: "Training", stages: Sequence[Stage]) -> str:
         """The general rates in words: `epoch 1: rate 0.01; epoch 4: rate 0.001`."""
         rates = [self.rates(training, stages, epoch=n, errors=()).general for n in range(1, training.epochs + 1)]
@@ -118,10 +110,6 @@ class Plateau:
         """The same rule for another number of epochs: its patience is squeezed, too."""
         return replace(self, patience_epochs=_scaled_up(self.patience_epochs, epochs, of))
 
-    def problem(self, stages: Sequence[str]) -> str | None:  # noqa: ARG002 -- names no stage
-        """None: nothing in a plateau depends on the network."""
-        return None
-
     def description(self, training: "Training", stages: Sequence[Stage]) -> str:
         """The rule in words: `epoch 1: rate 0.01; divided by 10 after 5 epochs without improvement`."""
         rate = self.rates(training, stages, epoch=1, errors=()).general
@@ -131,10 +119,9 @@ class Plateau:
 
 def _last(lines: Sequence[At], stage: str, kind: str, start: float) -> float:
     """The last value for a stage: of the lines that name it, or, if none does, of the general ones."""
-    named = [getattr(line, kind) for line in lines if stage in line.stages and getattr(line, kind) is not None]
-    general = [getattr(line, kind) for line in lines if not line.stages and getattr(line, kind) is not None]
-    values: list[float] = named or general
-    return values[-1] if values else start
+    changes = [line for line in lines if getattr(line, kind) is not None]
+    following = [line for line in changes if stage in line.stages] or [line for line in changes if not line.stages]
+    return float(getattr(following[-1], kind)) if following else start
 
 
 def _scaled_up(epochs: int, into: int, of: int) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from alexrepro.errors import Exit, UserError, did_you_mean
+from alexrepro.errors import find_named
 from alexrepro.paper.results import LATER_WEIGHTS, LOGGED, QUOTED, Logged, Reported
 from alexrepro.recipes.fields import changed
 from alexrepro.recipes.recipe import Recipe, from_toml
@@ -55,22 +55,15 @@ def default_recipe(dataset: str) -> Recipe:
 
 def _expected(name: str) -> tuple[Logged | Reported, ...]:
     """Every logged result of the 2012 configuration, ten crops first; or the published one."""
-    published = QUOTED | LATER_WEIGHTS
-    if name in published:
-        return (published[name],)
+    if published := (QUOTED | LATER_WEIGHTS).get(name):
+        return (published,)
     config = CONFIGS.get(name, name.removeprefix("net-"))
     logs = [entry for entry in LOGGED if entry.config == config and not entry.part]
     return tuple(sorted(logs, key=lambda entry: entry.crops != "ten"))
 
 
 def _named(name: str) -> Recipe:
-    if name not in catalog():
-        raise UserError(
-            f"There is no recipe {name}{did_you_mean(name, catalog())}",
-            fix="List them with: alexrepro recipes list --all.",
-            exit_code=Exit.USAGE,
-        )
-    return catalog()[name].recipe
+    return find_named(catalog(), name, kind="recipe", fix="List them with: alexrepro recipes list --all.").recipe
 
 
 # What most of the program is about: the text of the paper, what was run, and a small network for tests.

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from alexrepro.errors import UserError
 from alexrepro.files import MOST_NAME_BYTES
 from alexrepro.paper.citation import Range, range_of
-from alexrepro.paper.network import Network, Stage
-from alexrepro.paper.training import STORED_PX, Augmentation, Training
+from alexrepro.paper.network import Network
+from alexrepro.paper.training import STORED_PX, Script, Training
 
 if TYPE_CHECKING:
     from alexrepro.recipes.recipe import Recipe
@@ -25,38 +25,19 @@ MOST_PARAMETERS = 10**10
 
 def check(recipe: "Recipe") -> None:
     """Raise UserError for the first field that cannot be computed with."""
-    network, training, augmentation = recipe.network, recipe.training, recipe.augmentation
-    for path, part in (("network", network), ("training", training), ("augmentation", augmentation)):
-        for field, value, limits in numbers(part, path):
-            if not limits.holds(value):
-                raise _refused(field, f"{limits}, not {value}")
-    for field, holds, must in chain(
-        _of_words(recipe),
-        _of_network(network),
-        _of_training(training, network),
-        _of_augmentation(augmentation, network),
-        _of_sizes(network),
-    ):
+    network = recipe.network
+    ranges = ((field, limits.holds(value), f"{limits}, not {value}") for field, value, limits in numbers(recipe))
+    ties = (_of_images(recipe), _of_stages(network), _of_training(recipe.training, network), _of_sizes(network))
+    for field, holds, must in chain(ranges, *ties):
         if not holds:
-            raise _refused(field, must)
+            what = field if "." in field else f"The recipe's {field}"
+            raise UserError(f"{what} must {must}.", fix=f"Change it with --set {field}=VALUE, or in a recipe file.")
 
 
-def _refused(field: str, must: str) -> UserError:
-    what = field if "." in field else f"The recipe's {field}"
-    return UserError(f"{what} must {must}.", fix=f"Change it with --set {field}=VALUE, or in a recipe file.")
-
-
-def _of_words(recipe: "Recipe") -> Iterator[Check]:
-    name = recipe.name
-    is_word = name.isprintable() and NAME.fullmatch(name) is not None and len(name.encode()) <= MOST_NAME_BYTES
-    yield "name", is_word, f"be one that a folder can have, of at most {MOST_NAME_BYTES} bytes, not {name!r:.80}"
-    yield "description", recipe.description.isprintable(), "be one line of text"
-
-
-def numbers(part: Any, path: str) -> Iterator[tuple[str, float, Range]]:
+def numbers(part: Any, path: str = "") -> Iterator[tuple[str, float, Range]]:
     """The path, the value and the range of each number in a dataclass, its parts, and its tuples of either."""
     for item in fields(part):
-        value, here = getattr(part, item.name), f"{path}.{item.name}"
+        value, here = getattr(part, item.name), f"{path}.{item.name}".lstrip(".")
         for one in value if isinstance(value, tuple) else (value,):
             if is_dataclass(one):
                 name = getattr(one, "name", None)  # a stage's path has its name in place of `stages`
@@ -65,11 +46,22 @@ def numbers(part: Any, path: str) -> Iterator[tuple[str, float, Range]]:
                 yield here, one, range_of(item.metadata, one)
 
 
-def _of_network(network: Network) -> Iterator[Check]:
+def _of_images(recipe: "Recipe") -> Iterator[Check]:
+    """Names, and what an image has on its way into the network."""
+    name, network, stored = recipe.name, recipe.network, recipe.augmentation.stored_px
+    is_word = name.isprintable() and NAME.fullmatch(name) is not None and len(name.encode()) <= MOST_NAME_BYTES
+    yield "name", is_word, f"be one that a folder can have, of at most {MOST_NAME_BYTES} bytes, not {name!r:.80}"
+    yield "description", recipe.description.isprintable(), "be one line of text"
     yield "network.channels", network.channels == 3, "be 3, as images are RGB"
-    if network.input_std is not None:
-        fits = len(network.input_std) == network.channels
-        yield "network.input_std", fits, f"have a number above 0 for each of {network.channels} channels"
+    fits = network.input_std is None or len(network.input_std) == network.channels
+    yield "network.input_std", fits, f"have a number above 0 for each of {network.channels} channels"
+    yield "augmentation.stored_px", stored % 32 == 0 and stored <= STORED_PX, f"be a multiple of 32 up to {STORED_PX}"
+    yield "network.input_px", network.input_px <= stored, f"be at most {stored}, the side of the stored images"
+    margin_px, last = stored - network.input_px, recipe.augmentation.last_offset_px
+    yield "augmentation.last_offset_px", last <= margin_px, f"be from 0 to {margin_px}, the margin around a crop"
+
+
+def _of_stages(network: Network) -> Iterator[Check]:
     names = [stage.name for stage in network.stages]
     strange = next((name for name in names if not STAGE_NAME.fullmatch(name)), None)
     yield "network.stages", strange is None, f"be named conv, local or fc with a number, such as conv6, not {strange!r}"
@@ -80,35 +72,30 @@ def _of_network(network: Network) -> Iterator[Check]:
     stride_px, size_px = network.pool.stride_px, network.pool.size_px
     yield "network.pool.stride_px", stride_px <= size_px, f"be at most {size_px}, the side of a window"
     for stage in network.stages:
-        yield from _of_stage(stage, f"network.{stage.name}")
+        path, is_full, order = f"network.{stage.name}", stage.kind == "full", set(stage.order)
+        yield f"{path}.order", len(order) == len(stage.order), "name each operation once"
+        yield f"{path}.order", not {"pool", "average_pool"} <= order, "pool once"
+        yield f"{path}.order", not is_full or order <= AFTER_FULL, f"hold only {' and '.join(sorted(AFTER_FULL))}"
+        yield f"{path}.kernel_px", is_full or stage.kernel_px >= 1, "be 1 or more"
+        yield (
+            f"{path}.pad_px",
+            is_full or stage.pad_px < stage.kernel_px,
+            f"be below {stage.kernel_px}, the side of a kernel",
+        )
     if network.side_input:
-        yield "network.side_input.stage", *_names_stages([network.side_input.stage], network, kinds=("conv",))
+        convs = [stage.name for stage in network.stages if stage.kind == "conv"]
+        yield "network.side_input.stage", *_among(convs, [network.side_input.stage])
         side_px = network.side_input.side_px(network.input_px)
         yield "network.side_input.first_px", side_px >= 1, f"be below network.input_px, {network.input_px}"
 
 
-def _of_stage(stage: Stage, path: str) -> Iterator[Check]:
-    yield f"{path}.order", len(set(stage.order)) == len(stage.order), "name each operation once"
-    yield f"{path}.order", not {"pool", "average_pool"} <= set(stage.order), "pool once"
-    if stage.kind == "full":
-        yield f"{path}.order", set(stage.order) <= AFTER_FULL, f"hold only {' and '.join(sorted(AFTER_FULL))}"
-        return
-    yield f"{path}.kernel_px", stage.kernel_px >= 1, "be 1 or more"
-    yield f"{path}.pad_px", stage.pad_px < stage.kernel_px, f"be below {stage.kernel_px}, the side of a kernel"
-
-
 def _of_training(training: Training, network: Network) -> Iterator[Check]:
-    yield "training.init_from_stages", *_names_stages(training.init_from_stages, network)
-    problem = training.schedule.problem([stage.name for stage in network.stages])
-    yield "training.schedule.at", problem is None, problem or ""
-
-
-def _of_augmentation(augmentation: Augmentation, network: Network) -> Iterator[Check]:
-    stored = augmentation.stored_px
-    yield "augmentation.stored_px", stored % 32 == 0 and stored <= STORED_PX, f"be a multiple of 32 up to {STORED_PX}"
-    yield "network.input_px", network.input_px <= stored, f"be at most {stored}, the side of the stored images"
-    margin_px, last = stored - network.input_px, augmentation.last_offset_px
-    yield "augmentation.last_offset_px", last <= margin_px, f"be from 0 to {margin_px}, the margin around a crop"
+    names, schedule = [stage.name for stage in network.stages], training.schedule
+    yield "training.init_from_stages", *_among(names, training.init_from_stages)
+    lines = schedule.at if isinstance(schedule, Script) else ()
+    epochs = [line.epoch for line in lines]
+    yield "training.schedule.at", epochs == sorted(epochs), "be in the order of the epochs"
+    yield "training.schedule.at", *_among(names, [name for line in lines for name in line.stages])
 
 
 def _of_sizes(network: Network) -> Iterator[Check]:
@@ -127,10 +114,7 @@ def _of_sizes(network: Network) -> Iterator[Check]:
     yield "network.stages", network.parameters <= MOST_PARAMETERS, most
 
 
-def _names_stages(
-    found: Iterable[str], network: Network, *, kinds: tuple[str, ...] = ("conv", "local", "full")
-) -> tuple[bool, str]:
-    """Whether all names are those of stages of these kinds, and what they must be."""
-    names = [stage.name for stage in network.stages if stage.kind in kinds]
-    strange = next((name for name in found if name not in names), None)
-    return strange is None, f"name stages of the network ({', '.join(names)}), not {strange!r}"
+def _among(stages: list[str], found: Iterable[str]) -> tuple[bool, str]:
+    """Whether all names are those of these stages, and what they must be."""
+    strange = next((name for name in found if name not in stages), None)
+    return strange is None, f"name stages of the network ({', '.join(stages)}), not {strange!r}"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass, replace
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from alexrepro.errors import Exit, UserError, did_you_mean
 from alexrepro.paper.network import Stage
@@ -27,6 +27,7 @@ RENAMED = {  # old name of a field -> its name now; the renamed options of comma
     "says": "description",
     "square": "resize",
 }
+_hints = cache(get_type_hints)
 SEE_FIELDS = "See every field and its value with: alexrepro recipes show as-run-2012 --toml."
 
 
@@ -71,8 +72,7 @@ def changed(value: T, table: Mapping[str, Any], path: str = "") -> T:
     None or "none" removes an optional part or a stage. Raises UserError for an unknown field or a value of the wrong
     type, by its path below `path`.
     """
-    made: T = _made(type(value), table, value, path)
-    return made
+    return cast(T, _made(type(value), table, value, path))
 
 
 def _made(kind: Any, table: Mapping[str, Any], base: Any, path: str) -> Any:
@@ -116,8 +116,9 @@ def _fitted(value: Any, declared: Any, current: Any, path: str) -> Any:
         value, kind = dict(value), parts[0]
         if len(parts) > 1:
             named = {part.__name__.lower(): part for part in parts}
-            name = _fitted(value.pop("kind", type(current).__name__.lower()), Literal[*named], None, f"{path}.kind")
-            kind = named[name]
+            kind = named[
+                _fitted(value.pop("kind", type(current).__name__.lower()), Literal[*named], None, f"{path}.kind")
+            ]
         return _made(kind, value, current if isinstance(current, kind) else None, path)
     for option in _options(declared):
         if option is NoneType and value in (None, "none"):
@@ -130,11 +131,6 @@ def _fitted(value: Any, declared: Any, current: Any, path: str) -> Any:
             return value
     wanted = " or ".join(map(_spoken, _options(declared)))
     raise UserError(f"{path} = {value!r:.80} does not fit: it must be {wanted}.", fix=SEE_FIELDS, exit_code=Exit.USAGE)
-
-
-@cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
 
 
 def _options(declared: Any) -> tuple[Any, ...]:

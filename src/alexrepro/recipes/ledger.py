@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass
 from operator import attrgetter
 from typing import Any, get_args, get_type_hints
 
-from alexrepro.paper.citation import Citation, Statement, citations, statements
+from alexrepro.paper.citation import Citation, citations, statements
 from alexrepro.paper.network import Stage
 from alexrepro.paper.results import ALL_DELTAS, ALL_REPORTED, LOGGED, SUBMISSIONS
 from alexrepro.paper.training import Script
@@ -16,7 +16,6 @@ from alexrepro.recipes.recipe import Recipe
 Row = dict[str, Any]
 
 STAGE = "<stage>"  # stands for the name of any stage; the value is then one value per stage
-ERRORS = ("top1_error", "top5_error")
 
 
 def ledger() -> dict[str, list[Row]]:
@@ -26,12 +25,15 @@ def ledger() -> dict[str, list[Row]]:
     Errors and differences of errors are fractions.
     """
     return {
-        "statements": [_statement(statement) for statement in statements()],
-        "fields": [_field(path, citation) for path, citation in _cited(Recipe)],
-        "reported": _rows(ALL_REPORTED, "section", ("name", "label", "split", "crops", *ERRORS)),
-        "deltas": _rows(ALL_DELTAS, "section", ("name", "split", "top1_delta", "top5_delta")),
-        "logged": _rows(LOGGED, "source", ("config", "split", "crops", "epochs", "loss", *ERRORS)),
-        "submitted": _rows(SUBMISSIONS, "source", ("name", "split", "top5_error", "members")),
+        "statements": [
+            vars(statement) | {"fields": [{"path": path, **values(path)} for path in statement.fields]}
+            for statement in statements()
+        ],
+        "fields": [{"path": path, **values(path), **vars(citation)} for path, citation in _cited(Recipe)],
+        "reported": _rows(ALL_REPORTED, "section", "name label split crops top1_error top5_error"),
+        "deltas": _rows(ALL_DELTAS, "section", "name split top1_delta top5_delta"),
+        "logged": _rows(LOGGED, "source", "config split crops epochs loss top1_error top5_error"),
+        "submitted": _rows(SUBMISSIONS, "source", "name split top5_error members"),
     }
 
 
@@ -42,7 +44,10 @@ def shown(value: Any) -> str:
     if isinstance(value, Mapping):
         return _by_value(value)
     if isinstance(value, list):
-        lines = [_line(item) if isinstance(item, Mapping) else str(item) for item in value]
+        lines = [
+            ", ".join(f"{name} {shown(one)}" for name, one in item.items()) if isinstance(item, Mapping) else str(item)
+            for item in value
+        ]
         return ("; " if any(isinstance(item, Mapping) for item in value) else ", ").join(lines) or "nothing"
     return str(value)
 
@@ -52,37 +57,27 @@ def values(path: str) -> dict[str, Any]:
     return {"printed": _value(AS_PRINTED, path), "as_run": _value(AS_RUN_2012, path)}
 
 
-def _rows(records: Iterable[Any], source: str, names: tuple[str, ...]) -> list[Row]:
+def _rows(records: Iterable[Any], source: str, names: str) -> list[Row]:
     """The named attributes of each record, and what it cites."""
-    cited = {source: "cites.source", "description": "cites.description"}
-    columns = {name: name for name in names} | cited
-    return [{column: attrgetter(path)(record) for column, path in columns.items()} for record in records]
+    return [
+        {name: getattr(record, name) for name in names.split()}
+        | {source: record.cites.source, "description": record.cites.description}
+        for record in records
+    ]
 
 
-def _statement(statement: Statement) -> Row:
-    both = [{"path": path, **values(path)} for path in statement.fields]
-    return vars(statement) | {"fields": both, "pins": list(statement.pins)}
-
-
-def _cited(cls: type[Any], path: str = "") -> Iterator[tuple[str, Citation]]:
-    known, hints = citations(cls), get_type_hints(cls)
-    for item in fields(cls):
+def _cited(kind: Any, path: str = "") -> Iterator[tuple[str, Citation]]:
+    """The path and the citation of each field of a dataclass and of the dataclasses that its types name."""
+    if not (isinstance(kind, type) and is_dataclass(kind)):  # such as `Norm | None` and `tuple[Stage, ...]`
+        for argument in get_args(kind):
+            yield from _cited(argument, f"{path.rpartition('.')[0]}.{STAGE}" if argument is Stage else path)
+        return
+    known, hints = citations(kind), get_type_hints(kind)
+    for item in fields(kind):
         here = f"{path}.{item.name}".lstrip(".")
         if item.name in known:
             yield here, known[item.name]
-        for part in _dataclasses(hints[item.name]):
-            yield from _cited(part, f"{path}.{STAGE}" if part is Stage else here)
-
-
-def _dataclasses(declared: Any) -> list[type[Any]]:
-    """The dataclasses that a type names: Norm for `Norm | None`, Stage for `tuple[Stage, ...]`."""
-    if isinstance(declared, type) and is_dataclass(declared):
-        return [declared]
-    return [found for argument in get_args(declared) for found in _dataclasses(argument)]
-
-
-def _field(path: str, citation: Citation) -> Row:
-    return {"path": path, **values(path), "source": citation.source, "description": citation.description}
+        yield from _cited(hints[item.name], here)
 
 
 def _value(recipe: Recipe, path: str) -> Any:
@@ -101,7 +96,3 @@ def _by_value(by_stage: Mapping[str, Any]) -> str:
     (usual, _), *others = Counter(by_stage.values()).most_common()
     groups = [f"{shown(value)} in {', '.join(s for s, v in by_stage.items() if v == value)}" for value, _ in others]
     return "; ".join([shown(usual), *groups])
-
-
-def _line(line: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {shown(value)}" for name, value in line.items())

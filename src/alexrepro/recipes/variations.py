@@ -40,39 +40,31 @@ class Variation:
         if self.is_of_testing:
             return base
         fields = base.fields()
-        lacking = [
-            path for path in (*self.but, *self.halves) if not any(f"{n}.".startswith(f"{path}.") for n in fields)
-        ]
-        if lacking:
-            raise self._misfit(f"cannot be tried on {base.name}: it has no {lacking[0]}")
         try:
+            for path in (*self.but, *self.halves):
+                if not any(f"{name}.".startswith(f"{path}.") for name in fields):
+                    raise UserError(f"it has no {path}.", fix="")
             changed = base.but(self.but)
-            varied = base.but(
-                {**self.but, **{path: fields[path] // 2 for path in self.halves}},
-                name=f"{base.name}+{self.name}", description=f"like {base.name}, but {self.description}",
-            )  # fmt: skip
+            halved = {path: fields[path] // 2 for path in self.halves}
+            description = f"like {base.name}, but {self.description}"
+            varied = base.but({**self.but, **halved}, name=f"{base.name}+{self.name}", description=description)
         except UserError as error:
-            raise self._misfit(f"cannot be tried on {base.name}: {error.what.rstrip('.')}") from None
-        if _used(changed) == _used(base):
-            raise self._misfit(f"changes nothing in {base.name}; the same network would be trained twice")
-        return varied
-
-    def _misfit(self, why: str) -> UserError:
-        return UserError(
-            f"{self.name} ({self.description}) {why}.",
-            fix=f"Choose another recipe with --base, or leave {self.name} out.",
-            exit_code=Exit.USAGE,
-        )
+            why = f"cannot be tried on {base.name}: {error.what.rstrip('.')}"
+        else:
+            if _used(changed) != _used(base):
+                return varied
+            why = f"changes nothing in {base.name}; the same network would be trained twice"
+        fix = f"Choose another recipe with --base, or leave {self.name} out."
+        raise UserError(f"{self.name} ({self.description}) {why}.", fix=fix, exit_code=Exit.USAGE)
 
 
-def _variation(name: str, table: dict[str, Any]) -> Variation:
-    tests, log = table.pop("tests", None), table.pop("logged", None)
-    deltas = {delta.name: delta for delta in results.ALL_DELTAS}
-    return Variation(name, tests=tests and deltas[tests], logged=log and results.logged(log), **table)
+def _variation(name: str, *, tests: str = "", logged: str = "", **fields: Any) -> Variation:
+    delta = {delta.name: delta for delta in results.ALL_DELTAS}[tests] if tests else None
+    return Variation(name, tests=delta, logged=results.logged(logged) if logged else None, **fields)
 
 
 _TABLES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-VARIATIONS = {name: _variation(name, table) for name, table in _TABLES.items()}
+VARIATIONS = {name: _variation(name, **table) for name, table in _TABLES.items()}
 
 
 def _used(recipe: Recipe) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pkgutil import iter_modules
 
 from matplotlib.figure import Figure
 
-from alexrepro.errors import Exit, UserError, did_you_mean
+from alexrepro.errors import UserError, find_named
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import VAL_2010, Reported
 from alexrepro.progress import say
@@ -119,12 +119,8 @@ def experiments() -> dict[str, Experiment]:
 def find(name: str) -> Experiment:
     """The experiment of this name; raises UserError with the nearest name if there is none."""
     known = experiments()
-    if name not in known:
-        meant = did_you_mean(name, known, otherwise=f"; choose from {', '.join(known)}.")
-        raise UserError(
-            f"There is no report {name}{meant}", fix="Write all of them with: alexrepro report.", exit_code=Exit.USAGE
-        )
-    return known[name]
+    otherwise = f"; choose from {', '.join(known)}."
+    return find_named(known, name, kind="report", fix="Write all of them with: alexrepro report.", otherwise=otherwise)
 
 
 def answer(experiment: Experiment, evidence: Evidence) -> ResultTable:

@@ -61,7 +61,7 @@ RECIPE = AS_RUN_2010.name
 _TOP1, _TOP5 = (
     round((one or 0) - (other or 0), 6) for one, other in zip(pair_of(CNN_2010_CENTER), pair_of(CNN_2010), strict=True)
 )
-GAIN = ReportedDelta("center minus ten crops", _TOP1, _TOP5, CNN_2010_CENTER.cites, TEST_2010, "center")
+GAIN = ReportedDelta("center minus ten crops", CNN_2010_CENTER.cites, _TOP1, _TOP5, TEST_2010, "center")
 GAIN_CLAIM = f"§6: ten crops gain {both(GAIN)} points on {TEST_2010}"
 SPLITS = "validation minus test"
 SPLITS_CLAIM = f"§6: validation and test errors differ by no more than {100 * VALIDATION_TEST_GAP:.1f} points"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
-from alexrepro.paper.results import EXTRA_DATA, SUPPLIED_DATA, Crops, Reported, Submission
+from alexrepro.paper.results import EXTRA_DATA, SUPPLIED_DATA, Crops, Reported
 from alexrepro.recipes.catalog import find_recipe
 from alexrepro.reports.experiment import (
     Evidence,
@@ -57,7 +57,7 @@ class Average:
     label: str
     members: tuple[str | None, ...]
     reported: Reported
-    submitted: Submission | None = None
+    submitted: Reported | None = None
 
     @property
     def note(self) -> str:
@@ -65,7 +65,7 @@ class Average:
         members = f"members: {counted(member or '145f' for member in self.members)}"
         if self.submitted is None:
             return members
-        return f"{members}; submitted: {100 * self.submitted.top5_error:.1f} % top-5 on {self.submitted.split}"
+        return f"{members}; submitted: {100 * (self.submitted.top5_error or 0):.1f} % top-5 on {self.submitted.split}"
 
     @property
     def obstacle(self) -> str:
@@ -112,7 +112,7 @@ class Average:
         return [prepare_command(DATASET), *trainings, f"alexrepro evaluate {' '.join(folders)} --ten-crop"]
 
 
-def _of_file(submission: Submission) -> tuple[str | None, ...]:
+def _of_file(submission: Reported) -> tuple[str | None, ...]:
     return tuple(OF_FILES[member] for member in submission.members)
 
 

@@ -25,7 +25,8 @@ from alexrepro.reports.statistics.intervals import (
     seeds_interval,
     unpaired_interval,
 )
-from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
+from alexrepro.runs.evaluation import Evaluation
+from alexrepro.runs.paths import RunPaths
 from alexrepro.runs.predictions import Predictions, read_predictions
 
 TOPS = (1, 5)
@@ -61,7 +62,7 @@ def compare(first: Path, second: Path) -> list[Comparison]:
 
     Raises UserError if they share no split and crops, or were evaluated on different images.
     """
-    one, other = (EvaluationFiles(folder).all_predictions for folder in (first, second))
+    one, other = (RunPaths(folder).all_predictions for folder in (first, second))
     shared = [name for name in one if name in other]
     if not shared:
         has = (f"{folder} has {', '.join(names) or 'none'}" for folder, names in ((first, one), (second, other)))
@@ -131,7 +132,7 @@ def _sample(evaluations: Sequence[Evaluation], top: int, wrong: Wrong | None) ->
 
 def _predictions_of(evaluation: Evaluation) -> Predictions | None:
     """The predictions behind an evaluation; None if they are missing, damaged, or from another checkpoint."""
-    path = EvaluationFiles(Path(evaluation.run)).predictions(evaluation.split, evaluation.crops)
+    path = RunPaths(Path(evaluation.run)).predictions(evaluation.split, evaluation.crops)
     if not path.exists():
         return None
     try:

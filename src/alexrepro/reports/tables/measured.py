@@ -201,8 +201,8 @@ def published_row(
 def logged_delta(variation: Logged, base: Logged) -> ReportedDelta:
     """The difference of two results in the 2012 logs, which have at most six digits."""
     return ReportedDelta(
-        f"{variation.config} - {base.config}", round(variation.top1_error - base.top1_error, 6),
-        round(variation.top5_error - base.top5_error, 6), Citation(f"{variation.cites} - {base.cites}"),
+        f"{variation.config} - {base.config}", Citation(f"{variation.cites} - {base.cites}"),
+        round(variation.top1_error - base.top1_error, 6), round(variation.top5_error - base.top5_error, 6),
         variation.split, variation.crops or "ten",
     )  # fmt: skip
 
