@@ -41,7 +41,7 @@ def verify(
 
 def _verified(path: Path, *, quick: bool) -> Iterator[tuple[str, str, Exit]]:
     """Path, finding and exit code of everything at a path; without stores and checkpoints, of the archives there."""
-    from alexrepro.data.sources.official_files import check, year_at
+    from alexrepro.data.sources.official_files import check
     from alexrepro.data.store.manifest import MANIFEST
     from alexrepro.data.store.manifest import verify as problems_of
     from alexrepro.runs import checkpoint
@@ -63,7 +63,7 @@ def _verified(path: Path, *, quick: bool) -> Iterator[tuple[str, str, Exit]]:
         except UserError as error:
             yield str(saved), error.what, error.exit_code
     if not stores and not checkpoints:
-        for one in check(path, year=year_at(path), md5=not quick):
+        for one in check(path, md5=not quick):
             wrong = Exit.MISSING_INPUT if one.finding == "missing" else Exit.BAD_DATA
             found = f"{one.finding}: {one.description}"
             yield f"{path}: {one.archive.part}", found, wrong if one.is_wrong else Exit.OK

@@ -34,10 +34,10 @@ def watch(
     chosen = choose_run(run, runs=runs)
     now = snapshot(chosen)
     if once or now.is_complete or not sys.stdout.isatty():
-        print("\n".join(now.lines()))
+        print("\n".join(now.lines))
         return
-    with suppress(KeyboardInterrupt), Live(Text("\n".join(now.lines())), auto_refresh=False) as live:
+    with suppress(KeyboardInterrupt), Live(Text("\n".join(now.lines)), auto_refresh=False) as live:
         while not now.is_complete:
             time.sleep(REFRESH_SECONDS)
             now = snapshot(chosen)
-            live.update(Text("\n".join(now.lines())), refresh=True)
+            live.update(Text("\n".join(now.lines)), refresh=True)
