@@ -16,9 +16,8 @@ import torch
 from torchvision import datasets, io, transforms
 from torchvision.transforms import v2
 
-from alexrepro.data.loading.loader import Loader
+from alexrepro.data.loading.loader import Kind, Loader, Workers
 from alexrepro.data.loading.sampling import EpochPlan, training_plan
-from alexrepro.data.loading.workers import Kind, Workers
 from alexrepro.data.store.decode import decode_stored
 from alexrepro.data.store.store import Store, newest_store
 from alexrepro.paper.training import Augmentation

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from alexrepro.data.store.manifest import Shard, sha256_of
-from alexrepro.data.store.store import Store, shard_table, write_shard
+from alexrepro.data.store.store import Store, write_shard
 from alexrepro.device import Device
 from alexrepro.diagnostics import preflight, system_checks
 from alexrepro.diagnostics.bench import Rate
@@ -82,7 +82,7 @@ def many_images(store: Store, folder: Path, count: int) -> Store:
     """A store of the first image of another, so many times."""
     image = store._read(0, 0)[0]
     folder.mkdir()
-    write_shard(shard_table([image] * count, [0] * count, ["0"] * count), folder / "shard-00000.arrow")
+    write_shard(folder / "shard-00000.arrow", [image] * count, [0] * count, ["0"] * count)
     labels = sha256_of(np.zeros(count, dtype="<i8").tobytes())
     shards = (Shard("shard-00000.arrow", count, "0" * 64),)
     manifest = replace(store.manifest, images=count, shards=shards, labels_sha256=labels)

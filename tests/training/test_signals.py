@@ -15,7 +15,6 @@ from alexrepro import stop_signals
 from alexrepro.data.loading.loader import Loader
 from alexrepro.errors import STOPPING, Exit, UserError
 from alexrepro.evaluation import inference
-from alexrepro.model import compiled
 from alexrepro.progress import say
 from alexrepro.runs import checkpoint
 from alexrepro.runs.run import Run, find_runs
@@ -202,7 +201,7 @@ def test_a_rank_that_waits_for_others_ends_with_its_launcher() -> None:
 
 def test_compilers_do_not_receive_signals_that_the_terminal_sends_to_all() -> None:
     shows = "import signal; print(*sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
-    with compiled._signals_blocked(STOPPING):
+    with stop_signals.signals_blocked():
         found = subprocess.run([sys.executable, "-c", shows], capture_output=True, text=True, check=True)
 
     assert found.stdout.split() == [str(int(number)) for number in sorted(STOPPING)]

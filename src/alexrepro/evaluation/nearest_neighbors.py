@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexrepro.data.loading.loader import load_batches
+from alexrepro.data.loading.loader import Loader
 from alexrepro.data.loading.sampling import evaluation_plan, generator
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
@@ -82,8 +82,9 @@ def _search(
     Euclidean; features_of: of stored images (B, 3, 256, 256).
     """
     nearest, rows = wanted.new_empty(len(wanted), 0), wanted.new_empty(len(wanted), 0, dtype=torch.int64)
-    with progress(f"neighbors in {train.path.name}", total=len(train)) as advance:
-        for batch in load_batches(train, evaluation_plan(len(train), side_px=train.side_px), batch=BATCH):
+    loader = Loader(train, batch=BATCH, side_px=train.side_px)
+    with progress(f"neighbors in {train.path.name}", total=len(train)) as advance, loader:
+        for batch in loader.batches(evaluation_plan(len(train))):
             distances = torch.cdist(wanted, features_of(batch.crops), compute_mode="donot_use_mm_for_euclid_dist")
             here = batch.draws.rows.to(rows.device).expand(len(wanted), -1)
             ordered = torch.cat([nearest, distances], 1).sort(dim=1, stable=True)

@@ -6,7 +6,7 @@ as leaked when a signal ends the program at once.
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -56,8 +56,10 @@ def ending(worker: BaseProcess | Thread) -> str:
     return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
-def end(workers: Sequence[BaseProcess | Thread]) -> None:
-    """Kill processes, which hold nothing that could be lost, and wait for them and for threads that are ending."""
+def end(workers: Sequence[BaseProcess | Thread], pipes: Iterable[Connection]) -> None:
+    """Close our ends of the pipes, which ends threads; kill processes, which have nothing to lose; wait for all."""
+    for pipe in pipes:
+        pipe.close()
     for worker in workers:
         if isinstance(worker, BaseProcess):
             worker.kill()
