@@ -37,7 +37,7 @@ def bench(
 
     Example:  alexrepro bench as-run-2012 --set training.precision=bf16
     """
-    from alexrepro.data.sources.checks import ILSVRC_2012_TRAIN
+    from alexrepro.data.sources.official_files import ILSVRC_2012_TRAIN
     from alexrepro.device import find_device
     from alexrepro.diagnostics.bench import bench as core
     from alexrepro.diagnostics.bench import estimate

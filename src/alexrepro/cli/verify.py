@@ -51,7 +51,7 @@ def verify(
 
 def _verified(path: Path, *, quick: bool) -> Iterator[Verified]:
     """The findings of everything at a path; a folder with neither stores nor checkpoints is one of archives."""
-    from alexrepro.data.sources.official_files import check, year_at
+    from alexrepro.data.sources.official_files import check
     from alexrepro.data.store.manifest import MANIFEST
     from alexrepro.data.store.manifest import verify as problems_of
     from alexrepro.runs import checkpoint
@@ -73,7 +73,7 @@ def _verified(path: Path, *, quick: bool) -> Iterator[Verified]:
         except UserError as error:
             yield Verified(str(saved), error.what, error.exit_code)
     if not stores and not checkpoints:
-        for one in check(path, year=year_at(path), md5=not quick):
+        for one in check(path, md5=not quick):
             wrong = Exit.MISSING_INPUT if one.finding == "missing" else Exit.BAD_DATA
             where = f"{path}: {one.archive.part}"
             yield Verified(where, f"{one.finding}: {one.description}", wrong if one.is_wrong else Exit.OK)

@@ -37,7 +37,7 @@ def watch(
     chosen = choose_run(run, runs=runs)
     now = snapshot(chosen)
     if once or now.is_complete:
-        print("\n".join(now.lines()))
+        print("\n".join(now.lines))
         return
     try:
         _follow(lambda: snapshot(chosen))
@@ -55,12 +55,12 @@ def _follow(look: Callable[[], "Snapshot"]) -> None:
                 now = look()
                 live.update(_text(now), refresh=True)
         return
-    print(now.line, flush=True)
+    print(now.lines[-1], flush=True)
     while not now.is_complete:
         time.sleep(PLAIN_SECONDS)
         now = look()
-        print(now.line, flush=True)
+        print(now.lines[-1], flush=True)
 
 
 def _text(now: "Snapshot") -> Text:
-    return Text("\n".join(now.lines()))
+    return Text("\n".join(now.lines))
