@@ -96,11 +96,12 @@ class Run(RunPaths):
         return self.environment_file.exists() and has_work
 
     @property
-    def validation_store(self) -> str | None:
-        """The name of the store that the run validates on: the first that any of its starts had."""
+    def validation_store(self) -> Path | None:
+        """Where the store that the run validates on was: the first that any of its starts had."""
         environment = self.environment
         stores = [environment["stores"], *(start["stores"] for start in environment.get("starts", []))]
-        return next((names["validation"] for names in stores if names.get("validation")), None)
+        name = next((names["validation"] for names in stores if names.get("validation")), None)
+        return Path(environment.get("folders", {}).get("validation", "")) / name if name else None
 
     def begin(self, recipe: Recipe, environment: dict[str, Any]) -> None:
         """Write the recipe and the environment of a new run."""
