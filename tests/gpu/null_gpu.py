@@ -5,7 +5,9 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from shutil import which
 from typing import NamedTuple
@@ -102,8 +104,8 @@ def build(folder: Path) -> Path:
     return library
 
 
-def _folder(package) -> Path:
-    return Path(package.origin).parent
+def _folder(package: ModuleSpec) -> Path:
+    return Path(str(package.origin)).parent
 
 
 def _output(*command: object) -> str:
@@ -111,7 +113,7 @@ def _output(*command: object) -> str:
 
 
 def steps(events: list[Event]) -> list[list[Event]]:
-    """The events of each training step: from one mark to the next; what follows the last mark of an epoch is left out."""
+    """The events of each training step: from one mark to the next, without those between epochs."""
     marks = [number for number, event in enumerate(events) if event.kind == "mark"]
-    parts = [events[start + 1 : end] for start, end in zip(marks, marks[1:], strict=False)]
+    parts = [events[start + 1 : end] for start, end in pairwise(marks)]
     return [part for part, mark in zip(parts, marks, strict=False) if events[mark].name == "step"]

@@ -1,7 +1,7 @@
 """The network of `alexnet.py` laid out for a GPU: the same weights and sums, in shapes for which kernels are fast.
 
-Each tower's maps are a tensor of their own, so that its convolution is dense instead of one of `groups`; and conv1 reads
-a block of 4×4 pixels as one pixel of 48 channels, which turns its 11×11 kernels of stride 4 into 3×3 ones of stride 1.
+Each tower's maps are a tensor of their own, so that its convolution is dense instead of one of `groups`; and conv1
+reads a block of 4×4 pixels as one pixel of 48 channels, which turns its 11×11 kernels of stride 4 into 3×3 ones.
 B batch, C maps, S side of a crop, T towers, s stride, k side of a kernel, K classes.
 """
 
@@ -18,14 +18,14 @@ from alexrepro.model.layers import ConvOrLinear, StageModule
 from alexrepro.model.normalization import ResponseNorm, use_norms
 from alexrepro.model.operations import OPERATIONS, Dropout
 from alexrepro.model.tower_parallel import LocalTowers
-from alexrepro.paper.network import Network
+from alexrepro.paper.network import Network, Operation
 
 Parts = list[Tensor]  # the maps of each tower, or one tensor with those of all
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What is laid out anew: a dense convolution for each tower, conv1 over blocks, and norms by hand-written kernels."""
+    """What is changed: dense convolutions of each tower, conv1 over blocks, and hand-written norm kernels."""
 
     dense_towers: bool = True
     blocks: bool = True
@@ -42,10 +42,8 @@ class FastNetwork(nn.Module):
         self.blocks = blocks_of(network) if layout.blocks else 0
         self.operations = nn.ModuleDict()
         for stage in network.stages:
-            own = {
-                name: OPERATIONS[name].build(network, stage, LocalTowers())
-                for name in model.stage(stage.name).operations
-            }
+            names = cast(list[Operation], list(model.stage(stage.name).operations))
+            own = {str(name): OPERATIONS[name].build(network, stage, LocalTowers()) for name in names}
             if "norm" in own and self._is_in_parts(stage.name) and network.norm and network.norm.per_tower:
                 own["norm"] = ResponseNorm(network.norm, maps=stage.maps // network.towers, groups=1)
             self.operations[stage.name] = nn.ModuleDict(own)
@@ -58,8 +56,9 @@ class FastNetwork(nn.Module):
         network = self.model.network
         parts: Parts = [crops / self.model.input_std.to(crops.dtype) if network.input_std else crops]
         for name in self.model.stages:
+            operations = cast(nn.ModuleDict, self.operations[name])
             parts = self._kernels(self.model.stage(name), parts, weights[f"{name}.weight"], weights[f"{name}.bias"])
-            for kind, operation in self.operations[name].items():
+            for kind, operation in operations.items():
                 if isinstance(operation, Dropout):
                     units = _whole(parts)
                     parts = [operation(units, masks[name].to(units.dtype) if masks is not None else None)]
@@ -98,7 +97,7 @@ class FastNetwork(nn.Module):
 
 
 def can_lay_out(network: Network) -> bool:
-    """Whether the network can be laid out anew: no stage has kernels for each location or reads the crop on the side."""
+    """Whether a network can be laid out so: without kernels for each location, and without a side input."""
     return network.side_input is None and all(stage.kind != "local" for stage in network.stages)
 
 

@@ -78,7 +78,7 @@ def lrn_backward(
     near, squares = (), ()
     for by in tl.static_range(-2 * half, 2 * half + 1):
         value = _map(x, at, place, by, maps, wide)
-        near, squares = near + (value,), squares + (value * value,)
+        near, squares = near + (value,), squares + (value * value,)  # noqa: RUF005 -- Triton has no unpacking
     spread = tl.zeros((block,), wide)
     scaled = spread
     for by in tl.static_range(0, 2 * half + 1):
@@ -155,7 +155,7 @@ def spatial_lrn_terms(
     wide: tl.constexpr,
     block: tl.constexpr,
 ):
-    """g · x · d^(-β-1) and g · d^-β, from which `spatial_lrn_backward` goes on."""
+    """Both terms of the gradient: g · x · d^(-β-1) and g · d^-β, from which `spatial_lrn_backward` goes on."""
     at = tl.program_id(0) * block + tl.arange(0, block)
     row, column = tl.where(at < values, at // maps // width % height, -4 * half - height), at // maps % width
     d = k + c * _window(x, at, row, column, height, width, maps, half, wide, block, True)
@@ -173,6 +173,7 @@ def spatial_lrn_backward(
     x,
     dx,
     values,
+    k,
     c,
     height: tl.constexpr,
     width: tl.constexpr,

@@ -71,7 +71,7 @@ class ResponseNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The normalized maps."""
         if self.form == "kernels":
-            return cast(Tensor, self.kernel(x, self.groups, *_settings(self.norm)))
+            return cast(Tensor, self.kernel(x, self.groups, self.norm.n, _settings(self.norm)))
         if self.form == "compiled":
             return lrn(x, self.mask, self.constants, self.norm.beta)
         return cast(Tensor, _Normalize.apply(x, self._sum, self.norm))
@@ -121,7 +121,7 @@ class SameMap(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The normalized maps."""
         if self.form == "kernels":
-            return cast(Tensor, self.kernel(x, *_settings(self.norm)))
+            return cast(Tensor, self.kernel(x, self.norm.size_px, _settings(self.norm)))
         if self.form == "compiled":
             return spatial_lrn(x, self.norm.size_px, self.constants, self.norm.beta)
         return cast(Tensor, _Normalize.apply(x, self._sum, self.norm))
@@ -152,8 +152,8 @@ def use_norms(model: nn.Module, form: Form) -> None:
                 module.kernel = gpu_norm.lrn if isinstance(module, ResponseNorm) else gpu_norm.spatial_lrn
 
 
-def _settings(norm: Norm | SameMapNorm) -> tuple[int, float, float, float]:
-    return norm.n if isinstance(norm, Norm) else norm.size_px, norm.k, norm.coefficient, norm.beta
+def _settings(norm: Norm | SameMapNorm) -> list[float]:
+    return [norm.k, norm.coefficient, norm.beta]
 
 
 def _constants(norm: Norm | SameMapNorm) -> Tensor:

@@ -22,7 +22,6 @@ from alexrepro.paper.training import Augmentation, Rates
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.optimizer import Optimizer
 
-
 SEEDS_AT_ONCE = 1_000  # steps
 
 

@@ -79,11 +79,11 @@ class Momentum:
     def move(self, gradients: Mapping[str, Tensor], *, copies: Mapping[str, Tensor]) -> None:
         """Update the parameters that have gradients at the rates that were set, and copies in another number format."""
         assert self._factors is not None
-        kernels = [self.kernels[name] for name in gradients]
+        kernels: list[Tensor] = [self.kernels[name] for name in gradients]
         velocities = [self._velocities[name] for name in gradients]
         rounded = [copies[name] for name in gradients if name in copies]
         move = _move_at_once if self.compiles else _move_at_once.plain
-        move(kernels, velocities, list(gradients.values()), self._factors[1], self.training.momentum, rounded)
+        move(kernels, velocities, list(gradients.values()), self._factors[1], self.training.momentum, copies=rounded)
 
     def _rate_and_shrink(self, rates: Rates, name: str) -> tuple[float, float]:
         stage, _, part = name.partition(".")
@@ -108,6 +108,7 @@ def _move_at_once(
     gradients: list[Tensor],
     factors: Tensor,
     momentum: float,
+    *,
     copies: Sequence[Tensor] = (),
 ) -> None:
     """The same for all parameters, each with its own rate and shrink; numbers in memory need no compiling anew."""

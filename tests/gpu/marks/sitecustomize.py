@@ -1,8 +1,10 @@
 """Marks in the null GPU's log: "step" before each batch of a training, "end" after the last one of an epoch."""
 
 import ctypes
+from collections.abc import Iterator
 from importlib.machinery import SourceFileLoader
 from types import ModuleType
+from typing import Any
 
 load = SourceFileLoader.exec_module
 mark = getattr(ctypes.CDLL(None), "null_gpu_mark", None)
@@ -13,7 +15,7 @@ def load_and_mark(loader: SourceFileLoader, module: ModuleType) -> None:
     if mark is not None and module.__name__ == "alexrepro.training.train":
 
         class Loader(module.Loader):
-            def batches(self, *args, **named):
+            def batches(self, *args: Any, **named: Any) -> Iterator[Any]:
                 for batch in super().batches(*args, **named):
                     mark(b"step")
                     yield batch
