@@ -13,7 +13,7 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
 
 if TYPE_CHECKING:
-    from alexrepro.reports.experiment import Report
+    from alexrepro.reports.experiments import Report
 
 ALL = "all"
 RIGHT = ("images", "top-1 error", "top-5 error", "published")
@@ -38,7 +38,7 @@ def report(
     Example:  alexrepro report table-1
     """
     from alexrepro.files import write_text
-    from alexrepro.reports.experiment import experiments, find, gather, render
+    from alexrepro.reports.experiments import experiments, find, gather, render
     from alexrepro.reports.page import FILE
     from alexrepro.reports.page import page as page_of
 
