@@ -42,7 +42,7 @@ class Subject:
 def images_of(store: Store) -> Tensor:
     """The first stored images, uncropped, float32 (B, 3, 256, 256)."""
     with Loader(store, batch=IMAGES, side_px=store.side_px) as loader:
-        return next(loader.batches(evaluation_plan(len(store), side_px=store.side_px))).crops.float()
+        return next(loader.batches(evaluation_plan(len(store)))).crops.float()
 
 
 def heading(title: str, columns: str) -> None:

@@ -52,7 +52,7 @@ def first_crops(store: Store, recipe: Recipe, *, seed: int, epoch: int = 1) -> t
         len(store), seed=seed, epoch=epoch, augmentation=recipe.augmentation, side_px=recipe.network.input_px,
         shuffle_every_epoch=False,
     )  # fmt: skip
-    with Loader(store, batch=recipe.training.batch, side_px=plan.side_px) as loader:
+    with Loader(store, batch=recipe.training.batch, side_px=recipe.network.input_px) as loader:
         batch = next(loader.batches(plan))
     crops = training_crops(batch, pixels=pixels_of(store), augmentation=recipe.augmentation)
     return crops, batch.labels

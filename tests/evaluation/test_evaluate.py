@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from alexrepro.data.loading.crops import center_crop, ten_crops
+from alexrepro.data.loading.crops import cut, windows
 from alexrepro.data.loading.sampling import evaluation_plan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device, find_device
@@ -24,13 +24,13 @@ from alexrepro.training.train import train
 
 
 @torch.no_grad()
-def probabilities_one_image_at_a_time(run: Run, store: Store, device: Device, crops: str) -> np.ndarray:
+def probabilities_one_image_at_a_time(run: Run, store: Store, device: Device, crops: Crops) -> np.ndarray:
     model, _ = load_network(run, device)
     mean = load_pixels(run, device).mean_image
     rows = []
     for pixels in read_images(store, range(len(store))):
         image = torch.from_numpy(pixels).permute(2, 0, 1).float() - mean  # the toy recipe aligns the mean
-        inputs = ten_crops(image[None], 224)[0] if crops == "ten" else center_crop(image, 224)[None]
+        inputs = torch.stack([cut(image, window, 224) for window in windows(crops, 256, 256, 224)])
         rows.append(model(inputs).double().softmax(1).mean(0).numpy())
     return np.stack(rows)
 
@@ -64,7 +64,7 @@ def test_ten_crops_save_the_center_crop_as_it_is_alone(run: Run, stores: dict[st
 def test_a_missing_image_is_an_error(
     run: Run, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inference, "evaluation_plan", lambda images, **more: evaluation_plan(images - 1, **more))
+    monkeypatch.setattr(inference, "evaluation_plan", lambda images: evaluation_plan(images - 1))
 
     with pytest.raises(ValueError, match="not every image was evaluated once"):
         evaluate(run, stores["test"], crops="center", device=device)

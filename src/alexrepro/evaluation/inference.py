@@ -98,7 +98,7 @@ def scored_batches(job: EvaluationJob) -> Generator[ScoredBatch, None, None]:
         workers=Workers(job.group.loader_workers),
     )  # fmt: skip
     with progress(title, total=len(store) // shard[1]) as advance, loader:
-        for batch in loader.batches(evaluation_plan(len(store), side_px=store.side_px)):
+        for batch in loader.batches(evaluation_plan(len(store))):
             weighted = (averages(model, batch.crops, crops=crops, device=job.device) for model in job.models)
             mean = reduce(lambda a, b: {name: a[name] + b[name] for name in crops}, weighted)
             scored = ScoredBatch(batch, mean, {name: score(mean[name], batch.labels) for name in crops})
@@ -163,10 +163,7 @@ def hidden_activations(network: AlexNet) -> Iterator[list[Tensor]]:
 
 def read_images(store: Store, rows: Sequence[int]) -> NDArray[np.uint8]:
     """Images of a store, uint8 (N, 256, 256, 3)."""
-    images = np.empty((len(rows), store.side_px, store.side_px, 3), dtype=np.uint8)
-    for row, image in zip(rows, images, strict=True):
-        store.pixels(row, image)
-    return images
+    return np.stack([store.pixels(row) for row in rows])
 
 
 def check_compatible(recipe: Recipe, store: Store) -> None:

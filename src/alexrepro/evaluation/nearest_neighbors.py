@@ -84,7 +84,7 @@ def _search(
     nearest, rows = wanted.new_empty(len(wanted), 0), wanted.new_empty(len(wanted), 0, dtype=torch.int64)
     loader = Loader(train, batch=BATCH, side_px=train.side_px)
     with progress(f"neighbors in {train.path.name}", total=len(train)) as advance, loader:
-        for batch in loader.batches(evaluation_plan(len(train), side_px=train.side_px)):
+        for batch in loader.batches(evaluation_plan(len(train))):
             distances = torch.cdist(wanted, features_of(batch.crops), compute_mode="donot_use_mm_for_euclid_dist")
             here = batch.draws.rows.to(rows.device).expand(len(wanted), -1)
             ordered = torch.cat([nearest, distances], 1).sort(dim=1, stable=True)

@@ -68,7 +68,7 @@ def _resized(file: Path, augmentation: Augmentation) -> Tensor:
     with reading(file, kind="image"):
         content = file.read_bytes()
     try:
-        pixels = decode(content).pixels
+        pixels, _ = decode(content)
     except Unreadable as error:
         raise UserError(
             f"{file} cannot be read: {error}.", fix="Save it again as JPEG or PNG.", exit_code=Exit.BAD_DATA

@@ -2,13 +2,12 @@ import pickle
 import resource
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from alexrepro.data.store import preparation
 from alexrepro.data.store.prepare import Options, prepare
-from alexrepro.data.store.store import FEWEST_FILES, Store, find_stores, newest_store, shard_table, write_shard
+from alexrepro.data.store.store import FEWEST_FILES, Store, find_stores, newest_store, write_shard
 from alexrepro.errors import UserError
 
 from .folders import write_images
@@ -28,9 +27,7 @@ def stores(tmp_path: Path) -> Path:
 
 
 def pixels(store: Store, image: int) -> bytes:
-    out = np.empty((256, 256, 3), dtype=np.uint8)
-    store.pixels(image, out)
-    return out.tobytes()
+    return store.pixels(image).tobytes()
 
 
 def original(folder: Path, split: str, number: int) -> bytes:
@@ -127,7 +124,7 @@ def test_a_pickled_store_does_not_grow_with_what_was_read(stores: Path) -> None:
 
 def test_a_stored_file_that_is_no_jpeg_is_named(tmp_path: Path) -> None:
     store = prepare(source(tmp_path / "shapes"), out=tmp_path / "stores", workers=1)["val"]
-    write_shard(shard_table([b"no image"] * 6, [0] * 6, ["name"] * 6), store.path / "shard-00000.arrow")
+    write_shard(store.path / "shard-00000.arrow", [b"no image"] * 6, [0] * 6, ["name"] * 6)
 
     with pytest.raises(UserError, match=r"shard-00000\.arrow, row 4"):
         pixels(Store.open(store.path), 4)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alexrepro.data.sources import recognize
-from alexrepro.data.sources.checks import refuse_wrong_labels
+from alexrepro.data.sources.labels import refuse_wrong_labels
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.sources.small_sets import fetch
-from alexrepro.data.sources.source import Source, in_utf8
+from alexrepro.data.sources.source import Source
 from alexrepro.data.store.manifest import LEFT_OUT, Encoding, Form
 from alexrepro.data.store.preparation import Preparation, csv_table
 from alexrepro.data.store.shards import Job
@@ -80,7 +80,7 @@ def prepare(
         with locked(out / f".{folder}.lock", busy=waiting_for(f"prepare {folder}")):
             make(source)
     source = Path(source)
-    found = in_utf8(recognize(source, layout=options.layout))
+    found = recognize(source, layout=options.layout)
     refuse_wrong_labels(source, found)
     _list_skipped(found, out / f"{found.dataset}-skipped.csv")
     _refuse_if_incomplete(found, source, allow_partial=options.allow_partial)

@@ -20,7 +20,7 @@ from alexrepro.data.store.decode import Pixels, decode, decode_stored, encode
 from alexrepro.data.store.manifest import LEFT_OUT, Encoding, Form, Shard, defect
 from alexrepro.data.store.resize import resize
 from alexrepro.data.store.statistics import Moments
-from alexrepro.data.store.store import shard_table, write_shard
+from alexrepro.data.store.store import write_shard
 from alexrepro.errors import Exit, Unreached, Unreadable, UserError
 from alexrepro.files import sha256_of_file, write_text, write_whole
 
@@ -114,20 +114,20 @@ def make_shard(job: Job) -> None:
     for image in job.images:
         class_name = job.classes[image.label] if image.label >= 0 else ""
         try:
-            decoded = decode(image.read())
+            pixels, oddity = decode(image.read())
         except Unreadable as reason:
             defects.append(defect(image.path, class_name, str(reason), LEFT_OUT))
             unreached += isinstance(reason, Unreached)
             continue
-        if decoded.oddity and decoded.oddity != image.suffix:
-            defects.append(defect(image.path, class_name, decoded.oddity, "decoded"))
-        images.append(_encoded(resize(decoded.pixels, side_px, job.form.resize), job.form.encoding, stored))
+        if oddity and oddity != image.suffix:
+            defects.append(defect(image.path, class_name, oddity, "decoded"))
+        images.append(_encoded(resize(pixels, side_px, job.form.resize), job.form.encoding, stored))
         if job.needs_moments:
             moments.add(stored)
         labels.append(image.label)
         names.append(image.name)
     rows = job.file("arrow")
-    write_whole(rows, lambda path: write_shard(shard_table(images, labels, names), path))
+    write_whole(rows, lambda path: write_shard(path, images, labels, names))
     if job.needs_moments:
         write_whole(job.file("moments.npz"), moments.save)
     summary = Summary(Shard(rows.name, len(images), sha256_of_file(rows)), labels, defects, unreached)

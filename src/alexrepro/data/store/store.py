@@ -40,10 +40,7 @@ class ShardIndex(NamedTuple):
 
 
 class Store:
-    """A complete store; safe to read from several threads and processes.
-
-    checked: bool (N,), the images whose checksum has been compared in this process.
-    """
+    """A complete store; safe to read from several threads and processes."""
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
@@ -53,7 +50,7 @@ class Store:
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // STORES
         self._files = lru_cache(max(most, FEWEST_FILES))(pa.OSFile)  # closed when nothing refers to them
         self._names: tuple[int, list[str]] = (-1, [])  # of the shard whose name was asked last
-        self.checked = np.zeros(manifest.images, dtype=np.bool_)
+        self.checked = np.zeros(manifest.images, dtype=np.bool_)  # whose checksums the loader has compared
 
     @classmethod
     def open(cls, path: Path) -> "Store":
@@ -102,30 +99,21 @@ class Store:
         """Side of the stored images."""
         return self.manifest.side_px
 
-    def pixels(self, row: int, out: Pixels) -> None:
-        """Put an image into `out`, uint8 (256, 256, 3).
-
-        Its checksum is compared the first time; raises UserError naming file and row if it is damaged.
-        """
-        found = self.image(row, out, check=not self.checked[row])
-        self.checked[row] = True
-        if found is not out:
-            out[:] = found
+    def pixels(self, row: int) -> Pixels:
+        """An image, uint8 (256, 256, 3). Raises UserError naming file and row if it is damaged."""
+        return self.image(row, np.empty((self.side_px, self.side_px, 3), dtype=np.uint8), check=True)
 
     def image(self, row: int, scratch: Pixels, *, check: bool) -> Pixels:
-        """The pixels of an image, uint8 (256, 256, 3): decoded into `scratch`, or raw as they were read.
-
-        check: whether to compare the checksum. Raises UserError naming file and row if the image is damaged.
-        """
+        """The same, decoded into `scratch`, or raw as it was read; check: whether to compare its checksum."""
         shard, image = self._where(row)
         try:
             data, checksum = self._read(shard, image)
             if check and zlib.crc32(data) != checksum:
                 raise ValueError(self.name(row))
-            if self.manifest.encoding == "jpeg":
-                decode_stored(data, scratch)
-                return scratch
-            return np.frombuffer(data, dtype=np.uint8).reshape(self.side_px, self.side_px, 3)
+            if self.manifest.encoding == "raw":
+                return np.frombuffer(data, dtype=np.uint8).reshape(scratch.shape)
+            decode_stored(data, scratch)
+            return scratch
         except (ValueError, OSError) as error:
             raise self._refused(self.location(row), error) from None
 
@@ -211,14 +199,9 @@ def _numbers(table: pa.Table, column: str, kind: type[np.generic], *, more: int 
     return np.frombuffer(table.column(column).chunk(0).buffers()[1], dtype=kind, count=len(table) + more).copy()
 
 
-def shard_table(images: Sequence[bytes], labels: Sequence[int], names: Sequence[str]) -> pa.Table:
-    """The rows of one shard, with the checksum of each image."""
-    sums = [zlib.crc32(image) for image in images]
-    return pa.table([images, labels, names, sums], schema=SCHEMA)
-
-
-def write_shard(table: pa.Table, path: Path) -> None:
-    """Write the rows as one Arrow file with one record batch."""
+def write_shard(path: Path, images: Sequence[bytes], labels: Sequence[int], names: Sequence[str]) -> None:
+    """Write the rows of one shard, with the checksum of each image, as one Arrow file with one record batch."""
+    table = pa.table([images, labels, names, [zlib.crc32(image) for image in images]], schema=SCHEMA)
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as writer:
         writer.write_table(table.combine_chunks())
 
