@@ -17,7 +17,7 @@ from alexrepro.paper.results import logged
 from alexrepro.recipes.catalog import AS_RUN_2012, TINY, find_recipe
 from alexrepro.recipes.variations import VARIATIONS, find_variation
 from alexrepro.reports.statistics.intervals import sample_of_counts, unpaired_interval, wilson_interval
-from alexrepro.reports.tables.measured import delta_table, logged_delta, measured_of, measured_row, published_row
+from alexrepro.reports.tables.measured import delta_table, logged_delta, measured_of, published_row, row_of
 from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Record, ResultTable, Row, pair_of
 from alexrepro.runs.evaluation import Evaluation
 
@@ -29,14 +29,14 @@ INVENTED = replace(results.CNN_2010, split=MINIATURE)
 
 @pytest.fixture
 def measured(full: Evaluation) -> Row:
-    return measured_row([(full,)], label="CNN", reported=results.CNN_2010)
+    return row_of([(full,)], label="CNN", reported=results.CNN_2010)
 
 
 @pytest.fixture
 def table(measured: Row, evaluation: Make) -> ResultTable:
     other = evaluation(TINY, split=MINIATURE, images=500, top1_correct=350, top5_correct=480)
     coding = published_row(results.SPARSE_CODING, label="Sparse coding")
-    rows = (coding, measured, measured_row([(other,)], label="tiny", note="other | data"))
+    rows = (coding, measured, row_of([(other,)], label="tiny", note="other | data"))
     return ResultTable("table-1", "Table 1", rows)
 
 
@@ -62,7 +62,7 @@ def test_a_row_that_breaks_the_rule_cannot_be_built(measured: Row, changes: dict
 
 
 def test_seeds_without_predictions_have_the_images_of_one_seed_and_their_spread(full: Evaluation) -> None:
-    row = measured_row([(full,), (replace(full, seed=1, top1_correct=94_500),)], label="CNN", reported=results.CNN_2010)
+    row = row_of([(full,), (replace(full, seed=1, top1_correct=94_500),)], label="CNN", reported=results.CNN_2010)
 
     assert (row.seeds, row.images) == (2, 150_000)
     assert row.top1 is not None

@@ -9,7 +9,7 @@ import pytest
 from alexrepro.paper import results
 from alexrepro.recipes.catalog import AS_RUN_2010, AS_RUN_2012, find_recipe
 from alexrepro.recipes.variations import VARIATIONS
-from alexrepro.reports.experiment import Evidence, answer, find, missing
+from alexrepro.reports.experiments import Evidence, find, render
 from alexrepro.reports.statistics.intervals import Estimate
 from alexrepro.reports.statistics.verdict import departure, judged, strongest
 from alexrepro.reports.tables.measured import delta_table
@@ -52,7 +52,7 @@ def test_the_worse_of_two_numbers_counts_and_one_that_was_not_published_does_not
 
 
 def rows(name: str, **evidence: Any) -> list[dict[str, Any]]:
-    found = answer(find(name), Evidence(**evidence)).as_dict()["rows"]
+    found = render(find(name), Evidence(**evidence)).table.as_dict()["rows"]
     return [row for row in found if row["source"] == "measured" and row["verdict"] != "not run"]
 
 
@@ -67,7 +67,7 @@ def test_250_images_of_50_classes_are_not_table_2(partial: Evaluation) -> None:
 
     assert (row["verdict"], row["note"]) == ("not comparable", LACKS)
     assert (row["reported_top1_error"], row["reported_top5_error"]) == (None, None)
-    assert missing(find("table-2"), Evidence(evaluations=(partial,)))[0] == "alexrepro prepare /path/ILSVRC2012"
+    assert render(find("table-2"), Evidence(evaluations=(partial,))).missing[0] == "alexrepro prepare /path/ILSVRC2012"
 
 
 @pytest.mark.parametrize(
@@ -147,6 +147,6 @@ def test_figure_1_on_a_part_of_cifar_10_has_no_verdict(make_run: Callable[..., R
         for name, errors in (("relu", (0.35, 0.25)), ("tanh", [0.37 - 0.01 * epoch for epoch in range(1, 13)]))
     )
 
-    ratio = answer(find("figure-1"), Evidence(runs=runs)).as_dict()["rows"][2]
+    ratio = render(find("figure-1"), Evidence(runs=runs)).table.as_dict()["rows"][2]
 
     assert (ratio["verdict"], ratio["note"]) == ("not comparable", "trained on 5,000 of 50,000 images")

@@ -14,7 +14,7 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.evaluate import evaluate
 from alexrepro.evaluation.inference import load_pixels
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.reports.experiment import gather
+from alexrepro.reports.experiments import gather
 from alexrepro.runs.evaluation import evaluations_in, save_evaluation
 from alexrepro.runs.predictions import load_neighbors
 from alexrepro.runs.run import Run, find_evaluations, find_runs, run_of

@@ -15,7 +15,7 @@ from alexrepro.cli.describe import describe
 from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2010, TINY, catalog, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS
-from alexrepro.reports.experiment import Evidence, answer, drawn, find, missing
+from alexrepro.reports.experiments import Evidence, find, render
 from alexrepro.reports.experiments.learned_features import colorfulness, sheets
 from alexrepro.reports.experiments.network import draw
 from alexrepro.reports.figures import plot
@@ -27,7 +27,7 @@ MakeRun = Callable[..., Run]
 
 
 def rows(name: str, *runs: Run) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = answer(find(name), Evidence(runs=runs)).as_dict()["rows"]
+    found: list[dict[str, Any]] = render(find(name), Evidence(runs=runs)).table.as_dict()["rows"]
     return found
 
 
@@ -55,7 +55,7 @@ def test_figure_1_compares_the_epochs_of_both_activations(make_run: MakeRun) -> 
 
     assert (relu["epochs_to_25_percent"], tanh["epochs_to_25_percent"]) == (2, pytest.approx(11))
     assert (ratio["times_sooner"], ratio["verdict"]) == (pytest.approx(5.5), "reproduced")
-    assert drawn(find("figure-1"), Evidence(runs=runs)) is not None
+    assert render(find("figure-1"), Evidence(runs=runs)).figure is not None
 
 
 def test_figure_1_separates_readings_seeds_and_other_rates(make_run: MakeRun) -> None:
@@ -73,7 +73,7 @@ def test_figure_1_separates_readings_seeds_and_other_rates(make_run: MakeRun) ->
     assert (ratios["A"]["times_sooner"], ratios["A"]["times_sooner_std"]) == (5, pytest.approx(2**0.5))  # of 6 and 4
     assert (ratios["B"]["times_sooner"], ratios["B"]["verdict"]) == (2, "not reproduced")
     assert (other["learning_rate"], other["epochs_to_25_percent"], other["note"]) == (1e-4, 9, "another rate")
-    assert missing(find("figure-1"), Evidence(runs=tuple(runs))) == []
+    assert render(find("figure-1"), Evidence(runs=tuple(runs))).missing == []
 
 
 def test_figure_1_shows_a_network_that_differs_by_tanh_only_as_other_data(make_run: MakeRun) -> None:
@@ -87,7 +87,7 @@ def test_figure_1_shows_a_network_that_differs_by_tanh_only_as_other_data(make_r
 
     assert [row["recipe"] for row in (relu_row, tanh_row)] == ["tiny", "tiny+tanh"]
     assert (ratio["verdict"], tanh_row["note"]) == ("not comparable", "another network on other data")
-    assert missing(find("figure-1"), Evidence(runs=(varied, base)))  # the paper's runs are still to be made
+    assert render(find("figure-1"), Evidence(runs=(varied, base))).missing  # the paper's runs are still to be made
     assert rows("figure-1", base, short)[-1]["verdict"] == "not run"
 
 
@@ -174,7 +174,7 @@ def test_figure_3_tells_the_color_of_each_tower(make_run: MakeRun) -> None:
 
     assert gray["color_fraction"] == pytest.approx(0, abs=1e-6)  # float32
     assert colored["color_fraction"] > 0.5
-    figure = drawn(find("figure-3"), Evidence(runs=(run,)))
+    figure = render(find("figure-3"), Evidence(runs=(run,))).figure
     assert figure is not None
     svg = plot.svg(figure, name="figure-3")
     assert ">tower 0: 0 % of the energy is color</text>" in svg
@@ -188,7 +188,9 @@ def test_a_figure_shows_the_longest_run_of_the_foremost_recipe(make_run: MakeRun
     )
 
     assert Evidence(runs=(other, short, long, paper)).foremost() == [paper, long, short, other]
-    assert missing(find("figure-4"), Evidence(runs=(paper,))) == [f"alexrepro features {paper.folder}"]  # not train
+    assert render(find("figure-4"), Evidence(runs=(paper,))).missing == [
+        f"alexrepro features {paper.folder}"
+    ]  # not train
 
 
 @pytest.mark.parametrize("side", [32, 256])
@@ -200,7 +202,7 @@ def test_an_image_is_shown_upright_and_in_full(
     run = make_run(TINY)
     save_neighbors(run, replace(neighbors(), images=pictures))
 
-    figure = drawn(find("figure-4"), Evidence(runs=(run,)))
+    figure = render(find("figure-4"), Evidence(runs=(run,))).figure
 
     assert figure is not None
     shown_axes = next(axes for axes in figure.axes if axes.get_images())
@@ -219,7 +221,7 @@ def test_figure_4_lists_predictions_and_neighbors_and_takes_any_name(
     evidence = Evidence(runs=(run,))
 
     found = rows("figure-4", run)
-    figure = drawn(find("figure-4"), evidence)
+    figure = render(find("figure-4"), evidence).figure
 
     predictions = [(row["image"], row["rank"], row["probability"]) for row in found[:3]]
     assert predictions == [("a", 1, 0.75), ("a", 2, 0.25), ("b", 1, 0.5)]
@@ -237,7 +239,7 @@ def test_a_file_without_rows_is_an_empty_curve(make_run: MakeRun, name: str) -> 
 
     assert run.metrics_file.read_text().count("\n") == 1
     assert rows(name, run)[0]["note"] == "not run"
-    assert drawn(find(name), Evidence(runs=(run,))) is None
+    assert render(find(name), Evidence(runs=(run,))).figure is None
 
 
 def test_a_curve_is_the_mean_loss_of_each_epoch_and_leaves_out_half_a_line(make_run: MakeRun) -> None:
@@ -248,4 +250,4 @@ def test_a_curve_is_the_mean_loss_of_each_epoch_and_leaves_out_half_a_line(make_
     found = [(row["epoch"], row["loss"], row["top1_error"]) for row in rows("training-curves", run)]
 
     assert found == [(1, 2.0, 0.9), (2, 0.5, None)]
-    assert drawn(find("training-curves"), Evidence(runs=(run,))) is not None
+    assert render(find("training-curves"), Evidence(runs=(run,))).figure is not None
