@@ -170,7 +170,8 @@ def _within(x: Tensor, size_px: int, constants: Tensor, beta: float) -> tuple[Te
 
 
 @Compiled
-def _within_derivative(g: Tensor, x: Tensor, root: Tensor, size_px: int, constants: Tensor, beta: float) -> Tensor:
+def _within_derivative(g: Tensor, x: Tensor, root: Tensor, *settings: *tuple[int, Tensor, float]) -> Tensor:
+    size_px, constants, beta = settings
     values = _precise(x)
     spread = values * window_sum(_precise(g) * values * root.pow(4 * beta + 4), size_px)
     return (_precise(g) * root.pow(4 * beta) - 2 * beta * constants[1] * spread).to(x.dtype)
