@@ -80,7 +80,8 @@ def test_saving_writes_three_files_with_the_same_numbers(table: ResultTable, tmp
     assert sorted((csv, markdown, as_json)) == sorted((tmp_path / "reports").iterdir())
     types: dict[Any, Any] = dict(table.rows[0].COLUMNS)
     from_json = pd.DataFrame(json.loads(as_json.read_text())["rows"], dtype=object).astype(types)
-    pd.testing.assert_frame_equal(pd.read_csv(csv, dtype=types), from_json, rtol=1e-14, atol=0)  # pandas rounds
+    numbers = [frame.select_dtypes("number") for frame in (pd.read_csv(csv, dtype=types), from_json)]
+    pd.testing.assert_frame_equal(*numbers, rtol=1e-14, atol=0)  # reading CSV rounds
 
 
 def test_markdown_shows_percent_intervals_and_published_numbers(table: ResultTable) -> None:
