@@ -9,7 +9,7 @@ connected and full layers count as outside.
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -27,6 +27,7 @@ from alexrepro.data.store.store import Store
 from alexrepro.device import find_device
 from alexrepro.processors import usable_processors
 from alexrepro.recipes.catalog import find_recipe
+from alexrepro.runs.run import Run
 from alexrepro.training import train
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.state import TrainingState, start
@@ -45,9 +46,6 @@ class Timed(TrainingState):
     """The state of a training that writes nothing and ends after some batches of its first epoch."""
 
     def save(self, *, stopped_by: int = 0) -> None:
-        pass
-
-    def add_metrics(self, rows: Sequence[Mapping[str, object]]) -> None:
         pass
 
 
@@ -69,7 +67,7 @@ def steps(state: Timed, loader: Loader, number: int) -> int:
             yield batch
 
     state.step = 0
-    with mock.patch.object(loader, "batches", some):
+    with mock.patch.object(loader, "batches", some), mock.patch.object(Run, "add_metrics"):
         train._train_epochs(state, loader)
     return sum(len(batch) for batch in taken)
 

@@ -14,7 +14,7 @@ from signals import SEEDS, first_crops
 from torch import Tensor, nn
 
 from alexrepro.data.loading.crops import Pixels, center_crop, color_shift
-from alexrepro.data.loading.loader import load_batches
+from alexrepro.data.loading.loader import Loader
 from alexrepro.data.loading.sampling import evaluation_plan
 from alexrepro.data.store.store import Store
 from alexrepro.device import find_device
@@ -41,7 +41,8 @@ class Subject:
 
 def images_of(store: Store) -> Tensor:
     """The first stored images, uncropped, float32 (B, 3, 256, 256)."""
-    return next(load_batches(store, evaluation_plan(len(store), side_px=store.side_px), batch=IMAGES)).crops.float()
+    with Loader(store, batch=IMAGES, side_px=store.side_px) as loader:
+        return next(loader.batches(evaluation_plan(len(store)))).crops.float()
 
 
 def heading(title: str, columns: str) -> None:

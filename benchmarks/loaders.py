@@ -1,11 +1,13 @@
 """The loaders that loader.py compares: ours, and others that make the same batches."""
 
+import math
 import tarfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
+from mmap import mmap
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,14 +16,14 @@ import torch
 from torchvision import datasets, io, transforms
 from torchvision.transforms import v2
 
-from alexrepro.data.loading.loader import Loader
+from alexrepro.data.loading.loader import Kind, Loader, Workers
 from alexrepro.data.loading.sampling import EpochPlan, training_plan
-from alexrepro.data.loading.workers import Kind, Ring, Workers
 from alexrepro.data.store.decode import decode_stored
 from alexrepro.data.store.store import Store, newest_store
 from alexrepro.paper.training import Augmentation
 
 BATCH, SIDE, STORED = 128, 224, 256
+SHAPE = (BATCH, SIDE, SIDE, 3)
 FFCV_FILE = "images.beton"
 Batches = Iterator[int]  # images in each batch
 Start = Callable[[Path, int], Batches]
@@ -30,8 +32,7 @@ Start = Callable[[Path, int], Batches]
 def stored_files(store: Store) -> Iterator[bytes]:
     """The bytes of each stored image."""
     for shard, about in enumerate(store.manifest.shards):
-        index = store._index(shard)
-        yield from (store._files.read(index, image) for image in range(about.images))
+        yield from (store._read(shard, image)[0] for image in range(about.images))
 
 
 def plan_of(store: Store, epoch: int) -> EpochPlan:
@@ -64,15 +65,15 @@ class PlannedBatches:
     """Whole batches as the items of a data set: filled into a ring as ours are, or tensors where there is none."""
 
     store: Store
-    ring: Ring | None
+    ring: np.ndarray | None
 
     def __getitem__(self, task: tuple[int, np.ndarray, np.ndarray]) -> Any:
         slot, rows, offsets = task
-        out = self.ring.slots[slot] if self.ring else np.empty((BATCH, SIDE, SIDE, 3), dtype=np.uint8)
+        out = np.empty(SHAPE, dtype=np.uint8) if self.ring is None else self.ring[slot]
         scratch = np.empty((STORED, STORED, 3), dtype=np.uint8)
         for crop, row, (y, x) in zip(out, rows.tolist(), offsets.tolist(), strict=False):
             crop[:] = self.store.image(row, scratch, check=False)[y : y + SIDE, x : x + SIDE]
-        return len(rows) if self.ring else torch.from_numpy(out[: len(rows)])
+        return torch.from_numpy(out[: len(rows)]) if self.ring is None else len(rows)
 
 
 def torch_data_loader(encoding: str, *, has_ring: bool) -> Start:
@@ -81,7 +82,9 @@ def torch_data_loader(encoding: str, *, has_ring: bool) -> Start:
     def start(folder: Path, workers: int) -> Batches:
         store = newest_store(folder / encoding, split="train")
         slots = 3 * workers + 2
-        ring = Ring(slots, BATCH, SIDE, Workers(workers, "processes")) if has_ring else None
+        ring = None
+        if has_ring:
+            ring = np.frombuffer(mmap(-1, slots * math.prod(SHAPE)), dtype=np.uint8).reshape(slots, *SHAPE)
 
         def tasks() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
             numbers = count()
@@ -91,7 +94,7 @@ def torch_data_loader(encoding: str, *, has_ring: bool) -> Start:
 
         loader = torch.utils.data.DataLoader(
             PlannedBatches(store, ring), batch_size=None, sampler=tasks(), num_workers=workers,
-            multiprocessing_context="forkserver",
+            multiprocessing_context="fork" if has_ring else "forkserver",  # a fork has the ring, too
         )  # fmt: skip
         held: deque[Any] = deque(maxlen=1)
         for found in loader:

@@ -12,7 +12,9 @@ from math import log
 from pathlib import Path
 from statistics import fmean, stdev
 
-from alexrepro.reports.figures.plot import INK, LINES, axes, new_figure, save, style
+from matplotlib.figure import Figure
+
+from alexrepro.reports.figures.plot import INK, LINES, save, style
 from alexrepro.runs.run import Run, open_run
 
 LEARNED = 0.1
@@ -47,8 +49,8 @@ def write(runs: dict[str, list[Run]], path: Path) -> None:
 def draw(found: Means, target: Path, *, window: int, chance: float) -> None:
     """A line of window means for each label, with a band around it if there are several seeds, and one for chance."""
     with style():
-        figure = new_figure(6.5, 4.4)
-        panel = axes(figure, x="step", y=f"training loss, mean of {window} steps, nats")
+        figure = Figure(figsize=(6.5, 4.4))
+        panel = figure.add_subplot(xlabel="step", ylabel=f"training loss, mean of {window} steps, nats")
         for color, (label, seeds) in zip(LINES, found.items(), strict=False):
             ends = sorted(set.intersection(*map(set, seeds)))
             known = [[curve[end] for curve in seeds] for end in ends]

@@ -47,10 +47,8 @@ def store_by(python: str, source: Path, out: Path) -> Store:
 def pixels_by_name(store: Store) -> dict[str, tuple[str, np.ndarray]]:
     found = {}
     for row, label in enumerate(store.labels):
-        pixels = np.empty((256, 256, 3), np.uint8)
-        store.pixels(row, pixels)
         class_name = store.manifest.classes[label]
-        found[f"{class_name}/{store.name(row)}"] = class_name, pixels
+        found[f"{class_name}/{store.name(row)}"] = class_name, store.pixels(row)
     return found
 
 

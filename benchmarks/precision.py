@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from scipy.stats import t
 
 from alexrepro.data.loading.crops import training_crops
-from alexrepro.data.loading.loader import load_batches
+from alexrepro.data.loading.loader import Loader
 from alexrepro.data.loading.sampling import Batch, training_plan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device, find_device
@@ -39,12 +39,13 @@ Losses = dict[tuple[str, int], list[float]]  # by format and seed
 
 
 def batches(recipe: Recipe, store: Store, seed: int) -> Iterator[Batch]:
-    for epoch in count(1):
-        plan = training_plan(
-            len(store), seed=seed, epoch=epoch, augmentation=recipe.augmentation, side_px=recipe.network.input_px,
-            shuffle_every_epoch=recipe.training.shuffle_every_epoch,
-        )  # fmt: skip
-        yield from load_batches(store, plan, batch=recipe.training.batch)
+    with Loader(store, batch=recipe.training.batch, side_px=recipe.network.input_px) as loader:
+        for epoch in count(1):
+            plan = training_plan(
+                len(store), seed=seed, epoch=epoch, augmentation=recipe.augmentation, side_px=recipe.network.input_px,
+                shuffle_every_epoch=recipe.training.shuffle_every_epoch,
+            )  # fmt: skip
+            yield from loader.batches(plan)
 
 
 def losses(recipe: Recipe, store: Store, *, seed: int, device: Device) -> Iterator[float]:

@@ -38,7 +38,7 @@ OTHER = "other-interpreter"  # the first argument when another interpreter runs 
 
 
 def ours(data: bytes) -> bytes:
-    return encode(resize(decode(data).pixels))
+    return encode(resize(decode(data)[0]))
 
 
 def pillow_pixels(data: bytes) -> Image.Image:
@@ -168,7 +168,7 @@ def main(folder: Path, rounds: int, simd: str | None) -> None:
         ratio = median(a / b for a, b in zip(values, found["Pillow"], strict=True))
         print(f"| {name} | {median(values):.0f} | {ratio:.2f} |")
     differences = [
-        np.abs(resize(decode(d).pixels).astype(int) - np.asarray(pillow_pixels(d)).astype(int)).mean() for d in images
+        np.abs(resize(decode(d)[0]).astype(int) - np.asarray(pillow_pixels(d)).astype(int)).mean() for d in images
     ]
     print(f"\nMean absolute difference from Pillow's pixels before encoding: {np.mean(differences):.4f} gray levels")
     print(

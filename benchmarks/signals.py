@@ -26,7 +26,7 @@ from loss_curve import labeled
 from variants import VARIANTS, Variant
 
 from alexrepro.data.loading.crops import training_crops
-from alexrepro.data.loading.loader import load_batches
+from alexrepro.data.loading.loader import Loader
 from alexrepro.data.loading.sampling import training_plan
 from alexrepro.data.store.store import Store
 from alexrepro.device import find_device
@@ -52,7 +52,8 @@ def first_crops(store: Store, recipe: Recipe, *, seed: int, epoch: int = 1) -> t
         len(store), seed=seed, epoch=epoch, augmentation=recipe.augmentation, side_px=recipe.network.input_px,
         shuffle_every_epoch=False,
     )  # fmt: skip
-    batch = next(load_batches(store, plan, batch=recipe.training.batch))
+    with Loader(store, batch=recipe.training.batch, side_px=recipe.network.input_px) as loader:
+        batch = next(loader.batches(plan))
     crops = training_crops(batch, pixels=pixels_of(store), augmentation=recipe.augmentation)
     return crops, batch.labels
 

@@ -1,11 +1,15 @@
 """What every test may ask for: one torch thread, and the sample data beside the checkout."""
 
+import os
 import sys
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+os.register_at_fork(after_in_child=forkserver._forkserver.__init__)  # which cannot use the server of its parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

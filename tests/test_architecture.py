@@ -41,7 +41,6 @@ ONLY = {
     "simplejpeg": ("data/store/decode.py",),
     "pyarrow": (
         "data/store/store.py",
-        "data/store/shard_reader.py",
         "data/sources/*",
         "runs/predictions.py",
         "reports/*",

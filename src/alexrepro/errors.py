@@ -8,9 +8,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-STOPPING = tuple(  # signals that ask a run to stop; Windows lacks the last two
-    signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP") if name in signal.Signals.__members__
-)
+# Signals that ask a run to stop; Windows lacks the last two.
+STOPPING = tuple(number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP"))
 
 
 class Exit(IntEnum):
@@ -36,12 +35,10 @@ class UserError(Exception):
 
     def __init__(self, what: str, *, fix: str, exit_code: Exit = Exit.BAD_CONFIG) -> None:
         super().__init__(what)
-        self.what = what
-        self.fix = fix
-        self.exit_code = exit_code
+        self.what, self.fix, self.exit_code = what, fix, exit_code
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let other processes raise it: by default, pickle rebuilds an exception without its keyword arguments."""
+        """Pickle it with its keyword arguments, so that other processes can raise it."""
         return partial(UserError, fix=self.fix, exit_code=self.exit_code), (self.what,)
 
 

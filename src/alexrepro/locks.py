@@ -21,15 +21,14 @@ LOOK_EVERY_SECONDS, SAY_EVERY_SECONDS = 0.2, 30.0
 def locked(file: Path, *, busy: Callable[[str], object]) -> Iterator[None]:
     """Hold a lock on a file, which names this process and is removed at the end.
 
-    busy: called while another process has the lock, with `1234 on host` if it is known; it waits a moment or raises. A
-    disk without locks is reported once, and the work continues without one.
+    busy: called while another process has the lock, with `1234 on host` if it is known; it waits a moment or raises.
     """
     make_folder(file.parent)
     lock = FileLock(file, fallback_to_soft=False)  # a soft lock would outlive a process that is killed
     while not _is_taken(lock, file.parent):
         busy(_holder(file))
     with suppress(OSError):  # a full disk; the name is for people only
-        file.write_text(f"{os.getpid()}\n{socket.gethostname()}\n", encoding="utf-8")
+        file.write_text(f"{os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
     try:
         yield
     finally:
@@ -77,6 +76,5 @@ def _say_unlocked(folder: Path, why: str) -> None:
 def _holder(file: Path) -> str:
     """The process that holds the lock; empty before it has written its name."""
     with suppress(OSError):
-        process, _, host = file.read_text(encoding="utf-8", errors="replace").strip().partition("\n")
-        return f"{process} on {host}" if host else ""
+        return file.read_text(encoding="utf-8", errors="replace").strip()
     return ""

@@ -2,7 +2,6 @@
 
 import math
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +11,12 @@ GROUPS, OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 def usable_processors() -> int:
     """The least of the affinity mask (taskset, SLURM) and the control groups' CPU limits (containers), rounded up."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min([allowed, *_group_limits()]))
+    limits = [allowed]
+    for folder in control_groups():
+        with suppress(OSError, ValueError):  # the root has no limit; others hold `200000 100000`, or `max 100000`
+            quota, period = map(int, (folder / "cpu.max").read_text(encoding="utf-8").split())
+            limits.append(math.ceil(quota / period))
+    return max(1, min(limits))
 
 
 def control_groups() -> list[Path]:
@@ -22,11 +26,3 @@ def control_groups() -> list[Path]:
     except OSError:
         return []
     return [own, *own.parents]
-
-
-def _group_limits() -> Iterator[int]:
-    """The processors that each group around this program allows: cpu.max holds `200000 100000`, or `max 100000`."""
-    for folder in control_groups():
-        with suppress(OSError, ValueError):  # the root has no limit
-            quota, period = map(int, (folder / "cpu.max").read_text(encoding="utf-8").split())
-            yield math.ceil(quota / period)

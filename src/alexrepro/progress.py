@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import islice
 
 from rich.console import Console
@@ -21,27 +21,34 @@ Advance = Callable[..., None]  # called with newly finished items, 1 by default,
 @contextmanager
 def progress(title: str, *, total: int | None, done: int = 0, unit: str = "images") -> Iterator[Advance]:
     """Show how many of the items are finished, or only how many are found if the total is unknown (None)."""
-    if sys.stderr.isatty():
-        counted = (BarColumn(), MofNCompleteColumn()) if total is not None else (TextColumn("{task.completed:,}"),)
-        columns = (
-            TextColumn("{task.description}"), *counted, TextColumn(unit), TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(), TimeRemainingColumn(),
-        )  # fmt: skip
-        with Progress(*columns, console=Console(stderr=True), transient=total is None) as bar:
-            task = bar.add_task(title, total=total, completed=done, note="")
+    is_terminal = sys.stderr.isatty()
+    counted = (BarColumn(), MofNCompleteColumn()) if total is not None else (TextColumn("{task.completed:,}"),)
+    columns = (
+        TextColumn("{task.description}"), *counted, TextColumn(unit), TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    bar = Progress(*columns, console=Console(stderr=True), transient=total is None)
+    task = bar.add_task(title, total=total, completed=done, note="")
+    first_line = 0.0 if is_terminal else FIRST_COUNT_SECONDS if total is None else PLAIN_EVERY_SECONDS
+    started, finished = time.monotonic(), done
+    due = started + first_line
 
-            def update(count: int, _pace: float, note: str) -> None:
-                bar.update(task, completed=count, note=note)
-
-            yield _every(BAR_EVERY_SECONDS, update, done=done, total=total)
-    else:
-
-        def write(count: int, pace: float, note: str) -> None:
-            numbers = f"{count:,} {unit}" if total is None else f"{count:,}/{total:,} {unit}, {pace:,.1f}/s"
+    def advance(count: int = 1, note: str = "") -> None:
+        nonlocal finished, due
+        finished += count
+        now = time.monotonic()
+        if now < due and finished != total:
+            return
+        if is_terminal:
+            bar.update(task, completed=finished, note=note)
+        else:
+            pace = (finished - done) / max(now - started, 1e-9)
+            numbers = f"{finished:,} {unit}" if total is None else f"{finished:,}/{total:,} {unit}, {pace:,.1f}/s"
             say(f"{title}: {numbers}{', ' + note if note else ''}")
+        due = now + (BAR_EVERY_SECONDS if is_terminal else PLAIN_EVERY_SECONDS)
 
-        first_seconds = FIRST_COUNT_SECONDS if total is None else PLAIN_EVERY_SECONDS
-        yield _every(PLAIN_EVERY_SECONDS, write, done=done, total=total, first_seconds=first_seconds)
+    with bar if is_terminal else nullcontext():
+        yield advance
 
 
 def say(line: str) -> None:
@@ -54,21 +61,3 @@ def first_few(items: Collection[str], most: int = 5, *, between: str = ", ") -> 
     """The first items, and how many more there are."""
     more = f" and {len(items) - most:,} more" if len(items) > most else ""
     return between.join(islice(items, most)) + more
-
-
-def _every(
-    seconds: float, show: Callable[[int, float, str], None], *, done: int, total: int | None, first_seconds: float = 0.0
-) -> Advance:
-    """A function that counts finished items, and at intervals and at the end shows count, items per second and note."""
-    started, finished = time.monotonic(), done
-    due = started + first_seconds
-
-    def advance(count: int = 1, note: str = "") -> None:
-        nonlocal finished, due
-        finished += count
-        now = time.monotonic()
-        if now >= due or finished == total:
-            due = now + seconds
-            show(finished, (finished - done) / max(now - started, 1e-9), note)
-
-    return advance

@@ -12,19 +12,22 @@ from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from types import FrameType
 
-from alexrepro.errors import STOPPING, Exit, UserError
+from alexrepro.errors import STOPPING, Exit
 
 ECHO_SECONDS = 1.0
 PR_SET_PDEATHSIG = 1  # prctl.h
 SHOW_CURSOR = "\x1b[?25h"  # which a bar hides
 AGAIN = "Run the same command again to continue."
 
-Handler = Callable[[int, FrameType | None], None]
-
 
 def stopping_signals() -> list[signal.Signals]:
     """The signals that ask a run to stop; not SIGHUP if nohup ignores it."""
     return [number for number in STOPPING if number.name != "SIGHUP" or signal.getsignal(number) != signal.SIG_IGN]
+
+
+def code_of(by: signal.Signals) -> Exit:
+    """The exit code of a run that a signal has stopped."""
+    return Exit.INTERRUPTED if by == signal.SIGINT else Exit.STOPPED
 
 
 @contextmanager
@@ -54,24 +57,39 @@ def ended_by_signal() -> Iterator[None]:
     def end(number: int, _frame: FrameType | None) -> None:
         by = signal.Signals(number)
         said = f"alexrepro: Stopped by {by.name} at once; what was saved before is kept.\n{AGAIN}\n"
-        said = SHOW_CURSOR + said if os.isatty(2) else said
         with suppress(OSError):
-            os.write(2, said.encode())
+            os.write(2, f"{SHOW_CURSOR if os.isatty(2) else ''}{said}".encode())
         os._exit(int(code_of(by)))  # an exception may be caught, by torch while it is loaded for one
 
     with _handled_by(end):
         yield
 
 
-def stopped(by: signal.Signals, *, step: int) -> UserError:
-    """The error that ends a stopped run after its checkpoint is written."""
-    what = f"Stopped by {by.name} after step {step:,}; a checkpoint is saved."
-    return UserError(what, fix=AGAIN, exit_code=code_of(by))
+@contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Block stop signals in this thread; a process that is started within the block has them blocked for good."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def code_of(by: signal.Signals) -> Exit:
-    """The exit code of a run that a signal has stopped."""
-    return Exit.INTERRUPTED if by == signal.SIGINT else Exit.STOPPED
+@contextmanager
+def stop_signals_deferred() -> Iterator[None]:
+    """Block stop signals and deliver them after the block, also those that other threads receive.
+
+    A terminal sends Ctrl-C to a whole process group, and a scheduler its signals, too: the parent decides, and a child
+    that hears one while it starts would print a traceback.
+    """
+    resource_tracker.ensure_running()  # here, because it unblocks the signals when it starts
+    arrived: list[int] = []
+    try:
+        with _handled_by(lambda by, _: arrived.append(by)), signals_blocked():
+            yield
+    finally:
+        for by in arrived:
+            signal.raise_signal(by)
 
 
 def signal_when_parent_ends(sent: signal.Signals) -> None:
@@ -80,41 +98,13 @@ def signal_when_parent_ends(sent: signal.Signals) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(sent))
 
 
-@contextmanager
-def stop_signals_deferred() -> Iterator[None]:
-    """Deliver stop signals after the block. A process that is started within it has them blocked for good.
-
-    A terminal sends Ctrl-C to a whole process group, and a scheduler its signals, too: the parent decides, and a child
-    that hears one while it starts would print a traceback.
-    """
-    resource_tracker.ensure_running()  # here, because it unblocks the signals when it starts
-    arrived: list[int] = []
-    handlers = {}
-    if threading.current_thread() is threading.main_thread():  # no other thread runs handlers, or may set them
-        heard = [number for number in STOPPING if callable(signal.getsignal(number))]
-        handlers = {number: signal.signal(number, lambda by, _: arrived.append(by)) for number in heard}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        for by in arrived:
-            signal.raise_signal(by)
-
-
 def end_with_parent() -> None:
-    """End this process at once when its parent ends, however that ends.
-
-    On Linux the system does it, also in the middle of a write; the thread is for other systems, and for a parent that
-    has already ended.
-    """
+    """End this process at once when its parent ends, on Linux also in the middle of a write."""
     signal_when_parent_ends(signal.SIGKILL)
     parent = multiprocessing.parent_process()
     assert parent is not None
 
-    def follow() -> None:
+    def follow() -> None:  # on other systems, or if the parent has already ended
         parent.join()
         os._exit(1)
 
@@ -122,16 +112,15 @@ def end_with_parent() -> None:
 
 
 @contextmanager
-def _handled_by(handler: Handler) -> Iterator[Callable[[], None]]:
-    """Install a handler for every signal that asks a run to stop; yields a function that restores the earlier ones."""
-    before = {number: signal.getsignal(number) for number in stopping_signals()}
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[Callable[[], None]]:
+    """Let a handler hear every signal that asks a run to stop; yields a function that restores the earlier ones."""
+    is_main = threading.current_thread() is threading.main_thread()  # no other thread may set handlers
+    before = {number: signal.signal(number, handler) for number in stopping_signals() if is_main}
 
     def restore() -> None:
         for number, earlier in before.items():
             signal.signal(number, earlier)
 
-    for number in before:
-        signal.signal(number, handler)
     try:
         yield restore
     finally:

@@ -9,7 +9,7 @@ for f in b/val/*.JPEG; do mv $f ${f%.JPEG}.jpg; done; labels b jpg
 tar -C c/val -czf c/ILSVRC2012_img_val.tar.gz . && rm -r c/val
 for d in a b c; do ar prepare $d --out st-$d --allow-partial; done
 cat > gaps.py <<'P'
-from alexrepro.data.sources.checks import gaps_of_2012
+from alexrepro.data.sources.official_files import gaps_of_2012
 from alexrepro.data.sources.source import Split
 print("gaps of the full training set without validation:", list(gaps_of_2012(range(1000), [Split("train", range(1_281_167))])))
 P

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from alexrepro.cli.report import report
 from alexrepro.errors import UserError
 from alexrepro.recipes.catalog import TINY
-from alexrepro.runs.evaluation import Evaluation
+from alexrepro.runs.evaluation import Evaluation, save_evaluation
 from alexrepro.runs.run import run_of
 
 app = typer.Typer()
@@ -24,7 +24,7 @@ def folders(tmp_path: Path) -> list[str]:
     """--runs with one run on the miniature, and an empty --out."""
     run = run_of(tmp_path / "runs", TINY, dataset="ilsvrc2010-miniature", seed=0)
     run.begin(TINY, {"stores": {}})
-    run.save(
+    save_evaluation(
         Evaluation(
             run=str(run.folder), recipe=TINY.name, digest=TINY.digest, seed=0, epochs=30,
             dataset="ilsvrc2010-miniature", split="ilsvrc2010-miniature-test", crops="ten",

@@ -56,10 +56,8 @@ def by_class(store: Store) -> dict[str, list[tuple[str, bytes]]]:
     """Names and pixels below each class, whatever the order of either; names without suffixes and added WNIDs."""
     found: dict[str, list[tuple[str, bytes]]] = {name: [] for name in store.manifest.classes}
     for row, label in enumerate(store.labels):
-        out = np.empty((store.side_px, store.side_px, 3), dtype=np.uint8)
-        store.pixels(row, out)
         name = re.sub(r"(_n\d{8})?\.\w+$", "", store.name(row))
-        found[store.manifest.classes[label]].append((name, out.tobytes()))
+        found[store.manifest.classes[label]].append((name, store.pixels(row).tobytes()))
     return {name: sorted(rows) for name, rows in found.items()}
 
 

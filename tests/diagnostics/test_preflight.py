@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from alexrepro.data.store.manifest import Shard, sha256_of
-from alexrepro.data.store.store import Store, shard_table, write_shard
+from alexrepro.data.store.store import Store, write_shard
 from alexrepro.device import Device
 from alexrepro.diagnostics import preflight, system_checks
-from alexrepro.diagnostics.bench import Rate
 from alexrepro.diagnostics.preflight import check_job, check_stores
 from alexrepro.diagnostics.system_checks import Finding
 from alexrepro.errors import Exit
@@ -80,9 +79,9 @@ def test_a_plateau_without_validation_is_a_warning(job: TrainingJob) -> None:
 
 def many_images(store: Store, folder: Path, count: int) -> Store:
     """A store of the first image of another, so many times."""
-    image = store._files.read(store._index(0), 0)
+    image = store._read(0, 0)[0]
     folder.mkdir()
-    write_shard(shard_table([image] * count, [0] * count, ["0"] * count), folder / "shard-00000.arrow")
+    write_shard(folder / "shard-00000.arrow", [image] * count, [0] * count, ["0"] * count)
     labels = sha256_of(np.zeros(count, dtype="<i8").tobytes())
     shards = (Shard("shard-00000.arrow", count, "0" * 64),)
     manifest = replace(store.manifest, images=count, shards=shards, labels_sha256=labels)
@@ -172,7 +171,7 @@ def test_activations_have_the_verdict_of_the_training(
 def test_a_training_of_weeks_or_a_slow_loader_is_a_warning(
     paces: tuple[float, float], long_hours: float, advice: str, job: TrainingJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rates = [Rate(part, pace, pace, pace) for part, pace in zip(("loader", "step"), paces, strict=True)]
+    rates = {part: [pace] for part, pace in zip(("loader", "step"), paces, strict=True)}
     monkeypatch.setattr(preflight, "bench", lambda *_, **__: rates)
     monkeypatch.setattr(preflight, "LONG_HOURS", long_hours)
 

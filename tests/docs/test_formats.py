@@ -8,8 +8,8 @@ import pytest
 from alexrepro.data.store import manifest as store_files
 from alexrepro.data.store.manifest import FORMAT, Manifest
 from alexrepro.data.store.store import SCHEMA as STORE_SCHEMA
-from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
-from alexrepro.runs.paths import MODEL, OPTIMIZER, STATE
+from alexrepro.runs.evaluation import Evaluation
+from alexrepro.runs.paths import MODEL, OPTIMIZER, STATE, RunPaths
 from alexrepro.runs.predictions import SCHEMA as PREDICTIONS_SCHEMA
 from alexrepro.runs.rows import METRICS, VALIDATION
 from alexrepro.runs.run import Run
@@ -22,7 +22,7 @@ IN_STORE = [
     *(field.name for field in fields(Manifest)), *STORE_SCHEMA.names,
     *(getattr(store_files, name) for name in ("MANIFEST", "MEAN", "COLOR_AXES", "DEFECTS")),
 ]  # fmt: skip
-FOUND = EvaluationFiles(FOLDER)
+FOUND = RunPaths(FOLDER)
 TESTED = (FOUND.predictions("x", "ten"), FOUND.probabilities("x", "ten"))
 IN_RUN = [
     *METRICS, *VALIDATION, *(field.name for field in fields(Evaluation)), MODEL, OPTIMIZER, STATE,

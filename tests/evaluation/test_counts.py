@@ -11,7 +11,7 @@ import torch
 
 from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.store.manifest import Manifest, Shard, sha256_of
-from alexrepro.data.store.store import Store, shard_table, write_shard
+from alexrepro.data.store.store import Store, write_shard
 from alexrepro.device import find_device
 from alexrepro.distributed.process_group import Parallel, ProcessGroup, connect
 from alexrepro.distributed.rank import Rank
@@ -40,10 +40,8 @@ def noise_store(folder: Path, images: int) -> Store:
     pixels = generator.integers(0, 256, (images, SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
     labels = generator.integers(0, CLASSES, images)
     folder.mkdir()
-    write_shard(
-        shard_table([square.tobytes() for square in pixels], labels.tolist(), [f"{i}" for i in range(images)]),
-        folder / "shard-00000.arrow",
-    )
+    rows = [square.tobytes() for square in pixels], labels.tolist(), [f"{i}" for i in range(images)]
+    write_shard(folder / "shard-00000.arrow", *rows)
     names = tuple(f"class {number}" for number in range(CLASSES))
     shard = Shard("shard-00000.arrow", images, sha256_of_file(folder / "shard-00000.arrow"))
     manifest = Manifest(

@@ -13,7 +13,8 @@ from alexrepro.device import Device
 from alexrepro.errors import UserError
 from alexrepro.evaluation.evaluate import evaluate_runs, open_runs
 from alexrepro.files import write_json
-from alexrepro.runs.evaluation import Evaluation, EvaluationFiles, find_ensembles
+from alexrepro.runs.evaluation import Evaluation, find_ensembles
+from alexrepro.runs.paths import RunPaths
 from alexrepro.runs.run import Run
 
 
@@ -24,7 +25,7 @@ def evaluated(
     folder = runs[0].folder.parent.parent
     opened = open_runs(runs, store, crops="ten", device=device, folder=folder, weights=weights)
     found = evaluate_runs(opened, save_probabilities=True)
-    file = EvaluationFiles(Path(found[-1].run)).probabilities(store.manifest.full_name, "ten")
+    file = RunPaths(Path(found[-1].run)).probabilities(store.manifest.full_name, "ten")
     return found, load_file(file)["probabilities"]
 
 

@@ -8,29 +8,28 @@ import numpy as np
 import pytest
 import torch
 
-from alexrepro.data.loading.crops import center_crop, ten_crops
+from alexrepro.data.loading.crops import cut, windows
 from alexrepro.data.loading.sampling import evaluation_plan
 from alexrepro.data.store.store import Store
-from alexrepro.device import Device, find_device
+from alexrepro.device import Device
 from alexrepro.errors import UserError
 from alexrepro.evaluation import inference
 from alexrepro.evaluation.evaluate import evaluate
 from alexrepro.evaluation.inference import load_network, load_pixels, read_images
 from alexrepro.paper.results import Crops
-from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run, find_evaluations
-from alexrepro.training.job import TrainingJob
-from alexrepro.training.train import train
+
+from ..toy import Train
 
 
 @torch.no_grad()
-def probabilities_one_image_at_a_time(run: Run, store: Store, device: Device, crops: str) -> np.ndarray:
+def probabilities_one_image_at_a_time(run: Run, store: Store, device: Device, crops: Crops) -> np.ndarray:
     model, _ = load_network(run, device)
     mean = load_pixels(run, device).mean_image
     rows = []
     for pixels in read_images(store, range(len(store))):
         image = torch.from_numpy(pixels).permute(2, 0, 1).float() - mean  # the toy recipe aligns the mean
-        inputs = ten_crops(image[None], 224)[0] if crops == "ten" else center_crop(image, 224)[None]
+        inputs = torch.stack([cut(image, window, 224) for window in windows(crops, 256, 256, 224)])
         rows.append(model(inputs).double().softmax(1).mean(0).numpy())
     return np.stack(rows)
 
@@ -64,7 +63,7 @@ def test_ten_crops_save_the_center_crop_as_it_is_alone(run: Run, stores: dict[st
 def test_a_missing_image_is_an_error(
     run: Run, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inference, "evaluation_plan", lambda images, **more: evaluation_plan(images - 1, **more))
+    monkeypatch.setattr(inference, "evaluation_plan", lambda images: evaluation_plan(images - 1))
 
     with pytest.raises(ValueError, match="not every image was evaluated once"):
         evaluate(run, stores["test"], crops="center", device=device)
@@ -86,14 +85,12 @@ def test_a_store_without_labels_or_of_other_classes_is_refused(
 @pytest.mark.parametrize("changes", [{"side_px": 64}, {"resize": "stretch"}])
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_a_training_refuses_images_of_another_side_or_resize_before_its_first_step(
-    recipe: Recipe, stores: dict[str, Store], tmp_path: Path, split: str, changes: dict[str, Any]
+    toy: Train, stores: dict[str, Store], tmp_path: Path, split: str, changes: dict[str, Any]
 ) -> None:
-    images = {**stores, split: Store(stores[split].path, replace(stores[split].manifest, **changes))}
-    splits = {"store": images["train"], "validation": images["val"]}
-    job = TrainingJob(recipe, runs=tmp_path, seed=0, device=find_device("cpu"), **splits)
+    other = Store(stores[split].path, replace(stores[split].manifest, **changes))
 
     with pytest.raises(UserError, match=r"of \d+ px, \w+; toy wants 256 px, crop") as refused:
-        train(job)
+        toy(tmp_path, **{"store" if split == "train" else "validation": other})
 
     assert "--side" in refused.value.fix
     assert list(tmp_path.iterdir()) == []

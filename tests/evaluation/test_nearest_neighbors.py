@@ -47,11 +47,12 @@ def test_the_neighbors_are_those_of_a_plain_search(
     )
     distances, rows = NearestNeighbors(n_neighbors=6, algorithm="brute").fit(others).kneighbors(queries)
     np.testing.assert_allclose(found.distances, distances, rtol=1e-3, atol=1e-3)  # float32 against float64
-    assert found.about.neighbor_names == tuple(tuple(train.name(int(row)) for row in line) for line in rows)
+    assert found.neighbor_names == tuple(tuple(train.name(int(row)) for row in line) for line in rows)
     assert found.neighbors.shape == (5, 6, 256, 256, 3)
     kept = load_neighbors(run)
     assert kept is not None
-    assert kept.about == found.about
+    assert kept.neighbor_names == found.neighbor_names
+    assert np.array_equal(kept.neighbors, found.neighbors)
 
 
 def test_the_most_probable_classes_are_found_for_each_of_eight_images(

@@ -13,7 +13,7 @@ from alexrepro.paper.results import TEST_2010
 from alexrepro.recipes.catalog import AS_RUN_2010
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.evaluation import Evaluation, Member
-from alexrepro.runs.predictions import Neighbors, Pictures
+from alexrepro.runs.predictions import Neighbors
 from alexrepro.runs.rows import METRICS, VALIDATION
 from alexrepro.runs.run import Run, run_of
 
@@ -95,9 +95,9 @@ def neighbors() -> Callable[..., Neighbors]:
 
     def make(names: tuple[str, str] = ("wolf", "fox"), files: tuple[str, ...] = tuple("abcdefgh")) -> Neighbors:
         pictures = np.zeros((2, 256, 256, 3), dtype=np.uint8)
-        about = Pictures(3, "fc7", "x-test-1", "x-train-2", 100, names, files[:4], (files[4:6], files[6:]))
         return Neighbors(
-            about, images=pictures, labels=np.array([0, 1]), top5=np.array([[0, 1], [0, 1]]),
+            3, "fc7", "x-test-1", "x-train-2", 100, names, files[:4], (files[4:6], files[6:]),
+            images=pictures, labels=np.array([0, 1]), top5=np.array([[0, 1], [0, 1]]),
             probabilities=np.array([[0.75, 0.25], [0.5, 0.5]], dtype=np.float32), queries=pictures,
             query_labels=np.array([1, 0]), neighbors=np.zeros((2, 2, 256, 256, 3), dtype=np.uint8),
             neighbor_labels=np.array([[1, 1], [0, 1]]), distances=np.array([[1, 2], [3, 4]], dtype=np.float32),

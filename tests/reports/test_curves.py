@@ -3,10 +3,9 @@
 from collections.abc import Callable
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from alexrepro.cli.watch import watch
+from alexrepro.cli.app import app
 from alexrepro.recipes.catalog import TINY
 from alexrepro.reports.figures.curves import duration, snapshot
 from alexrepro.runs.run import Run
@@ -15,13 +14,13 @@ from alexrepro.runs.run import Run
 def test_a_snapshot_shows_progress_and_time_left(make_run: Callable[..., Run]) -> None:
     now = snapshot(make_run(TINY, losses=(3.0, 2.0, 1.0), errors=(0.9,)))
 
-    assert now.line == (  # 23 steps of 32 images are left, at 100 images per second
+    assert now.lines[-1] == (  # 23 steps of 32 images are left, at 100 images per second
         "epoch 2/13, step 3/26, loss 2.000, learning rate 0.01, 100 images/s, 7 s left, "
         "ilsvrc2010-miniature-val after epoch 1: 90.0 / 45.0 %"
     )
-    assert now.lines()[1] == "█▅▁  loss 3.000 to 1.000"
-    assert snapshot(make_run(TINY, seed=1)).lines()[0].endswith("no step yet")
-    assert snapshot(make_run(TINY, seed=2, losses=(1.0, 1.0))).lines()[1] == "▁▁  loss 1.000 to 1.000"
+    assert now.lines[1] == "█▅▁  loss 3.000 to 1.000"
+    assert snapshot(make_run(TINY, seed=1)).lines[0].endswith("no step yet")
+    assert snapshot(make_run(TINY, seed=2, losses=(1.0, 1.0))).lines[1] == "▁▁  loss 1.000 to 1.000"
 
 
 @pytest.mark.parametrize(
@@ -37,10 +36,8 @@ def test_watching_ends_after_one_look_or_when_the_run_is_complete(
     make_run: Callable[..., Run], options: list[str], is_complete: bool
 ) -> None:
     run = make_run(TINY, losses=(3.0, 2.0), is_complete=is_complete)
-    app = typer.Typer()
-    app.command()(watch)
 
-    result = CliRunner().invoke(app, [str(run.folder), *options])
+    result = CliRunner().invoke(app, ["watch", str(run.folder), *options])
 
     assert result.exit_code == 0
     assert ("complete" in result.stdout) == is_complete

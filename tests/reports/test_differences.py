@@ -10,8 +10,9 @@ import pytest
 from alexrepro.errors import UserError
 from alexrepro.reports.statistics.differences import compare, estimate, wrong_by_image
 from alexrepro.reports.statistics.intervals import sample_of, sample_of_counts, seeds_interval, unpaired_interval
-from alexrepro.reports.tables.measured import measured_row
-from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
+from alexrepro.reports.tables.measured import row_of
+from alexrepro.runs.evaluation import Evaluation
+from alexrepro.runs.paths import RunPaths
 from alexrepro.runs.predictions import About, Predictions, write_predictions
 
 IMAGES = 60
@@ -25,7 +26,7 @@ def saved(folder: Path, ranks: np.ndarray, about: About = ABOUT) -> Path:
         about, tuple(f"{row}.JPEG" for row in range(images)), np.zeros(images, int), np.tile(np.arange(5), (images, 1)),
         np.full((images, 5), 0.2, "f4"), np.zeros(images), ranks,
     )  # fmt: skip
-    write_predictions(predictions, EvaluationFiles(folder).predictions(about.split, about.crops))
+    write_predictions(predictions, RunPaths(folder).predictions(about.split, about.crops))
     return folder
 
 
@@ -49,7 +50,7 @@ def with_file(content: bytes | None) -> Callable[[Evaluation], Evaluation]:
     """Replaces the predictions of an evaluation by other bytes, or removes them."""
 
     def spoil(evaluation: Evaluation) -> Evaluation:
-        file = EvaluationFiles(Path(evaluation.run)).predictions("set-test", "ten")
+        file = RunPaths(Path(evaluation.run)).predictions("set-test", "ten")
         file.unlink()
         if content is not None:
             file.write_bytes(content)
@@ -111,13 +112,13 @@ def test_the_error_of_several_seeds_is_clustered_by_image(tmp_path: Path) -> Non
     wrong = wrong_by_image(seeds)
     assert wrong is not None
 
-    found = measured_row([(one,) for one in seeds], label="tiny", note="x")
+    found = row_of([(one,) for one in seeds], label="tiny", note="x")
 
     assert found.top1 is not None
     assert (found.top1.low, found.top1.high) == sample_of(wrong[1]).interval
     assert found.interval == "by image"
     with_file(None)(seeds[2])
-    assert measured_row([(one,) for one in seeds], label="tiny", note="x").interval == "counts only"
+    assert row_of([(one,) for one in seeds], label="tiny", note="x").interval == "counts only"
 
 
 def test_two_runs_are_compared_by_which_images_are_wrong(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.evaluate import evaluate
 from alexrepro.evaluation.inference import load_pixels
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.reports.experiment import gather
+from alexrepro.reports.experiments import gather
+from alexrepro.runs.evaluation import evaluations_in, save_evaluation
 from alexrepro.runs.predictions import load_neighbors
 from alexrepro.runs.run import Run, find_evaluations, find_runs, run_of
 
@@ -60,11 +61,7 @@ def test_a_damaged_environment_is_named_and_skipped_by_reports(
     assert refused.value.exit_code is Exit.BAD_DATA
     assert gather(run.folder.parents[1]).runs == ()
     assert "Skipped" in capsys.readouterr().err
-
-
-def test_a_field_that_an_environment_lacks_is_named(run: Run) -> None:
     run.environment_file.write_text("{}")
-
     with pytest.raises(UserError, match=r"environment\.json is damaged: it has no seed"):
         _ = run.environment["seed"]
 
@@ -151,7 +148,7 @@ def test_checkpoints_that_are_removed_while_runs_are_listed_do_no_harm(
 
 @pytest.mark.parametrize("name", ["/elsewhere/x", "..", ".hidden", "a\\b", "a\nb", "", "ü" * 101])
 def test_a_name_that_leaves_its_folder_is_refused(run: Run, tmp_path: Path, recipe: Recipe, name: str) -> None:
-    (evaluation,) = run.evaluations
+    (evaluation,) = evaluations_in(run.folder)
 
     with pytest.raises(UserError, match="The recipe's name must"):
         run_of(tmp_path, recipe.but({}, name=name) if name else Recipe(name=""), dataset="photos", seed=0)
@@ -159,4 +156,4 @@ def test_a_name_that_leaves_its_folder_is_refused(run: Run, tmp_path: Path, reci
         run_of(tmp_path, recipe, dataset=name, seed=0)
     if name != "ü" * 101:  # which a split may have, up to 220 bytes
         with pytest.raises(UserError, match="A split cannot be named"):
-            run.save(replace(evaluation, split=name))
+            save_evaluation(replace(evaluation, split=name))

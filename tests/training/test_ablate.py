@@ -14,7 +14,8 @@ from alexrepro.paper.results import Crops
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import find_variation
 from alexrepro.reports.tables.measured import delta_table
-from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
+from alexrepro.runs.evaluation import Evaluation, save_evaluation
+from alexrepro.runs.paths import RunPaths
 from alexrepro.runs.predictions import Predictions, write_predictions
 from alexrepro.runs.run import Run
 from alexrepro.training import train as training
@@ -96,11 +97,11 @@ def test_only_evaluations_of_this_store_and_of_the_last_epoch_with_predictions_a
 ) -> None:
     toy.seeds, toy.steps, toy.written = (0,), 1000, 1000
     made = toy(tmp_path)
-    files = EvaluationFiles(Path(made[0].run))
+    files = RunPaths(Path(made[0].run))
 
     changes: list[dict[str, Any]] = [{"store": "of other images"}, {"epochs": 1}, {"store": None}]
     for change in changes:
-        files.save(replace(made[0], top1_correct=0, **change))
+        save_evaluation(replace(made[0], top1_correct=0, **change))
         assert toy(tmp_path) == made
 
     files.predictions(made[0].split, "ten").unlink()

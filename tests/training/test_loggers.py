@@ -12,7 +12,6 @@ from alexrepro.runs.run import Run
 from alexrepro.training import loggers
 from alexrepro.training import train as training
 from alexrepro.training.loggers import Logger, Loggers, check_loggers
-from alexrepro.training.state import TrainingState
 
 from ..toy import Train
 
@@ -22,13 +21,16 @@ def test_tensorboard_shows_every_row_of_the_record_also_after_a_crash(
 ) -> None:
     """The crash comes at the end of the second epoch, so that three steps are logged twice."""
 
-    def power_cut(state: TrainingState, row: Mapping[str, object]) -> None:
+    add_validation = Run.add_validation
+
+    def power_cut(run: Run, row: Mapping[str, object]) -> None:
         if row["epoch"] == 2:
             raise OSError("power cut")
+        add_validation(run, row)
 
     monkeypatch.setattr(training, "READ_LOSS_EVERY", 1)
     with monkeypatch.context() as patch:
-        patch.setattr(TrainingState, "add_validation", power_cut)
+        patch.setattr(Run, "add_validation", power_cut)
         with pytest.raises(OSError, match="power cut"):
             toy(tmp_path, log=("tensorboard",))
 
@@ -88,7 +90,7 @@ def in_two_parts(run: Run, name: str) -> None:
     """Log the first two rows of a run in two starts."""
     for row in run.metrics[:2]:
         with Loggers(run, [name], step=int(row["step"]) - 1) as opened:
-            opened.log(int(row["step"]), {"training/loss": float(row["loss"])})
+            opened.log("training", {"loss": row["loss"]}, step=int(row["step"]))
 
 
 @pytest.mark.filterwarnings("ignore")  # of the package about its own libraries

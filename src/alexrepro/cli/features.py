@@ -34,9 +34,9 @@ def features(
     chosen = choose_run(run, runs=runs)
     test = evaluation_store(store, chosen)
     train = store_of("train", test.path.parent / chosen.environment["dataset"])
-    about = find_neighbors(chosen, train=train, test=test, device=device).about
+    found = find_neighbors(chosen, train=train, test=test, device=device)
     file = str(chosen.neighbors_file)
     if json:
-        print_json({"run": str(chosen.folder), "stage": about.stage, "searched": about.searched, "file": file})
+        print_json({"run": str(chosen.folder), "stage": found.stage, "searched": found.searched, "file": file})
         return
-    print(f"{file}: {about.stage} of {about.searched:,} training images searched. Draw it: alexrepro report figure-4")
+    print(f"{file}: {found.stage} of {found.searched:,} training images searched. Draw it: alexrepro report figure-4")

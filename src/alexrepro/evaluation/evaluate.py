@@ -17,13 +17,13 @@ from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.inference import SCORED, EvaluationJob, Model, load_model, scored_batches
-from alexrepro.evaluation.metrics import Counts, Scores, concatenate, total
+from alexrepro.evaluation.metrics import Counts, Scores, total
 from alexrepro.files import write_whole
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.results import Crops
 from alexrepro.progress import say
-from alexrepro.runs.evaluation import Evaluation, EvaluationFiles, Member
-from alexrepro.runs.paths import ENSEMBLES
+from alexrepro.runs.evaluation import Evaluation, Member, save_evaluation
+from alexrepro.runs.paths import ENSEMBLES, RunPaths
 from alexrepro.runs.predictions import About, Predictions, write_predictions
 from alexrepro.runs.run import Run
 
@@ -97,7 +97,7 @@ def evaluate_runs(opened: OpenedRuns, *, save_probabilities: bool = False) -> li
             loss=counts.loss_sum / counts.images, tied_images=counts.tied, store=about.store,
             preprocessing=about.preprocessing, classes=len(about.classes), members=opened.members,
         )  # fmt: skip
-        EvaluationFiles(Path(whole.run)).save(evaluation)
+        save_evaluation(evaluation)
         evaluations.append(evaluation)
     return evaluations
 
@@ -108,7 +108,7 @@ def predict_split(opened: OpenedRuns, *, save_probabilities: bool = False) -> li
     Without labels the counts are undefined.
     """
     job, store, manifest = opened.job, opened.job.store, opened.job.store.manifest
-    files, scores, rows = EvaluationFiles(Path(opened.whole.run)), [], []
+    files, scores, rows = RunPaths(Path(opened.whole.run)), [], []
     kept = torch.empty(len(store), len(manifest.classes)) if save_probabilities else None
     for batch in scored_batches(job):
         rows.append(batch.batch.draws.rows)
@@ -124,7 +124,7 @@ def predict_split(opened: OpenedRuns, *, save_probabilities: bool = False) -> li
             preprocessing=preprocessing(job.models, store, crops), classes=manifest.classes,
             class_names=manifest.class_names, members=opened.members,
         )  # fmt: skip
-        all_scores = concatenate(batch[crops] for batch in scores)
+        all_scores = Scores(*map(torch.cat, zip(*(batch[crops] for batch in scores), strict=True)))
         top5, probabilities, ranks, log_probs, _ = (column.numpy() for column in all_scores)
         predictions = Predictions(about, names, store.labels, top5, probabilities, log_probs, ranks)
         write_predictions(predictions, files.predictions(about.split, crops))

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from alexrepro.data.loading.crops import Pixels, evaluation_crops, windows
-from alexrepro.data.loading.loader import load_batches, workers_for
+from alexrepro.data.loading.loader import Loader, Workers
 from alexrepro.data.loading.sampling import Batch, evaluation_plan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device, find_device
@@ -93,13 +93,12 @@ def scored_batches(job: EvaluationJob) -> Generator[ScoredBatch, None, None]:
     store, crops, shard = job.store, SCORED[job.crops], job.group.shard
     title = job.title or f"{store.manifest.full_name}, {'center crop' if job.crops == 'center' else 'ten crops'}"
     correct = seen = 0
-    with progress(title, total=len(store) // shard[1]) as advance:
-        device, plan = job.device, evaluation_plan(len(store), side_px=store.side_px)
-        batches = load_batches(
-            store, plan, batch=BATCH * shard[1], shard=shard, copies=device.copies,
-            workers=workers_for(gpu=device.is_gpu, number=job.group.loader_workers),
-        )  # fmt: skip
-        for batch in batches:
+    loader = Loader(
+        store, batch=BATCH * shard[1], side_px=store.side_px, shard=shard, copies=job.device.copies,
+        workers=Workers(job.group.loader_workers),
+    )  # fmt: skip
+    with progress(title, total=len(store) // shard[1]) as advance, loader:
+        for batch in loader.batches(evaluation_plan(len(store))):
             weighted = (averages(model, batch.crops, crops=crops, device=job.device) for model in job.models)
             mean = reduce(lambda a, b: {name: a[name] + b[name] for name in crops}, weighted)
             scored = ScoredBatch(batch, mean, {name: score(mean[name], batch.labels) for name in crops})
@@ -155,19 +154,13 @@ def hidden_activations(network: AlexNet) -> Iterator[list[Tensor]]:
     """The activations of the last hidden stage, before its dropout, in every pass within the block: float32 (B, D)."""
     seen: list[Tensor] = []
     activation = network.stage(last_hidden(network.network)).operations["activation"]
-    handle = activation.register_forward_hook(lambda *call: seen.append(call[2].flatten(1).float()))
-    try:
+    with activation.register_forward_hook(lambda *call: seen.append(call[2].flatten(1).float())):
         yield seen
-    finally:
-        handle.remove()
 
 
 def read_images(store: Store, rows: Sequence[int]) -> NDArray[np.uint8]:
     """Images of a store, uint8 (N, 256, 256, 3)."""
-    images = np.empty((len(rows), store.side_px, store.side_px, 3), dtype=np.uint8)
-    for row, image in zip(rows, images, strict=True):
-        store.pixels(row, image)
-    return images
+    return np.stack([store.pixels(row) for row in rows])
 
 
 def check_compatible(recipe: Recipe, store: Store) -> None:
@@ -225,8 +218,7 @@ def pixels_of(store: Store) -> Pixels:
 def save_pixels(run: Run, store: Store) -> Pixels:
     """Keep the training store's mean image and color axes with the run, since evaluation needs them."""
     pixels = pixels_of(store)
-    content = save({name: getattr(pixels, name).contiguous() for name in Pixels.__dataclass_fields__})
-    write_bytes(run.pixels_file, content)
+    write_bytes(run.pixels_file, save({name: tensor.contiguous() for name, tensor in vars(pixels).items()}))
     return pixels
 
 

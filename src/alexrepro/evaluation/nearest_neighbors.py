@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexrepro.data.loading.loader import load_batches
+from alexrepro.data.loading.loader import Loader
 from alexrepro.data.loading.sampling import evaluation_plan, generator
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
@@ -29,7 +29,7 @@ from alexrepro.evaluation.metrics import score
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.results import FIGURE_4_GUESSES, FIGURE_4_NEIGHBORS, FIGURE_4_QUERIES
 from alexrepro.progress import progress
-from alexrepro.runs.predictions import Neighbors, Pictures, save_neighbors
+from alexrepro.runs.predictions import Neighbors, save_neighbors
 from alexrepro.runs.run import Run
 
 BATCH = 128  # changes the time only
@@ -60,12 +60,10 @@ def find_neighbors(run: Run, *, train: Store, test: Store, device: Device) -> Ne
         distances, rows = _search(lambda pixels: read(pixels)[1], wanted, train)
     scores = score(probabilities, torch.from_numpy(test.labels[shown]).to(probabilities.device))
     found = Neighbors(
-        about=Pictures(
-            epochs=step // run.environment["steps_per_epoch"], stage=last_hidden(run.recipe.network),
-            test_store=test.path.name, train_store=train.path.name, searched=len(train),
-            class_names=tuple(test.manifest.class_names), names=tuple(test.name(row) for row in [*shown, *queries]),
-            neighbor_names=tuple(tuple(train.name(row) for row in line) for line in rows.tolist()),
-        ),
+        epochs=step // run.environment["steps_per_epoch"], stage=last_hidden(run.recipe.network),
+        test_store=test.path.name, train_store=train.path.name, searched=len(train),
+        class_names=tuple(test.manifest.class_names), names=tuple(map(test.name, [*shown, *queries])),
+        neighbor_names=tuple(tuple(map(train.name, line)) for line in rows.tolist()),
         images=images, labels=test.labels[shown],
         top5=scores.top5.cpu().numpy(), probabilities=scores.probabilities.cpu().numpy(),
         queries=query_images, query_labels=test.labels[queries],
@@ -84,8 +82,9 @@ def _search(
     Euclidean; features_of: of stored images (B, 3, 256, 256).
     """
     nearest, rows = wanted.new_empty(len(wanted), 0), wanted.new_empty(len(wanted), 0, dtype=torch.int64)
-    with progress(f"neighbors in {train.path.name}", total=len(train)) as advance:
-        for batch in load_batches(train, evaluation_plan(len(train), side_px=train.side_px), batch=BATCH):
+    loader = Loader(train, batch=BATCH, side_px=train.side_px)
+    with progress(f"neighbors in {train.path.name}", total=len(train)) as advance, loader:
+        for batch in loader.batches(evaluation_plan(len(train))):
             distances = torch.cdist(wanted, features_of(batch.crops), compute_mode="donot_use_mm_for_euclid_dist")
             here = batch.draws.rows.to(rows.device).expand(len(wanted), -1)
             ordered = torch.cat([nearest, distances], 1).sort(dim=1, stable=True)

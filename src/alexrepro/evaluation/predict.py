@@ -41,16 +41,8 @@ class ClassProbability:
     probability: float
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """The most probable classes of an image file, in descending order."""
-
-    file: Path
-    top5: tuple[ClassProbability, ...]
-
-
-def predict(weights: Weights, files: Sequence[Path], *, crops: Crops, device: Device) -> list[Prediction]:
-    """The five most probable classes of each image file; of equals the lower number comes first.
+def predict(weights: Weights, files: Sequence[Path], *, crops: Crops, device: Device) -> list[list[ClassProbability]]:
+    """The five most probable classes of each image file, in descending order; of equals the lower number comes first.
 
     Raises UserError if a file is missing or unreadable, or if the mean image is not known.
     """
@@ -61,14 +53,13 @@ def predict(weights: Weights, files: Sequence[Path], *, crops: Crops, device: De
         )
     pixels = Pixels(weights.mean_image, torch.zeros(3), torch.zeros(3, 3)).to(device.torch_device)
     model = Model(weights.network().to(device.torch_device), weights.recipe, pixels)
-    names, predictions = weights.classes, []
+    names, predictions = weights.classes or tuple(map(str, range(weights.recipe.network.classes))), []
     for file in files:
         image = _resized(file, weights.recipe.augmentation).to(device.torch_device)
         probabilities = averages(model, image, crops=(crops,), device=device)[crops]
         ordered = probabilities[0].sort(descending=True, stable=True)
         pairs = zip(ordered.indices[:TOP].tolist(), ordered.values[:TOP].tolist(), strict=True)
-        top5 = (ClassProbability(label, names[label] if names else str(label), value) for label, value in pairs)
-        predictions.append(Prediction(file, tuple(top5)))
+        predictions.append([ClassProbability(label, names[label], probability) for label, probability in pairs])
     return predictions
 
 
@@ -77,7 +68,7 @@ def _resized(file: Path, augmentation: Augmentation) -> Tensor:
     with reading(file, kind="image"):
         content = file.read_bytes()
     try:
-        pixels = decode(content).pixels
+        pixels, _ = decode(content)
     except Unreadable as error:
         raise UserError(
             f"{file} cannot be read: {error}.", fix="Save it again as JPEG or PNG.", exit_code=Exit.BAD_DATA

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from alexrepro.data.sources.checks import Year
-from alexrepro.data.sources.official_files import class_table, truth, truth_file
+from alexrepro.data.sources.official_files import Year, class_table, truth, truth_file
 from alexrepro.data.store.manifest import LEFT_OUT, Manifest
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.evaluate import OpenedRuns, predict_split

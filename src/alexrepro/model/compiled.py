@@ -1,17 +1,15 @@
 """Functions that torch compiles where it can, and that run uncompiled where it cannot."""
 
-import signal
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
-from alexrepro.errors import STOPPING
 from alexrepro.progress import say
+from alexrepro.stop_signals import signals_blocked
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,7 +39,7 @@ class Compiled(Generic[P, T]):
         if self._compiled is None:
             self._compiled = torch.compile(self.plain, dynamic=False, mode=self._mode)
         try:
-            with _signals_blocked(STOPPING):
+            with signals_blocked():  # a compiler that Ctrl-C ends would leave the run rounding otherwise
                 return self._compiled(*args, **kwargs)
         except (compiler.exc.TorchDynamoException, OSError) as error:  # OSError: of its cache folder
             return self._give_up(error)(*args, **kwargs)
@@ -80,13 +78,3 @@ def _loaded() -> Any:
     compiler.config.recompile_limit = SIZES
     warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")  # the compiler reads it
     return compiler
-
-
-@contextmanager
-def _signals_blocked(signals: tuple[signal.Signals, ...]) -> Iterator[None]:
-    """Keep Ctrl-C from the compilers that are started meanwhile: if one ended, the run would round otherwise."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -9,6 +9,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,16 +21,8 @@ from safetensors import SafetensorError, safe_open
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import json_text, make_folder, sync, write_bytes, write_json
 from alexrepro.progress import say
-from alexrepro.runs.paths import (
-    DAMAGED,
-    MODEL,
-    OPTIMIZER,
-    STATE,
-    checkpoint_of,
-    newest_checkpoints,
-    partial_of,
-    step_of,
-)
+from alexrepro.runs import paths
+from alexrepro.runs.paths import MODEL, OPTIMIZER, STATE, newest_checkpoints, step_of
 
 if TYPE_CHECKING:  # reports look for checkpoints without loading torch
     from torch import Tensor
@@ -53,7 +46,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     It is on the disk when this returns. Only the process that trains may call this.
     """
     _remove_partial(folder)
-    final = checkpoint_of(folder, checkpoint.step)
+    final = paths.checkpoint_of(folder, checkpoint.step)
     try:
         _read(final)
     except _Damaged as reason:
@@ -101,12 +94,10 @@ def read(path: Path) -> Checkpoint:
 def kernels(folder: Path, stage: str) -> NDArray[np.float32] | None:
     """The weights of a stage in the newest checkpoint that can be read, (maps, C, H, W); None where there is none."""
     for path in newest_checkpoints(folder):
-        try:
-            with safe_open(path / MODEL, framework="numpy") as tensors:
-                found: NDArray[np.float32] = tensors.get_tensor(f"{stage}.weight")
+        # A run in progress removes old checkpoints; damaged ones are skipped.
+        with suppress(OSError, SafetensorError), safe_open(path / MODEL, framework="numpy") as tensors:
+            found: NDArray[np.float32] = tensors.get_tensor(f"{stage}.weight")
             return found
-        except (OSError, SafetensorError):  # a run in progress removes old checkpoints; damaged ones are skipped
-            continue
     return None
 
 
@@ -117,7 +108,7 @@ class _Damaged(Exception):
 def _write(final: Path, checkpoint: Checkpoint) -> None:
     from safetensors.torch import save as as_bytes
 
-    partial = partial_of(final)
+    partial = paths.partial_of(final)
     make_folder(final.parent)
     try:
         partial.mkdir()
@@ -156,49 +147,40 @@ def _search(folder: Path) -> tuple[Checkpoint | None, "dict[Path, _Damaged]"]:
 
 def _read(path: Path) -> Checkpoint:
     """The checkpoint at the path; raises _Damaged with the reason if it is not as it was written."""
+    from safetensors.torch import load
+
+    file, tensors, digests = path / STATE, [], {}
     try:
-        digests = _digests(path)
-        return Checkpoint(step_of(path), *(_tensors(path / name, digests[name]) for name in (MODEL, OPTIMIZER)))
+        with suppress(ValueError, KeyError, TypeError):
+            content = file.read_bytes()
+            state = json.loads(content)
+            if content == json_text(state).encode() and state["step"] == step_of(path):
+                digests = {name: state["sha256"][name] for name in (MODEL, OPTIMIZER)}
+        if not digests:
+            raise _Damaged(f"{STATE} is not as it was written")
+        for file in (path / name for name in digests):
+            content = file.read_bytes()
+            if hashlib.sha256(content).hexdigest() != digests[file.name]:
+                raise _Damaged(f"{file.name} does not have its checksum")
+            tensors.append(load(content))
     except OSError as error:
         if error.errno not in LOST:
             raise
-        raise _Damaged(f"{Path(error.filename or path).name}: {error.strerror}") from None
-
-
-def _digests(path: Path) -> dict[str, str]:
-    """The checksums of the tensor files."""
-    content = (path / STATE).read_bytes()
-    try:
-        state = json.loads(content)
-        digests = {name: state["sha256"][name] for name in (MODEL, OPTIMIZER)}
-        if content == json_text(state).encode() and state["step"] == step_of(path):
-            return digests
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise _Damaged(f"{STATE} is not as it was written")
-
-
-def _tensors(file: Path, digest: str) -> dict[str, "Tensor"]:
-    from safetensors.torch import load
-
-    content = file.read_bytes()
-    if hashlib.sha256(content).hexdigest() != digest:
-        raise _Damaged(f"{file.name} does not have its checksum")
-    try:
-        return load(content)
+        raise _Damaged(f"{file.name}: {error.strerror}") from None
     except (SafetensorError, ValueError, KeyError) as error:
         raise _Damaged(f"{file.name}: {error}") from None
+    return Checkpoint(step_of(path), *tensors)
 
 
 def _prune(folder: Path) -> None:
     for old in reversed(newest_checkpoints(folder)[CHECKPOINTS_KEPT:]):
-        removed = old.rename(partial_of(old))
+        removed = old.rename(paths.partial_of(old))
         sync(folder)
         shutil.rmtree(removed)
 
 
 def _set_aside(path: Path, reason: "_Damaged", then: str) -> None:
-    aside = path.with_name(f"{DAMAGED}{path.name}")
+    aside = path.with_name(f"{paths.DAMAGED}{path.name}")
     shutil.rmtree(aside, ignore_errors=True)  # of an earlier time
     path.rename(aside)
     sync(aside.parent)

@@ -66,26 +66,20 @@ class Evaluation:
         return 1 - self.top5_correct / self.images
 
 
-class EvaluationFiles(RunPaths):
-    """What evaluation writes into the folder of a run or an ensemble."""
+def save_evaluation(evaluation: Evaluation) -> None:
+    """Write an evaluation into the folder of its run; the newest of a split and its crops replaces the one before."""
+    write_json(RunPaths(Path(evaluation.run)).evaluation(evaluation.split, evaluation.crops), asdict(evaluation))
 
-    @property
-    def evaluations(self) -> list[Evaluation]:
-        """Every saved evaluation, with the folder where it lies now as its run; one that is damaged is passed over."""
-        found = [_read(path) for path in self.all_evaluations]
-        return [replace(evaluation, run=str(self.folder)) for evaluation in found if evaluation is not None]
 
-    def save(self, evaluation: Evaluation) -> Path:
-        """Write an evaluation; the newest of a split and its crops replaces the one before."""
-        path = self.evaluation(evaluation.split, evaluation.crops)
-        write_json(path, asdict(evaluation))
-        return path
+def evaluations_in(folder: Path) -> list[Evaluation]:
+    """Every evaluation saved in a folder, which becomes its run, wherever it was; damaged ones are skipped."""
+    found = filter(None, map(_read, RunPaths(folder).all_evaluations))
+    return [replace(evaluation, run=str(folder)) for evaluation in found]
 
 
 def find_ensembles(runs: Path) -> list[Evaluation]:
     """Every evaluation of an ensemble saved below a folder of runs, by digest, split and crops."""
-    folders = sorted((runs / ENSEMBLES).glob("*/"))
-    return [evaluation for folder in folders for evaluation in EvaluationFiles(folder).evaluations]
+    return [evaluation for folder in sorted((runs / ENSEMBLES).glob("*/")) for evaluation in evaluations_in(folder)]
 
 
 def _read(path: Path) -> Evaluation | None:

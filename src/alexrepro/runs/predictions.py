@@ -101,6 +101,7 @@ def read_predictions(path: Path) -> Predictions:
         members = tuple(Member(**member) for member in fields.pop("members"))
         classes, class_names = tuple(fields.pop("classes")), tuple(fields.pop("class_names"))
         about = About(**fields, classes=classes, class_names=class_names, members=members)
+        frame = table.to_pandas()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path} cannot be read as predictions: {error}.",
@@ -109,12 +110,12 @@ def read_predictions(path: Path) -> Predictions:
         ) from None
     return Predictions(
         about,
-        names=tuple(table["image"].to_pylist()),
-        labels=table["label"].fill_null(-1).to_numpy().astype(np.int64),
-        top5=_stacked(table, "top").astype(np.int64),
-        probabilities=_stacked(table, "prob").astype(np.float32),
-        log_probs=table["log_prob"].fill_null(np.nan).to_numpy(),
-        ranks=table["rank"].fill_null(-1).to_numpy().astype(np.int64),
+        names=tuple(frame["image"]),
+        labels=frame["label"].fillna(-1).to_numpy(np.int64),
+        top5=frame.filter(regex="^top").dropna(axis=1).to_numpy(np.int64),
+        probabilities=frame.filter(regex="^prob").dropna(axis=1).to_numpy(np.float32),
+        log_probs=frame["log_prob"].to_numpy(np.float64),
+        ranks=frame["rank"].fillna(-1).to_numpy(np.int64),
     )
 
 
@@ -124,18 +125,14 @@ def _columns(table: NDArray[np.generic]) -> list[NDArray[np.generic] | list[None
     return [*table.T, *([[None] * images] * (TOP - classes))]
 
 
-def _stacked(table: pa.Table, name: str) -> NDArray[np.generic]:
-    """The filled columns of five, side by side: (N, G)."""
-    columns = [table[f"{name}{rank}"] for rank in range(1, TOP + 1)]
-    return np.stack([column.to_numpy() for column in columns if column.null_count == 0], axis=1)
-
-
 @dataclass(frozen=True)
-class Pictures:
-    """Where the pictures of Figure 4 come from; rows are those of the stores.
+class Neighbors:
+    """What Figure 4 shows, and where its pictures come from. G = 5, N neighbors; images are uint8 (..., 256, 256, 3).
 
     class_names: by label. names: of the shown test images, then of the queries. neighbor_names: of each query's
-    neighbors, the nearest first.
+    neighbors, the nearest first. images, labels: of the shown test images. top5: (8, G) classes, the most probable
+    first; probabilities: (8, G) theirs. queries: the five test images. neighbors: (5, N, ...) training images;
+    distances: (5, N).
     """
 
     epochs: int
@@ -146,17 +143,6 @@ class Pictures:
     class_names: tuple[str, ...]
     names: tuple[str, ...]
     neighbor_names: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True)
-class Neighbors:
-    """What Figure 4 shows. G = 5, N neighbors; images are uint8 (..., 256, 256, 3).
-
-    images, labels: of the shown test images. top5: (8, G) classes, the most probable first; probabilities: (8, G)
-    theirs. queries: the five test images. neighbors: (5, N, ...) training images; distances: (5, N).
-    """
-
-    about: Pictures
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     top5: NDArray[np.int64]
@@ -168,16 +154,13 @@ class Neighbors:
     distances: NDArray[np.float32]
 
 
-TENSORS = tuple(name for name in Neighbors.__dataclass_fields__ if name != "about")
-
-
-def save_neighbors(run: Run, found: Neighbors) -> Path:
-    """Write what Figure 4 shows, whole or not at all."""
-    path = run.neighbors_file
-    tensors = {name: np.ascontiguousarray(getattr(found, name)) for name in TENSORS}
-    about = {"about": json.dumps(asdict(found.about))}
-    write_whole(path, lambda partial: save_file(tensors, partial, metadata=about))
-    return path
+def save_neighbors(run: Run, found: Neighbors) -> None:
+    """Write what Figure 4 shows, whole or not at all: arrays as tensors, the rest as JSON in the metadata."""
+    tensors = {
+        name: np.ascontiguousarray(value) for name, value in vars(found).items() if isinstance(value, np.ndarray)
+    }
+    about = {"about": json.dumps({name: value for name, value in vars(found).items() if name not in tensors})}
+    write_whole(run.neighbors_file, lambda partial: save_file(tensors, partial, metadata=about))
 
 
 def load_neighbors(run: Run) -> Neighbors | None:
@@ -188,10 +171,9 @@ def load_neighbors(run: Run) -> Neighbors | None:
     try:
         with safe_open(path, framework="numpy") as file:
             facts = json.loads(file.metadata()["about"])
-        for name in ("class_names", "names"):
-            facts[name] = tuple(facts[name])
-        facts["neighbor_names"] = tuple(tuple(names) for names in facts["neighbor_names"])
-        return Neighbors(Pictures(**facts), **load_file(path))
+        facts["neighbor_names"] = map(tuple, facts["neighbor_names"])
+        facts |= {name: tuple(facts[name]) for name in ("class_names", "names", "neighbor_names")}
+        return Neighbors(**facts | load_file(path))
     except (SafetensorError, ValueError, KeyError, TypeError):
         say(f"Skipped: {path} is damaged; write it again with: alexrepro features {run.folder}")
         return None

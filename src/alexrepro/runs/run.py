@@ -12,8 +12,8 @@ from alexrepro.files import plain_name, read_json, sync, write_json, write_text,
 from alexrepro.locks import locked
 from alexrepro.recipes.recipe import Recipe, from_toml
 from alexrepro.runs import rows
-from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
-from alexrepro.runs.paths import ENVIRONMENT, newest_checkpoints
+from alexrepro.runs.evaluation import Evaluation, evaluations_in
+from alexrepro.runs.paths import ENVIRONMENT, RunPaths, newest_checkpoints
 
 KINDS = {
     "seed": int, "dataset": str, "classes": list, "steps_per_epoch": int, "stores": dict, "machine": dict,
@@ -38,7 +38,7 @@ class RunFile(dict[str, Any]):
         return UserError(f"{self._path} is damaged: {why}.", fix=self._fix, exit_code=Exit.BAD_DATA)
 
 
-class Run(EvaluationFiles):
+class Run(RunPaths):
     """A run folder and what is in it."""
 
     @cached_property
@@ -86,12 +86,8 @@ class Run(EvaluationFiles):
     def last_epoch_loss(self) -> float | None:
         """Mean training loss over the images of the newest epoch; None before the first step."""
         newest = self.newest_metrics(self.environment["steps_per_epoch"])
-        images, loss = 0, 0.0
-        for row in newest:
-            if row["epoch"] == newest[0]["epoch"]:
-                images += int(row["images"])
-                loss += int(row["images"]) * float(row["loss"])
-        return loss / images if images else None
+        last = [(float(row["loss"]), int(row["images"])) for row in newest if row["epoch"] == newest[0]["epoch"]]
+        return sum(loss * images for loss, images in last) / sum(images for _, images in last) if last else None
 
     @property
     def has_begun(self) -> bool:
@@ -100,24 +96,21 @@ class Run(EvaluationFiles):
         return self.environment_file.exists() and has_work
 
     @property
-    def validation_store(self) -> str | None:
-        """The name of the store that the run validates on: the first that any of its starts had."""
+    def validation_store(self) -> Path | None:
+        """Where the store that the run validates on was: the first that any of its starts had."""
         environment = self.environment
         stores = [environment["stores"], *(start["stores"] for start in environment.get("starts", []))]
-        return next((names["validation"] for names in stores if names.get("validation")), None)
+        name = next((names["validation"] for names in stores if names.get("validation")), None)
+        return Path(environment.get("folders", {}).get("validation", "")) / name if name else None
 
-    def begin(self, recipe: Recipe, environment: Mapping[str, Any]) -> None:
+    def begin(self, recipe: Recipe, environment: dict[str, Any]) -> None:
         """Write the recipe and the environment of a new run."""
         write_text(self.recipe_file, recipe.to_toml())
-        write_json(self.environment_file, dict(environment))
+        write_json(self.environment_file, environment)
 
-    def add_start(self, start: Mapping[str, Any]) -> None:
-        """Record one more start of the run."""
-        self.record({"starts": [*self.environment.get("starts", []), dict(start)]})
-
-    def finish(self, result: Mapping[str, Any]) -> None:
+    def finish(self, result: dict[str, Any]) -> None:
         """Mark the run as complete."""
-        write_json(self.result_file, dict(result))
+        write_json(self.result_file, result)
 
     def record(self, facts: Mapping[str, Any]) -> None:
         """Add facts to environment.json."""
@@ -192,7 +185,7 @@ def open_run(path: Path) -> Run:
 
 def find_evaluations(runs: Path) -> list[Evaluation]:
     """Every evaluation saved below a folder of runs, by recipe, seed, split and crops."""
-    found = [evaluation for run in find_runs(runs) for evaluation in run.evaluations]
+    found = [evaluation for run in find_runs(runs) for evaluation in evaluations_in(run.folder)]
     return sorted(found, key=lambda e: (e.recipe, e.digest, e.dataset, e.seed, e.split, e.crops))
 
 

@@ -14,7 +14,6 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.inference import newest_checkpoint
 from alexrepro.files import sha256_of_file
 from alexrepro.model.alexnet import AlexNet
-from alexrepro.runs import checkpoint
 from alexrepro.runs.paths import MODEL, checkpoint_of
 from alexrepro.runs.run import Run, open_run
 from alexrepro.training.job import TrainingJob
@@ -74,13 +73,6 @@ def _check_continued(source: Run, step: int, job: TrainingJob) -> None:
             f"{source.folder} has made {step:,} steps, so nothing is left of {job.recipe.training.epochs} epochs.",
             fix="Name an interrupted run, or add epochs with --set training.epochs=N.",
         )
-
-
-def continue_run(source: Run, run: Run) -> None:
-    """Give a run that has just begun the rows and the newest checkpoint of its source."""
-    saved = newest_checkpoint(source)
-    run.take_rows(source, step=saved.step)
-    checkpoint.save(run.checkpoints, saved)
 
 
 @torch.no_grad()

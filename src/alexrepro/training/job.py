@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import UTC, datetime
@@ -81,18 +80,19 @@ class TrainingJob:
         """
         run, own, group = self.run, self.validation, self.group
         is_needed = self.recipe.training.schedule.needs_validation
-        name, folder = group.broadcast(_recorded(run) if group.is_first else (None, None))
-        if name is None:
+        recorded = group.broadcast(run.validation_store if group.is_first else None)
+        if recorded is None:
             own = own if is_needed else None
-        elif own is None or own.path.name != name:
-            own = _find(name, [folder or self.store.path.parent, self.store.path.parent])
-        if own is not self.validation or (name and own is None):
+        elif own is None or own.path.name != recorded.name:
+            own = _first_store(recorded, self.store.path.with_name(recorded.name))
+        if own is not self.validation or (recorded and own is None):
             validates = f"keeps its own validation store {own.path}" if own else "goes on without validation"
             say(f"{run.folder} {validates}.")
         group.assert_same_everywhere({"the validation store": own.manifest.digest if own else "none"})
-        if own is None and is_needed and name is not None:
-            what = f"The validation store {name} of {run.folder} is gone; its learning rate follows the errors on it."
+        if own is None and is_needed and recorded:
+            gone = f"The validation store {recorded.name} of {run.folder} is gone"
             fix = "Bring that store back, or rename the folder of the run and train anew."
+            what = f"{gone}; its learning rate follows the errors on it."
             raise group.abort(UserError(what, fix=fix, exit_code=Exit.MISSING_INPUT))
         if own is None and is_needed:
             say("No labeled validation images: the learning rate is never divided. Prepare some, or take as-run-2012.")
@@ -151,30 +151,20 @@ class TrainingJob:
         return {"after_step": step, "command": command, "commit": commit(), **self._start_facts()}
 
     def _start_facts(self) -> dict[str, Any]:
+        stores = {"train": self.store, "validation": self.validation}
         return {
             "alexrepro": __version__,
-            "stores": {
-                "train": self.store.path.name,
-                "validation": self.validation.path.name if self.validation else None,
-            },
+            "stores": {split: store.path.name if store else None for split, store in stores.items()},
             "machine": {**self.device.facts(), **self.group.facts()},
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
 
-def _recorded(run: Run) -> tuple[str | None, Path | None]:
-    """The name of the run's validation store, and the folder where it was."""
-    folder = run.environment.get("folders", {}).get("validation")
-    return run.validation_store, Path(folder) if folder else None
-
-
-def _find(name: str, folders: Iterable[Path]) -> Store | None:
-    """The store of this name in the first of the folders that has it, if it can be opened."""
-    for folder in folders:
-        try:
-            return Store.open(folder / name)
-        except UserError:
-            continue
+def _first_store(*paths: Path) -> Store | None:
+    """The first of these stores that can be opened."""
+    for path in paths:
+        with suppress(UserError):
+            return Store.open(path)
     return None
 
 

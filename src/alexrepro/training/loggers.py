@@ -7,7 +7,6 @@ can end a training: one that fails is named once and then left out. A continued 
 import hashlib
 import json
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
@@ -18,7 +17,8 @@ from alexrepro.progress import say
 from alexrepro.runs.run import Run
 
 PROJECT = "alexrepro"  # of W&B, and MLflow's experiment, unless their own variables name another
-MOST_PARAMS, MOST_CHARACTERS = 100, 5_000  # that MLflow takes at once, and of one text
+MOST_CHARACTERS = 5_000  # that MLflow takes of one text
+NO_CURVES = ("step", "epoch", "split", "crops", "images")  # columns that loggers do not show
 
 
 class Logger(NamedTuple):
@@ -56,32 +56,22 @@ def _wandb(run: Run, _step: int) -> Logger:
 
 
 def _mlflow(run: Run, _step: int) -> Logger:
-    from mlflow import MlflowClient, flush_async_logging
-    from mlflow.entities import Metric, Param
+    import mlflow
 
-    client, name = MlflowClient(), os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT)
-    experiment = client.get_experiment_by_name(name)
-    number = experiment.experiment_id if experiment else client.create_experiment(name)
-    if known := client.search_runs([number], f"tags.alexrepro_id = '{_id(run)}'", max_results=1):
-        opened = known[0].info.run_id
-        client.update_run(opened, status="RUNNING")
+    mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT))
+    known = mlflow.search_runs(filter_string=f"tags.alexrepro_id = '{_id(run)}'", max_results=1, output_format="list")
+    if known:
+        mlflow.start_run(known[0].info.run_id)
     else:
         tags = {f"environment.{key}": json.dumps(fact)[:MOST_CHARACTERS] for key, fact in run.environment.items()}
-        tags["alexrepro_id"] = _id(run)
-        opened = client.create_run(number, run_name=run.folder.parent.name, tags=tags).info.run_id
-        fields = [Param(path, str(value)[:MOST_CHARACTERS]) for path, value in run.recipe.fields().items()]
-        for first in range(0, len(fields), MOST_PARAMS):
-            client.log_batch(opened, params=fields[first : first + MOST_PARAMS])
-
-    def log(step: int, values: Mapping[str, float]) -> None:
-        metrics = [Metric(name, value, int(1000 * time.time()), step) for name, value in values.items()]
-        client.log_batch(opened, metrics=metrics, synchronous=False)
+        mlflow.start_run(run_name=run.folder.parent.name, tags={**tags, "alexrepro_id": _id(run)})
+        mlflow.log_params({path: str(value)[:MOST_CHARACTERS] for path, value in run.recipe.fields().items()})
 
     def close(is_complete: bool) -> None:
-        flush_async_logging()
-        client.set_terminated(opened, "FINISHED" if is_complete else "KILLED")
+        mlflow.flush_async_logging()
+        mlflow.end_run("FINISHED" if is_complete else "KILLED")
 
-    return Logger(log, close)
+    return Logger(lambda step, values: mlflow.log_metrics(dict(values), step, synchronous=False), close)
 
 
 LOGGERS: dict[str, Callable[[Run, int], Logger]] = {"tensorboard": _tensorboard, "wandb": _wandb, "mlflow": _mlflow}
@@ -107,10 +97,12 @@ class Loggers:
     def __init__(self, run: Run, names: Sequence[str] = (), *, step: int = 0) -> None:
         self._loggers: dict[str, Logger] = {}
         for name in dict.fromkeys(names):
-            self._try(name, partial(self._start, name, run, step))
+            if opened := self._try(name, partial(LOGGERS[name], run, step)):
+                self._loggers[name] = opened
 
-    def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Send numbers by their names to every logger."""
+    def log(self, title: str, row: Mapping[str, object], *, step: int) -> None:
+        """Send the numbers in a row of metrics.csv or validation.csv to every logger, as <title>/<column>."""
+        values = {f"{title}/{name}": float(str(value)) for name, value in row.items() if name not in NO_CURVES}
         for name, logger in list(self._loggers.items()):
             self._try(name, partial(logger.log, step, values))
 
@@ -121,17 +113,15 @@ class Loggers:
         for name, logger in list(self._loggers.items()):
             self._try(name, partial(logger.close, kind is None))
 
-    def _start(self, name: str, run: Run, step: int) -> None:
-        self._loggers[name] = LOGGERS[name](run, step)
-
-    def _try(self, name: str, call: Callable[[], object]) -> None:
-        """Call a logger; if it fails, say so once and leave it out from now on."""
+    def _try(self, name: str, call: Callable[[], Any]) -> Any:
+        """What a call of a logger returns; if it fails, say so once and leave the logger out from now on."""
         try:
-            call()
+            return call()
         except Exception as error:  # whatever a package or a network raises
             self._loggers.pop(name, None)
             reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
             say(f"--log {name} failed and is left out from now on: {reason}. metrics.csv has everything.")
+            return None
 
 
 def _id(run: Run) -> str:

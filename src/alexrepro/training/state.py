@@ -1,7 +1,7 @@
 """What a run holds while it trains: model, optimizer and step; how it starts or continues, and what it saves."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from signal import Signals
@@ -14,21 +14,19 @@ from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.loading.sampling import EpochPlan, training_plan
 from alexrepro.distributed.process_group import Gradients, StopConsensus
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.inference import save_pixels
+from alexrepro.evaluation.inference import newest_checkpoint, pixels_of, save_pixels
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.progress import say
 from alexrepro.runs import checkpoint
 from alexrepro.runs.checkpoint import Checkpoint
-from alexrepro.stop_signals import stopped
+from alexrepro.stop_signals import AGAIN, code_of
 from alexrepro.training.divergence import FlatLoss, at_half_the_rates
-from alexrepro.training.fine_tune import check_same_source, continue_run, copy_stages, origin
+from alexrepro.training.fine_tune import check_same_source, copy_stages, origin
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.loggers import Loggers
 from alexrepro.training.optimizer import Optimizer, make_optimizer
 
 Stop = Callable[[], Signals | None]
-NO_CURVES = ("step", "epoch", "split", "crops", "images")  # columns that loggers do not show
-
 SAVE_EVERY_SECONDS = 600.0  # within an epoch, so that a crash costs ten minutes at most
 
 
@@ -55,17 +53,10 @@ class TrainingState:
     read_at: float = field(default_factory=time.monotonic)
     saved_at: float = field(default_factory=time.monotonic)
 
-    @property
-    def is_unvalidated(self) -> bool:
-        """Whether the last step ended an epoch that was not validated, since the run was asked to stop."""
-        epoch, steps = divmod(self.step, self.job.steps_per_epoch)
-        if self.job.validation is None or epoch == 0 or steps > 0:
-            return False
-        return str(epoch) not in (row["epoch"] for row in self.job.run.validations)
-
-    def validation_errors(self) -> Sequence[float]:
+    def validation_errors(self) -> dict[int, float]:
         """The top-1 error of every validated epoch, the same on every rank."""
-        return self.job.group.broadcast([float(row["top1_error"]) for row in self.job.run.validations])
+        rows = self.job.run.validations if self.job.group.is_first else []
+        return self.job.group.broadcast({int(row["epoch"]): float(row["top1_error"]) for row in rows})
 
     def plan(self, epoch: int) -> EpochPlan:
         """The order and the draws of an epoch."""
@@ -81,17 +72,6 @@ class TrainingState:
         signal, due = self.stop_consensus.exchange(self.stop() or 0, is_due)
         return signal, bool(signal or due)
 
-    def add_metrics(self, rows: Sequence[Mapping[str, object]]) -> None:
-        """Write a row of metrics.csv for each step, and send it to the loggers."""
-        self.job.run.add_metrics(rows)
-        for row in rows:
-            self.loggers.log(int(str(row["step"])), _curves("training", row))
-
-    def add_validation(self, row: Mapping[str, object]) -> None:
-        """Write a row of validation.csv, and send it to the loggers."""
-        self.job.run.add_validation(row)
-        self.loggers.log(self.step, _curves("validation", row))
-
     def save(self, *, stopped_by: int = 0) -> None:
         """Write a checkpoint of this step, in full tensors; every rank must ask for it.
 
@@ -100,12 +80,13 @@ class TrainingState:
         """
         group, strange = self.job.group, list[str]()
         if group.shard[0] == 0:
-            weights, optimizer = self._full(self.model.named_kernels()), self._full(self.optimizer.state())
-            if group.is_first:
-                saved = (*weights.items(), *optimizer.items())
-                strange = list(dict.fromkeys(name for name, tensor in saved if not tensor.isfinite().all()))
-        strange = group.broadcast(strange)
-        if strange:
+            weights, optimizer = (
+                {name: self.model.gather_full(name, part.detach()) for name, part in parts.items()}
+                for parts in (self.model.named_kernels(), self.optimizer.state())
+            )
+            saved = (*weights.items(), *optimizer.items())
+            strange = list(dict.fromkeys(name for name, tensor in saved if not tensor.isfinite().all()))
+        if strange := group.broadcast(strange):
             what = f"After step {self.step:,} {', '.join(strange)} are not finite; the last checkpoint is kept."
             raise group.abort(UserError(what, fix=at_half_the_rates(self.job), exit_code=Exit.BAD_DATA))
         if group.is_first:
@@ -114,30 +95,25 @@ class TrainingState:
         group.barrier()
         self.saved_at = time.monotonic()
         if stopped_by:
-            raise group.abort(stopped(Signals(stopped_by), step=self.step))
+            by = Signals(stopped_by)
+            what = f"Stopped by {by.name} after step {self.step:,}; a checkpoint is saved."
+            raise group.abort(UserError(what, fix=AGAIN, exit_code=code_of(by)))
 
     def result(self) -> dict[str, Any]:
         """The validation of the last epoch, or the training loss where that was not validated, for result.json."""
         run, epochs = self.job.run, self.job.recipe.training.epochs
-        loss = run.last_epoch_loss
-        final: dict[str, Any] = {"split": None, "loss": loss, "top1_error": None, "top5_error": None}
-        for row in (row for row in run.validations if row["epoch"] == str(epochs)):
-            final = {"split": row["split"], **{name: float(row[name]) for name in ("loss", "top1_error", "top5_error")}}
+        final: dict[str, Any] = {"split": None, "loss": run.last_epoch_loss, "top1_error": None, "top5_error": None}
+        for row in run.validations[-1:]:
+            if row["epoch"] == str(epochs):
+                final = {name: row[name] if name == "split" else float(row[name]) for name in final}
         return {
             "steps": self.step,
             "epochs": epochs,
-            "training_loss": loss,
+            "training_loss": run.last_epoch_loss,
             "final": final,
             "began_with": run.environment.get("began_with"),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-
-    def _full(self, shards: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: self.model.gather_full(name, shard.detach()) for name, shard in shards.items()}
-
-
-def _curves(title: str, row: Mapping[str, object]) -> dict[str, float]:
-    return {f"{title}/{name}": float(str(value)) for name, value in row.items() if name not in NO_CURVES}
 
 
 def open_run(job: TrainingJob) -> None:
@@ -145,11 +121,13 @@ def open_run(job: TrainingJob) -> None:
 
     Raises UserError for another training store, or another source, than before.
     """
-    run = job.run
+    run, source = job.run, job.source
     if not run.has_begun:
         run.begin(job.recipe, {**job.environment(), "began_with": origin(job)})
-        if job.source is not None and job.recipe.training.continues:
-            continue_run(job.source, run)
+        if source is not None and job.recipe.training.continues:
+            saved = newest_checkpoint(source)
+            run.take_rows(source, step=saved.step)
+            checkpoint.save(run.checkpoints, saved)
         return
     before = str(run.environment["stores"].get("train"))
     if before != job.store.path.name:
@@ -157,7 +135,7 @@ def open_run(job: TrainingJob) -> None:
             f"{run.folder} was trained on {before}, not on {job.store.path.name}.",
             fix=f"Continue it with --store {job.store.path.with_name(before)}, or choose another folder with --runs.",
         )
-    check_same_source(run, job.source)
+    check_same_source(run, source)
 
 
 def start(job: TrainingJob, stop: Stop = lambda: None) -> TrainingState:
@@ -168,20 +146,17 @@ def start(job: TrainingJob, stop: Stop = lambda: None) -> TrainingState:
     """
     run, group, device, training = job.run, job.group, job.device, job.recipe.training
     full = build(job.recipe.network, seed=job.seed)
-    weights, state, step = full.named_kernels(), make_optimizer(full, training).state(), 0
-    if group.is_first:
-        step = _restore(job, full, state)
-        job.check_disk_space()
-    step = group.broadcast(step)
-    group.broadcast_tensors([*(weight.detach() for weight in weights.values()), *state.values()])
+    full_optimizer = make_optimizer(full, training)
+    step = group.broadcast(_restore(job, full, full_optimizer) if group.is_first else 0)
+    state = full_optimizer.state()
+    group.broadcast_tensors([*(weight.detach() for weight in full.named_kernels().values()), *state.values()])
     model = full.held_by(group.towers).to(device.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, training, compiles=device.compiles)
     optimizer.load({name: model.rows_of(name, tensor) for name, tensor in state.items()})
-    pixels = group.broadcast(save_pixels(run, job.store) if group.is_first else None)
-    assert pixels is not None
+    pixels = group.broadcast(save_pixels(run, job.store) if group.is_first else pixels_of(job.store))
     is_flat_allowed = group.broadcast(group.is_first and (job.allow_flat_loss or "flat_loss_at" in run.environment))
     if group.is_first:
-        run.add_start(job.this_start(step))
+        run.record({"starts": [*run.environment.get("starts", []), job.this_start(step)]})
     return TrainingState(
         job, model, optimizer, pixels.to(device.torch_device), device.compiled(model), Gradients(model, group),
         StopConsensus(group), Loggers(run, job.log if group.is_first else (), step=step), stop, step,
@@ -189,19 +164,18 @@ def start(job: TrainingJob, stop: Stop = lambda: None) -> TrainingState:
     )  # fmt: skip
 
 
-def _restore(job: TrainingJob, full: AlexNet, optimizer_state: Mapping[str, Tensor]) -> int:
+def _restore(job: TrainingJob, full: AlexNet, optimizer: Optimizer) -> int:
     """The step of the newest checkpoint, once its weights and optimizer state are in place; 0 if there is none."""
-    run, recipe = job.run, job.recipe
-    saved = checkpoint.recover(run.checkpoints)
-    if saved is not None:
+    run, recipe, step = job.run, job.recipe, 0
+    if saved := checkpoint.recover(run.checkpoints):
         full.load(saved.weights)
-        for name, tensor in optimizer_state.items():
-            tensor.copy_(saved.optimizer[name])
-        say(f"Continuing {run.folder} after step {saved.step:,}.")
+        optimizer.load(saved.optimizer)
+        step = saved.step
+        say(f"Continuing {run.folder} after step {step:,}.")
     else:
         if job.source is not None:  # a run that continues another has its checkpoint by now
             copy_stages(full, job.source, recipe.training.init_from_stages)
         say(f"Training {recipe.name} on {job.store.path.name}: {recipe.training.epochs} epochs into {run.folder}.")
-    step = saved.step if saved else 0
     run.forget_after(step=step, epoch=step // job.steps_per_epoch)
+    job.check_disk_space()
     return step

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from alexrepro.data.loading.crops import training_crops
-from alexrepro.data.loading.loader import Loader, workers_for
+from alexrepro.data.loading.loader import Loader, Workers
 from alexrepro.data.loading.sampling import shard_of
 from alexrepro.data.store.store import Store
 from alexrepro.errors import Exit, UserError
@@ -24,7 +24,7 @@ from alexrepro.paper.results import Crops
 from alexrepro.paper.training import Rates
 from alexrepro.progress import Advance, progress, say
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.runs.evaluation import Evaluation, EvaluationFiles
+from alexrepro.runs.evaluation import Evaluation, evaluations_in
 from alexrepro.runs.run import Run
 from alexrepro.stop_signals import stop_requests
 from alexrepro.training.divergence import at_half_the_rates, center_crops, diagnose, flat_loss
@@ -54,11 +54,10 @@ def train(job: TrainingJob) -> Run:
         device, batch = job.device, recipe.training.batch
         loader = Loader(
             job.store, batch=batch, side_px=recipe.network.input_px, shard=group.shard, copies=device.copies,
-            workers=workers_for(gpu=device.is_gpu, number=group.loader_workers),
+            workers=Workers(group.loader_workers),
         )  # fmt: skip
         with device.enough_memory(batch=batch), state.loggers, loader:
-            if group.broadcast(state.is_unvalidated):
-                _validate(state, state.step // job.steps_per_epoch)
+            _validate(state)  # if the run was asked to stop before it did
             _train_epochs(state, loader)
         state.stop_consensus.settle()
         if group.is_first:
@@ -71,7 +70,7 @@ def _train_epochs(state: TrainingState, loader: Loader) -> None:
     job, model, optimizer = state.job, state.model, state.optimizer
     recipe, training = job.recipe, job.recipe.training
     for epoch in range(state.step // job.steps_per_epoch + 1, training.epochs + 1):
-        errors = state.validation_errors()
+        errors = tuple(state.validation_errors().values())
         rates = training.rates(recipe.network.stages, epoch=epoch, errors=errors)
         optimizer.freeze(rates)
         augmentation = recipe.augmentation
@@ -101,7 +100,7 @@ def _train_epochs(state: TrainingState, loader: Loader) -> None:
                 if len(state.unread) == READ_LOSS_EVERY:
                     _read_losses(state, rates, advance)
             _read_losses(state, rates, advance)
-        _validate(state, epoch)
+        _validate(state)
         state.save()
 
 
@@ -119,16 +118,16 @@ def _read_losses(state: TrainingState, rates: Rates, advance: Advance) -> None:
             what = f"The loss became {loss} at step {step:,}, at the learning rate {rates.general:g}."
             raise job.group.abort(UserError(what, fix=at_half_the_rates(job), exit_code=Exit.BAD_DATA))
     if job.group.is_first:
-        state.add_metrics(
-            [
-                {
-                    "step": step, "epoch": (step - 1) // job.steps_per_epoch + 1, "images": count,
-                    "loss": f"{loss:.6f}", "learning_rate": f"{rates.general:g}", "images_per_second": pace,
-                    "top1_error": f"{error:.6f}",
-                }
-                for (step, count, _), loss, error in zip(unread, losses, errors, strict=True)
-            ]
-        )  # fmt: skip
+        rows = [
+            {
+                "step": step, "epoch": (step - 1) // job.steps_per_epoch + 1, "images": count, "loss": f"{loss:.6f}",
+                "learning_rate": f"{rates.general:g}", "images_per_second": pace, "top1_error": f"{error:.6f}",
+            }
+            for (step, count, _), loss, error in zip(unread, losses, errors, strict=True)
+        ]  # fmt: skip
+        job.run.add_metrics(rows)
+        for (step, _, _), row in zip(unread, rows, strict=True):
+            state.loggers.log("training", row, step=step)
     _check_flat_loss(state, losses, rates)
     chance = log(job.recipe.network.classes)
     advance(images, f"loss {sum(losses) / len(losses):.3f} (chance {chance:.3f}), {pace:,.0f} images/s")
@@ -146,8 +145,8 @@ def _check_flat_loss(state: TrainingState, losses: list[float], rates: Rates) ->
     raise job.group.abort(flat_loss(state.step, diagnosis, loss=watched.mean, classes=job.recipe.network.classes))
 
 
-def _validate(state: TrainingState, epoch: int) -> None:
-    """Center-crop errors on the validation store, if there is one, as a row of validation.csv.
+def _validate(state: TrainingState) -> None:
+    """If an epoch has just ended, its center-crop errors on the validation store, as a row of validation.csv.
 
     A run that is asked to stop saves at once, without the row, and begins with this when it continues.
     """
@@ -158,7 +157,8 @@ def _validate(state: TrainingState, epoch: int) -> None:
             state.save(stopped_by=stop_signal)
 
     job = state.job
-    if job.validation is None:
+    epoch, steps = divmod(state.step, job.steps_per_epoch)
+    if job.validation is None or epoch == 0 or steps > 0 or epoch in state.validation_errors():
         return
     split, models = job.validation.manifest.full_name, [Model(state.model, job.recipe, state.pixels)]
     title = f"epoch {epoch} on {split}"
@@ -166,14 +166,14 @@ def _validate(state: TrainingState, epoch: int) -> None:
         EvaluationJob(models, job.validation, "center", job.device, job.group, title=title), after_batch=stop_if_asked
     )
     if job.group.is_first:
-        state.add_validation(
-            {
-                "epoch": epoch, "split": split, "crops": "center", "images": counts.images,
-                "top1_error": f"{1 - counts.top1_correct / counts.images:.6f}",
-                "top5_error": f"{1 - counts.top5_correct / counts.images:.6f}",
-                "loss": f"{counts.loss_sum / counts.images:.6f}",
-            }
-        )  # fmt: skip
+        row = {
+            "epoch": epoch, "split": split, "crops": "center", "images": counts.images,
+            "top1_error": f"{1 - counts.top1_correct / counts.images:.6f}",
+            "top5_error": f"{1 - counts.top5_correct / counts.images:.6f}",
+            "loss": f"{counts.loss_sum / counts.images:.6f}",
+        }  # fmt: skip
+        job.run.add_validation(row)
+        state.loggers.log("validation", row, step=state.step)
 
 
 def ablate(
@@ -199,7 +199,7 @@ def ablate(
 def _saved(run: Run, store: Store, crops: Crops) -> Evaluation | None:
     """The run's evaluation of its last epoch on this store with these crops; None if it or its predictions are gone."""
     split, digest = store.manifest.full_name, store.manifest.digest
-    if not EvaluationFiles(run.folder).predictions(split, crops).exists():
+    if not run.predictions(split, crops).exists():
         return None
     wanted = (split, digest, crops, run.recipe.training.epochs)
-    return next((e for e in run.evaluations if (e.split, e.store, e.crops, e.epochs) == wanted), None)
+    return next((e for e in evaluations_in(run.folder) if (e.split, e.store, e.crops, e.epochs) == wanted), None)

@@ -6,7 +6,15 @@ import torch
 from torch.testing import assert_close
 from torchvision.transforms import TenCrop
 
-from alexrepro.data.loading.crops import Pixels, center_crop, color_shift, evaluation_crops, ten_crops, training_crops
+from alexrepro.data.loading.crops import (
+    Pixels,
+    center_crop,
+    color_shift,
+    cut,
+    evaluation_crops,
+    training_crops,
+    windows,
+)
 from alexrepro.data.loading.sampling import Batch, Draws
 from alexrepro.errors import UserError
 from alexrepro.paper.training import Augmentation, ColorShift
@@ -34,6 +42,10 @@ COLORS = torch.tensor([[1.0, -0.5, 2.0], [0.3, 0.0, -1.0]])
 
 def crops_of(images: torch.Tensor) -> torch.Tensor:
     return torch.stack([i[:, y : y + SIDE, x : x + SIDE] for i, (y, x) in zip(images, OFFSETS.tolist(), strict=True)])
+
+
+def ten_crops(images: torch.Tensor, side: int) -> torch.Tensor:
+    return torch.stack([cut(images, window, side) for window in windows("ten", *images.shape[-2:], side)], dim=1)
 
 
 def shown(images: torch.Tensor, pixels: Pixels, augmentation: Augmentation) -> torch.Tensor:

@@ -16,10 +16,10 @@ import pytest
 import torch
 from PIL import Image
 
-from alexrepro.data.loading import workers as workers_module
-from alexrepro.data.loading.loader import Loader, load_batches
+from alexrepro.data.loading import loader as loader_module
+from alexrepro.data.loading.loader import Kind, Loader, Ring, Workers
 from alexrepro.data.loading.sampling import Batch, EpochPlan, batch_count, training_plan
-from alexrepro.data.loading.workers import Kind, Ring, Workers
+from alexrepro.data.store import processes
 from alexrepro.data.store.decode import Pixels
 from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store
@@ -63,7 +63,8 @@ def plan_of(epoch: int) -> EpochPlan:
 
 
 def batches(store: Store, number: int = 1, kind: Kind = "threads", *, batch: int = 4) -> list[Batch]:
-    return list(load_batches(store, plan_of(2), batch=batch, workers=Workers(number, kind)))
+    with Loader(store, batch=batch, side_px=224, workers=Workers(number, kind)) as loader:
+        return list(loader.batches(plan_of(2)))
 
 
 def memory_kb(process: int) -> int:
@@ -87,11 +88,9 @@ def test_each_image_comes_once_and_the_last_batch_is_smaller(store: Store) -> No
 
 
 def test_crops_are_cut_at_the_planned_offsets(store: Store) -> None:
-    whole = np.empty((256, 256, 3), dtype=np.uint8)
-
     for batch in batches(store):
         for crop, row, (y, x) in zip(batch.crops, batch.draws.rows, batch.draws.offsets.tolist(), strict=True):
-            store.pixels(int(row), whole)
+            whole = store.pixels(int(row))
             assert np.array_equal(crop.permute(1, 2, 0).numpy(), whole[y : y + 224, x : x + 224])
 
 
@@ -119,7 +118,7 @@ def test_the_next_batches_are_made_while_one_is_used(store: Store) -> None:
         wait_until(lambda: len(watched.rows) == 5)
 
     assert used.number == 0
-    assert watched.rows == plan_of(1).draws.rows[:5].tolist()  # three wait besides the one that its worker makes
+    assert watched.rows == plan_of(1).rows[:5].tolist()  # three wait besides the one that its worker makes
 
 
 def test_an_epoch_can_begin_in_the_middle_after_one_that_was_left(store: Store, opened: Loader) -> None:
@@ -133,7 +132,8 @@ def test_an_epoch_can_begin_in_the_middle_after_one_that_was_left(store: Store, 
 
 def test_batches_that_are_kept_are_never_filled_again(store: Store) -> None:
     kept = batches(store, batch=1)  # 11 batches; one worker has memory for 7
-    anew = [batch.crops.clone() for batch in load_batches(store, plan_of(2), batch=1)]
+    with Loader(store, batch=1, side_px=224) as loader:
+        anew = [batch.crops.clone() for batch in loader.batches(plan_of(2))]
 
     assert all(torch.equal(batch.crops, crops) for batch, crops in zip(kept, anew, strict=True))
 
@@ -187,8 +187,8 @@ def test_threads_that_hang_are_named_and_left_behind(store: Store, monkeypatch: 
         goes_on.wait()
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr(workers_module, "STUCK_SECONDS", 0.2)
-    monkeypatch.setattr(workers_module, "CLOSING_SECONDS", 1.0)
+    monkeypatch.setattr(loader_module, "STUCK_SECONDS", 0.2)
+    monkeypatch.setattr(processes, "CLOSING_SECONDS", 1.0)
     monkeypatch.setattr(Store, "image", hang)
     started = time.monotonic()
     try:
@@ -200,12 +200,12 @@ def test_threads_that_hang_are_named_and_left_behind(store: Store, monkeypatch: 
 
 
 @needs_processes
-@pytest.mark.parametrize(("sent", "message"), [(signal.SIGKILL, r"was killed by SIGKILL"), (signal.SIGSTOP, STUCK)])
+@pytest.mark.parametrize(("sent", "message"), [(signal.SIGKILL, r"was ended by SIGKILL"), (signal.SIGSTOP, STUCK)])
 def test_processes_that_die_or_hang_are_named(
     opened: Loader, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals, message: str
 ) -> None:
     send(sent, opened)
-    monkeypatch.setattr(workers_module, "STUCK_SECONDS", 0.2)
+    monkeypatch.setattr(loader_module, "STUCK_SECONDS", 0.2)
 
     with pytest.raises(UserError, match=message):
         list(opened.batches(plan_of(2)))
@@ -222,8 +222,7 @@ def test_workers_leave_signals_to_the_training_loop(opened: Loader, asked: signa
 PROGRAM = """
 import multiprocessing, signal, sys
 from pathlib import Path
-from alexrepro.data.loading.loader import Loader
-from alexrepro.data.loading.workers import Workers
+from alexrepro.data.loading.loader import Loader, Workers
 from alexrepro.data.store.store import Store
 signal.signal(signal.SIGINT, lambda *_: None)  # as a training, which saves first
 store = Store.open(Path(sys.argv[1]))
@@ -276,10 +275,9 @@ def test_memory_for_batches_is_not_that_of_dev_shm(opened: Loader) -> None:
     assert not any("/dev/shm" in found for found in maps)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_memory_that_cannot_be_had_is_refused_with_its_size(kind: Kind) -> None:
+def test_memory_that_cannot_be_had_is_refused_with_its_size() -> None:
     with pytest.raises(UserError, match=r"needs 150,528,000 MB"):  # more than a process can address
-        Ring(10**6, 1000, 224, Workers(1, kind))
+        Ring((10**6, 1000, 224, 224, 3), 1)
 
 
 @needs_processes
@@ -303,10 +301,8 @@ def test_thousands_of_batches_take_no_more_memory_than_hundreds(store: Store, ki
 def test_batches_on_a_gpu_are_those_of_the_processor(store: Store) -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    copies = find_device("cuda").copies
-
-    found = load_batches(store, plan_of(2), batch=1, copies=copies)
-    for one, other in zip(found, batches(store, batch=1), strict=True):
-        torch.cuda._sleep(10_000_000)  # the device is behind, while memory comes round again
-        assert one.crops.device.type == "cuda"
-        assert torch.equal(one.crops.cpu(), other.crops)
+    with Loader(store, batch=1, side_px=224, copies=find_device("cuda").copies) as loader:
+        for one, other in zip(loader.batches(plan_of(2)), batches(store, batch=1), strict=True):
+            torch.cuda._sleep(10_000_000)  # the device is behind, while memory comes round again
+            assert one.crops.device.type == "cuda"
+            assert torch.equal(one.crops.cpu(), other.crops)

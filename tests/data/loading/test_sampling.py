@@ -6,17 +6,17 @@ from itertools import chain
 import numpy as np
 import torch
 
-from alexrepro.data.loading.sampling import Draws, EpochPlan, evaluation_plan, shard_of, training_plan
+from alexrepro.data.loading.sampling import EpochPlan, evaluation_plan, shard_of, training_plan
 from alexrepro.paper.training import Augmentation
 
 AS_RUN = Augmentation(images_per_crop=32, mean="central")
 IMAGES = 1000
 
 
-def draws(*, epoch: int = 1, augmentation: Augmentation = AS_RUN, shuffle_every_epoch: bool = True) -> Draws:
+def draws(*, epoch: int = 1, augmentation: Augmentation = AS_RUN, shuffle_every_epoch: bool = True) -> EpochPlan:
     return training_plan(
         IMAGES, seed=1, epoch=epoch, augmentation=augmentation, side_px=224, shuffle_every_epoch=shuffle_every_epoch
-    ).draws
+    )
 
 
 def test_the_same_seed_and_epoch_give_the_same_plan() -> None:
@@ -72,14 +72,14 @@ def test_without_crops_and_flips_only_the_center_is_seen() -> None:
 
 
 def test_evaluation_shows_every_image_uncropped_and_in_order() -> None:
-    plan = evaluation_plan(5, side_px=256)
+    plan = evaluation_plan(5)
 
-    assert plan.draws.rows.tolist() == [0, 1, 2, 3, 4]
-    assert (plan.side_px, int(plan.draws.offsets.sum())) == (256, 0)
+    assert plan.rows.tolist() == [0, 1, 2, 3, 4]
+    assert not plan.offsets.any()
 
 
 def test_the_shards_of_a_batch_are_the_batch() -> None:
-    plan = EpochPlan(draws(), 224)
+    plan = draws()
 
     shards = [[part.rows.tolist() for _, part in plan.batches(300, shard=(k, 3), first=1)] for k in range(3)]
 

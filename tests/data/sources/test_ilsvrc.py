@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from alexrepro.data.sources import recognize
-from alexrepro.data.sources.checks import is_2012, refuse_wrong_labels
-from alexrepro.data.sources.labels import table_labels, words_by_wnid
+from alexrepro.data.sources.labels import is_2012, refuse_wrong_labels, table_labels, words_by_wnid
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.sources.official_files import truth
 from alexrepro.data.sources.source import File, ImageFile, Source, Split

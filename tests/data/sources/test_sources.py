@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from alexrepro.data.sources import recognize
-from alexrepro.data.sources.checks import LONGEST_NAME, dataset_of, gaps_of_2012
+from alexrepro.data.sources.labels import LONGEST_NAME, dataset_of
 from alexrepro.data.sources.miniature import CLASSES, write_miniature
-from alexrepro.data.sources.official_files import class_table
+from alexrepro.data.sources.official_files import class_table, gaps_of_2012
 from alexrepro.data.sources.source import File, ImageFile, Split
 from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.errors import Exit, UserError

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexrepro.data.sources import checks, recognize
+from alexrepro.data.sources import labels, recognize
 from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store
 from alexrepro.errors import UserError
@@ -163,12 +163,12 @@ def test_parquet_whose_labels_are_not_those_of_its_names_is_refused(pictures: Pi
 def test_parquet_of_all_of_ilsvrc_2012_is_named_so_as_its_folders_are(
     pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wnids = [checks.FIRST_OF_2012, *(f"n0200{number:04d}" for number in range(998)), checks.LAST_OF_2012]
+    wnids = [labels.FIRST_OF_2012, *(f"n0200{number:04d}" for number in range(998)), labels.LAST_OF_2012]
     rows = [parquets.Example(f"{wnid}_1_{wnid}.JPEG", b"", label) for label, wnid in enumerate(wnids)]
     parquets.to_parquet(tmp_path / "parquet", "train", rows, names=wnids, group=len(rows))
     for wnid in wnids:
         layouts.write(tmp_path / "folders/train" / wnid / f"{wnid}_1.JPEG", b"")
-    monkeypatch.setattr(checks, "ILSVRC_2012_TRAIN", len(rows))  # one photo of each class instead of 1,281,167
+    monkeypatch.setattr(labels, "ILSVRC_2012_TRAIN", len(rows))  # one photo of each class instead of 1,281,167
 
     for source in (recognize(tmp_path / "parquet"), recognize(tmp_path / "folders")):
         assert (source.dataset, source.classes) == ("ilsvrc2012", tuple(wnids))
@@ -178,4 +178,4 @@ def test_parquet_of_all_of_ilsvrc_2012_is_named_so_as_its_folders_are(
 def test_another_thousand_wnids_get_no_names_of_2012() -> None:
     others = tuple(f"n0200{number:04d}" for number in range(1000))
 
-    assert checks.words_of(others) == others
+    assert labels.words_of(others) == others

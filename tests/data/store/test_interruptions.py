@@ -174,7 +174,7 @@ class Stop(NamedTuple):
     code: int = Exit.INTERRUPTED
     said: str = "Stopped by SIGINT at once"
     workers: int = 2
-    start_seconds: float | None = None  # after the first worker appears; otherwise after the first shard
+    start_seconds: float | None = None  # after the fork server appears; otherwise after the first shard
     times: int = 1
 
 
@@ -196,9 +196,10 @@ def test_a_signal_ends_all_processes_and_the_next_command_continues(
 ) -> None:
     out = tmp_path / "stores"
     with preparing_in(out, large, workers=stop.workers) as program:
-        wait_until(lambda: shards(out) if stop.start_seconds is None else workers(program.pid))
+        wait_until(lambda: shards(out) if stop.start_seconds is None else forked(program.pid))
         time.sleep(stop.start_seconds or 0)
-        worker = workers(program.pid)[0] if stop.workers > 1 else 0
+        wait_until(lambda: stop.to != "worker" or len(forked(program.pid)) > stop.workers)
+        worker = max(forked(program.pid), default=0)
         for _ in range(stop.times):
             if stop.to == "all":
                 os.killpg(program.pid, stop.sent)
@@ -278,6 +279,7 @@ def members(session: int) -> list[int]:
     return found
 
 
-def workers(session: int) -> list[int]:
+def forked(session: int) -> list[int]:
+    """The fork server of a session, then the workers that it has started."""
     commands = {process: Path(f"/proc/{process}/cmdline").read_bytes() for process in members(session)}
-    return [process for process, command in commands.items() if b"spawn_main" in command]
+    return sorted(process for process, command in commands.items() if b"forkserver" in command)

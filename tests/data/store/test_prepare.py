@@ -92,10 +92,7 @@ def test_defects_are_listed_and_never_filled_in(miniature: Store) -> None:
 
 
 def test_statistics_are_those_of_the_stored_pixels(miniature: Store) -> None:
-    stored = np.empty((len(miniature), 256, 256, 3), dtype=np.uint8)
-    for image in range(len(miniature)):
-        miniature.pixels(image, stored[image])
-    stored = stored.astype(np.float64)
+    stored = np.stack([miniature.pixels(image) for image in range(len(miniature))]).astype(np.float64)
 
     rows = stored.reshape(-1, 3)
     eigenvalues = np.linalg.eigvalsh(np.cov(rows.T, bias=True) / 255**2)[::-1]

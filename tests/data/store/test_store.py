@@ -2,13 +2,12 @@ import pickle
 import resource
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
+from alexrepro.data.store import preparation
 from alexrepro.data.store.prepare import Options, prepare
-from alexrepro.data.store.shard_reader import FEWEST_FILES, Files, ShardIndex
-from alexrepro.data.store.store import Store, find_stores, newest_store, shard_table, write_shard
+from alexrepro.data.store.store import FEWEST_FILES, Store, find_stores, newest_store, write_shard
 from alexrepro.errors import UserError
 
 from .folders import write_images
@@ -28,9 +27,7 @@ def stores(tmp_path: Path) -> Path:
 
 
 def pixels(store: Store, image: int) -> bytes:
-    out = np.empty((256, 256, 3), dtype=np.uint8)
-    store.pixels(image, out)
-    return out.tobytes()
+    return store.pixels(image).tobytes()
 
 
 def original(folder: Path, split: str, number: int) -> bytes:
@@ -127,52 +124,21 @@ def test_a_pickled_store_does_not_grow_with_what_was_read(stores: Path) -> None:
 
 def test_a_stored_file_that_is_no_jpeg_is_named(tmp_path: Path) -> None:
     store = prepare(source(tmp_path / "shapes"), out=tmp_path / "stores", workers=1)["val"]
-    write_shard(shard_table([b"no image"] * 6, [0] * 6, ["name"] * 6), store.path / "shard-00000.arrow")
+    write_shard(store.path / "shard-00000.arrow", [b"no image"] * 6, [0] * 6, ["name"] * 6)
 
     with pytest.raises(UserError, match=r"shard-00000\.arrow, row 4"):
         pixels(Store.open(store.path), 4)
 
 
-FILES = 3 * FEWEST_FILES
-
-
-def some_files(folder: Path) -> list[ShardIndex]:
-    found = []
-    for number in range(FILES):
-        file = folder / str(number)
-        file.write_bytes(f"head{number:02d}tail".encode())
-        seen = file.stat()
-        ends = np.array([0, 2, 6], dtype=np.int32)
-        found.append(ShardIndex(file, 4, ends, np.zeros(2, dtype=np.uint32), (seen.st_size, seen.st_mtime_ns)))
-    return found
-
-
-@pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch) -> Files:
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (FEWEST_FILES, FEWEST_FILES))
-    return Files()
-
-
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files below /proc")
-def test_few_files_are_open_at_a_time_and_each_gives_its_own_bytes(few: Files, tmp_path: Path) -> None:
-    shards = some_files(tmp_path)
+def test_few_files_are_open_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preparation, "SHARD_IMAGES", 1)
+    source = write_images(tmp_path / "images", each=FEWEST_FILES)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (FEWEST_FILES, FEWEST_FILES))
+    store = prepare(source, out=tmp_path / "stores", workers=1)["train"]
     before = len(list(Path("/proc/self/fd").iterdir()))
 
-    read = [few.read(shards[number % FILES], 0) for number in range(2 * FILES)]
+    once, again = ([pixels(store, row) for row in range(len(store))] for _ in range(2))
 
-    assert read == [f"{number % FILES:02d}".encode() for number in range(2 * FILES)]
+    assert once == again
     assert len(list(Path("/proc/self/fd").iterdir())) - before <= FEWEST_FILES
-    assert few.read(shards[0], 1) == b"tail"
-
-
-def test_a_file_that_is_replaced_is_read_to_its_end_while_it_is_open(few: Files, tmp_path: Path) -> None:
-    first, *others = some_files(tmp_path)
-    few.read(first, 0)
-    (tmp_path / "new").write_bytes(b"another")
-    (tmp_path / "new").replace(first.file)
-
-    assert few.read(first, 1) == b"tail"
-    for other in others:
-        few.read(other, 0)
-    with pytest.raises(ValueError, match="was changed while it was in use"):
-        few.read(first, 0)

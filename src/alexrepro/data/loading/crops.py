@@ -120,16 +120,6 @@ def cut(images: Tensor, window: Window, side_px: int) -> Tensor:
     return crop.flip(-1) if flip else crop
 
 
-def ten_crops(images: Tensor, side_px: int) -> Tensor:
-    """Four corners and the center of each image, then their reflections (§4.1).
-
-    images: (B, 3, H, W) with H, W >= S. Returns (B, 10, 3, S, S); crop v + 5 reflects crop v.
-    Raises UserError if an image is smaller than a crop.
-    """
-    ten = windows("ten", images.shape[-2], images.shape[-1], side_px)
-    return torch.stack([cut(images, window, side_px) for window in ten], dim=1)
-
-
 def evaluation_crops(
     images: Tensor, *, crops: Crops, side_px: int, pixels: Pixels, augmentation: Augmentation
 ) -> Iterator[Tensor]:

@@ -1,12 +1,22 @@
 """The data loader: batches of an epoch, read and cut ahead of time by workers, and copied to the training device.
 
-A batch depends on its plan and number only, never on the workers: how many, or whether threads or processes.
+A batch depends on its plan and number only, never on the workers: how many, or whether threads or processes. Batch n is
+the work of worker n modulo their number, so batches are received in order and nothing is shared but a ring of memory.
 """
 
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from contextlib import nullcontext, suppress
+from itertools import islice
+from math import prod
+from mmap import PAGESIZE, mmap
+from multiprocessing.connection import Connection, Pipe
+from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import recv_handle, send_handle
+from multiprocessing.util import Finalize
+from threading import Thread
+from typing import BinaryIO, Literal, NamedTuple, Protocol
 from weakref import finalize
 
 import numpy as np
@@ -14,14 +24,25 @@ import torch
 from numpy.typing import NDArray
 
 from alexrepro.data.loading.sampling import Batch, Draws, EpochPlan, batch_count
-from alexrepro.data.loading.workers import Kind, Ring, Task, WorkerPool, Workers
+from alexrepro.data.store import processes
 from alexrepro.data.store.store import Store
+from alexrepro.errors import Exit, UserError
 from alexrepro.processors import usable_processors
 
 MOST_WORKERS = 32  # fill over 50,000 stored JPEG a second
 AHEAD = 3  # batches that wait, filled, besides those that the workers fill
 IN_USE = 3  # batches that are read by the training loop or copied to its device
-CPU = torch.device("cpu")
+STUCK_SECONDS = 60.0  # on one image; the slowest disks answer within a few
+
+Kind = Literal["threads", "processes"]
+Task = tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]  # slot, rows, offsets, which to check
+
+
+class Workers(NamedTuple):
+    """The number of workers and their kind: by default processes for a GPU, whose launches threads would hold up."""
+
+    number: int | None = None
+    kind: Kind | None = None
 
 
 def default_workers() -> int:
@@ -29,30 +50,10 @@ def default_workers() -> int:
     return min(max(usable_processors() - 1, 1), MOST_WORKERS)
 
 
-def workers_for(*, gpu: bool, number: int | None = None) -> Workers:
-    """Processes for a GPU, whose many short launches threads would hold up; threads for the long steps of a CPU."""
-    kind: Kind = "processes" if gpu and hasattr(os, "memfd_create") else "threads"
-    return Workers(number or default_workers(), kind)
-
-
 def workers_and_slots(images: int, *, batch: int, workers: int | None = None) -> tuple[int, int]:
     """Workers of a loader of this many images, and the number of batches for which it has memory."""
     number = min(workers or default_workers(), batch_count(images, batch))
     return number, number + AHEAD + IN_USE
-
-
-def load_batches(
-    store: Store,
-    plan: EpochPlan,
-    *,
-    batch: int,
-    shard: tuple[int, int] = (0, 1),
-    copies: "Copying | None" = None,
-    workers: Workers | None = None,
-) -> Iterator[Batch]:
-    """The batches of one plan; see Loader."""
-    with Loader(store, batch=batch, side_px=plan.side_px, shard=shard, copies=copies, workers=workers) as loader:
-        yield from loader.batches(plan)
 
 
 class Copies(Protocol):
@@ -66,6 +67,30 @@ class Copies(Protocol):
 
 
 Copying = Callable[[NDArray[np.uint8], int], Copies]  # of the memory of all batches, and the most copies under way
+
+
+class Ring:
+    """Slots for batches, uint8 (N, B, S, S, 3), and the row that each worker is reading, int64 (W,).
+
+    file: the anonymous file that processes share, so that the size of /dev/shm plays no part; None for threads.
+    """
+
+    def __init__(self, shape: tuple[int, ...], workers: int, file: BinaryIO | None = None) -> None:
+        head = -(-8 * workers // PAGESIZE) * PAGESIZE
+        size = head + prod(shape)
+        try:
+            if file:
+                file.truncate(size)
+            memory = mmap(file.fileno() if file else -1, size)
+        except OSError as error:
+            raise UserError(
+                f"The data loader needs {size / 1e6:,.0f} MB of memory for {shape[0]} batches of {shape[1]} images and "
+                f"cannot have it ({error.strerror}).",
+                fix="Free memory, allow the process more of it, or train with smaller batches.",
+                exit_code=Exit.OUT_OF_MEMORY,
+            ) from None
+        self.reading = np.frombuffer(memory, dtype=np.int64, count=workers)
+        self.slots = np.frombuffer(memory, dtype=np.uint8, offset=head).reshape(shape)
 
 
 class Loader:
@@ -86,35 +111,57 @@ class Loader:
         workers: Workers | None = None,
     ) -> None:
         self._store, self._batch, self._shard = store, batch, shard
-        asked, kind = workers or workers_for(gpu=copies is not None)
+        asked, kind = workers or Workers()
         number, slots = workers_and_slots(len(store), batch=batch, workers=asked)
-        self._workers = Workers(number, kind)
-        self._ring = Ring(slots, -(-min(batch, len(store)) // shard[1]), side_px, self._workers)
+        shape = (slots, -(-min(batch, len(store)) // shard[1]), side_px, side_px, 3)
         self._free = deque(range(slots))
         self._sent: deque[tuple[int, int, Draws]] = deque()  # slots that are being filled, numbers and draws of batches
-        self._pool = WorkerPool(store, self._ring, self._workers)
+        self._pipes: list[Connection] = []
+        self._runners: list[BaseProcess | Thread] = []
+        has_file = kind == "processes" or (kind is None and copies is not None and hasattr(os, "memfd_create"))
+        with os.fdopen(os.memfd_create("alexrepro-loader"), "r+b") if has_file else nullcontext() as file:
+            self._ring = Ring(shape, number, file)
+            for worker in range(number):
+                self._start(worker, file)
+        self._ring.reading[:] = -1
         self._copies = copies(self._ring.slots, IN_USE - 1) if copies else None
+        # Called at the latest when the program ends, before it waits for its processes.
+        self._end = Finalize(self, processes.end, (self._runners, self._pipes), exitpriority=1)
+
+    def _start(self, worker: int, file: BinaryIO | None) -> None:
+        if file is None:
+            pipe, theirs = Pipe()
+            work = theirs, self._store, self._ring, worker
+            thread = Thread(target=_fill_slots, args=work, name=f"loader-{worker}", daemon=True)
+            thread.start()
+            self._runners.append(thread)
+        else:
+            shape = self._ring.slots.shape
+            process, pipe = processes.start(_serve, self._store, shape, len(self._ring.reading), worker)
+            with suppress(OSError):  # of one that has ended, which is reported where its batch is received
+                send_handle(pipe, file.fileno(), process.pid)
+            self._runners.append(process)
+        self._pipes.append(pipe)
 
     def __enter__(self) -> "Loader":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.close()
+        self._end()
         if self._copies:
             self._copies.close()
 
     def batches(self, plan: EpochPlan, *, first: int = 0) -> Iterator[Batch]:
         """The batches of a plan in order, beginning with number `first`, on the device of its copies.
 
-        Raises UserError naming the file when a stored image is damaged or its worker fails.
+        Raises UserError naming the image if one is damaged, or if its worker has failed, has died or is stuck.
         """
         filled = self._filled(plan, first)
         return self._copies.copied(filled) if self._copies else filled
 
     def _filled(self, plan: EpochPlan, first: int) -> Iterator[Batch]:
         while self._sent:  # left from a plan that was not read to its end
-            slot, *_ = self._receive()
-            self._free.append(slot)
+            self._free.append(self._receive()[0])
         planned = plan.batches(self._batch, first=first, shard=self._shard)
         self._send(planned)
         while self._sent:
@@ -125,17 +172,39 @@ class Loader:
 
     def _send(self, planned: Iterator[tuple[int, Draws]]) -> None:
         """Keep every worker busy and some batches ahead, as far as memory is free."""
-        while self._free and len(self._sent) < self._workers.number + AHEAD:
-            number, draws = next(planned, (-1, None))
-            if draws is None:
-                return
+        idle = len(self._pipes) + AHEAD - len(self._sent)
+        for number, draws in islice(planned, min(idle, len(self._free))):
             slot, rows = self._free.popleft(), draws.rows.numpy()
-            self._pool.send(number, Task(slot, rows, draws.offsets.numpy(), ~self._store.checked[rows]))
+            task: Task = slot, rows, draws.offsets.numpy(), ~self._store.checked[rows]
+            with suppress(OSError):  # as above
+                self._pipes[number % len(self._pipes)].send(task)
             self._sent.append((slot, number, draws))
 
     def _receive(self) -> tuple[int, int, Draws]:
-        self._pool.receive(self._sent[0][1])
+        """Wait until the next batch is filled."""
+        worker = self._sent[0][1] % len(self._pipes)
+        pipe, reading = self._pipes[worker], self._ring.reading
+        seen = int(reading[worker])
+        try:
+            while not pipe.poll(STUCK_SECONDS):
+                if seen == reading[worker]:
+                    raise self._failed(worker, f"has done nothing for {STUCK_SECONDS:g} seconds")
+                seen = int(reading[worker])
+            error: UserError | str | None = pipe.recv()
+        except (EOFError, ConnectionResetError):
+            raise self._failed(worker, processes.ending(self._runners[worker])) from None
+        if error:
+            raise self._failed(worker, f"failed ({error})") if isinstance(error, str) else error
         return self._sent.popleft()
+
+    def _failed(self, worker: int, how: str) -> UserError:
+        row = int(self._ring.reading[worker])
+        where = f"while it read {self._store.location(row)}" if row >= 0 else "before its first image"
+        return UserError(
+            f"Worker {worker} of the data loader of {self._store.path} {how} {where}.",
+            fix="Check whether memory ran out or the disk fails, then run the same command again.",
+            exit_code=Exit.WORKER_FAILED,
+        )
 
     def _batch_in(self, slot: int, number: int, draws: Draws) -> Batch:
         """The batch that was filled into a slot; a copy of it where its readers keep all the others."""
@@ -149,3 +218,33 @@ class Loader:
             self._free.append(slot)
         labels = torch.from_numpy(self._store.labels[rows])
         return Batch(number, draws, torch.from_numpy(crops).permute(0, 3, 1, 2), labels)
+
+
+def _serve(pipe: Connection, store: Store, shape: tuple[int, ...], workers: int, worker: int) -> None:
+    with os.fdopen(recv_handle(pipe), "r+b") as file:
+        ring = Ring(shape, workers, file)
+    _fill_slots(pipe, store, ring, worker)
+
+
+def _fill_slots(pipe: Connection, store: Store, ring: Ring, worker: int) -> None:
+    """Fill slots until the pipe is closed; answer None, or a UserError or the text of another error, and end."""
+    error: UserError | str | None = None
+    with pipe, suppress(EOFError, ConnectionResetError, BrokenPipeError):
+        while error is None:
+            task: Task = pipe.recv()
+            try:
+                _fill(task, store, ring, worker)
+            except UserError as known:
+                error = known
+            except Exception as other:
+                error = f"{type(other).__name__}: {other}"
+            pipe.send(error)
+
+
+def _fill(task: Task, store: Store, ring: Ring, worker: int) -> None:
+    crops, (rows, offsets, checks) = ring.slots[task[0]], (each.tolist() for each in task[1:])
+    side_px = crops.shape[1]
+    scratch = np.empty((store.side_px, store.side_px, 3), dtype=np.uint8)
+    for crop, row, (y, x), check in zip(crops, rows, offsets, checks, strict=False):
+        ring.reading[worker] = row
+        crop[:] = store.image(row, scratch, check=check)[y : y + side_px, x : x + side_px]

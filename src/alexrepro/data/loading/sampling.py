@@ -4,7 +4,7 @@ Nothing is remembered, so a batch is the same whoever prepares it and whenever i
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -32,21 +32,13 @@ class Draws:
         return Draws(self.rows[rows], self.offsets[rows], self.flips[rows], self.colors[rows])
 
 
-@dataclass(frozen=True)
-class EpochPlan:
-    """The draws of all images of an epoch in the order in which they are shown, and the side of their crops."""
-
-    draws: Draws
-    side_px: int
-
-    def __len__(self) -> int:
-        """Images in the epoch: each once."""
-        return len(self.draws)
+class EpochPlan(Draws):
+    """The draws of all images of an epoch, each once, in the order in which they are shown."""
 
     def batches(self, batch: int, *, first: int = 0, shard: tuple[int, int] = (0, 1)) -> Iterator[tuple[int, Draws]]:
         """The batches from number `first` on, each with its number: of every batch, shard k of n."""
         for number in range(first, batch_count(len(self), batch)):
-            draws = self.draws[number * batch : (number + 1) * batch]
+            draws = self[number * batch : (number + 1) * batch]
             yield number, draws[shard_of(len(draws), shard)]
 
 
@@ -71,8 +63,8 @@ class Batch:
         def moved(tensor: Tensor) -> Tensor:
             return (tensor if tensor.is_pinned() else tensor.pin_memory()).to(device, non_blocking=True)
 
-        drawn = {name: moved(getattr(self.draws, name)) for name in ("offsets", "flips", "colors")}
-        return Batch(self.number, replace(self.draws, **drawn), moved(self.crops), moved(self.labels))
+        draws = Draws(self.draws.rows, *map(moved, (self.draws.offsets, self.draws.flips, self.draws.colors)))
+        return Batch(self.number, draws, moved(self.crops), moved(self.labels))
 
 
 def batch_count(images: int, batch: int) -> int:
@@ -110,10 +102,10 @@ def training_plan(
         offsets[:] = (augmentation.stored_px - side_px) // 2
     if not augmentation.flips:
         flips[:] = False
-    return EpochPlan(Draws(*map(torch.from_numpy, (order, offsets[chunk], flips[chunk], colors))), side_px)
+    return EpochPlan(*map(torch.from_numpy, (order, offsets[chunk], flips[chunk], colors)))
 
 
-def evaluation_plan(images: int, *, side_px: int) -> EpochPlan:
-    """Every image once, uncropped, in stored order; side_px: that of the store."""
+def evaluation_plan(images: int) -> EpochPlan:
+    """Every image once, uncropped, in stored order."""
     offsets, flips = torch.zeros(images, 2, dtype=torch.int64), torch.zeros(images, dtype=torch.bool)
-    return EpochPlan(Draws(torch.arange(images), offsets, flips, torch.zeros(images, 3)), side_px)
+    return EpochPlan(torch.arange(images), offsets, flips, torch.zeros(images, 3))

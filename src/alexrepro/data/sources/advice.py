@@ -1,24 +1,24 @@
-"""What to type if a path is missing, is a URL or a file, or is a folder that no layout fits.
+"""What to type for a file, or for a folder that no layout fits.
 
 A folder is listed to a limited depth; a table of hints is tried in order, and the first that applies is given.
 """
 
+import os
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from shlex import quote
+from typing import NamedTuple
 
 from alexrepro.data.sources.archives import NOT_AN_ARCHIVE, content, packing_of
 from alexrepro.data.sources.source import bad_data
-from alexrepro.data.sources.walk import SPLITS, Folder, is_image, listed, names_in
+from alexrepro.data.sources.walk import SPLITS, is_folder, is_image
 from alexrepro.errors import Exit, UserError
 from alexrepro.progress import first_few
 
-URL = re.compile(r"([a-z][a-z0-9+.-]*):/+(.+)", re.IGNORECASE)
-WORDS = ("miniature", "cifar10")  # what may be typed instead of a path
-PIECE = re.compile(r"([a-z]+)[^a-z].*", re.IGNORECASE)  # train.X1, val_2
 NOT_READ = {
     "TFRecord": r".*tfrecord.*|.*-\d{5}-of-\d{5}", "MXNet RecordIO": r".*\.rec", "FFCV": r".*\.beton",
     "LMDB": r".*\.l?mdb", "HDF5": r".*\.(hdf5|h5)", "NumPy array": r".*\.np[yz]", "pickle": r".*\.pkl",
@@ -42,18 +42,67 @@ BY_WNID = {  # how flat images are sorted into class folders by their names
     "begin": ("n\\d{8}_.+", 'for f in n*_*; do mkdir -p "${f%%_*}" && mv "$f" "${f%%_*}/"; done'),
 }  # fmt: skip
 
+MOST_FOLDERS, MOST_BELOW, MOST_NAMES, MOST_DEPTH = 500, 20, 2000, 7  # folders in all and of one, names of one
 Fits = Callable[[Path], list[str]]  # the layouts that fit a folder
+
+
+class Folder(NamedTuple):
+    """What lies in a folder, without hidden names."""
+
+    path: Path
+    folders: list[str]
+    files: list[str]
+
+    @property
+    def images(self) -> list[str]:
+        """The names of the images in it."""
+        return [name for name in self.files if is_image(name)]
+
+
+def listed(top: Path) -> list[Folder]:
+    """The folder and those below it, the upper first; links are followed, but no folder is visited twice.
+
+    Raises OSError if the upper one cannot be listed.
+    """
+    found, waiting, visited = list[Folder](), [(top, 0)], set[tuple[int, int]]()
+    for path, depth in waiting:
+        try:
+            state = path.stat()
+            if (state.st_dev, state.st_ino) in visited or len(found) == MOST_FOLDERS:
+                continue
+            visited.add((state.st_dev, state.st_ino))
+            with os.scandir(path) as inside:
+                names = sorted((entry.name, is_folder(entry)) for entry in islice(inside, MOST_NAMES))
+        except OSError:
+            if path == top:
+                raise
+            continue
+        folders, files = (
+            [name for name, is_one in names if is_one is kind and name[0] != "."] for kind in (True, False)
+        )
+        found.append(Folder(path, folders, files))
+        if depth < MOST_DEPTH:
+            waiting += [(path / name, depth + 1) for name in folders[:MOST_BELOW]]
+    return found
 
 
 def unrecognized(path: Path, fits: Fits) -> UserError:
     """The error for a folder that no layout fits."""
     folders = listed(path)
-    hints = (_nothing, _other_splits, partial(_layout_below, fits=fits), _flat_images, _by_file_name, _archives)
-    for hint in hints:
-        if error := hint(folders):
-            return error
-    return _no_input(
-        f"Nothing in {path} is recognized as images; it holds {folders[0].words()}.",
+    top = folders[0]
+    if not top.folders and not top.files:
+        return no_input(
+            f"{path} is empty.", "Check that the disk is mounted and that this is the folder of the images."
+        )
+    hints = (_other_splits, partial(_layout_below, fits=fits), _flat_images, _by_file_name, _archives)
+    if error := next(filter(None, (hint(folders) for hint in hints)), None):
+        return error
+    suffixes = Counter(Path(name).suffix or name for name in top.files).most_common()
+    kinds = [f"{count:,} {suffix}" for suffix, count in suffixes]
+    held = " and ".join(f"{len(names):,} {unit}{'s' * (len(names) != 1)} ({first_few(shown, 4)})" for unit, names, shown
+                        in (("folder", top.folders, top.folders), ("file", top.files, kinds)) if names)  # fmt: skip
+    return no_input(
+        f"Nothing in {path} is recognized as images; it holds {held}.",
         "Class folders are PATH/train/<class>/image.jpg; the other layouts are in docs/how-to/prepare-imagenet.md.",
     )
 
@@ -70,80 +119,38 @@ def flat_images(path: Path) -> UserError | None:
     return _flat_images(listed(path))
 
 
-def is_there(path: Path) -> bool:
-    """Whether something is at a path; not if its name is too long to be one."""
-    try:
-        return path.exists()
-    except PermissionError:
-        raise
-    except OSError:
-        return False
-
-
-def missing(path: Path) -> UserError:
-    """The error for a path at which there is nothing, with the name that may have been meant."""
-    if url := URL.fullmatch(str(path)):
-        return _no_input(f"{url[1]}://{url[2]} is a URL, and images are read from a local disk.",
-                         "Copy the data to a folder first, and prepare that folder.")  # fmt: skip
-    first = next(part for part in (path, *path.parents) if is_there(part.parent) or part == part.parent)
-    names = names_in(first.parent)
-    if first == path and path.name in names:
-        return _no_input(
-            f"{path} is a link to {path.readlink()}, which is not there.", "Mount that disk, or link anew."
-        )
-    by_lower = {name.lower(): name for name in reversed(names)}
-    meant = [str(Path("/") / path)] if is_there(Path("/") / path) else []
-    meant += [str(first.parent / by_lower[near]) for near in get_close_matches(first.name.lower(), by_lower, n=1)]
-    meant += get_close_matches(str(path).lower(), WORDS, n=1)
-    if meant:
-        return _no_input(f"{path} is not there.", f"Did you mean: alexrepro prepare {quote(meant[0])}")
-    holds = f"; {first.parent} holds {first_few(names)}" if names else ""
-    return _no_input(f"{path} is not there{holds}.", "Check the name, and that its disk is mounted.")
-
-
 def not_a_folder(path: Path, fits: Fits) -> UserError:
     """The error for a file that is not a source by itself."""
     folder = quote(str(path.parent))
     if is_image(path.name):
-        return _no_input(f"{path} is one image.", f"Name the folder of the class folders: alexrepro prepare {folder}")
+        return no_input(f"{path} is one image.", f"Name the folder of the class folders: alexrepro prepare {folder}")
     if fits(path.parent):
-        return _no_input(f"{path} is a file.", f"Name its folder: alexrepro prepare {folder}")
+        return no_input(f"{path} is a file.", f"Name its folder: alexrepro prepare {folder}")
     if packing_of(path.name) or path.suffix == ".tar":
         return _packed(path, target=path.parent)
-    return _no_input(f"{path} is not a folder.", f"Name the folder that holds the images, such as: {folder}")
-
-
-def _nothing(folders: Sequence[Folder]) -> UserError | None:
-    top = folders[0]
-    if top.error:
-        return UserError(f"{top.path} cannot be listed: {top.error}.", fix="Change its permissions, or ask its owner.",
-                         exit_code=Exit.NO_PERMISSION)  # fmt: skip
-    fix = "Check that the disk is mounted and that this is the folder of the images."
-    return None if top.folders or top.files else _no_input(f"{top.path} is empty.", fix)
+    return no_input(f"{path} is not a folder.", f"Name the folder that holds the images, such as: {folder}")
 
 
 def _other_splits(folders: Sequence[Folder]) -> UserError | None:
     """Class folders in train/train/ or in train.X1/ and train.X2/: they can be linked into one folder."""
-    top = folders[0].path
-    deeper, pieces = dict[str, list[Path]](), dict[str, list[Path]]()
-    for folder in (folder for folder in folders[1:] if folder.path.parent == top):
-        name, piece = folder.path.name.lower(), PIECE.fullmatch(folder.path.name)
-        if name in SPLITS and len(folder.folders) == 1:
-            if len(_class_folders(folders, inner := folder.path / folder.folders[0])) > 1:
-                deeper.setdefault(SPLITS[name], []).append(inner)
-        elif piece and piece[1].lower() in SPLITS and _class_folders(folders, folder.path):
-            pieces.setdefault(SPLITS[piece[1].lower()], []).append(folder.path)
-    shown = ", ".join(str(inner) for inners in deeper.values() for inner in inners)
-    what = f"The class folders lie one folder deeper than they are looked for: in {shown}."
-    if not deeper:
-        names = ", ".join(piece.name for found in pieces.values() for piece in found)
-        what = f"The folders {names} in {top} are not named train, val or test."
-    target, found = quote(f"{top}-linked"), deeper or pieces
-    links = [f"ln -s {' '.join(f'{quote(str(at.resolve()))}/*' for at in inner)} {target}/{split}/"
-             for split, inner in found.items()]  # fmt: skip
+    top, deeper, pieces = folders[0].path, dict[str, list[Path]](), dict[str, list[Path]]()
+    for folder in (folder for folder in folders if folder.path.parent == top):
+        name, inner = folder.path.name.lower(), [folder.path / below for below in folder.folders]
+        split = SPLITS.get(re.split(r"[^a-z]", name)[0])  # of train.X1 or val_2, too
+        if split and name not in SPLITS and _class_folders(folders, folder.path):
+            pieces.setdefault(split, []).append(folder.path)
+        elif name in SPLITS and len(inner) == 1 and len(_class_folders(folders, inner[0])) > 1:
+            deeper.setdefault(SPLITS[name], []).extend(inner)
+    found = deeper or pieces
+    names = ", ".join(str(at if deeper else at.name) for places in found.values() for at in places)
+    what = (f"The class folders lie one folder deeper than they are looked for: in {names}." if deeper
+            else f"The folders {names} in {top} are not named train, val or test.")  # fmt: skip
+    target = quote(f"{top}-linked")
     made = " ".join(f"{target}/{split}" for split in found)
+    links = [f"ln -s {' '.join(f'{quote(str(at.resolve()))}/*' for at in places)} {target}/{split}/"
+             for split, places in found.items()]  # fmt: skip
     fix = f"Link them into one folder: mkdir -p {made} && {' && '.join(links)} && alexrepro prepare {target}"
-    return _no_input(what, fix) if found else None
+    return no_input(what, fix) if found else None
 
 
 def _layout_below(folders: Sequence[Folder], fits: Fits) -> UserError | None:
@@ -161,7 +168,7 @@ def _layout_below(folders: Sequence[Folder], fits: Fits) -> UserError | None:
     if len(found) > 1:
         shown = first_few([f"{path} ({layout})" for path, layout in found.items()], 3)
         what = f"{len(found):,} folders in it are: {shown}"
-    return _no_input(f"{top.path} is not a layout itself, but {what}.", f"Type: alexrepro prepare {quote(str(first))}")
+    return no_input(f"{top.path} is not a layout itself, but {what}.", f"Type: alexrepro prepare {quote(str(first))}")
 
 
 def _flat_images(folders: Sequence[Folder]) -> UserError | None:
@@ -179,8 +186,8 @@ def _flat_images(folders: Sequence[Folder]) -> UserError | None:
         if first in same:
             paths = " ".join(quote(str(folder.path)) for folder in same)
             fix = f'Sort them into class folders: for d in {paths}; do (cd "$d" && {command}); done'
-            return _no_input(f"{what}; their names {word} with WNIDs.", fix)
-    return _no_input(f"{what}, and their names, such as {first.images[0]}, name no class.",
+            return no_input(f"{what}; their names {word} with WNIDs.", fix)
+    return no_input(f"{what}, and their names, such as {first.images[0]}, name no class.",
                      f"Sort them into class folders: {first.path}/<class>/{first.images[0]}")  # fmt: skip
 
 
@@ -191,7 +198,7 @@ def _by_file_name(folders: Sequence[Folder]) -> UserError | None:
                 if match := re.fullmatch(pattern, name, re.IGNORECASE):
                     words = {"folder": folder.path, "quoted": quote(str(folder.path)), "name": name}
                     words["group"] = match[1] if match.groups() else ""
-                    return _no_input(what.format(**words), fix.format(**words))
+                    return no_input(what.format(**words), fix.format(**words))
     return None
 
 
@@ -212,7 +219,7 @@ def _packed(file: Path, *, target: Path, others: Sequence[str] = ()) -> UserErro
     typed = f"tar -xf {at} -C {folder}" if is_tar or packing is None else f"cd {folder} && {packing.command} {at}"
     more = f" (and {first_few(others, 3)})" if others else ""
     fix = f"Unpack it, then prepare the folder: {typed} && alexrepro prepare {quote(str(target))}"
-    return _no_input(f"{file}{more} is an archive that is not read in place.", fix)
+    return no_input(f"{file}{more} is an archive that is not read in place.", fix)
 
 
 def _class_folders(folders: Sequence[Folder], path: Path) -> list[str]:
@@ -223,5 +230,6 @@ def _has_splits(folder: Folder) -> bool:
     return any(name.lower() in SPLITS for name in folder.folders)
 
 
-def _no_input(what: str, fix: str) -> UserError:
+def no_input(what: str, fix: str) -> UserError:
+    """The error for a path at which there are no images to read."""
     return UserError(what, fix=fix, exit_code=Exit.MISSING_INPUT)

@@ -3,7 +3,7 @@
 import re
 import tarfile
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import accumulate, product
@@ -185,8 +185,8 @@ def archive(*files: Path) -> Span:
     return Span(files, ends, 0, ends[-1])
 
 
-def members(span: Span, skip: Callable[[str, str], object], *, within: str = "") -> Iterator[tuple[str, Span]]:
-    """Path and location of every file in an archive, in its order; `skip` gets path and kind of all else.
+def members(span: Span, *, within: str = "") -> Iterator[tuple[str, Span | str]]:
+    """Path of every member of an archive but folders, in its order, with its location, or with what it is if no file.
 
     within: the name of the archive, if it is itself a member. Raises UserError if the archive is compressed, damaged or
     cut short: tarfile takes damage for the end, so the mark of the end is checked.
@@ -203,7 +203,7 @@ def members(span: Span, skip: Callable[[str, str], object], *, within: str = "")
                 if member.isreg():
                     yield member.name, Span(span.files, span.ends, span.offset + member.offset_data, member.size)
                 elif not member.isdir():
-                    skip(member.name, "a link" if member.islnk() or member.issym() else "not a regular file")
+                    yield member.name, ("a link" if member.islnk() or member.issym() else "not a regular file")
             _check_end(stream, tar.offset, span.length)
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise _damaged(span.files, error, within) from None

@@ -12,9 +12,8 @@ from collections.abc import Container, Mapping
 from pathlib import Path
 
 from alexrepro.data.sources.archives import PART, archive, archive_files
-from alexrepro.data.sources.checks import Found, dataset_of, same_classes, words_of
-from alexrepro.data.sources.listing import Listing, listing
-from alexrepro.data.sources.source import File, ImageFile, Source, Split, bad_data
+from alexrepro.data.sources.labels import dataset_of, words_of
+from alexrepro.data.sources.source import File, Found, ImageFile, Source, Split, bad_data, escaped, refuse_other_classes
 from alexrepro.data.sources.walk import (
     ARCHIVES,
     CLASS_TAR,
@@ -22,10 +21,11 @@ from alexrepro.data.sources.walk import (
     ORDER,
     SPLITS,
     WNID,
+    Listing,
     contents,
     entries,
-    escaped,
     is_folder,
+    listing,
     names_in,
     why_skipped,
 )
@@ -66,7 +66,10 @@ def read(path: Path) -> Source:
                 found.read.add(folder)
         if not images:
             images["train"] = _with_paths("train", path, found.by_class(archive(*archive_files(path, ALL_CLASSES))))
-    classes = same_classes(path, images)
+    (first, by_first), *others = images.items()
+    for split, by_class in others:
+        refuse_other_classes(f"{path}: {split} has other classes than {first}", by_first, by_class)
+    classes = tuple(by_first)
     splits = tuple(
         Split(split, [ImageFile(name, label, location) for label, wnid in enumerate(classes)
                       for name, location in by_class[wnid]])

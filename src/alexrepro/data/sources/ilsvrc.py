@@ -15,28 +15,31 @@ from pathlib import Path
 
 from alexrepro.data.sources.advice import flat_images
 from alexrepro.data.sources.archives import archive, archive_files
-from alexrepro.data.sources.checks import (
-    CAFFE,
+from alexrepro.data.sources.class_folders import classes_in
+from alexrepro.data.sources.labels import CAFFE, NUMBERED, Truth, class_above, is_of, words_by_wnid, words_of
+from alexrepro.data.sources.official_files import (
     DEVKIT,
     MAPPING,
-    NUMBERED,
+    META,
     SOLUTION,
     TREES,
-    Found,
+    ClassTable,
     Year,
-    class_split,
+    class_table,
     gaps_of_2012,
-    is_of,
+)
+from alexrepro.data.sources.source import (
+    File,
+    Found,
+    Location,
+    Source,
+    Split,
+    bad_data,
+    class_split,
     numbered_split,
     without_training,
-    words_of,
 )
-from alexrepro.data.sources.class_folders import classes_in
-from alexrepro.data.sources.labels import Truth, class_above, words_by_wnid
-from alexrepro.data.sources.listing import Listing, listing
-from alexrepro.data.sources.official_files import META, ClassTable, class_table
-from alexrepro.data.sources.source import File, Location, Source, Split, bad_data
-from alexrepro.data.sources.walk import SPLITS, WNID, entries, is_folder, why_skipped
+from alexrepro.data.sources.walk import SPLITS, WNID, Listing, entries, is_folder, listing, why_skipped
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import read_text
 from alexrepro.progress import first_few

@@ -15,20 +15,19 @@ from pathlib import Path
 from shlex import quote
 
 from alexrepro.data.sources.archives import content, kaggle_archive
-from alexrepro.data.sources.checks import (
-    MAPPING,
-    SOLUTION,
+from alexrepro.data.sources.labels import is_of, table_labels, words_by_wnid, words_of
+from alexrepro.data.sources.official_files import MAPPING, SOLUTION, gaps_of_2012
+from alexrepro.data.sources.source import (
+    MOST_IMAGE_BYTES,
     Found,
+    Skipped,
+    Source,
+    bad_data,
     class_split,
-    gaps_of_2012,
-    is_of,
+    escaped,
     numbered_split,
-    words_of,
 )
-from alexrepro.data.sources.labels import table_labels, words_by_wnid
-from alexrepro.data.sources.listing import in_order
-from alexrepro.data.sources.source import MOST_IMAGE_BYTES, Skipped, Source, bad_data
-from alexrepro.data.sources.walk import NO_PICTURE, WNID, escaped, is_image, why_ignored
+from alexrepro.data.sources.walk import NO_PICTURE, WNID, in_order, is_image, why_ignored
 from alexrepro.errors import Exit, Unreadable, UserError
 from alexrepro.files import decoded
 from alexrepro.progress import say

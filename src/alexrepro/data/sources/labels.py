@@ -1,27 +1,49 @@
-"""Label tables that somebody else wrote or saved again, and which of them label the images of ILSVRC.
+"""Labels and names: the tables that somebody else wrote, which of them label ILSVRC's images, and what is known of it.
 
 An image is known by its file name without folders and suffix, so that `val/x.JPEG`, `x.jpg` and `x` are the same;
 position never matters, nor do quotes, tabs, trailing blanks, a line of headings and repeated lines.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alexrepro.data.sources.checks import CAFFE, COUNTS_2012, DEVKIT, ILSVRC_CLASSES, NUMBERED, SOLUTION, Found, Year
-from alexrepro.data.sources.official_files import ClassTable, truth, truth_file
-from alexrepro.data.sources.source import File, Split, bad_data
+from alexrepro.data.sources.official_files import (
+    COUNTS_2012,
+    DEVKIT,
+    ILSVRC_2012_TRAIN,
+    ILSVRC_CLASSES,
+    SOLUTION,
+    ClassTable,
+    Year,
+    truth,
+    truth_file,
+)
+from alexrepro.data.sources.source import File, Found, Source, Split, bad_data
 from alexrepro.data.sources.walk import WNID
 from alexrepro.errors import UserError
 from alexrepro.files import read_text
 from alexrepro.progress import say
 
+CAFFE = "val.txt"
+FIRST_OF_2012, LAST_OF_2012 = "n01440764", "n15075141"  # of its sorted WNIDs: tench and toilet tissue
+# The first lines of the ground truth, 490, 361, 171 and 822 (ILSVRC2012_devkit_t12).
+KNOWN_VAL = {1: "n01751748", 2: "n09193705", 3: "n02105855", 4: "n04263257"}
+LONGEST_NAME = 64  # of a data set; a file system allows 255 bytes with what is added to it
+NUMBERED = re.compile(r"ILSVRC20\d\d_(val|test)_(\d{8})(?:_(n\d{8}))?(?:\.\w+)*", re.IGNORECASE)  # Hugging Face: WNID
 NAMED = re.compile(rf"\W*({WNID.pattern})[\s,;:\"']+(.*)")
 BETWEEN = r"[\s,;\"']"
 ROW = re.compile(rf"(?:.*?(?:{BETWEEN}|[/\\]))??([\w-]+)(?:\.\w+)*{BETWEEN}+({WNID.pattern}|\d{{1,6}})\b.*")
 COUNTS: Mapping[Year, Mapping[str, int]] = {"2012": COUNTS_2012, "2010": {"val": 50_000, "test": 150_000}}  # §2
 SHOWN = 60  # characters of a line that is not understood
+
+
+def is_of(split: str, name: str) -> bool:
+    """Whether a file is named as a numbered image of a split."""
+    number = NUMBERED.fullmatch(name)
+    return number is not None and number[1].lower() == split
 
 
 def table_labels(text: str, file: Path, names: Sequence[str], label_of: Mapping[str, int]) -> list[int]:
@@ -151,3 +173,58 @@ def class_above(file: Path, folder: Path) -> str:
 def _bad_table(file: Path, what: str) -> UserError:
     fix = f"Correct {file.name} or put the original there; or move it elsewhere, and the images stay without labels."
     return bad_data(f"{file} cannot give the labels: {what}.", fix)
+
+
+def refuse_wrong_labels(path: Path, source: Source) -> None:
+    """Compare the first validation images of 2012 with their known classes, which shows labels in another order.
+
+    Only with all thousand classes: smaller sets may have renumbered their images.
+    """
+    if not is_2012(source.classes):
+        return
+    for image in (image for split in source.splits for image in split.images if split.name == "val"):
+        number = NUMBERED.fullmatch(image.name)
+        known = KNOWN_VAL.get(int(number[2])) if number else None
+        if known and image.label >= 0 and source.classes[image.label] != known:
+            raise bad_data(
+                f"{path}: {image.name} is labeled {source.classes[image.label]}, but it is known to be {known}; so "
+                "the labels of the validation images are in another order.",
+                "Take them from ILSVRC2012_devkit_t12.tar.gz, LOC_val_solution.csv, or a val.txt that counts the "
+                "sorted WNIDs from 0.",
+            )
+
+
+def is_2012(classes: Sequence[str]) -> bool:
+    """Whether the classes are the thousand of 2012 in any order, by their first and last WNID."""
+    return len(set(classes)) == ILSVRC_CLASSES and (min(classes), max(classes)) == (FIRST_OF_2012, LAST_OF_2012)
+
+
+def is_wnids(classes: Sequence[str]) -> bool:
+    """Whether every class is a WNID."""
+    return all(WNID.fullmatch(name) for name in classes)
+
+
+def dataset_of(path: Path, classes: Sequence[str], splits: Sequence[Split]) -> str:
+    """`ilsvrc2012` for its exact number of classes and training images; else the folder's name, tidied.
+
+    That is in lower case, with hyphens for all but letters and digits. A long name is cut and ends in a digest of the
+    whole, because the names of stores and runs, which contain it, have a limit.
+    """
+    trained = next((len(split.images) for split in splits if split.name == "train"), 0)
+    if len(classes) == ILSVRC_CLASSES and is_wnids(classes) and trained == ILSVRC_2012_TRAIN:
+        return "ilsvrc2012"
+    name = re.sub(r"[^a-z0-9]+", "-", path.resolve().name.lower()).strip("-") or "images"
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def words_of(classes: tuple[str, ...], known: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Names for people: those known, else torchvision's for the sorted classes of ILSVRC-2012, else the classes."""
+    if known:
+        return tuple(known.get(name, name) for name in classes)
+    if not (is_2012(classes) and is_wnids(classes) and list(classes) == sorted(classes)):
+        return classes
+    from torchvision.models import AlexNet_Weights
+
+    return tuple(AlexNet_Weights.IMAGENET1K_V1.meta["categories"])

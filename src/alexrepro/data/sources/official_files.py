@@ -1,4 +1,4 @@
-"""The official files of ILSVRC: archives with their sizes and MD5, class tables and ground truth of the devkits.
+"""The official files of ILSVRC: archives with sizes and MD5, counts, class tables and ground truth of the devkits.
 
 Sizes are those that image-net.org publishes, checksums those of torchvision and image-net.org; no MD5 of a 2010 archive
 was ever published. Ids count from 1 in an order of their own, which is not that of the sorted WNIDs; whatever has an id
@@ -10,8 +10,7 @@ import io
 import re
 import tarfile
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
@@ -19,22 +18,23 @@ import numpy as np
 from scipy.io import loadmat
 
 from alexrepro.data.sources.archives import archive_files, kaggle_archive
-from alexrepro.data.sources.checks import DEVKIT, SOLUTION, TREES, Year
-from alexrepro.data.sources.source import bad_data
-from alexrepro.data.sources.walk import WNID, below, names_in
+from alexrepro.data.sources.source import Split, bad_data, escaped
+from alexrepro.data.sources.walk import WNID, names_in
 from alexrepro.errors import UserError
 from alexrepro.files import decoded
 
-MD5_BLOCK_BYTES = 2**20
+ILSVRC_2012_TRAIN, ILSVRC_CLASSES = 1_281_167, 1000  # §2; exact count of the 2012 release
+COUNTS_2012 = {"train": ILSVRC_2012_TRAIN, "val": 50_000, "test": 100_000}  # §2; exact counts of the 2012 release
+SOLUTION, MAPPING = "LOC_val_solution.csv", "LOC_synset_mapping.txt"  # Kaggle's labels and words
+TREES = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC")  # Kaggle keeps the images three folders below its tables
+DEVKIT, META = "ILSVRC2012_devkit_t12.tar.gz", "meta.mat"
 REGISTER = "https://image-net.org/download.php"
-META = "meta.mat"
 SHOWN = 20  # characters of a line that is not an id
 
-Finding = Literal["as published", "differs", "not compared", "not published", "unpacked", "missing"]
+Year = Literal["2010", "2012"]
 
 
-@dataclass(frozen=True)
-class Archive:
+class Archive(NamedTuple):
     """One archive: its name, the folder that it unpacks to, and its bytes and MD5 if published."""
 
     year: str
@@ -61,12 +61,11 @@ ARCHIVES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Checked:
-    """What was found of one archive."""
+class Checked(NamedTuple):
+    """What was found of one archive: `as published`, `differs`, `missing` and so on, and the numbers."""
 
     archive: Archive
-    finding: Finding
+    finding: str
     description: str
 
     @property
@@ -75,26 +74,24 @@ class Checked:
         return self.finding == "differs" or (self.finding == "missing" and self.archive.is_needed)
 
 
-def check(path: Path, *, year: str, md5: bool) -> list[Checked]:
-    """Each archive of a year: there, unpacked or missing, with its size and, if asked, its MD5 compared.
+def check(path: Path, *, md5: bool) -> list[Checked]:
+    """Each archive of the year that most names at a path begin with: its size and, if asked, its MD5 compared.
 
-    Without `md5` no archive is read. Unpacked images are counted by folder, not opened.
+    Without `md5` no archive is read. Unpacked images are counted by folder, not opened. The year is 2012 if no name
+    has one.
     """
+    years = [name[6:10] for name in names_in(path) if name.startswith("ILSVRC20")]
+    year = "2010" if years.count("2010") > len(years) / 2 else "2012"
     return [Checked(archive, *_check(path, archive, md5)) for archive in ARCHIVES if archive.year == year]
 
 
-def year_at(path: Path) -> str:
-    """The year that most names at a path begin with; 2012 if none does."""
-    names = [name for name in names_in(path) if name.startswith("ILSVRC20")]
-    return "2010" if sum(name.startswith("ILSVRC2010") for name in names) > len(names) / 2 else "2012"
-
-
-def _check(path: Path, archive: Archive, md5: bool) -> tuple[Finding, str]:
+def _check(path: Path, archive: Archive, md5: bool) -> tuple[str, str]:
+    whole = path / archive.file
     try:
-        if archive.file.endswith(".tar"):
-            files: Sequence[Path] = archive_files(path, re.escape(archive.file.removesuffix(".tar")))
+        if whole.suffix == ".tar":
+            files: Sequence[Path] = archive_files(path, re.escape(whole.stem))
         else:
-            files = [path / archive.file] if (path / archive.file).is_file() else []
+            files = [whole] if whole.is_file() else []
     except UserError as error:
         return "missing", f"{error.what} {error.fix}"
     if files:
@@ -103,36 +100,28 @@ def _check(path: Path, archive: Archive, md5: bool) -> tuple[Finding, str]:
     if folder is not None:
         inside = names_in(folder)
         classes = [name for name in inside if WNID.fullmatch(name.removesuffix(".tar"))]
-        return "unpacked", f"{below(path, folder)}/ with {len(classes or inside):,} entries"
+        return "unpacked", f"{escaped(folder.relative_to(path))}/ with {len(classes or inside):,} entries"
     packed = kaggle_archive(path)
     if archive.year == "2012" and packed is not None:
         return "not compared", f"in {packed.name}"
-    if (archive.year, archive.part) == ("2012", "devkit") and (path / SOLUTION).is_file():
+    if archive.file == DEVKIT and (path / SOLUTION).is_file():
         return "not compared", f"{SOLUTION} instead, without ids"
     where = f"; register at {REGISTER}" if archive.is_needed else "; not needed"
     return "missing", f"{archive.file} or {archive.folder}/{where}"
 
 
-def _compared(files: Sequence[Path], archive: Archive, md5: bool) -> tuple[Finding, str]:
-    size = sum(file.stat().st_size for file in files)
-    parts = f"{len(files)} parts, " if len(files) > 1 else ""
-    if archive.size is not None and size != archive.size:
+def _compared(files: Sequence[Path], archive: Archive, md5: bool) -> tuple[str, str]:
+    size, parts = sum(file.stat().st_size for file in files), f"{len(files)} parts, " if len(files) > 1 else ""
+    if archive.size not in (None, size):
         return "differs", f"{parts}{size:,} bytes of {archive.size:,}"
-    if md5 and archive.md5 is not None:
-        found = _md5(files)
-        return "as published" if found == archive.md5 else "differs", f"{parts}MD5 {found}"
-    if archive.size is not None:
-        return "as published", f"{parts}{size:,} bytes"
-    return "not compared" if archive.md5 else "not published", f"{parts}{size:,} bytes"
-
-
-def _md5(files: Sequence[Path]) -> str:
+    if not md5 or archive.md5 is None:
+        known = "as published" if archive.size else "not compared" if archive.md5 else "not published"
+        return known, f"{parts}{size:,} bytes"
     found = hashlib.md5(usedforsecurity=False)
     for file in files:
         with file.open("rb") as stream:
-            while block := stream.read(MD5_BLOCK_BYTES):
-                found.update(block)
-    return found.hexdigest()
+            hashlib.file_digest(stream, lambda: found)
+    return "as published" if found.hexdigest() == archive.md5 else "differs", f"{parts}MD5 {found.hexdigest()}"
 
 
 class ClassTable(NamedTuple):
@@ -208,3 +197,16 @@ def _find(root: Path, name: str) -> tuple[Path, bytes] | None:
         except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
             raise bad_data(f"{file} is not a whole tar archive: {error}.", "Download it again.") from None
     return None
+
+
+def gaps_of_2012(classes: Sequence[str], splits: Sequence[Split]) -> Iterator[str]:
+    """Where classes or images are not as many as in the release of 2012, for a source without a devkit.
+
+    Test images, whose labels were never published, may be missing altogether.
+    """
+    if len(classes) != ILSVRC_CLASSES:
+        yield f"{len(classes):,} of {ILSVRC_CLASSES:,} classes"
+    counts = {"train": 0, "val": 0, **{split.name: len(split.images) for split in splits}}
+    for name, count in counts.items():
+        if count != COUNTS_2012[name]:
+            yield f"{count:,} of {COUNTS_2012[name]:,} {name} images"

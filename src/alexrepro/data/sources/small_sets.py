@@ -16,15 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from alexrepro.data.sources.checks import class_split, numbered_split, words_of
 from alexrepro.data.sources.class_folders import classes_in
-from alexrepro.data.sources.labels import table_labels, words_by_wnid
-from alexrepro.data.sources.listing import Listing
-from alexrepro.data.sources.source import ImageFile, Source, Split, bad_data
-from alexrepro.data.sources.walk import WNID, escaped
+from alexrepro.data.sources.labels import table_labels, words_by_wnid, words_of
+from alexrepro.data.sources.source import (
+    ImageFile,
+    Source,
+    Split,
+    bad_data,
+    class_split,
+    numbered_split,
+    refuse_other_classes,
+)
+from alexrepro.data.sources.walk import WNID, Listing, listing
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import read_text
-from alexrepro.progress import first_few
 
 CIFAR_FOLDER, CIFAR_META = "cifar-10-batches-py", "batches.meta"
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -114,20 +119,21 @@ def fits_tiny(path: Path) -> bool:
 def read_tiny(path: Path) -> Source:
     """The three splits. Raises UserError if a folder or an annotation names another class."""
     wnids = tuple(sorted(set(read_text(path / WNIDS).split())))
-    found, gaps, table = Listing(path), list[str](), path / "val" / ANNOTATIONS
-    found.read.update((path / WNIDS, path / WORDS))
-    splits = [_sorted_images(path / "train", wnids, found)]
-    if table.is_file():
-        text, images = read_text(table), found.folder(path / "val")
-        label_of = {wnid: label for label, wnid in enumerate(wnids)}
-        labels = table_labels(text, table, [Path(name).name for name, _ in images], label_of)
-        splits.append(numbered_split("val", images, labels))
-        count = len(WNID.findall(text))
-        gaps += [f"{len(images):,} of {count:,} val images"] * (len(images) < count)
-    elif (path / "val").is_dir():
-        splits.append(_sorted_images(path / "val", wnids, found))
-    if (path / "test").is_dir():
-        splits.append(numbered_split("test", found.folder(path / "test"), None))
+    gaps, table = list[str](), path / "val" / ANNOTATIONS
+    with listing(path) as found:
+        found.read.update((path / WNIDS, path / WORDS))
+        splits = [_sorted_images(path / "train", wnids, found)]
+        if table.is_file():
+            text, images = read_text(table), found.folder(path / "val")
+            label_of = {wnid: label for label, wnid in enumerate(wnids)}
+            labels = table_labels(text, table, [Path(name).name for name, _ in images], label_of)
+            splits.append(numbered_split("val", images, labels))
+            count = len(WNID.findall(text))
+            gaps += [f"{len(images):,} of {count:,} val images"] * (len(images) < count)
+        elif (path / "val").is_dir():
+            splits.append(_sorted_images(path / "val", wnids, found))
+        if (path / "test").is_dir():
+            splits.append(numbered_split("test", found.folder(path / "test"), None))
     words = words_by_wnid(read_text(path / WORDS)) if (path / WORDS).is_file() else {}
     names, skipped = words_of(wnids, words), found.all_skipped()
     return Source("tiny-imagenet-200", wnids, names, tuple(splits), gaps=tuple(gaps), skipped=skipped)
@@ -136,7 +142,5 @@ def read_tiny(path: Path) -> Source:
 def _sorted_images(folder: Path, wnids: tuple[str, ...], found: Listing) -> Split:
     """The images of each class, in its folder or deeper."""
     images = classes_in(folder, found)
-    if different := images.keys() ^ set(wnids):
-        shown = first_few([escaped(name) for name in sorted(different)])
-        raise bad_data(f"{folder} does not have the class folders of {WNIDS}; they differ by {shown}.")
+    refuse_other_classes(f"{folder} has other class folders than {WNIDS} lists", images, wnids)
     return class_split(folder.name, images, wnids)

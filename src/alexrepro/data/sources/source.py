@@ -1,22 +1,25 @@
-"""What a source is: images with their classes, by split, whatever the layout."""
+"""What a source is: images with their classes, by split, whatever the layout; and what every layout checks."""
 
 import errno
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 from stat import S_ISREG
 from typing import Protocol
 
 from alexrepro.errors import Exit, Unreached, Unreadable, UserError
-from alexrepro.files import writable
+from alexrepro.files import printable
 from alexrepro.paper.training import STORED_PX
+from alexrepro.progress import first_few
 
 UNLABELED = -1
 MOST_IMAGE_BYTES = 64 * 2**20  # of one file; the largest of ImageNet have about 16 MB
 MOST_CLASSES = 100_000  # all of ImageNet has 21,843; a larger label is a mistake
 SPELLINGS = {"TIF": "TIFF", "PGM": "PPM", "PBM": "PPM", "PNM": "PPM"}  # suffixes and the format that they mean
 OF_THIS_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # errors that no image causes
+NUMBERED_FILE = re.compile(r"(.*?)(\d+)(?:-of-(\d+))?(?:-[0-9a-f]{16})?(\.\w+)", re.IGNORECASE)
 
 
 class Location(Protocol):
@@ -27,6 +30,9 @@ class Location(Protocol):
 
     def size(self) -> int:
         """The number of bytes, or that of the file that holds them."""
+
+
+Found = list[tuple[str, Location]]  # file names and where to read them
 
 
 @dataclass(frozen=True)
@@ -127,17 +133,77 @@ class Source:
     side_px: int = STORED_PX
 
 
-def in_utf8(source: Source) -> Source:
-    """The source with names that any file can hold: bytes that are not UTF-8 are escaped."""
-    return replace(
-        source,
-        classes=tuple(map(writable, source.classes)),
-        class_names=tuple(map(writable, source.class_names)),
-        splits=tuple(
-            replace(split, images=[i if i.path.isascii() else replace(i, path=writable(i.path)) for i in split.images])
-            for split in source.splits
-        ),
-    )
+def class_split(split: str, by_class: Mapping[str, Found], classes: Sequence[str]) -> Split:
+    """A split whose images are known by class, in the order of the labels."""
+    return Split(split, [
+        ImageFile(escaped(f"{split}/{name_of_class}/{name}"), label, location)
+        for label, name_of_class in enumerate(classes) for name, location in by_class.get(name_of_class, ())
+    ])  # fmt: skip
+
+
+def numbered_split(split: str, found: Found, labels: Sequence[int] | None) -> Split:
+    """The numbered images in their order, with their labels if they are known."""
+    known = labels or [UNLABELED] * len(found)
+    images = [ImageFile(escaped(f"{split}/{name}"), label, location)
+              for (name, location), label in zip(found, known, strict=True)]  # fmt: skip
+    return Split(split, images, labeled=labels is not None)
+
+
+def refuse_other_classes(where: Path | str, one: Collection[str], other: Collection[str]) -> None:
+    """Raise UserError unless two parts of a source have the same classes; where: begins the message."""
+    if different := set(one) ^ set(other):
+        shown = first_few([escaped(name) for name in sorted(different)])
+        raise bad_data(f"{where}: {shown}.", "Every split needs the same classes.")
+
+
+def without_training(classes: Sequence[str], splits: Sequence[Split]) -> Iterator[str]:
+    """A remark on the classes without a training image, if there is a training split."""
+    for split in (split for split in splits if split.name == "train"):
+        used = {image.label for image in split.images} - {UNLABELED}
+        unused = [name for label, name in enumerate(classes) if label not in used]
+        if unused and used:
+            more = f" (and {len(unused) - 1:,} more)" if len(unused) > 1 else ""
+            yield f"{unused[0]}{more} of {len(classes):,} classes has no training image"
+
+
+def missing_files(files: Sequence[Path]) -> Iterator[str]:
+    """A remark on every set of numbered files, such as train-00000-of-00294.parquet, that lacks some.
+
+    Sets without a total are checked only if they begin with 0 or 1. Raises UserError if one set is there in two
+    numberings, which would give every image twice.
+    """
+    sets: dict[tuple[Path, str, str], set[tuple[int, str | None]]] = {}
+    for file in files:
+        if found := NUMBERED_FILE.fullmatch(file.name):
+            before, number, total, after = found.groups()
+            sets.setdefault((file.parent, before, after), set()).add((int(number), total))
+    for (folder, before, after), found_files in sets.items():
+        numbers, (total, *other_totals) = {number for number, _ in found_files}, {total for _, total in found_files}
+        if other_totals:
+            raise bad_data(f"{folder} holds one set of files twice: {before}*{after}.", "Remove the older files.")
+        first, last = min(numbers), max(numbers)
+        expected = range(int(total)) if total else range(min(first, 1), last + 1)
+        gaps = [number for number in expected if number not in numbers]
+        if gaps and (total or first <= 1):
+            yield f"{before}*{after} lacks {len(gaps):,} of {len(expected):,} files: {first_few(list(map(str, gaps)))}"
+
+
+def refuse_missing_labels(split: str, unlabeled: Sequence[str], *, images: int) -> None:
+    """Raise UserError for training images without a label, and for other splits that are labeled in part.
+
+    unlabeled: where the images without a label are, in words. images: how many the split has.
+    """
+    if unlabeled and (split == "train" or len(unlabeled) < images):
+        need = "every training image needs one" if split == "train" else "either every image has one or none has"
+        raise bad_data(
+            f"{len(unlabeled):,} of {images:,} images of {split} have no label: {first_few(unlabeled)}.",
+            f"Label them or remove them; {need}.",
+        )
+
+
+def escaped(path: PurePath | str) -> str:
+    """A path as text that can be written anywhere, with bytes that are not UTF-8 and control characters escaped."""
+    return printable(os.fsencode(PurePath(path).as_posix()).decode("utf-8", "backslashreplace"))
 
 
 def bad_data(what: str, fix: str = "Check that the download is complete.") -> UserError:

@@ -17,19 +17,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from alexrepro.data.sources.archives import AGAIN, content
-from alexrepro.data.sources.checks import (
-    dataset_of,
-    is_wnids,
+from alexrepro.data.sources.labels import dataset_of, is_wnids, words_of
+from alexrepro.data.sources.source import (
+    MOST_CLASSES,
+    UNLABELED,
+    ImageFile,
+    Source,
+    Split,
+    bad_data,
+    escaped,
     missing_files,
     refuse_missing_labels,
     without_training,
-    words_of,
 )
-from alexrepro.data.sources.source import MOST_CLASSES, UNLABELED, ImageFile, Source, Split, bad_data
-from alexrepro.data.sources.walk import SPLITS, escaped, names_in, unread, wnid_in
+from alexrepro.data.sources.walk import SPLITS, listing, split_files, wnid_in
 from alexrepro.data.store.manifest import MANIFEST
 from alexrepro.errors import Unreadable, UserError
-from alexrepro.progress import progress
+from alexrepro.files import writable
 
 COLUMNS, LABEL = ("image", "img"), "label"
 FOLDERS = ("", "data", "default", "plain_text")
@@ -84,11 +88,12 @@ def read(path: Path, suffix: str) -> Source:
 
     Raises UserError if labels, class names and file names contradict each other, or if labels are missing.
     """
-    with progress(f"reading {path}", total=None) as count:
-        tables = []
+    tables = []
+    with listing(path) as skipping:
         for file in _files(path, suffix):
             tables.append(_table(file))
-            count(len(tables[-1].images))
+            skipping.read.add(file)
+            skipping.count(len(tables[-1].images))
     found: dict[str, list[ImageFile]] = {}
     for name in ("train", "val", "test"):
         for table in (table for table in tables if table.split == name):
@@ -115,17 +120,15 @@ def read(path: Path, suffix: str) -> Source:
     files = [table.file for table in tables]
     gaps = (*missing_files(files), *without_training(classes, splits))
     return Source(dataset_of(path, classes, splits), classes, class_names, splits, gaps=gaps,
-                  skipped=unread(path, set(files)))  # fmt: skip
+                  skipped=skipping.all_skipped())  # fmt: skip
 
 
 def _files(path: Path, suffix: str) -> list[Path]:
     """The files of a suffix where tables are looked for."""
     if suffix == ".arrow" and (path / MANIFEST).exists():  # a store, whose shards are Arrow files, too
         return []
-    tops = [path / name for name in FOLDERS]
-    folders = tops + [folder / name for folder in tops for name in names_in(folder) if name.lower() in SPLITS]
-    files = [folder / name for folder in folders for name in names_in(folder) if name.lower().endswith(suffix)]
-    return [file for file in files if file.is_file() and not (suffix == ".arrow" and MADE_BY_MAP.match(file.name))]
+    files = [file for file in split_files(path, FOLDERS) if file.name.lower().endswith(suffix) and file.is_file()]
+    return [file for file in files if not (suffix == ".arrow" and MADE_BY_MAP.match(file.name))]
 
 
 def _table(file: Path) -> Table:
@@ -214,7 +217,7 @@ def _label_names(schema: pa.Schema) -> tuple[str, ...]:
     """The class names that Hugging Face's metadata give `label`; empty if there are none."""
     try:
         metadata = json.loads((schema.metadata or {})[b"huggingface"])
-        return tuple(map(str, metadata["info"]["features"][LABEL]["names"]))
+        return tuple(writable(str(name)) for name in metadata["info"]["features"][LABEL]["names"])
     except (LookupError, TypeError, ValueError):
         return ()
 

@@ -1,18 +1,16 @@
-"""Listing what somebody else put together: every file is an image, or there is a reason to skip it."""
+"""Listing what somebody else put together, in folders and tars: every file is an image, or is skipped for a reason."""
 
 import os
 import re
-from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path, PurePath
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
 
-from alexrepro.data.sources.archives import PACKED
-from alexrepro.data.sources.source import Skipped
+from alexrepro.data.sources.archives import PACKED, Span, members
+from alexrepro.data.sources.source import File, Found, Skipped, bad_data, escaped
 from alexrepro.data.store.decode import begins_like_image
-from alexrepro.files import printable
-from alexrepro.progress import first_few, say
+from alexrepro.progress import progress, say
 
 # The last line is of formats that are not read: an image in one of them counts as unreadable.
 SUFFIXES = {
@@ -27,63 +25,12 @@ SYSTEM = {
 SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 ORDER: tuple[str, ...] = ("train", "val", "test")
 NO_PICTURE, NO_FILE = "not a picture", "not a file that can be read"
+NOT_AN_IMAGE = "not an image by its suffix"
 ARCHIVES = (".tar", *PACKED)
 FIRST_BYTES = 16
-MOST_FOLDERS, MOST_BELOW, MOST_NAMES, MOST_DEPTH = 500, 20, 2000, 7  # folders in all and of one, names of one
 WNID = re.compile(r"n\d{8}")
 CLASS_TAR = re.compile(rf"({WNID.pattern})\.tar")
 NAMED_BY_WNID = re.compile(r".+_(n\d{8})\.jpe?g|(n\d{8})_.+", re.IGNORECASE)  # at the end: Hugging Face
-
-
-@dataclass(frozen=True)
-class Folder:
-    """What lies in a folder, without hidden names; `error` is why it cannot be listed, if it cannot."""
-
-    path: Path
-    folders: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    error: str = ""
-
-    @property
-    def images(self) -> list[str]:
-        """The names of the images in it."""
-        return [name for name in self.files if is_image(name)]
-
-    def words(self) -> str:
-        """What lies there, such as `3 folders (a, b, c) and 12 files (10 .txt, 2 .csv)`."""
-        suffixes = Counter(Path(name).suffix or name for name in self.files).most_common()
-        kinds = [f"{count:,} {suffix}" for suffix, count in suffixes]
-        parts = (("folder", self.folders, self.folders), ("file", self.files, kinds))
-        return " and ".join(f"{len(names):,} {unit}{'s' * (len(names) != 1)} ({first_few(shown, 4)})"
-                            for unit, names, shown in parts if names)  # fmt: skip
-
-
-def listed(top: Path) -> list[Folder]:
-    """The folder and those below it, the upper first; links are followed, but no folder is visited twice."""
-    found, waiting, visited = list[Folder](), [(top, 0)], set[tuple[int, int]]()
-    for path, depth in waiting:
-        try:
-            state = path.stat()
-        except OSError:
-            continue
-        if (state.st_dev, state.st_ino) in visited or len(found) == MOST_FOLDERS:
-            continue
-        visited.add((state.st_dev, state.st_ino))
-        found.append(_listed(path))
-        if depth < MOST_DEPTH:
-            waiting += [(path / name, depth + 1) for name in found[-1].folders[:MOST_BELOW]]
-    return found
-
-
-def _listed(path: Path) -> Folder:
-    try:
-        with os.scandir(path) as found:
-            names = {entry.name: is_folder(entry) for entry in islice(found, MOST_NAMES)}
-    except OSError as error:
-        return Folder(path, error=error.strerror or type(error).__name__)
-    shown = sorted(name for name in names if not name.startswith("."))
-    folders, files = (tuple(name for name in shown if names[name] is kind) for kind in (True, False))
-    return Folder(path, folders, files)
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -95,6 +42,13 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
 def names_in(folder: Path) -> list[str]:
     """The names in a folder that are not hidden, in the order of their bytes; none if there is no folder."""
     return [entry.name for entry in entries(folder) if not entry.name.startswith(".")] if folder.is_dir() else []
+
+
+def split_files(path: Path, tops: Collection[str]) -> list[Path]:
+    """What lies in some folders of a source, and in the folders below these that are named after splits."""
+    above = [path / top for top in tops]
+    folders = above + [folder / name for folder in above for name in names_in(folder) if name.lower() in SPLITS]
+    return [folder / name for folder in folders for name in names_in(folder)]
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
@@ -174,39 +128,122 @@ def _holds_image(folder: Path) -> bool:
     return any(reason is None for _, reason in walk(folder))
 
 
-def unread(root: Path, read: Collection[Path], *, splits: Collection[str] = ORDER) -> tuple[Skipped, ...]:
-    """Every file and folder of a source that is not read and holds nothing that is; says which folders hold images.
+class Listing:
+    """Lists the images of a source, counts them on stderr, and keeps what it read, and what it skips and why."""
 
-    splits: those that are read; an archive or a dangling link that is named as another one is a loss.
-    """
-    above = {folder for file in read for folder in file.parents}
-    waiting, found = [] if root in read else [root], list[Skipped]()
-    while waiting:
-        here = waiting.pop()
-        for entry in entries(here):
-            at = here / entry.name
-            if at in above and at not in read:
-                waiting.append(at)
-            elif at not in read:
-                reason = why_skipped(entry)
-                if not reason and is_folder(entry):
-                    held = contents(at)
-                    reason = f"a folder with {held or 'no images'} that is not read"
-                    is_split = entry.name.lower() in SPLITS
-                    why = "which is read from elsewhere" if is_split else "but its name is not that of a split"
-                    if held:
-                        say(f"{at} holds {held}, {why} (train, val, test); it is left out.")
-                split = SPLITS.get(entry.name.partition(".")[0].lower())
-                is_lost = split not in {None, *splits} and (reason == NO_FILE or entry.name.endswith(ARCHIVES))
-                found.append(Skipped(below(root, at), reason or "an image that is not read", is_lost))
-    return tuple(found)
+    def __init__(self, root: Path, count: Callable[..., None]) -> None:
+        self.root, self.count = root, count
+        self.read, self.skipped = set[Path](), list[Skipped]()
+
+    def skip(self, at: Path, reason: str, *, within: str = "", is_loss: bool = False) -> None:
+        """Keep what is not read, and the reason: a file or folder, or what lies at a path within it."""
+        path = PurePosixPath(at.relative_to(self.root).as_posix(), within.lstrip("/"))
+        self.skipped.append(Skipped(escaped(path), reason, is_loss))
+
+    def forget(self, place: Path, skipped: int) -> None:
+        """Take back what was read at a place that has no images after all, and all but the first that were skipped."""
+        self.skipped = self.skipped[:skipped]
+        self.read = {path for path in self.read if place not in (path, *path.parents)}
+
+    def folder(self, folder: Path) -> Found:
+        """The images at any depth of a folder, by their paths below it: the files first, then each folder."""
+        self.read.add(folder)
+        found: Found = []
+        for file, reason in walk(folder):
+            if reason:
+                self.skip(file, reason)
+            else:
+                found.append((file.relative_to(folder).as_posix(), File(file)))
+                self.count()
+        return found
+
+    def members(self, span: Span, *, within: str = "") -> Iterator[tuple[str, Span]]:
+        """Path and location of each file in a tar that is not hidden, in its order; within: the tar if in another."""
+        self.read.update(span.files)
+        for path, found in members(span, within=within):
+            reason = found if isinstance(found, str) else why_ignored(path)
+            if reason:
+                self.skip(span.files[0], reason, within=f"{within}/{path}")
+            elif isinstance(found, Span):
+                yield path, found
+
+    def tar(self, span: Span, *, within: str = "") -> Found:
+        """The images in a tar by name, in the order of the names. Raises UserError if it holds two of one name."""
+        found: Found = []
+        for path, location in self.members(span, within=within):
+            if is_image(path):
+                found.append((PurePosixPath(path).name, location))
+                self.count()
+            else:
+                self.skip(span.files[0], NOT_AN_IMAGE, within=f"{within}/{path}")
+        return in_order(found, span.files[0])
+
+    def by_class(self, span: Span) -> dict[str, Found]:
+        """The images by WNID in a tar of class tars or class folders, in the order of WNIDs and names.
+
+        An image in no class tar belongs to the class of its folder or in its name. Raises UserError if it has none.
+        """
+        found: dict[str, Found] = {}
+        for path, location in self.members(span):
+            name, folder = PurePosixPath(path).name, PurePosixPath(path).parent.name
+            if packed := CLASS_TAR.fullmatch(name):
+                found.setdefault(packed[1], []).extend(self.tar(location, within=name))
+            elif not is_image(path):
+                self.skip(span.files[0], NOT_AN_IMAGE, within=path)
+            elif wnid := folder if WNID.fullmatch(folder) else wnid_in(name):
+                found.setdefault(wnid, []).append((name, location))
+                self.count()
+            else:
+                raise bad_data(
+                    f"{span.files[0]} holds {escaped(path)}, whose class is not known.",
+                    "A training image lies in n01440764.tar, in a folder n01440764, or has a name that begins with "
+                    "n01440764_.",
+                )
+        for wnid in (wnid for wnid, images in found.items() if not images):
+            self.skip(span.files[0], "a class tar without an image", within=f"{wnid}.tar", is_loss=True)
+        return {wnid: in_order(found[wnid], span.files[0]) for wnid in sorted(found)}
+
+    def all_skipped(self, splits: Collection[str] = ORDER) -> tuple[Skipped, ...]:
+        """What was skipped, and every other file and folder that holds nothing that is read; tells of images in them.
+
+        splits: those that are read; an archive or a dangling link that is named as another one is a loss.
+        """
+        above = {folder for file in self.read for folder in file.parents}
+        waiting = [] if self.root in self.read else [self.root]
+        while waiting:
+            here = waiting.pop()
+            for entry in entries(here):
+                at = here / entry.name
+                if at in above and at not in self.read:
+                    waiting.append(at)
+                elif at not in self.read:
+                    reason = why_skipped(entry) or (_of_unread(at) if is_folder(entry) else "an image that is not read")
+                    split = SPLITS.get(entry.name.partition(".")[0].lower())
+                    is_unpacked = reason != NO_FILE and not entry.name.endswith(ARCHIVES)
+                    self.skip(at, reason, is_loss=split not in {None, *splits} and not is_unpacked)
+        return tuple(self.skipped)
 
 
-def below(root: Path, path: Path) -> str:
-    """A path below a source as text that can be written anywhere."""
-    return escaped(path.relative_to(root))
+def _of_unread(folder: Path) -> str:
+    """The reason why a folder is skipped; says so if it holds images."""
+    if held := contents(folder):
+        why = "which is read from elsewhere" if folder.name.lower() in SPLITS else "but its name is not that of a split"
+        say(f"{folder} holds {held}, {why} (train, val, test); it is left out.")
+    return f"a folder with {held or 'no images'} that is not read"
 
 
-def escaped(path: PurePath | str) -> str:
-    """A path as text that can be written anywhere, with bytes that are not UTF-8 and control characters escaped."""
-    return printable(os.fsencode(PurePath(path).as_posix()).decode("utf-8", "backslashreplace"))
+@contextmanager
+def listing(root: Path) -> Iterator[Listing]:
+    """A listing that shows how far it has come."""
+    with progress(f"reading {root}", total=None) as count:
+        yield Listing(root, count)
+
+
+def in_order(found: Found, file: Path) -> Found:
+    """Images by name. Raises UserError if an archive holds two of one name."""
+    images = sorted(found, key=lambda image: image[0])
+    for (before, _), (name, _) in pairwise(images):
+        if before == name:
+            fix = "Unpack it, so that the later replaces the earlier, and prepare the folder."
+            raise bad_data(f"{file} holds {escaped(name)} twice.", fix)
+    return images

@@ -11,16 +11,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from alexrepro.data.sources.archives import archive
-from alexrepro.data.sources.checks import (
-    dataset_of,
+from alexrepro.data.sources.labels import dataset_of, words_of
+from alexrepro.data.sources.source import (
+    MOST_CLASSES,
+    UNLABELED,
+    ImageFile,
+    Location,
+    Source,
+    Split,
+    bad_data,
+    escaped,
     missing_files,
     refuse_missing_labels,
     without_training,
-    words_of,
 )
-from alexrepro.data.sources.listing import Listing, listing
-from alexrepro.data.sources.source import MOST_CLASSES, UNLABELED, ImageFile, Location, Source, Split, bad_data
-from alexrepro.data.sources.walk import ORDER, SPLITS, escaped, is_image, names_in, wnid_in
+from alexrepro.data.sources.walk import ORDER, SPLITS, Listing, is_image, listing, split_files, wnid_in
 
 SHARD = re.compile(
     r"(?:(?P<dataset>.+?)[-_])?(?P<split>(?!of-)[a-z]+)[-_](?P<number>\d+)(?:-of-\d+)?\.tar", re.IGNORECASE
@@ -52,11 +57,8 @@ def _tars(path: Path, split_of: Callable[[Path], str | None]) -> Tars:
 
     One that is compressed, too, unless it is there unpacked; reading refuses it.
     """
-    folders = [
-        top / name for top in (path, path / "data") for name in ("", *names_in(top)) if name.lower() in {"", *SPLITS}
-    ]
     found: Tars = {}
-    for file in (folder / name for folder in folders for name in names_in(folder)):
+    for file in split_files(path, ("", "data")):
         tar = file.with_suffix("") if file.suffix == ".gz" else file
         if (split := split_of(tar)) and (tar == file or not tar.is_file()):
             found.setdefault(split, []).append(file)
@@ -146,7 +148,7 @@ def _sample(shard: Path, key: str, parts: dict[str, Location]) -> ImageFile:
             "Check that the shard is whole and meant for classification.",
         )
     known = max(int(label), UNLABELED) if is_number else UNLABELED
-    return ImageFile(f"{shard.name}/{escaped(stem)}.{images[0]}", known, parts[images[0]])
+    return ImageFile(escaped(f"{shard.name}/{stem}.{images[0]}"), known, parts[images[0]])
 
 
 def _read_hub(path: Path, tars: Tars, found: Listing) -> Source:

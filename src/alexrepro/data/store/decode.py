@@ -8,7 +8,6 @@ import io
 import warnings
 import zlib
 from contextlib import suppress
-from dataclasses import dataclass
 
 import numpy as np
 import PIL
@@ -39,16 +38,8 @@ BEGINNINGS = (
 Pixels = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """RGB pixels, uint8 (H, W, 3), and what was odd about the file, or None."""
-
-    pixels: Pixels
-    oddity: str | None
-
-
-def decode(data: bytes) -> Decoded:
-    """The pixels of an image file, at its own size.
+def decode(data: bytes) -> tuple[Pixels, str | None]:
+    """The pixels of an image file at its own size, uint8 (H, W, 3), and what is odd about the file, or None.
 
     Gray is not odd: 2 % of ImageNet is. Raises Unreadable for truncated, corrupt and animated images, for 16 bits per
     channel, for too many pixels or scans, and for anything that is not an image.
@@ -58,8 +49,8 @@ def decode(data: bytes) -> Decoded:
         inner = _unzip(data)
         if _kind(inner) == "gzip":
             raise Unreadable("gzip within gzip")
-        found = decode(inner)
-        return Decoded(found.pixels, f"gzip-wrapped {found.oddity or 'JPEG'}")
+        pixels, oddity = decode(inner)
+        return pixels, f"gzip-wrapped {oddity or 'JPEG'}"
     return _decode_jpeg(data) if kind == "JPEG" else _decode_other(data, kind)
 
 
@@ -109,7 +100,7 @@ def _kind(data: bytes) -> str:
     raise Unreadable(f"no image format that is read here (begins with {data[:4].hex(' ')})")
 
 
-def _decode_jpeg(data: bytes) -> Decoded:
+def _decode_jpeg(data: bytes) -> tuple[Pixels, str | None]:
     """Simplejpeg is strict: it reports bytes that do not add up, where Pillow silently shows a wrong image."""
     try:
         height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)
@@ -117,22 +108,21 @@ def _decode_jpeg(data: bytes) -> Decoded:
         if "subsampling" not in str(error):
             raise Unreadable(f"corrupt JPEG: {error}") from error
         return _decode_other(data, "JPEG", oddity="JPEG of unusual chroma subsampling")  # Pillow reads some of these
-    is_progressive = SCAN_OF_MANY in data
+    is_progressive, is_four_color = SCAN_OF_MANY in data, colorspace in {"CMYK", "YCCK"}
     if is_progressive and data.count(START_OF_SCAN) > MOST_SCANS:
         raise Unreadable(f"JPEG of more than {MOST_SCANS} scans")
     _check_size(height, width, most=MOST_COSTLY_PIXELS if is_progressive else MOST_PIXELS)
-    is_four_color = colorspace in {"CMYK", "YCCK"}
     try:
         pixels = simplejpeg.decode_jpeg(data, "CMYK" if is_four_color else "RGB")
     except ValueError as error:
-        reason = "truncated JPEG" if "Premature end" in str(error) else "corrupt JPEG"
-        raise Unreadable(f"{reason}: {error}") from error
+        reason = "truncated" if "Premature end" in str(error) else "corrupt"
+        raise Unreadable(f"{reason} JPEG: {error}") from error
     if is_four_color:  # Pillow's conversion to RGB is the more exact one: 1.0 gray levels off, against 1.3
         return _decode_other(data, "JPEG", oddity="CMYK JPEG")
-    return Decoded(pixels, None if data.endswith(END_OF_JPEG) else "bytes after the end")
+    return pixels, None if data.endswith(END_OF_JPEG) else "bytes after the end"
 
 
-def _decode_other(data: bytes, kind: str, *, oddity: str | None = None) -> Decoded:
+def _decode_other(data: bytes, kind: str, *, oddity: str | None = None) -> tuple[Pixels, str]:
     """An image read by Pillow, as the format of its first bytes."""
     if kind == "PNG" and data[24:25] == b"\x10":  # IHDR: width, height, then bits per channel
         raise Unreadable("PNG of 16 bits per channel")
@@ -158,7 +148,7 @@ def _decode_other(data: bytes, kind: str, *, oddity: str | None = None) -> Decod
         except Exception as error:  # hostile bytes make Pillow raise anything from OSError to struct.error
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise Unreadable(f"corrupt {kind}: {reason}") from error
-    return Decoded(pixels, oddity or kind + (", alpha dropped" if has_alpha else ""))
+    return pixels, oddity or kind + (", alpha dropped" if has_alpha else "")
 
 
 def _check_tiff(image: Image.Image) -> None:
@@ -184,6 +174,5 @@ def _unzip(data: bytes) -> bytes:
     except zlib.error as error:
         raise Unreadable(f"corrupt gzip: {error}") from error
     if not stream.eof:
-        size = "more than 64 MiB" if stream.unconsumed_tail else "truncated"
-        raise Unreadable(f"gzip-wrapped file, {size}")
+        raise Unreadable(f"gzip-wrapped file, {'more than 64 MiB' if stream.unconsumed_tail else 'truncated'}")
     return inner

@@ -1,7 +1,6 @@
-"""The manifest of a store: its content, how it was made, and whether the files still agree with it.
+"""The manifest of a store: its content, how it was made, and a checksum of every file next to it.
 
-The manifest is written last, so a folder without one is not a store. It holds a checksum of everything next to it.
-Every file name of a store is spelled here.
+It is written last, so a folder without one is not a store. Every file name of a store is spelled here.
 """
 
 import hashlib
@@ -18,8 +17,7 @@ from alexrepro.progress import progress
 FORMAT = 3
 MANIFEST, MEAN, COLOR_AXES, DEFECTS = "manifest.json", "mean.npy", "color_axes.json", "defects.csv"
 Encoding = Literal["jpeg", "raw"]
-Action = Literal["decoded", "left out"]
-LEFT_OUT: Action = "left out"
+LEFT_OUT = "left out"
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ class Manifest:
         return json.dumps({**fields, "checksum": checksum}, indent=1, ensure_ascii=False) + "\n"
 
 
-def defect(path: str, class_name: str, reason: str, action: Action) -> dict[str, str]:
+def defect(path: str, class_name: str, reason: str, action: str) -> dict[str, str]:
     """A file that was odd or unreadable, as manifest and reports list it."""
     return {"path": path, "class": class_name, "reason": reason, "action": action}
 
@@ -134,20 +132,14 @@ def verify(path: Path) -> list[str]:
     problems = []
     if not path.name.endswith(manifest.digest[:6]):
         problems.append(f"the folder's name does not end in {manifest.digest[:6]}, the digest of its images")
-    for file, checksum in manifest.sha256.items():
-        problems += _compare(path / file, checksum)
+    statistics = [Shard(file, 0, checksum) for file, checksum in manifest.sha256.items()]
     with progress(f"verify {path.name}", total=manifest.images) as advance:
-        for shard in manifest.shards:
-            problems += _compare(path / shard.file, shard.sha256)
-            advance(shard.images, "")
-    known = {shard.file for shard in manifest.shards}
-    unknown = sorted(file.name for file in path.glob("shard-*") if file.name not in known)
-    return problems + [f"{name} does not belong to it" for name in unknown]
-
-
-def _compare(file: Path, checksum: str) -> list[str]:
-    try:
-        found = sha256_of_file(file)
-    except OSError as error:
-        return [f"{file.name} cannot be read ({error.strerror})"]
-    return [] if found == checksum else [f"{file.name} does not have its checksum"]
+        for each in (*statistics, *manifest.shards):
+            try:
+                if sha256_of_file(path / each.file) != each.sha256:
+                    problems.append(f"{each.file} does not have its checksum")
+            except OSError as error:
+                problems.append(f"{each.file} cannot be read ({error.strerror})")
+            advance(each.images, "")
+    unknown = {file.name for file in path.glob("shard-*")} - {shard.file for shard in manifest.shards}
+    return problems + [f"{name} does not belong to it" for name in sorted(unknown)]

@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from alexrepro.data.store import manifest as files
 from alexrepro.data.store.decode import codec_versions
 from alexrepro.data.store.manifest import Form, Manifest, read_manifest, sha256_of
 from alexrepro.data.store.resize import description
-from alexrepro.data.store.shard_writer import Job, Summary, make_shards, read_summary
+from alexrepro.data.store.shards import Job, Summary, make_shards, read_summary
 from alexrepro.data.store.statistics import Moments
 from alexrepro.data.store.store import Store
 from alexrepro.errors import Exit, UserError
@@ -81,39 +81,30 @@ class Preparation:
         """The shards to make: unfinished, or with images that the system could not read."""
         if self.store or self.manifest:
             return ()
-        summaries = [read_summary(job) for job in self.jobs]
-        return [job for job, found in zip(self.jobs, summaries, strict=True) if found is None or found.unreached]
+        return [job for job in self.jobs if (found := read_summary(job)) is None or found.unreached]
 
     def run(self, workers: int) -> None:
-        """Make the shards that are not there yet. Raises UserError if no image of the split can be read."""
-        if self.store or self.manifest:
+        """Make the shards that are not there yet."""
+        if not self.waiting:
             return
         total = len(self.split.images)
         done = total - sum(len(job.images) for job in self.waiting)
         if done:
             say(f"{self.title}: continuing after {done:,} of {total:,} images.")
         make_folder(self.folder)
-        with (
-            progress(self.title, total=total, done=done) as advance,
-            closing(make_shards(self.waiting, workers=min(workers, len(self.waiting)))) as made,
-        ):
-            for job in made:
-                advance(len(job.images), "")
-        summaries = self.summaries()
-        if not any(found.shard.images for found in summaries):
-            reason = next((f" The first: {found.defects[0]['reason']}." for found in summaries if found.defects), "")
-            raise UserError(
-                f"None of the {total:,} files of {self.split.name} can be read.{reason}",
-                fix="Check that the source holds images.",
-                exit_code=Exit.BAD_DATA,
-            )
+        with progress(self.title, total=total, done=done) as advance:
+            for job in make_shards(self.waiting, workers=min(workers, len(self.waiting))):
+                advance(len(job.images))
 
     def summaries(self) -> list[Summary]:
         """The summaries of the finished shards."""
         return [found for job in self.jobs if (found := read_summary(job)) is not None]
 
     def finish(self) -> Store:
-        """Write the manifest, last of all; remove what only the work needed, and give the folder its name."""
+        """Write the manifest, last of all; remove what only the work needed, and give the folder its name.
+
+        Raises UserError if no image of the split could be read.
+        """
         if self.store:
             return self.store
         manifest = self.manifest or self._write_manifest()
@@ -132,16 +123,22 @@ class Preparation:
 
     def _write_manifest(self) -> Manifest:
         source, split, form, summaries = self.source, self.split, self.form, self.summaries()
+        shards = tuple(found.shard for found in summaries if found.shard.images)
+        if not shards:
+            raise UserError(
+                f"None of the {len(split.images):,} files of {split.name} can be read.",
+                fix="Check that the source holds images.",
+                exit_code=Exit.BAD_DATA,
+            )
         statistics = self._statistics() if split.name == "train" else {}
         for file, content in statistics.items():
             write_bytes(self.folder / file, content)
         defects = tuple(defect for found in summaries for defect in found.defects)
         if defects:
             write_text(self.folder / files.DEFECTS, csv_table(defects))
-        shards = tuple(found.shard for found in summaries if found.shard.images)
         labels = np.array([label for found in summaries for label in found.labels], dtype="<i8")
         manifest = Manifest(
-            dataset=source.dataset, split=split.name, images=sum(shard.images for shard in shards),
+            dataset=source.dataset, split=split.name, images=len(labels),
             classes=source.classes, class_names=source.class_names, ilsvrc_ids=source.ilsvrc_ids,
             labeled=split.labeled, rule=description(form.side_px, form.resize), source=self.name, listing=self.listing,
             libraries={"torch": torch.__version__, **codec_versions()},
@@ -155,7 +152,7 @@ class Preparation:
         """The mean image and the color axes, as files."""
         moments = Moments.none(self.form.side_px)
         for job in self.jobs:
-            moments.merge(Moments.load(job.moments))
+            moments.merge(Moments.load(job.file("moments.npz")))
         axes = {name: value.tolist() for name, value in asdict(moments.color_axes()).items()}
         mean = io.BytesIO()
         np.save(mean, moments.mean_image(), allow_pickle=False)

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alexrepro.data.sources import recognize
-from alexrepro.data.sources.checks import refuse_wrong_labels
+from alexrepro.data.sources.labels import refuse_wrong_labels
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.sources.small_sets import fetch
-from alexrepro.data.sources.source import Source, in_utf8
+from alexrepro.data.sources.source import Source
 from alexrepro.data.store.manifest import LEFT_OUT, Encoding, Form
 from alexrepro.data.store.preparation import Preparation, csv_table
-from alexrepro.data.store.shard_writer import Job
+from alexrepro.data.store.shards import Job
 from alexrepro.data.store.store import Store, find_stores
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import writable, write_text
@@ -28,7 +28,6 @@ from alexrepro.progress import first_few, say
 
 SIDE_STEP = 32  # sums over pixels are made in blocks of 1,024
 SMALL_PX = 64  # sides for which a second JPEG would cost more than it saves
-SHOWN = 5
 BYTES_AN_IMAGE = {"jpeg": 33_000, "raw": 197_000}  # measured means, with names and labels
 BYTES_OF_SUMS = 790_000  # of a shard, until its split is done; the mean image has as many
 UNREADABLE = "unreadable.csv"  # next to the stores, if more files are unreadable than allowed
@@ -81,23 +80,24 @@ def prepare(
         with locked(out / f".{folder}.lock", busy=waiting_for(f"prepare {folder}")):
             make(source)
     source = Path(source)
-    found = in_utf8(recognize(source, layout=options.layout))
+    found = recognize(source, layout=options.layout)
     refuse_wrong_labels(source, found)
     _list_skipped(found, out / f"{found.dataset}-skipped.csv")
     _refuse_if_incomplete(found, source, allow_partial=options.allow_partial)
     form = options.form(found)
+    name = writable(source.resolve().name)
+    works = [Preparation(found, split, form, out, name) for split in found.splits]
     with ExitStack() as locks:
-        preparations = _preparations(found, out=out, form=form, name=writable(source.resolve().name), locks=locks)
-        _refuse_if_too_full(out, [job for preparation in preparations for job in preparation.waiting], form)
-        for preparation in preparations:
-            preparation.run(workers or usable_processors())
-        _refuse_if_bad(preparations, max(options.max_bad, found.known_bad), table=out / UNREADABLE)
-        return {preparation.split.name: preparation.finish() for preparation in preparations}
+        _find_prepared(works, out, locks)
+        _refuse_if_too_full(out, [job for work in works for job in work.waiting], form)
+        for work in works:
+            work.run(workers or usable_processors())
+        _refuse_if_bad(works, max(options.max_bad, found.known_bad), table=out / UNREADABLE)
+        return {work.split.name: work.finish() for work in works}
 
 
-def _preparations(source: Source, *, out: Path, form: Form, name: str, locks: ExitStack) -> list[Preparation]:
-    """The work on each split, while other processes are kept from those that are not prepared yet."""
-    works = [Preparation(source, split, form, out, name) for split in source.splits]
+def _find_prepared(works: Sequence[Preparation], out: Path, locks: ExitStack) -> None:
+    """Give the stores that are there to their works, and keep other processes from the works without one."""
     stores = _prepared(out)
     missing = [work for work in works if work.listing not in stores]
     for work in missing:  # a finished store needs no lock, and its disk may be read-only
@@ -108,7 +108,6 @@ def _preparations(source: Source, *, out: Path, form: Form, name: str, locks: Ex
         work.store = stores.get(work.listing)
         if work.store:
             say(f"{work.store.path} is already prepared from these files.")
-    return works
 
 
 def _prepared(out: Path) -> dict[str, Store]:
@@ -131,22 +130,19 @@ def _list_skipped(source: Source, table: Path) -> None:
 
 
 def _refuse_if_incomplete(source: Source, path: Path, *, allow_partial: bool) -> None:
+    """Raise UserError, or say with `allow_partial`, which images are missing or are not read."""
     lost = [f"{item.path} ({item.reason})" for item in source.skipped if item.is_loss]
-    if lost and not allow_partial:
-        raise UserError(
-            f"{path} holds images or classes that would be left out: {first_few(lost, between='; ')}.",
-            fix="Move or repair them, or prepare the rest with: --allow-partial.",
-            exit_code=Exit.BAD_DATA,
-        )
-    if source.gaps and not allow_partial:
-        raise UserError(
-            f"{path} is not complete: {first_few(source.gaps, between='; ')}.",
-            fix="Fetch what is missing, or prepare what is there with: --allow-partial.",
-            exit_code=Exit.BAD_DATA,
-        )
-    for what, items in (("Left out", lost), ("Not complete", source.gaps)):
+    problems = (
+        ("holds images or classes that are left out", lost, "Move or repair them"),
+        ("is not complete", source.gaps, "Fetch what is missing"),
+    )
+    for what, items, fix in problems:
+        problem = f"{path} {what}: {first_few(items, between='; ')}."
+        if items and not allow_partial:
+            advice = f"{fix}, or prepare the rest with: --allow-partial."
+            raise UserError(problem, fix=advice, exit_code=Exit.BAD_DATA)
         if items:
-            say(f"{what}: {first_few(items, between='; ')}.")
+            say(problem)
     for split in source.splits:
         if not split.images:
             raise UserError(
@@ -177,7 +173,7 @@ def _refuse_if_bad(works: Sequence[Preparation], most: int, *, table: Path) -> N
     if len(bad) <= most:
         return
     write_text(table, csv_table(bad))
-    first = "; ".join(f"{defect['path']}: {defect['reason']}" for defect in bad[:SHOWN])
+    first = first_few([f"{defect['path']}: {defect['reason']}" for defect in bad], between="; ")
     raise UserError(
         f"{len(bad):,} files could not be read; at most {most:,} are allowed. All are listed in {table}. "
         f"The first: {first}.",

@@ -36,16 +36,14 @@ def resize(pixels: Pixels, side_px: int = STORED_PX, rule: ResizeRule = "crop") 
     (convdata_jpeg.py, networks on "full" images).
     """
     pixels = _without_far_ends(pixels)
-    height, width = pixels.shape[:2]
-    unit = max(height, width) if rule == "pad" else min(height, width)
-    size = tuple((2 * side * side_px + unit) // (2 * unit) for side in (height, width))
+    unit = max(pixels.shape[:2]) if rule == "pad" else min(pixels.shape[:2])
+    height, width = (max(1, (2 * side * side_px + unit) // (2 * unit)) for side in pixels.shape[:2])
     if rule == "stretch":
-        size = (side_px, side_px)
-    if rule == "pad":
-        return _on_canvas(_resized(pixels, (max(1, size[0]), max(1, size[1]))), side_px)
-    top, left = (size[0] - side_px) // 2, (size[1] - side_px) // 2
-    image = _resized(pixels, (size[0], size[1]))
-    return image[0, :, top : top + side_px, left : left + side_px].permute(1, 2, 0).numpy().copy()
+        height, width = side_px, side_px
+    image = _resized(pixels, (height, width))
+    top, left = int((side_px - height) / 2), int((side_px - width) / 2)  # negative for what is cut off
+    edges = (left, side_px - width - left, top, side_px - height - top)
+    return np.ascontiguousarray(torch.nn.functional.pad(image, edges, value=CANVAS_GRAY)[0].permute(1, 2, 0).numpy())
 
 
 def _resized(pixels: Pixels, size: tuple[int, int]) -> Tensor:
@@ -56,14 +54,6 @@ def _resized(pixels: Pixels, size: tuple[int, int]) -> Tensor:
         return image
     mode = "bicubic" if min(pixels.shape[:2]) < min(size) else "bilinear"
     return torch.nn.functional.interpolate(image, size, mode=mode, antialias=True, align_corners=False)
-
-
-def _on_canvas(image: Tensor, side_px: int) -> Pixels:
-    canvas = np.full((side_px, side_px, 3), CANVAS_GRAY, dtype=np.uint8)
-    height, width = image.shape[2:]
-    top, left = (side_px - height) // 2, (side_px - width) // 2
-    canvas[top : top + height, left : left + width] = image[0].permute(1, 2, 0).numpy()
-    return canvas
 
 
 def _without_far_ends(pixels: Pixels) -> Pixels:

@@ -19,27 +19,20 @@ ROWS, PIXELS_A_ROW = 256, 4
 
 @dataclass(frozen=True)
 class ColorAxes:
-    """Principal components of RGB over all training pixels (§4.1).
+    """Principal components of RGB over all training pixels (§4.1)."""
 
-    mean_rgb: (3,), 0-255. eigenvalues: (3,), variances of pixels on the 0-1 scale, descending. eigenvectors: (3, 3),
-    one per column.
-    """
-
-    mean_rgb: NDArray[np.float64]
-    eigenvalues: NDArray[np.float64]
-    eigenvectors: NDArray[np.float64]
+    mean_rgb: NDArray[np.float64]  # (3,), 0-255
+    eigenvalues: NDArray[np.float64]  # (3,), variances of pixels on the 0-1 scale, descending
+    eigenvectors: NDArray[np.float64]  # (3, 3), one per column
 
 
 @dataclass
 class Moments:
-    """The number of images, the sums of each pixel (S, S, 3), and those of the products of channels (3, 3).
-
-    The side S is a multiple of 32.
-    """
+    """Sums over images whose side S is a multiple of 32."""
 
     images: int
-    sums: NDArray[np.uint32]
-    products: NDArray[np.float64]
+    sums: NDArray[np.uint32]  # of each pixel, (S, S, 3)
+    products: NDArray[np.float64]  # of channels, (3, 3)
 
     @classmethod
     def none(cls, side_px: int = STORED_PX) -> "Moments":
@@ -77,10 +70,7 @@ class Moments:
         return np.ascontiguousarray((self.sums / self.images).transpose(2, 0, 1), dtype=np.float32)
 
     def color_axes(self) -> ColorAxes:
-        """Eigenvalues (0-1 scale, descending) and eigenvectors of the covariance of RGB over all pixels (§4.1).
-
-        An eigenvector points to where red grows.
-        """
+        """The mean and the principal components of RGB over all pixels; each points to where red grows (§4.1)."""
         pixels = self.images * self.sums.shape[0] * self.sums.shape[1]
         mean = self.sums.sum((0, 1)) / pixels
         covariance = self.products / pixels - np.outer(mean, mean)

@@ -4,17 +4,17 @@
 for training, mean.npy and color_axes.json. The manifest is written last: a folder without one is not a store.
 """
 
-import errno
 import io
 import json
+import resource
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,28 +22,35 @@ from numpy.typing import NDArray
 
 from alexrepro.data.store.decode import Pixels, decode_stored
 from alexrepro.data.store.manifest import COLOR_AXES, MANIFEST, MEAN, Manifest, damaged, read_manifest, sha256_of
-from alexrepro.data.store.shard_reader import Files, ShardIndex, index_shard, mapped_table, numbers
 from alexrepro.data.store.statistics import ColorAxes
 from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
 
 SCHEMA = pa.schema([("image", pa.binary()), ("label", pa.int64()), ("name", pa.string()), ("crc32", pa.uint32())])
+STORES, FEWEST_FILES = 4, 8  # a store may have a fourth of the program's open files, but at least eight
+
+
+class ShardIndex(NamedTuple):
+    """Where the images of a shard are in its file: image i is the bytes `start + ends[i]` to `start + ends[i + 1]`."""
+
+    file: str
+    start: int
+    ends: NDArray[np.int32]
+    sums: NDArray[np.uint32]  # CRC-32
 
 
 class Store:
-    """A complete store; safe to read from several threads and processes.
-
-    checked: bool (N,), the images whose checksum has been compared in this process.
-    """
+    """A complete store; safe to read from several threads and processes."""
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self.manifest = manifest
         self._first_rows = [0, *accumulate(shard.images for shard in manifest.shards)]
-        self._shards: dict[int, ShardIndex] = {}
-        self._files = Files()
+        self._indexes: dict[int, ShardIndex] = {}
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // STORES
+        self._files = lru_cache(max(most, FEWEST_FILES))(pa.OSFile)  # closed when nothing refers to them
         self._names: tuple[int, list[str]] = (-1, [])  # of the shard whose name was asked last
-        self.checked = np.zeros(manifest.images, dtype=np.bool_)
+        self.checked = np.zeros(manifest.images, dtype=np.bool_)  # whose checksums the loader has compared
 
     @classmethod
     def open(cls, path: Path) -> "Store":
@@ -65,61 +72,50 @@ class Store:
     @cached_property
     def labels(self) -> NDArray[np.int64]:
         """The class of each image as its index in `manifest.classes`, (N,); -1 where unlabeled."""
-        labels = np.concatenate([self._labels(shard) for shard in range(len(self.manifest.shards))])
-        labels = labels.astype("<i8", copy=False)
-        if sha256_of(labels.tobytes()) != self.manifest.labels_sha256:
+        read = []
+        for shard in range(len(self.manifest.shards)):
+            with self._opened(shard) as (table, _):
+                read.append(_numbers(table, "label", np.int64))
+        labels = np.concatenate(read)
+        if sha256_of(labels.astype("<i8", copy=False).tobytes()) != self.manifest.labels_sha256:
             raise damaged(self.path, "the labels do not have their checksum")
-        return labels.astype(np.int64, copy=False)
+        return labels
 
     def name(self, row: int) -> str:
         """The file name of an image."""
         shard, image = self._where(row)
-        read, names = self._names
-        if read != shard:
-            with self._opened(shard) as table:
-                names = table.column("name").to_pylist()
-            self._names = shard, names
-        return str(names[image])
+        if self._names[0] != shard:
+            with self._opened(shard) as (table, _):
+                self._names = shard, table.column("name").to_pylist()
+        return self._names[1][image]
 
     def location(self, row: int) -> str:
         """The shard and row of an image, for messages. Reads nothing."""
         shard, image = self._where(row)
-        return f"{self.manifest.shards[shard].file}, row {image}"
+        return f"{self._file(shard).name}, row {image}"
 
     @property
     def side_px(self) -> int:
         """Side of the stored images."""
         return self.manifest.side_px
 
-    def pixels(self, row: int, out: Pixels) -> None:
-        """Put an image into `out`, uint8 (256, 256, 3).
-
-        Its checksum is compared the first time; raises UserError naming file and row if it is damaged.
-        """
-        found = self.image(row, out, check=not self.checked[row])
-        self.checked[row] = True
-        if found is not out:
-            out[:] = found
+    def pixels(self, row: int) -> Pixels:
+        """An image, uint8 (256, 256, 3). Raises UserError naming file and row if it is damaged."""
+        return self.image(row, np.empty((self.side_px, self.side_px, 3), dtype=np.uint8), check=True)
 
     def image(self, row: int, scratch: Pixels, *, check: bool) -> Pixels:
-        """The pixels of an image, uint8 (256, 256, 3): decoded into `scratch`, or raw as they were read.
-
-        check: whether to compare the checksum. Raises UserError naming file and row if the image is damaged.
-        """
+        """The same, decoded into `scratch`, or raw as it was read; check: whether to compare its checksum."""
         shard, image = self._where(row)
-        index = self._index(shard)
         try:
-            data = self._files.read(index, image)
-            if check and zlib.crc32(data) != index.sums[image]:
+            data, checksum = self._read(shard, image)
+            if check and zlib.crc32(data) != checksum:
                 raise ValueError(self.name(row))
-            if self.manifest.encoding == "jpeg":
-                decode_stored(data, scratch)
-                return scratch
-            return np.frombuffer(data, dtype=np.uint8).reshape(self.side_px, self.side_px, 3)
-        except ValueError as error:
-            raise damaged(self.path, f"{self.location(row)} ({error})") from None
-        except OSError as error:
-            raise _unreadable(self.path, self.location(row), error) from None
+            if self.manifest.encoding == "raw":
+                return np.frombuffer(data, dtype=np.uint8).reshape(scratch.shape)
+            decode_stored(data, scratch)
+            return scratch
+        except (ValueError, OSError) as error:
+            raise self._refused(self.location(row), error) from None
 
     def mean_image(self) -> NDArray[np.float32]:
         """The mean of all training images, float32 (3, 256, 256), 0-255. Raises UserError if this split has none."""
@@ -147,52 +143,65 @@ class Store:
         shard = bisect_right(self._first_rows, row) - 1
         return shard, row - self._first_rows[shard]
 
-    def _index(self, shard: int) -> ShardIndex:
-        if shard not in self._shards:
-            with self._opening(shard) as (file, images):
-                self._shards[shard] = index_shard(file, SCHEMA, images=images)
-        return self._shards[shard]
+    def _read(self, shard: int, image: int) -> tuple[bytes, int]:
+        """The stored bytes of an image and its checksum.
 
-    def _labels(self, shard: int) -> NDArray[np.int64]:
-        with self._opened(shard) as table:
-            return numbers(table.column("label").chunk(0), np.int64).copy()
+        From the file, not from mapped memory, where a file that is cut short meanwhile would end the program (SIGBUS).
+        """
+        if shard not in self._indexes:
+            with self._opened(shard) as (table, address):
+                start = table.column("image").chunk(0).buffers()[2].address - address
+                ends, sums = _numbers(table, "image", np.int32, more=1), _numbers(table, "crc32", np.uint32)
+                self._indexes[shard] = ShardIndex(str(self._file(shard)), start, ends, sums)
+        index = self._indexes[shard]
+        first, end = int(index.ends[image]), int(index.ends[image + 1])
+        data = self._files(index.file).read_at(end - first, index.start + first)
+        if len(data) < end - first:
+            raise ValueError("the file was cut short while it was in use")
+        return data, int(index.sums[image])
+
+    def _file(self, shard: int) -> Path:
+        return self.path / self.manifest.shards[shard].file
 
     @contextmanager
-    def _opened(self, shard: int) -> Iterator[pa.Table]:
-        with self._opening(shard) as (file, images), mapped_table(file, SCHEMA, images=images) as (table, _):
-            yield table
+    def _opened(self, shard: int) -> Iterator[tuple[pa.Table, int]]:
+        """The rows of a shard as one chunk in mapped memory, and the address at which its file begins there.
 
-    @contextmanager
-    def _opening(self, shard: int) -> Iterator[tuple[Path, int]]:
-        """The file of a shard and how many images it has; what goes wrong meanwhile is refused, naming it."""
-        about = self.manifest.shards[shard]
+        What goes wrong meanwhile is refused, naming the file.
+        """
+        file = self._file(shard)
         try:
-            yield self.path / about.file, about.images
-        except (ValueError, KeyError) as error:  # pyarrow's own errors are among these
-            raise damaged(self.path, f"{about.file} cannot be read ({error})") from None
-        except OSError as error:
-            raise _unreadable(self.path, about.file, error) from None
+            mapped = pa.memory_map(str(file)).read_buffer()
+            table = pa.ipc.open_file(mapped).read_all().combine_chunks()
+            table.validate(full=True)
+            nulls = sum(column.null_count for column in table.columns)
+            if table.schema != SCHEMA or len(table) != self.manifest.shards[shard].images or nulls:
+                raise ValueError("its columns or rows are not those of the manifest")
+            yield table, mapped.address
+        except (ValueError, KeyError, OSError) as error:  # pyarrow's own errors are among these
+            raise self._refused(file.name, error) from None
+
+    def _refused(self, what: str, error: Exception) -> UserError:
+        if not isinstance(error, OSError):
+            return damaged(self.path, f"{what} ({error})")
+        return UserError(
+            f"{what} of the store {self.path} cannot be read ({error.strerror or error}).",
+            fix="Check the disk and the limit on open files (ulimit -n), and try again.",
+            exit_code=Exit.IO_ERROR,
+        )
 
 
-def _unreadable(store: Path, what: str, error: OSError) -> UserError:
-    """The error of a file that is missing or cannot be read."""
-    if error.errno in (None, errno.ENOENT):
-        return damaged(store, f"{what} cannot be read ({error.strerror or error})")
-    return UserError(
-        f"{what} of the store {store} cannot be read ({error.strerror}).",
-        fix="See whether the disk is in order and the limit on open files (ulimit -n) is high enough, and try again.",
-        exit_code=Exit.IO_ERROR,
-    )
+def _numbers(table: pa.Table, column: str, kind: type[np.generic], *, more: int = 0) -> NDArray[Any]:
+    """The numbers of a column, or the ends of its items, which are one more.
+
+    Not by `to_numpy`: that loads pandas, 0.3 s and 28 MB in each worker.
+    """
+    return np.frombuffer(table.column(column).chunk(0).buffers()[1], dtype=kind, count=len(table) + more).copy()
 
 
-def shard_table(images: Sequence[bytes], labels: Sequence[int], names: Sequence[str]) -> pa.Table:
-    """The rows of one shard, with the checksum of each image."""
-    sums = [zlib.crc32(image) for image in images]
-    return pa.table([images, labels, names, sums], schema=SCHEMA)
-
-
-def write_shard(table: pa.Table, path: Path) -> None:
-    """Write the rows as one Arrow file with one record batch."""
+def write_shard(path: Path, images: Sequence[bytes], labels: Sequence[int], names: Sequence[str]) -> None:
+    """Write the rows of one shard, with the checksum of each image, as one Arrow file with one record batch."""
+    table = pa.table([images, labels, names, [zlib.crc32(image) for image in images]], schema=SCHEMA)
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as writer:
         writer.write_table(table.combine_chunks())
 

@@ -15,33 +15,26 @@ from numpy.typing import NDArray
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import FIGURE_3_KERNELS_PER_ROW
 from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2010, AS_RUN_2012
-from alexrepro.reports.experiment import Evidence, Experiment, folder_of, name_of, prepare_command, train_command
-from alexrepro.reports.figures.plot import INK, LINES, new_figure, picture
+from alexrepro.reports.experiments import Evidence, Experiment, folder_of, name_of, prepare_command, train_command
+from alexrepro.reports.figures.plot import INK, LINES
 from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Cell, Record
 from alexrepro.runs.checkpoint import kernels
 from alexrepro.runs.predictions import Neighbors, load_neighbors
 from alexrepro.runs.run import Run
 
 KERNELS = {
-    "stage": TEXT,
-    **dict.fromkeys(("tower", "kernels", "side_px"), COUNT),
-    "color_fraction": FRACTION,
-    **dict.fromkeys(("note", "cites"), TEXT),
-}
+    "stage": TEXT, "tower": COUNT, "kernels": COUNT, "side_px": COUNT, "color_fraction": FRACTION, "note": TEXT,
+    "cites": TEXT,
+}  # fmt: skip
 NEIGHBORS = {
-    **dict.fromkeys(("part", "image", "true_class"), TEXT),
-    "rank": COUNT,
-    **dict.fromkeys(("neighbor", "class"), TEXT),
-    "probability": FRACTION,
-    "distance": NUMBER,
-    **dict.fromkeys(("note", "cites"), TEXT),
-}
+    "part": TEXT, "image": TEXT, "true_class": TEXT, "rank": COUNT, "neighbor": TEXT, "class": TEXT,
+    "probability": FRACTION, "distance": NUMBER, "note": TEXT, "cites": TEXT,
+}  # fmt: skip
 DATASET = "ilsvrc2010"
 PREFERRED = (AS_RUN_2010.name, AS_RUN_2012.name, AS_PRINTED.name)
 FRAME_PX = 1  # between kernels
 WIDEST_IN, MOST_IN_A_PIXEL = 7.0, 0.06
 NOTE = "color fraction: energy that is not equal in red, green and blue, mean over the tower's kernels"
-SHOWN_PX = 128
 LETTERS, FEW_LETTERS = 22, 17  # of a class name, and above a small image
 WRONG, RIGHT, FAINT = LINES[0], LINES[1], 0.6
 Image = NDArray[np.float32]
@@ -78,13 +71,14 @@ def _draw_kernels(evidence: Evidence) -> Figure | None:
     pictures = sheets(np.concatenate(towers), towers=len(towers))
     high, wide, _ = pictures[0].shape
     width_in = min(WIDEST_IN, wide * MOST_IN_A_PIXEL)
-    figure = new_figure(width_in, 0.4 + len(towers) * (0.3 + width_in * high / wide))
-    figure.suptitle(name_of(run), fontsize=9)
+    figure = Figure(figsize=(width_in, 0.4 + len(towers) * (0.3 + width_in * high / wide)))
+    figure.suptitle(name_of(run))
     for tower, (sheet, weights) in enumerate(zip(pictures, towers, strict=True)):
-        axes = picture(figure, (len(pictures), 1, tower + 1))
+        axes = figure.add_subplot(len(towers), 1, tower + 1)
         axes.imshow(sheet, interpolation="none")  # an SVG keeps every pixel sharp
         color = f"{100 * colorfulness(weights).mean():.0f} % of the energy is color"
-        axes.set_title(f"tower {tower}: {color}", fontsize=9, loc="left")
+        axes.set_title(f"tower {tower}: {color}", loc="left")
+        axes.set_axis_off()
     return figure
 
 
@@ -105,18 +99,13 @@ def colorfulness(weights: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _sheet(kernels: Image, per_row: int) -> Image:
-    count, height, width, colors = kernels.shape
-    rows, columns = ceil(count / per_row), min(count, per_row)
-    step_y, step_x = height + FRAME_PX, width + FRAME_PX
-    sheet = np.zeros((rows * step_y + FRAME_PX, columns * step_x + FRAME_PX, colors), dtype=np.float32)
-    for number, kernel in enumerate(kernels):
-        y, x = (number // per_row) * step_y + FRAME_PX, (number % per_row) * step_x + FRAME_PX
-        sheet[y : y + height, x : x + width] = kernel
-    return sheet
-
-
-def _kernels_lack(evidence: Evidence) -> list[str]:
-    return [] if any(kernels(run.checkpoints, "conv1") is not None for run in evidence.named(*PREFERRED)) else TRAIN
+    """The kernels, (maps, H, W, 3), row by row, each in a black frame."""
+    rows, columns = ceil(len(kernels) / per_row), min(len(kernels), per_row)
+    frame, no_frame = (FRAME_PX, 0), (0, 0)
+    framed = np.pad(kernels, ((0, rows * columns - len(kernels)), frame, frame, no_frame))
+    _, high, wide, colors = framed.shape
+    in_rows = framed.reshape(rows, columns, high, wide, colors).swapaxes(1, 2)
+    return np.pad(in_rows.reshape(rows * high, columns * wide, colors), (frame[::-1], frame[::-1], no_frame))
 
 
 def _neighbors_of(evidence: Evidence) -> tuple[Run, Neighbors] | None:
@@ -131,7 +120,7 @@ def _predictions_and_neighbors(evidence: Evidence) -> list[Record]:
 
 
 def _records(run: Run, found: Neighbors) -> Iterator[Record]:
-    names, images, shown = found.about.class_names, found.about.names, len(found.labels)
+    names, images, shown = found.class_names, found.names, len(found.labels)
     for image, label, top5, probabilities in zip(images, found.labels, found.top5, found.probabilities, strict=False):
         facts = {"cites": str(run.folder), "part": "predictions", "image": image, "true_class": names[label]}
         for rank, (one, probability) in enumerate(zip(top5, probabilities, strict=True), start=1):
@@ -139,59 +128,52 @@ def _records(run: Run, found: Neighbors) -> Iterator[Record]:
     for query, image in enumerate(images[shown:]):
         label, labels, distances = found.query_labels[query], found.neighbor_labels[query], found.distances[query]
         facts = {"cites": str(run.folder), "part": "neighbors", "image": image, "true_class": names[label]}
-        for rank, name in enumerate(found.about.neighbor_names[query], start=1):
+        for rank, name in enumerate(found.neighbor_names[query], start=1):
             of = {"neighbor": name, "class": names[labels[rank - 1]], "distance": float(distances[rank - 1])}
             yield Record(NEIGHBORS, {**facts, "rank": rank, **of})
 
 
 def _draw_neighbors(evidence: Evidence) -> Figure | None:
-    found = _neighbors_of(evidence)
-    if found is None:
+    saved = _neighbors_of(evidence)
+    if saved is None:
         return None
-    run, neighbors = found
-    names = neighbors.about.class_names
-    figure = new_figure(13, 6.5)
-    figure.suptitle(name_of(run), fontsize=9)
+    run, found = saved
+    names = found.class_names
+    figure = Figure(figsize=(13, 6.5))
+    figure.suptitle(name_of(run))
     left, right = figure.subfigures(1, 2, width_ratios=(1, 1.05), squeeze=False)[0]
-    left.suptitle("test images, their class, and the top-5 predictions; the true class in orange", fontsize=9)
-    right.suptitle("test images (orange), and the nearest training images", fontsize=9)
+    left.suptitle("test images, their class, and the top-5 predictions; the true class in orange")
+    right.suptitle("test images (orange), and the nearest training images")
     grid = left.subplots(4, 4, height_ratios=(2, 1.2) * 2)
     for axes in grid.flat:
         axes.set_axis_off()
-    for number in range(len(neighbors.images)):
+    for number, (image, label) in enumerate(zip(found.images, found.labels, strict=True)):
         row, column = 2 * (number // 4), number % 4
-        _draw_predictions(grid[row, column], grid[row + 1, column], neighbors, number)
-    rows = right.subplots(len(neighbors.queries), 1 + neighbors.distances.shape[1])
-    for number, (first, *others) in enumerate(np.atleast_2d(rows)):
-        query = _first_synonym(names[neighbors.query_labels[number]], FEW_LETTERS)
-        _draw_image(first, neighbors.queries[number], query, color=RIGHT)
-        for axes, image, label in zip(
-            others, neighbors.neighbors[number], neighbors.neighbor_labels[number], strict=True
-        ):
+        _draw_image(grid[row, column], image, _first_synonym(names[label]), color=INK)
+        _draw_predictions(grid[row + 1, column], found, number)
+    rows = np.atleast_2d(right.subplots(len(found.queries), 1 + found.distances.shape[1]))
+    for number, (first, *others) in enumerate(rows):
+        query = _first_synonym(names[found.query_labels[number]], FEW_LETTERS)
+        _draw_image(first, found.queries[number], query, color=RIGHT)
+        for axes, image, label in zip(others, found.neighbors[number], found.neighbor_labels[number], strict=True):
             _draw_image(axes, image, _first_synonym(names[label], FEW_LETTERS), color=INK)
     return figure
 
 
-def _draw_predictions(above: Axes, below: Axes, found: Neighbors, number: int) -> None:
-    """One test image with its true class, and below it the predictions, the true class in another color."""
-    names, label = found.about.class_names, found.labels[number]
-    _draw_image(above, found.images[number], _first_synonym(names[label]), color=INK)
-    top5 = found.top5[number]
-    colors = [RIGHT if one == label else WRONG for one in top5]
-    below.barh(np.arange(len(top5)), found.probabilities[number], color=colors, alpha=FAINT, height=0.8)
+def _draw_predictions(axes: Axes, found: Neighbors, number: int) -> None:
+    """The predictions for one test image, the true class in another color."""
+    top5, names = found.top5[number], found.class_names
+    colors = [RIGHT if one == found.labels[number] else WRONG for one in top5]
+    axes.barh(np.arange(len(top5)), found.probabilities[number], color=colors, alpha=FAINT, height=0.8)
     for rank, one in enumerate(top5):
-        below.text(0.015, rank, _first_synonym(names[one]), va="center", fontsize=6.5)
-    below.set_axis_on()
-    below.set(xlim=(0, 1), xticks=[], yticks=[])
-    below.invert_yaxis()
+        axes.text(0.015, rank, _first_synonym(names[one]), va="center", fontsize=6.5)
+    axes.set_axis_on()
+    axes.set(xlim=(0, 1), xticks=[], yticks=[])
+    axes.invert_yaxis()
 
 
 def _draw_image(axes: Axes, image: NDArray[np.uint8], title: str, *, color: str) -> None:
-    """The image, uint8 (H, H, 3), reduced to means of whole blocks of pixels."""
-    block = max(1, len(image) // SHOWN_PX)
-    side = len(image) // block
-    blocks = image[: side * block, : side * block].reshape(side, block, side, block, -1)
-    axes.imshow(blocks.mean((1, 3)).round().astype(np.uint8))
+    axes.imshow(image)  # smoothed where it has more pixels than the figure
     axes.set_title(title, fontsize=6.5, color=color, pad=2)
     axes.set_axis_off()
 
@@ -200,6 +182,10 @@ def _first_synonym(name: str, letters: int = LETTERS) -> str:
     """The first synonym of a class name, as in shownet.py, cut if it is long."""
     word = name.partition(",")[0]
     return word if len(word) <= letters else f"{word[: letters - 1]}…"
+
+
+def _kernels_lack(evidence: Evidence) -> list[str]:
+    return [] if any(kernels(run.checkpoints, "conv1") is not None for run in evidence.named(*PREFERRED)) else TRAIN
 
 
 def _neighbors_lack(evidence: Evidence) -> list[str]:

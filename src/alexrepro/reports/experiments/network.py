@@ -6,6 +6,7 @@ with their number. A dashed arrow between the towers is a stage that reads both.
 
 from math import log2, sqrt
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon
@@ -14,23 +15,19 @@ from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.network import Network, Size, Stage
 from alexrepro.recipes.catalog import AS_PRINTED
-from alexrepro.reports.experiment import Evidence, Experiment
-from alexrepro.reports.figures.plot import INK, LINES, new_figure, picture, style
+from alexrepro.reports.experiments import Evidence, Experiment
+from alexrepro.reports.figures.plot import INK, LINES, style
 from alexrepro.reports.tables.table import COUNT, FRACTION, TEXT, Cell, Record
 
 COUNTS = {
-    **dict.fromkeys(("layer", "output"), TEXT),
-    **dict.fromkeys(("neurons", "parameters"), COUNT),
-    "fraction": FRACTION,
-    "macs": COUNT,
-    **dict.fromkeys(("published", "claim", "verdict", "note"), TEXT),
-}
+    "layer": TEXT, "output": TEXT, "neurons": COUNT, "parameters": COUNT, "fraction": FRACTION, "macs": COUNT,
+    "published": TEXT, "claim": TEXT, "verdict": TEXT, "note": TEXT,
+}  # fmt: skip
 PUBLISHED_SUMS = f"{results.PARAMETERS} parameters, {results.NEURONS} neurons"
 Box = tuple[float, float, float]  # left and right end, and the middle line
 STEP, ROW = 1.75, 3.0  # between stages and between towers
 ABOVE, BELOW = 1.15, 1.0  # of the text, from the middle line of a tower
 TOP, BOTTOM = 2.0, 2.5  # margins above the first tower and below the last
-TEXT_PT = 7.5
 FULL_HEIGHT, GAP = 1.7, 0.04
 COLORS = {"conv": LINES[0], "full": LINES[1], "input": LINES[2]}
 
@@ -65,33 +62,35 @@ def _parameters(_: Evidence) -> list[Record]:
 
 def draw(network: Network, *, title: str) -> Figure:
     """The network as a figure, 1.3 inches a stage."""
+    rows = [ROW * (network.towers - 1 - tower) for tower in range(network.towers)]
+    image = (network.channels, network.input_px, network.input_px)
+    outputs = {layer.name: layer.output for layer in network.layers()}
     with style():
-        figure = new_figure(1.3 * (len(network.stages) + 1), 0.64 * (ROW * (network.towers - 1) + TOP + BOTTOM))
-        axes = picture(figure)
-        axes.set_title(title, fontsize=9, loc="left")
-        rows = [ROW * (network.towers - 1 - tower) for tower in range(network.towers)]
-        middle, image = sum(rows) / len(rows), (network.channels, network.input_px, network.input_px)
-        input_box, high = _block(axes, 0.0, middle, image, kind="input"), _half(image)
-        _text(axes, input_box, middle + ABOVE * high + 0.2, "input", is_name=True)
-        _text(axes, input_box, middle - high - 0.25, _size(image))
-        boxes = [input_box] * network.towers
+        figure = Figure(figsize=(1.3 * (len(network.stages) + 1), 0.64 * (max(rows) + TOP + BOTTOM)))
+        axes = figure.add_subplot()
+        axes.set_title(title, loc="left")
+        axes.set_axis_off()
+        middle = [sum(rows) / len(rows)]
+        boxes = _column(axes, 0.0, middle, image, kind="input", words=["input", _size(image)]) * network.towers
         for number, (stage, size) in enumerate(network.inputs(), start=1):
-            before, boxes = boxes, _stage(axes, network, stage, size, left=STEP * number, rows=rows)
+            maps, height, width = outputs[stage.name]
+            part = (maps // network.towers, height, width)
+            words = [stage.name, *[_size(part)] * (network.towers - 1), _words(network, stage, part, size)]
+            before, boxes = boxes, _column(axes, STEP * number, rows, part, kind=stage.kind, words=words)
             _arrows(axes, before, boxes, reads_both=stage.reads == "both")
         axes.set_xlim(-0.6, STEP * len(network.stages) + 1.4)
-        axes.set_ylim(min(rows) - BOTTOM, max(rows) + TOP)
+        axes.set_ylim(-BOTTOM, max(rows) + TOP)
     return figure
 
 
-def _stage(axes: Axes, network: Network, stage: Stage, size: Size, *, left: float, rows: list[float]) -> list[Box]:
-    """The blocks of one stage in all towers with their texts."""
-    output = next(layer.output for layer in network.layers() if layer.name == stage.name)
-    part = (output[0] // len(rows), *output[1:])
-    boxes = [_block(axes, left, row, part, kind=stage.kind) for row in rows]
-    for box, row in zip(boxes, rows, strict=True):
-        text = _words(network, stage, part, size) if row == rows[-1] else _size(part)  # both towers do the same
-        _text(axes, box, row - BELOW, text)
-    _text(axes, boxes[0], max(rows) + ABOVE, stage.name, is_name=True)
+def _column(axes: Axes, left: float, rows: list[float], size: Size, *, kind: str, words: list[str]) -> list[Box]:
+    """The blocks of one stage in all towers; words: its name, above, then the text below the block of each tower."""
+    half = _half(size)
+    boxes = [_block(axes, left, row, size, kind=kind) for row in rows]
+    center = (boxes[0][0] + boxes[0][1]) / 2
+    axes.text(center, max(rows) + max(ABOVE, ABOVE * half + 0.2), words[0], ha="center", fontsize=8.5, weight="bold")
+    for row, text in zip(rows, words[1:], strict=True):
+        axes.text(center, row - max(BELOW, half + 0.25), text, ha="center", va="top", fontsize=7.5)
     return boxes
 
 
@@ -123,14 +122,6 @@ def _words(network: Network, stage: Stage, part: Size, size: Size) -> str:
     return "\n".join(lines)
 
 
-def _text(axes: Axes, box: Box, y: float, text: str, *, is_name: bool = False) -> None:
-    x = (box[0] + box[1]) / 2
-    if is_name:
-        axes.text(x, y, text, ha="center", fontsize=TEXT_PT + 1, weight="bold")
-    else:
-        axes.text(x, y, text, ha="center", va="top", fontsize=TEXT_PT)
-
-
 def _half(size: Size) -> float:
     """Half the height of a block: larger maps are higher, and full stages all the same."""
     return (FULL_HEIGHT if size[1] == 1 else 0.35 + 0.14 * sqrt(size[1])) / 2
@@ -141,11 +132,11 @@ def _block(axes: Axes, left: float, middle: float, size: Size, *, kind: str) -> 
     maps, height_px, _ = size
     half = _half(size)
     wide, deep = 0.08 + 0.045 * log2(maps + 1), 0.0 if height_px == 1 else 0.3 * half
-    front = [(left, middle - half), (left + wide, middle - half), (left + wide, middle + half), (left, middle + half)]
-    top = [front[3], front[2], (left + wide + deep, middle + half + deep / 2), (left + deep, middle + half + deep / 2)]
-    side = [front[1], front[2], top[2], (left + wide + deep, middle - half + deep / 2)]
+    front = np.add([(0, -half), (wide, -half), (wide, half), (0, half)], (left, middle))
+    behind = np.add(front, (deep, deep / 2))
+    top, side = [front[3], front[2], behind[2], behind[3]], [front[1], front[2], behind[2], behind[1]]
     for face, alpha in ((front, 0.55), (top, 0.25), (side, 0.4)):
-        axes.add_patch(Polygon(face, closed=True, facecolor=COLORS[kind], alpha=alpha, edgecolor=INK, linewidth=0.6))
+        axes.add_patch(Polygon(face, facecolor=COLORS[kind], alpha=alpha, edgecolor=INK, linewidth=0.6))
     return left, left + wide + deep, middle
 
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -18,21 +17,17 @@ from alexrepro.paper.results import FIGURE_1_HIGHEST_ERROR, FIGURE_1_TIMES_SOONE
 from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import differences
 from alexrepro.recipes.variations import VARIATIONS
-from alexrepro.reports.experiment import Evidence, Experiment, name_of
-from alexrepro.reports.figures.curves import Curve, by_epoch, curves, times_sooner
-from alexrepro.reports.figures.plot import INK, LINES, axes, new_figure
+from alexrepro.reports.experiments import Evidence, Experiment, name_of
+from alexrepro.reports.figures.curves import Curve, by_epoch, curves
+from alexrepro.reports.figures.plot import INK, LINES
 from alexrepro.reports.statistics.intervals import mean_and_std
 from alexrepro.reports.statistics.verdict import trained_on
-from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Cell, Record
+from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Record
 
 EPOCH_COLUMNS = {
-    "run": TEXT,
-    "epoch": COUNT,
-    **dict.fromkeys(("loss", "learning_rate"), NUMBER),
-    **dict.fromkeys(("top1_error", "top5_error"), FRACTION),
-    "validation_loss": NUMBER,
-    "note": TEXT,
-}
+    "run": TEXT, "epoch": COUNT, "loss": NUMBER, "learning_rate": NUMBER, "top1_error": FRACTION,
+    "top5_error": FRACTION, "validation_loss": NUMBER, "note": TEXT,
+}  # fmt: skip
 SHOWN = 8  # runs that the figure can distinguish
 READINGS = {"A": ("figure-1-relu", "figure-1-tanh"), "B": ("figure-1-relu-b", "figure-1-tanh-b")}
 NAMES = [name for names in READINGS.values() for name in names]
@@ -43,15 +38,10 @@ CLAIM = (
     f"{FIGURE_1_TIMES_SOONER} times sooner than tanh"
 )
 COLUMNS = {
-    **dict.fromkeys(("reading", "recipe"), TEXT),
-    "learning_rate": NUMBER,
-    "seed": COUNT,
-    **dict.fromkeys(("dataset", "cites"), TEXT),
-    "epochs": COUNT,
-    "training_error": FRACTION,
-    **dict.fromkeys(("epochs_to_25_percent", "times_sooner", "times_sooner_std"), NUMBER),
-    **dict.fromkeys(("claim", "verdict", "note"), TEXT),
-}
+    "reading": TEXT, "recipe": TEXT, "learning_rate": NUMBER, "seed": COUNT, "dataset": TEXT, "cites": TEXT,
+    "epochs": COUNT, "training_error": FRACTION, "epochs_to_25_percent": NUMBER, "times_sooner": NUMBER,
+    "times_sooner_std": NUMBER, "claim": TEXT, "verdict": TEXT, "note": TEXT,
+}  # fmt: skip
 
 
 def _epochs(evidence: Evidence) -> list[Record]:
@@ -67,9 +57,9 @@ def _draw(evidence: Evidence) -> Figure | None:
     found = [(run, epochs) for run in evidence.runs if len(epochs := by_epoch(run))][:SHOWN]
     if not found:
         return None
-    figure = new_figure(9, 3.6)
-    loss = axes(figure, (1, 2, 1), x="epoch", y="training loss, nats")
-    error = axes(figure, (1, 2, 2), x="epoch", y="validation error, % (center crop)")
+    figure = Figure(figsize=(9, 3.6))
+    loss = figure.add_subplot(1, 2, 1, xlabel="epoch", ylabel="training loss, nats")
+    error = figure.add_subplot(1, 2, 2, xlabel="epoch", ylabel="validation error, % (center crop)")
     for (run, epochs), color in zip(found, LINES, strict=False):
         loss.plot(epochs["epoch"], epochs["loss"], color=color, marker=".", label=name_of(run))
         error.plot(epochs["epoch"], 100 * epochs["top1_error"], color=color, marker=".")
@@ -77,25 +67,23 @@ def _draw(evidence: Evidence) -> Figure | None:
     for one in (loss, error):
         one.xaxis.set_major_locator(MaxNLocator(integer=True))
         one.set_ylim(bottom=0)
-    error.set_title("top-1 solid, top-5 dotted", fontsize=9)
+    error.set_title("top-1 solid, top-5 dotted")
     figure.legend(loc="outside lower center", fontsize=7, frameon=False, ncols=2)
     return figure
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One reading of Figure 1: its runs with ReLUs and with tanh, and those at other rates."""
+    """One reading of Figure 1: its runs by recipe, first with ReLUs, then with tanh; and those at other rates."""
 
     name: str
-    recipes: tuple[str, str]
-    relu: Sequence[Curve]
-    tanh: Sequence[Curve]
+    by_recipe: dict[str, list[Curve]]
     others: Sequence[Curve] = ()
 
     @property
     def compared(self) -> list[Curve]:
         """The runs that the figure shows."""
-        return [*self.relu, *self.tanh]
+        return [curve for found in self.by_recipe.values() for curve in found]
 
 
 def _readings(evidence: Evidence) -> list[Reading]:
@@ -103,7 +91,7 @@ def _readings(evidence: Evidence) -> list[Reading]:
     found = []
     for name, recipes in READINGS.items():
         (relu, more), (tanh, further) = (_chosen(recipe, curves(evidence.named(recipe))) for recipe in recipes)
-        found.append(Reading(name, recipes, relu, tanh, [*more, *further]))
+        found.append(Reading(name, dict(zip(recipes, (relu, tanh), strict=True)), [*more, *further]))
     return [reading for reading in found if reading.compared] or [_on_other_data(evidence) or found[0]]
 
 
@@ -114,10 +102,9 @@ def _chosen(name: str, found: Sequence[Curve]) -> tuple[list[Curve], list[Curve]
     """
     standard = find_recipe(name)
     kinds = [curve.run.recipe.but({EPOCHS: standard.training.epochs}).digest for curve in found]
-    soonest = min(zip(found, kinds, strict=True), key=lambda pair: pair[0].crossing or inf)[1] if found else ""
-    chosen = standard.digest if standard.digest in kinds else soonest
-    pairs = list(zip(found, kinds, strict=True))
-    return [one for one, kind in pairs if kind == chosen], [one for one, kind in pairs if kind != chosen]
+    pairs = list(zip(kinds, found, strict=True))
+    chosen = min(pairs, key=lambda pair: (pair[0] != standard.digest, pair[1].crossing or inf), default=("",))[0]
+    return [one for kind, one in pairs if kind == chosen], [one for kind, one in pairs if kind != chosen]
 
 
 def _on_other_data(evidence: Evidence) -> Reading | None:
@@ -127,8 +114,8 @@ def _on_other_data(evidence: Evidence) -> Reading | None:
         base, _, change = varied.recipe.name.rpartition("+")
         for run in evidence.named(base) if change == tanh.name else []:
             if run.folder.name == varied.folder.name and tanh.of(run.recipe).digest == varied.recipe.digest:
-                one, other = curves([run]), curves([varied])
-                return Reading("", (run.recipe.name, varied.recipe.name), one, other) if one and other else None
+                by_recipe = {one.recipe.name: curves([one]) for one in (run, varied)}
+                return Reading("", by_recipe) if all(by_recipe.values()) else None
     return None
 
 
@@ -136,7 +123,7 @@ def _figure_1(evidence: Evidence) -> list[Record]:
     rows: list[Record] = []
     readings = _readings(evidence)
     for reading in readings:
-        for name, found in zip(reading.recipes, (reading.relu, reading.tanh), strict=True):
+        for name, found in reading.by_recipe.items():
             missing = Record(COLUMNS, {"reading": reading.name, "recipe": name, "note": "not run"})
             rows += [_record(reading, curve) for curve in found] or [missing]
         rows.append(_ratio(reading))
@@ -145,13 +132,12 @@ def _figure_1(evidence: Evidence) -> list[Record]:
 
 def _record(reading: Reading, curve: Curve) -> Record:
     run, epochs = curve.run, curve.epochs
-    values: dict[str, Cell] = {
+    return Record(COLUMNS, {
         "reading": reading.name, "recipe": run.recipe.name, "learning_rate": run.recipe.training.learning_rate,
-        "seed": curve.seed, "dataset": run.environment["dataset"], "cites": str(run.folder), "epochs": len(epochs),
-        "training_error": float(epochs["training_error"].iloc[-1]), "epochs_to_25_percent": curve.crossing,
-        "note": _departure(curve),
-    }  # fmt: skip
-    return Record(COLUMNS, values)
+        "seed": run.environment["seed"], "dataset": run.environment["dataset"], "cites": str(run.folder),
+        "epochs": len(epochs), "training_error": float(epochs["training_error"].iloc[-1]),
+        "epochs_to_25_percent": curve.crossing, "note": _departure(curve),
+    })  # fmt: skip
 
 
 def _ratio(reading: Reading) -> Record:
@@ -159,7 +145,8 @@ def _ratio(reading: Reading) -> Record:
 
     The paper gives an integer, and notes that magnitudes vary with the network.
     """
-    ratios = times_sooner(reading.relu, reading.tanh)
+    relu, tanh = ({c.run.environment["seed"]: c.crossing for c in found} for found in reading.by_recipe.values())
+    ratios = [late / soon for seed, late in tanh.items() if late and (soon := relu.get(seed))]
     mean, std = mean_and_std(ratios) if ratios else (None, None)
     departures = list(dict.fromkeys(filter(None, map(_departure, reading.compared))))
     short = [str(curve.run.folder) for curve in reading.compared if curve.crossing is None]
@@ -168,13 +155,12 @@ def _ratio(reading: Reading) -> Record:
     verdict = "reproduced" if mean and round(mean) == FIGURE_1_TIMES_SOONER else "not reproduced"
     if departures:
         verdict = "not comparable"
-    if not (reading.relu and reading.tanh):
+    if not (relu and tanh):
         verdict = "not run"
-    values: dict[str, Cell] = {
+    return Record(COLUMNS, {
         "reading": reading.name, "recipe": "tanh / relu", "times_sooner": mean, "times_sooner_std": std,
         "claim": CLAIM, "verdict": verdict, "note": "; ".join(filter(None, notes)),
-    }  # fmt: skip
-    return Record(COLUMNS, values)
+    })  # fmt: skip
 
 
 def _departure(curve: Curve) -> str:
@@ -193,28 +179,24 @@ def _draw_figure_1(evidence: Evidence) -> Figure | None:
     readings = [reading for reading in _readings(evidence) if reading.compared]
     if not readings:
         return None
-    figure = new_figure(0.5 + 4.5 * len(readings), 3.6)
-    last = max(curve.epochs["epoch"].max() for reading in readings for curve in reading.compared)
-    for number, reading in enumerate(readings, start=1):
-        plot = axes(figure, (1, len(readings), number), x="epoch", y="training error")
-        _plot(reading, plot)
-        plot.set_xlim(0, last + 1)  # the same in both readings
+    figure = Figure(figsize=(0.5 + 4.5 * len(readings), 3.6))
+    panels = figure.subplots(1, len(readings), squeeze=False, sharex=True)[0]
+    for reading, axes in zip(readings, panels, strict=True):
+        for found, color, line in zip(reading.by_recipe.values(), LINES, ("-", "--"), strict=False):
+            for number, curve in enumerate(found):
+                label = curve.run.recipe.name if number == 0 else None
+                epochs, errors = curve.epochs["epoch"], curve.epochs["training_error"]
+                axes.plot(epochs, errors, line, color=color, label=label, linewidth=1.2)
+        axes.axhline(FIGURE_1_TRAINING_ERROR, color=INK, linewidth=0.6, linestyle=":")
+        highest = max(curve.epochs["training_error"].max() for curve in reading.compared)
+        axes.set(xlabel="epoch", ylabel="training error")
+        axes.set_ylim(0, FIGURE_1_HIGHEST_ERROR if highest < FIGURE_1_HIGHEST_ERROR else 1)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        datasets = ", ".join(dict.fromkeys(curve.run.environment["dataset"] for curve in reading.compared))
+        axes.set_title(f"{datasets}, reading {reading.name}" if reading.name else datasets)
+        axes.legend(frameon=False)
+    panels[0].set_xlim(left=0)
     return figure
-
-
-def _plot(reading: Reading, plot: Axes) -> None:
-    for found, color, line in zip((reading.relu, reading.tanh), LINES, ("-", "--"), strict=False):
-        for number, curve in enumerate(found):
-            label = curve.run.recipe.name if number == 0 else None
-            epochs, errors = curve.epochs["epoch"], curve.epochs["training_error"]
-            plot.plot(epochs, errors, line, color=color, label=label, linewidth=1.2)
-    plot.axhline(FIGURE_1_TRAINING_ERROR, color=INK, linewidth=0.6, linestyle=":")
-    highest = max(curve.epochs["training_error"].max() for curve in reading.compared)
-    plot.set_ylim(0, FIGURE_1_HIGHEST_ERROR if highest < FIGURE_1_HIGHEST_ERROR else 1)
-    plot.xaxis.set_major_locator(MaxNLocator(integer=True))
-    datasets = ", ".join(dict.fromkeys(curve.run.environment["dataset"] for curve in reading.compared))
-    plot.set_title(f"{datasets}, reading {reading.name}" if reading.name else datasets, fontsize=9)
-    plot.legend(frameon=False)
 
 
 def _figure_1_lacks(evidence: Evidence) -> list[str]:
