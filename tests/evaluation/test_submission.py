@@ -113,25 +113,27 @@ def test_the_number_of_lines_tells_the_split(
     assert (found.split, found.images, found.errors) == (split, images, (0.0,) * 5)
 
 
-@pytest.mark.parametrize("line", ["1 2 3 4 5 6", "1 21", "0", "n02084071", "\x1b[31m", "1" * 5000, "٣"])
-def test_a_bad_line_is_refused_with_its_number(miniature: Path, tmp_path: Path, line: str) -> None:
-    file = written(tmp_path, ["1 2 3", "", *["5"] * 4, line, *["5"] * 13])
+BAD_LINE = r"line 7, is not up to five numbers from 1 to 20: '[ -~]{1,35}'\.$"
+BAD_LINES = ("1 2 3 4 5 6", "1 21", "0", "n02084071", "\x1b[31m", "1" * 5000, "٣")
+NO_SPLIT = r"ends after line 19, .*20 images of val, 40 images of test"
 
-    with pytest.raises(UserError, match=r"line 7, is not up to five numbers from 1 to 20: '[ -~]{1,35}'\.$") as refused:
-        score_submission(file, miniature)
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [*((["1 2 3", "", *["5"] * 4, line, *["5"] * 13], BAD_LINE) for line in BAD_LINES), (["1"] * 19, NO_SPLIT)],
+)
+def test_what_is_no_submission_is_refused_with_its_line(
+    miniature: Path, tmp_path: Path, lines: list[str], why: str
+) -> None:
+    with pytest.raises(UserError, match=why) as refused:
+        score_submission(written(tmp_path, lines), miniature)
 
     assert refused.value.exit_code is Exit.BAD_DATA
 
 
-def test_a_number_of_lines_that_tells_no_split_is_refused(miniature: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"ends after line 19, .*20 images of val, 40 images of test"):
-        score_submission(written(tmp_path, ["1"] * 19), miniature)
-
-
-@pytest.mark.parametrize(("lacks", "what"), [("meta.mat", "no meta.mat"), ("truths", "0 images of val, 0 images of")])
-def test_a_missing_input_is_named(miniature: Path, tmp_path: Path, lacks: str, what: str) -> None:
-    if lacks != "meta.mat":
-        (tmp_path / "meta.mat").write_bytes((miniature / "devkit-1.0/data/meta.mat").read_bytes())
-
-    with pytest.raises(UserError, match=what):
+def test_a_missing_input_is_named(miniature: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no meta\.mat"):
+        score_submission(written(tmp_path, ["1"]), tmp_path)
+    (tmp_path / "meta.mat").write_bytes((miniature / "devkit-1.0/data/meta.mat").read_bytes())
+    with pytest.raises(UserError, match="0 images of val, 0 images of"):
         score_submission(written(tmp_path, ["1"]), tmp_path)

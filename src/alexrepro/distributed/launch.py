@@ -101,20 +101,16 @@ def launch(processes: int) -> int:
         return int(code_of(arrived.sigval))
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
-        return _code_of(rank, failure.pid, failure.exitcode)
+        if failure.exitcode in set(Exit):
+            return failure.exitcode
+        by = signal.Signals(-failure.exitcode) if failure.exitcode < 0 else None
+        why = f"was ended by {by.name}" if by else "failed"
+        raise UserError(
+            f"Rank {rank} (process {failure.pid}) {why}; the other ranks were ended.",
+            fix="Find out why, then run the same command again: it continues from the last checkpoint.",
+            exit_code=code_of(by) if by in stopping_signals() else Exit.WORKER_FAILED,  # a signal before the first step
+        ) from None
     return int(Exit.OK)
-
-
-def _code_of(rank: int, process: int, code: int) -> int:
-    """The exit code of a rank that has reported why it ended; raises UserError for one that has not."""
-    if code in set(Exit):
-        return code
-    by = signal.Signals(-code) if code < 0 else None
-    raise UserError(
-        f"Rank {rank} (process {process}) {f'was ended by {by.name}' if by else 'failed'}; the other ranks were ended.",
-        fix="Find out why, then run the same command again: it continues from the last checkpoint.",
-        exit_code=code_of(by) if by in stopping_signals() else Exit.WORKER_FAILED,  # a signal before the first step
-    )
 
 
 def open_store(rank: Rank) -> Store:
@@ -151,13 +147,11 @@ def _wait_for_port(rank: Rank) -> None:
     until = time.monotonic() + JOIN.total_seconds()
     while True:
         try:
-            socket.create_connection((rank.host, rank.port), timeout=ANSWER.total_seconds()).close()
+            return socket.create_connection((rank.host, rank.port), timeout=ANSWER.total_seconds()).close()
         except OSError as error:
             if time.monotonic() > until:
                 raise not_met(rank, f"{error}; it tried for {JOIN.total_seconds():g} seconds") from None
             time.sleep(RETRY_SECONDS)
-        else:
-            return
 
 
 def not_met(rank: Rank, why: str) -> UserError:

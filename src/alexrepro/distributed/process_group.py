@@ -92,21 +92,15 @@ class ProcessGroup:
 
     def assert_same_everywhere(self, facts: Mapping[str, str]) -> None:
         """Raise UserError, on every rank, if a fact differs between ranks."""
-        for rank, theirs in enumerate(everywhere := self._of_every_rank(dict(facts))):
+        for rank, theirs in enumerate(everywhere := self.of_every_rank(dict(facts))):
             for name, value in everywhere[0].items():
                 if theirs[name] != value:
                     what = f"The ranks differ: {name} is {value} on rank 0 and {theirs[name]} on rank {rank}."
                     fix = "Start every rank with the same program, the same stores and the same options."
                     raise self.abort(UserError(what, fix=fix))
 
-    def assert_own_gpus(self, device: Device) -> None:
-        """Raise UserError, on every rank, if two ranks compute on one GPU."""
-        gpus = list(filter(None, self._of_every_rank(device.uuid)))
-        if len(set(gpus)) < len(gpus):
-            fix = "Start one process per GPU, or give every process a GPU of its own."
-            raise self.abort(UserError("Two ranks have the same GPU.", fix=fix, exit_code=Exit.NO_DEVICE))
-
-    def _of_every_rank(self, value: T) -> list[T]:
+    def of_every_rank(self, value: T) -> list[T]:
+        """The value of every rank, in their order."""
         values: list[Any] = [value] * self.rank.world_size
         if self.rank.world_size > 1:
             dist.all_gather_object(values, value)
@@ -159,7 +153,10 @@ def connect(rank: Rank, device: Device, *, network: Network, parallel: Parallel 
     everyone = ProcessGroup(rank)
     shape = f"{replicas} × {sharing}"
     everyone.assert_same_everywhere({"the device": device.torch_device.type, "the grid of replicas by towers": shape})
-    everyone.assert_own_gpus(device)
+    gpus = list(filter(None, everyone.of_every_rank(device.uuid)))
+    if len(set(gpus)) < len(gpus):
+        fix = "Start one process per GPU, or give every process a GPU of its own."
+        raise everyone.abort(UserError("Two ranks have the same GPU.", fix=fix, exit_code=Exit.NO_DEVICE))
     ranks = torch.arange(rank.world_size).view(replicas, sharing)
     groups: list[Any] = [
         dist.new_subgroups_by_enumeration(lists, timeout=TIMEOUT)[0] for lists in (ranks.T.tolist(), ranks.tolist())

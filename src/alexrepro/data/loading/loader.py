@@ -114,12 +114,11 @@ class Loader:
         asked, kind = workers or Workers()
         number, slots = workers_and_slots(len(store), batch=batch, workers=asked)
         shape = (slots, -(-min(batch, len(store)) // shard[1]), side_px, side_px, 3)
-        kind = kind or ("processes" if copies and hasattr(os, "memfd_create") else "threads")
         self._free = deque(range(slots))
         self._sent: deque[tuple[int, int, Draws]] = deque()  # slots that are being filled, numbers and draws of batches
         self._pipes: list[Connection] = []
         self._runners: list[BaseProcess | Thread] = []
-        has_file = kind == "processes"
+        has_file = kind == "processes" or (kind is None and copies is not None and hasattr(os, "memfd_create"))
         with os.fdopen(os.memfd_create("alexrepro-loader"), "r+b") if has_file else nullcontext() as file:
             self._ring = Ring(shape, number, file)
             for worker in range(number):
@@ -132,7 +131,8 @@ class Loader:
     def _start(self, worker: int, file: BinaryIO | None) -> None:
         if file is None:
             pipe, theirs = Pipe()
-            thread = Thread(target=_fill_slots, args=(theirs, self._store, self._ring, worker), daemon=True)
+            work = theirs, self._store, self._ring, worker
+            thread = Thread(target=_fill_slots, args=work, name=f"loader-{worker}", daemon=True)
             thread.start()
             self._runners.append(thread)
         else:
