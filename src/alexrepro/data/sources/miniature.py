@@ -107,7 +107,9 @@ def write_miniature(
         return
     _write(folder / README, readme)  # first: an interrupted miniature is known by it
     _write(folder / "devkit-1.0/data/meta.mat", _meta_mat(train_per_class))
-    images = dict[str, tuple[str, str]]()  # WNID and kind by path; the numbers in the names have gaps, as in the original
+    images = dict[
+        str, tuple[str, str]
+    ]()  # WNID and kind by path; the numbers in the names have gaps, as in the original
     for wnid in CLASSES:
         numbers = _random("train", wnid).integers(1, GREATEST_STEP, train_per_class, endpoint=True).cumsum().tolist()
         names = [f"train/{wnid}/{wnid}_{number}.JPEG" for number in numbers]
