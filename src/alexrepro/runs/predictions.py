@@ -6,6 +6,7 @@ Both files are described in docs/reference/run-folder.md. G = 5, or fewer classe
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -76,7 +77,7 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
     """Write predictions as Parquet, whole or not at all."""
     images, unknown = len(predictions.names), predictions.labels < 0
     known = {"label": predictions.labels, "log_prob": predictions.log_probs, "rank": predictions.ranks}
-    columns = {name: np.ma.masked_array(values, unknown) for name, values in known.items()}
+    columns: dict[str, Any] = {name: np.ma.masked_array(values, unknown) for name, values in known.items()}
     columns |= {"image": predictions.names, "row": np.arange(images)}
     for name, ranked in (("top", predictions.top5), ("prob", predictions.probabilities)):
         columns |= {f"{name}{rank}": column for rank, column in enumerate(ranked.T, start=1)}
