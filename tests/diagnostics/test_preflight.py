@@ -15,7 +15,6 @@ from alexrepro.data.store.manifest import Shard, sha256_of
 from alexrepro.data.store.store import Store, write_shard
 from alexrepro.device import Device
 from alexrepro.diagnostics import preflight, system_checks
-from alexrepro.diagnostics.bench import Rate
 from alexrepro.diagnostics.preflight import check_job, check_stores
 from alexrepro.diagnostics.system_checks import Finding
 from alexrepro.errors import Exit
@@ -172,7 +171,7 @@ def test_activations_have_the_verdict_of_the_training(
 def test_a_training_of_weeks_or_a_slow_loader_is_a_warning(
     paces: tuple[float, float], long_hours: float, advice: str, job: TrainingJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rates = [Rate(part, pace, pace, pace) for part, pace in zip(("loader", "step"), paces, strict=True)]
+    rates = {part: [pace] for part, pace in zip(("loader", "step"), paces, strict=True)}
     monkeypatch.setattr(preflight, "bench", lambda *_, **__: rates)
     monkeypatch.setattr(preflight, "LONG_HOURS", long_hours)
 

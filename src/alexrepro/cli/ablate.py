@@ -7,12 +7,11 @@ import typer
 
 from alexrepro.cli import options
 from alexrepro.cli.choose import choose_recipe
-from alexrepro.cli.show import print_json, print_table
+from alexrepro.cli.show import print_result
 from alexrepro.cli.stores import labeled_store, store_of, validation_store
-from alexrepro.cli.variations import list_variations
 from alexrepro.distributed.rank import ended_at_once
 from alexrepro.progress import say
-from alexrepro.recipes.variations import find_variation, trials_of
+from alexrepro.recipes.variations import VARIATIONS, Variation, find_variation, trials_of
 
 
 @ended_at_once()
@@ -36,11 +35,14 @@ def ablate(
     Example:  alexrepro ablate without-conv3 tanh --seeds 3
     """
     if not variations:
-        list_variations(json)
+        rows = [_row(variation) for variation in VARIATIONS.values()]
+        cells = [list(row.values()) for row in rows]
+        print_result({"variations": rows}, "What can be ablated", list(rows[0]), cells, json=json)
+        say("Train some of them with: alexrepro ablate NAME ...")
         return
     from alexrepro.device import find_device, is_worth_compiling
     from alexrepro.distributed.rank import check_single_process
-    from alexrepro.reports.experiment import gather
+    from alexrepro.reports.experiments import gather
     from alexrepro.reports.tables.measured import delta_table, measured_of
     from alexrepro.training.job import TrainingJob
     from alexrepro.training.train import ablate as core
@@ -61,8 +63,16 @@ def ablate(
     measured = measured_of(recipe, gather(runs).evaluations, store=test.manifest.digest)
     table = delta_table(found[0], measured, name=f"ablations-{recipe.name}-{recipe.digest}")
     files = [str(path) for path in table.save(out)]
-    if json:
-        print_json({**table.as_dict(), "files": files})
-    else:
-        print_table(table.title, *table.shown())
-        say(f"Wrote: {', '.join(files)}.")
+    print_result({**table.as_dict(), "files": files}, table.title, *table.shown(), json=json)
+    say(f"Wrote: {', '.join(files)}.")
+
+
+def _row(variation: Variation) -> dict[str, str]:
+    printed, logged = variation.tests, variation.logged
+    deltas = (printed.top1_delta, printed.top5_delta) if printed else ()
+    shown = " / ".join("–" if delta is None else f"{100 * delta:+.1f}" for delta in deltas)
+    log = f"#{logged.config}: {100 * logged.top1_error:.2f} / {100 * logged.top5_error:.2f} %" if logged else ""
+    return {
+        "variation": variation.name, "description": variation.description, "section": variation.section,
+        "printed": f"{shown} points" if printed else "no printed number", "2012 log": log,
+    }  # fmt: skip

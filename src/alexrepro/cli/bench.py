@@ -3,8 +3,8 @@
 import atexit
 from dataclasses import asdict
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
+from statistics import median
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,7 +18,6 @@ from alexrepro.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
     from alexrepro.data.store.store import Store
-    from alexrepro.diagnostics.bench import Estimate
 
 
 @ended_at_once()
@@ -47,15 +46,23 @@ def bench(
     found = store_of("train", store) if store or list(options.STORES.glob("*-train-*")) else _drawn(chosen)
     rates = core(chosen, found, device, rounds=rounds)
     ahead = estimate(chosen, rates, images=images or ILSVRC_2012_TRAIN)
+    paces = {str(part): (median(rounds), min(rounds), max(rounds)) for part, rounds in rates.items()}
     if json:
+        names = ("images_per_second", "slowest", "fastest")
+        parts = {part: {"part": part, **dict(zip(names, pace, strict=True))} for part, pace in paces.items()}
         about = {"recipe": chosen.name, "store": found.path.name, "machine": device.facts()}
-        print_json({**{rate.part: asdict(rate) for rate in rates}, "estimate": asdict(ahead), **about})
+        print_json({"estimate": asdict(ahead), **about, **parts})
         return
     title = f"{chosen.name}, batches of {chosen.training.batch}, {chosen.training.precision}, on {found.path.name}"
     columns = ("part", "images/s", "slowest", "fastest")
-    rows = [(r.part, *(f"{pace:,.0f}" for pace in (r.images_per_second, r.slowest, r.fastest))) for r in rates]
+    rows = [(part, *(f"{number:,.0f}" for number in pace)) for part, pace in paces.items()]
     print_table(title, columns, rows, right=columns[1:])
-    print(_sentence(ahead))
+    time = f"{ahead.hours:,.1f} hours" if ahead.hours >= 1 else f"{60 * ahead.hours:.0f} minutes"
+    needed = f"; {ahead.workers_needed} loader workers would keep up, and there are {ahead.workers}"
+    print(
+        f"{ahead.epochs} epochs of {ahead.images:,} images: {time}, limited by the {ahead.slower}"
+        f"{needed if ahead.slower == 'loader' else ''}."
+    )
 
 
 def _drawn(recipe: Recipe) -> "Store":
@@ -63,18 +70,9 @@ def _drawn(recipe: Recipe) -> "Store":
     from alexrepro.data.sources.miniature import write_miniature
     from alexrepro.data.store.prepare import Options, prepare
 
-    folder = Path(mkdtemp(prefix="alexrepro-bench-"))
-    atexit.register(rmtree, folder, ignore_errors=True)
+    temporary = TemporaryDirectory(prefix="alexrepro-bench-", ignore_cleanup_errors=True)
+    atexit.register(temporary.cleanup)
+    folder = Path(temporary.name)
     write_miniature(folder / "source", train_per_class=8, val_per_class=1, test_per_class=1)
-    wanted = recipe.augmentation
-    return prepare(folder / "source", out=folder, options=Options(side_px=wanted.stored_px, resize=wanted.resize))[
-        "train"
-    ]
-
-
-def _sentence(ahead: "Estimate") -> str:
-    hours = f"{ahead.hours:,.1f} hours" if ahead.hours >= 1 else f"{60 * ahead.hours:.0f} minutes"
-    start = f"{ahead.epochs} epochs of {ahead.images:,} images: {hours}, limited by the {ahead.slower}"
-    if ahead.slower == "step":
-        return f"{start}."
-    return f"{start}; {ahead.workers_needed} loader workers would keep up, and there are {ahead.workers}."
+    options = Options(side_px=recipe.augmentation.stored_px, resize=recipe.augmentation.resize)
+    return prepare(folder / "source", out=folder, options=options)["train"]

@@ -46,21 +46,19 @@ def choose_start(recipe: str | None, start: Path | None) -> "tuple[str | None, R
         return recipe, Run(start)
 
 
-def choose_run(path: Path | None, *, runs: Path) -> "Run":
-    """The run in the folder, or the one with the newest checkpoint."""
-    from alexrepro.runs.run import find_runs, open_run
-
-    if path is not None:
-        return open_run(path)
-    found = find_runs(runs)
-    if not found:
-        raise UserError(
-            f"There is no run under {runs}.", fix="Train one with: alexrepro train.", exit_code=Exit.MISSING_INPUT
-        )
-    say(f"Run: {found[0].folder}.")
-    return found[0]
-
-
 def choose_runs(paths: Sequence[Path] | None, *, runs: Path) -> "list[Run]":
     """The runs in the folders, or the one with the newest checkpoint."""
-    return [choose_run(path, runs=runs) for path in paths] if paths else [choose_run(None, runs=runs)]
+    from alexrepro.runs.run import find_runs, open_run
+
+    chosen = [open_run(path) for path in paths] if paths else find_runs(runs)[:1]
+    if not chosen:
+        what, fix = f"There is no run under {runs}.", "Train one with: alexrepro train."
+        raise UserError(what, fix=fix, exit_code=Exit.MISSING_INPUT)
+    if not paths:
+        say(f"Run: {chosen[0].folder}.")
+    return chosen
+
+
+def choose_run(path: Path | None, *, runs: Path) -> "Run":
+    """The run in the folder, or the one with the newest checkpoint."""
+    return choose_runs([path] if path else None, runs=runs)[0]

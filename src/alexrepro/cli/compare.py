@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from alexrepro.cli.options import Json
-from alexrepro.cli.show import percent, print_json, print_table
+from alexrepro.cli.show import percent, print_result
 
 
 def compare(
@@ -29,9 +29,6 @@ def compare(
 
     one, two = (path if RunPaths(path).all_predictions else open_run(path).folder for path in (first, second))
     found = core(one, two)
-    if json:
-        print_json({"comparisons": [asdict(row) for row in found]})
-        return
     columns = ["error", "images", "A", "B", "B - A, points (95 %)", "only A / only B wrong", "exact p / mid-p"]
     rows = [
         [f"top-{row.top} on {row.split}, {row.crops}", f"{row.images:,}", percent(row.first_error, 2),
@@ -40,4 +37,4 @@ def compare(
          f"{row.only_first_wrong:,} / {row.only_second_wrong:,}", f"{row.exact_p:.2g} / {row.mid_p:.2g}"]
         for row in found
     ]  # fmt: skip
-    print_table(f"A: {one}, B: {two}", columns, rows)
+    print_result({"comparisons": [asdict(row) for row in found]}, f"A: {one}, B: {two}", columns, rows, json=json)

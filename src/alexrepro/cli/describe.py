@@ -29,12 +29,18 @@ def describe(
     Example:  alexrepro describe as-run-2012 --set network.towers=1
     """
     chosen = find_recipe(recipe).but(parse_changes(changes or ()))
+    network = chosen.network
     if svg is not None:
-        _draw(chosen, svg)
+        from alexrepro.files import write_text
+        from alexrepro.reports.experiments.network import draw
+        from alexrepro.reports.figures import plot
+
+        figure = draw(network, title=f"{chosen.name}: {chosen.description}")
+        write_text(svg, plot.svg(figure, name=chosen.name))
+        say(f"Wrote {svg}.")
     if json:
         print_json(_described(chosen))
         return
-    network = chosen.network
     total = ("total", "", "", "", "", f"{network.parameters:,}", "", f"{network.macs:,}")
     rows = [*(_row(network, layer) for layer in network.layers()), total]
     print_table(f"{chosen.name}-{chosen.digest}: {chosen.description}", COLUMNS, rows, right=("output", *COLUMNS[5:]))
@@ -42,15 +48,6 @@ def describe(
     if network.layers() == Network().layers():
         print('The paper says "60 million parameters" and "650,000 neurons"; the caption of Figure 2')
         print(f"prints {CAPTION_NEURONS['conv1']:,} where 55×55×96 = {network.layers()[0].neurons:,}.")
-
-
-def _draw(recipe: Recipe, file: Path) -> None:
-    from alexrepro.files import write_text
-    from alexrepro.reports.experiments.network import draw
-    from alexrepro.reports.figures import plot
-
-    write_text(file, plot.svg(draw(recipe.network, title=f"{recipe.name}: {recipe.description}"), name=recipe.name))
-    say(f"Wrote {file}.")
 
 
 def _described(recipe: Recipe) -> dict[str, Any]:

@@ -1,20 +1,16 @@
 """`alexrepro doctor`: will a training run on this machine, and how long will it take?"""
 
-from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from alexrepro.cli import options
 from alexrepro.cli.choose import choose_recipe
-from alexrepro.cli.show import print_json, print_table
+from alexrepro.cli.show import print_result
 from alexrepro.cli.stores import store_of, validation_store
 from alexrepro.distributed.rank import ended_at_once
 from alexrepro.errors import Exit, UserError
-
-if TYPE_CHECKING:
-    from alexrepro.diagnostics.system_checks import Finding
 
 
 @ended_at_once()
@@ -53,15 +49,9 @@ def doctor(
         if device is not None:
             job = TrainingJob(chosen, store=data, validation=validation, runs=runs, seed=seed, device=device)
             findings += check_job(job)
-    _show(findings, json)
-
-
-def _show(findings: Sequence["Finding"], json: bool) -> None:
     code = next((finding.exit_code for finding in findings if finding.verdict == "error"), Exit.OK)
-    if json:
-        print_json({"findings": [asdict(finding) for finding in findings], "exit_code": int(code)})
-    else:
-        columns = ("check", "verdict", "found", "what to do")
-        print_table("Preflight", columns, [(f.what, f.verdict, f.found, f.advice) for f in findings])
+    result = {"findings": [asdict(finding) for finding in findings], "exit_code": int(code)}
+    rows = [(finding.what, finding.verdict, finding.found, finding.advice) for finding in findings]
+    print_result(result, "Preflight", ("check", "verdict", "found", "what to do"), rows, json=json)
     if code:
         raise typer.Exit(int(code))

@@ -1,5 +1,6 @@
 """`alexrepro evaluate`: exact errors of a run, or of an average of runs, on a split."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,7 +8,7 @@ import typer
 
 from alexrepro.cli import options
 from alexrepro.cli.choose import choose_runs
-from alexrepro.cli.show import percent, print_json, print_table
+from alexrepro.cli.show import percent, print_result
 from alexrepro.cli.stores import evaluation_store
 from alexrepro.distributed.rank import ended_at_once
 from alexrepro.paper.results import Crops
@@ -50,20 +51,19 @@ def evaluate(
     used = device_for(device, compile, images=len(images) * len(chosen), crops=crops)
     opened = open_runs(chosen, images, crops=crops, device=used, folder=runs, weights=weights)
     found = evaluate_runs(opened, save_probabilities=save_probabilities)
-    if json:
-        print_json(_facts(found[-1]) | {e.crops: _facts(e) for e in found[:-1]})
-    else:
-        print_table(f"{found[-1].run} on {found[-1].split}", COLUMNS, map(_row, found), right=COLUMNS[1:])
+    *others, asked = [_facts(evaluation) for evaluation in found]
+    result = asked | {facts["crops"]: facts for facts in others}
+    rows = [_row(facts) for facts in (*others, asked)]
+    print_result(result, f"{asked['run']} on {asked['split']}", COLUMNS, rows, right=COLUMNS[1:], json=json)
 
 
-def _row(e: "Evaluation") -> list[str]:
-    from alexrepro.reports.statistics.intervals import wilson_interval
-
-    row = [e.crops, f"{e.images:,}"]
-    for correct, error in ((e.top1_correct, e.top1_error), (e.top5_correct, e.top5_error)):
-        low, high = wilson_interval(e.images - correct, e.images)
-        row.append(f"{percent(error, 2)} ({100 * low:.2f}–{100 * high:.2f})")
-    return [*row, f"{e.loss:.4f}", f"{e.tied_images:,}", (e.preprocessing or "")[:DIGITS]]
+def _row(facts: Mapping[str, Any]) -> list[str]:
+    errors = [
+        f"{percent(facts[f'{top}_error'], 2)} ({100 * facts[f'{top}_low']:.2f}–{100 * facts[f'{top}_high']:.2f})"
+        for top in ("top1", "top5")
+    ]
+    counts = (f"{facts['loss']:.4f}", f"{facts['tied_images']:,}", (facts["preprocessing"] or "")[:DIGITS])
+    return [facts["crops"], f"{facts['images']:,}", *errors, *counts]
 
 
 def _facts(e: "Evaluation") -> dict[str, Any]:

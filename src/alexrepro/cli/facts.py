@@ -45,11 +45,11 @@ def facts(
         print_json(rows)
     else:
         for name, (title, keys) in TABLES.items():
-            digits = 1 if name == "reported" else 2
-            cells = [[_cell(key, row[key], digits) for key in keys.split()] for row in rows[name]]
-            print_table(
-                title, [HEADINGS.get(key, key) for key in keys.split()], cells, right=("top-1", "top-5", "loss")
-            )
+            cells = [
+                [_cell(key, row[key], 1 if name == "reported" else 2) for key in keys.split()] for row in rows[name]
+            ]
+            headings = [HEADINGS.get(key, key) for key in keys.split()]
+            print_table(title, headings, cells, right=("top-1", "top-5", "loss"))
 
 
 def _one(statements: list[Row], name: str, json: bool) -> None:

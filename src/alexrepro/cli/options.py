@@ -34,10 +34,8 @@ def numbers(weights: str | None) -> list[float]:
     try:
         return [float(weight) for weight in weights.split(",")] if weights else []
     except ValueError:
-        raise UserError(
-            f"{weights} are not numbers.", fix="Give one for each run: --ensemble-weights 1,1,0.5.",
-            exit_code=Exit.USAGE,
-        ) from None  # fmt: skip
+        fix = "Give one for each run: --ensemble-weights 1,1,0.5."
+        raise UserError(f"{weights} are not numbers.", fix=fix, exit_code=Exit.USAGE) from None
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of a table.")]

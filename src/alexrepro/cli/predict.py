@@ -1,25 +1,18 @@
 """`alexrepro predict`: the five most probable classes of images."""
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.bar import Bar
-from rich.console import Console
-from rich.table import Table
 
 from alexrepro.cli.choose import choose_run
 from alexrepro.cli.options import RUNS, DeviceName, Json, Runs, StorePath, TenCrop, split_name
-from alexrepro.cli.show import PLAIN_WIDTH, percent, plain, print_json
+from alexrepro.cli.show import percent, print_json, print_table
 from alexrepro.distributed.rank import ended_at_once
 from alexrepro.paper.results import Crops
 
-if TYPE_CHECKING:
-    from alexrepro.evaluation.predict import ClassProbability
-
-BAR_WIDTH = 30
+BAR_WIDTH = 30  # characters for a probability of 1
 
 
 @ended_at_once()
@@ -60,14 +53,6 @@ def predict(
         shown = [{"file": str(i), "top5": list(map(asdict, top5))} for i, top5 in zip(images, predictions, strict=True)]
         print_json({"weights": str(source), "recipe": found.recipe.name, "crops": crops, "images": shown})
         return
-    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     for image, top5 in zip(images, predictions, strict=True):
-        console.print(_table(image, top5))
-
-
-def _table(image: Path, top5: "list[ClassProbability]") -> Table:
-    table = Table(title=plain(str(image)), title_justify="left", show_header=False, box=None)
-    for found in top5:
-        bar = Bar(1.0, 0.0, found.probability, width=BAR_WIDTH)
-        table.add_row(percent(found.probability), bar, plain(found.name))
-    return table
+        rows = [(percent(top.probability), "█" * round(BAR_WIDTH * top.probability), top.name) for top in top5]
+        print_table(str(image), ("probability", "", "class"), rows, right=["probability"])

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from alexrepro.cli.options import Json
-from alexrepro.cli.show import percent, print_json, print_table
-from alexrepro.recipes.catalog import MAIN, TOLERANCE, Entry, catalog, find_recipe
+from alexrepro.cli.show import percent, print_json, print_result, print_table
+from alexrepro.recipes.catalog import MAIN, TOLERANCE, catalog, find_recipe
 from alexrepro.recipes.ledger import shown
 from alexrepro.recipes.recipe import Recipe, differences
 
@@ -25,13 +25,15 @@ def list_recipes(
 
     Example:  alexrepro recipes list
     """
-    rows = [_row(entry) for name, entry in catalog().items() if every or name in MAIN]
-    if json:
-        print_json({"recipes": rows})
-        return
-    columns = ("name", "digest", "like", "description", "epochs", "expected")
-    cells = [[*map(row.get, columns[:-1]), "\n".join(map(_result, row["expected"]))] for row in rows]
-    print_table("Recipes", columns, cells, right=("epochs",))
+    columns, names = ["name", "digest", "like", "description", "epochs"], ("split", "crops", "top1_error", "top5_error")
+    tolerance = {"top1_tolerance": TOLERANCE[0], "top5_tolerance": TOLERANCE[1]}
+    rows, cells = [], []
+    for entry in (entry for name, entry in catalog().items() if every or name in MAIN):
+        expected = [{name: getattr(result, name) for name in names} | tolerance for result in entry.expected]
+        about = _named(entry.recipe) | {"like": entry.like, "epochs": entry.recipe.training.epochs}
+        rows.append(about | {"expected": expected})
+        cells.append([*map(about.get, columns), "\n".join(map(_sentence, expected))])
+    print_result({"recipes": rows}, "Recipes", (*columns, "expected"), cells, right=("epochs",), json=json)
 
 
 @recipes.command("show")
@@ -46,10 +48,13 @@ def show(
 
     Example:  alexrepro recipes show as-run-2012 --toml > mine.toml
     """
-    if toml and not json:
-        print(find_recipe(name).to_toml(), end="")
+    recipe = find_recipe(name)
+    if not toml:
+        diff("as-printed", name, json)
+    elif json:
+        print_json(_named(recipe) | {"toml": recipe.to_toml()})
     else:
-        _compare(find_recipe("as-printed"), find_recipe(name), json=json, toml=toml)
+        print(recipe.to_toml(), end="")
 
 
 @recipes.command("diff")
@@ -58,35 +63,22 @@ def diff(one: Name, other: Name, json: Json = False) -> None:
 
     Example:  alexrepro recipes diff as-printed as-run-2012
     """
-    _compare(find_recipe(one), find_recipe(other), json=json)
-
-
-def _compare(one: Recipe, other: Recipe, *, json: bool, toml: bool = False) -> None:
-    found = [(path, left, right) for path, (left, right) in differences(one, other).items()]
+    left, right = find_recipe(one), find_recipe(other)
+    found = [{"path": path, "one": a, "other": b} for path, (a, b) in differences(left, right).items()]
     if json:
-        rows = [dict(zip(("path", "one", "other"), row, strict=True)) for row in found]
-        file = {"toml": other.to_toml()} if toml else {}
-        print_json(_named(other) | {"compared_with": _named(one), "differences": rows} | file)
+        print_json(_named(right) | {"compared_with": _named(left), "differences": found})
         return
-    print(f"{other.name}-{other.digest}: {other.description}.")
+    print(f"{right.name}-{right.digest}: {right.description}.")
     if found:
-        rows_shown = [[path, shown(left), shown(right)] for path, left, right in found]
-        print_table("Fields that differ", ("field", one.name, other.name), rows_shown)
-
-
-def _row(entry: Entry) -> dict[str, Any]:
-    tolerance = {"top1_tolerance": TOLERANCE[0], "top5_tolerance": TOLERANCE[1]}
-    fields = ("split", "crops", "top1_error", "top5_error")
-    expected = [{name: getattr(result, name) for name in fields} | tolerance for result in entry.expected]
-    return _named(entry.recipe) | {"like": entry.like, "epochs": entry.recipe.training.epochs, "expected": expected}
+        cells = [[*map(shown, row.values())] for row in found]
+        print_table("Fields that differ", ("field", left.name, right.name), cells)
 
 
 def _named(recipe: Recipe) -> dict[str, Any]:
     return {"name": recipe.name, "digest": recipe.digest, "description": recipe.description}
 
 
-def _result(expected: dict[str, Any]) -> str:
+def _sentence(expected: dict[str, Any]) -> str:
     errors = " / ".join(filter(None, (percent(expected["top1_error"]), percent(expected["top5_error"]))))
-    within = " / ".join(f"{100 * expected[f'top{n}_tolerance']:.1f}" for n in (1, 5))
     crops = "ten crops" if expected["crops"] == "ten" else f"{expected['crops']} crop"
-    return f"{errors} ± {within} on {expected['split']}, {crops}"
+    return f"{errors} ± {100 * TOLERANCE[0]:.1f} / {100 * TOLERANCE[1]:.1f} on {expected['split']}, {crops}"

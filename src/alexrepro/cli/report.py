@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -11,9 +11,6 @@ from alexrepro.cli.show import print_json, print_table
 from alexrepro.distributed.rank import ended_at_once
 from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
-
-if TYPE_CHECKING:
-    from alexrepro.reports.experiment import Report
 
 ALL = "all"
 RIGHT = ("images", "top-1 error", "top-5 error", "published")
@@ -38,24 +35,27 @@ def report(
     Example:  alexrepro report table-1
     """
     from alexrepro.files import write_text
-    from alexrepro.reports.experiment import experiments, find, gather, render
+    from alexrepro.reports.experiments import experiments, find, gather, render
     from alexrepro.reports.page import FILE
     from alexrepro.reports.page import page as page_of
 
     asked = list(experiments().values()) if name == ALL else [find(name)]
     if page and name != ALL:
-        raise UserError(
-            f"--page writes a page of all reports, and {name} is one of them.",
-            fix=f"Type: alexrepro report --page, or: alexrepro report {name}.",
-            exit_code=Exit.USAGE,
-        )
+        what = f"--page writes a page of all reports, and {name} is one of them."
+        fix = f"Type: alexrepro report --page, or: alexrepro report {name}."
+        raise UserError(what, fix=fix, exit_code=Exit.USAGE)
     evidence = gather(runs)
     reports, shown = [render(experiment, evidence) for experiment in asked], []
     for one in reports:
         files = [str(path) for path in one.save(out)]
         shown.append({**one.table.as_dict(), "missing": one.missing, "files": files})
-        if not json and not page:
-            _print(one, files)
+        if json or page:
+            continue
+        headings, rows = one.table.shown()
+        print_table(one.table.title, headings, rows, right=RIGHT)
+        if one.missing:
+            say(f"Some measurements of {one.table.name} are missing. To make them, type:")
+        say("\n".join([*(f"  {command}" for command in one.missing), f"Wrote {', '.join(files)}."]))
     found: dict[str, Any] = {"reports": shown} if len(asked) > 1 else shown[0]
     if page:
         write_text(out / FILE, page_of(reports, evidence, made_at=datetime.now().astimezone()))
@@ -63,13 +63,3 @@ def report(
         say(f"Wrote {out / FILE}.")
     if json:
         print_json(found)
-
-
-def _print(one: "Report", files: list[str]) -> None:
-    headings, rows = one.table.shown()
-    print_table(one.table.title, headings, rows, right=RIGHT)
-    if one.missing:
-        say(f"Some measurements of {one.table.name} are missing. To make them, type:")
-        for command in one.missing:
-            say(f"  {command}")
-    say(f"Wrote {', '.join(files)}.")

@@ -1,9 +1,9 @@
 """How commands print: one JSON object or a table on stdout, everything else on stderr."""
 
-import json
 import os
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from json import dumps
 from typing import Any
 
 from rich.console import Console
@@ -20,7 +20,18 @@ WIDEST_NAME = 40  # characters of a first column that stays on one line if there
 def print_json(result: Mapping[str, Any]) -> None:
     """Print exactly one JSON object on stdout."""
     is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-    print(json.dumps(result, indent=2, ensure_ascii=not is_unicode))
+    print(dumps(result, indent=2, ensure_ascii=not is_unicode))
+
+
+def print_result(
+    result: Mapping[str, Any], title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *,
+    right: Iterable[str] = (), json: bool,
+) -> None:  # fmt: skip
+    """Print a result as one JSON object, or as a table."""
+    if json:
+        print_json(result)
+    else:
+        print_table(title, columns, rows, right=right)
 
 
 def print_table(
@@ -42,19 +53,15 @@ def print_table(
 
 
 def _widths(columns: Sequence[Sequence[str]], whole: Collection[int], room: int) -> list[int | None]:
-    """Widths that break no word, and no cell of the `whole` columns, if there is room; the rest is up to rich."""
+    """Widths up to a common limit that break no word, and no cell of the `whole` columns, or none without the room."""
     words = [max((len(word) for cell in cells for word in cell.split()), default=0) for cells in columns]
     most = [max(len(line) for cell in cells for line in (cell or " ").splitlines()) for cells in columns]
     least = [most[number] if number in whole else words[number] for number in range(len(columns))]
-    spare = room - 1 - sum(width + BORDER for width in least)
-    if spare < 0:
+    limits = ([max(low, min(limit, high)) for low, high in zip(least, most, strict=True)] for limit in range(room))
+    fitting = [widths for widths in limits if sum(widths) + BORDER * len(widths) < room]
+    if not fitting:
         return _widths(columns, (), room) if whole else [None] * len(columns)
-    widths: list[int | None] = [*least]
-    waiting = sorted(range(len(columns)), key=lambda number: most[number] - least[number])
-    for left, number in zip(range(len(waiting), 0, -1), waiting, strict=True):
-        added = min(most[number] - least[number], spare // left)
-        widths[number], spare = least[number] + added, spare - added
-    return widths
+    return list(fitting[-1])
 
 
 def plain(text: str) -> str:

@@ -7,7 +7,7 @@ import typer
 
 from alexrepro.cli import options
 from alexrepro.cli.choose import choose_runs
-from alexrepro.cli.show import percent, print_json, print_table
+from alexrepro.cli.show import percent, print_json, print_result
 from alexrepro.cli.stores import store_of
 from alexrepro.distributed.rank import ended_at_once
 from alexrepro.paper.results import Crops
@@ -43,10 +43,9 @@ def submit(
     crops: Crops = "ten" if ten_crop else "center"
     used = device_for(device, compile, images=len(images) * len(chosen), crops=crops)
     lines = core(open_runs(chosen, images, crops=crops, device=used, folder=runs, weights=weights), to)
+    say(f"Wrote {to}: {lines:,} lines in the order of the file names.")
     if json:
         print_json({"submission": str(to), "lines": lines})
-    else:
-        say(f"Wrote {to}: {lines:,} lines in the order of the file names.")
 
 
 @ended_at_once()
@@ -67,9 +66,7 @@ def score(
     from alexrepro.evaluation.submission import score_submission
 
     found = score_submission(file, devkit)
-    if json:
-        print_json({"split": found.split, "images": found.images, "flat": list(found.errors)})
-        return
     rows = [[classes, percent(error, 2)] for classes, error in enumerate(found.errors, start=1)]
-    columns = ["classes counted", "error"]
-    print_table(f"{file} on {found.images:,} images of {found.split}", columns, rows, right=columns)
+    columns, title = ("classes counted", "error"), f"{file} on {found.images:,} images of {found.split}"
+    result = {"split": found.split, "images": found.images, "flat": list(found.errors)}
+    print_result(result, title, columns, rows, right=columns, json=json)

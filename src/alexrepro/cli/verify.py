@@ -2,24 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 
 from alexrepro.cli.options import STORES, Json
-from alexrepro.cli.show import print_json, print_table
+from alexrepro.cli.show import print_result
 from alexrepro.distributed.rank import ended_at_once
 from alexrepro.errors import Exit, UserError
 
 CHECKPOINTS = ("checkpoints/step-*", "*/checkpoints/step-*", "*/*/checkpoints/step-*")  # of a run, a recipe, all runs
-
-
-class Verified(NamedTuple):
-    """One finding; exit_code: OK unless something is wrong."""
-
-    path: str
-    finding: str
-    exit_code: Exit = Exit.OK
 
 
 @ended_at_once()
@@ -39,18 +31,16 @@ def verify(
     Example:  alexrepro verify /data/imagenet --quick
     """
     found = [row for path in paths or [STORES] for row in _verified(path, quick=quick)]
-    code = next((row.exit_code for row in found if row.exit_code), Exit.OK)
-    if json:
-        rows = [{"path": row.path, "finding": row.finding, "sound": not row.exit_code} for row in found]
-        print_json({"findings": rows, "exit_code": int(code)})
-    else:
-        print_table("Verified", ("path", "finding"), [row[:2] for row in found])
+    code = next((code for *_, code in found if code), Exit.OK)
+    rows = [{"path": path, "finding": finding, "sound": not wrong} for path, finding, wrong in found]
+    result = {"findings": rows, "exit_code": int(code)}
+    print_result(result, "Verified", ("path", "finding"), [row[:2] for row in found], json=json)
     if code:
         raise typer.Exit(int(code))
 
 
-def _verified(path: Path, *, quick: bool) -> Iterator[Verified]:
-    """The findings of everything at a path; a folder with neither stores nor checkpoints is one of archives."""
+def _verified(path: Path, *, quick: bool) -> Iterator[tuple[str, str, Exit]]:
+    """Path, finding and exit code of everything at a path; without stores and checkpoints, of the archives there."""
     from alexrepro.data.sources.official_files import check
     from alexrepro.data.store.manifest import MANIFEST
     from alexrepro.data.store.manifest import verify as problems_of
@@ -65,15 +55,15 @@ def _verified(path: Path, *, quick: bool) -> Iterator[Verified]:
     checkpoints = [path] if is_checkpoint else sorted(found for one in CHECKPOINTS for found in path.glob(one))
     for store in stores:
         problems = problems_of(store)
-        yield from [Verified(str(store), what, Exit.BAD_DATA) for what in problems] or [Verified(str(store), "sound")]
+        yield from [(str(store), what, Exit.BAD_DATA) for what in problems] or [(str(store), "sound", Exit.OK)]
     for saved in checkpoints:
         try:
             checkpoint.read(saved)
-            yield Verified(str(saved), "sound")
+            yield str(saved), "sound", Exit.OK
         except UserError as error:
-            yield Verified(str(saved), error.what, error.exit_code)
+            yield str(saved), error.what, error.exit_code
     if not stores and not checkpoints:
         for one in check(path, md5=not quick):
             wrong = Exit.MISSING_INPUT if one.finding == "missing" else Exit.BAD_DATA
-            where = f"{path}: {one.archive.part}"
-            yield Verified(where, f"{one.finding}: {one.description}", wrong if one.is_wrong else Exit.OK)
+            found = f"{one.finding}: {one.description}"
+            yield f"{path}: {one.archive.part}", found, wrong if one.is_wrong else Exit.OK

@@ -2,22 +2,18 @@
 
 import sys
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from alexrepro.cli.choose import choose_run
 from alexrepro.cli.options import RUNS, Runs
 
-if TYPE_CHECKING:
-    from alexrepro.reports.figures.curves import Snapshot
-
-LIVE_SECONDS, PLAIN_SECONDS = 5.0, 30.0  # between two refreshes
+REFRESH_SECONDS = 5.0
 
 
 def watch(
@@ -28,7 +24,8 @@ def watch(
     """Watch a run while it trains.
 
     Shows the loss curve, learning rate, images per second, time left and last validation from the run's metrics, and
-    changes nothing. Ends when the run is complete; Ctrl-C stops watching, and the run continues.
+    changes nothing. Ends when the run is complete; Ctrl-C stops watching, and the run continues. Prints the status once
+    if stdout is not a terminal.
 
     Example:  alexrepro watch --once
     """
@@ -36,31 +33,11 @@ def watch(
 
     chosen = choose_run(run, runs=runs)
     now = snapshot(chosen)
-    if once or now.is_complete:
+    if once or now.is_complete or not sys.stdout.isatty():
         print("\n".join(now.lines))
         return
-    try:
-        _follow(lambda: snapshot(chosen))
-    except KeyboardInterrupt:
-        sys.exit(0)
-
-
-def _follow(look: Callable[[], "Snapshot"]) -> None:
-    """A live display on a terminal, a line now and then anywhere else, until the run is complete."""
-    now = look()
-    if sys.stdout.isatty():
-        with Live(_text(now), console=Console(), auto_refresh=False) as live:
-            while not now.is_complete:
-                time.sleep(LIVE_SECONDS)
-                now = look()
-                live.update(_text(now), refresh=True)
-        return
-    print(now.lines[-1], flush=True)
-    while not now.is_complete:
-        time.sleep(PLAIN_SECONDS)
-        now = look()
-        print(now.lines[-1], flush=True)
-
-
-def _text(now: "Snapshot") -> Text:
-    return Text("\n".join(now.lines))
+    with suppress(KeyboardInterrupt), Live(Text("\n".join(now.lines)), auto_refresh=False) as live:
+        while not now.is_complete:
+            time.sleep(REFRESH_SECONDS)
+            now = snapshot(chosen)
+            live.update(Text("\n".join(now.lines)), refresh=True)

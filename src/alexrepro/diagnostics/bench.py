@@ -1,6 +1,6 @@
 """Images per second of the loader and of the training step on this machine, and the training time that follows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain, count, islice
 from math import ceil
@@ -28,16 +28,6 @@ Part = Literal["loader", "step"]
 
 
 @dataclass(frozen=True)
-class Rate:
-    """Images per second of one part: the median of all rounds, the slowest and the fastest round."""
-
-    part: Part
-    images_per_second: float
-    slowest: float
-    fastest: float
-
-
-@dataclass(frozen=True)
 class Estimate:
     """The training time of a recipe, the slower part, and how many loader workers would keep up with the step."""
 
@@ -49,8 +39,8 @@ class Estimate:
     workers_needed: int
 
 
-def bench(recipe: Recipe, store: Store, device: Device, *, rounds: int) -> list[Rate]:
-    """Time the loader and the training step of a recipe in alternation, after one round of each to warm up.
+def bench(recipe: Recipe, store: Store, device: Device, *, rounds: int) -> dict[Part, list[float]]:
+    """Images per second of the loader and of the training step, measured in alternation, after a round to warm up.
 
     Raises UserError if the recipe wants images of another size than the store has.
     """
@@ -65,12 +55,12 @@ def bench(recipe: Recipe, store: Store, device: Device, *, rounds: int) -> list[
                 images, seconds = run()
                 found[part].append(images / seconds)
             advance(1, ", ".join(f"{part} {median(rates):,.0f} images/s" for part, rates in found.items()))
-    return [Rate(part, median(rates), min(rates), max(rates)) for part, rates in found.items()]
+    return found
 
 
-def estimate(recipe: Recipe, rates: Sequence[Rate], *, images: int) -> Estimate:
+def estimate(recipe: Recipe, rates: Mapping[Part, list[float]], *, images: int) -> Estimate:
     """The time of a whole training on a number of images, which the slower of loader and step decides."""
-    pace = {rate.part: rate.images_per_second for rate in rates}
+    pace = {part: median(rounds) for part, rounds in rates.items()}
     slower: Part = "loader" if pace["loader"] < pace["step"] else "step"
     hours = recipe.training.epochs * images / pace[slower] / 3600
     needed = ceil(default_workers() * pace["step"] / pace["loader"])
@@ -79,15 +69,14 @@ def estimate(recipe: Recipe, rates: Sequence[Rate], *, images: int) -> Estimate:
 
 def _loader(recipe: Recipe, store: Store, device: Device) -> Round:
     """Batches as a training reads them."""
+    training, side_px = recipe.training, recipe.network.input_px
     plan = training_plan(
-        len(store), seed=0, epoch=1, augmentation=recipe.augmentation, side_px=recipe.network.input_px,
-        shuffle_every_epoch=recipe.training.shuffle_every_epoch,
+        len(store), seed=0, epoch=1, augmentation=recipe.augmentation, side_px=side_px,
+        shuffle_every_epoch=training.shuffle_every_epoch,
     )  # fmt: skip
 
     def run() -> tuple[int, float]:
-        with Loader(
-            store, batch=recipe.training.batch, side_px=recipe.network.input_px, copies=device.copies
-        ) as loader:
+        with Loader(store, batch=training.batch, side_px=side_px, copies=device.copies) as loader:
             batches = chain.from_iterable(loader.batches(plan) for _ in count())
             next(batches)  # the workers have started
             started = perf_counter()

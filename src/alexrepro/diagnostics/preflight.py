@@ -14,17 +14,9 @@ import torch
 from alexrepro.data.loading.loader import workers_and_slots
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device, find_device
+from alexrepro.diagnostics import system_checks as system
 from alexrepro.diagnostics.bench import bench, estimate
-from alexrepro.diagnostics.system_checks import (
-    Finding,
-    check_gpus,
-    compiler,
-    memory,
-    processors,
-    refused,
-    size,
-    versions,
-)
+from alexrepro.diagnostics.system_checks import Finding, refused, size
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.inference import BATCH, pixels_of
 from alexrepro.model.alexnet import build
@@ -44,12 +36,12 @@ LONG_HOURS = 6 * 24.0  # the training of 2012 took "between five and six days" (
 def check_machine(device_name: str) -> tuple[list[Finding], Device | None]:
     """One finding for each part of the machine, and its device unless it cannot be used."""
     say("Checking the machine.")
-    found = [*versions(), *check_gpus(device_name)]
+    found = [*system.versions(), *system.check_gpus(device_name)]
     try:
         device = find_device(device_name, compiles=True)
     except UserError as error:
         return [*found, refused("device", error)], None
-    return [*found, compiler(device), processors()], device
+    return [*found, system.compiler(device), system.processors()], device
 
 
 def check_stores(folders: Sequence[Path]) -> Iterator[Finding]:
@@ -89,38 +81,33 @@ def check_job(job: TrainingJob) -> Iterator[Finding]:
 
 
 def _recipe(job: TrainingJob) -> Finding:
-    recipe, store = job.recipe, job.store
+    recipe, store, advice = job.recipe, job.store, ""
     found = (
         f"{recipe.name}-{recipe.digest}: {recipe.network.classes:,} classes, {len(store):,} images of "
         f"{store.side_px} px, batches of {recipe.training.batch}"
     )
     if len(store) < recipe.training.batch:
-        advice = f"Give at most --set training.batch={len(store)}."
-        return Finding("recipe", f"{found}, more than the store has", "warning", advice)
-    if job.validation is None and recipe.training.schedule.needs_validation:
+        found, advice = f"{found}, more than the store has", f"Give at most --set training.batch={len(store)}."
+    elif job.validation is None and recipe.training.schedule.needs_validation:
+        found = f"{found}; without validation its learning rate never drops"
         advice = "Prepare validation images, or choose as-run-2012."
-        return Finding("recipe", f"{found}; without validation its learning rate never drops", "warning", advice)
-    return Finding("recipe", found)
+    return Finding("recipe", found, "warning" if advice else "ok", advice)
 
 
 def _memory(job: TrainingJob) -> Finding:
+    """Memory for the network and for batches: at the end of an epoch the validation loader has some, too."""
     training, network = job.recipe.training, job.recipe.network
-    batch = min(training.batch, len(job.store))
-    held = PROGRAM_BYTES + COPIES_OF_WEIGHTS * FLOAT_BYTES * network.parameters
+    need = PROGRAM_BYTES + COPIES_OF_WEIGHTS * FLOAT_BYTES * network.parameters
     if not job.device.is_gpu:
-        held += COPIES_OF_ACTIVATIONS * (2 if training.precision == "bf16" else FLOAT_BYTES) * batch * network.neurons
-    return memory(loader_bytes(job) + held)
-
-
-def loader_bytes(job: TrainingJob) -> int:
-    """Memory for batches: those of the training loader and, at the end of an epoch, of the validation loader too."""
-    loaders = [(job.store, job.recipe.training.batch, job.recipe.network.input_px)]
+        activations = network.neurons * min(training.batch, len(job.store))
+        need += COPIES_OF_ACTIVATIONS * (2 if training.precision == "bf16" else FLOAT_BYTES) * activations
+    loaders = [(job.store, training.batch, network.input_px)]
     if job.validation is not None:
         loaders.append((job.validation, BATCH, job.validation.side_px))
-    return sum(
-        workers_and_slots(len(store), batch=batch)[1] * min(batch, len(store)) * PIXEL_BYTES * side_px**2
-        for store, batch, side_px in loaders
-    )
+    for store, batch, side_px in loaders:
+        slots = workers_and_slots(len(store), batch=batch)[1]
+        need += slots * min(batch, len(store)) * PIXEL_BYTES * side_px**2
+    return system.memory(need)
 
 
 def _disk(job: TrainingJob) -> Finding:
@@ -136,14 +123,12 @@ def _disk(job: TrainingJob) -> Finding:
 def _activations(job: TrainingJob) -> Finding:
     """Whether the images reach the last hidden stage of the untrained network, as a training checks later."""
     recipe, device = job.recipe, job.device.torch_device
-    pixels = pixels_of(job.store).to(device)
-    crops = center_crops(job.store, recipe=recipe, pixels=pixels, most=DIAGNOSED_IMAGES)
+    crops = center_crops(job.store, recipe=recipe, pixels=pixels_of(job.store).to(device), most=DIAGNOSED_IMAGES)
     model = build(recipe.network, seed=job.seed).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     found = diagnose(model, crops)
-    advice = found.fix
     if found.is_hidden:
-        return Finding("activations", found.facts, "error", advice, Exit.BAD_CONFIG, asdict(found))
-    return Finding("activations", found.facts, "warning" if advice else "ok", advice, facts=asdict(found))
+        return Finding("activations", found.facts, "error", found.fix, Exit.BAD_CONFIG, asdict(found))
+    return Finding("activations", found.facts, "warning" if found.fix else "ok", found.fix, facts=asdict(found))
 
 
 def _time(job: TrainingJob) -> Finding:
@@ -153,10 +138,9 @@ def _time(job: TrainingJob) -> Finding:
     with device.enough_memory(batch=images):
         rates = bench(recipe.but({"training.batch": images}), store, device, rounds=1)
     ahead = estimate(recipe, rates, images=len(store))
-    loader, step = (rate.images_per_second for rate in rates)
     found = (
         f"about {ahead.hours:,.1f} hours for {ahead.epochs} epochs, a rough estimate from one round of {images} images:"
-        f" loader {loader:,.0f} images/s, step {step:,.0f} images/s"
+        f" loader {rates['loader'][0]:,.0f} images/s, step {rates['step'][0]:,.0f} images/s"
     )
     advice = ""
     if ahead.slower == "loader":

@@ -53,38 +53,34 @@ def versions() -> Iterator[Finding]:
     needed["Pillow"] = needed["pillow"] if name == "Pillow" else SpecifierSet()
     found = {"Python": platform.python_version(), "torch": torch.__version__, "torchvision": version("torchvision")}
     for what, there in (found | {"Pillow": pillow}).items():
-        if needed[what].contains(there, prereleases=True):
-            yield Finding(what, there)
-        else:
-            about = f"{there}; {needed[what]} is supported"
-            yield Finding(what, about, "error", "Install it with: make setup.", Exit.BAD_CONFIG)
+        about = f"{there}; {needed[what]} is supported"
+        is_fine = needed[what].contains(there, prereleases=True)
+        wrong = Finding(what, about, "error", "Install it with: make setup.", Exit.BAD_CONFIG)
+        yield Finding(what, there) if is_fine else wrong
 
 
-def check_gpus(device: str) -> Iterator[Finding]:
+def check_gpus(device: str) -> list[Finding]:
     """Every GPU that torch finds, or whether there is a driver for one."""
-    found = re.search(r"\b\d{3,}\.\d+(\.\d+)?\b", DRIVER.read_text()) if DRIVER.exists() else None
-    driver = found[0] if found else None
     if device == "cpu":
-        yield Finding("GPUs", "not used: training runs on the CPU")
-        return
-    for number, (name, memory_bytes, capability) in enumerate(gpus()):
-        about = f"{name}, {size(memory_bytes)}, compute capability {capability}, driver {driver or 'unknown'}"
-        yield Finding(f"GPU {number}", about)
-    if not gpus() and driver is None:
-        yield Finding("GPUs", "none: training runs on the CPU")
-    elif not gpus():
-        about = f"none that torch can use, although there is a driver, {driver}"
-        advice = "Install a torch that is built for a CUDA of this driver, and see whether nvidia-smi lists a GPU."
-        yield Finding("GPUs", about, "warning", advice)
+        return [Finding("GPUs", "not used: training runs on the CPU")]
+    found = re.search(r"\b\d{3,}\.\d+(\.\d+)?\b", DRIVER.read_text() if DRIVER.exists() else "")
+    driver = found[0] if found else "unknown"
+    if gpus():
+        about = "{}, {}, compute capability {}, driver {}"
+        rows = [about.format(name, size(memory), capability, driver) for name, memory, capability in gpus()]
+        return [Finding(f"GPU {number}", row) for number, row in enumerate(rows)]
+    if not found:
+        return [Finding("GPUs", "none: training runs on the CPU")]
+    advice = "Install a torch that is built for a CUDA of this driver, and see whether nvidia-smi lists a GPU."
+    return [Finding("GPUs", f"none that torch can use, although there is a driver, {driver}", "warning", advice)]
 
 
 def processors() -> Finding:
     """CPU cores that this program may use."""
     usable, there = Rank().processors, os.cpu_count() or 1
     found = f"{usable} of {there} usable: {default_workers()} loader workers, {torch.get_num_threads()} torch threads"
-    if usable == 1 and there > 1:
-        return Finding("CPU cores", found, "warning", "Ask for more, such as SLURM's --cpus-per-task.")
-    return Finding("CPU cores", found)
+    advice = "Ask for more, such as SLURM's --cpus-per-task." if usable == 1 < there else ""
+    return Finding("CPU cores", found, "warning" if advice else "ok", advice)
 
 
 def compiler(device: Device) -> Finding:
