@@ -1,6 +1,7 @@
 """Response normalization across maps (§3.3) and within a map (layers-145.cfg [cnorm2]), exact in both directions.
 
-Both are y = x · d^-β with d = k + c · W(x²), where W sums over a window: plain torch, or compiled loops (`fused_lrn`).
+Both are y = x · d^-β with d = k + c · W(x²), where W sums over a window: plain torch, compiled loops (`fused_lrn`), or
+kernels for a GPU (`gpu_norm`).
 B batch, C maps, H W pixels, P processes that hold the towers together.
 """
 
@@ -15,7 +16,6 @@ from alexrepro.model.fused_lrn import lrn, spatial_lrn, window_mask, window_sum
 from alexrepro.model.tower_parallel import LocalTowers
 from alexrepro.paper.network import Norm, SameMapNorm
 
-Window = Callable[[Tensor], Tensor]
 Form = Literal["plain", "compiled", "kernels"]
 
 
@@ -23,7 +23,7 @@ class _Normalize(torch.autograd.Function):
     """x · (k + c · W(x²))^-β, operation by operation."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, window: Window, norm: Norm | SameMapNorm) -> Tensor:
+    def forward(ctx: Any, x: Tensor, window: Callable[[Tensor], Tensor], norm: Norm | SameMapNorm) -> Tensor:
         d = window(x * x).mul_(norm.coefficient).add_(norm.k)
         ctx.save_for_backward(x, d)
         ctx.window, ctx.norm = window, norm
@@ -45,39 +45,54 @@ def _power(d: Tensor, beta: float) -> Tensor:
     return d.pow(-beta)
 
 
-class ResponseNorm(nn.Module):
-    """Each value divided by a power of the sum of squares over n neighboring maps (§3.3).
+class WindowNorm(nn.Module):
+    """Each value divided by a power of a sum of squares over a window around it: (B, C, H, W) -> the same size."""
 
-    (B, C, H, W) -> the same size. `groups` towers are held; windows stop at their borders if `norm.per_tower`.
-    """
+    constants: Tensor
+    form: Form = "plain"
+    _sum: Callable[[Tensor], Tensor]
+    _loops: Callable[[Tensor], Tensor]
+    _kernels: Callable[[Tensor], Tensor]
+
+    def __init__(self, norm: Norm | SameMapNorm) -> None:
+        super().__init__()
+        self.norm: Any = norm
+        constants = torch.tensor([norm.k, norm.coefficient], dtype=torch.float64)
+        self.register_buffer("constants", constants, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The normalized maps."""
+        if self.form == "plain":
+            return cast(Tensor, _Normalize.apply(x, self._sum, self.norm))
+        return self._loops(x) if self.form == "compiled" else self._kernels(x)
+
+    @property
+    def _settings(self) -> list[float]:
+        return [self.norm.k, self.norm.coefficient, self.norm.beta]
+
+
+class ResponseNorm(WindowNorm):
+    """Over n neighboring maps (§3.3) of `groups` towers that are held; `norm.per_tower`: of the same tower only."""
 
     band: Tensor
     mask: Tensor
-    constants: Tensor
-    form: Form = "plain"
-    kernel: Any = None
 
     def __init__(self, norm: Norm, *, maps: int, groups: int) -> None:
-        super().__init__()
-        self.norm = norm
+        super().__init__(norm)
         self.groups = groups if norm.per_tower else 1
         per_group = maps // self.groups
         index = torch.arange(per_group)
         near = (index[:, None] - index[None, :]).abs() <= norm.n // 2  # i - n/2 .. i + n/2, clipped at the ends
         self.register_buffer("band", near.float().repeat(self.groups, 1)[:, :, None, None], persistent=False)
         self.register_buffer("mask", window_mask(maps, self.groups, norm.n), persistent=False)
-        self.register_buffer("constants", _constants(norm), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The normalized maps."""
-        if self.form == "kernels":
-            return cast(Tensor, self.kernel(x, self.groups, self.norm.n, _settings(self.norm)))
-        if self.form == "compiled":
-            return lrn(x, self.mask, self.constants, self.norm.beta)
-        return cast(Tensor, _Normalize.apply(x, self._sum, self.norm))
+    def _loops(self, x: Tensor) -> Tensor:
+        return lrn(x, self.mask, self.constants, self.norm.beta)
 
-    def _sum(self, squares: Tensor) -> Tensor:
-        """Sum over neighboring maps: a 1×1 convolution with a matrix of ones near its diagonal."""
+    def _kernels(self, x: Tensor) -> Tensor:
+        return cast(Tensor, torch.ops.alexrepro.lrn(x, self.groups, self.norm.n, self._settings))
+
+    def _sum(self, squares: Tensor) -> Tensor:  # a 1×1 convolution with a matrix of ones near its diagonal
         return F.conv2d(squares, self.band.to(squares.dtype), groups=self.groups)
 
 
@@ -103,28 +118,14 @@ class ShardedResponseNorm(nn.Module):
         return normalized[:, reach * self.has_before :][:, : self.maps]
 
 
-class SameMap(nn.Module):
-    """Each value divided by a power of the sum of squares over a square around it in its own map.
+class SameMap(WindowNorm):
+    """Over a square of pixels of its own map; those outside the map count as zero (layers-145.cfg [cnorm2])."""
 
-    (B, C, H, W) -> the same size; pixels outside the map count as zero (layers-145.cfg [cnorm2]).
-    """
+    def _loops(self, x: Tensor) -> Tensor:
+        return spatial_lrn(x, self.norm.size_px, self.constants, self.norm.beta)
 
-    constants: Tensor
-    form: Form = "plain"
-    kernel: Any = None
-
-    def __init__(self, norm: SameMapNorm) -> None:
-        super().__init__()
-        self.norm = norm
-        self.register_buffer("constants", _constants(norm), persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The normalized maps."""
-        if self.form == "kernels":
-            return cast(Tensor, self.kernel(x, self.norm.size_px, _settings(self.norm)))
-        if self.form == "compiled":
-            return spatial_lrn(x, self.norm.size_px, self.constants, self.norm.beta)
-        return cast(Tensor, _Normalize.apply(x, self._sum, self.norm))
+    def _kernels(self, x: Tensor) -> Tensor:
+        return cast(Tensor, torch.ops.alexrepro.spatial_lrn(x, self.norm.size_px, self._settings))
 
     def _sum(self, squares: Tensor) -> Tensor:
         return window_sum(squares, self.norm.size_px)
@@ -142,19 +143,9 @@ class ContrastNorm(SameMap):
 
 
 def use_norms(model: nn.Module, form: Form) -> None:
-    """Let every norm of a network run in a form from now on: plain torch, compiled loops, or kernels for a GPU."""
+    """Let every norm of a network run in a form from now on."""
+    if form == "kernels":
+        import alexrepro.model.gpu_norm  # noqa: F401, PLC0415 -- registers them; needs Triton
     for module in model.modules():
-        if isinstance(module, ResponseNorm | SameMap):
+        if isinstance(module, WindowNorm):
             module.form = form
-            if form == "kernels":
-                from alexrepro.model import gpu_norm  # needs Triton
-
-                module.kernel = gpu_norm.lrn if isinstance(module, ResponseNorm) else gpu_norm.spatial_lrn
-
-
-def _settings(norm: Norm | SameMapNorm) -> list[float]:
-    return [norm.k, norm.coefficient, norm.beta]
-
-
-def _constants(norm: Norm | SameMapNorm) -> Tensor:
-    return torch.tensor([norm.k, norm.coefficient], dtype=torch.float64)

@@ -5,7 +5,7 @@ The center crop's errors of footnote 5 are not in the printed table; they appear
 
 from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
-from alexrepro.reports.experiment import Experiment
+from alexrepro.reports.experiments import Experiment
 from alexrepro.reports.tables.measured import Needs
 
 CIFAR = ("cifar-80sec", "cifar-19pct", "cifar-18pct", "cifar-13pct", "cifar-13pct-norm", "cifar-11pct")

@@ -17,7 +17,7 @@ from alexrepro.paper.results import FIGURE_1_HIGHEST_ERROR, FIGURE_1_TIMES_SOONE
 from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import differences
 from alexrepro.recipes.variations import VARIATIONS
-from alexrepro.reports.experiment import Evidence, Experiment, name_of
+from alexrepro.reports.experiments import Evidence, Experiment, name_of
 from alexrepro.reports.figures.curves import Curve, by_epoch, curves
 from alexrepro.reports.figures.plot import INK, LINES
 from alexrepro.reports.statistics.intervals import mean_and_std
