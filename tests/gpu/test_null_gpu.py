@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from alexrepro.data.store.store import Store
+from alexrepro.paper.training import Script
 from alexrepro.recipes.recipe import Recipe
 
 from ..toy import recipe, stores  # noqa: F401 -- fixtures
@@ -29,7 +30,7 @@ def gpu(library: Path, tmp_path: Path) -> NullGpu:
 @pytest.fixture
 def train(gpu: NullGpu, recipe: Recipe, stores: dict[str, Store]) -> Train:  # noqa: F811
     def run(*options: object, device: str = "cuda", change: dict[str, Any] | None = None, **named: Any) -> Ended:
-        chosen = recipe.but({"training.schedule": "none", "training.batch": 8, **(change or {})})
+        chosen = recipe.but({"training.schedule": Script(()), "training.batch": 8, **(change or {})})
         (gpu.folder / "toy.toml").write_text(chosen.to_toml())
         where = () if "--gpus" in options else ("--device", device)
         return gpu.run("train", "toy.toml", "--store", stores["train"].path, *where, *options, **named)
@@ -41,10 +42,82 @@ def kinds(events: list[Event]) -> Counter[str]:
     return Counter(event.kind for event in events)
 
 
-def test_a_plain_training_waits_for_the_device_only_to_read_losses(train: Train) -> None:
+def last_steps(events: list[Event], number: int = 3) -> list[Event]:
+    """The events of the last full steps of a training."""
+    return [event for step in steps(events)[-1 - number : -1] for event in step]
+
+
+def test_a_plain_training_never_waits_within_its_steps(train: Train) -> None:
     ended = train("--no-compile")
     assert ended.code == 0, ended.err
     assert "Warning" not in ended.err
-    for step in steps(ended.events):
-        assert kinds(step)["sync"] == 0
-        assert all(event.name == "pinned" for event in step if event.kind == "h2d")
+    found = last_steps(ended.events)
+    assert kinds(found)["sync"] == 0
+    assert {event.name for event in found if event.kind == "h2d"} == {"pinned"}
+
+
+def test_a_compiled_training_takes_one_launch_a_step(train: Train) -> None:
+    ended = train("--compile", change={"training.epochs": 8})
+    assert ended.code == 0, ended.err
+    assert "Warning" not in ended.err
+    assert "Not compiled" not in ended.err
+    assert kinds(ended.events)["capture"] == 2  # begin and end, once for all epochs
+    found = kinds(last_steps(ended.events, 25))
+    assert found["launch"] + found["graph"] <= 3 * 25
+    assert found["sync"] == 0
+
+
+@pytest.mark.parametrize("option", ["--compile", "--no-compile"])
+def test_replicas_go_on_with_full_partial_and_empty_parts_of_a_batch(train: Train, option: str) -> None:
+    ended = train("--gpus", "2", "--parallel", "data", option, devices=2, change={"training.batch": 13})
+    assert ended.code == 0, ended.err  # 40 images are three batches of 13 and one of a single image
+    assert [log[0].device for log in ended.logs] == [0, 1]
+    assert all(event.device == log[0].device for log in ended.logs for event in log)
+
+
+def test_two_towers_exchange_maps_by_nccl(train: Train) -> None:
+    ended = train("--gpus", "2", devices=2)
+    assert ended.code == 0, ended.err
+    for log in ended.logs:
+        assert {"ncclAllGather", "ncclReduceScatter"} <= {
+            event.name for event in last_steps(log) if event.kind == "nccl"
+        }
+
+
+def test_the_second_device_alone_is_used_where_it_is_named(train: Train) -> None:
+    ended = train("--no-compile", device="cuda:1", devices=2)
+    assert ended.code == 0, ended.err
+    assert {event.device for event in ended.events if event.kind != "mark"} == {1}
+
+
+def test_memory_that_cannot_be_pinned_is_named_with_its_price(train: Train) -> None:
+    ended = train("--no-compile", NULL_GPU_NO_PINNING="1")
+    assert ended.code == 0, ended.err
+    assert "cannot be pinned" in ended.err
+
+
+def test_a_compiler_that_fails_leaves_the_plain_path(train: Train) -> None:
+    ended = train("--compile", TRITON_PTXAS_PATH="/bin/false")
+    assert ended.code == 0, ended.err
+    assert "Not compiled, so slower" in ended.err
+
+
+def test_a_stopped_training_continues_on_the_device(train: Train, gpu: NullGpu) -> None:
+    assert train("--no-compile", "--epochs", "2").code == 0
+    run = next(gpu.folder.glob("runs/*/*"))
+    (run / "result.json").unlink()
+    ended = train("--no-compile", "--epochs", "2")
+    assert ended.code == 0, ended.err
+    assert "Continuing" in ended.err
+    evaluated = gpu.run("evaluate", run, "--ten-crop", "--device", "cuda")
+    assert evaluated.code == 0, evaluated.err
+
+
+@pytest.mark.parametrize("command", ["doctor", "bench"])
+def test_checks_and_benchmarks_run_on_the_device(
+    gpu: NullGpu, train: Train, stores: dict[str, Store], command: str
+) -> None:  # noqa: F811
+    train("--no-compile", "--epochs", "1")
+    ended = gpu.run(command, "toy.toml", "--store", stores["train"].path, "--device", "cuda")
+    assert ended.code == 0, ended.err + ended.out
+    assert "images/s" in ended.out

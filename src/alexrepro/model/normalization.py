@@ -145,7 +145,7 @@ class ContrastNorm(SameMap):
 def use_norms(model: nn.Module, form: Form) -> None:
     """Let every norm of a network run in a form from now on."""
     if form == "kernels":
-        import alexrepro.model.gpu_norm  # noqa: F401, PLC0415 -- registers them; needs Triton
+        import alexrepro.model.gpu_norm  # noqa: F401 -- registers them; needs Triton
     for module in model.modules():
         if isinstance(module, WindowNorm):
             module.form = form
