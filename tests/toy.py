@@ -100,6 +100,13 @@ def toy(stores: dict[str, Store], recipe: Recipe, device: Device) -> Train:
     return run
 
 
+@pytest.fixture(scope="session")
+def whole(toy: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of nine steps in three epochs that nobody stopped."""
+    torch.set_num_threads(1)
+    return toy(tmp_path_factory.mktemp("whole"))
+
+
 def before_steps(patch: pytest.MonkeyPatch, steps: Container[int], act: Callable[[], object]) -> None:
     """Have something happen before these steps of trainings, counted from 1 over all of them."""
     cut, number = training.training_crops, count(1)

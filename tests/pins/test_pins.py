@@ -19,7 +19,7 @@ import pytest
 from alexrepro.paper.citation import statements
 from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.variations import VARIATIONS
-from alexrepro.reports.experiment import experiments
+from alexrepro.reports.experiments import experiments
 
 ROOT = Path(__file__).parents[2]
 PINS = {statement.id: [pin for pin in statement.pins if "::" in pin] for statement in statements()}

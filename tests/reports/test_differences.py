@@ -10,7 +10,7 @@ import pytest
 from alexrepro.errors import UserError
 from alexrepro.reports.statistics.differences import compare, estimate, wrong_by_image
 from alexrepro.reports.statistics.intervals import sample_of, sample_of_counts, seeds_interval, unpaired_interval
-from alexrepro.reports.tables.measured import measured_row
+from alexrepro.reports.tables.measured import row_of
 from alexrepro.runs.evaluation import Evaluation
 from alexrepro.runs.paths import RunPaths
 from alexrepro.runs.predictions import About, Predictions, write_predictions
@@ -112,13 +112,13 @@ def test_the_error_of_several_seeds_is_clustered_by_image(tmp_path: Path) -> Non
     wrong = wrong_by_image(seeds)
     assert wrong is not None
 
-    found = measured_row([(one,) for one in seeds], label="tiny", note="x")
+    found = row_of([(one,) for one in seeds], label="tiny", note="x")
 
     assert found.top1 is not None
     assert (found.top1.low, found.top1.high) == sample_of(wrong[1]).interval
     assert found.interval == "by image"
     with_file(None)(seeds[2])
-    assert measured_row([(one,) for one in seeds], label="tiny", note="x").interval == "counts only"
+    assert row_of([(one,) for one in seeds], label="tiny", note="x").interval == "counts only"
 
 
 def test_two_runs_are_compared_by_which_images_are_wrong(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
 from alexrepro.recipes.catalog import AS_RUN_2010, AS_RUN_2012, TINY, find_recipe
 from alexrepro.recipes.variations import find_variation
-from alexrepro.reports.experiment import Evidence, Experiment, answer, experiments, find, missing
+from alexrepro.reports.experiments import Evidence, Experiment, experiments, find, render
 from alexrepro.reports.tables.measured import Needs
 from alexrepro.runs.evaluation import Evaluation
 from alexrepro.runs.run import run_of
@@ -32,7 +32,7 @@ def miniature(evaluation: Callable[..., Evaluation]) -> Evaluation:
 
 
 def measured(*evaluations: Evaluation) -> list[dict[str, Any]]:
-    reported, *rows = answer(QUESTION, Evidence(evaluations=evaluations)).as_dict()["rows"]
+    reported, *rows = render(QUESTION, Evidence(evaluations=evaluations)).table.as_dict()["rows"]
     assert (reported["source"], {row["source"] for row in rows}) == ("reported", {"measured"})
     return rows
 
@@ -42,7 +42,7 @@ def test_a_full_run_has_the_published_number_next_to_it(full: Evaluation) -> Non
 
     assert (row["top1_error"], row["reported_top1_error"], row["note"]) == (0.38, 0.375, "")
     assert (row["cites"], row["reported_cites"]) == (FOLDER, "§6: Table 1")
-    assert missing(QUESTION, Evidence(evaluations=(full,))) == []
+    assert render(QUESTION, Evidence(evaluations=(full,))).missing == []
 
 
 def test_without_a_run_of_the_recipe_itself_the_row_is_empty_and_not_run(full: Evaluation) -> None:
@@ -100,12 +100,12 @@ def test_the_paper_s_network_has_as_many_classes_as_the_data_set(full: Evaluatio
 def test_missing_measurements_are_the_commands_that_make_them(full: Evaluation, miniature: Evaluation) -> None:
     elsewhere = replace(full, run="my runs/as-run-2010-ca8da4/ilsvrc2010-seed-0", crops="center")
 
-    assert missing(QUESTION, Evidence(evaluations=(miniature,))) == [
+    assert render(QUESTION, Evidence(evaluations=(miniature,))).missing == [
         "alexrepro prepare /path/ILSVRC2010",
         "alexrepro train as-run-2010 --store ilsvrc2010",
         f"alexrepro evaluate {FOLDER} --ten-crop",
     ]
-    assert missing(QUESTION, Evidence(evaluations=(elsewhere,))) == [  # trained already
+    assert render(QUESTION, Evidence(evaluations=(elsewhere,))).missing == [  # trained already
         f"alexrepro evaluate '{elsewhere.run}' --ten-crop"
     ]
 
@@ -121,7 +121,7 @@ def parsed(line: str) -> tuple[str, dict[str, Any]]:
 @pytest.mark.parametrize("name", experiments())
 def test_the_printed_commands_are_valid_and_follow_from_each_other(name: str) -> None:
     trained: set[Path] = set()
-    for line in missing(find(name), Evidence()):
+    for line in render(find(name), Evidence()).missing:
         command, given = parsed(line)
         if command == "train":
             recipe = find_recipe(given["recipe"])
@@ -132,4 +132,4 @@ def test_the_printed_commands_are_valid_and_follow_from_each_other(name: str) ->
             assert set(given["run"]) <= trained
         if command == "features":
             assert given["run"] in trained
-    assert bool(trained or command == "ablate") if missing(find(name), Evidence()) else name in CALCULATED
+    assert bool(trained or command == "ablate") if render(find(name), Evidence()).missing else name in CALCULATED

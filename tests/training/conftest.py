@@ -1,3 +1,3 @@
 """The toy recipe and its stores."""
 
-from ..toy import device, recipe, signals_that_are_heard, stores, toy  # noqa: F401
+from ..toy import device, recipe, signals_that_are_heard, stores, toy, whole  # noqa: F401

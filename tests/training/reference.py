@@ -4,7 +4,7 @@ Towers are loops over slices, windows are loops or strided views, and every deri
 B batch, C maps, H W pixels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from alexrepro.paper.network import Network, Stage
+from alexrepro.paper.training import Rates
 
 Array = NDArray[np.float64]
 Backward = Callable[[Array], Array]
@@ -171,14 +172,12 @@ class Reference:
 
 
 def updated(
-    weights: dict[str, Array], velocities: dict[str, Array], gradients: dict[str, Array], *,
-    learning_rate: float, bias_learning_rate: float, momentum: float, decay: float,
+    weights: dict[str, Array], velocities: dict[str, Array], gradients: dict[str, Array], *, rates: Rates,
+    decays: Mapping[str, float],
 ) -> None:  # fmt: skip
-    """§5: v ← 0.9 v - 0.0005 ε w - ε ∂L/∂w; w ← w + v, and no decay of biases."""
+    """§5: v ← 0.9 v - 0.0005 ε w - ε ∂L/∂w; w ← w + v, and no decay of biases. decays: of weights, by stage."""
     for name, w in weights.items():
-        is_bias = name.endswith("bias")
-        epsilon = bias_learning_rate if is_bias else learning_rate
-        velocities[name] = (
-            momentum * velocities[name] - (0 if is_bias else decay) * epsilon * w - epsilon * gradients[name]
-        )
+        stage, _, part = name.partition(".")
+        eps, decay = (rates.weights[stage], decays[stage]) if part == "weight" else (rates.biases[stage], 0.0)
+        velocities[name] = 0.9 * velocities[name] - decay * eps * w - eps * gradients[name]
         weights[name] = w + velocities[name]

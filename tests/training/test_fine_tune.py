@@ -25,15 +25,8 @@ KEPT = ("conv1", "fc2")
 
 
 @pytest.fixture(scope="module")
-def first(toy: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Nine steps in three epochs, never stopped."""
-    torch.set_num_threads(1)
-    return toy(tmp_path_factory.mktemp("first"))
-
-
-@pytest.fixture(scope="module")
 def stopped(toy: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The same after its first epoch, with its checkpoint, and a row of the next one."""
+    """A run after its first epoch, with its checkpoint, and a row of the next one."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("stopped")
     with power_cut():
@@ -51,11 +44,11 @@ def continuing(recipe: Recipe, **training: object) -> Recipe:
     return recipe.but({"training.continues": True} | {f"training.{name}": value for name, value in training.items()})
 
 
-def test_the_named_stages_begin_where_the_earlier_run_ended(first: Run, recipe: Recipe, device: Device) -> None:
-    model, (ended, _) = build(recipe.network, seed=5), load_network(first, device)
+def test_the_named_stages_begin_where_the_earlier_run_ended(whole: Run, recipe: Recipe, device: Device) -> None:
+    model, (ended, _) = build(recipe.network, seed=5), load_network(whole, device)
     fresh = build(recipe.network, seed=5).named_kernels()
 
-    copy_stages(model, first, KEPT)
+    copy_stages(model, whole, KEPT)
 
     for name, parameter in model.named_kernels().items():
         source = ended.named_kernels() if name.partition(".")[0] in KEPT else fresh
@@ -63,30 +56,25 @@ def test_the_named_stages_begin_where_the_earlier_run_ended(first: Run, recipe: 
 
 
 def test_a_fine_tuned_run_records_its_origin_and_keeps_to_it(
-    toy: Train, first: Run, recipe: Recipe, tmp_path: Path
+    toy: Train, whole: Run, recipe: Recipe, tmp_path: Path
 ) -> None:
     one = {"training.epochs": 1}
-    run = toy(tmp_path, chosen=tuned(recipe, **one), source=first, seed=1)
+    run = toy(tmp_path, chosen=tuned(recipe, **one), source=whole, seed=1)
     random = toy(tmp_path, chosen=recipe.but(one), seed=1)
 
     began = run.environment["began_with"]
-    assert (began["run"], began["step"]) == (first.folder.as_posix(), 9)
+    assert (began["run"], began["step"]) == (whole.folder.as_posix(), 9)
     assert not torch.equal(state_of(run)["w conv1.weight"], state_of(random)["w conv1.weight"])
     with pytest.raises(UserError, match="began with"):
         toy(tmp_path, chosen=tuned(recipe, **one), source=random, seed=1)
 
 
-def test_at_the_same_rates_it_becomes_the_run_that_it_continues(
-    toy: Train, recipe: Recipe, first: Run, stopped: Run, tmp_path: Path
+def test_at_the_same_rates_it_becomes_the_run_that_it_continues_and_says_where_it_began(
+    toy: Train, recipe: Recipe, whole: Run, stopped: Run, tmp_path: Path
 ) -> None:
-    assert_same(toy(tmp_path, chosen=continuing(recipe), source=stopped), first)
+    run = toy(tmp_path, chosen=continuing(recipe), source=stopped)
 
-
-def test_its_environment_result_and_provenance_say_where_it_began(
-    toy: Train, recipe: Recipe, stopped: Run, tmp_path: Path
-) -> None:
-    run = toy(tmp_path, chosen=continuing(recipe, learning_rate_factor=0.5), source=stopped)
-
+    assert_same(run, whole)
     assert run.result is not None
     for began in (run.environment["began_with"], run.result["began_with"]):
         assert (began["run"], began["step"]) == (stopped.folder.as_posix(), 3)
@@ -94,10 +82,10 @@ def test_its_environment_result_and_provenance_say_where_it_began(
 
 
 def test_a_run_that_has_a_checkpoint_needs_its_source_no_more(
-    toy: Train, first: Run, recipe: Recipe, tmp_path: Path
+    toy: Train, whole: Run, recipe: Recipe, tmp_path: Path
 ) -> None:
-    source = Run(tmp_path / "copy" / Path(*first.folder.parts[-2:]))
-    shutil.copytree(first.folder, source.folder)
+    source = Run(tmp_path / "copy" / Path(*whole.folder.parts[-2:]))
+    shutil.copytree(whole.folder, source.folder)
     chosen = tuned(recipe)
     with power_cut():
         toy(tmp_path / "runs", chosen=chosen, source=source)
@@ -132,7 +120,7 @@ def test_a_source_is_known_by_its_name_wherever_it_lies(
 
 
 def test_a_run_that_does_not_fit_is_refused(
-    toy: Train, first: Run, stopped: Run, recipe: Recipe, tmp_path: Path
+    toy: Train, whole: Run, stopped: Run, recipe: Recipe, tmp_path: Path
 ) -> None:
     wider = {"network.fc2.maps": 20}
     more = continuing(recipe)
@@ -141,8 +129,8 @@ def test_a_run_that_does_not_fit_is_refused(
         (tuned(recipe), None, 0, "begins with an earlier run, which is not named"),
         (more, stopped, 1, "another seed than the run"),
         (continuing(recipe, batch=8).but(wider), stopped, 0, "another steps_per_epoch, network than the run"),
-        (more, first, 0, "has made 9 steps, so nothing is left"),
-        (tuned(recipe), replace(first, folder=tmp_path), 0, "is not a run"),
+        (more, whole, 0, "has made 9 steps, so nothing is left"),
+        (tuned(recipe), replace(whole, folder=tmp_path), 0, "is not a run"),
     ]
 
     for chosen, source, seed, what in cases:
@@ -150,6 +138,6 @@ def test_a_run_that_does_not_fit_is_refused(
             toy(tmp_path, chosen=chosen, source=source, seed=seed)
     assert list(tmp_path.rglob("environment.json")) == []
     with pytest.raises(UserError, match=r"fc2.weight has the shape \(20"):
-        toy(tmp_path, chosen=tuned(recipe, **wider), source=first)
+        toy(tmp_path, chosen=tuned(recipe, **wider), source=whole)
     with pytest.raises(UserError, match=r"name stages of the network \(conv1, fc2, fc3\), not 'conv9'"):
         recipe.but({"training.init_from_stages": ("conv9",)})

@@ -12,6 +12,8 @@ from alexrepro.paper.network import Network, Stage
 from alexrepro.paper.training import Rates, Training
 from alexrepro.training.optimizer import Momentum
 
+from .reference import updated
+
 NETWORK = Network(
     input_px=4, channels=1, towers=1, norm=None,
     stages=(Stage("conv1", maps=2, kernel_px=3, reads="both"), Stage("fc8", kind="full", maps=3, reads="both")),
@@ -35,20 +37,15 @@ def with_gradients(model: AlexNet, step: int) -> dict[str, np.ndarray]:
 
 
 def assert_moves_by_the_rule(network: Network, steps: list[Rates], decays: dict[str, float]) -> None:
-    """§5 in NumPy: v ← 0.9 · v - decay · ε · w - ε · g;  w ← w + v, and no decay of biases."""
     model = build(network, seed=0).double()
     momentum = Momentum(model, TRAINING)
     expected = {name: p.detach().numpy().copy() for name, p in model.named_kernels().items()}
-    velocity = {name: np.zeros_like(value) for name, value in expected.items()}
+    velocities = {name: np.zeros_like(value) for name, value in expected.items()}
 
     for step, rates in enumerate(steps):
         gradients = with_gradients(model, step)
         momentum.step(rates)
-        for name, w in expected.items():
-            stage, _, part = name.partition(".")
-            eps, decay = (rates.weights[stage], decays[stage]) if part == "weight" else (rates.biases[stage], 0.0)
-            velocity[name] = 0.9 * velocity[name] - decay * eps * w - eps * gradients[name]
-            expected[name] = w + velocity[name]
+        updated(expected, velocities, gradients, rates=rates, decays=decays)
 
     for name, parameter in model.named_kernels().items():
         assert_close(parameter.detach().numpy(), expected[name], **EXACT)

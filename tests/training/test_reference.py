@@ -55,15 +55,7 @@ def test_three_updates_equal_those_of_numpy(recipe: Recipe) -> None:
             np.testing.assert_allclose(parameter.grad.numpy(), gradients[name], **CLOSE, err_msg=name)
             assert np.abs(gradients[name]).max() > 1e-6, f"{name} learns nothing, so that nothing is compared"
         momentum.step(rates)
-        updated(
-            weights,
-            velocities,
-            gradients,
-            learning_rate=training.learning_rate,
-            bias_learning_rate=training.bias_learning_rate,
-            momentum=training.momentum,
-            decay=training.weight_decay,
-        )
+        updated(weights, velocities, gradients, rates=rates, decays=dict.fromkeys(SMALL, 0.0005))
         for name, parameter in model.named_kernels().items():
             np.testing.assert_allclose(parameter.detach().numpy(), weights[name], **CLOSE, err_msg=name)
         losses.append(expected_loss)

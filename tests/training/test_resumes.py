@@ -27,7 +27,7 @@ def stop() -> None:
 
 
 @pytest.fixture(scope="module")
-def whole(toy: Train, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def ten_steps(toy: Train, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Ten steps in two epochs, never stopped."""
     torch.set_num_threads(1)
     chosen = recipe.but({"training.batch": 8, "training.epochs": 2})
@@ -43,7 +43,7 @@ STOPS = {
 
 @pytest.mark.parametrize("stops", STOPS.values(), ids=STOPS)
 def test_a_stopped_run_continues_to_the_same_bits(
-    toy: Train, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: tuple[int, ...]
+    toy: Train, ten_steps: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: tuple[int, ...]
 ) -> None:
     start, starts = training.start, count()
 
@@ -58,41 +58,41 @@ def test_a_stopped_run_continues_to_the_same_bits(
 
     for _ in stops:
         with pytest.raises(UserError, match="Stopped by SIGTERM") as stopped:
-            toy(tmp_path, chosen=whole.recipe)
+            toy(tmp_path, chosen=ten_steps.recipe)
         assert stopped.value.exit_code is Exit.STOPPED
-    assert_same(toy(tmp_path, chosen=whole.recipe), whole)
+    assert_same(toy(tmp_path, chosen=ten_steps.recipe), ten_steps)
 
 
 def test_a_run_whose_newest_checkpoint_is_damaged_goes_back_one_and_ends_in_the_same_bits(
-    toy: Train, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    toy: Train, ten_steps: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before_steps(monkeypatch, [8], stop)
     with pytest.raises(UserError, match="Stopped by SIGTERM after step 8"):
-        toy(tmp_path, chosen=whole.recipe)
+        toy(tmp_path, chosen=ten_steps.recipe)
     (newest,) = tmp_path.rglob("step-000000008")
     content = bytearray((newest / OPTIMIZER).read_bytes())
     content[len(content) // 2] ^= 1
     (newest / OPTIMIZER).write_bytes(content)
 
-    continued = toy(tmp_path, chosen=whole.recipe)
+    continued = toy(tmp_path, chosen=ten_steps.recipe)
 
-    assert_same(continued, whole)
+    assert_same(continued, ten_steps)
     messages = capsys.readouterr().err
     assert "optimizer.safetensors does not have its checksum" in messages
     assert "3 steps are lost" in messages
     assert (newest.parent / "damaged-step-000000008").is_dir()
 
 
-def test_the_same_seed_makes_the_same_run_and_another_one_another(toy: Train, tmp_path: Path) -> None:
-    one, same, other = (toy(tmp_path / name, seed=seed) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
+def test_another_seed_makes_another_run(toy: Train, whole: Run, tmp_path: Path) -> None:
+    other = toy(tmp_path, seed=1)
 
-    assert_same(same, one)
-    assert [name for name, value in state_of(one).items() if torch.equal(value, state_of(other)[name])] == []
-    assert [row["loss"] for row in one.metrics] != [row["loss"] for row in other.metrics]
+    assert [name for name, value in state_of(whole).items() if torch.equal(value, state_of(other)[name])] == []
+    assert [row["loss"] for row in whole.metrics] != [row["loss"] for row in other.metrics]
 
 
-def test_a_clock_that_jumps_back_changes_nothing(toy: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = toy(tmp_path / "expected")
+def test_the_same_seed_makes_the_same_run_also_while_the_clock_jumps_back(
+    toy: Train, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     jumps = count(start=10_000, step=-1)
 
     class Backwards(datetime):
@@ -104,9 +104,9 @@ def test_a_clock_that_jumps_back_changes_nothing(toy: Train, tmp_path: Path, mon
     monkeypatch.setattr(state, "datetime", Backwards)
     monkeypatch.setattr(time, "time", lambda: 3_600.0 * next(jumps))
 
-    found = toy(tmp_path / "found")
+    found = toy(tmp_path)
 
-    assert_same(found, expected)
+    assert_same(found, whole)
     assert all(float(row["images_per_second"]) > 0 for row in found.metrics)
 
 

@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from alexrepro import stop_signals
-from alexrepro.data.loading.loader import Loader
 from alexrepro.errors import STOPPING, Exit, UserError
 from alexrepro.evaluation import inference
 from alexrepro.progress import say
 from alexrepro.runs import checkpoint
 from alexrepro.runs.run import Run, find_runs
-from alexrepro.training import train as training
 
 from ..children import wait_until
 from ..launched import is_running
@@ -56,15 +53,6 @@ def stopped_run(toy: Train, folder: Path, *, by: str = "SIGTERM") -> tuple[Run, 
     return run, saved.step
 
 
-@pytest.fixture(scope="module")
-def whole(toy: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run that nobody stopped."""
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(inference, "BATCH", VALIDATED)
-        return toy(tmp_path_factory.mktemp("whole"))
-
-
 @pytest.fixture(autouse=True)
 def four_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each validation of the 14 images takes four batches."""
@@ -91,21 +79,6 @@ def test_a_stop_in_a_validation_saves_at_once_and_the_validation_is_made_again(
     assert [int(row["epoch"]) for row in run.validations] == list(range(1, epoch))
     assert_same(toy(tmp_path), whole)
     assert len(seen) == 4 * (epoch - 1) + batch + 4 * (4 - epoch)
-
-
-def test_a_stop_while_the_data_are_opened_comes_before_the_first_step(
-    toy: Train, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def signal_then_open(*arguments: Any, **named: Any) -> Loader:
-        signal.raise_signal(signal.SIGTERM)
-        return Loader(*arguments, **named)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(training, "Loader", signal_then_open)
-        run, step = stopped_run(toy, tmp_path)
-
-    assert (step, run.metrics) == (0, [])
-    assert_same(toy(tmp_path), whole)
 
 
 def test_a_stop_in_a_save_leaves_it_to_be_completed_once(

@@ -51,69 +51,47 @@ def used(run: Run) -> list[str | None]:
     return [start["stores"]["validation"] for start in run.environment["starts"]]
 
 
-def test_a_run_keeps_its_validation_store_when_a_newer_one_has_appeared(
-    go: Train, copies: dict[str, Store], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with power_cut():
-        go("val")
+KEPT = {  # the newest validation store at each start until the run is complete, and the one that is used
+    "the first one": ("script", ("val", "other"), ("val", "val")),
+    "none": ("script", (None, "val"), (None, None)),
+    "the first one that a plateau finds": ("plateau", (None, "val", "other"), (None, "val", "val")),
+}
 
-    run = go("other")
-    go("other")
 
-    assert used(run) == [copies["val"].path.name] * 2
-    assert len(run.validations) == 3
+@pytest.mark.parametrize(("schedule", "newest", "expected"), KEPT.values(), ids=KEPT)
+def test_a_run_keeps_its_validation_store_whatever_has_appeared(
+    go: Train, plateau: Recipe, copies: dict[str, Store], capsys: pytest.CaptureFixture[str], *, schedule: str,
+    newest: tuple[str | None, ...], expected: tuple[str | None, ...],
+) -> None:  # fmt: skip
+    options = {"chosen": plateau} if schedule == "plateau" else {}
+    for validation in newest[:-1]:
+        with power_cut():
+            go(validation, **options)
+
+    run = go(newest[-1], **options)
+    go("other", **options)
+
+    assert used(run) == [copies[name].path.name if name else None for name in expected]
+    assert [row["epoch"] for row in run.validations] == (["1", "2", "3"] if expected[-1] else [])
     assert "Nothing to train" in capsys.readouterr().err
 
 
-def test_a_run_that_began_without_validation_goes_on_without(go: Train) -> None:
-    with power_cut():
-        go(None)
-
-    run = go("val")
-
-    assert used(run) == [None, None]
-    assert run.validations == []
-
-
-def test_a_rate_that_follows_the_errors_takes_the_store_that_was_missing_and_keeps_it(
-    go: Train, copies: dict[str, Store], plateau: Recipe
+def test_a_run_whose_validation_store_is_gone_goes_on_unless_its_rate_follows_the_errors_on_it(
+    go: Train, plateau: Recipe, copies: dict[str, Store], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with power_cut():
-        go(None, chosen=plateau)
-    with power_cut():
-        go("val", chosen=plateau)
-
-    run = go("other", chosen=plateau)
-
-    assert used(run) == [None, copies["val"].path.name, copies["val"].path.name]
-    assert [row["epoch"] for row in run.validations] == ["1", "2", "3"]  # the first epoch, too: its end was the stop
-
-
-def test_a_run_whose_validation_store_is_gone_goes_on_and_does_not_report_an_early_epoch_as_its_last(
-    go: Train, copies: dict[str, Store], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with power_cut():
-        go("val")
+    for options in ({}, {"chosen": plateau}):
+        with power_cut():
+            go("val", **options)
     shutil.rmtree(copies["val"].path)
 
     run = go("other")
+    with pytest.raises(UserError, match="its learning rate follows the errors on it") as refused:
+        go("other", chosen=plateau)
 
     assert "goes on without validation" in capsys.readouterr().err
     assert [row["epoch"] for row in run.validations] == ["1"]
     assert run.result is not None
-    assert run.result["final"]["split"] is None
-
-
-def test_a_rate_that_follows_the_errors_on_a_store_that_is_gone_is_refused(
-    go: Train, copies: dict[str, Store], plateau: Recipe
-) -> None:
-    with power_cut():
-        go("val", chosen=plateau)
-    shutil.rmtree(copies["val"].path)
-
-    with pytest.raises(UserError, match="its learning rate follows the errors on it") as refused:
-        go("other", chosen=plateau)
-
+    assert run.result["final"]["split"] is None  # and not the errors of an early epoch
     assert refused.value.exit_code is Exit.MISSING_INPUT
 
 

@@ -42,7 +42,7 @@ def ablate(
         return
     from alexrepro.device import find_device, is_worth_compiling
     from alexrepro.distributed.rank import check_single_process
-    from alexrepro.reports.experiment import gather
+    from alexrepro.reports.experiments import gather
     from alexrepro.reports.tables.measured import delta_table, measured_of
     from alexrepro.training.job import TrainingJob
     from alexrepro.training.train import ablate as core

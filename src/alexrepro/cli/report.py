@@ -35,7 +35,7 @@ def report(
     Example:  alexrepro report table-1
     """
     from alexrepro.files import write_text
-    from alexrepro.reports.experiment import experiments, find, gather, render
+    from alexrepro.reports.experiments import experiments, find, gather, render
     from alexrepro.reports.page import FILE
     from alexrepro.reports.page import page as page_of
 

@@ -13,13 +13,14 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from alexrepro import __version__
 from alexrepro.progress import first_few
 from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.ledger import shown
 from alexrepro.recipes.recipe import Recipe, differences
-from alexrepro.reports.experiment import Evidence, Report
+from alexrepro.reports.experiments import Evidence, Report
 from alexrepro.reports.figures import plot
 from alexrepro.reports.statistics.verdict import ORDER, Verdict
 from alexrepro.reports.tables.table import Record, Row
@@ -31,7 +32,6 @@ FOLDED_ROWS = 20  # of the table below a figure, from which on it is collapsed
 MOST_ROWS = 60  # of one table on the page; its files have all
 WIDTHS = (0.65, 1.25)  # of a figure on the page, as fractions of the width that it was drawn in
 MOST_CHANGES, MOST_LETTERS = 6, 80  # in a sentence, and of one change in it
-ID = re.compile(r'(\bid="|url\(#|href="#)')
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Judged:
 class Provenance:
     """One run in words. state: `complete`, or how far it is. facts: what it was started with, by name."""
 
-    folder: str
+    folder: Path
     sentence: str
     state: str
     command: str
@@ -62,17 +62,12 @@ def page(reports: Sequence[Report], evidence: Evidence, *, made_at: datetime) ->
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     reports = sorted(reports, key=lambda one: (not one.table.name.startswith("table"), one.experiment.draw is not None))
-    claims = judged(reports)
     return environment.get_template(TEMPLATE).render(
-        version=__version__,
-        made_at=made_at.isoformat(sep=" ", timespec="minutes"),
-        claims=claims,
-        counts=[(verdict, sum(one.verdict == verdict for one in claims)) for verdict in ORDER],
-        verdicts=ORDER,
-        short=SHORT,
-        reports=[_section(report) for report in reports],
+        version=__version__, made_at=made_at.isoformat(sep=" ", timespec="minutes"), verdicts=ORDER, short=SHORT,
+        most_rows=MOST_ROWS, folded_rows=FOLDED_ROWS, reports=reports, claims=judged(reports),
+        figures={one.table.name: Markup(inline_svg(one.figure, one.table.name)) for one in reports if one.figure},
         runs=[provenance(run) for run in evidence.runs],
-    )
+    )  # fmt: skip
 
 
 def judged(reports: Sequence[Report]) -> list[Judged]:
@@ -91,12 +86,14 @@ def judged(reports: Sequence[Report]) -> list[Judged]:
     return list(found.values())
 
 
-def inline_svg(svg: str, *, name: str) -> str:
-    """An SVG file as part of a page: no declarations, ids unique to the figure, ink in the color of text."""
-    body = svg[svg.index("<svg") :]
-    body = re.sub(r'\sxmlns(:xlink)?="[^"]*"', "", body)
-    body = re.sub(r'\swidth="([\d.]+)pt"\sheight="[^"]*"', _width_bounds, body, count=1)
-    return ID.sub(rf"\g<1>{name}-", body).replace(plot.INK, "currentColor")
+def inline_svg(figure: Figure, name: str) -> str:
+    """A figure as part of a page: no declarations, ids unique to it, a readable width, ink in the color of text."""
+    found = plot.svg(figure, name=name)
+    body = re.sub(r'\sxmlns(:xlink)?="[^"]*"', "", found[found.index("<svg") :])
+    narrow, wide = (fraction * 72 * figure.get_figwidth() for fraction in WIDTHS)
+    width = f' style="min-width: {narrow:.0f}pt; max-width: {wide:.0f}pt"'
+    body = re.sub(r'\swidth="[\d.]+pt"\sheight="[^"]*"', width, body, count=1)
+    return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", body).replace(plot.INK, "currentColor")
 
 
 def provenance(run: Run) -> Provenance:
@@ -123,11 +120,9 @@ def provenance(run: Run) -> Provenance:
     words = ["alexrepro", "train", name, "--store", environment.get("dataset"), "--seed", environment.get("seed")]
     newest = next(iter(run.newest_metrics(1)), None)
     progress = f"epoch {newest['epoch']} of {recipe.training.epochs}" if newest else "begun"
-    return Provenance(
-        folder=str(run.folder), sentence=sentence(recipe), state=progress if run.result is None else "complete",
-        command=shlex.join(map(str, words)),
-        facts={name: str(value) for name, value in facts.items() if value is not None},
-    )  # fmt: skip
+    state = progress if run.result is None else "complete"
+    shown_facts = {name: str(value) for name, value in facts.items() if value is not None}
+    return Provenance(run.folder, sentence(recipe), state, shlex.join(map(str, words)), shown_facts)
 
 
 def sentence(recipe: Recipe) -> str:
@@ -168,29 +163,6 @@ def _over(starts: Sequence[Mapping[str, Any]], *path: str) -> str | None:
             found.append(f"{value or 'none'} after step {step:,}" if step else str(value))
             before = value
     return "; ".join(found) or None
-
-
-def _width_bounds(width: re.Match[str]) -> str:
-    """The style of a figure of this width, within which its text stays readable."""
-    narrow, wide = (fraction * float(width[1]) for fraction in WIDTHS)
-    return f' style="min-width: {narrow:.0f}pt; max-width: {wide:.0f}pt"'
-
-
-def _section(report: Report) -> dict[str, object]:
-    headings, rows = report.table.shown()
-    name = report.table.name
-    figure = Markup(inline_svg(plot.svg(report.figure, name=name), name=name)) if report.figure else None
-    return {
-        "name": name,
-        "title": report.table.title,
-        "cites": str(report.experiment.cites),
-        "headings": headings,
-        "rows": rows[:MOST_ROWS],
-        "left_out": max(0, len(rows) - MOST_ROWS),
-        "figure": figure,
-        "is_folded": figure is not None and len(rows) > FOLDED_ROWS,
-        "missing": report.missing,
-    }
 
 
 def _measured(row: Record | Row, verdict: Verdict) -> str:

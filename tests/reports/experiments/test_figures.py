@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from alexrepro.cli.describe import describe
+from alexrepro.cli.app import app
 from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2010, TINY, catalog, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS
-from alexrepro.reports.experiment import Evidence, answer, drawn, find, missing
+from alexrepro.reports.experiments import Evidence, find, render
 from alexrepro.reports.experiments.learned_features import colorfulness, sheets
 from alexrepro.reports.experiments.network import draw
 from alexrepro.reports.figures import plot
@@ -27,7 +26,7 @@ MakeRun = Callable[..., Run]
 
 
 def rows(name: str, *runs: Run) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = answer(find(name), Evidence(runs=runs)).as_dict()["rows"]
+    found: list[dict[str, Any]] = render(find(name), Evidence(runs=runs)).table.as_dict()["rows"]
     return found
 
 
@@ -55,7 +54,7 @@ def test_figure_1_compares_the_epochs_of_both_activations(make_run: MakeRun) -> 
 
     assert (relu["epochs_to_25_percent"], tanh["epochs_to_25_percent"]) == (2, pytest.approx(11))
     assert (ratio["times_sooner"], ratio["verdict"]) == (pytest.approx(5.5), "reproduced")
-    assert drawn(find("figure-1"), Evidence(runs=runs)) is not None
+    assert render(find("figure-1"), Evidence(runs=runs)).figure is not None
 
 
 def test_figure_1_separates_readings_seeds_and_other_rates(make_run: MakeRun) -> None:
@@ -73,7 +72,7 @@ def test_figure_1_separates_readings_seeds_and_other_rates(make_run: MakeRun) ->
     assert (ratios["A"]["times_sooner"], ratios["A"]["times_sooner_std"]) == (5, pytest.approx(2**0.5))  # of 6 and 4
     assert (ratios["B"]["times_sooner"], ratios["B"]["verdict"]) == (2, "not reproduced")
     assert (other["learning_rate"], other["epochs_to_25_percent"], other["note"]) == (1e-4, 9, "another rate")
-    assert missing(find("figure-1"), Evidence(runs=tuple(runs))) == []
+    assert render(find("figure-1"), Evidence(runs=tuple(runs))).missing == []
 
 
 def test_figure_1_shows_a_network_that_differs_by_tanh_only_as_other_data(make_run: MakeRun) -> None:
@@ -87,7 +86,7 @@ def test_figure_1_shows_a_network_that_differs_by_tanh_only_as_other_data(make_r
 
     assert [row["recipe"] for row in (relu_row, tanh_row)] == ["tiny", "tiny+tanh"]
     assert (ratio["verdict"], tanh_row["note"]) == ("not comparable", "another network on other data")
-    assert missing(find("figure-1"), Evidence(runs=(varied, base)))  # the paper's runs are still to be made
+    assert render(find("figure-1"), Evidence(runs=(varied, base))).missing  # the paper's runs are still to be made
     assert rows("figure-1", base, short)[-1]["verdict"] == "not run"
 
 
@@ -96,12 +95,15 @@ def test_a_run_of_figure_1_counts_as_far_as_it_goes_but_not_with_other_layers(ma
     shorter = falling_to_a_quarter(make_run, relu.but({"training.epochs": 5}), 2)
     changed = falling_to_a_quarter(make_run, tanh.but({"network.conv1.maps": 8}), 12)
     full = falling_to_a_quarter(make_run, tanh, 12)
+    part = make_run(relu, dataset="cifar10", seed=1, training_errors=(0.35, 0.25), images=5_000)
     without_errors = make_run(Recipe(name="figure-1-relu"), dataset="cifar10", losses=(1.0, 0.5))
 
     alike, other = rows("figure-1", shorter, full)[-1], rows("figure-1", shorter, changed)[-1]
 
     assert (alike["verdict"], alike["times_sooner"]) == ("reproduced", 6)
     assert (other["verdict"], other["note"]) == ("not comparable", "changed: network.conv1.maps")
+    few = rows("figure-1", part, full)[-1]
+    assert (few["verdict"], few["note"]) == ("not comparable", "trained on 5,000 of 50,000 images")
     assert rows("figure-1", without_errors)[0]["note"] == "not run"
 
 
@@ -128,12 +130,10 @@ def test_the_drawn_towers_are_linked_where_a_stage_reads_both() -> None:
 
 
 def test_describe_draws_any_recipe_into_a_file(tmp_path: Path) -> None:
-    app = typer.Typer()
-    app.command()(describe)
     files = [tmp_path / name for name in ("once.svg", "again.svg")]
 
     for file in files:
-        CliRunner().invoke(app, ["tiny", "--set", "network.towers=1", "--svg", str(file)])
+        CliRunner().invoke(app, ["describe", "tiny", "--set", "network.towers=1", "--svg", str(file)])
 
     once, again = (file.read_text() for file in files)
     assert ">conv5</text>" in once
@@ -174,7 +174,7 @@ def test_figure_3_tells_the_color_of_each_tower(make_run: MakeRun) -> None:
 
     assert gray["color_fraction"] == pytest.approx(0, abs=1e-6)  # float32
     assert colored["color_fraction"] > 0.5
-    figure = drawn(find("figure-3"), Evidence(runs=(run,)))
+    figure = render(find("figure-3"), Evidence(runs=(run,))).figure
     assert figure is not None
     svg = plot.svg(figure, name="figure-3")
     assert ">tower 0: 0 % of the energy is color</text>" in svg
@@ -188,44 +188,31 @@ def test_a_figure_shows_the_longest_run_of_the_foremost_recipe(make_run: MakeRun
     )
 
     assert Evidence(runs=(other, short, long, paper)).foremost() == [paper, long, short, other]
-    assert missing(find("figure-4"), Evidence(runs=(paper,))) == [f"alexrepro features {paper.folder}"]  # not train
-
-
-@pytest.mark.parametrize("side", [32, 256])
-def test_an_image_is_shown_upright_and_in_full(
-    make_run: MakeRun, neighbors: Callable[..., Neighbors], side: int
-) -> None:
-    pictures = np.zeros((2, side, side, 3), dtype=np.uint8)
-    pictures[:, : side // 2, : side // 2] = (255, 0, 0)  # red at the top left
-    run = make_run(TINY)
-    save_neighbors(run, replace(neighbors(), images=pictures))
-
-    figure = drawn(find("figure-4"), Evidence(runs=(run,)))
-
-    assert figure is not None
-    shown_axes = next(axes for axes in figure.axes if axes.get_images())
-    shown = np.asarray(shown_axes.get_images()[0].get_array())
-    half = len(shown) // 2
-    assert shown[:half, :half].min(axis=(0, 1)).tolist() == [255, 0, 0]
-    assert shown[half:].max() == shown[:, half:].max() == 0
-    assert shown_axes.yaxis_inverted()  # the first row is drawn at the top
+    assert render(find("figure-4"), Evidence(runs=(paper,))).missing == [
+        f"alexrepro features {paper.folder}"
+    ]  # not train
 
 
 def test_figure_4_lists_predictions_and_neighbors_and_takes_any_name(
     make_run: MakeRun, neighbors: Callable[..., Neighbors]
 ) -> None:
     run = make_run(TINY)
-    save_neighbors(run, neighbors(names=("wolf, Canis lupus", "$\\frac{1}{0}$ <script>")))
+    images = np.zeros((2, 256, 256, 3), dtype=np.uint8)
+    images[:, :128, :128] = (255, 0, 0)  # red at the top left
+    save_neighbors(run, replace(neighbors(names=("wolf, Canis lupus", "$\\frac{1}{0}$ <script>")), images=images))
     evidence = Evidence(runs=(run,))
 
     found = rows("figure-4", run)
-    figure = drawn(find("figure-4"), evidence)
+    figure = render(find("figure-4"), evidence).figure
 
     predictions = [(row["image"], row["rank"], row["probability"]) for row in found[:3]]
     assert predictions == [("a", 1, 0.75), ("a", 2, 0.25), ("b", 1, 0.5)]
     nearest = [(row["image"], row["neighbor"], row["distance"]) for row in found[4:6]]
     assert nearest == [("c", "e", 1.0), ("c", "f", 2.0)]
     assert figure is not None
+    shown = figure.axes[0]
+    assert (np.asarray(shown.get_images()[0].get_array()) == images[0]).all()
+    assert shown.yaxis_inverted()  # the first row is drawn at the top
     svg = plot.svg(figure, name="figure-4")
     assert ">wolf</text>" in svg
     assert "$\\frac{1}{0}$ &lt;script&gt;" in svg
@@ -237,7 +224,7 @@ def test_a_file_without_rows_is_an_empty_curve(make_run: MakeRun, name: str) -> 
 
     assert run.metrics_file.read_text().count("\n") == 1
     assert rows(name, run)[0]["note"] == "not run"
-    assert drawn(find(name), Evidence(runs=(run,))) is None
+    assert render(find(name), Evidence(runs=(run,))).figure is None
 
 
 def test_a_curve_is_the_mean_loss_of_each_epoch_and_leaves_out_half_a_line(make_run: MakeRun) -> None:
@@ -248,4 +235,4 @@ def test_a_curve_is_the_mean_loss_of_each_epoch_and_leaves_out_half_a_line(make_
     found = [(row["epoch"], row["loss"], row["top1_error"]) for row in rows("training-curves", run)]
 
     assert found == [(1, 2.0, 0.9), (2, 0.5, None)]
-    assert drawn(find("training-curves"), Evidence(runs=(run,))) is not None
+    assert render(find("training-curves"), Evidence(runs=(run,))).figure is not None

@@ -9,36 +9,13 @@ from dataclasses import replace
 
 from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
-from alexrepro.paper.results import (
-    CNN_2010,
-    CNN_2010_CENTER,
-    LOGGED,
-    TEST_2010,
-    VAL_2010,
-    VALIDATION_TEST_GAP,
-    Logged,
-    ReportedDelta,
-    logged,
-)
+from alexrepro.paper.results import CNN_2010, CNN_2010_CENTER, TEST_2010, VAL_2010, VALIDATION_TEST_GAP
 from alexrepro.recipes.catalog import AS_RUN_2010, AS_RUN_2012, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS, Variation
-from alexrepro.reports.experiment import Evidence, Experiment, commands_for, prepare_command
-from alexrepro.reports.statistics.verdict import Verdict, strongest
-from alexrepro.reports.tables.measured import (
-    TITLE,
-    Needs,
-    delta_rows,
-    evaluated,
-    evaluated_variation,
-    grouped,
-    incomparable,
-    logged_delta,
-    measured_row,
-    paired,
-    published_row,
-    reported_delta,
-)
+from alexrepro.reports.experiments import Evidence, Experiment, commands_for, prepare_command
+from alexrepro.reports.statistics.verdict import Verdict, notes, strongest
+from alexrepro.reports.tables import measured
 from alexrepro.reports.tables.table import Row, both, pair_of
 from alexrepro.runs.evaluation import Evaluation
 
@@ -50,7 +27,7 @@ CLAIMED = [
     )
 ]  # fmt: skip
 AS_LOGGED = [  # the networks that the 2012 logs say were run for these claims
-    Variation(f"net-{config}", "as logged", {}, tests=reported, logged=logged(config), section=section)
+    Variation(f"net-{config}", "as logged", {}, tests=reported, logged=results.logged(config), section=section)
     for config, reported, section in (
         ("145-half", results.ONE_TOWER, "§3.2"),
         ("148", results.NO_NORM, "§3.3"),
@@ -61,7 +38,7 @@ RECIPE = AS_RUN_2010.name
 _TOP1, _TOP5 = (
     round((one or 0) - (other or 0), 6) for one, other in zip(pair_of(CNN_2010_CENTER), pair_of(CNN_2010), strict=True)
 )
-GAIN = ReportedDelta("center minus ten crops", CNN_2010_CENTER.cites, _TOP1, _TOP5, TEST_2010, "center")
+GAIN = results.ReportedDelta("center minus ten crops", CNN_2010_CENTER.cites, _TOP1, _TOP5, TEST_2010, "center")
 GAIN_CLAIM = f"§6: ten crops gain {both(GAIN)} points on {TEST_2010}"
 SPLITS = "validation minus test"
 SPLITS_CLAIM = f"§6: validation and test errors differ by no more than {100 * VALIDATION_TEST_GAP:.1f} points"
@@ -82,10 +59,10 @@ def _rows_of(variation: Variation, evidence: Evidence) -> list[Row]:
             bases.setdefault(run.recipe.digest, run.recipe)
     rows = []
     for base in bases.values():
-        found = evaluated_variation(variation, base, evidence.evaluations)
-        of_base = evaluated(base, evidence.evaluations)
+        found = measured.evaluated_variation(variation, base, evidence.evaluations)
+        of_base = measured.evaluated(base, evidence.evaluations)
         if base is asked or (found and of_base):
-            rows += delta_rows(variation, of_base, found, base_name=base.name)
+            rows += measured.delta_rows(variation, of_base, found, base_name=base.name)
     return rows
 
 
@@ -94,8 +71,8 @@ def _how_to_ablate(variations: Iterable[Variation], evidence: Evidence) -> list[
     names: dict[str, list[str]] = {}
     for variation in variations:
         base = _base_of(variation)
-        tried = evaluated_variation(variation, base, evidence.evaluations)
-        if not (tried and evaluated(base, evidence.evaluations)):
+        tried = measured.evaluated_variation(variation, base, evidence.evaluations)
+        if not (tried and measured.evaluated(base, evidence.evaluations)):
             names.setdefault(base.name, []).append(variation.name)
     commands = []
     for base_name, some in names.items():
@@ -107,17 +84,17 @@ def _how_to_ablate(variations: Iterable[Variation], evidence: Evidence) -> list[
 
 def _claims(evidence: Evidence) -> Iterator[Row]:
     for variation in CLAIMED:
-        yield from reported_delta(variation, base=_base_of(variation).name)
+        yield from measured.reported_delta(variation, base=_base_of(variation).name)
         yield from _rows_of(variation, evidence)
     for variation in AS_LOGGED:
         base, recipe = _base_of(variation), find_recipe(variation.name)
-        of_base, found = (evaluated(one, evidence.evaluations) for one in (base, recipe))
-        yield from delta_rows(variation, of_base, found, base_name=base.name)
+        of_base, found = (measured.evaluated(one, evidence.evaluations) for one in (base, recipe))
+        yield from measured.delta_rows(variation, of_base, found, base_name=base.name)
 
 
 def _claims_lack(evidence: Evidence) -> list[str]:
     needs = [
-        Needs(name, (variation.tests and variation.tests.split) or "", "ten")
+        measured.Needs(name, (variation.tests and variation.tests.split) or "", "ten")
         for variation in AS_LOGGED
         for name in (_base_of(variation).name, variation.name)
     ]
@@ -126,35 +103,35 @@ def _claims_lack(evidence: Evidence) -> list[str]:
 
 def _ten_crops(evidence: Evidence) -> list[Row]:
     rows = []
-    for group in grouped(e for e in evidence.evaluations if e.crops == "center"):
-        pairs = paired(group, _same_recipe(group[0], evidence), split=group[0].split, crops="ten")
+    for group in measured.grouped(e for e in evidence.evaluations if e.crops == "center"):
+        pairs = measured.paired(group, _same_recipe(group[0], evidence), split=group[0].split, crops="ten")
         if pairs and (group[0].recipe, group[0].split) == (RECIPE, TEST_2010):
-            rows.append(measured_row(pairs, label=GAIN.name, reported=GAIN, claim=GAIN_CLAIM))
+            rows.append(measured.row_of(pairs, label=GAIN.name, reported=GAIN, claim=GAIN_CLAIM))
         elif pairs:
-            rows.append(measured_row(pairs, label=GAIN.name, note="no published number"))
-    center = {(one.config, one.split, one.part): one for one in LOGGED if one.crops == "center"}
-    both_crops = [(center.get((ten.config, ten.split, ten.part)), ten) for ten in LOGGED if ten.crops == "ten"]
+            rows.append(measured.row_of(pairs, label=GAIN.name, note="no published number"))
+    center = {(one.config, one.split, one.part): one for one in results.LOGGED if one.crops == "center"}
+    ten_crops = [(center.get((one.config, one.split, one.part)), one) for one in results.LOGGED if one.crops == "ten"]
     return [
-        replace(published_row(GAIN, label=GAIN.name), recipe=CNN_2010.label),
+        replace(measured.published_row(GAIN, label=GAIN.name), recipe=CNN_2010.label),
         *_or_not_run(rows, label=GAIN.name, claim=GAIN_CLAIM),
-        *(_logged_row(GAIN.name, one, ten) for one, ten in both_crops if one),
+        *(_logged_row(GAIN.name, one, ten) for one, ten in ten_crops if one),
     ]
 
 
 def _validation_and_test(evidence: Evidence) -> list[Row]:
     """The test labels of 2012 are not public, so the two splits of 2010 answer."""
     rows = []
-    for group in grouped(e for e in evidence.evaluations if e.split.endswith("-val") and e.crops == "ten"):
-        pairs = paired(group, _same_recipe(group[0], evidence), split=f"{group[0].dataset}-test", crops="ten")
+    for group in measured.grouped(e for e in evidence.evaluations if e.split.endswith("-val") and e.crops == "ten"):
+        pairs = measured.paired(group, _same_recipe(group[0], evidence), split=f"{group[0].dataset}-test", crops="ten")
         if pairs and group[0].split != VAL_2010:
-            rows.append(measured_row(pairs, label=SPLITS, note="other data"))
+            rows.append(measured.row_of(pairs, label=SPLITS, note="other data"))
         elif pairs:
-            how = "; ".join(dict.fromkeys(filter(None, map(incomparable, pairs))))
-            row = measured_row(pairs, label=SPLITS, claim=SPLITS_CLAIM)
-            ends = [(one.low, one.high) for one in (row.top1, row.top5) if one]
-            verdict: Verdict = "not comparable" if how else strongest(_within_gap(*pair) for pair in ends)
+            how = notes(map(measured.incomparable, pairs))
+            row = measured.row_of(pairs, label=SPLITS, claim=SPLITS_CLAIM)
+            within = strongest(_within_gap(one.low or 0, one.high or 0) for one in (row.top1, row.top5) if one)
+            verdict: Verdict = "not comparable" if how else within
             rows.append(replace(row, verdict=verdict, note=how))
-    both_splits = (logged("137-2010", split=split) for split in (VAL_2010, TEST_2010))
+    both_splits = (results.logged("137-2010", split=split) for split in (VAL_2010, TEST_2010))
     return [*_or_not_run(rows, label=SPLITS, claim=SPLITS_CLAIM), _logged_row(SPLITS, *both_splits)]
 
 
@@ -169,22 +146,20 @@ def _or_not_run(rows: list[Row], *, label: str, claim: str) -> list[Row]:
     return [Row(quantity="delta", label=label, recipe=RECIPE, claim=claim, verdict="not run"), *rows]
 
 
-def _logged_row(label: str, one: Logged, other: Logged) -> Row:
-    row = published_row(logged_delta(one, other), label=label, source="2012 log")
+def _logged_row(label: str, one: results.Logged, other: results.Logged) -> Row:
+    row = measured.published_row(measured.logged_delta(one, other), label=label, source="2012 log")
     return replace(row, recipe=f"#{one.config}", cites=one.cites.source)
 
 
-def _within_gap(low: float | None, high: float | None) -> Verdict:
+def _within_gap(low: float, high: float) -> Verdict:
     """Reproduced if the interval lies within the published bound, not reproduced if outside it, else within noise."""
-    assert low is not None
-    assert high is not None
     if max(-low, high) <= VALIDATION_TEST_GAP:
         return "reproduced"
     return "not reproduced" if low > VALIDATION_TEST_GAP or high < -VALIDATION_TEST_GAP else "within noise"
 
 
 ABLATIONS = Experiment(
-    "ablations", TITLE, Citation("§3 to §7", "what each part of the network and of its training contributes"),
+    "ablations", measured.TITLE, Citation("§3 to §7", "what each part of the network and of its training contributes"),
     summarize=lambda evidence: [row for one in VARIATIONS.values() for row in _rows_of(one, evidence)],
     lacks=lambda evidence: _how_to_ablate(VARIATIONS.values(), evidence),
 )  # fmt: skip
@@ -194,10 +169,10 @@ CLAIMS = Experiment(
 )  # fmt: skip
 TEN_CROPS = Experiment(
     "ten-crops", "Ten crops: what averaging gains over the center crop", Citation("§4.1, §6", "Table 1 and footnote 5"),
-    needs=(Needs(RECIPE, TEST_2010, "ten"), Needs(RECIPE, TEST_2010, "center")), summarize=_ten_crops,
+    needs=(measured.Needs(RECIPE, TEST_2010, "ten"), measured.Needs(RECIPE, TEST_2010, "center")), summarize=_ten_crops,
 )  # fmt: skip
 VALIDATION_TEST = Experiment(
     "validation-test", "Validation and test: the difference of their errors",
-    Citation("§6", "validation and test errors"),
-    needs=(Needs(RECIPE, TEST_2010, "ten"), Needs(RECIPE, VAL_2010, "ten")), summarize=_validation_and_test,
+    Citation("§6", "validation and test errors"), summarize=_validation_and_test,
+    needs=(measured.Needs(RECIPE, TEST_2010, "ten"), measured.Needs(RECIPE, VAL_2010, "ten")),
 )  # fmt: skip

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import FIGURE_3_KERNELS_PER_ROW
 from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2010, AS_RUN_2012
-from alexrepro.reports.experiment import Evidence, Experiment, folder_of, name_of, prepare_command, train_command
+from alexrepro.reports.experiments import Evidence, Experiment, folder_of, name_of, prepare_command, train_command
 from alexrepro.reports.figures.plot import INK, LINES
 from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Cell, Record
 from alexrepro.runs.checkpoint import kernels

@@ -15,7 +15,7 @@ from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.network import Network, Size, Stage
 from alexrepro.recipes.catalog import AS_PRINTED
-from alexrepro.reports.experiment import Evidence, Experiment
+from alexrepro.reports.experiments import Evidence, Experiment
 from alexrepro.reports.figures.plot import INK, LINES, style
 from alexrepro.reports.tables.table import COUNT, FRACTION, TEXT, Cell, Record
 

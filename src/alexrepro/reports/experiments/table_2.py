@@ -12,32 +12,16 @@ from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import EXTRA_DATA, SUPPLIED_DATA, Crops, Reported
 from alexrepro.recipes.catalog import find_recipe
-from alexrepro.reports.experiment import (
-    Evidence,
-    Experiment,
-    commands_for,
-    folder_of,
-    prepare_command,
-    train_command,
-)
+from alexrepro.reports.experiments import Evidence, Experiment, commands_for, folder_of, prepare_command, train_command
 from alexrepro.reports.statistics.verdict import departure
-from alexrepro.reports.tables.measured import (
-    CHALLENGES,
-    LOST,
-    Needs,
-    claim_of,
-    measured_row,
-    measured_rows,
-    published_row,
-    rows_on_other_data,
-)
+from alexrepro.reports.tables import measured
 from alexrepro.reports.tables.table import Row
 from alexrepro.runs.evaluation import Evaluation
 
 DATASET, ONE, STARRED = "ilsvrc2012", "as-run-2012", "net-146-2012-2011"
 NEEDS = (
-    Needs(ONE, results.VAL_2012, "ten", reported=results.CNN_2012),
-    Needs(STARRED, results.VAL_2012, "ten", reported=results.CNN_2012_PRETRAINED),
+    measured.Needs(ONE, results.VAL_2012, "ten", reported=results.CNN_2012),
+    measured.Needs(STARRED, results.VAL_2012, "ten", reported=results.CNN_2012_PRETRAINED),
 )
 CROPS: tuple[Crops, ...] = ("ten", "center")
 # The networks of the submitted files as recipes. 145f sees whole images, which are in another store.
@@ -73,7 +57,7 @@ class Average:
         if None in self.members:
             return "145f sees whole images, which are in another store"
         lost = [member for member in self.members if member and find_recipe(member).training.init_from_stages]
-        return f"some members are {LOST}" if lost else ""
+        return f"some members are {measured.LOST}" if lost else ""
 
     def found(self, evidence: Evidence) -> list[Evaluation]:
         """The evaluations of exactly these members, equally weighted, over ten crops of the validation split."""
@@ -87,9 +71,9 @@ class Average:
 
     def rows(self, evidence: Evidence) -> list[Row]:
         """What was measured of it, or a row that says "not run"."""
-        claim = claim_of(self.reported)
+        claim = measured.claim_of(self.reported)
         found = [
-            measured_row([(e,)], label=self.label, reported=self.reported, claim=claim, note=self.note)
+            measured.row_of([(e,)], label=self.label, reported=self.reported, claim=claim, note=self.note)
             for e in self.found(evidence)
         ]
         missing = Row(
@@ -102,11 +86,8 @@ class Average:
         """What to type for its members and their average; empty if it was measured or cannot be."""
         if self.obstacle or any(not departure(e) for e in self.found(evidence)):
             return []
-        planned = [
-            (find_recipe(name), seed)
-            for name, count in Counter(member for member in self.members if member).items()
-            for seed in range(count)
-        ]
+        counts = Counter(filter(None, self.members))
+        planned = [(find_recipe(name), seed) for name, count in counts.items() for seed in range(count)]
         folders = [str(folder_of(recipe, dataset=DATASET, seed=seed)) for recipe, seed in planned]
         trainings = [train_command(recipe, dataset=DATASET, seed=seed) for recipe, seed in planned]
         return [prepare_command(DATASET), *trainings, f"alexrepro evaluate {' '.join(folders)} --ten-crop"]
@@ -132,17 +113,17 @@ def counted(recipes: Iterable[str]) -> str:
 
 def _rows(evidence: Evidence) -> Iterator[Row]:
     for reported in (*results.TABLE_2, *results.TABLE_2_TEST):
-        yield published_row(reported, label=reported.label)
+        yield measured.published_row(reported, label=reported.label)
     for needed in NEEDS:
-        yield from measured_rows(needed, evidence.evaluations)
+        yield from measured.rows_for(needed, evidence.evaluations)
     for average in AVERAGES:
         yield from average.rows(evidence)
     for crops in CROPS:
-        yield from rows_on_other_data(evidence.evaluations, crops=crops)
+        yield from measured.rows_on_other_data(evidence.evaluations, crops=crops)
         for e in evidence.ensembles:
-            if e.dataset not in CHALLENGES and e.crops == crops:
+            if e.dataset not in measured.CHALLENGES and e.crops == crops:
                 note = f"other data; members: {counted(member.recipe for member in e.members)}"
-                yield measured_row([(e,)], label="average", note=note)
+                yield measured.row_of([(e,)], label="average", note=note)
 
 
 def _lacks(evidence: Evidence) -> list[str]:

@@ -14,17 +14,8 @@ from numpy.typing import NDArray
 
 from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
-from alexrepro.reports.statistics.intervals import (
-    Estimate,
-    Sample,
-    mcnemar,
-    mean_and_std,
-    paired_interval,
-    sample_of,
-    sample_of_counts,
-    seeds_interval,
-    unpaired_interval,
-)
+from alexrepro.reports.statistics import intervals
+from alexrepro.reports.statistics.intervals import Estimate, Sample
 from alexrepro.runs.evaluation import Evaluation
 from alexrepro.runs.paths import RunPaths
 from alexrepro.runs.predictions import Predictions, read_predictions
@@ -91,12 +82,12 @@ def estimate(seeds: Seeds) -> tuple[Estimate, Estimate, IntervalKind]:
     for top in TOPS:
         samples = [_sample(group, top, known) for group, known in zip(groups, outcomes, strict=False)]
         if wrong is not None and is_paired:  # A and B alternate
-            low, high = seeds_interval(wrong[top][:, ::2].astype(np.float64) - wrong[top][:, 1::2])
+            low, high = intervals.seeds_interval(wrong[top][:, ::2].astype(np.float64) - wrong[top][:, 1::2])
         else:
-            low, high = samples[0].interval if is_single else unpaired_interval(*samples)
+            low, high = samples[0].interval if is_single else intervals.unpaired_interval(*samples)
         rates = [Fraction(sum(e.images - correct(e, top) for e in g), sum(e.images for e in g)) for g in groups]
         errors = [[1 - correct(e, top) / e.images for e in seed] for seed in seeds]
-        std = mean_and_std([first - sum(others) for first, *others in errors])[1]
+        std = intervals.mean_and_std([first - sum(others) for first, *others in errors])[1]
         found.append(Estimate(float(rates[0] - sum(rates[1:])), low, high, std))
     kind: IntervalKind = "paired" if is_paired else "unpaired"
     if is_single:
@@ -125,9 +116,9 @@ def correct(evaluation: Evaluation, top: int) -> int:
 
 def _sample(evaluations: Sequence[Evaluation], top: int, wrong: Wrong | None) -> Sample:
     if wrong is not None:
-        return sample_of(wrong[top])
+        return intervals.sample_of(wrong[top])
     images = evaluations[0].images
-    return sample_of_counts([images - correct(e, top) for e in evaluations], images)
+    return intervals.sample_of_counts([images - correct(e, top) for e in evaluations], images)
 
 
 def _predictions_of(evaluation: Evaluation) -> Predictions | None:
@@ -160,5 +151,5 @@ def _compared(one: Predictions, other: Predictions, top: int, *, folders: tuple[
     return Comparison(
         *folders, one.about.split, one.about.crops, top, images, both, only_first, only_second,
         (both + only_first) / images, (both + only_second) / images, (only_second - only_first) / images,
-        *paired_interval(only_first, only_second, images), *mcnemar(only_first, only_second),
+        *intervals.paired_interval(only_first, only_second, images), *intervals.mcnemar(only_first, only_second),
     )  # fmt: skip

@@ -12,7 +12,7 @@ from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import BASE_CROPS, VARIATIONS, Variation, find_variation
 from alexrepro.reports.statistics.differences import Seeds, estimate
 from alexrepro.reports.statistics.intervals import Estimate
-from alexrepro.reports.statistics.verdict import Verdict, departure, judged, shortfall
+from alexrepro.reports.statistics.verdict import Verdict, departure, judged, notes, shortfall
 from alexrepro.reports.tables.table import ResultTable, Row, both, pair_of, split_and_crops
 from alexrepro.runs.evaluation import Evaluation
 
@@ -55,7 +55,7 @@ def paired(group: Sequence[Evaluation], others: Iterable[Evaluation], *, split: 
     return [(e, by_seed[e.seed]) for e in group if e.seed in by_seed]
 
 
-def measured_row(
+def row_of(
     seeds: Seeds, *, label: str, reported: Reported | ReportedDelta | None = None, claim: str = "",
     why: str = "", note: str = "",
 ) -> Row:  # fmt: skip
@@ -66,7 +66,7 @@ def measured_row(
     """
     first, *base = seeds[0]
     top1, top5, interval = estimate(seeds)
-    reasons = list(dict.fromkeys(filter(None, [why, *map(incomparable, seeds)])))
+    reasons = notes([why, *map(incomparable, seeds)])
     verdict: Verdict | None = "not comparable" if reported else None
     if reported and not reasons:
         verdict = judged(pair_of(reported), (top1, top5), is_difference=bool(base))
@@ -76,8 +76,8 @@ def measured_row(
         quantity="delta" if base else "error", label=label, split=first.split, crops=first.crops,
         recipe=seeds[0][-1].recipe, seeds=len(seeds), images=first.images, top1=top1, top5=top5, interval=interval,
         reported=reported, claim=claim, verdict=verdict,
-        note="; ".join(filter(None, [*reasons, note])) or ("" if reported else "no published number"),
-        cites="; ".join(dict.fromkeys(e.run for seed in seeds for e in seed)),
+        note=notes([reasons, note]) or ("" if reported else "no published number"),
+        cites=notes(e.run for seed in seeds for e in seed),
     )  # fmt: skip
 
 
@@ -94,14 +94,14 @@ def is_partial(seeds: Seeds) -> bool:
     return any(shortfall(evaluation) for seed in seeds for evaluation in seed)
 
 
-def measured_rows(needed: Needs, evaluations: Sequence[Evaluation]) -> list[Row]:
+def rows_for(needed: Needs, evaluations: Sequence[Evaluation]) -> list[Row]:
     """Rows of the full runs that a need asks for, or one that says "not run"; then those of its other runs."""
     asked = (needed.recipe, needed.split, needed.crops)
     claim = claim_of(needed.reported) if needed.reported else ""
     full: list[Row] = []
     others: list[Row] = []
     for group in grouped(e for e in evaluations if (e.recipe, e.split, e.crops) == asked):
-        row = measured_row([(e,) for e in group], label=needed.recipe, reported=needed.reported, claim=claim)
+        row = row_of([(e,) for e in group], label=needed.recipe, reported=needed.reported, claim=claim)
         (others if departure(group[0]) else full).append(row)
     missing = Row(
         quantity="error", label=needed.recipe, split=needed.split, crops=needed.crops, recipe=needed.recipe,
@@ -114,7 +114,7 @@ def measured_rows(needed: Needs, evaluations: Sequence[Evaluation]) -> list[Row]
 def rows_on_other_data(evaluations: Sequence[Evaluation], *, crops: Crops) -> list[Row]:
     """What the paper's networks and `tiny` reached with these crops on data without published numbers."""
     asked = [e for e in evaluations if e.recipe in NETWORKS and e.dataset not in CHALLENGES and e.crops == crops]
-    return [measured_row([(e,) for e in group], label=group[0].recipe, note="other data") for group in grouped(asked)]
+    return [row_of([(e,) for e in group], label=group[0].recipe, note="other data") for group in grouped(asked)]
 
 
 def claim_of(reported: Reported) -> str:
@@ -144,7 +144,7 @@ def delta_rows(
         pairs = paired(group, base, split=split, crops=BASE_CROPS if variation.is_of_testing else crops)
         if pairs:
             why = _why_empty(tests, group[0])
-            row = measured_row(pairs, label=variation.name, reported=tests, claim=claim, why=why)
+            row = row_of(pairs, label=variation.name, reported=tests, claim=claim, why=why)
             logged = None if is_partial(pairs) else _logged_delta(variation, pairs[0][1].recipe, split, crops)
             rows.append(replace(row, logged=logged))
     missing = Row(

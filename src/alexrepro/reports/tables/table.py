@@ -110,10 +110,8 @@ class Row:
             raise ValueError(f"{self.label}: {reported.name} is not a number of paper/results.py")
         for one in (reported, self.logged):
             if one and (one.split, one.crops) != (self.split, self.crops):
-                raise ValueError(
-                    f"{self.label}: {one.name} was published for {one.split}, {one.crops} crops; "
-                    f"this row is {self.split}, {self.crops} crops"
-                )
+                where = split_and_crops(one.split, one.crops)
+                raise ValueError(f"{self.label}: {one.name} was published for {where}, not {self.split}, {self.crops}")
         means = tuple(estimate and estimate.mean for estimate in (self.top1, self.top5))
         if self.source == "reported" and (reported is None or means != pair_of(reported)):
             raise ValueError(f"{self.label}: a reported row holds exactly what was published")
