@@ -12,16 +12,14 @@ import pytest
 from alexrepro import __version__
 from alexrepro.__main__ import main
 from alexrepro.data.store.store import Store
-from alexrepro.device import find_device
 from alexrepro.distributed.rank import Rank
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run, find_runs
 from alexrepro.training import job
-from alexrepro.training import train as training
-from alexrepro.training.job import TrainingJob
 
 from ..children import PATIENCE_SECONDS
 from ..ranks import free_port, run_ranks
+from ..toy import Train
 
 LAST_DIGITS = 2e-6  # metrics.csv has six of them, and towers add in another order
 Ended = list[tuple[int, str]]  # exit code and stderr, by host
@@ -35,12 +33,8 @@ def arguments(stores: dict[str, Store], recipe: Recipe, tmp_path: Path) -> list[
 
 
 @pytest.fixture(scope="module")
-def alone(stores: dict[str, Store], recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    training_alone = TrainingJob(
-        recipe, store=stores["train"], validation=stores["val"], runs=tmp_path_factory.mktemp("alone"), seed=0,
-        device=find_device("cpu"),
-    )  # fmt: skip
-    return training.train(training_alone)
+def alone(toy: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return toy(tmp_path_factory.mktemp("alone"))
 
 
 def check_losses(ended: Ended, folder: Path, alone: Run, *, processes: int) -> None:

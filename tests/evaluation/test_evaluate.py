@@ -11,16 +11,15 @@ import torch
 from alexrepro.data.loading.crops import cut, windows
 from alexrepro.data.loading.sampling import evaluation_plan
 from alexrepro.data.store.store import Store
-from alexrepro.device import Device, find_device
+from alexrepro.device import Device
 from alexrepro.errors import UserError
 from alexrepro.evaluation import inference
 from alexrepro.evaluation.evaluate import evaluate
 from alexrepro.evaluation.inference import load_network, load_pixels, read_images
 from alexrepro.paper.results import Crops
-from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import Run, find_evaluations
-from alexrepro.training.job import TrainingJob
-from alexrepro.training.train import train
+
+from ..toy import Train
 
 
 @torch.no_grad()
@@ -86,14 +85,12 @@ def test_a_store_without_labels_or_of_other_classes_is_refused(
 @pytest.mark.parametrize("changes", [{"side_px": 64}, {"resize": "stretch"}])
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_a_training_refuses_images_of_another_side_or_resize_before_its_first_step(
-    recipe: Recipe, stores: dict[str, Store], tmp_path: Path, split: str, changes: dict[str, Any]
+    toy: Train, stores: dict[str, Store], tmp_path: Path, split: str, changes: dict[str, Any]
 ) -> None:
-    images = {**stores, split: Store(stores[split].path, replace(stores[split].manifest, **changes))}
-    splits = {"store": images["train"], "validation": images["val"]}
-    job = TrainingJob(recipe, runs=tmp_path, seed=0, device=find_device("cpu"), **splits)
+    other = Store(stores[split].path, replace(stores[split].manifest, **changes))
 
     with pytest.raises(UserError, match=r"of \d+ px, \w+; toy wants 256 px, crop") as refused:
-        train(job)
+        toy(tmp_path, **{"store" if split == "train" else "validation": other})
 
     assert "--side" in refused.value.fix
     assert list(tmp_path.iterdir()) == []

@@ -67,9 +67,7 @@ def test_masks_depend_on_the_key_and_the_stage_and_drop_about_half() -> None:
 def test_dropout_in_a_conv_stage_falls_on_single_units_of_the_pooled_maps() -> None:
     recipe = TINY.but({"network.conv5.order": ("pool", "activation", "dropout")})
 
-    masks = build(recipe.network, seed=0).draw_masks(3, key_of_step=1)
-
-    assert masks["conv5"].shape == (3, 32, 6, 6)
+    assert build(recipe.network, seed=0).draw_masks(3, key_of_step=1)["conv5"].shape == (3, 32, 6, 6)
 
 
 def test_uniform_initial_values_fill_their_interval() -> None:

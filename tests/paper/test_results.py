@@ -5,20 +5,7 @@ from decimal import ROUND_HALF_UP, Decimal
 import pytest
 
 from alexrepro.paper import results
-from alexrepro.paper.results import (
-    ALL_DELTAS,
-    ALL_REPORTED,
-    EXTRA_DATA,
-    LOGGED,
-    SECOND_BEST,
-    SUPPLIED_DATA,
-    TEST_2010,
-    VAL_2010,
-    Logged,
-    Reported,
-    ReportedDelta,
-    logged,
-)
+from alexrepro.paper.results import EXTRA_DATA, LOGGED, SUPPLIED_DATA, Logged, Reported, ReportedDelta, logged
 from alexrepro.recipes.variations import VARIATIONS
 
 # As they stand on the page, in percent; a dash is a dash, or what the text does not say.
@@ -38,12 +25,9 @@ PAGE = {
     "fall-2009-before": ("fall2009-half", None, "78.1", "60.9"),
 }
 IN_THE_TEXT = {
-    "one-tower": ("1.7", "1.2"),
-    "no-norm": ("1.4", "1.2"),
-    "non-overlapping-pooling": ("0.4", "0.3"),
-    "no-color-shift": ("1.0", "-"),
-    "without-middle-conv": ("2.0", "-"),
-}
+    "one-tower": ("1.7", "1.2"), "no-norm": ("1.4", "1.2"), "non-overlapping-pooling": ("0.4", "0.3"),
+    "no-color-shift": ("1.0", "-"), "without-middle-conv": ("2.0", "-"),
+}  # fmt: skip
 PRINTED_RUNS = (
     (results.CNN_2010, logged("145-2010")),
     (results.CNN_2010_CENTER, logged("145-2010", crops="center")),
@@ -57,12 +41,6 @@ PRINTED_DELTAS = (
 )
 # What the name of a submitted file calls a network, and what its log calls it; 145f has no logged result.
 MEMBERS = {"141": "141-2009-2012", "146.2009": "146-2012-2009", "146.2011": "146-2012-2011"}
-each_run = pytest.mark.parametrize(
-    ("reported", "log"), PRINTED_RUNS, ids=[reported.name for reported, _ in PRINTED_RUNS]
-)
-each_delta = pytest.mark.parametrize(
-    ("reported", "changed", "base"), PRINTED_DELTAS, ids=[reported.name for reported, *_ in PRINTED_DELTAS]
-)
 
 
 def percent(fraction: float | None) -> str:
@@ -80,14 +58,14 @@ def points(changed: Logged, base: Logged) -> tuple[float, float]:
 
 
 def test_every_printed_error_is_that_of_the_page() -> None:
-    found = {r.name: (r.split, r.crops, percent(r.top1_error), percent(r.top5_error)) for r in ALL_REPORTED}
+    found = {r.name: (r.split, r.crops, percent(r.top1_error), percent(r.top5_error)) for r in results.ALL_REPORTED}
 
     assert found == PAGE
     assert results.FALL_2009.cites.description == "10,184 classes, half of them test"
 
 
 def test_every_printed_difference_is_that_of_the_text() -> None:
-    assert {d.name: (percent(d.top1_delta), percent(d.top5_delta)) for d in ALL_DELTAS} == IN_THE_TEXT
+    assert {d.name: (percent(d.top1_delta), percent(d.top5_delta)) for d in results.ALL_DELTAS} == IN_THE_TEXT
 
 
 def test_a_quoted_error_on_cifar_10_is_the_one_in_the_name() -> None:
@@ -96,13 +74,13 @@ def test_a_quoted_error_on_cifar_10_is_the_one_in_the_name() -> None:
     assert [f"cifar-{100 * (quoted.top1_error or 0):.0f}pct" for quoted in named.values()] == list(named)
 
 
-@each_run
+@pytest.mark.parametrize(("reported", "log"), PRINTED_RUNS)
 def test_a_printed_error_is_the_logged_one_rounded(reported: Reported, log: Logged) -> None:
     assert (printed(log.top1_error), printed(log.top5_error)) == (reported.top1_error, reported.top5_error)
     assert (log.split, log.crops) == (reported.split, reported.crops)
 
 
-@each_delta
+@pytest.mark.parametrize(("reported", "changed", "base"), PRINTED_DELTAS)
 def test_a_printed_difference_is_that_of_two_logged_runs(
     reported: ReportedDelta, changed: Logged, base: Logged
 ) -> None:
@@ -111,12 +89,6 @@ def test_a_printed_difference_is_that_of_two_logged_runs(
 
     assert (top1, top5) == (reported.top1_delta, reported.top5_delta)
     assert (changed.split, base.split, changed.crops, base.crops) == (reported.split, reported.split, "ten", "ten")
-
-
-@each_delta
-def test_a_variation_names_the_run_behind_its_difference(
-    reported: ReportedDelta, changed: Logged, base: Logged
-) -> None:
     assert (VARIATIONS[reported.name].tests, VARIATIONS[reported.name].logged) == (reported, changed)
 
 
@@ -128,7 +100,7 @@ def test_logs_of_the_2010_test_split_are_whole_counts_of_150_000_images() -> Non
 
 
 def test_validation_and_test_of_137_2010_differ_by_up_to_0_18_points() -> None:
-    validation, test = (logged("137-2010", split=split) for split in (VAL_2010, TEST_2010))
+    validation, test = (logged("137-2010", split=split) for split in (results.VAL_2010, results.TEST_2010))
 
     assert points(validation, test) == pytest.approx((0.18, -0.02), abs=1e-9)  # both logs have four digits
 
@@ -138,9 +110,8 @@ def test_validation_and_test_of_137_2010_differ_by_up_to_0_18_points() -> None:
     [
         (results.CNN_2012_FIVE_TEST, SUPPLIED_DATA),
         (results.CNN_2012_SEVEN_TEST, EXTRA_DATA),
-        (results.SIFT_FVS_2012, SECOND_BEST),
+        (results.SIFT_FVS_2012, results.SECOND_BEST),
     ],
-    ids=lambda value: getattr(value, "name", ""),
 )
 def test_the_printed_test_errors_of_2012_are_the_submitted_ones(reported: Reported, submission: Reported) -> None:
     assert (reported.top5_error, reported.split) == (round(submission.top5_error, 3), submission.split)
@@ -183,12 +154,7 @@ def test_ten_crops_are_better_than_the_center_by_1_5_to_2_4_points() -> None:
     assert [gain for gain in gains if not 1.5 < gain < 2.4] == []
 
 
-def test_top_5_is_better_than_top_1_and_a_loss_lies_between_1_5_and_3_5_nats() -> None:
+def test_each_result_is_logged_once_with_a_top_5_error_below_top_1_and_a_loss_of_1_5_to_3_5_nats() -> None:
+    assert len({(e.config, e.part, e.split, e.crops) for e in LOGGED}) == len(LOGGED)
     assert [e.config for e in LOGGED if not 0 < e.top5_error < e.top1_error < 1] == []
     assert [e.config for e in LOGGED if e.loss is not None and not 1.5 < e.loss < 3.5] == []
-
-
-def test_each_result_is_logged_once() -> None:
-    keys = [(entry.config, entry.part, entry.split, entry.crops) for entry in LOGGED]
-
-    assert len(set(keys)) == len(keys)

@@ -1,12 +1,10 @@
-"""What the released 2012 files say about each network that is a recipe here: a table of facts, stage by stage.
+"""What the released 2012 files say about each network that is a recipe here, stage by stage.
 
-As a program it prints the table that is kept beside it: `python tests/recipes/facts_2012.py PATH >
-tests/recipes/facts_2012.tsv`, where PATH is the folder of the released code, or a table of its settings with the
-columns file, section, key and value. A parameter file holds the rates at the end of its run.
+The facts are read from the folder of the released code, from a table of its settings with the columns file, section,
+key and value, or from the table beside this file. A parameter file holds the rates at the end of its run.
 """
 
 import csv
-import sys
 from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
 from pathlib import Path
@@ -114,21 +112,8 @@ def _operations(layers: Sections, params: Sections, name: str | None) -> Iterato
         name = next((other for other in readers if layers[other]["type"] in ("pool", "hs", *NORMS)), None)
 
 
-def to_table(facts: Facts) -> str:
-    """The facts as lines of network, stages and facts; left out is what a stage shares with that of BASE."""
-    lines = ["network\tstages\tfacts"]
-    for net, stages in facts.items():
-        alike: dict[str, list[str]] = {}
-        for stage, found in stages.items():
-            base = {} if net == BASE else facts[BASE].get(stage, {})
-            text = "; ".join(f"{key}={value}" for key, value in found.items() if base.get(key) != value)
-            alike.setdefault(text, []).append(stage)
-        lines += [f"{net}\t{' '.join(names)}\t{text or 'the same'}" for text, names in alike.items()]
-    return "\n".join(lines) + "\n"
-
-
 def from_table(text: str) -> Facts:
-    """The facts of a table that `to_table` wrote."""
+    """The facts of a table of network, stages and facts; left out is what a stage shares with that of BASE."""
     facts: Facts = {}
     for line in text.splitlines()[1:]:
         net, names, told = line.split("\t")
@@ -138,7 +123,3 @@ def from_table(text: str) -> Facts:
                 item.split("=", 1) for item in told.split("; ") if "=" in item
             )
     return facts
-
-
-if __name__ == "__main__":
-    sys.stdout.write(to_table(facts_of(read_settings(Path(sys.argv[1])))))

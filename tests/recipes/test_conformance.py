@@ -18,11 +18,10 @@ def stage_facts(network: Network, stage: Stage) -> dict[str, str]:
     """A stage of a recipe in the words of the table, without its rates."""
     side = network.side_input if network.side_input and network.side_input.stage == stage.name else None
     operations = (_operation(network, stage, name) for name in stage.order)
+    window = f"size {stage.kernel_px} stride {stage.stride_px} pad {stage.pad_px}"
     return {
         "maps": str(stage.maps),
-        "kernels": "full"
-        if stage.kind == "full"
-        else f"size {stage.kernel_px} stride {stage.stride_px} pad {stage.pad_px}",
+        "kernels": "full" if stage.kind == "full" else window,
         "groups": str(network.groups(stage)),
         "initW": f"{stage.weight_std:g}",
         "initB": f"{stage.bias:g}",
@@ -30,7 +29,7 @@ def stage_facts(network: Network, stage: Stage) -> dict[str, str]:
         if side is None
         else f"taps {side.taps} sigma {side.sigma_px:g} every {side.every_px} "
         f"size {side.kernel_px} stride {side.stride_px} initW {side.weight_std:g}",
-        "after": ", ".join(text for text in operations if text) or "nothing",
+        "after": ", ".join(filter(None, operations)) or "nothing",
     }
 
 
@@ -43,12 +42,8 @@ def _operation(network: Network, stage: Stage, name: Operation) -> str:
         "dropout": f"dropout {network.dropout:g}",
         "norm": f"norm {norm.n} {norm.alpha:g} {norm.beta:g} {norm.k:g}" if norm else "",
     }
-    if square:
-        words |= {
-            kind: f"{kind} {square.size_px} {square.alpha:g} {square.beta:g} {square.k:g}"
-            for kind in ("same_map_norm", "contrast_norm")
-        }
-    return words.get(name, "")
+    of_square = f"{name} {square.size_px} {square.alpha:g} {square.beta:g} {square.k:g}" if square else ""
+    return words.get(name, of_square)
 
 
 def rate_facts(recipe: Recipe, stage: Stage) -> dict[str, str]:
@@ -68,9 +63,7 @@ def rate_facts(recipe: Recipe, stage: Stage) -> dict[str, str]:
 def test_a_network_of_2012_is_what_its_files_say(name: str) -> None:
     recipe = catalog()[name].recipe.for_classes(int(FACTS[name]["fc8"]["maps"]))  # classes follow the store
 
-    found = {
-        stage.name: stage_facts(recipe.network, stage) | rate_facts(recipe, stage) for stage in recipe.network.stages
-    }
+    found = {s.name: stage_facts(recipe.network, s) | rate_facts(recipe, s) for s in recipe.network.stages}
 
     assert found == FACTS[name]
 

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from alexrepro.cli.watch import watch
+from alexrepro.cli.app import app
 from alexrepro.recipes.catalog import TINY
 from alexrepro.reports.figures.curves import duration, snapshot
 from alexrepro.runs.run import Run
@@ -37,10 +36,8 @@ def test_watching_ends_after_one_look_or_when_the_run_is_complete(
     make_run: Callable[..., Run], options: list[str], is_complete: bool
 ) -> None:
     run = make_run(TINY, losses=(3.0, 2.0), is_complete=is_complete)
-    app = typer.Typer()
-    app.command()(watch)
 
-    result = CliRunner().invoke(app, [str(run.folder), *options])
+    result = CliRunner().invoke(app, ["watch", str(run.folder), *options])
 
     assert result.exit_code == 0
     assert ("complete" in result.stdout) == is_complete

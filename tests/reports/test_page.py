@@ -10,7 +10,7 @@ from pathlib import Path
 from alexrepro.paper.results import TEST_2010
 from alexrepro.recipes.catalog import AS_RUN_2010, TINY
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.reports.experiments import Evidence, Report, experiments, gather, render
+from alexrepro.reports.experiments import Evidence, experiments, gather, render
 from alexrepro.reports.page import MOST_ROWS, judged, page, provenance, sentence
 from alexrepro.reports.tables.table import FRACTION
 from alexrepro.runs.evaluation import Evaluation
@@ -49,10 +49,6 @@ class Page(HTMLParser):
             self.tables[[*self.tables][-1]][-1].append("")
         if tag not in VOID:
             self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        self.handle_endtag(tag)
 
     def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] in ("td", "th"):
@@ -115,7 +111,7 @@ def test_the_tables_of_the_page_are_those_of_the_json_files(
         for crops in ("center", "ten")
     ]
     evidence = Evidence(evaluations=tuple(found))
-    reports = [Report(one, render(one, evidence).table, None, ()) for one in experiments().values()]
+    reports = [render(one, evidence) for one in experiments().values()]
 
     tables = Page(page(reports, evidence, made_at=MADE_AT)).tables
 

@@ -4,12 +4,11 @@ A simulated trial draws the hardness of every image, the same for all seeds, and
 """
 
 from collections.abc import Callable
-from math import hypot, sqrt
+from math import sqrt
 
 import numpy as np
 import pytest
 from scipy.optimize import brentq
-from scipy.stats import permutation_test
 
 from alexrepro.reports.statistics.intervals import (
     Interval,
@@ -60,17 +59,6 @@ def test_mcnemars_test_is_that_made_by_hand(only_first: int, only_second: int, e
     assert mcnemar(only_first, only_second) == pytest.approx((exact, mid), abs=1e-12)  # rounding only
 
 
-def test_mcnemars_test_is_scipys_test_of_exchanged_pairs() -> None:
-    first = np.array([1, 1, 1, 1, 1, 1, 0, 1, 0, 1])  # wrong or not, on the same ten images
-    second = np.array([0, 0, 0, 0, 0, 1, 1, 1, 0, 0])
-
-    exchanged = permutation_test(
-        (first, second), lambda a, b: float(a.mean() - b.mean()), permutation_type="samples", n_resamples=np.inf
-    )
-
-    assert mcnemar(6, 1)[0] == pytest.approx(exchanged.pvalue, abs=1e-12)  # both count all splits
-
-
 def test_the_paired_interval_is_its_closed_formula() -> None:
     # 21 images, on 1 of which only the first is wrong and on 7 only the second: 6 ± z √((10 − 36/23) / 1) in 23.
     half = Z * sqrt(10 - 36 / 23)
@@ -104,20 +92,6 @@ def test_the_effective_images_are_the_design_effect_of_the_mean_over_images() ->
 
     assert of_images.var() / 400 == pytest.approx(wrong.mean() * (1 - wrong.mean()) / images, rel=1e-12)
     assert 400 < images < 1200
-
-
-def test_seeds_add_their_spread_less_what_images_explain() -> None:
-    wrong = outcomes(3, images=40)
-    wrong[:30, 2] = True  # a seed that is worse
-    sample, rates = sample_of(wrong), wrong.mean(axis=0)
-    middle, (low, high) = float(wrong.mean()), sample.score_interval
-    residual = wrong - wrong.mean(axis=1, keepdims=True) - rates + middle
-    noise = (residual**2).sum() / (39 * 2) / (40 * 3)
-
-    margin = 4.302652729911275 * sqrt(rates.var(ddof=1) / 3 - noise)  # t with two degrees of freedom
-
-    expected = max(0.0, middle - hypot(middle - low, margin)), min(1.0, middle + hypot(high - middle, margin))
-    assert sample.interval == pytest.approx(expected, abs=1e-12)  # rounding only
 
 
 def hardness(draws: np.random.Generator) -> np.ndarray:

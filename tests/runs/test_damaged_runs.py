@@ -61,11 +61,7 @@ def test_a_damaged_environment_is_named_and_skipped_by_reports(
     assert refused.value.exit_code is Exit.BAD_DATA
     assert gather(run.folder.parents[1]).runs == ()
     assert "Skipped" in capsys.readouterr().err
-
-
-def test_a_field_that_an_environment_lacks_is_named(run: Run) -> None:
     run.environment_file.write_text("{}")
-
     with pytest.raises(UserError, match=r"environment\.json is damaged: it has no seed"):
         _ = run.environment["seed"]
 

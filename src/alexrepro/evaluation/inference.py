@@ -154,11 +154,8 @@ def hidden_activations(network: AlexNet) -> Iterator[list[Tensor]]:
     """The activations of the last hidden stage, before its dropout, in every pass within the block: float32 (B, D)."""
     seen: list[Tensor] = []
     activation = network.stage(last_hidden(network.network)).operations["activation"]
-    handle = activation.register_forward_hook(lambda *call: seen.append(call[2].flatten(1).float()))
-    try:
+    with activation.register_forward_hook(lambda *call: seen.append(call[2].flatten(1).float())):
         yield seen
-    finally:
-        handle.remove()
 
 
 def read_images(store: Store, rows: Sequence[int]) -> NDArray[np.uint8]:
@@ -221,8 +218,7 @@ def pixels_of(store: Store) -> Pixels:
 def save_pixels(run: Run, store: Store) -> Pixels:
     """Keep the training store's mean image and color axes with the run, since evaluation needs them."""
     pixels = pixels_of(store)
-    content = save({name: getattr(pixels, name).contiguous() for name in Pixels.__dataclass_fields__})
-    write_bytes(run.pixels_file, content)
+    write_bytes(run.pixels_file, save({name: tensor.contiguous() for name, tensor in vars(pixels).items()}))
     return pixels
 
 

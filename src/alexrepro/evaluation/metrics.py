@@ -58,21 +58,18 @@ def score(probabilities: Tensor, labels: Tensor) -> Scores:
     ordered = probabilities.sort(dim=1, descending=True, stable=True)
     true = probabilities.gather(1, labels)
     ahead, equal = (probabilities > true).sum(1), (probabilities == true).sum(1) - 1
+    # Some orders of the equal classes put the true one among the first, or the first five, and others do not.
+    tied = [(ahead < top) & (ahead + equal >= top) for top in (1, TOP)]
     floor = torch.finfo(torch.float32).tiny
     return Scores(
         top5=ordered.indices[:, :TOP],
         probabilities=ordered.values[:, :TOP],
         ranks=(ordered.indices == labels).int().argmax(1),
         log_probs=true[:, 0].double().clamp_min(floor).log(),
-        tied=_is_tied(ahead, equal, 1) | _is_tied(ahead, equal, TOP),
+        tied=tied[0] | tied[1],
     )
 
 
 def total(parts: Iterable[Counts]) -> Counts:
     """The counts of all parts together."""
     return Counts(*map(sum, zip(*parts, strict=True)))
-
-
-def _is_tied(ahead: Tensor, equal: Tensor, top: int) -> Tensor:
-    """Whether some orders of the equal classes put the true one among the `top` and others do not, (B,)."""
-    return (ahead < top) & (ahead + equal >= top)

@@ -24,59 +24,55 @@ Formula = Callable[[Shift, Tensors, Settings], Tensors]
 
 def window_mask(maps: int, groups: int, n: int) -> Tensor:
     """1 where map c + j has a neighbor c + j + i in its own group, else 0: (n, n, C), j and i from -h to h."""
-    index = torch.arange(maps)
-    group = index // (maps // groups)
     half = n // 2
-    offsets = range(-half, half + 1)
-    own = [(index + i >= 0) & (index + i < maps) & (group.roll(-i) == group) for i in offsets]
-    return torch.stack([torch.stack(own).roll(-j, 1) for j in offsets]).float()
+    steps = torch.arange(-half, half + 1)
+    index = torch.arange(maps) + steps[:, None, None]  # (n, 1, C)
+    size = maps // groups
+    return ((index + steps[:, None]) // size == index // size).float()
 
 
 def lrn(x: Tensor, mask: Tensor, constants: Tensor, beta: float) -> Tensor:
     """Maps (B, C, H, W) normalized over neighboring maps, in the format of x."""
-    return cast(Tensor, _Lrn.apply(x, mask, constants, beta))
+    return cast(Tensor, _ClosedForm.apply(x, (_across, _across_derivative), (mask, constants, beta)))
 
 
 def spatial_lrn(x: Tensor, size_px: int, constants: Tensor, beta: float) -> Tensor:
     """Maps (B, C, H, W) normalized over squares of their own pixels, in the format of x."""
-    return cast(Tensor, _SpatialLrn.apply(x, size_px, constants, beta))
+    return cast(Tensor, _ClosedForm.apply(x, (_within, _within_derivative), (size_px, constants, beta)))
 
 
-class _Lrn(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, mask: Tensor, constants: Tensor, beta: float) -> Tensor:
-        rows = _rows(x)
-        outs = [torch.empty_like(rows)]
-        if _is_flat(x):
-            outs.append(torch.empty_like(rows, dtype=_precise(rows[:0]).dtype))
-        _fill(outs, _formula, [rows], (mask, constants, beta))
-        ctx.save_for_backward(x, mask, constants, *outs[1:])
-        ctx.beta = beta
-        return _maps(outs[0], x)
+class _ClosedForm(torch.autograd.Function):
+    """A norm and its derivative as two functions; the first may return what the second needs besides the input."""
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        x, mask, constants, *root = ctx.saved_tensors
-        rows = _rows(x)
-        out = torch.empty_like(rows)
-        _fill([out], _derivative, [_rows(gradients[0]), rows, *root], (mask, constants, ctx.beta))
-        return _maps(out, x), None, None, None
-
-
-class _SpatialLrn(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, size_px: int, constants: Tensor, beta: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, forms: tuple[Callable[..., Any], Callable[..., Tensor]], settings: Any) -> Tensor:
         any_length(x)
-        y, root = _spatial(x, size_px, constants, beta)
-        ctx.save_for_backward(x, root, constants)
-        ctx.size_px, ctx.beta = size_px, beta
-        return y
+        y, *saved = forms[0](x, *settings)
+        ctx.save_for_backward(x, *saved)
+        ctx.derivative, ctx.settings = forms[1], settings
+        return cast(Tensor, y)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        x, root, constants = ctx.saved_tensors
-        any_length(gradients[0], x, root)
-        return _spatial_derivative([gradients[0], x, root], ctx.size_px, constants, ctx.beta), None, None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        any_length(*gradients, *ctx.saved_tensors)
+        return ctx.derivative(*gradients, *ctx.saved_tensors, *ctx.settings), None, None
+
+
+def _across(x: Tensor, *settings: *Settings) -> Tensors:
+    rows = _rows(x)
+    outs = [torch.empty_like(rows)]
+    if _is_flat(x):
+        outs.append(torch.empty_like(rows, dtype=_precise(rows[:0]).dtype))
+    _fill(outs, _formula, [rows], settings)
+    return [_maps(outs[0], x), *outs[1:]]
+
+
+def _across_derivative(g: Tensor, x: Tensor, *given: Any) -> Tensor:
+    *root, mask, constants, beta = given
+    rows = _rows(x)
+    out = torch.empty_like(rows)
+    _fill([out], _derivative, [_rows(g), rows, *root], (mask, constants, beta))
+    return _maps(out, x)
 
 
 def _is_flat(x: Tensor) -> bool:
@@ -124,21 +120,19 @@ def _root(shift: Shift, x: Tensor, j: int, settings: Settings) -> Tensor:
 
 
 def _formula(shift: Shift, given: Tensors, settings: Settings) -> Tensors:
-    (x,) = given
-    root = _root(shift, x, 0, settings)
-    return [shift(x, 0) * root.pow(4 * settings[2]), root]
+    root = _root(shift, given[0], 0, settings)
+    return [shift(given[0], 0) * root.pow(4 * settings[2]), root]
 
 
 def _derivative(shift: Shift, given: Tensors, settings: Settings) -> Tensors:
     g, x, *saved = given
     mask, constants, beta = settings
     half = len(mask) // 2
-    roots = [shift(saved[0], j) if saved else _root(shift, x, j, settings) for j in range(-half, half + 1)]
     spread = torch.zeros((), device=x.device)
-    for i, root in enumerate(roots):
-        j = i - half
-        spread = spread + shift(g, j) * shift(x, j) * root.pow(4 * beta + 4) * mask[half, i]
-    return [shift(g, 0) * roots[half].pow(4 * beta) - 2 * beta * constants[1] * shift(x, 0) * spread]
+    roots = {j: shift(saved[0], j) if saved else _root(shift, x, j, settings) for j in range(-half, half + 1)}
+    for j, root in roots.items():
+        spread = spread + shift(g, j) * shift(x, j) * root.pow(4 * beta + 4) * mask[half, half + j]
+    return [shift(g, 0) * roots[0].pow(4 * beta) - 2 * beta * constants[1] * shift(x, 0) * spread]
 
 
 @Compiled
@@ -169,14 +163,15 @@ def window_sum(values: Tensor, size_px: int) -> Tensor:
 
 
 @Compiled
-def _spatial(x: Tensor, size_px: int, constants: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+def _within(x: Tensor, size_px: int, constants: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     values = _precise(x)
     root = (constants[0] + constants[1] * window_sum(values.square(), size_px)).rsqrt().sqrt()
     return (values * root.pow(4 * beta)).to(x.dtype), root
 
 
 @Compiled
-def _spatial_derivative(given: Tensors, size_px: int, constants: Tensor, beta: float) -> Tensor:
-    g, values, root = _precise(given[0]), _precise(given[1]), given[2]
-    spread = values * window_sum(g * values * root.pow(4 * beta + 4), size_px)
-    return (g * root.pow(4 * beta) - 2 * beta * constants[1] * spread).to(given[1].dtype)
+def _within_derivative(g: Tensor, x: Tensor, root: Tensor, *settings: *tuple[int, Tensor, float]) -> Tensor:
+    size_px, constants, beta = settings
+    values = _precise(x)
+    spread = values * window_sum(_precise(g) * values * root.pow(4 * beta + 4), size_px)
+    return (_precise(g) * root.pow(4 * beta) - 2 * beta * constants[1] * spread).to(x.dtype)

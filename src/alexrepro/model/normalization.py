@@ -15,14 +15,12 @@ from alexrepro.model.fused_lrn import lrn, spatial_lrn, window_mask, window_sum
 from alexrepro.model.tower_parallel import LocalTowers
 from alexrepro.paper.network import Norm, SameMapNorm
 
-Window = Callable[[Tensor], Tensor]
-
 
 class _Normalize(torch.autograd.Function):
     """x · (k + c · W(x²))^-β, operation by operation."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, window: Window, norm: Norm | SameMapNorm) -> Tensor:
+    def forward(ctx: Any, x: Tensor, window: Callable[[Tensor], Tensor], norm: Norm | SameMapNorm) -> Tensor:
         d = window(x * x).mul_(norm.coefficient).add_(norm.k)
         ctx.save_for_backward(x, d)
         ctx.window, ctx.norm = window, norm
@@ -44,36 +42,44 @@ def _power(d: Tensor, beta: float) -> Tensor:
     return d.pow(-beta)
 
 
-class ResponseNorm(nn.Module):
-    """Each value divided by a power of the sum of squares over n neighboring maps (§3.3).
+class WindowNorm(nn.Module):
+    """Each value divided by a power of a sum of squares over a window around it: (B, C, H, W) -> the same size."""
 
-    (B, C, H, W) -> the same size. `groups` towers are held; windows stop at their borders if `norm.per_tower`.
-    """
+    constants: Tensor
+    is_compiled = False
+    _sum: Callable[[Tensor], Tensor]
+    _loops: Callable[[Tensor], Tensor]
+
+    def __init__(self, norm: Norm | SameMapNorm) -> None:
+        super().__init__()
+        self.norm: Any = norm
+        constants = torch.tensor([norm.k, norm.coefficient], dtype=torch.float64)
+        self.register_buffer("constants", constants, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The normalized maps."""
+        return self._loops(x) if self.is_compiled else cast(Tensor, _Normalize.apply(x, self._sum, self.norm))
+
+
+class ResponseNorm(WindowNorm):
+    """Over n neighboring maps (§3.3) of `groups` towers that are held; `norm.per_tower`: of the same tower only."""
 
     band: Tensor
     mask: Tensor
-    constants: Tensor
-    is_compiled = False
 
     def __init__(self, norm: Norm, *, maps: int, groups: int) -> None:
-        super().__init__()
-        self.norm = norm
+        super().__init__(norm)
         self.groups = groups if norm.per_tower else 1
         per_group = maps // self.groups
         index = torch.arange(per_group)
         near = (index[:, None] - index[None, :]).abs() <= norm.n // 2  # i - n/2 .. i + n/2, clipped at the ends
         self.register_buffer("band", near.float().repeat(self.groups, 1)[:, :, None, None], persistent=False)
         self.register_buffer("mask", window_mask(maps, self.groups, norm.n), persistent=False)
-        self.register_buffer("constants", _constants(norm), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The normalized maps."""
-        if self.is_compiled:
-            return lrn(x, self.mask, self.constants, self.norm.beta)
-        return cast(Tensor, _Normalize.apply(x, self._sum, self.norm))
+    def _loops(self, x: Tensor) -> Tensor:
+        return lrn(x, self.mask, self.constants, self.norm.beta)
 
-    def _sum(self, squares: Tensor) -> Tensor:
-        """Sum over neighboring maps: a 1×1 convolution with a matrix of ones near its diagonal."""
+    def _sum(self, squares: Tensor) -> Tensor:  # a 1×1 convolution with a matrix of ones near its diagonal
         return F.conv2d(squares, self.band.to(squares.dtype), groups=self.groups)
 
 
@@ -99,25 +105,11 @@ class ShardedResponseNorm(nn.Module):
         return normalized[:, reach * self.has_before :][:, : self.maps]
 
 
-class SameMap(nn.Module):
-    """Each value divided by a power of the sum of squares over a square around it in its own map.
+class SameMap(WindowNorm):
+    """Over a square of pixels of its own map; those outside the map count as zero (layers-145.cfg [cnorm2])."""
 
-    (B, C, H, W) -> the same size; pixels outside the map count as zero (layers-145.cfg [cnorm2]).
-    """
-
-    constants: Tensor
-    is_compiled = False
-
-    def __init__(self, norm: SameMapNorm) -> None:
-        super().__init__()
-        self.norm = norm
-        self.register_buffer("constants", _constants(norm), persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The normalized maps."""
-        if self.is_compiled:
-            return spatial_lrn(x, self.norm.size_px, self.constants, self.norm.beta)
-        return cast(Tensor, _Normalize.apply(x, self._sum, self.norm))
+    def _loops(self, x: Tensor) -> Tensor:
+        return spatial_lrn(x, self.norm.size_px, self.constants, self.norm.beta)
 
     def _sum(self, squares: Tensor) -> Tensor:
         return window_sum(squares, self.norm.size_px)
@@ -137,9 +129,5 @@ class ContrastNorm(SameMap):
 def compile_norms(model: nn.Module) -> None:
     """Let every norm of a network run as a compiled loop from now on."""
     for module in model.modules():
-        if isinstance(module, ResponseNorm | SameMap):
+        if isinstance(module, WindowNorm):
             module.is_compiled = True
-
-
-def _constants(norm: Norm | SameMapNorm) -> Tensor:
-    return torch.tensor([norm.k, norm.coefficient], dtype=torch.float64)

@@ -51,7 +51,8 @@ def _norm(network: Network, stage: Stage, towers: LocalTowers) -> nn.Module:
     return ResponseNorm(norm, maps=stage.maps // processes, groups=max(1, network.towers // processes))
 
 
-def _export_pool(graph: "Graph", kind: str, pool: nn.MaxPool2d | nn.AvgPool2d) -> None:
+def _export_pool(graph: "Graph", pool: nn.MaxPool2d | nn.AvgPool2d) -> None:
+    kind = "MaxPool" if isinstance(pool, nn.MaxPool2d) else "AveragePool"
     graph.add(kind, kernel_shape=[pool.kernel_size] * 2, strides=[pool.stride] * 2, ceil_mode=1)
 
 
@@ -92,12 +93,10 @@ OPERATIONS: dict[Operation, StageOperation] = {
     ),
     "contrast_norm": StageOperation(lambda network, *_: ContrastNorm(cast(SameMapNorm, network.same_map_norm))),
     "pool": StageOperation(
-        lambda network, *_: nn.MaxPool2d(network.pool.size_px, network.pool.stride_px, ceil_mode=True),
-        lambda graph, pool: _export_pool(graph, "MaxPool", pool),
+        lambda network, *_: nn.MaxPool2d(network.pool.size_px, network.pool.stride_px, ceil_mode=True), _export_pool
     ),
     "average_pool": StageOperation(  # of the pixels inside the map, as the 2012 code divides
-        lambda network, *_: nn.AvgPool2d(network.pool.size_px, network.pool.stride_px, ceil_mode=True),
-        lambda graph, pool: _export_pool(graph, "AveragePool", pool),
+        lambda network, *_: nn.AvgPool2d(network.pool.size_px, network.pool.stride_px, ceil_mode=True), _export_pool
     ),
     "dropout": StageOperation(lambda network, *_: Dropout(network.dropout, network.dropout_scales), _export_dropout),
 }

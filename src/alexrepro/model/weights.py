@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import safe_open
@@ -52,10 +52,7 @@ class Weights:
 
 
 def checked(weights: Weights, path: Path) -> Weights:
-    """The weights in float32 if they fit their recipe; path: the file they were read from.
-
-    Raises UserError naming the first tensor that is missing, unknown, of another shape, not of floats, or not finite.
-    """
+    """The weights in float32; raises UserError naming the first tensor of their file that does not fit the recipe."""
     network = weights.recipe.network
     with torch.device("meta"):
         shapes = {name: parameter.shape for name, parameter in AlexNet(network).named_kernels().items()}
@@ -66,9 +63,8 @@ def checked(weights: Weights, path: Path) -> Weights:
         if len(names) != network.classes:
             raise damaged(path, f"it names {len(names)} classes for {network.classes} outputs")
     tensors = {name: _as_float32(weights.tensors[name], name, shape, path) for name, shape in shapes.items()}
-    side_px, mean = weights.recipe.augmentation.stored_px, weights.mean_image
-    if mean is not None:
-        mean = _as_float32(mean, MEAN, (3, side_px, side_px), path)
+    if (mean := weights.mean_image) is not None:
+        mean = _as_float32(mean, MEAN, (3, *[weights.recipe.augmentation.stored_px] * 2), path)
     return replace(weights, tensors=tensors, mean_image=mean)
 
 
@@ -86,11 +82,14 @@ def _as_float32(tensor: Tensor, name: str, shape: tuple[int, ...], path: Path) -
 def write(weights: Weights, path: Path) -> None:
     """Write everything into one .safetensors file; recipe, class names and WNIDs go into its header."""
     means = {} if weights.mean_image is None else {MEAN: weights.mean_image}
-    header = {"recipe": weights.recipe.to_toml()}
-    for name, names in (("classes", weights.classes), ("wnids", weights.wnids)):
-        if names is not None:
-            header[name] = json.dumps(names, ensure_ascii=False)
-    path.write_bytes(save({**weights.tensors, **means}, metadata=header))
+    names = {"classes": weights.classes, "wnids": weights.wnids}
+    header = {name: json.dumps(held, ensure_ascii=False) for name, held in names.items() if held is not None}
+    path.write_bytes(save({**weights.tensors, **means}, metadata={"recipe": weights.recipe.to_toml(), **header}))
+
+
+def logits(path: Path, crops: Tensor) -> Tensor:
+    """The logits of the network in a file that `write` made."""
+    return cast(Tensor, from_safetensors(*load_safetensors(path), path).network()(crops))
 
 
 def load_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -102,10 +101,8 @@ def load_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 def from_safetensors(header: Mapping[str, str], tensors: dict[str, Tensor], path: Path) -> Weights:
     """The weights in a file that `write` made. Raises UserError for any other."""
     if "recipe" not in header:
-        raise UserError(
-            f"The header of {path} names no recipe.",
-            fix="Name the run folder that it comes from, or a file that `alexrepro convert` wrote.",
-        )
+        fix = "Name the run folder that it comes from, or a file that `alexrepro convert` wrote."
+        raise UserError(f"The header of {path} names no recipe.", fix=fix)
     classes, wnids = (tuple(json.loads(header[name])) if name in header else None for name in ("classes", "wnids"))
     recipe = from_text(header["recipe"], path)
     return checked(Weights(recipe, tensors, tensors.pop(MEAN, None), classes, wnids), path)
@@ -140,6 +137,5 @@ def extra(module: str) -> Any:
         return import_module(module)
     except ImportError:
         library = re.sub(r"^google\.", "", module).partition(".")[0]
-        raise UserError(
-            f"The library {library} is not installed.", fix="Install it with: pip install 'alexrepro[onnx]'."
-        ) from None
+        what, fix = f"The library {library} is not installed.", "Install it with: pip install 'alexrepro[onnx]'."
+        raise UserError(what, fix=fix) from None

@@ -49,38 +49,30 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("name", FOREIGN)
-def test_a_file_without_weights_is_refused_as_what_it_is(tmp_path: Path, name: str) -> None:
-    content, what = FOREIGN[name]
-    (tmp_path / name).write_bytes(content)
-
-    with pytest.raises(UserError, match=what) as caught:
-        formats.read(tmp_path / name)
-
-    assert caught.value.exit_code == Exit.BAD_DATA
-    assert name in caught.value.what
-    assert "weights_only" not in caught.value.what + caught.value.fix
+UNKNOWN = [
+    ("noise.dat", "does not begin like a file of weights", Exit.USAGE),
+    ("model.safetensors", "names no recipe", Exit.BAD_CONFIG),  # a checkpoint alone
+    ("absent.pth", "There is no file", Exit.MISSING_INPUT),
+    (".", "cannot be read: Is a directory", Exit.MISSING_INPUT),
+]
 
 
 @pytest.mark.parametrize(
-    ("name", "what", "code"),
-    [
-        ("noise.dat", "does not begin like a file of weights", Exit.USAGE),
-        ("model.safetensors", "names no recipe", Exit.BAD_CONFIG),  # a checkpoint alone
-        ("absent.pth", "There is no file", Exit.MISSING_INPUT),
-        (".", "cannot be read: Is a directory", Exit.MISSING_INPUT),
-    ],
+    ("name", "what", "code"), [*((name, what, Exit.BAD_DATA) for name, (_, what) in FOREIGN.items()), *UNKNOWN]
 )
-def test_a_path_without_known_weights_is_refused_with_its_exit_code(
+def test_a_path_without_known_weights_is_refused_as_what_it_is(
     tmp_path: Path, name: str, what: str, code: Exit
 ) -> None:
-    (tmp_path / "noise.dat").write_bytes(BINARY)
-    (tmp_path / "model.safetensors").write_bytes(save({"conv1.weight": torch.ones(1)}))
+    checkpoint = save({"conv1.weight": torch.ones(1)})
+    files = {n: content for n, (content, _) in FOREIGN.items()} | {"noise.dat": BINARY, "model.safetensors": checkpoint}
+    for file, content in files.items():
+        (tmp_path / file).write_bytes(content)
 
     with pytest.raises(UserError, match=what) as caught:
         formats.read(tmp_path / name)
 
     assert caught.value.exit_code == code
+    assert "weights_only" not in caught.value.what + caught.value.fix
 
 
 def test_the_content_decides_and_not_the_ending(tmp_path: Path) -> None:
@@ -88,9 +80,8 @@ def test_the_content_decides_and_not_the_ending(tmp_path: Path) -> None:
     torch.save({"x": torch.ones(1)}, tmp_path / "weights")
     torch.save({"x": torch.ones(1)}, tmp_path / "legacy.safetensors", _use_new_zipfile_serialization=False)
 
-    assert kind_of(tmp_path / "weights.pth") == "safetensors"
-    assert kind_of(tmp_path / "weights") == "torch"
-    assert kind_of(tmp_path / "legacy.safetensors") == "torch"
+    kinds = [kind_of(tmp_path / name) for name in ("weights.pth", "weights", "legacy.safetensors")]
+    assert kinds == ["safetensors", "torch", "torch"]
 
 
 ODD = {

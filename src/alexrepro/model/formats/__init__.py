@@ -1,10 +1,10 @@
 """Weights in and out: the kind of a file from its first bytes, and the check that a written file gives our logits."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +15,6 @@ from alexrepro.model import weights as own
 from alexrepro.model.formats import caffe, onnx, torchvision
 from alexrepro.model.formats.torchvision import ELSEWHERE
 from alexrepro.model.weights import Weights, damaged, from_safetensors, load_safetensors
-
-Logits = Callable[[Path, Tensor], Tensor]  # file and crops -> logits by its reader
 
 CROPS = 2  # that a written file is checked with
 CROP_STD = 60.0  # gray levels, about that of images minus their mean
@@ -53,8 +51,7 @@ def read(path: Path, *, mean: Path | None = None) -> Weights:
     for needed in filter(None, (path, mean)):
         with reading(needed):
             needed.open("rb").close()
-    kind = kind_of(path)
-    if kind == "caffe":
+    if (kind := kind_of(path)) == "caffe":
         return caffe.read(path, mean=mean)
     if mean is not None:
         what = f"--mean belongs to a .caffemodel; the mean of {path} is known."
@@ -91,38 +88,35 @@ def write(weights: Weights, path: Path) -> Proof:
 
     Raises UserError if the format cannot hold the network, or if the written file gives other logits.
     """
-    formats: dict[str, tuple[Callable[[Weights, Path], None], Logits, str, float]] = {
-        ".safetensors": (own.write, lambda file, crops: read(file).network()(crops), "alexrepro", 0.0),
-        ".pth": (torchvision.write, torchvision.logits, "torchvision", 1e-5),  # float32 sums in another order
-        ".onnx": (onnx.write, onnx.logits, "onnxruntime", 1e-4),  # and another power
+    formats = {  # module, reader, and the largest difference allowed
+        ".safetensors": (own, "alexrepro", 0.0),
+        ".pth": (torchvision, "torchvision", 1e-5),  # float32 sums in another order
+        ".onnx": (onnx, "onnxruntime", 1e-4),  # and another power
     }
     if path.suffix.lower() not in formats or path.is_dir():
-        raise UserError(
-            f"{path} is not the name of a file with one of the endings {', '.join(formats)}.",
-            fix="Name such a file; see: alexrepro convert --help.",
-            exit_code=Exit.USAGE,
-        )
-    write_format, logits, reader, tolerance = formats[path.suffix.lower()]
+        what = f"{path} is not the name of a file with one of the endings {', '.join(formats)}."
+        raise UserError(what, fix="Name such a file; see: alexrepro convert --help.", exit_code=Exit.USAGE)
+    module, reader, tolerance = formats[path.suffix.lower()]
     differences: list[float] = []
 
     def fill(temporary: Path) -> None:
-        for given in (loud(weights), weights):
-            write_format(given, temporary)
-            differences.append(_difference(given, temporary, logits))
+        for given in (_loud(weights), weights):
+            module.write(given, temporary)
+            crops = _crops(given)
+            ours, theirs = given.network()(crops), module.logits(temporary, crops)
+            error = float((ours - theirs).abs().max()) if ours.shape == theirs.shape else inf
+            differences.append(error / (float(ours.abs().max()) or 1.0))
             if not differences[-1] <= tolerance:  # NaN is refused, too
-                raise UserError(
-                    f"{reader} computes other logits from the written file: they differ by {differences[-1]:.1e} of "
-                    "the largest.",
-                    fix="Nothing was kept. Try another format; the library may have a bug.",
-                    exit_code=Exit.BAD_DATA,
-                )
+                what = f"{reader} computes other logits from the written file: they differ by {differences[-1]:.1e}"
+                fix = "Nothing was kept. Try another format; the library may have a bug."
+                raise UserError(f"{what} of the largest.", fix=fix, exit_code=Exit.BAD_DATA)
 
-    write_whole(path, fill)
+    write_whole(path, torch.no_grad()(fill))
     return Proof(reader, max(differences), tolerance)
 
 
 @torch.no_grad()
-def loud(weights: Weights) -> Weights:
+def _loud(weights: Weights) -> Weights:
     """The same network with weights that keep the signal strong in every stage.
 
     Initial weights give logits that are almost only biases: a file that lacks a normalization would pass.
@@ -131,16 +125,14 @@ def loud(weights: Weights) -> Weights:
     target = CROP_STD if weights.recipe.network.activation == "relu" else 1.0
 
     def redraw(module: nn.Module, crops: tuple[Tensor, ...], _: Tensor) -> Tensor:
-        for name, parameter in module.named_parameters():
-            parameter.normal_(0.0, float(name == "weight"), generator=generator)
-        std = float(module.forward(*crops).std())
-        for name, parameter in module.named_parameters():
-            if name == "weight":
-                parameter.mul_(target / std)
-            else:
-                parameter.normal_(0.0, target / 4, generator=generator)
-        found: Tensor = module.forward(*crops)
-        return found
+        weight, *biases = module.parameters()
+        weight.normal_(generator=generator)
+        for bias in biases:
+            bias.zero_()
+        weight.mul_(target / module.forward(*crops).std())
+        for bias in biases:
+            bias.normal_(0.0, target / 4, generator=generator)
+        return cast(Tensor, module.forward(*crops))
 
     for name, module in model.stages.named_modules():
         if name.rpartition(".")[2] in {"kernels", "side"}:
@@ -153,11 +145,3 @@ def _crops(weights: Weights) -> Tensor:
     network = weights.recipe.network
     shape = (CROPS, network.channels, network.input_px, network.input_px)
     return CROP_STD * torch.randn(shape, generator=torch.Generator().manual_seed(0))
-
-
-@torch.no_grad()
-def _difference(weights: Weights, path: Path, logits: Logits) -> float:
-    """The largest difference between our logits and those of a file, relative to the largest logit."""
-    crops = _crops(weights)
-    ours, theirs = weights.network()(crops), logits(path, crops)
-    return float((ours - theirs).abs().max()) / (float(ours.abs().max()) or 1.0) if ours.shape == theirs.shape else inf

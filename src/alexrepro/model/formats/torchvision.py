@@ -8,7 +8,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -56,8 +56,7 @@ def weights_in(content: Any, path: Path) -> Weights:
 def load(path: Path) -> Any:
     """What a file of torch holds: tensors and plain values. Raises UserError for anything else."""
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(PLAIN):
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(PLAIN):
             return torch.load(path, map_location="cpu", weights_only=True)
     except PermissionError:
         raise
@@ -122,10 +121,8 @@ def write(weights: Weights, path: Path) -> None:
         if path.startswith("network.") and path.rpartition(".")[2] not in TRAINING_ONLY
     ]
     if found:
-        raise UserError(
-            f"torchvision's alexnet cannot hold the network of {recipe.name}: {found[0]}.",
-            fix="Write it as .safetensors or .onnx.",
-        )
+        what = f"torchvision's alexnet cannot hold the network of {recipe.name}: {found[0]}."
+        raise UserError(what, fix="Write it as .safetensors or .onnx.")
     content = io.BytesIO()  # torch reports a full disk as a RuntimeError
     torch.save({theirs: weights.tensors[name].clone() for name, theirs in NAMES.items()}, content)
     path.write_bytes(content.getbuffer())
@@ -136,5 +133,5 @@ def logits(path: Path, crops: Tensor) -> Tensor:
     state = torch.load(path, map_location="cpu", weights_only=True)
     model = alexnet(num_classes=len(state[NAMES["fc8.bias"]])).eval()
     model.load_state_dict(state)
-    found: Tensor = model(crops / torch.tensor(find_recipe("one-weird-trick").network.input_std)[:, None, None])
-    return found
+    std = torch.tensor(find_recipe("one-weird-trick").network.input_std)[:, None, None]
+    return cast(Tensor, model(crops / std))
