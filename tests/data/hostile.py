@@ -10,7 +10,8 @@ import sys
 import tarfile
 import time
 import warnings
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -126,3 +127,22 @@ def member(name: str, data: bytes = b"", *, kind: bytes = tarfile.REGTYPE, link:
     header = tarfile.TarInfo(name)
     header.size, header.type, header.linkname = len(data), kind, link
     return header.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape") + data + bytes(-len(data) % 512)
+
+
+def class_tar(wnid: str, more: bytes = b"") -> bytes:
+    """A tar of one image of a class, with more members behind it."""
+    return member(f"{wnid}_1.JPEG", picture(int(wnid[-1]))) + more + END_OF_TAR
+
+
+def train_tar(more: bytes = b"", end: bytes = END_OF_TAR) -> bytes:
+    """The training archive of two classes, with more members behind their tars."""
+    return b"".join(member(f"{wnid}.tar", class_tar(wnid)) for wnid in ("n00000001", "n00000002")) + more + end
+
+
+def zip_of(files: Mapping[str, bytes], packing: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A zip archive of these files."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", packing) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return stream.getvalue()

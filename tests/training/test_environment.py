@@ -45,7 +45,7 @@ def test_time_zone_locale_hash_seed_home_and_folder_change_nothing(tmp_path: Pat
     folders, started = [tmp_path / "folder 1", tmp_path / "folder 2"], []
     for number, (folder, variables) in enumerate(zip(folders, ENVIRONMENTS, strict=True)):
         images = tmp_path / f"disk-{number}" / "pictures"
-        write_images(images, {"train": 20, "val": 5})
+        write_images(images, {"train": 12, "val": 2})
         folder.mkdir()
         (folder / "toy.toml").write_text(recipe.to_toml())
         command, env = [sys.executable, "-c", BOTH.format(images=images)], os.environ | variables

@@ -55,8 +55,8 @@ def find_neighbors(run: Run, *, train: Store, test: Store, device: Device) -> Ne
             found = averages(model, pixels.to(device.torch_device), crops=("center",), device=device)
             return found["center"], features.pop()
 
-        probabilities, _ = read(_channels_first(images))
-        _, wanted = read(_channels_first(query_images))
+        probabilities, _ = read(torch.from_numpy(images).permute(0, 3, 1, 2))
+        _, wanted = read(torch.from_numpy(query_images).permute(0, 3, 1, 2))
         distances, rows = _search(lambda pixels: read(pixels)[1], wanted, train)
     scores = score(probabilities, torch.from_numpy(test.labels[shown]).to(probabilities.device))
     found = Neighbors(
@@ -92,10 +92,6 @@ def _search(
             nearest = ordered.values[:, :FIGURE_4_NEIGHBORS]
             advance(len(batch), "")
     return nearest.cpu().numpy(), rows.cpu().numpy()
-
-
-def _channels_first(images: NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(images).permute(0, 3, 1, 2)
 
 
 def _rows_drawn(test: Store) -> tuple[list[int], list[int]]:

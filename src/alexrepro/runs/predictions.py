@@ -6,6 +6,7 @@ Both files are described in docs/reference/run-folder.md. G = 5, or fewer classe
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -74,18 +75,13 @@ class Predictions:
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
     """Write predictions as Parquet, whole or not at all."""
-    unknown = predictions.labels < 0
-    top5, probabilities = (_columns(table) for table in (predictions.top5, predictions.probabilities))
-    columns = [
-        predictions.names,
-        np.arange(len(predictions.names)),
-        np.ma.masked_array(predictions.labels, unknown),
-        *top5,
-        *probabilities,
-        np.ma.masked_array(predictions.log_probs, unknown),
-        np.ma.masked_array(predictions.ranks, unknown),
-    ]
-    arrays = [pa.array(column, type=field.type) for column, field in zip(columns, SCHEMA, strict=True)]
+    images, unknown = len(predictions.names), predictions.labels < 0
+    known = {"label": predictions.labels, "log_prob": predictions.log_probs, "rank": predictions.ranks}
+    columns: dict[str, Any] = {name: np.ma.masked_array(values, unknown) for name, values in known.items()}
+    columns |= {"image": predictions.names, "row": np.arange(images)}
+    for name, ranked in (("top", predictions.top5), ("prob", predictions.probabilities)):
+        columns |= {f"{name}{rank}": column for rank, column in enumerate(ranked.T, start=1)}
+    arrays = [pa.array(columns.get(field.name, [None] * images), type=field.type) for field in SCHEMA]
     about = json.dumps(asdict(predictions.about), ensure_ascii=False).encode()
     table = pa.Table.from_arrays(arrays, schema=SCHEMA.with_metadata({ABOUT: about}))
     write_whole(path, lambda temporary: pq.write_table(table, temporary))
@@ -117,12 +113,6 @@ def read_predictions(path: Path) -> Predictions:
         log_probs=frame["log_prob"].to_numpy(np.float64),
         ranks=frame["rank"].fillna(-1).to_numpy(np.int64),
     )
-
-
-def _columns(table: NDArray[np.generic]) -> list[NDArray[np.generic] | list[None]]:
-    """The columns of (N, G), then empty ones up to five."""
-    images, classes = table.shape
-    return [*table.T, *([[None] * images] * (TOP - classes))]
 
 
 @dataclass(frozen=True)

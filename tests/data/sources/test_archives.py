@@ -17,7 +17,7 @@ from alexrepro.data.sources.archives import archive_files
 from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.errors import UserError
 
-from ..hostile import END_OF_TAR, member, picture
+from ..hostile import END_OF_TAR, class_tar, member, picture, train_tar, zip_of
 from ..layouts import write
 
 TAR, VAL_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
@@ -26,14 +26,6 @@ WNIDS = ("n00000001", "n00000002")
 TRAINING = [f"train/{wnid}/{wnid}_1.JPEG" for wnid in WNIDS]
 TREE, ZIP = "ILSVRC/Data/CLS-LOC", "imagenet-object-localization-challenge.zip"
 Make = Callable[[Path], object]
-
-
-def class_tar(wnid: str, more: bytes = b"") -> bytes:
-    return member(f"{wnid}_1.JPEG", picture(int(wnid[-1]))) + more + END_OF_TAR
-
-
-def train_tar(more: bytes = b"") -> bytes:
-    return b"".join(member(f"{wnid}.tar", class_tar(wnid)) for wnid in WNIDS) + more + END_OF_TAR
 
 
 def tar_of_folders(prefix: str) -> bytes:
@@ -124,6 +116,28 @@ def test_the_longer_numbers_that_split_goes_on_with_are_no_gap(tmp_path: Path) -
     assert [file.name for file in archive_files(tmp_path, STEM)] == [f"{TAR}.{number}" for number in numbers]
 
 
+def training(wnids: tuple[str, ...] = WNIDS[::-1]) -> dict[str, bytes]:
+    return {
+        f"{TREE}/train/{wnid}/{wnid}_{n}.JPEG": picture(10 * at + n) for at, wnid in enumerate(wnids) for n in range(3)
+    }
+
+
+def locked() -> bytes:
+    data = bytearray(zip_of(training()))
+    data[data.index(b"PK\1\2") + 8] |= 1  # the flag of encryption of the first member
+    return bytes(data)
+
+
+INNER = "imagenet_object_localization_patched2019.tar.gz"
+ZIPS: dict[str, tuple[Callable[[], bytes], str, str]] = {
+    "tar.gz within": (lambda: zip_of({INNER: b"\x1f\x8b"}), "gzip stream", f"tar -xzf {INNER}"),
+    "cut short": (lambda: zip_of(training())[:-60], "not a whole zip", "wget -c"),
+    "encrypted": (locked, "cannot be read in place: .* is encrypted", "unzip .*\\.zip -d .*-challenge$"),
+    "packed by bzip2": (lambda: zip_of(training(), zipfile.ZIP_BZIP2), "method deflate", "unzip"),
+    "no images": (lambda: zip_of({"readme.txt": b""}), "holds no training images", "Unzip it"),
+}
+
+
 def named(*names: str) -> Make:
     return lambda top: [write(top / name) for name in names]
 
@@ -160,9 +174,6 @@ REFUSED: dict[str, tuple[Make, str, str]] = {
         lambda top: write(top / TAR, WHOLE[: WHOLE.rindex(b"n00000002_1.JPEG") + 700]),
         rf"{TAR} is cut short: it ends at byte \S+ within 'n00000002.tar'", "wget -c",
     ),
-    "no end mark": (
-        lambda top: write(top / TAR, WHOLE.removesuffix(END_OF_TAR)), "without an end mark", "wget -c"
-    ),
     "a class tar twice": (
         lambda top: write(top / TAR, train_tar(member("n00000002.tar", class_tar(WNIDS[1])))),
         r"holds n00000002_1\.JPEG twice", "Unpack",
@@ -182,6 +193,10 @@ REFUSED: dict[str, tuple[Make, str, str]] = {
     "an empty class tar": (
         lambda top: write(top / TAR, train_tar(member("n00000003.tar"))), r"n00000003\.tar in \S+ is cut short", ""
     ),
+    **{
+        f"a zip {name}": (lambda top, data=data: write(top / ZIP, data()), what, fix)
+        for name, (data, what, fix) in ZIPS.items()
+    },
     "other class tars in val": (
         lambda top: (class_tars(top / "train"), write(top / "val/n00000001.tar", class_tar(WNIDS[0]))),
         "val has other classes than train: n00000002", "same classes",
@@ -204,20 +219,6 @@ def test_an_archive_that_cannot_be_read_in_place_says_what_to_type(
     assert re.search(fix, refused.value.fix)
 
 
-def training(wnids: tuple[str, ...] = WNIDS[::-1]) -> dict[str, bytes]:
-    return {
-        f"{TREE}/train/{wnid}/{wnid}_{n}.JPEG": picture(10 * at + n) for at, wnid in enumerate(wnids) for n in range(3)
-    }
-
-
-def zip_of(files: dict[str, bytes], packing: int = zipfile.ZIP_STORED) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", packing) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return stream.getvalue()
-
-
 def kaggle_zip() -> bytes:
     """Two classes, two images of each for validation, listed in another order than the files have."""
     truth = io.StringIO()
@@ -231,7 +232,7 @@ def kaggle_zip() -> bytes:
         **training(),
         "ILSVRC/Annotations/CLS-LOC/train/n00000001/n00000001_1.xml": b"<annotation/>",
     }
-    return zip_of(files)
+    return zip_of(files, zipfile.ZIP_STORED)
 
 
 def test_a_damaged_member_is_left_out_and_named(tmp_path: Path) -> None:
@@ -257,34 +258,6 @@ def test_members_of_a_zip_that_are_not_read_are_listed_by_folder(tmp_path: Path)
     assert sorted((item.path, item.is_loss) for item in skipped) == [
         (f"{TREE}/val", False), (f"{TREE}/val", True), ("docs", False),
     ]  # fmt: skip
-
-
-def locked() -> bytes:
-    data = bytearray(zip_of(training()))
-    data[data.index(b"PK\1\2") + 8] |= 1  # the flag of encryption of the first member
-    return bytes(data)
-
-
-INNER = "imagenet_object_localization_patched2019.tar.gz"
-ZIPS: dict[str, tuple[Callable[[], bytes], str, str]] = {
-    "tar.gz within": (lambda: zip_of({INNER: b"\x1f\x8b"}), "gzip stream", f"tar -xzf {INNER}"),
-    "cut short": (lambda: zip_of(training())[:-60], "not a whole zip", "wget -c"),
-    "encrypted": (locked, "cannot be read in place: .* is encrypted", "unzip .*/it.zip -d .*/it$"),
-    "packed by bzip2": (lambda: zip_of(training(), zipfile.ZIP_BZIP2), "method deflate", "unzip"),
-    "no images": (lambda: zip_of({"readme.txt": b""}), "holds no training images", "Unzip it"),
-}
-
-
-@pytest.mark.parametrize(("content", "what", "fix"), ZIPS.values(), ids=ZIPS)
-def test_a_zip_that_cannot_be_read_in_place_says_what_to_type(
-    content: Callable[[], bytes], what: str, fix: str, tmp_path: Path
-) -> None:
-    write(tmp_path / "it.zip", content())
-
-    with pytest.raises(UserError, match=what) as refused:
-        recognize(tmp_path / "it.zip")
-
-    assert re.search(fix, refused.value.fix)
 
 
 def test_a_zip_with_fewer_images_than_the_release_is_not_complete(tmp_path: Path) -> None:

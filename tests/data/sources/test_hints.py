@@ -74,35 +74,46 @@ def test_flat_images_are_sorted_by_the_wnids_in_their_names(word: str, names: di
     assert (found.classes, [split.name for split in found.splits]) == (WNIDS, list(names))
 
 
-def test_flat_training_images_beside_a_devkit_are_not_left_out(tmp_path: Path) -> None:
-    touch(tmp_path, "train/n00000001_1.JPEG", "val/ILSVRC2012_val_00000001.JPEG", "ILSVRC2012_devkit_t12/readme.txt")
+TYPED: dict[str, tuple[Callable[[Path], object], str, str]] = {
+    **{
+        f"{name} below": (make, f"{at} looks like one: ", f"Type: alexrepro prepare {{top}}/{at}")
+        for name, at, make in (
+            ("class folders", "imagenet", lambda top: tree(top / "imagenet/train")),
+            ("one folder deeper", "a/b", lambda top: tree(top / "a/b")),
+            ("a hub snapshot", "snapshots/49e2", lambda top: touch(top / "snapshots/49e2/data", "train.parquet")),
+            ("a cache", "x/1.0.0/49e2", lambda top: touch(top / "x/1.0.0/49e2", "x-train.arrow")),
+            ("batches", "d/cifar", lambda top: touch(top / "d/cifar", "batches.meta")),
+        )
+    },
+    "several": (lambda top: [tree(top / name) for name in ("a/train", "b/train")], "2 folders in it are: ", ""),
+    "nothing": (lambda _: None, "is empty", "disk is mounted"),
+    "hidden files": (lambda top: touch(top, ".DS_Store"), "is empty", ""),
+    "tables": (lambda top: touch(top, "a/x.csv", "b.txt"), "it holds 1 folder (a) and 1 file (1 .txt)", "PATH/train/"),
+    "numbered tars": (lambda top: touch(top, "0.tar", "1.tar"), "whose split is not known", "mkdir {top}/train && "),
+    "images of no class": (lambda top: touch(top, "IMG_1.jpg"), "such as IMG_1.jpg, name no class", "Sort them"),
+    "a store": (lambda top: touch(top, "manifest.json", "shard-0.arrow"), "is a store that", "train --store {top}"),
+    "arrays": (lambda top: touch(top, "train.npz"), "of the kind NumPy array, which is not read", ""),
+    "CIFAR-100": (lambda top: touch(top, "train", "test", "meta"), "looks like CIFAR-100", ""),
+    "an archive in parts": (lambda top: touch(top, "x.7z.001", "x.7z.002"), "holds x.7z in parts", "cat 'x.7z'?*"),
+    "a link to itself": (lambda top: (top / "loop").symlink_to("loop"), "Nothing in", ""),
+    "a link around": (lambda top: (touch(top, "a/x.csv"), (top / "a/up").symlink_to(top)), "Nothing in", ""),
+    "images beside a devkit": (
+        lambda top: touch(top, "train/1.JPEG", "val/ILSVRC2012_val_00000001.JPEG", "ILSVRC2012_devkit_t12/readme.txt"),
+        "train holds 1 images and no class folders", "",
+    ),
+}  # fmt: skip
 
-    assert "train holds 1 images and no class folders" in refused(tmp_path).what
 
-
-BELOW: dict[str, tuple[str, Callable[[Path], None]]] = {
-    "class folders": ("imagenet", lambda top: tree(top / "imagenet/train")),
-    "one folder deeper": ("a/b", lambda top: tree(top / "a/b")),
-    "a snapshot of the hub": ("snapshots/49e2", lambda top: touch(top / "snapshots/49e2", "data/train-0.parquet")),
-    "a cache": ("x/1.0.0/49e2", lambda top: touch(top / "x/1.0.0/49e2", "x-train.arrow")),
-    "batches": ("d/cifar", lambda top: touch(top / "d/cifar", "batches.meta")),
-}
-
-
-@pytest.mark.parametrize(("place", "make"), BELOW.values(), ids=BELOW)
-def test_the_folder_below_that_looks_like_a_layout_is_to_be_typed(
-    place: str, make: Callable[[Path], None], tmp_path: Path
+@pytest.mark.parametrize(("make", "what", "fix"), TYPED.values(), ids=TYPED)
+def test_a_folder_that_no_layout_fits_is_answered_with_what_it_holds_and_what_to_type(
+    make: Callable[[Path], object], what: str, fix: str, tmp_path: Path
 ) -> None:
     make(tmp_path)
 
-    assert refused(tmp_path).fix == f"Type: alexrepro prepare {tmp_path / place}"
+    refusal = refused(tmp_path)
 
-
-def test_several_folders_that_look_like_layouts_are_named(tmp_path: Path) -> None:
-    for name in "abcd":
-        tree(tmp_path / name / "train")
-
-    assert f"4 folders in it are: {tmp_path / 'a'} (folders), " in refused(tmp_path).what
+    assert what in refusal.what
+    assert fix.format(top=tmp_path) in refusal.fix
 
 
 SOUND = {"c.tar.gz": b"\x1f\x8b", "c.tgz": b"\x1f\x8b", "c.tar.xz": b"\xfd7zXZ\0", "c.zip": b"PK\x03\x04",
@@ -120,15 +131,6 @@ def test_an_archive_is_to_be_unpacked_unless_it_is_damaged(name: str, tmp_path: 
     assert "is damaged" in refused(tmp_path).what
 
 
-def missing(path: str, *, at: Path) -> UserError:
-    before = Path.cwd()
-    os.chdir(at)
-    try:
-        return refused(Path(path))
-    finally:
-        os.chdir(before)
-
-
 @pytest.mark.parametrize(
     ("path", "what", "fix"),
     [
@@ -140,11 +142,14 @@ def missing(path: str, *, at: Path) -> UserError:
         ("gone", "gone is a link to nowhere", "link anew"),
     ],
 )
-def test_a_path_that_is_not_there_is_answered(path: str, what: str, fix: str, tmp_path: Path) -> None:
+def test_a_path_that_is_not_there_is_answered(
+    path: str, what: str, fix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     touch(tmp_path, "ImageNet/train/a/1.jpg")
     (tmp_path / "gone").symlink_to("nowhere")
 
-    refusal = missing(path, at=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    refusal = refused(Path(path))
 
     assert what in refusal.what
     assert fix in refusal.fix
@@ -152,38 +157,13 @@ def test_a_path_that_is_not_there_is_answered(path: str, what: str, fix: str, tm
 
 @pytest.mark.parametrize(
     ("name", "fix"),
-    [
-        ("ILSVRC2012_img_train.tar", "Name its folder: alexrepro prepare {}"),
-        ("train-0.parquet", "Name its folder: alexrepro prepare {}"),
-        ("image.jpg", "Name the folder of the class folders: alexrepro prepare {}"),
-    ],
-)
+    [("ILSVRC2012_img_train.tar", "Name its folder"), ("train-0.parquet", "Name its folder"),
+     ("image.jpg", "Name the folder of the class folders")],
+)  # fmt: skip
 def test_a_file_is_answered_with_its_folder(name: str, fix: str, tmp_path: Path) -> None:
     touch(tmp_path, name)
 
-    assert refused(tmp_path / name).fix == fix.format(tmp_path)
-
-
-OTHERS: dict[str, tuple[Callable[[Path], None], str]] = {
-    "nothing": (lambda _: None, "is empty"),
-    "hidden files": (lambda top: touch(top, ".DS_Store"), "is empty"),
-    "tables": (lambda top: touch(top, "a/x.csv", "b.txt"), "it holds 1 folder (a) and 1 file (1 .txt)"),
-    "numbered tars": (lambda top: touch(top, "000000.tar", "000001.tar"), "whose split is not known"),
-    "images of no class": (lambda top: touch(top, "IMG_1.jpg"), "such as IMG_1.jpg, name no class"),
-    "a store": (lambda top: touch(top, "manifest.json", "shard-00000.arrow"), "is a store that `alexrepro prepare`"),
-    "arrays": (lambda top: touch(top, "train.npz"), "of the kind NumPy array, which is not read"),
-    "CIFAR-100": (lambda top: touch(top, "train", "test", "meta"), "looks like CIFAR-100"),
-    "an archive in parts": (lambda top: touch(top, "x.7z.001", "x.7z.002"), "holds x.7z in parts"),
-    "a link to itself": (lambda top: (top / "loop").symlink_to("loop"), "Nothing in"),
-    "a link around": (lambda top: (touch(top, "a/x.csv"), (top / "a/up").symlink_to(top)), "Nothing in"),
-}
-
-
-@pytest.mark.parametrize(("make", "what"), OTHERS.values(), ids=OTHERS)
-def test_whatever_else_is_there_is_said(make: Callable[[Path], object], what: str, tmp_path: Path) -> None:
-    make(tmp_path)
-
-    assert what in refused(tmp_path).what
+    assert refused(tmp_path / name).fix == f"{fix}: alexrepro prepare {tmp_path}"
 
 
 def test_another_layout_than_the_named_one_is_said(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import io
 import os
 import pickle
 import tarfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,20 +22,11 @@ from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store, find_stores
 from alexrepro.errors import Exit, UserError
 
-from ..hostile import END_OF_TAR, assert_done, member, picture, prepared
+from ..hostile import END_OF_TAR, assert_done, class_tar, member, picture, prepared, train_tar, zip_of
 from ..layouts import write
 
 TRAIN_TAR, TABLE, SHARD = "ILSVRC2012_img_train.tar", "train-00000-of-00001.parquet", "set-train-0000.tar"
 ZIP, CLASS = "imagenet-object-localization-challenge.zip", "ILSVRC/Data/CLS-LOC/train/n00000001"
-
-
-def class_tar(wnid: str) -> bytes:
-    return b"".join(member(f"{wnid}_{number}.JPEG", picture(number)) for number in range(2)) + END_OF_TAR
-
-
-def train_tar(more: bytes = b"", end: bytes = END_OF_TAR) -> bytes:
-    wnids = ("n00000001", "n00000002")
-    return b"".join(member(f"{wnid}.tar", class_tar(wnid)) for wnid in wnids) + more + end
 
 
 WHOLE = train_tar()
@@ -58,11 +48,7 @@ def zipped(truth: bytes | None = None, **more: bytes) -> bytes:
     files = {f"{CLASS}/n00000001_1.JPEG": picture(), **{f"{CLASS}/{name}.JPEG": data for name, data in more.items()}}
     if truth is not None:
         files |= {"ILSVRC/Data/CLS-LOC/val/ILSVRC2012_val_00000001.JPEG": picture(1), "LOC_val_solution.csv": truth}
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return stream.getvalue()
+    return zip_of(files)
 
 
 def meta(*rows: tuple[Any, ...]) -> bytes:
@@ -81,7 +67,6 @@ REFUSED: dict[str, tuple[str, bytes]] = {
     "tar without an end": (TRAIN_TAR, train_tar(end=b"")),
     "tar cut at a header": (TRAIN_TAR, WHOLE[:LAST]),
     "tar cut in a header": (TRAIN_TAR, WHOLE[: LAST + 100]),
-    "tar cut in the data": (TRAIN_TAR, WHOLE[: LAST + 1000]),
     "class tar cut short": (TRAIN_TAR, member("n00000001.tar", class_tar("n00000001")[:-1500]) + END_OF_TAR),
     "tar with a hole of zeros": (TRAIN_TAR, train_tar(END_OF_TAR + bytes(2_000_000))),
     "tar with a flipped bit": (TRAIN_TAR, WHOLE[: LAST + 120] + b"\1" + WHOLE[LAST + 121 :]),

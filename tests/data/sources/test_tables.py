@@ -140,13 +140,19 @@ def test_a_validation_split_may_have_no_labels(bad: int | None, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("labels", "gap"),
-    [([1, 2, 3, 4], "class-0000 of 5 classes"), ([0, 10, 20, 30], "class-0001 (and 26 more) of 31 classes")],
+    ("name", "labels", "gap"),
+    [
+        ("train-0.parquet", [1, 2, 3, 4], "class-0000 of 5 classes has no training image"),
+        ("train-0.parquet", [0, 10, 20], "class-0001 (and 17 more) of 21 classes has no training image"),
+        ("train-00001-of-00003-0123456789abcdef.parquet", [0, 1], "train-*.parquet lacks 2 of 3 files: 0, 2"),
+    ],
 )
-def test_classes_without_a_training_image_are_a_gap(labels: list[int], gap: str, tmp_path: Path) -> None:
-    write(tmp_path / "train-0.parquet", labels)
+def test_missing_files_and_classes_without_a_training_image_are_gaps(
+    name: str, labels: list[int], gap: str, tmp_path: Path
+) -> None:
+    write(tmp_path / name, labels)
 
-    assert recognize(tmp_path).gaps == (f"{gap} has no training image",)
+    assert recognize(tmp_path).gaps == (gap,)
 
 
 @pytest.mark.parametrize(
@@ -156,12 +162,6 @@ def test_the_split_of_a_file_is_in_its_name_or_its_folder(name: str, tmp_path: P
     write(tmp_path / name, [0, 1])
 
     assert [split.name for split in recognize(tmp_path).splits] == ["train"]
-
-
-def test_missing_files_of_a_set_are_named(tmp_path: Path) -> None:
-    write(tmp_path / "train-00001-of-00003-0123456789abcdef.parquet", [0, 1])
-
-    assert recognize(tmp_path).gaps == ("train-*.parquet lacks 2 of 3 files: 0, 2",)
 
 
 def test_rows_without_bytes_and_empty_groups_are_no_obstacle(tmp_path: Path) -> None:

@@ -204,20 +204,16 @@ def members(span: Span, *, within: str = "") -> Iterator[tuple[str, Span | str]]
                     yield member.name, Span(span.files, span.ends, span.offset + member.offset_data, member.size)
                 elif not member.isdir():
                     yield member.name, ("a link" if member.islnk() or member.issym() else "not a regular file")
-            _check_end(stream, tar.offset, span.length)
+            stream.seek(tar.offset)
+            mark = stream.read(len(END_MARK))
+            if len(mark) < len(END_MARK):
+                raise EOFError(f"it ends at byte {span.length:,} without an end mark")
+            if mark != END_MARK:
+                raise tarfile.ReadError(f"bad header at byte {tar.offset:,}")
+            if span.length - tar.offset > MOST_PADDING_BYTES:
+                raise tarfile.ReadError(f"it goes on after the end mark at byte {tar.offset:,}")
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise _damaged(span.files, error, within) from None
-
-
-def _check_end(stream: _Stream, offset: int, length: int) -> None:
-    stream.seek(offset)
-    mark = stream.read(len(END_MARK))
-    if len(mark) < len(END_MARK):
-        raise EOFError(f"it ends at byte {length:,} without an end mark")
-    if mark != END_MARK:
-        raise tarfile.ReadError(f"bad header at byte {offset:,}")
-    if length - offset > MOST_PADDING_BYTES:
-        raise tarfile.ReadError(f"it goes on after the end mark at byte {offset:,}")
 
 
 def _damaged(files: Sequence[Path], why: Exception, within: str) -> UserError:

@@ -8,8 +8,8 @@ import re
 import struct
 import zipfile
 import zlib
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -84,8 +84,8 @@ def read(path: Path) -> Source:
     """Classes and images of the archive. Raises UserError if it is damaged or holds no such tree."""
     file = _archive(path)
     assert file is not None
-    by_wnid, by_split = dict[str, Found](), dict[str, Found]()
-    tables, others = dict[str, ZipMember](), Counter[tuple[str, str, bool]]()
+    images, tables = defaultdict[tuple[str, str], Found](list), dict[str, ZipMember]()  # by split and WNID
+    others = Counter[tuple[str, str, bool]]()
     for name, member in _members(file):
         folder, _, base = name.rpartition("/")
         image = IMAGE.fullmatch(name)
@@ -99,26 +99,24 @@ def read(path: Path) -> Source:
             )
         elif (reason := why_ignored(base)) or not is_image(base):
             others[folder, reason or NO_PICTURE, False] += 1
-        elif image and image[1]:
-            by_wnid.setdefault(image[2], []).append((base, member))
-        elif image and is_of(image[3], base):
-            by_split.setdefault(image[3], []).append((base, member))
+        elif image and (image[1] or is_of(image[3], base)):
+            images[image[1] or image[3], image[2] or ""].append((base, member))
         else:
             others[folder, "images that belong to no split", image is not None] += 1
-    if not by_wnid:
+    train = {wnid: in_order(found, file) for (split, wnid), found in sorted(images.items()) if split == "train"}
+    if not train:
         raise bad_data(f"{file} holds no training images below CLS-LOC/train/<wnid>/, as Kaggle's archive does.",
                        "Unzip it, and prepare the folder.")  # fmt: skip
-    wnids = tuple(sorted(by_wnid))
-    splits = [class_split("train", {wnid: in_order(by_wnid[wnid], file) for wnid in wnids}, wnids)]
-    for split in sorted(by_split, reverse=True):  # val, test
-        found, labels = in_order(by_split[split], file), None
+    wnids, splits = tuple(train), [class_split("train", train, tuple(train))]
+    for split in (split for split in ("val", "test") if (split, "") in images):
+        found, labels = in_order(images[split, ""], file), None
         if split == "val" and SOLUTION in tables:
-            names, label_of = [name for name, _ in found], {wnid: label for label, wnid in enumerate(wnids)}
-            labels = table_labels(_text(tables[SOLUTION], SOLUTION), Path(SOLUTION), names, label_of)
+            label_of = {wnid: label for label, wnid in enumerate(wnids)}
+            labels = table_labels(_text(tables, SOLUTION), Path(SOLUTION), [name for name, _ in found], label_of)
         elif split == "val":
             say(f"The {len(found):,} images of val have no labels, because the archive has no {SOLUTION}.")
         splits.append(numbered_split(split, found, labels))
-    words = words_by_wnid(_text(tables[MAPPING], MAPPING)) if MAPPING in tables else {}
+    words = words_by_wnid(_text(tables, MAPPING)) if MAPPING in tables else {}
     skipped = tuple(Skipped(escaped(folder), f"{reason} ({count:,} files)", is_loss)
                     for (folder, reason, is_loss), count in others.items())  # fmt: skip
     return Source("ilsvrc2012", wnids, words_of(wnids, words), tuple(splits),
@@ -152,8 +150,9 @@ def _members(file: Path) -> Iterator[tuple[str, ZipMember]]:
         ) from None
 
 
-def _text(member: ZipMember, name: str) -> str:
+def _text(tables: Mapping[str, ZipMember], name: str) -> str:
+    archive = tables[name].archive
     try:
-        return decoded(member.read(), name=f"{member.archive}/{name}")
+        return decoded(tables[name].read(), name=f"{archive}/{name}")
     except Unreadable as reason:
-        raise bad_data(f"{member.archive} has a table that cannot be read: {reason}.") from None
+        raise bad_data(f"{archive} has a table that cannot be read: {reason}.") from None

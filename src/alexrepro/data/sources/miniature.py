@@ -46,6 +46,10 @@ def _cell(x: Plane, y: Plane) -> Plane:
     return np.sqrt((x - np.rint(x)) ** 2 + (y - np.rint(y)) ** 2)
 
 
+def _bars(x: Plane, y: Plane) -> Plane:
+    return 0.12 - np.minimum(np.abs(x - np.rint(x)), np.abs(y - np.rint(y)))
+
+
 def _soft_noise(x: Plane, grain: float, generator: Generator) -> Plane:
     shape = [2 + int(side * grain) for side in x.shape]
     coarse = Image.fromarray(generator.uniform(-1, 1, shape).astype(np.float32))
@@ -81,10 +85,6 @@ ODD = {"n91069355": "cmyk", "n91520418": "png", "n90137742": "truncated"}  # the
 CLASSES = tuple(TEXTURES)
 
 
-def _bars(x: Plane, y: Plane) -> Plane:
-    return 0.12 - np.minimum(np.abs(x - np.rint(x)), np.abs(y - np.rint(y)))
-
-
 def write_miniature(
     folder: Path, *, train_per_class: int = 100, val_per_class: int = 10, test_per_class: int = 25
 ) -> None:
@@ -94,21 +94,34 @@ def write_miniature(
     anything else, or a miniature of other counts.
     """
     counts = {"train": train_per_class, "val": val_per_class, "test": test_per_class}
-    readme = f"Development kit of the miniature of ILSVRC-2010, drawn by alexrepro. Images per class: {counts}.\n"
-    _refuse_other_contents(folder, readme)
+    readme = (
+        f"Development kit of the miniature of ILSVRC-2010, drawn by alexrepro. Images per class: {counts}.\n".encode()
+    )
+    is_ours = (folder / README).is_file() and (folder / README).read_bytes() == readme
+    if not is_ours and folder.exists() and any(folder.iterdir()):
+        raise UserError(
+            f"Folder {folder} is not empty and holds no miniature of these counts; drawing there would mix two sets.",
+            fix="Name a folder that does not exist yet, or delete this one.", exit_code=Exit.CANNOT_CREATE,
+        )  # fmt: skip
     if (folder / MARKER).exists():
         return
-    _write(folder / README, readme.encode())  # first: an interrupted miniature is known by it
+    _write(folder / README, readme)  # first: an interrupted miniature is known by it
     _write(folder / "devkit-1.0/data/meta.mat", _meta_mat(train_per_class))
-    images = _training_images(train_per_class)
+    images = dict[
+        str, tuple[str, str]
+    ]()  # WNID and kind by path; the numbers in the names have gaps, as in the original
+    for wnid in CLASSES:
+        numbers = _random("train", wnid).integers(1, GREATEST_STEP, train_per_class, endpoint=True).cumsum().tolist()
+        names = [f"train/{wnid}/{wnid}_{number}.JPEG" for number in numbers]
+        images |= {name: (wnid, ODD.get(wnid, "plain") if name == names[0] else "plain") for name in names}
     for split, truth in (
         ("val", "devkit-1.0/data/ILSVRC2010_validation_ground_truth.txt"),
         ("test", "ILSVRC2010_test_ground_truth.txt"),
     ):
         ids = _random(split, "ids").permutation(np.repeat(np.arange(1, len(CLASSES) + 1), counts[split])).tolist()
         _write(folder / truth, "".join(f"{class_id}\n" for class_id in ids).encode())
-        names = (f"{split}/ILSVRC2010_{split}_{number:08d}.JPEG" for number in range(1, len(ids) + 1))
-        images |= {name: (CLASSES[class_id - 1], "plain") for name, class_id in zip(names, ids, strict=True)}
+        paths = (f"{split}/ILSVRC2010_{split}_{number:08d}.JPEG" for number in range(1, len(ids) + 1))
+        images |= {name: (CLASSES[class_id - 1], "plain") for name, class_id in zip(paths, ids, strict=True)}
     with progress("Drawing the miniature", total=len(images), unit="images") as advance:
         for name, (wnid, kind) in images.items():
             if not (folder / name).exists():
@@ -156,17 +169,6 @@ def encoded(stem: str, wnid: str, kind: str = "plain") -> bytes:
     return content[: len(content) // 2] if kind == "truncated" else content
 
 
-def _training_images(per_class: int) -> dict[str, tuple[str, str]]:
-    """WNID and kind of each training image by its path; the numbers in the names have gaps, as in the original."""
-    images = {}
-    for wnid in CLASSES:
-        numbers = _random("train", wnid).integers(1, GREATEST_STEP, per_class, endpoint=True).cumsum().tolist()
-        for position, number in enumerate(numbers):
-            kind = ODD.get(wnid, "plain") if position == 0 else "plain"
-            images[f"train/{wnid}/{wnid}_{number}.JPEG"] = (wnid, kind)
-    return images
-
-
 def _random(*words: int | str) -> Generator:
     return Generator(Philox(key=key(SEED, "miniature", *words)))
 
@@ -187,17 +189,6 @@ def _meta_mat(train_per_class: int) -> bytes:
     savemat(stream, {"synsets": synsets[:, None]}, do_compression=True)  # type: ignore[arg-type]  # streams, too
     title = b"MATLAB 5.0 MAT-file, miniature of ILSVRC-2010 by alexrepro"
     return title.ljust(MAT_TITLE_BYTES) + stream.getvalue()[MAT_TITLE_BYTES:]
-
-
-def _refuse_other_contents(folder: Path, readme: str) -> None:
-    is_empty = not folder.exists() or not any(folder.iterdir())
-    is_ours = (folder / README).exists() and (folder / README).read_text(encoding="utf-8", errors="replace") == readme
-    if not (is_empty or is_ours):
-        raise UserError(
-            f"Folder {folder} is not empty and holds no miniature of these counts; drawing there would mix two sets.",
-            fix="Name a folder that does not exist yet, or delete this one.",
-            exit_code=Exit.CANNOT_CREATE,
-        )
 
 
 def _write(path: Path, content: bytes) -> None:

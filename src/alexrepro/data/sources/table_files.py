@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -68,8 +68,7 @@ class Row:
         return self.file.stat().st_size
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A file with its split, the names that it gives the labels, and its images, one for each row."""
 
     file: Path
@@ -137,7 +136,7 @@ def _table(file: Path) -> Table:
         if not file.stat().st_size:
             raise pa.ArrowInvalid("it is empty")
         schema, images = pa.schema([]), list[ImageFile]()
-        for group, column, table in _arrow_rows(file) if file.suffix == ".arrow" else _parquet_rows(file):
+        for group, column, table in _groups(file):
             schema = table.schema
             paths = [path for chunk in table[column].chunks for path in chunk.field("path").to_pylist()]
             for row, (path, label) in enumerate(zip(paths, table[LABEL].to_pylist(), strict=True)):
@@ -152,19 +151,18 @@ def _table(file: Path) -> Table:
     return Table(file, _split_of(file), _label_names(schema), images)
 
 
-def _parquet_rows(file: Path) -> Iterator[tuple[int | None, str, pa.Table]]:
-    """The paths and labels of each row group, with the name of the image column."""
+def _groups(file: Path) -> Iterator[tuple[int | None, str, pa.Table]]:
+    """Paths and labels of each row group, with its number and the name of the image column; Arrow files are of one."""
+    if file.suffix == ".arrow":
+        table = _mapped(file)
+        column = _image_column(table.schema, file)
+        table.select([column, LABEL]).validate(full=True)
+        yield None, column, table
+        return
     with pq.ParquetFile(file) as parquet:
         column = _image_column(parquet.schema_arrow, file)
         for group in range(parquet.num_row_groups):
             yield group, column, parquet.read_row_group(group, columns=[f"{column}.path", LABEL])
-
-
-def _arrow_rows(file: Path) -> Iterator[tuple[int | None, str, pa.Table]]:
-    table = _mapped(file)
-    column = _image_column(table.schema, file)
-    table.select([column, LABEL]).validate(full=True)
-    yield None, column, table
 
 
 def _mapped(file: Path) -> pa.Table:
