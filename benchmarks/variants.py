@@ -23,9 +23,7 @@ def divided_by(gray_levels: float) -> dict[str, Any]:
 def torch_weights() -> dict[str, float]:
     """Standard deviation of torch's default weights: uniform within 1/√fan-in, so 1/√(3 · fan-in)."""
     network = AS_PRINTED.network
-    fan_in = {
-        layer.name: layer.weights // network.stage(layer.name).maps for layer in network.layers() if layer.weights
-    }
+    fan_in = {layer.name: layer.weights // layer.output[0] for layer in network.layers() if layer.weights}
     return {f"network.{name}.weight_std": round(1 / sqrt(3 * inputs), 5) for name, inputs in fan_in.items()}
 
 

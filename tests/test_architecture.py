@@ -1,4 +1,4 @@
-"""The architecture: who may import whom, what is imported in one place only, and how long a file may be."""
+"""The architecture: who may import whom, what stands in one place only, and how long a file may be."""
 
 import ast
 import re
@@ -49,6 +49,23 @@ ONLY = {
     "torch.distributed": ("model/tower_parallel.py", "distributed/*"),
 }
 REPORTS_SEE = {"errors", "files", "keys", "locks", "paper", "processors", "progress", "recipes", "reports", "runs"}
+# Numbers that hardly mean anything else. Powers of ten, halves, 48, 90 and 128 are left out: they mean too many things.
+CONSTANTS = {
+    0.0005, 0.9,  # weight decay and momentum (§5)
+    0.75, 2e-5, 4e-5,  # normalization: exponent (§3.3), and scale over size in layer.py's parsers
+    0.03,  # standard deviation of initial weights in conv3, conv4 and conv5 (layers-145.cfg)
+    0.02, 0.002,  # learning rate of biases (layer-params-145.cfg and -2010.cfg)
+    1.1,  # the input is divided by it with the color shift (convdata_jpeg.py)
+    121.78, 37.094, 19.721,  # standard deviations of the principal components of RGB
+    0.2175, 0.0188, 0.0045,  # eigenvalues of RGB in later code
+    96, 384, 4096, 9216,  # maps of conv1, conv3 and conv4; units of a hidden full layer; inputs of fc6 (§3.5)
+    11, 224, 227,  # side of conv1's kernels and of the input (§3.5), and of the input elsewhere
+    253_440, 60_965_224, 659_272,  # neurons of conv1 in Figure 2; parameters; neurons
+}  # fmt: skip
+ELSEWHERE = {
+    ("model/normalization.py", 0.75): "a faster way to the same power; every other exponent is computed as well",
+    ("data/sources/miniature.py", 0.03): "fraction of gray images",
+}
 FILE_LINES = 250
 FUNCTION_LINES = 50
 COMMAND_LINES, GROUP = 80, "cli/recipes.py"  # a file of cli; the group of three commands has 100
@@ -181,3 +198,15 @@ def test_only_the_device_and_distribution_know_cuda() -> None:
     }
 
     assert users == {"device", "distributed"}
+
+
+def test_a_constant_of_2012_stands_in_paper_or_recipes_only() -> None:
+    found = {
+        (place(file), node.value)
+        for file, tree in TREES.items()
+        if part_of(file) not in {"paper", "recipes"}
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and type(node.value) in {int, float} and node.value in CONSTANTS
+    }
+
+    assert found - ELSEWHERE.keys() == set()

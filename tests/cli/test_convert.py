@@ -2,10 +2,9 @@
 
 import json
 import pickle
-import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from alexrepro.cli.app import app
 from alexrepro.errors import Exit, UserError
+from alexrepro.model.formats import caffe
 from alexrepro.model.formats.caffe import read, read_mean
 
 Array = NDArray[np.float32]
@@ -23,12 +23,11 @@ Version = Literal["layers", "layer"]
 
 pytest.importorskip("google.protobuf")
 
-# Caffe's stages, narrow: kind, maps, maps that one group reads, kernel, number of the kind in the earlier files.
+# Caffe's stages, narrow: kind, maps, maps that one group reads, kernel.
 STAGES = {
-    "conv1": ("Convolution", 16, 3, 11, 4), "conv2": ("Convolution", 16, 8, 5, 4),
-    "conv3": ("Convolution", 24, 16, 3, 4), "conv4": ("Convolution", 24, 12, 3, 4),
-    "conv5": ("Convolution", 16, 12, 3, 4), "fc6": ("InnerProduct", 32, 16 * 36, 0, 14),
-    "fc7": ("InnerProduct", 32, 32, 0, 14), "fc8": ("InnerProduct", 10, 32, 0, 14),
+    "conv1": ("Convolution", 16, 3, 11), "conv2": ("Convolution", 16, 8, 5), "conv3": ("Convolution", 24, 16, 3),
+    "conv4": ("Convolution", 24, 12, 3), "conv5": ("Convolution", 16, 12, 3), "fc6": ("InnerProduct", 32, 16 * 36, 0),
+    "fc7": ("InnerProduct", 32, 32, 0), "fc8": ("InnerProduct", 10, 32, 0),
 }  # fmt: skip
 CONVOLUTIONS = {
     "conv1": "stride: 4", "conv2": "pad: 2 group: 2", "conv3": "pad: 1", "conv4": "pad: 1 group: 2",
@@ -41,53 +40,25 @@ def alexrepro(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def varint(number: int) -> bytes:
-    low, high = number & 0x7F, number >> 7
-    return bytes([low | 0x80]) + varint(high) if high else bytes([low])
+def blob(array: Array, version: Version) -> Any:
+    """A tensor as Caffe writes it: four numbers beside its values in the earlier files, a list of sizes later."""
+    sizes = zip(("num", "channels", "height", "width"), (1,) * (4 - array.ndim) + array.shape, strict=True)
+    shape = {"shape": {"dim": array.shape}} if version == "layer" else dict(sizes)
+    return caffe._classes()["BlobProto"](data=array.ravel().tolist(), **shape)
 
 
-def plain(field: int, number: int) -> bytes:
-    return varint(field << 3) + varint(number)
-
-
-def framed(field: int, content: bytes) -> bytes:
-    return varint(field << 3 | 2) + varint(len(content)) + content
-
-
-def single(field: int, number: float) -> bytes:
-    return varint(field << 3 | 5) + struct.pack("<f", number)
-
-
-def blob(array: Array, version: Version) -> bytes:
-    """A tensor in Caffe's encoding: four numbers before its values in the earlier files, a list of sizes later."""
-    values = framed(5, array.astype("<f4").tobytes())
-    if version == "layer":
-        return framed(7, framed(1, b"".join(map(varint, array.shape)))) + values
-    sizes = (1,) * (4 - array.ndim) + array.shape
-    return b"".join(plain(field, size) for field, size in enumerate(sizes, 1)) + values
-
-
-def layer(name: str, kind: tuple[str, int], content: bytes, version: Version, *, norm: bytes = b"") -> bytes:
-    if version == "layer":
-        return framed(100, framed(1, name.encode()) + framed(2, kind[0].encode()) + content + norm)
-    return framed(2, framed(4, name.encode()) + plain(5, kind[1]) + content + norm)
-
-
-def caffemodel(tensors: Tensors, order: tuple[str, str], version: Version) -> bytes:
-    """A file of Caffe's, written byte by byte."""
-    blobs, norms = (7, 118) if version == "layer" else (6, 18)
-    settings = framed(
-        norms, plain(1, 5) + single(2, 0.02) + single(3, 0.75)
-    )  # a strong α, so that a wrong window shows
-    kinds = {"LRN": ("LRN", 15), "Pooling": ("Pooling", 17)}
-    content = framed(1, b"net")
-    for name, (kind, *_, number) in STAGES.items():
-        tensor = b"".join(framed(blobs, blob(array, version)) for array in tensors[name])
-        content += layer(name, (kind, number), tensor, version)
+def caffemodel(tensors: Tensors, order: tuple[str, str], version: Version, *, window: int = 5) -> bytes:
+    """A file of Caffe's; OpenCV's own reader tells that it is one."""
+    net = caffe._classes()["NetParameter"]()
+    norm = {"local_size": window, "alpha": 0.02, "beta": 0.75}  # a strong α, so that a wrong window shows
+    numbers = {kind: number for number, kind in caffe.KINDS.items()}
+    for name, (kind, *_) in STAGES.items():
+        layers = [{"name": name, "type": kind, "blobs": [blob(array, version) for array in tensors[name]]}]
         for other in order if name in {"conv1", "conv2"} else ():
-            norm = settings if other == "LRN" else b""
-            content += layer(f"{other}-{name}", kinds[other], b"", version, norm=norm)
-    return content
+            layers.append({"name": f"{other}-{name}", "type": other} | ({"lrn_param": norm} if other == "LRN" else {}))
+        for layer in layers:
+            getattr(net, version).add(**layer | ({"type": numbers[layer["type"]]} if version == "layers" else {}))
+    return bytes(net.SerializeToString())
 
 
 def prototxt(order: tuple[str, str]) -> str:
@@ -97,7 +68,7 @@ def prototxt(order: tuple[str, str]) -> str:
         "Pooling": "pooling_param { pool: MAX kernel_size: 3 stride: 2 }",
         "LRN": "lrn_param { local_size: 5 alpha: 0.02 beta: 0.75 }",
     }
-    for name, (kind, maps, _, size, _) in STAGES.items():
+    for name, (kind, maps, _, size) in STAGES.items():
         conv = f"convolution_param {{ num_output: {maps} kernel_size: {size} {CONVOLUTIONS.get(name)} }}"
         layers.append((name, kind, conv if size else f"inner_product_param {{ num_output: {maps} }}"))
         layers += [(f"relu-{name}", "ReLU", "")] if name != "fc8" else [("probabilities", "Softmax", "")]
@@ -115,7 +86,7 @@ def tensors() -> Tensors:
     """Random weights and biases; logits come out about one apart."""
     generator = np.random.default_rng(0)
     found = {}
-    for name, (_, maps, seen, size, _) in STAGES.items():
+    for name, (_, maps, seen, size) in STAGES.items():
         shape = (maps, seen, size, size) if size else (maps, seen)
         std = {"conv1": 0.03, "fc8": 0.02}.get(name, 1.5 / np.prod(shape[1:]) ** 0.5)
         weight, bias = generator.normal(0, std, shape), generator.normal(0, 0.5, maps)
@@ -135,7 +106,7 @@ def test_caffes_weights_predict_what_opencv_predicts(
     names = ("image.png", "net.caffemodel", "mean.binaryproto", "net.safetensors")
     image, model, mean_file, converted = (tmp_path / name for name in names)
     model.write_bytes(caffemodel(tensors, ORDERS[network], version))
-    mean_file.write_bytes(blob(mean, "layers"))
+    mean_file.write_bytes(blob(mean, "layers").SerializeToString())
     (tmp_path / "net.prototxt").write_text(prototxt(ORDERS[network]))
     reader = cv2.dnn.readNetFromCaffe(str(tmp_path / "net.prototxt"), str(model))
     whole = cv2.imread(str(image)).transpose(2, 0, 1).astype(np.float32) - mean
@@ -193,21 +164,16 @@ def test_without_a_mean_a_file_is_written_but_nothing_predicted(tensors: Tensors
     assert "--mean" in refused.fix
 
 
-def odd_maps(tensors: Tensors) -> bytes:
+def odd_maps(tensors: Tensors) -> Tensors:
     weight, bias = tensors["conv2"]
-    return caffemodel({**tensors, "conv2": (weight[:15], bias[:15])}, ORDERS["CaffeNet"], "layer")
-
-
-def even_window(tensors: Tensors) -> bytes:
-    odd, even = (plain(1, size) + single(2, 0.02) for size in (5, 4))
-    return caffemodel(tensors, ORDERS["CaffeNet"], "layer").replace(odd, even)
+    return {**tensors, "conv2": (weight[:15], bias[:15])}
 
 
 HOSTILE: dict[str, Callable[[Tensors], bytes]] = {
-    "truncated": lambda t: caffemodel(t, ORDERS["CaffeNet"], "layer")[:-100],
-    "another network": lambda _: layer("conv1", ("Convolution", 4), b"", "layer"),
-    "maps that do not divide": odd_maps,
-    "an even window": even_window,
+    "truncated": lambda tensors: caffemodel(tensors, ORDERS["CaffeNet"], "layer")[:-100],
+    "another network": lambda _: bytes(caffe._classes()["NetParameter"](layer=[{"name": "a"}]).SerializeToString()),
+    "maps that do not divide": lambda tensors: caffemodel(odd_maps(tensors), ORDERS["CaffeNet"], "layer"),
+    "an even window": lambda tensors: caffemodel(tensors, ORDERS["CaffeNet"], "layer", window=4),
 }
 
 

@@ -6,22 +6,17 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from alexrepro.cli.report import report
-from alexrepro.errors import UserError
 from alexrepro.recipes.catalog import TINY
 from alexrepro.runs.evaluation import Evaluation, save_evaluation
 from alexrepro.runs.run import run_of
 
-app = typer.Typer()
-app.command()(report)
+from ..program import Program
 
 
 @pytest.fixture
-def folders(tmp_path: Path) -> list[str]:
-    """--runs with one run on the miniature, and an empty --out."""
+def alexrepro(tmp_path: Path) -> Program:
+    """The program beside one run on the miniature."""
     run = run_of(tmp_path / "runs", TINY, dataset="ilsvrc2010-miniature", seed=0)
     run.begin(TINY, {"stores": {}})
     save_evaluation(
@@ -31,13 +26,13 @@ def folders(tmp_path: Path) -> list[str]:
             images=500, top1_correct=350, top5_correct=480, loss=1.0,
         )
     )  # fmt: skip
-    return ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "reports")]
+    return Program(tmp_path)
 
 
-def test_table_1_prints_its_rows_and_on_stderr_the_commands_for_missing_ones(folders: list[str]) -> None:
-    result = CliRunner().invoke(app, ["table-1", *folders])
+def test_table_1_prints_its_rows_and_on_stderr_the_commands_for_missing_ones(alexrepro: Program) -> None:
+    result = alexrepro("report", "table-1")
 
-    assert result.exit_code == 0
+    assert result.returncode == 0
     text = " ".join(result.stdout.replace("│", " ").split())
     words = ["Sparse coding", "SIFT + FVs", "CNN on", "as-run-2010 on", "not run", "tiny on", "30.0 %"]
     assert [word for word in words if word not in text] == []
@@ -45,10 +40,9 @@ def test_table_1_prints_its_rows_and_on_stderr_the_commands_for_missing_ones(fol
     assert "alexrepro train" not in result.stdout
 
 
-def test_json_is_one_object_with_rows_missing_and_files(folders: list[str]) -> None:
-    result = CliRunner().invoke(app, ["table-1", *folders, "--json"])
+def test_json_is_one_object_with_rows_missing_and_files(alexrepro: Program) -> None:
+    found = alexrepro.json("report", "table-1")
 
-    found = json.loads(result.stdout)
     assert list(found) == ["name", "title", "rows", "missing", "files"]
     assert [(row["source"], row["dataset"]) for row in found["rows"]] == [
         *[("reported", "ilsvrc2010")] * 3,
@@ -57,31 +51,24 @@ def test_json_is_one_object_with_rows_missing_and_files(folders: list[str]) -> N
     ]
     assert found["missing"][0] == "alexrepro prepare /path/ILSVRC2010"
     assert [Path(file).name for file in found["files"]] == [f"table-1.{end}" for end in ("csv", "md", "json")]
-    assert json.loads(Path(found["files"][-1]).read_text())["rows"] == found["rows"]
+    assert json.loads((alexrepro.folder / found["files"][-1]).read_text())["rows"] == found["rows"]
 
 
 def test_without_runs_there_is_a_page_of_all_reports_and_no_error(tmp_path: Path) -> None:
-    out = tmp_path / "reports"
+    found = Program(tmp_path).json("report", "--page")
 
-    result = CliRunner().invoke(app, ["--runs", str(tmp_path / "none"), "--out", str(out), "--page", "--json"])
-
-    assert result.exit_code == 0
-    assert not (tmp_path / "none").exists()
-    found = json.loads(result.stdout)
-    assert Path(found["page"]).read_text().startswith("<!DOCTYPE html>")
+    assert not (tmp_path / "runs").exists()
+    assert (tmp_path / found["page"]).read_text().startswith("<!DOCTYPE html>")
     assert len(found["reports"]) > 10
-    assert all(Path(file).is_file() for one in found["reports"] for file in one["files"])
-    assert (out / "figure-2.svg").exists()
+    assert all((tmp_path / file).is_file() for one in found["reports"] for file in one["files"])
+    assert (tmp_path / "reports" / "figure-2.svg").exists()
 
 
 @pytest.mark.parametrize(
     ("name", "what"), [("table1", "did you mean table-1"), ("table-1", "--page writes a page of all reports")]
 )
 def test_an_unknown_name_or_one_with_the_page_is_refused(tmp_path: Path, name: str, what: str) -> None:
-    result = CliRunner().invoke(app, [name, "--page", "--out", str(tmp_path / "reports")])
-
-    assert isinstance(result.exception, UserError)
-    assert what in result.exception.what
+    assert what in Program(tmp_path)("report", name, "--page").stderr
     assert not (tmp_path / "reports").exists()
 
 

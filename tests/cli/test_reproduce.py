@@ -1,65 +1,15 @@
 """The whole way through the command line, on a few drawn images: prepare, train, evaluate, ablate, report."""
 
-import io
 import json
 import shlex
-import sys
-from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from alexrepro.__main__ import main
-from alexrepro.data.sources.miniature import write_miniature
+from ..program import FIRST_RUN, SMALL, Program, commands_of
 
-FIRST_RUN = Path(__file__).parents[2] / "docs" / "tutorials" / "first-run.md"
-SMALL = ("--set", "network.fc6.maps=16", "--set", "network.fc7.maps=16", "--epochs", "1")
-
-
-def commands_of(page: Path) -> list[str]:
-    """What a page says to type after `alexrepro`, in its order; comments left out."""
-    lines = (line.partition(" #")[0].strip() for line in page.read_text(encoding="utf-8").splitlines())
-    return [line.removeprefix("alexrepro ") for line in lines if line.startswith("alexrepro ")]
-
-
-class Done(NamedTuple):
-    """What a command left behind."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-class Program:
-    """The program in a folder of its own; in this process, where torch is loaded once."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __call__(self, *arguments: str) -> Done:
-        out, err, code = io.StringIO(), io.StringIO(), 0
-        with chdir(self.folder), redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", ["alexrepro", *arguments])
-            try:
-                main()
-            except SystemExit as end:
-                code = int(end.code or 0)
-        return Done(code, out.getvalue(), err.getvalue())
-
-    def json(self, *arguments: str) -> dict[str, Any]:
-        """The one object that a command prints on stdout."""
-        done = self(*arguments, "--json")
-        assert done.returncode == 0, done.stderr
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
-
-
-@pytest.fixture(scope="module")
-def alexrepro(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    folder = tmp_path_factory.mktemp("work")
-    write_miniature(folder / "photos", train_per_class=4, val_per_class=1, test_per_class=2)
-    return Program(folder)
+ONE_EPOCH = (*SMALL, "--epochs", "1")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +20,7 @@ def prepared(alexrepro: Program) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def trained(alexrepro: Program, prepared: dict[str, Any]) -> dict[str, Any]:
     assert prepared["splits"]
-    return alexrepro.json("train", "tiny", *SMALL)
+    return alexrepro.json("train", "tiny", *ONE_EPOCH)
 
 
 def test_prepare_tells_of_every_split_and_defect(prepared: dict[str, Any]) -> None:
@@ -94,7 +44,7 @@ def test_train_keeps_its_contract(trained: dict[str, Any]) -> None:
 
 
 def test_the_same_command_does_not_train_again(alexrepro: Program, trained: dict[str, Any]) -> None:
-    again = alexrepro("train", "tiny", *SMALL, "--json")
+    again = alexrepro("train", "tiny", *ONE_EPOCH, "--json")
 
     assert json.loads(again.stdout) == trained
     assert "Nothing to train" in again.stderr
@@ -113,7 +63,7 @@ def test_evaluate_keeps_its_contract(
 
 
 def test_ablate_trains_what_is_missing_and_compares(alexrepro: Program, trained: dict[str, Any]) -> None:
-    found = alexrepro.json("ablate", "without-conv4", *SMALL)
+    found = alexrepro.json("ablate", "without-conv4", *ONE_EPOCH)
 
     (row,) = found["rows"]
     assert (row["label"], row["split"], row["seeds"]) == ("without-conv4", "ilsvrc2010-miniature-test", 1)
@@ -138,40 +88,10 @@ def test_report_shows_the_measurement_as_other_data_without_published_numbers(
 
 
 def test_the_commands_of_the_first_run_work_in_their_order(alexrepro: Program, trained: dict[str, Any]) -> None:
-    short = {"prepare miniature": "prepare photos --workers 1", "train tiny": " ".join(("train tiny", *SMALL))}
+    short = {"prepare miniature": "prepare photos --workers 1", "train tiny": " ".join(("train tiny", *ONE_EPOCH))}
 
     for typed in commands_of(FIRST_RUN):
         done = alexrepro(*shlex.split(short.get(typed, typed)))
         assert done.returncode == 0, f"{typed}: {done.stderr}"
 
     assert len(list((alexrepro.folder / "runs").glob(f"*/{Path(trained['run']).name}/evaluations/*"))) >= 2
-
-
-def test_a_mistyped_recipe_is_refused_in_two_lines(alexrepro: Program, prepared: dict[str, Any]) -> None:
-    assert prepared["splits"]
-
-    done = alexrepro("train", "as-run-2021")
-
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-2:] == [
-        "alexrepro: There is no recipe as-run-2021; did you mean as-run-2012?",
-        "List them with: alexrepro recipes list --all.",
-    ]
-
-
-def test_nothing_to_train_on_says_what_to_type(tmp_path: Path) -> None:
-    done = Program(tmp_path)("train")
-
-    assert done.returncode == 66
-    assert "alexrepro prepare" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_a_file_in_the_way_of_the_stores_is_named(alexrepro: Program, tmp_path: Path) -> None:
-    (tmp_path / "stores").write_text("not a folder")
-
-    done = alexrepro("prepare", "photos", "--workers", "1", "--out", str(tmp_path / "stores"))
-
-    assert done.returncode == 73
-    assert str(tmp_path / "stores") in done.stderr
-    assert "Traceback" not in done.stderr

@@ -1,34 +1,21 @@
-"""`describe`, `facts` and `recipes`: their JSON, their tables, and how they refuse."""
+"""`describe`, `facts` and `recipes`: their JSON and their tables."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from alexrepro.cli.app import app
 from alexrepro.paper.citation import statements
 from alexrepro.paper.results import ALL_DELTAS, ALL_REPORTED, LOGGED
 from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2012, MAIN, TINY, catalog
 from alexrepro.recipes.recipe import differences, from_toml
 
+from ..program import Program
+
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7", "fc8"]
 
 
-def shown(*words: str) -> str:
-    """What a command prints on stdout."""
-    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, words, catch_exceptions=False)
-    assert result.exit_code == 0
-    return result.stdout
-
-
-def answered(*words: str) -> dict[str, Any]:
-    """The one JSON object that a command prints with --json."""
-    found: dict[str, Any] = json.loads(shown(*words, "--json"))
-    return found
+PROGRAM = Program(Path())
+shown, answered = PROGRAM.shown, PROGRAM.json
 
 
 def test_describe_in_json_counts_the_paper_s_network_layer_by_layer() -> None:
@@ -154,25 +141,3 @@ def test_recipes_diff_in_json_holds_both_recipes_and_each_field() -> None:
     assert (found["compared_with"]["name"], found["name"]) == ("as-printed", "as-run-2012")
     assert {"path": "training.bias_learning_rate", "one": 0.01, "other": 0.02} in found["differences"]
     assert len(found["differences"]) == len(differences(AS_PRINTED, AS_RUN_2012))
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "what"),
-    [
-        (["describe", "as-run-2021"], 2, "There is no recipe as-run-2021; did you mean as-run-2012?"),
-        (["recipes", "show", "tinny"], 2, "There is no recipe tinny; did you mean tiny?"),
-        (["recipes", "diff", "tiny", "x9"], 2, "There is no recipe x9."),
-        (["facts", "P99"], 2, "There is no statement P99."),
-        (["describe", "--set", "network.pool_pxx=2"], 2, "Network has no field 'pool_pxx'; did you mean pool?"),
-        (["describe", "--set", "network.conv2.maps=255"], 78, "network.conv2.maps must divide"),  # cannot be
-        (["recipes", "show", "absent.toml"], 66, "absent.toml"),
-    ],
-)
-def test_what_does_not_exist_or_cannot_be_is_refused_in_two_lines(words: list[str], code: int, what: str) -> None:
-    result = subprocess.run([sys.executable, "-m", "alexrepro", *words], capture_output=True, text=True, check=False)
-
-    assert (result.returncode, result.stdout) == (code, "")
-    lines = result.stderr.splitlines()
-    assert lines[0].startswith("alexrepro: ")
-    assert what in lines[0]
-    assert len(lines) == 2

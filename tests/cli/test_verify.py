@@ -5,18 +5,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
-from alexrepro.cli.app import app
-from alexrepro.data.sources.miniature import write_miniature
-from alexrepro.data.store.prepare import prepare
 from alexrepro.runs.checkpoint import Checkpoint, save
+
+from ..program import Program
 
 
 def verified(*arguments: object) -> tuple[int, list[dict[str, str]]]:
     """The exit code and the findings."""
-    result = CliRunner().invoke(app, ["verify", *map(str, arguments), "--json"])
-    return result.exit_code, json.loads(result.stdout)["findings"]
+    done = Program(Path())("verify", *arguments, "--json")
+    return done.returncode, json.loads(done.stdout)["findings"]
 
 
 def damage(file: Path) -> None:
@@ -25,18 +23,18 @@ def damage(file: Path) -> None:
     file.write_bytes(content)
 
 
-def test_all_stores_in_a_folder_are_verified_and_a_flipped_bit_is_named(tmp_path: Path) -> None:
-    write_miniature(tmp_path / "images", train_per_class=1, val_per_class=1, test_per_class=1)
-    stores = prepare(tmp_path / "images", out=tmp_path / "stores", workers=1)
-    sound = verified(tmp_path / "stores")
-    damage(stores["val"].path / "shard-00000.arrow")
+def test_all_stores_in_a_folder_are_verified_and_a_flipped_bit_is_named(alexrepro: Program) -> None:
+    stores = alexrepro.folder / "stores"
+    sound = verified(stores)
+    (val,) = stores.glob("*-val-*")
+    damage(val / "shard-00000.arrow")
 
-    code, found = verified(tmp_path / "stores")
+    code, found = verified(stores)
 
     assert (sound[0], [row["finding"] for row in sound[1]]) == (0, ["sound"] * 3)
     (wrong,) = (row for row in found if not row["sound"])
     assert "shard-00000.arrow does not have its checksum" in wrong["finding"]
-    assert (code, [wrong]) == (65, verified(stores["val"].path)[1])
+    assert (code, [wrong]) == (65, verified(val)[1])
 
 
 @pytest.mark.parametrize("below", [".", "recipe", "recipe/run", "recipe/run/checkpoints/step-000000002"])

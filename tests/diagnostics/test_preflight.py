@@ -144,9 +144,9 @@ def test_a_disk_without_room_is_wrong_before_the_first_update(
     ("changes", "verdict"),
     [
         ({}, "ok"),
-        ({f"network.{name}.weight_std": TINY.network.stage(name).weight_std / 3 for name in MIDDLE}, "warning"),
+        ({f"network.{name}.weight_std": TINY.fields()[f"network.{name}.weight_std"] / 3 for name in MIDDLE}, "warning"),
         (
-            {f"network.{name}.weight_std": TINY.network.stage(name).weight_std / 3 for name in MIDDLE}
+            {f"network.{name}.weight_std": TINY.fields()[f"network.{name}.weight_std"] / 3 for name in MIDDLE}
             | {"network.input_std": (60.0, 60.0, 60.0)},
             "error",
         ),

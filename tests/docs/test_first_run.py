@@ -12,7 +12,7 @@ import pytest
 
 from alexrepro.runs.run import Run, find_runs
 
-from ..cli.test_reproduce import FIRST_RUN, commands_of
+from ..program import FIRST_RUN, commands_of
 
 CLASSES = 20
 

@@ -32,7 +32,7 @@ def test_conv1_sees_zeros_on_the_right_and_below_only() -> None:
 
 
 def test_pooling_clips_its_last_window() -> None:
-    pool = StageModule(Network(pool=Pool(size_px=2)), NETWORK.stage("conv1"), (3, 224, 224)).operations["pool"]
+    pool = StageModule(Network(pool=Pool(size_px=2)), NETWORK.stages[0], (3, 224, 224)).operations["pool"]
 
     found = pool(torch.arange(25.0).reshape(1, 1, 5, 5))
 
@@ -40,7 +40,7 @@ def test_pooling_clips_its_last_window() -> None:
 
 
 def test_overlapping_pooling_takes_the_largest_of_three_by_three() -> None:
-    pool = StageModule(NETWORK, NETWORK.stage("conv5"), (384, 13, 13)).operations["pool"]
+    pool = StageModule(NETWORK, NETWORK.stages[4], (384, 13, 13)).operations["pool"]
     maps = torch.randn(1, 2, 13, 13, generator=torch.Generator().manual_seed(3))
 
     found = pool(maps)
@@ -59,7 +59,7 @@ def test_dropout_does_not_rescale_in_training_and_halves_in_testing() -> None:
 
 
 def test_an_operation_that_the_network_lacks_is_skipped() -> None:
-    stage = StageModule(Network(norm=None), NETWORK.stage("conv2"), (96, 27, 27))
+    stage = StageModule(Network(norm=None), NETWORK.stages[1], (96, 27, 27))
 
     assert list(stage.operations) == ["activation", "pool"]
     assert isinstance(stage.operations["activation"], nn.ReLU)

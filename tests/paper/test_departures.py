@@ -19,7 +19,7 @@ from alexrepro.runs.run import Run
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
 
-pooled = StageModule(Network(), Network().stage("conv5"), (384, 13, 13)).operations["pool"]
+pooled = StageModule(Network(), Network().stages[4], (384, 13, 13)).operations["pool"]
 
 
 def draw(*shape: int) -> Tensor:

@@ -22,7 +22,7 @@ from alexrepro.training.train import ablate
 
 from ..toy import Train
 
-WEAK = TINY.but({f"network.conv{n}.weight_std": TINY.network.stage(f"conv{n}").weight_std / 3 for n in (3, 4, 5)})
+WEAK = TINY.but({f"network.conv{n}.weight_std": TINY.network.stages[n - 1].weight_std / 3 for n in (3, 4, 5)})
 STANDARDIZED = WEAK.but({"network.input_std": (60.0, 60.0, 60.0)})
 
 

@@ -52,7 +52,7 @@ def ends(out: Path, short: Train, seconds: float) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wanted", [20, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("wanted", [10, pytest.param(200, marks=pytest.mark.long)])
 def test_kills_at_random_instants_change_no_bit(
     wanted: int, short: Train, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

@@ -79,8 +79,9 @@ def processors() -> Finding:
     """CPU cores that this program may use."""
     usable, there = Rank().processors, os.cpu_count() or 1
     found = f"{usable} of {there} usable: {default_workers()} loader workers, {torch.get_num_threads()} torch threads"
-    advice = "Ask for more, such as SLURM's --cpus-per-task." if usable == 1 < there else ""
-    return Finding("CPU cores", found, "warning" if advice else "ok", advice)
+    if usable == 1 < there:
+        return Finding("CPU cores", found, "warning", "Ask for more, such as SLURM's --cpus-per-task.")
+    return Finding("CPU cores", found)
 
 
 def compiler(device: Device) -> Finding:

@@ -27,8 +27,7 @@ class AlexNet(nn.Module):
 
     def __init__(self, network: Network, towers: LocalTowers | None = None) -> None:
         super().__init__()
-        self.network = network
-        self.towers = towers or LocalTowers()
+        self.network, self.towers = network, towers or LocalTowers()
         check_shardable(network, self.towers.processes)
         std = torch.tensor(network.input_std or [1.0] * network.channels)[:, None, None]
         self.register_buffer("input_std", std, persistent=False)
@@ -157,7 +156,7 @@ def build(network: Network, *, seed: int) -> AlexNet:
             bound = sqrt(3) * stage.weight_std
             kernels.weight.uniform_(-bound, bound, generator=generator)
             kernels.bias.uniform_(stage.bias - bound, stage.bias + bound, generator=generator)
-    if (side := network.side_input) is not None:
+    if side := network.side_input:
         generator = torch.Generator().manual_seed(key(seed, "weights", f"{side.stage}.side"))
         model.named_kernels()[f"{side.stage}.side"].normal_(0.0, side.weight_std, generator=generator)
     return model
@@ -175,7 +174,5 @@ def check_shardable(network: Network, processes: int) -> None:
         if "norm" in stage.order and reach > held:
             problems.append(f"Normalization reaches {reach} maps to either side of the {held} of {stage.name}")
     if processes > 1 and problems:
-        raise UserError(
-            f"{problems[0]}: it cannot be divided among {processes} processes.",
-            fix="Give every process a whole network with --parallel data.",
-        )
+        what = f"{problems[0]}: it cannot be divided among {processes} processes."
+        raise UserError(what, fix="Give every process a whole network with --parallel data.")

@@ -36,9 +36,9 @@ class Compiled(Generic[P, T]):
         compiler = _loaded()
         if isinstance(compiler, Exception):
             return self._give_up(compiler)(*args, **kwargs)
-        if self._compiled is None:
-            self._compiled = torch.compile(self.plain, dynamic=False, mode=self._mode)
         try:
+            if self._compiled is None:
+                self._compiled = torch.compile(self.plain, dynamic=False, mode=self._mode)
             with signals_blocked():  # a compiler that Ctrl-C ends would leave the run rounding otherwise
                 return self._compiled(*args, **kwargs)
         except (compiler.exc.TorchDynamoException, OSError) as error:  # OSError: of its cache folder

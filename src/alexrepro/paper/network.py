@@ -161,10 +161,6 @@ class Network:
         """Number of classes: the outputs of the last stage."""
         return self.stages[-1].maps
 
-    def stage(self, name: str) -> Stage:
-        """The stage of this name. Raises KeyError if there is none."""
-        return {stage.name: stage for stage in self.stages}[name]
-
     def conv_output_px(self, stage: Stage, input_px: int) -> int:
         """Side of a convolution's map: 1 + ceil((224 - 11) / 4) = 55 (layer.py LocalLayerParser), or rounded down."""
         room_px = 2 * stage.pad_px + input_px - stage.kernel_px

@@ -61,11 +61,8 @@ class Script:
         biases = {s.name: _last(lines, s.name, "bias_learning_rate", training.bias_learning_rate) for s in stages}
         shifts = [line.color_shift for line in lines if line.color_shift is not None]
         factor = training.learning_rate_factor
-        return Rates(
-            {s.name: factor * rates[s.name] * s.learning_rate_factor for s in stages},
-            {s.name: factor * biases[s.name] for s in stages},
-            has_color_shift=shifts[-1] if shifts else True,
-        )
+        weights = {s.name: factor * rates[s.name] * s.learning_rate_factor for s in stages}
+        return Rates(weights, {n: factor * rate for n, rate in biases.items()}, shifts[-1] if shifts else True)
 
     def squeezed(self, epochs: int, *, of: int) -> "Script":
         """The same script for another number of epochs, rounded up: 9 in place of 90 train the third as epoch 21."""
@@ -140,9 +137,7 @@ class Training:
     bias_decay: float = cited(0.0, "layer.cu WeightLayer", "the rule is printed for weights; biases have none")
     learning_rate: float = cited(0.01, "§5", "initialized at 0.01")
     bias_learning_rate: float = cited(0.01, "§5", "an equal learning rate for all layers")
-    learning_rate_factor: float = cited(
-        1.0, "silent, chosen", "multiplies all rates of the schedule; lower after divergence", above=0
-    )
+    learning_rate_factor: float = cited(1.0, "silent, chosen", "times every rate; lower after divergence", above=0)
     epochs: int = cited(90, "§5", "roughly 90 cycles through the training set")
     schedule: Plateau | Script = cited(Plateau(), "§5", "divide by 10 when the validation error stopped improving")
     init_from_stages: tuple[str, ...] = cited(

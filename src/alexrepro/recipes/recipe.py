@@ -71,8 +71,7 @@ class Recipe:
 def differences(one: Recipe, other: Recipe) -> dict[str, tuple[Any, Any]]:
     """The fields in which two recipes differ: path -> (value in one, value in the other); absent is None."""
     left, right = one.fields(), other.fields()
-    paths = list(dict.fromkeys([*left, *right]))
-    return {p: (left.get(p), right.get(p)) for p in paths if left.get(p) != right.get(p)}
+    return {p: (left.get(p), right.get(p)) for p in left | right if left.get(p) != right.get(p)}
 
 
 def from_toml(path: Path, *, find_base: Callable[[str], Recipe] | None = None) -> Recipe:
@@ -103,9 +102,8 @@ def parse_changes(texts: Iterable[str]) -> dict[str, Any]:
     for text in texts:
         path, equals, value = text.partition("=")
         if not equals:
-            raise UserError(
-                f"--set {text} has no '='.", fix="Write --set network.norm=none, for example.", exit_code=Exit.USAGE
-            )
+            fix = "Write --set network.norm=none, for example."
+            raise UserError(f"--set {text} has no '='.", fix=fix, exit_code=Exit.USAGE)
         changes[path.strip()] = _value(value.strip())
     return changes
 

@@ -116,15 +116,12 @@ def edited(old: str, new: str) -> Callable[[str], bytes]:
     return lambda text: text.replace(old, new).encode()
 
 
-ENCODINGS: dict[str, Callable[[str], bytes]] = {
+CAFFE_FORMS: dict[str, Callable[[str], bytes]] = {
     "with a mark": lambda text: text.encode("utf-8-sig"),
     "UTF-16": lambda text: text.encode("utf-16"),
     "CRLF": edited("\n", "\r\n"),
     "old Mac": edited("\n", "\r"),
     "blank lines": edited("\n", "\n\n"),
-}
-CAFFE_FORMS = {
-    **ENCODINGS,
     "folders": edited("ILSVRC", "val/ILSVRC"),
     "folders of Windows": edited("ILSVRC", r"D:\my val\ILSVRC"),
     "tabs": edited(" ", "\t"),
@@ -136,10 +133,10 @@ CAFFE_FORMS = {
     "a line twice": lambda text: (text + text.split("\n")[0] + "\n").encode(),
 }
 KAGGLE_FORMS = {
-    **ENCODINGS,
     "semicolons": edited(",", ";"),
     "tabs": edited(",", "\t"),
     "suffixes": edited(",n", ".JPEG,n"),
+    "CRLF with a mark": lambda text: text.replace("\n", "\r\n").encode("utf-8-sig"),
     "quotes": lambda text: "\n".join(f'"{line}"'.replace(",", '","') for line in text.split("\n")[:-1]).encode(),
     "another column": lambda text: "\n".join(f"0,{line}" for line in text.split("\n")[:-1]).encode(),
     "headings in small letters": edited("ImageId", "imageid "),

@@ -77,25 +77,31 @@ def test_a_kill_at_every_step_of_a_commit_changes_nothing(source: Path, tmp_path
     assert step > 40  # three shards, their summaries and moments, statistics, table of defects, manifest, names
 
 
+class Death:
+    """Counts steps, and kills this process at the given one."""
+
+    def __init__(self, last: int) -> None:
+        self.last, self.steps = last, 0
+
+    def step(self, *_: object) -> None:
+        self.steps += 1
+        if self.steps == self.last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _prepare_until(source: Path, out: Path, last: int) -> None:
     """Prepare, and die at the given step of all steps that reach the disk."""
-    done = 0
+    death = Death(last)
 
     def counted(call: Callable[..., object]) -> Callable[..., object]:
-        def counting(*arguments: object, **named: object) -> object:
-            nonlocal done
-            done += 1
-            if done == last:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return call(*arguments, **named)
-
-        return counting
+        return lambda *arguments, **named: (death.step(), call(*arguments, **named))[1]
 
     for owner, name in COMMIT_STEPS:
         setattr(owner, name, counted(getattr(owner, name)))
     prepared(source, out)
 
 
+@pytest.mark.slow
 def test_kills_at_random_calls_change_nothing(source: Path, tmp_path: Path) -> None:
     expected = prepared(source, tmp_path / "whole")  # once without counting, since it loads modules
     calls = _prepare_until_call(source, tmp_path / "counted", -1)
@@ -113,20 +119,13 @@ def test_kills_at_random_calls_change_nothing(source: Path, tmp_path: Path) -> N
 
 def _prepare_until_call(source: Path, out: Path, last: int) -> int:
     """Prepare, and die at the given call of a function of Python or C, if it comes; the number of calls."""
-    calls = 0
-
-    def count(*_: object) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == last:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.setprofile(count)
+    death = Death(last)
+    sys.setprofile(death.step)
     try:
         prepared(source, out)
     finally:
         sys.setprofile(None)
-    return calls
+    return death.steps
 
 
 @pytest.mark.slow

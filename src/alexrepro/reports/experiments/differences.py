@@ -14,7 +14,7 @@ from alexrepro.recipes.catalog import AS_RUN_2010, AS_RUN_2012, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS, Variation
 from alexrepro.reports.experiments import Evidence, Experiment, commands_for, prepare_command
-from alexrepro.reports.statistics.verdict import Verdict, strongest
+from alexrepro.reports.statistics.verdict import Verdict, notes, strongest
 from alexrepro.reports.tables import measured
 from alexrepro.reports.tables.table import Row, both, pair_of
 from alexrepro.runs.evaluation import Evaluation
@@ -126,7 +126,7 @@ def _validation_and_test(evidence: Evidence) -> list[Row]:
         if pairs and group[0].split != VAL_2010:
             rows.append(measured.row_of(pairs, label=SPLITS, note="other data"))
         elif pairs:
-            how = "; ".join(dict.fromkeys(filter(None, map(measured.incomparable, pairs))))
+            how = notes(map(measured.incomparable, pairs))
             row = measured.row_of(pairs, label=SPLITS, claim=SPLITS_CLAIM)
             within = strongest(_within_gap(one.low or 0, one.high or 0) for one in (row.top1, row.top5) if one)
             verdict: Verdict = "not comparable" if how else within

@@ -11,20 +11,15 @@ from alexrepro.reports.tables.measured import Needs
 CIFAR = ("cifar-80sec", "cifar-19pct", "cifar-18pct", "cifar-13pct", "cifar-13pct-norm", "cifar-11pct")
 
 TABLE_1 = Experiment(
-    name="table-1",
-    title="Table 1: error rates on the ILSVRC-2010 test set",
-    cites=Citation("§6", "Table 1 and footnote 5"),
+    "table-1", "Table 1: error rates on the ILSVRC-2010 test set", Citation("§6", "Table 1 and footnote 5"),
     needs=(
         Needs("as-run-2010", results.TEST_2010, "ten", reported=results.CNN_2010),
         Needs("as-run-2010", results.TEST_2010, "center", reported=results.CNN_2010_CENTER),
     ),
     reported=results.TABLE_1,
-)
-
+)  # fmt: skip
 CIFAR_10 = Experiment(
-    name="cifar",
-    title="CIFAR-10: test errors of the networks before ImageNet",
-    cites=Citation("§3.3", "layers-*.cfg"),
+    "cifar", "CIFAR-10: test errors of the networks before ImageNet", Citation("§3.3", "layers-*.cfg"),
     needs=tuple(
         Needs(name, results.CIFAR_TEST, quoted.crops or "center", reported=quoted)
         if (quoted := results.QUOTED.get(name))
@@ -32,4 +27,4 @@ CIFAR_10 = Experiment(
         for name in CIFAR
     ),
     reported=tuple(results.QUOTED.values()),
-)
+)  # fmt: skip

@@ -21,7 +21,7 @@ from alexrepro.reports.experiments import Evidence, Experiment, name_of
 from alexrepro.reports.figures.curves import Curve, by_epoch, curves
 from alexrepro.reports.figures.plot import INK, LINES
 from alexrepro.reports.statistics.intervals import mean_and_std
-from alexrepro.reports.statistics.verdict import trained_on
+from alexrepro.reports.statistics.verdict import notes, trained_on
 from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Record
 
 EPOCH_COLUMNS = {
@@ -96,10 +96,7 @@ def _readings(evidence: Evidence) -> list[Reading]:
 
 
 def _chosen(name: str, found: Sequence[Curve]) -> tuple[list[Curve], list[Curve]]:
-    """The runs of the recipe itself, else of the changed one that crosses soonest; and the others.
-
-    The number of epochs is ignored, as the learning rate is constant.
-    """
+    """The runs of the recipe itself, for any number of epochs, else of the one that crosses soonest; and the others."""
     standard = find_recipe(name)
     kinds = [curve.run.recipe.but({EPOCHS: standard.training.epochs}).digest for curve in found]
     pairs = list(zip(kinds, found, strict=True))
@@ -141,25 +138,20 @@ def _record(reading: Reading, curve: Curve) -> Record:
 
 
 def _ratio(reading: Reading) -> Record:
-    """By which factor ReLUs are sooner, in the mean over the seeds of both, with the verdict on the published factor.
-
-    The paper gives an integer, and notes that magnitudes vary with the network.
-    """
+    """By which factor ReLUs are sooner, in the mean over the seeds of both; the paper gives an integer."""
     relu, tanh = ({c.run.environment["seed"]: c.crossing for c in found} for found in reading.by_recipe.values())
-    ratios = [late / soon for seed, late in tanh.items() if late and (soon := relu.get(seed))]
+    ratios = [at / soon for seed, at in tanh.items() if at and (soon := relu.get(seed))]
     mean, std = mean_and_std(ratios) if ratios else (None, None)
-    departures = list(dict.fromkeys(filter(None, map(_departure, reading.compared))))
-    short = [str(curve.run.folder) for curve in reading.compared if curve.crossing is None]
-    notes = [f"{len(ratios)} seeds" if len(ratios) > 1 else "", *departures]
-    notes += [f"25 % not reached yet: {', '.join(short)}"] if short else []
+    departures = notes(map(_departure, reading.compared))
+    late = ", ".join(str(curve.run.folder) for curve in reading.compared if curve.crossing is None)
+    seeds = f"{len(ratios)} seeds" if len(ratios) > 1 else ""
     verdict = "reproduced" if mean and round(mean) == FIGURE_1_TIMES_SOONER else "not reproduced"
-    if departures:
-        verdict = "not comparable"
-    if not (relu and tanh):
-        verdict = "not run"
+    if departures or not (relu and tanh):
+        verdict = "not comparable" if relu and tanh else "not run"
     return Record(COLUMNS, {
         "reading": reading.name, "recipe": "tanh / relu", "times_sooner": mean, "times_sooner_std": std,
-        "claim": CLAIM, "verdict": verdict, "note": "; ".join(filter(None, notes)),
+        "claim": CLAIM, "verdict": verdict,
+        "note": notes([seeds, departures, f"25 % not reached yet: {late}" if late else ""]),
     })  # fmt: skip
 
 
@@ -171,8 +163,9 @@ def _departure(curve: Curve) -> str:
     if curve.run.environment["dataset"] != DATASET:
         return "other data"
     changed = differences(recipe, find_recipe(recipe.name)).keys() - {EPOCHS}
-    notes = [trained_on(int(curve.epochs["images"].iloc[0]), DATASET), "another rate" if changed & RATES else ""]
-    return "; ".join(filter(None, [*notes, *(f"changed: {field}" for field in sorted(changed - RATES))]))
+    seen = trained_on(int(curve.epochs["images"].iloc[0]), DATASET)
+    rate = "another rate" if changed & RATES else ""
+    return notes([seen, rate, *(f"changed: {field}" for field in sorted(changed - RATES))])
 
 
 def _draw_figure_1(evidence: Evidence) -> Figure | None:

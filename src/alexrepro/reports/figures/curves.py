@@ -20,7 +20,6 @@ from alexrepro.runs.run import Run
 BLOCKS = "▁▂▃▄▅▆▇█"
 WIDTH = 50  # characters of a loss curve
 RECENT = 100  # steps over which loss and speed are averaged
-DAY, HOUR, MINUTE = 86_400, 3600, 60
 OVER_AN_EPOCH = {
     **dict.fromkeys(("steps", "images", "loss", "training_error", "with_error"), "sum"),
     "learning_rate": "last",
@@ -73,18 +72,17 @@ class Curve:
 
 def curves(runs: Iterable[Run]) -> list[Curve]:
     """The runs whose metrics hold the training error, by learning rate and seed."""
+
+    def order(run: Run) -> tuple[float, int, str]:
+        return run.recipe.training.learning_rate, run.environment["seed"], run.recipe.digest
+
     found = []
-    for run in runs:
+    for run in sorted(runs, key=order):
         epochs = by_epoch(run)
         complete = epochs.loc[epochs["steps"].eq(run.environment["steps_per_epoch"])]
         if complete["training_error"].notna().any():
             found.append(Curve(run, complete, crossing(complete)))
-    return sorted(
-        found,
-        key=lambda one: (
-            one.run.recipe.training.learning_rate, one.run.environment["seed"], one.run.recipe.digest
-        ),
-    )  # fmt: skip
+    return found
 
 
 def crossing(epochs: pd.DataFrame) -> float | None:
@@ -132,11 +130,12 @@ def duration(seconds: float | None) -> str:
     """Seconds in words: `3 d 4 h`, `2 h 5 min`, `7 min`, `40 s`."""
     if seconds is None:
         return "unknown time"
-    if seconds >= DAY:
-        return f"{int(seconds // DAY)} d {int(seconds % DAY // HOUR)} h"
-    if seconds >= HOUR:
-        return f"{int(seconds // HOUR)} h {int(seconds % HOUR // MINUTE)} min"
-    return f"{int(seconds // MINUTE)} min" if seconds >= MINUTE else f"{int(seconds)} s"
+    minutes, hours, days = (int(seconds / unit) for unit in (60, 3600, 86_400))
+    if days:
+        return f"{days} d {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else f"{int(seconds)} s"
 
 
 def _loss_curve(run: Run) -> str:

@@ -41,14 +41,17 @@ def strongest(verdicts: Iterable[Verdict]) -> Verdict:
 
 def departure(evaluation: Evaluation) -> str:
     """How a run, or members of an ensemble, differ from the catalog's recipe on all images; empty if not."""
-    return "; ".join(
-        dict.fromkeys(text for one in _singles(evaluation) for text in (_lacks(one), _change(one)) if text)
-    )
+    return notes(text for one in _singles(evaluation) for text in (_lacks(one), _change(one)))
 
 
 def shortfall(evaluation: Evaluation) -> str:
     """Which test images, classes or training images of the official data set are missing; empty on other data."""
-    return "; ".join(dict.fromkeys(filter(None, map(_lacks, _singles(evaluation)))))
+    return notes(map(_lacks, _singles(evaluation)))
+
+
+def notes(texts: Iterable[str]) -> str:
+    """Several remarks as one, each once and without the empty ones."""
+    return "; ".join(dict.fromkeys(filter(None, texts)))
 
 
 def trained_on(images: int, dataset: str, *, bound: str = "") -> str:

@@ -12,7 +12,7 @@ from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import BASE_CROPS, VARIATIONS, Variation, find_variation
 from alexrepro.reports.statistics.differences import Seeds, estimate
 from alexrepro.reports.statistics.intervals import Estimate
-from alexrepro.reports.statistics.verdict import Verdict, departure, judged, shortfall
+from alexrepro.reports.statistics.verdict import Verdict, departure, judged, notes, shortfall
 from alexrepro.reports.tables.table import ResultTable, Row, both, pair_of, split_and_crops
 from alexrepro.runs.evaluation import Evaluation
 
@@ -66,7 +66,7 @@ def row_of(
     """
     first, *base = seeds[0]
     top1, top5, interval = estimate(seeds)
-    reasons = list(dict.fromkeys(filter(None, [why, *map(incomparable, seeds)])))
+    reasons = notes([why, *map(incomparable, seeds)])
     verdict: Verdict | None = "not comparable" if reported else None
     if reported and not reasons:
         verdict = judged(pair_of(reported), (top1, top5), is_difference=bool(base))
@@ -76,8 +76,8 @@ def row_of(
         quantity="delta" if base else "error", label=label, split=first.split, crops=first.crops,
         recipe=seeds[0][-1].recipe, seeds=len(seeds), images=first.images, top1=top1, top5=top5, interval=interval,
         reported=reported, claim=claim, verdict=verdict,
-        note="; ".join(filter(None, [*reasons, note])) or ("" if reported else "no published number"),
-        cites="; ".join(dict.fromkeys(e.run for seed in seeds for e in seed)),
+        note=notes([reasons, note]) or ("" if reported else "no published number"),
+        cites=notes(e.run for seed in seeds for e in seed),
     )  # fmt: skip
 
 
