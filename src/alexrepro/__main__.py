@@ -41,6 +41,7 @@ def main() -> None:
     # from the loader, which made training ten times slower; torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")  # errors take two lines, without C++ stacks
+    os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")  # Triton 3.9 warns unless one is chosen
     os.environ["MPLBACKEND"] = "agg"  # a notebook's backend may not be installed here
     open_streams()
     try:

@@ -25,6 +25,7 @@ from alexrepro.model.compiled import Compiled, can_compile
 from alexrepro.model.normalization import use_norms
 from alexrepro.paper.training import Training
 from alexrepro.processors import usable_processors
+from alexrepro.progress import say
 
 COMPILED_FROM_CROPS = 20_000  # half a minute of compiling; 6 ms of a core saved per crop of the full-width network
 WARM_UPS = 3  # of a function before it is recorded; cuDNN and Triton time their kernels in the first
@@ -59,19 +60,27 @@ class Device:
         Whether float32 products may use TF32 is set for the whole process, since backward runs outside the context. A
         CPU has no TF32 and computes such a recipe in float32, which is more exact.
         """
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = training.precision == "tf32"
+        self.allow_tf32(training)
         return torch.autocast(self.torch_device.type, torch.bfloat16, enabled=training.precision == "bf16")
 
-    def compiled(self, model: AlexNet) -> Callable[..., Tensor]:
-        """The function that computes the network: on a GPU that holds all towers, the network compiled as a whole.
+    def allow_tf32(self, training: Training) -> None:
+        """Let float32 products use TF32, in the whole process, only where that is the recipe's precision."""
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = training.precision == "tf32"
+        torch.backends.cudnn.benchmark = self.compiles  # sizes repeat, so timing the kernels once pays
 
-        Elsewhere only normalization is compiled: a CPU gains nothing from the rest, and compiled code cannot gather
-        maps from other processes.
+    def with_fast_norms(self, model: AlexNet) -> AlexNet:
+        """Let the network run its normalization in the device's fastest form, if functions are compiled for it.
+
+        The rest gains nothing from a compiler on a CPU, and is recorded as a part of the step on a GPU.
         """
-        if not self.compiles:
-            return model
-        use_norms(model, "compiled")
-        if self.is_gpu and model.towers.processes == 1:
+        if self.compiles:
+            use_norms(model, "kernels" if self.is_gpu else "compiled")
+        return model
+
+    def compiled(self, model: AlexNet) -> Callable[..., Tensor]:
+        """The function that computes the network in an evaluation: on a GPU, the network compiled as a whole."""
+        self.with_fast_norms(model)
+        if self.compiles and self.is_gpu:
             return Compiled(model, mode="reduce-overhead")  # CUDA graphs: at batch 128 launches cost as much as work
         return model
 
@@ -142,7 +151,10 @@ class GpuCopies:
         self._under_way: deque[tuple[torch.cuda.Event, Batch]] = deque()
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         refused = int(torch.cuda.cudart().cudaHostRegister(slots.ctypes.data, slots.nbytes, 0))  # type: ignore[no-untyped-call]
-        if refused:  # each batch is copied once more, since the GPU cannot read the memory directly
+        if refused:
+            say(
+                "Memory cannot be pinned here, so each batch is copied once more by the training loop, which costs speed."
+            )
             with suppress(RuntimeError):  # the next launch reports the error again; let it be this one
                 torch.zeros(1, device=device)
         self._is_locked = not refused

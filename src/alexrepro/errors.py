@@ -42,6 +42,11 @@ class UserError(Exception):
         return partial(UserError, fix=self.fix, exit_code=self.exit_code), (self.what,)
 
 
+def first_line(error: BaseException) -> str:
+    """The message of an error, without torch's C++ stack."""
+    return (str(error).strip().partition("\n")[0] or type(error).__name__).rstrip(".")
+
+
 def did_you_mean(name: str, known: Iterable[str], *, otherwise: str = ".") -> str:
     """The end of a message about an unknown name: the nearest known one, or else a full stop."""
     near = get_close_matches(name, known, n=1)

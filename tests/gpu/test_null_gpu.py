@@ -32,6 +32,8 @@ def train(gpu: NullGpu, recipe: Recipe, stores: dict[str, Store]) -> Train:  # n
     def run(*options: object, device: str = "cuda", change: dict[str, Any] | None = None, **named: Any) -> Ended:
         chosen = recipe.but({"training.schedule": Script(()), "training.batch": 8, **(change or {})})
         (gpu.folder / "toy.toml").write_text(chosen.to_toml())
+        if not (gpu.folder / "store").exists():
+            (gpu.folder / "store").symlink_to(stores["train"].path)
         where = () if "--gpus" in options else ("--device", device)
         return gpu.run("train", "toy.toml", "--store", stores["train"].path, *where, *options, **named)
 
@@ -114,10 +116,8 @@ def test_a_stopped_training_continues_on_the_device(train: Train, gpu: NullGpu) 
 
 
 @pytest.mark.parametrize("command", ["doctor", "bench"])
-def test_checks_and_benchmarks_run_on_the_device(
-    gpu: NullGpu, train: Train, stores: dict[str, Store], command: str
-) -> None:  # noqa: F811
+def test_checks_and_benchmarks_run_on_the_device(gpu: NullGpu, train: Train, command: str) -> None:
     train("--no-compile", "--epochs", "1")
-    ended = gpu.run(command, "toy.toml", "--store", stores["train"].path, "--device", "cuda")
+    ended = gpu.run(command, "toy.toml", "--store", gpu.folder / "store", "--device", "cuda")
     assert ended.code == 0, ended.err + ended.out
     assert "images/s" in ended.out

@@ -11,16 +11,19 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 
-from alexrepro.data.loading.loader import Loader, default_workers
-from alexrepro.data.loading.sampling import training_plan
+from alexrepro.data.loading.crops import training_crops
+from alexrepro.data.loading.loader import Loader, Workers, default_workers
+from alexrepro.data.loading.sampling import EpochPlan, training_plan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
-from alexrepro.evaluation.inference import check_compatible
+from alexrepro.evaluation.inference import check_compatible, pixels_of
 from alexrepro.model.alexnet import build
 from alexrepro.progress import progress
 from alexrepro.recipes.recipe import Recipe
+from alexrepro.training.fast_step import Source, fast_training
 from alexrepro.training.optimizer import make_optimizer
 
+GPU_WARM_UPS, GPU_STEPS = 5, 50  # the first steps of a GPU compile, record and choose kernels
 BATCHES_A_ROUND = 16  # of the loader; a step takes longer than a batch
 
 Round = Callable[[], tuple[int, float]]  # images and the seconds that they took
@@ -45,7 +48,7 @@ def bench(recipe: Recipe, store: Store, device: Device, *, rounds: int) -> dict[
     Raises UserError if the recipe wants images of another size than the store has.
     """
     check_compatible(recipe, store)
-    parts: dict[Part, Round] = {"loader": _loader(recipe, store, device), "step": _step(recipe, device)}
+    parts: dict[Part, Round] = {"loader": _loader(recipe, store, device), "step": _step(recipe, store, device)}
     found: dict[Part, list[float]] = {part: [] for part in parts}
     with progress("bench", total=rounds, unit="rounds") as advance:
         for run in parts.values():
@@ -67,13 +70,16 @@ def estimate(recipe: Recipe, rates: Mapping[Part, list[float]], *, images: int) 
     return Estimate(recipe.training.epochs, images, hours, slower, default_workers(), needed)
 
 
+def _plan(recipe: Recipe, store: Store) -> EpochPlan:
+    return training_plan(
+        len(store), seed=0, epoch=1, augmentation=recipe.augmentation, side_px=recipe.network.input_px,
+        shuffle_every_epoch=recipe.training.shuffle_every_epoch,
+    )  # fmt: skip
+
+
 def _loader(recipe: Recipe, store: Store, device: Device) -> Round:
     """Batches as a training reads them."""
-    training, side_px = recipe.training, recipe.network.input_px
-    plan = training_plan(
-        len(store), seed=0, epoch=1, augmentation=recipe.augmentation, side_px=side_px,
-        shuffle_every_epoch=training.shuffle_every_epoch,
-    )  # fmt: skip
+    training, side_px, plan = recipe.training, recipe.network.input_px, _plan(recipe, store)
 
     def run() -> tuple[int, float]:
         with Loader(store, batch=training.batch, side_px=side_px, copies=device.copies) as loader:
@@ -86,24 +92,37 @@ def _loader(recipe: Recipe, store: Store, device: Device) -> Round:
     return run
 
 
-def _step(recipe: Recipe, device: Device) -> Round:
-    """One training step on a batch that is on the device: forward, backward and the update rule of §5."""
-    training, network = recipe.training, recipe.network
+def _step(recipe: Recipe, store: Store, device: Device) -> Round:
+    """Training steps on one batch that is on the device, as `train` takes them."""
+    training, network, images = recipe.training, recipe.network, recipe.training.batch
     model = build(network, seed=0).to(device.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    forward, momentum = device.compiled(model), make_optimizer(model, training, compiles=device.compiles)
-    rates = training.rates(network.stages, epoch=1)
-    size = (training.batch, network.channels, network.input_px, network.input_px)
-    crops = torch.randn(size, device=device.torch_device).mul_(60).contiguous(memory_format=torch.channels_last)
-    labels = torch.arange(training.batch, device=device.torch_device) % network.classes
+    forward, optimizer = device.with_fast_norms(model), make_optimizer(model, training, compiles=device.compiles)
+    rates, pixels = training.rates(network.stages, epoch=1), pixels_of(store).to(device.torch_device)
+    optimizer.freeze(rates)
+    fast = fast_training(Source(model, optimizer, pixels, recipe, recipe.augmentation), device, seed=0)
+    with Loader(store, batch=images, side_px=network.input_px, workers=Workers(1)) as loader:
+        batch = next(iter(loader.batches(_plan(recipe, store)))).clone().to(device.torch_device)
 
-    def run() -> tuple[int, float]:
-        started = perf_counter()
-        masks = model.draw_masks(training.batch, key_of_step=0)
+    def step(number: int) -> None:
+        if fast and fast.is_ready(batch, images=images, rates=rates, augmentation=recipe.augmentation):
+            fast(batch, step=number)
+            return
+        crops = training_crops(batch, pixels=pixels, augmentation=recipe.augmentation)
+        masks = model.draw_masks(images, key_of_step=number)
         with device.autocast(training):
             logits = forward(crops, masks)
-        F.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
-        momentum.step(rates)
+        F.cross_entropy(logits.float(), batch.labels).backward()  # type: ignore[no-untyped-call]
+        optimizer.step(rates)
+
+    def run() -> tuple[int, float]:
+        steps = GPU_STEPS if device.is_gpu else 1
+        for number in range(GPU_WARM_UPS if device.is_gpu else 0):
+            step(number)
         device.synchronize()
-        return training.batch, perf_counter() - started
+        started = perf_counter()
+        for number in range(steps):
+            step(number)
+        device.synchronize()
+        return steps * images, perf_counter() - started
 
     return run

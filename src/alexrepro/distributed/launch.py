@@ -18,7 +18,7 @@ import torch.distributed as dist
 
 from alexrepro.device import gpu_count
 from alexrepro.distributed.rank import OURS, Rank
-from alexrepro.errors import Exit, UserError
+from alexrepro.errors import Exit, UserError, first_line
 from alexrepro.model.alexnet import check_shardable
 from alexrepro.paper.network import Network
 from alexrepro.progress import say
@@ -162,8 +162,3 @@ def not_met(rank: Rank, why: str) -> UserError:
         "MASTER_PORT to another one on every rank.",
         exit_code=Exit.WORKER_FAILED,
     )
-
-
-def first_line(error: BaseException) -> str:
-    """The message of an error, without torch's C++ stack."""
-    return str(error).partition("\n")[0].rstrip(".")

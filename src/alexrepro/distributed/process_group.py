@@ -5,7 +5,7 @@ the seed, not on the number of processes. A lost rank is noticed by broken conne
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 
 from alexrepro.device import Device
-from alexrepro.distributed.launch import Parallel, first_line, grid, not_met, open_store
+from alexrepro.distributed.launch import Parallel, grid, not_met, open_store
 from alexrepro.distributed.rank import Rank
-from alexrepro.errors import Exit, UserError
+from alexrepro.errors import Exit, UserError, first_line
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.tower_parallel import LocalTowers, ShardedTowers
 from alexrepro.paper.network import Network
@@ -84,6 +84,15 @@ class ProcessGroup:
         if self.mesh is not None and self.shard[1] > 1:
             dist.all_reduce(tensor, group=self.mesh.get_group("data"))
         return tensor
+
+    def summed(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The sums of gradients over the replicas, in float32, exchanged in one call; the gradients if there is one."""
+        if self.mesh is None or self.mesh.size(0) == 1:
+            return gradients
+        flat = torch.cat([gradient.flatten().float() for gradient in gradients])
+        dist.all_reduce(flat, group=self.mesh.get_group("data"))
+        parts = flat.split([gradient.numel() for gradient in gradients])  # type: ignore[no-untyped-call]
+        return [part.view(gradient.shape) for part, gradient in zip(parts, gradients, strict=True)]
 
     def barrier(self) -> None:
         """Wait for all ranks."""

@@ -69,7 +69,7 @@ class FastNetwork(nn.Module):
         return _whole(parts)
 
     def _is_in_parts(self, name: str) -> bool:
-        stage = self.model.network.stage(name)
+        stage = self.model.stage(name).kernels.stage
         return self.is_dense and stage.kind == "conv" and stage.maps % self.model.network.towers == 0
 
     def _kernels(self, stage: StageModule, parts: Parts, weight: Tensor, bias: Tensor) -> Parts:

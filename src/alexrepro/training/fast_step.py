@@ -2,23 +2,27 @@
 
 It computes what the plain step computes, with the network laid out anew (`model/fast_network.py`) and, in bf16, from a
 bf16 copy of the weights, which the update writes. A batch that is not full takes the plain step.
+B images of this replica, N of all replicas.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from alexrepro.data.loading.crops import Pixels, training_crops
-from alexrepro.data.loading.sampling import Batch
+from alexrepro.data.loading.sampling import Batch, shard_of
 from alexrepro.device import Device
+from alexrepro.distributed.process_group import ProcessGroup
+from alexrepro.errors import first_line
 from alexrepro.keys import key
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.compiled import Compiled
-from alexrepro.model.fast_network import FastNetwork, Layout
+from alexrepro.model.fast_network import FastNetwork, Layout, can_lay_out
 from alexrepro.paper.training import Augmentation, Rates
+from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.optimizer import Optimizer
 
@@ -34,6 +38,7 @@ class Source:
     pixels: Pixels
     recipe: Recipe
     augmentation: Augmentation  # of this epoch
+    group: ProcessGroup = field(default_factory=ProcessGroup)  # of the replicas
 
 
 class FastStep:
@@ -43,48 +48,51 @@ class FastStep:
     """
 
     def __init__(self, source: Source, first: Batch, *, layout: Layout, device: Device) -> None:
-        model, optimizer = source.model, source.optimizer
+        model = source.model
         self._batch = first.clone()
         self._weights = model.named_kernels()
         self._values = first.draws.colors.new_zeros(2)
         self._seeds = torch.zeros(len(model.dropped_stages), dtype=torch.int64, device=self._values.device)
         is_bf16 = source.recipe.training.precision == "bf16"
-        self._copies = {name: weight.detach().to(torch.bfloat16) for name, weight in self._weights.items() if is_bf16}
-        for name, copy in self._copies.items():
-            copy.requires_grad_(self._weights[name].requires_grad)
-        loss_and_error: Callable[..., tuple[Tensor, Tensor]] = _Loss(FastNetwork(model, layout), source)
-        if device.compiles:
-            loss_and_error = Compiled(loss_and_error)
-        used = self._copies or {name: self._leaf(weight) for name, weight in self._weights.items()}
-        learning = [name for name, weight in used.items() if weight.requires_grad]
-
-        def step() -> None:
-            loss, error = loss_and_error(self._batch, self._seeds, used)
-            gradients = torch.autograd.grad(loss, [used[name] for name in learning])
-            optimizer.move(dict(zip(learning, gradients, strict=True)), copies=self._copies)
-            self._values.copy_(torch.stack([loss.detach(), error]))
-
-        before = [tensor.clone() for tensor in (*self._weights.values(), *optimizer.state().values())]
-        self._replay = device.recorded(step)
+        # Leaves of their own, since gradients of the model's are bound to the stream and the hooks of plain steps.
+        self._used = {
+            name: (weight.detach().to(torch.bfloat16) if is_bf16 else weight.detach()).requires_grad_(
+                weight.requires_grad
+            )
+            for name, weight in self._weights.items()
+        }
+        self._copies = self._used if is_bf16 else {}
+        loss = _Loss(FastNetwork(model, layout), source)
+        work = self._step(source, Compiled(loss) if device.compiles else loss)
+        state = [*self._weights.values(), *source.optimizer.state().values()]
+        before = [tensor.detach().clone() for tensor in state]
+        device.allow_tf32(source.recipe.training)
+        self._replay = device.recorded(work)
         with torch.no_grad():
-            for tensor, saved in zip((*self._weights.values(), *optimizer.state().values()), before, strict=True):
+            for tensor, saved in zip(state, before, strict=True):
                 tensor.copy_(saved)
         self.refresh()
 
     def __call__(self, batch: Batch, seeds: Tensor) -> Tensor:
-        """Train on a batch; seeds: of the masks, int64, one for each stage with dropout. Returns loss and top-1 error.
+        """Train on a batch; seeds: of the masks, int64, one for each stage with dropout.
 
-        What is returned, (2,) on the device, holds until the next step.
+        Returns this replica's part of the loss and of the top-1 error, (2,) on the device, until the next step.
         """
         self._batch.copy_(batch)
-        self._seeds.copy_(seeds)
+        self._seeds.copy_(seeds, non_blocking=True)
         self._replay()
         return self._values
 
-    @staticmethod
-    def _leaf(weight: Tensor) -> Tensor:
-        """The same memory with gradients of its own: those of the model are bound to the stream of other steps."""
-        return weight.detach().requires_grad_(weight.requires_grad)
+    def _step(self, source: Source, loss_and_error: Callable[..., tuple[Tensor, Tensor]]) -> Callable[[], None]:
+        learning = {name: weight for name, weight in self._used.items() if weight.requires_grad}
+
+        def step() -> None:
+            loss, error = loss_and_error(self._batch, self._seeds, self._used)
+            gradients = source.group.summed(torch.autograd.grad(loss, list(learning.values())))
+            source.optimizer.move(dict(zip(learning, gradients, strict=True)), copies=self._copies)
+            self._values.copy_(torch.stack([loss.detach(), error]))
+
+        return step
 
     @torch.no_grad()
     def refresh(self) -> None:
@@ -95,18 +103,18 @@ class FastStep:
 
 @dataclass(frozen=True)
 class _Loss:
-    """The mean cross-entropy loss and the top-1 error of a batch, of images as the loader gives them."""
+    """This replica's part of the mean loss and of the top-1 error, from images as the loader gives them."""
 
     network: FastNetwork
     source: Source
 
     def __call__(self, batch: Batch, seeds: Tensor, weights: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        masks = self.source.model.masks(len(batch), seeds)
-        crops = training_crops(batch, pixels=self.source.pixels, augmentation=self.source.augmentation)
-        dtype = next(iter(weights.values())).dtype
-        logits = self.network(crops.to(dtype), masks, weights).to(crops.dtype)
-        wrong = logits.detach().argmax(1) != batch.labels
-        return F.cross_entropy(logits, batch.labels), wrong.to(crops.dtype).mean()
+        images, source = self.source.recipe.training.batch, self.source
+        masks = source.model.masks(images, seeds, shard_of(images, source.group.shard))
+        crops = training_crops(batch, pixels=source.pixels, augmentation=source.augmentation)
+        logits = self.network(crops.to(next(iter(weights.values())).dtype), masks, weights).to(crops.dtype)
+        wrong = (logits.detach().argmax(1) != batch.labels).sum().to(crops.dtype)
+        return F.cross_entropy(logits, batch.labels, reduction="sum") / images, wrong / images
 
 
 class FastTraining:
@@ -118,35 +126,56 @@ class FastTraining:
         self._weights = list(source.model.named_kernels().values())
         self._step: FastStep | None = None
         self._recorded_for: object = None
-        self._seen = 0
+        self._seen, self._works = 0, True
 
-    def takes(self, batch: Batch) -> bool:
-        """Whether a batch is full."""
-        return len(batch) == self._source.recipe.training.batch
-
-    def __call__(self, batch: Batch, *, step: int, rates: Rates, augmentation: Augmentation) -> Tensor:
-        """Train on a full batch; the loss and the top-1 error, (2,) on the device."""
+    def is_ready(self, batch: Batch, *, images: int, rates: Rates, augmentation: Augmentation) -> bool:
+        """Whether the batch can be taken: `images`, of all replicas, fill it, and the step could be recorded."""
+        if images < self._source.recipe.training.batch or not self._works:
+            return False
         source = replace(self._source, augmentation=augmentation)
         source.optimizer.set_rates(rates)
         wanted = (augmentation, [weight.requires_grad for weight in self._weights])
         if self._step is None or self._recorded_for != wanted:
             self._step = None  # frees its memory first
-            self._step = FastStep(source, batch, layout=self._layout, device=self._device)
+            try:
+                self._step = FastStep(source, batch, layout=self._layout, device=self._device)
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:  # of a compiler, a driver or Triton, none of which the plain step needs
+                say(f"Not recorded, so slower: {first_line(error)}.")
+                self._works = False
+                return False
             self._recorded_for = wanted
         elif self._seen != self._version:
             self._step.refresh()
         self._seen = self._version
+        return True
+
+    def __call__(self, batch: Batch, *, step: int) -> Tensor:
+        """Train on a batch that is ready; this replica's part of loss and top-1 error, (2,) on the device."""
+        assert self._step is not None
         return self._step(batch, self._seeds_of(step)).clone()
 
     def _seeds_of(self, step: int) -> Tensor:
         """The seeds of the masks of a step, which reach the device with those of the next steps."""
-        if step not in self._seeds[0]:
+        steps, seeds = self._seeds
+        if step not in steps:
             steps = range(step, step + SEEDS_AT_ONCE)
-            seeds = self._source.model.mask_seeds([key(self._seed, "dropout", each) for each in steps])
-            self._seeds = steps, self._device.sent(seeds)
-        return self._seeds[1][step - self._seeds[0].start]
+            found = self._source.model.mask_seeds([key(self._seed, "dropout", each) for each in steps])
+            seeds = self._device.sent(found)
+            self._seeds = steps, seeds
+        return seeds[step - steps.start]
 
     @property
     def _version(self) -> int:
         """Grows with each change of the weights by torch, which a recorded step's own are not."""
         return sum(weight._version for weight in self._weights)
+
+
+def fast_training(source: Source, device: Device, *, seed: int) -> FastTraining | None:
+    """The fast steps of a training, if it has a GPU that holds all towers, and a network that can be laid out anew."""
+    if not (
+        device.is_gpu and device.compiles and source.model.towers.processes == 1 and can_lay_out(source.model.network)
+    ):
+        return None
+    return FastTraining(source, layout=Layout(), device=device, seed=seed)

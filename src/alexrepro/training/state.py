@@ -16,13 +16,12 @@ from alexrepro.distributed.process_group import Gradients, StopConsensus
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.inference import newest_checkpoint, pixels_of, save_pixels
 from alexrepro.model.alexnet import AlexNet, build
-from alexrepro.model.fast_network import Layout, can_lay_out
 from alexrepro.progress import say
 from alexrepro.runs import checkpoint
 from alexrepro.runs.checkpoint import Checkpoint
 from alexrepro.stop_signals import AGAIN, code_of
 from alexrepro.training.divergence import FlatLoss, at_half_the_rates
-from alexrepro.training.fast_step import FastTraining, Source
+from alexrepro.training.fast_step import FastTraining, Source, fast_training
 from alexrepro.training.fine_tune import check_same_source, copy_stages, origin
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.loggers import Loggers
@@ -36,7 +35,7 @@ SAVE_EVERY_SECONDS = 600.0  # within an epoch, so that a crash costs ten minutes
 class TrainingState:
     """What a run holds while it trains.
 
-    forward: the model, compiled where that pays. stop: the signal that asks this process to stop, if any. unread:
+    stop: the signal that asks this process to stop, if any. unread:
     step, images, and loss and top-1 error, (2,) on the device, of the steps whose losses have not been read yet.
     """
 
@@ -161,14 +160,12 @@ def start(job: TrainingJob, stop: Stop = lambda: None) -> TrainingState:
     if group.is_first:
         run.record({"starts": [*run.environment.get("starts", []), job.this_start(step)]})
     pixels = pixels.to(device.torch_device)
-    fast = None
-    if device.is_gpu and device.compiles and group.mesh is None and can_lay_out(model.network):
-        source = Source(model, optimizer, pixels, job.recipe, job.recipe.augmentation)
-        fast = FastTraining(source, layout=Layout(), device=device, seed=job.seed)
+    source = Source(model, optimizer, pixels, job.recipe, job.recipe.augmentation, group)
     return TrainingState(
-        job, model, optimizer, pixels, device.compiled(model), Gradients(model, group),
+        job, model, optimizer, pixels, device.with_fast_norms(model), Gradients(model, group),
         StopConsensus(group), Loggers(run, job.log if group.is_first else (), step=step), stop, step,
-        fast=fast, flat_loss=None if is_flat_allowed else FlatLoss(job.recipe.network.classes),
+        fast=fast_training(source, device, seed=job.seed),
+        flat_loss=None if is_flat_allowed else FlatLoss(job.recipe.network.classes),
     )  # fmt: skip
 
 

@@ -85,8 +85,9 @@ def _train_epochs(state: TrainingState, loader: Loader) -> None:
                     _read_losses(state, rates, advance)
                     state.save(stopped_by=stop_signal)
                 images = min(training.batch, len(plan) - batch.number * training.batch)  # of all replicas
-                if state.fast is not None and state.fast.takes(batch):  # the same in one launch of a GPU
-                    values = state.fast(batch, step=state.step, rates=rates, augmentation=augmentation)
+                fast = state.fast  # the same step as below, in one launch of a GPU
+                if fast and fast.is_ready(batch, images=images, rates=rates, augmentation=augmentation):
+                    values = fast(batch, step=state.step)
                 else:
                     crops = training_crops(batch, pixels=state.pixels, augmentation=augmentation)
                     step_key = key(job.seed, "dropout", state.step)
