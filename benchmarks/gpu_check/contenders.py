@@ -20,7 +20,6 @@ from alexrepro.training.fast_step import FastStep, Source
 from alexrepro.training.optimizer import Optimizer, make_optimizer
 
 CPU = torch.device("cpu")
-PRECISIONS = ("bf16", "tf32", "float32")
 SEEDS = 1_000  # of masks, used in turn
 PARTS = ("dense_towers", "blocks", "norm_kernels")
 WITHOUT = {"dense_towers": "grouped convolutions", "blocks": "conv1 on pixels", "norm_kernels": "compiled norms"}

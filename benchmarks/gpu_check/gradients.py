@@ -69,7 +69,7 @@ def run(study: Study, facts: Facts) -> None:
     facts |= {"images": IMAGES, "limits": {name: limit._asdict() for name, limit in LIMITS.items()}, "cases": []}
     wanted: dict[str, Gradients] = {}
     seconds = FIRST_GUESS
-    for precision in ("float64", "bf16", "float32", "tf32"):
+    for precision in ("float64", *study.precisions):
         for recipe in study.recipes:
             for path in ("plain", "fast"):
                 case = {"recipe": recipe, "precision": precision, "path": path}

@@ -26,7 +26,7 @@ PROFILED = ("fast step", "plain, compiled")
 
 def run(study: Study, facts: Facts) -> None:
     facts["precisions"] = {}
-    for precision in contenders.PRECISIONS:
+    for precision in study.precisions:
         recipe = contenders.recipe_of(study.recipe, precision)
         facts |= {"recipe": recipe.name, "batch": recipe.training.batch, "steps": study.steps}
         facts["FLOP"] = step_flop(recipe.network, recipe.training.batch)

@@ -50,6 +50,11 @@ class Study:
         return self.recipes[0]
 
     @property
+    def precisions(self) -> tuple[str, ...]:
+        """The precisions that are timed, the important one first."""
+        return ("bf16",) if self.is_short else ("bf16", "tf32", "float32")
+
+    @property
     def rounds(self) -> int:
         """Rounds of every measurement; medians are taken over them."""
         return 2 if self.is_short else 5
