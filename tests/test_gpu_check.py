@@ -55,7 +55,7 @@ def test_nan_fails_wherever_it_is(name: str) -> None:
 def test_the_first_layout_leaves_nothing_out() -> None:
     named = layouts()
 
-    assert next(iter(named)) == "fast step"
+    assert next(iter(named)) == "fast"
     assert len(named) == len(set(named.values())) == 8
 
 

@@ -22,7 +22,7 @@ from alexrepro.training.optimizer import Optimizer, make_optimizer
 CPU = torch.device("cpu")
 SEEDS = 1_000  # of masks, used in turn
 PARTS = ("dense_towers", "blocks", "norm_kernels")
-WITHOUT = {"dense_towers": "grouped convolutions", "blocks": "conv1 on pixels", "norm_kernels": "compiled norms"}
+SHORT = {"dense_towers": "towers", "blocks": "blocks", "norm_kernels": "norms"}
 Step = Callable[[], object]
 Gradients = dict[str, Tensor]  # float64, on the CPU
 
@@ -32,8 +32,8 @@ def layouts() -> dict[str, Layout]:
     choices = sorted(itertools.product((True, False), repeat=len(PARTS)), key=lambda on: -sum(on))
     named = {}
     for on in choices:
-        off = [WITHOUT[part] for part, is_on in zip(PARTS, on, strict=True) if not is_on]
-        named[", ".join(["fast step", *off])] = Layout(**dict(zip(PARTS, on, strict=True)))
+        off = "/".join(SHORT[part] for part, is_on in zip(PARTS, on, strict=True) if not is_on)
+        named[f"fast, no {off}" if off else "fast"] = Layout(**dict(zip(PARTS, on, strict=True)))
     return named
 
 

@@ -10,10 +10,11 @@ from alexrepro.device import Device
 from alexrepro.progress import say
 from benchmarks.gpu_check import contenders
 from benchmarks.gpu_check.contenders import Gradients, layouts
-from benchmarks.gpu_check.page import table
+from benchmarks.gpu_check.page import prose, table
 from benchmarks.gpu_check.study import NOT_RUN, Facts, Study, reason
 
 IMAGES = 8
+PATHS = ("plain", "fast")
 UNTIL = 0.38  # of the time
 FIRST_GUESS = 25.0  # seconds of a case, before one has been measured
 
@@ -35,11 +36,10 @@ LIMITS = {
     "tf32": Limit(0.25, 5e-3),
     "bf16": Limit(0.5, 5e-2),
 }
-WHY = """\
-Float64 tests the code: only the order of the additions differs, so every tensor must agree to 1e-9. In the other
-formats rounding decides which of two nearly equal inputs of a max-pooling window gets the gradient, and on which side
-of a ReLU's kink a value lies. Such switches dominate the error below fc8, with no bearing on training; the limit
-there catches wrong terms, not rounding. No switch lies between fc8 and the loss, so its limit is tight."""
+WHY = """Float64 tests the code: only the order of additions differs, so every tensor must agree to 1e-9. In lower
+precision, rounding decides which of two nearly equal inputs of a max-pooling window receives the gradient, and on which
+side of zero the input of a ReLU lies. These switches dominate the error below fc8 and occur in correct code, too, so
+the limit there only catches wrong terms. Between fc8 and the loss nothing switches, and its limit is tight."""
 
 
 class Verdict(NamedTuple):
@@ -71,7 +71,7 @@ def run(study: Study, facts: Facts) -> None:
     seconds = FIRST_GUESS
     for precision in ("float64", *study.precisions):
         for recipe in study.recipes:
-            for path in ("plain", "fast"):
+            for path in PATHS:
                 case = {"recipe": recipe, "precision": precision, "path": path}
                 facts["cases"].append(case)
                 if not study.budget.has(seconds, until=UNTIL):
@@ -133,23 +133,33 @@ def section(facts: Facts) -> str:
         bounds = [f"{limit.any_stage:g}", f"{limit.last_stage:g}"]
         named = [case["recipe"], case["precision"], case["path"]]
         rows.append([*named, numbers[0], numbers[1], bounds[0], numbers[2], bounds[1], case["state"]])
-    header = ("recipe", "format", "path", "worst tensor", "error", "limit", "fc8", "limit", "verdict")
+    header = ("recipe", "precision", "path", "worst tensor", "error", "limit", "fc8", "limit", "verdict")
     blocks = [
-        f"Relative error in the norm of each tensor's gradient, {facts['images']} random images, initial weights. "
-        "The reference is the plain path in float64 on the CPU.",
-        table(header, rows), WHY, *_by_tensor(facts["cases"]),
+        prose(
+            f"The gradient of each tensor in a step on {facts['images']} random images, with initial weights: the norm "
+            "of its difference from the reference over the norm of the reference. The reference is the plain path in "
+            "float64 on the CPU."
+        ),
+        table(header, rows), prose(WHY), *_by_tensor(facts["cases"]),
     ]  # fmt: skip
     return "\n\n".join(blocks)
 
 
 def _by_tensor(cases: list[Facts]) -> list[str]:
+    """For each recipe, the errors of every tensor by the plain and by the fast path."""
     blocks = []
     for recipe in dict.fromkeys(case["recipe"] for case in cases):
-        done = [case for case in cases if case["recipe"] == recipe and "errors" in case]
-        if not done:
-            continue
-        rows = [[name, *(f"{case['errors'][name]:.0e}" for case in done)] for name in done[0]["errors"]]
-        short = {"float64": "f64", "float32": "f32", "tf32": "tf32", "bf16": "bf16"}
-        header = [recipe, *(f"{short[case['precision']]} {case['path']}" for case in done)]
-        blocks.append(table(header, rows))
+        errors = {(case["precision"], case["path"]): case["errors"] for case in cases
+                  if case["recipe"] == recipe and "errors" in case}  # fmt: skip
+        precisions = list(dict.fromkeys(precision for precision, _ in errors))
+        tensors = list(next(iter(errors.values()), ()))
+        rows = [
+            [tensor, *(" / ".join(_error(errors.get((each, path)), tensor) for path in PATHS) for each in precisions)]
+            for tensor in tensors
+        ]
+        blocks += [f"{recipe}, plain / fast:", table(("tensor", *precisions), rows)] if rows else []
     return blocks
+
+
+def _error(errors: dict[str, float] | None, tensor: str) -> str:
+    return f"{errors[tensor]:.0e}" if errors else NOT_RUN

@@ -5,7 +5,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import chain, count, islice
+from itertools import chain, count, islice, repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -104,7 +104,7 @@ def _loader(study: Study, store: Store, facts: Facts) -> None:
         total = time.perf_counter() - started
         return done * size / total, waited / total
 
-    facts["step alone, images/s"], _ = rounds(iter(lambda: batch, None), trains=True)
+    facts["step alone, images/s"], _ = rounds(repeat(batch), trains=True)
     with Loader(store, batch=size, side_px=recipe.network.input_px, copies=device.copies) as loader:
         batches = _batches(store, recipe, loader)
         facts["loader alone, images/s"], _ = rounds(batches, trains=False)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.gpu_check.page import table
+from benchmarks.gpu_check.page import prose, table
 from benchmarks.gpu_check.study import NOT_RUN, Facts
 
 STEPS = 10
@@ -20,6 +20,8 @@ GROUPS = {  # the first group one of whose words is in a kernel's name, in lower
     "matrix products": ("gemm", "gemv", "cutlass", "cublas", "nvjet", "splitk", "ampere_s", "matmul", "_mm"),
 }  # fmt: skip
 REST = "rest"
+GROUPED = """Per step; kernels are grouped by name. torch.compile gives the norms of the compiled plain network generic
+names, so they count as rest, or as part of what they were fused with."""
 
 
 class Kernel(NamedTuple):
@@ -70,20 +72,18 @@ def section(profiles: Facts) -> str:
     done = {name: found for name, found in done.items() if found}
     if done:
         sums = {name: by_group(found) for name, found in done.items()}
-        header = ["ms per step", *(f"{name}{what}" for name in done for what in ("", " (launches)"))]
-        rows = [
-            [group, *(text for found in sums.values() for text in (f"{found[group][0]:.3f}", f"{found[group][1]:.0f}"))]
-            for group in (*GROUPS, REST)
-        ]
-        totals = [(sum(ms for ms, _ in found.values()), sum(n for _, n in found.values())) for found in sums.values()]
-        rows.append(["all", *(text for ms, launches in totals for text in (f"{ms:.3f}", f"{launches:.0f}"))])
+        header = ["group", *(f"{name}, ms (launches)" for name in done)]
+        rows = [[group, *(_sum([found[group]]) for found in sums.values())] for group in (*GROUPS, REST)]
+        rows.append(["all", *(_sum(found.values()) for found in sums.values())])
         blocks.append(table(header, rows))
-        blocks.append(
-            "Kernels are grouped by their names. The norms of a compiled network are generated loops without a telling "
-            "name; they count as rest, or as pooling or normalization where they are fused with it."
-        )
+        blocks.append(prose(GROUPED))
         name, found = next(iter(done.items()))
-        blocks.append(f"The {min(SHOWN, len(found))} slowest kernels of the {name}:")
+        blocks.append(f"The {min(SHOWN, len(found))} slowest kernels of the step *{name}*:")
         rows = [[f"{each.ms:.4f}", f"{each.launches:.1f}", group_of(each.name), each.name] for each in found[:SHOWN]]
         blocks.append(table(("ms", "launches", "group", "kernel"), rows))
     return "\n\n".join(blocks)
+
+
+def _sum(parts: Iterable[tuple[float, float]]) -> str:
+    times, launches = zip(*parts, strict=True)
+    return f"{sum(times):.3f} ({sum(launches):.0f})"

@@ -1,7 +1,10 @@
 """The Markdown page: tables of at most 100 columns, and the frame around the sections of the parts."""
 
 import re
+import textwrap
 from collections.abc import Sequence
+
+from benchmarks.gpu_check.study import NOT_RUN
 
 COLUMNS = 100
 LEAST_CELL = 8
@@ -18,6 +21,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     numeric = [all(_is_number(row[column]) for row in cells[1:]) for column in range(len(widths))]
     rule = _line(["---:" if is_right and rows else "---" for is_right in numeric])
     return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def prose(text: str) -> str:
+    """A paragraph, wrapped."""
+    return textwrap.fill(text, COLUMNS, break_long_words=False, break_on_hyphens=False)
 
 
 def slug(name: str) -> str:
@@ -39,7 +47,7 @@ def _shortened(cell: str, width: int) -> str:
 
 
 def _is_number(cell: str) -> bool:
-    return not cell or re.fullmatch(r"[-+]?[\d,.]+(e[-+]?\d+)?( ?%)?", cell) is not None
+    return cell in ("", NOT_RUN) or re.fullmatch(r"[-+]?[\d,.]+(e[-+]?\d+)?( ?%)?", cell) is not None
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe
 from benchmarks.gpu_check import contenders, kernels
 from benchmarks.gpu_check.contenders import Step, layouts
-from benchmarks.gpu_check.page import rate, table
+from benchmarks.gpu_check.page import prose, rate, table
 from benchmarks.gpu_check.roofline import step_flop
 from benchmarks.gpu_check.study import NOT_RUN, Facts, Study, reason
 
@@ -21,7 +21,7 @@ UNTIL = {"bf16": 0.66, "tf32": 0.74, "float32": 0.82}
 FIRST_GUESS = 20.0  # seconds to prepare a contender, before one has been prepared
 WARM_UP = 5
 TORCHVISION = ("torchvision", "torchvision, compiled")
-PROFILED = ("fast step", "plain, compiled")
+PROFILED = ("fast", "plain, compiled")
 
 
 def run(study: Study, facts: Facts) -> None:
@@ -69,7 +69,7 @@ def _prepared(study: Study, recipe: Recipe, found: dict[str, Facts]) -> dict[str
     seconds, measuring = 0.0 if study.is_short else FIRST_GUESS, 0.0
     until = UNTIL[recipe.training.precision]
     for name, make in makers(recipe, study.device).items():
-        is_wanted = not study.is_short or not name.startswith("fast step,")
+        is_wanted = not study.is_short or not name.startswith("fast,")
         if not is_wanted or not study.budget.has(seconds + measuring, until=until):
             found[name] = {"state": NOT_RUN}
             continue
@@ -130,14 +130,17 @@ def section(facts: Facts, peaks: Facts) -> str:
     """A table for each precision. peaks: TFLOP/s of matrix products, by precision."""
     if "precisions" not in facts:
         return NOT_RUN
-    blocks = [
+    about = (
         f"Step time for a batch of {facts['batch']} images that is already on the GPU, {facts['recipe']}. Medians over "
         f"rounds of {facts['steps']} steps; the contenders take turns within a round. Our steps include cropping, "
         "augmentation, dropout masks, the update and the top-1 error. torchvision's AlexNet (one tower, no "
         "normalization, fewer maps, SGD) starts from finished float crops. *Host* is the time until the last step has "
         f"been launched. *Of peak* relates the {facts['FLOP'] / 1e9:,.0f} GFLOP of our step to the fastest matrix "
-        "product below. *Ready* is the time to build, compile and warm up."
-    ]
+        "product below. *Ready* is the time to build, compile and warm up. *Fast* is the recorded step; *no towers* "
+        "has grouped convolutions instead of a dense one for each tower, *no blocks* reads pixels instead of 4×4 blocks in "
+        "conv1, *no norms* has compiled instead of hand-written normalization."
+    )
+    blocks = [prose(about)]
     for precision, found in facts["precisions"].items():
         rows = [_row(name, each, facts, peaks.get(precision)) for name, each in found.items()]
         blocks.append(f"### {precision}")
