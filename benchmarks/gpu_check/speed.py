@@ -137,8 +137,8 @@ def section(facts: Facts, peaks: Facts) -> str:
         "normalization, fewer maps, SGD) starts from finished float crops. *Host* is the time until the last step has "
         f"been launched. *Of peak* relates the {facts['FLOP'] / 1e9:,.0f} GFLOP of our step to the fastest matrix "
         "product below. *Ready* is the time to build, compile and warm up. *Fast* is the recorded step; *no towers* "
-        "has grouped convolutions instead of a dense one for each tower, *no blocks* reads pixels instead of 4×4 blocks "
-        "in conv1, *no norms* has compiled instead of hand-written normalization."
+        "has grouped convolutions instead of a dense one for each tower, *no blocks* reads pixels instead of 4×4 "
+        "blocks in conv1, *no norms* has compiled instead of hand-written normalization."
     )
     blocks = [prose(about)]
     for precision, found in facts["precisions"].items():
