@@ -59,7 +59,7 @@ def _has(study: Study, seconds: float) -> bool:
 
 def _store(study: Study, folder: Path) -> Store:
     """A training store with a batch for each worker and some more, of drawn images and copies of them."""
-    images = 256 if study.is_short else min(MOST_IMAGES, BATCH * (default_workers() + 4))
+    images = 512 if study.is_short else min(MOST_IMAGES, BATCH * (default_workers() + 4))
     write_miniature(
         folder / "drawn", train_per_class=max(2, images // COPIES // len(CLASSES)), val_per_class=1, test_per_class=1
     )
@@ -109,8 +109,8 @@ def _loader(study: Study, store: Store, facts: Facts) -> None:
         batches = _batches(store, recipe, loader)
         facts["loader alone, images/s"], _ = rounds(batches, trains=False)
         facts["together, images/s"], waiting = rounds(batches, trains=True)
-    facts["waiting for the loader"] = max(0.0, 1 - facts["together, images/s"] / facts["step alone, images/s"])
-    facts["the loop waits for a batch"] = waiting
+    facts["lost to the loader"] = max(0.0, 1 - facts["together, images/s"] / facts["step alone, images/s"])
+    facts["time in which the loop waits for a batch"] = waiting
 
 
 def _evaluation(study: Study, store: Store, facts: Facts) -> None:

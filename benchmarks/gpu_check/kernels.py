@@ -1,6 +1,9 @@
 """Which kernels a step spends its time in, from torch's profiler."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -11,6 +14,12 @@ from benchmarks.gpu_check.study import NOT_RUN, Facts
 
 STEPS = 10
 SHOWN = 30
+TRIAL_SECONDS = 60.0
+TRIAL = """
+import torch
+with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]):
+    torch.ones(8, device="cuda").sum().item()
+"""
 GROUPS = {  # the first group one of whose words is in a kernel's name, in lower case
     "normalization": ("lrn", "avg_pool", "avgpool"),
     "pooling": ("pool",),
@@ -47,8 +56,20 @@ def by_group(kernels: Iterable[Kernel]) -> dict[str, tuple[float, float]]:
     return sums
 
 
+@cache
+def profiler_works() -> bool:
+    """Whether the profiler survives a trial in a process of its own: without CUPTI's permissions it may crash."""
+    command = [sys.executable, "-c", TRIAL]
+    try:
+        return subprocess.run(command, check=False, capture_output=True, timeout=TRIAL_SECONDS).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
 def profiled(step: Callable[[], object]) -> list[Kernel]:
-    """The kernels of a step, by time."""
+    """The kernels of a step, by time. Raises RuntimeError where the profiler does not work."""
+    if not profiler_works():
+        raise RuntimeError("torch's profiler does not work here")
     with profile(activities=[ProfilerActivity.CUDA]) as seen:
         for _ in range(STEPS):
             step()
