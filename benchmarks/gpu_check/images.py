@@ -143,9 +143,9 @@ def section(facts: Facts, name: str) -> str:
     if not found:
         return NOT_RUN
     about = (
-        f"{facts['images']:,} drawn images, stored as JPEG; {facts['workers']} workers, bf16."
+        f"{facts['images']:,} drawn images, stored as JPEG; loader workers: {facts['workers']}; bf16."
         if name == "loader"
-        else f"Ten crops in bf16 with the compiled network, {facts['workers']} workers."
+        else f"Ten crops in bf16 with the compiled network; loader workers: {facts['workers']}."
     )
     return f"{about}\n\n{table(('what', 'measured'), [(what, _text(value)) for what, value in found.items()])}"
 

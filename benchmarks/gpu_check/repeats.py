@@ -71,7 +71,7 @@ def _runs(study: Study, facts: Facts) -> None:
     def steps(training: Training, step: FastStep, first: int, last: int) -> list[Tensor]:
         for seeds in training.seeds()[first:last]:
             step(batch, seeds)
-        return [tensor.detach().clone() for tensor in training.tensors]
+        return [tensor.detach().to(contenders.CPU, copy=True) for tensor in training.tensors]
 
     training = contenders.training_of(recipe, device)
     step, initial = contenders.fast_step(training, batch, layout), [t.detach().clone() for t in training.tensors]
