@@ -22,7 +22,7 @@ RUN_OF := $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["run"])
 
 .DEFAULT_GOAL := help
 .PHONY: help setup simd test test-fast test-long test-pins cases check fix docs lock reproduce-table1 reproduce-table2 \
-  reproduce-ablations reproduce-figures reproduce-figure1 reproduce-cifar reproduce-all clean
+  reproduce-ablations reproduce-figures reproduce-figure1 reproduce-cifar reproduce-all gpu-check clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -126,6 +126,9 @@ test-pins: $(STAMP) ## Change what each row of the ledger states, and expect one
 
 cases: $(STAMP) ## Data, disks, clusters and checkpoints as people have them, a line for each
 	$(BIN)/python tests/cases/run.py
+
+gpu-check: ## Is the training step correct and fast on this GPU? Nine minutes; writes docs/results/gpu-NAME.md
+	PYTHONPATH=src $(PYTHON) -m benchmarks.gpu_check $(GPU_CHECK)
 
 check: $(STAMP) ## Formatting, lint, types, architecture, fresh docs, spelling
 	$(BIN)/ruff format --check src tests docs benchmarks
