@@ -152,11 +152,9 @@ class GpuCopies:
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         refused = int(torch.cuda.cudart().cudaHostRegister(slots.ctypes.data, slots.nbytes, 0))  # type: ignore[no-untyped-call]
         if refused:
-            say(
-                "Memory cannot be pinned here, so each batch is copied once more by the training loop, which costs speed."
-            )
+            say("Memory cannot be pinned here, so each batch is copied once more, at the cost of speed.")
             with suppress(RuntimeError):  # the next launch reports the error again; let it be this one
-                torch.zeros(1, device=device)
+                torch.ones(1, device=device)  # a kernel, since zeros may be a memset
         self._is_locked = not refused
 
     def copied(self, filled: Iterator[Batch]) -> Iterator[Batch]:

@@ -98,20 +98,21 @@ def test_memory_that_cannot_be_pinned_is_named_with_its_price(train: Train) -> N
     assert "cannot be pinned" in ended.err
 
 
-def test_a_compiler_that_fails_leaves_the_plain_path(train: Train) -> None:
-    ended = train("--compile", TRITON_PTXAS_PATH="/bin/false")
+def test_a_compiler_that_fails_leaves_the_plain_path(train: Train, tmp_path: Path) -> None:
+    caches = {name: str(tmp_path / name) for name in ("TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")}
+    ended = train("--compile", CC="/bin/false", **caches)
     assert ended.code == 0, ended.err
     assert "Not compiled, so slower" in ended.err
 
 
-def test_a_stopped_training_continues_on_the_device(train: Train, gpu: NullGpu) -> None:
+def test_a_stopped_training_continues_and_is_evaluated(train: Train, gpu: NullGpu, stores: dict[str, Store]) -> None:  # noqa: F811
     assert train("--no-compile", "--epochs", "2").code == 0
     run = next(gpu.folder.glob("runs/*/*"))
     (run / "result.json").unlink()
     ended = train("--no-compile", "--epochs", "2")
     assert ended.code == 0, ended.err
     assert "Continuing" in ended.err
-    evaluated = gpu.run("evaluate", run, "--ten-crop", "--device", "cuda")
+    evaluated = gpu.run("evaluate", run, "--ten-crop", "--store", stores["val"].path, "--device", "cuda")
     assert evaluated.code == 0, evaluated.err
 
 

@@ -114,7 +114,8 @@ class AlexNet(nn.Module):
         """
         parameter = next(self.parameters())
         if parameter.device.type != "cpu":
-            return self.masks(batch, self.mask_seeds([key_of_step])[0].to(parameter.device), rows)
+            seeds = self.mask_seeds([key_of_step])[0].pin_memory()
+            return self.masks(batch, seeds.to(parameter.device, non_blocking=True), rows)
         masks = {}
         for stage in self.network.stages:
             module = self.stage(stage.name)

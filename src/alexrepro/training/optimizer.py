@@ -71,9 +71,9 @@ class Momentum:
             parameter.grad = None
 
     def set_rates(self, rates: Rates) -> None:
-        """The rates of the next moves of a recorded step; their number must not change while one is recorded."""
-        moving = [name for name in self.kernels if _rate(rates, name) > 0]
-        self._on_device([self._rate_and_shrink(rates, name) for name in moving])
+        """The rates of the next moves of a recorded step, for every parameter that is not frozen."""
+        learning = [name for name, parameter in self.kernels.items() if parameter.requires_grad]
+        self._on_device([self._rate_and_shrink(rates, name) for name in learning])
 
     @torch.no_grad()
     def move(self, gradients: Mapping[str, Tensor], *, copies: Mapping[str, Tensor]) -> None:
