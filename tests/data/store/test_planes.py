@@ -1,6 +1,7 @@
 """Planes: the arithmetic one value at a time, that of libjpeg-turbo, NumPy's and torch's, of crops and of images."""
 
 from itertools import product
+from math import isqrt
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from alexrepro.data.store.decode import Pixels, decode_stored
-from alexrepro.data.store.planes import cut_planes, plane_bytes, to_planes, to_rgb
+from alexrepro.data.store.planes import cut_window, plane_bytes, to_planes, to_rgb, window_shape, windows_to_rgb
 from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store
 from alexrepro.errors import UserError
@@ -36,6 +37,14 @@ def rgb_of(planes: NDArray[np.uint8], side_px: int = SIDE) -> Pixels:
     found = np.empty((side_px, side_px, 3), dtype=np.uint8)
     to_rgb(planes, found)
     return found
+
+
+def windows_of(planes: NDArray[np.uint8], offsets: torch.Tensor, side_px: int) -> torch.Tensor:
+    windows = np.zeros((len(planes), *window_shape(side_px)), dtype=np.uint8)
+    stored_px = isqrt(planes.shape[1] * 2 // 3)
+    for image, (y, x), window in zip(planes, offsets.tolist(), windows, strict=True):
+        cut_window(image, (y, x), stored_px, window)
+    return torch.from_numpy(windows)
 
 
 def clipped(value: float) -> int:
@@ -81,28 +90,38 @@ def test_planes_become_rgb_as_in_libjpeg_turbo() -> None:
     assert np.array_equal(rgb_of(np.concatenate([plane.reshape(-1) for plane in planes]), 128), expected)
 
 
-@pytest.mark.parametrize("is_compiled", [False, True])
-def test_crops_by_torch_are_those_of_whole_images_by_numpy(is_compiled: bool) -> None:
-    planes, side_px = drawn(8, plane_bytes(SIDE)), 19
-    offsets = torch.tensor([[0, 0], [13, 13], [0, 13], [13, 0], [1, 2], [2, 1], [7, 7], [12, 5]])
-    cut = torch.compile(cut_planes) if is_compiled else cut_planes
-    crops = cut(torch.from_numpy(planes), offsets, side_px)
+@pytest.mark.parametrize(
+    ("side_px", "is_compiled"), [(19, False), (20, False), pytest.param(20, True, marks=pytest.mark.slow)]
+)
+def test_crops_by_torch_are_those_of_whole_images_by_numpy(side_px: int, is_compiled: bool) -> None:
+    places = [0, 1, 2, 5, 6, SIDE - side_px - 1, SIDE - side_px]
+    offsets = torch.tensor([*product(places, places)])
+    planes = drawn(len(offsets), plane_bytes(SIDE))
+    windows = windows_of(planes, offsets, side_px)
+    convert = torch.compile(windows_to_rgb) if is_compiled else windows_to_rgb
+    crops = convert(windows, offsets)
     assert crops.is_contiguous(memory_format=torch.channels_last)
     for crop, image, (y, x) in zip(crops, planes, offsets.tolist(), strict=True):
         assert np.array_equal(crop.permute(1, 2, 0).numpy(), rgb_of(image)[y : y + side_px, x : x + side_px])
 
 
-def test_every_color_becomes_rgb_by_torch_as_by_numpy() -> None:
-    values = np.arange(0, 256, 5, dtype=np.uint8)
+def test_whole_images_are_windows_too() -> None:
+    planes = drawn(3, plane_bytes(SIDE))
+    offsets = torch.zeros(3, 2, dtype=torch.int64)
+    images = windows_to_rgb(windows_of(planes, offsets, SIDE), offsets)
+    assert np.array_equal(images.permute(0, 2, 3, 1).numpy(), np.stack([rgb_of(image) for image in planes]))
+
+
+def test_colors_become_the_nearest_rgb_by_torch_as_by_numpy() -> None:
+    values = np.arange(0, 256, 15, dtype=np.uint8)
     luma, cb, cr = (each.reshape(-1) for each in np.meshgrid(values, values, values, indexing="ij"))
-    images = np.stack([luma, luma, luma, luma, cb, cr], axis=1)  # of 2x2 pixels
-    crops = cut_planes(torch.from_numpy(images), torch.zeros(len(images), 2, dtype=torch.int64), 2)
-    found = crops[:, :, 0, 0].numpy()
-    exact = luma[:, None] + np.stack(
-        [1.402 * (cr - 128.0), -0.344136 * (cb - 128.0) - 0.714136 * (cr - 128.0), 1.772 * (cb - 128.0)], axis=1
-    )
-    assert np.abs(found - exact.clip(0, 255)).max() < 0.51  # half a level of rounding, and the rounded factors
-    assert all(np.array_equal(rgb_of(image, 2)[0, 0], rgb) for image, rgb in zip(images[::97], found[::97], strict=True))
+    planes = np.stack([luma, luma, luma, luma, cb, cr], axis=1)  # of 2x2 pixels
+    offsets = torch.zeros(len(planes), 2, dtype=torch.int64)
+    found = windows_to_rgb(windows_of(planes, offsets, 2), offsets).permute(0, 2, 3, 1).numpy()
+    assert np.array_equal(found, np.stack([rgb_of(image, 2) for image in planes]))
+    cb, cr = cb - 128.0, cr - 128.0
+    exact = luma[:, None] + np.stack([1.402 * cr, -0.344136 * cb - 0.714136 * cr, 1.772 * cb], axis=1)
+    assert np.abs(found[:, 0, 0] - exact.clip(0, 255)).max() < 0.51  # half a level of rounding, and the factors
 
 
 def test_an_image_becomes_the_nearest_luma_and_mean_chroma() -> None:

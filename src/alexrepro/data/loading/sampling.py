@@ -44,7 +44,10 @@ class EpochPlan(Draws):
 
 @dataclass(frozen=True)
 class Batch:
-    """Some images of an epoch: crops uint8 (B, 3, S, S) in channels-last memory, labels and draws."""
+    """Some images of an epoch: crops uint8 (B, 3, S, S) in channels-last memory, labels and draws.
+
+    On a GPU, crops of a store of planes are the parts of the planes that they need; `rgb_crops` gives their pixels.
+    """
 
     number: int
     draws: Draws

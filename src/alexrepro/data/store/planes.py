@@ -3,10 +3,9 @@
 Planes of an image of even side S: uint8 (S·S·3/2,): Y (S, S), then Cb and Cr (S/2, S/2). All arithmetic is of 32-bit
 integers, so that NumPy and torch agree to the last bit on every device. The factors are those of JFIF times 2^16, and
 planes become RGB as in libjpeg-turbo with its default "fancy" upsampling (jdsample.c, jdcolor.c).
-B batch, S side of an image, s side of a crop.
+B batch, S side of an image, s side of a crop, w side of its chroma.
 """
 
-from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -61,32 +60,71 @@ def to_rgb(planes: NDArray[np.uint8], out: Pixels) -> None:
         out[..., channel] = values
 
 
-def cut_planes(planes: Tensor, offsets_px: Tensor, side_px: int) -> Tensor:
-    """Crops of images as RGB: uint8 (B, S·S·3/2) -> uint8 (B, 3, s, s) in channels-last memory.
+def window_shape(side_px: int) -> tuple[int, int]:
+    """Rows and columns of the window that a crop of side s needs of the planes: (s + w, 2w), w for `window_px`.
 
-    offsets_px: int64 (B, 2), y and x. A crop equals that of the whole image as RGB, since the chroma around it is read,
-    too. Every value is computed on its own, so that a compiler can make the whole a part of the kernel that reads it.
+    Luma, (s, s), lies at the top left; below it, side by side, Cb and Cr, (w, w) each.
     """
-    stored_px = isqrt(planes.shape[1] * 2 // 3)
-    half_px = stored_px // 2
-    steps = torch.arange(side_px, device=planes.device)
-    image = torch.arange(len(planes), device=planes.device)[:, None, None]
-    y, x = (offsets_px[:, 0, None] + steps)[:, :, None], (offsets_px[:, 1, None] + steps)[:, None, :]
-    luma = planes[image, y * stored_px + x].int()
-    near_y, near_x = (y >> 1) * half_px, x >> 1
-    far_y, far_x = ((each >> 1) + 2 * (each & 1) - 1 for each in (y, x))
-    far_y, far_x = far_y.clamp(0, half_px - 1) * half_px, far_x.clamp(0, half_px - 1)
+    width = window_px(side_px)
+    return side_px + width, 2 * width
 
-    def chroma(start: int) -> Tensor:
-        near, beside, below, across = (
-            planes[image, start + rows + columns].int()
-            for rows, columns in ((near_y, near_x), (near_y, far_x), (far_y, near_x), (far_y, far_x))
+
+def window_px(side_px: int) -> int:
+    """Side of the part of a chroma plane that a crop of side s needs: half of it, and one value around."""
+    return side_px // 2 + 2
+
+
+def cut_window(planes: NDArray[np.uint8], offset_px: tuple[int, int], stored_px: int, out: NDArray[np.uint8]) -> None:
+    """Fill `out`, of a `window_shape`, from the planes of an image of side S; offset: y and x of the crop.
+
+    Chroma beyond the edge of the image repeats the outermost values, as in libjpeg-turbo.
+    """
+    width = out.shape[1] // 2
+    side_px, half = len(out) - width, stored_px // 2
+    y, x = offset_px
+    out[:side_px, :side_px] = planes[: stored_px**2].reshape(stored_px, stored_px)[y : y + side_px, x : x + side_px]
+    chroma = planes[stored_px**2 :].reshape(2, half, half)
+    top, left = (y + 1) // 2 - 1, (x + 1) // 2 - 1
+    rows, columns = (slice(max(first, 0), min(first + width, half)) for first in (top, left))
+    for plane, start in zip(chroma, (0, width), strict=True):
+        window = out[side_px:, start : start + width]
+        window[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = plane[rows, columns]
+        if left < 0:
+            window[:, 0] = window[:, 1]
+        if columns.stop < left + width:
+            window[:, -1] = window[:, -2]
+        if top < 0:
+            window[0] = window[1]
+        if rows.stop < top + width:
+            window[-1] = window[-2]
+
+
+def windows_to_rgb(windows: Tensor, offsets_px: Tensor) -> Tensor:
+    """Crops as RGB from their windows: uint8 (B, s + w, 2w) -> uint8 (B, 3, s, s) in channels-last memory.
+
+    offsets_px: int64 (B, 2), y and x of the crops, whose parities decide which chroma is the nearest. A crop equals
+    that of the whole image as RGB. Each value is computed on its own, so that a compiler can make this a part of the
+    kernel that reads the crops.
+    """
+    width = windows.shape[2] // 2
+    side_px = windows.shape[1] - width
+    odd = offsets_px & 1  # (B, 2)
+    pixel = torch.arange(side_px, device=windows.device) + odd[:, :, None]  # (B, 2, s)
+    near = (pixel >> 1) + 1 - odd[:, :, None]
+    far = near + 2 * (pixel & 1) - 1
+    image = torch.arange(len(windows), device=windows.device)[:, None, None]
+    near_y, far_y, near_x, far_x = near[:, 0, :, None], far[:, 0, :, None], near[:, 1, None], far[:, 1, None]
+    rounding = (8 - (pixel[:, 1, None] & 1)).int()
+
+    def full(plane: Tensor) -> Tensor:
+        nearest, beside, below, across = (
+            plane[image, y, x].int() for y, x in ((near_y, near_x), (near_y, far_x), (far_y, near_x), (far_y, far_x))
         )
-        return (9 * near + 3 * (beside + below) + across + (8 - (x & 1)).int()) >> 4
+        return (9 * nearest + 3 * (beside + below) + across + rounding) >> 4
 
-    cb, cr = chroma(stored_px**2), chroma(stored_px**2 + half_px**2)
-    rgb = torch.stack([values.to(torch.uint8) for values in _channels(luma, cb, cr)], dim=-1)
-    return rgb.permute(0, 3, 1, 2)
+    cb, cr = full(windows[:, side_px:, :width]), full(windows[:, side_px:, width:])
+    channels = _channels(windows[:, :side_px, :side_px].int(), cb, cr)
+    return torch.stack([values.to(torch.uint8) for values in channels], dim=-1).permute(0, 3, 1, 2)
 
 
 def _channels(luma: Any, cb: Any, cr: Any) -> tuple[Any, Any, Any]:
