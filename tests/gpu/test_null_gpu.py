@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from alexrepro.data.store.planes import window_shape
+from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store
 from alexrepro.paper.training import Script
 from alexrepro.recipes.recipe import Recipe
 
-from ..toy import recipe, stores  # noqa: F401 -- fixtures
+from ..toy import recipe, stores, write_images  # noqa: F401 -- fixtures
 from .null_gpu import Ended, Event, NullGpu, build, steps
 
 Train = Callable[..., Ended]
@@ -113,6 +115,20 @@ def test_a_stopped_training_continues_and_is_evaluated(train: Train, gpu: NullGp
     assert ended.code == 0, ended.err
     assert "Continuing" in ended.err
     evaluated = gpu.run("evaluate", run, "--ten-crop", "--store", stores["val"].path, "--device", "cuda")
+    assert evaluated.code == 0, evaluated.err
+
+
+def test_planes_become_pixels_on_the_device(train: Train, gpu: NullGpu, tmp_path: Path) -> None:
+    write_images(tmp_path / "images", {"train": 8, "val": 4})
+    planes = prepare(tmp_path / "images", out=tmp_path / "stores", workers=1, options=Options(encoding="planes"))
+    ended = train("--compile", "--store", planes["train"].path)
+    assert ended.code == 0, ended.err
+    assert "Not " not in ended.err  # compiled or recorded
+    copied = {event.bytes for event in last_steps(ended.events) if event.kind == "h2d"}
+    rows, columns = window_shape(224)
+    assert max(copied) == 8 * rows * columns  # half of the crops' pixels
+    run = next(gpu.folder.glob("runs/*/*/metrics.csv")).parent
+    evaluated = gpu.run("evaluate", run, "--store", planes["val"].path, "--device", "cuda", "--no-compile")
     assert evaluated.code == 0, evaluated.err
 
 

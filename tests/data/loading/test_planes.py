@@ -1,7 +1,6 @@
 """A store of planes: the same crops, whether the loader's workers or the device turn planes into RGB."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
