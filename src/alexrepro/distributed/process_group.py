@@ -5,7 +5,7 @@ the seed, not on the number of processes. A lost rank is noticed by broken conne
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -85,14 +85,23 @@ class ProcessGroup:
             dist.all_reduce(tensor, group=self.mesh.get_group("data"))
         return tensor
 
-    def summed(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
-        """The sums of gradients over the replicas, in float32, exchanged in one call; the gradients if there is one."""
-        if self.mesh is None or self.mesh.size(0) == 1:
+    def summed(self, gradients: Mapping[str, Tensor], model: AlexNet) -> Mapping[str, Tensor]:
+        """The sums over the replicas of gradients by the names of `named_kernels`, in float32 and in one exchange.
+
+        Those that every tower holds are averaged over the towers, so that they keep the same bits.
+        """
+        if self.mesh is None:
             return gradients
-        flat = torch.cat([gradient.flatten().float() for gradient in gradients])
-        dist.all_reduce(flat, group=self.mesh.get_group("data"))
-        parts = flat.split([gradient.numel() for gradient in gradients])  # type: ignore[no-untyped-call]
-        return [part.view(gradient.shape) for part, gradient in zip(parts, gradients, strict=True)]
+        processes = self.towers.processes
+        shared = [name for name in gradients if processes > 1 and model.is_replicated(name)]
+        found = dict(gradients)
+        if self.shard[1] > 1:
+            own = {name: gradient for name, gradient in gradients.items() if name not in shared}
+            found |= _summed_at_once(own, self.mesh.get_group("data"))
+        if shared:
+            total = _summed_at_once({name: gradients[name] for name in shared}, None)
+            found |= {name: gradient / processes for name, gradient in total.items()}
+        return found
 
     def barrier(self) -> None:
         """Wait for all ranks."""
@@ -177,6 +186,13 @@ def connect(rank: Rank, device: Device, *, network: Network, parallel: Parallel 
     yield group
     group.barrier()
     dist.destroy_process_group()
+
+
+def _summed_at_once(gradients: Mapping[str, Tensor], group: dist.ProcessGroup | None) -> dict[str, Tensor]:
+    flat = torch.cat([gradient.flatten().float() for gradient in gradients.values()])
+    dist.all_reduce(flat, group=group)
+    parts = flat.split([gradient.numel() for gradient in gradients.values()])  # type: ignore[no-untyped-call]
+    return {name: part.view(gradients[name].shape) for name, part in zip(gradients, parts, strict=True)}
 
 
 class Gradients:
