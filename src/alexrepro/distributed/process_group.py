@@ -86,7 +86,7 @@ class ProcessGroup:
         return tensor
 
     def summed(self, gradients: Mapping[str, Tensor], model: AlexNet) -> Mapping[str, Tensor]:
-        """The sums over the replicas of gradients by the names of `named_kernels`, in float32 and in one exchange.
+        """The sums over replicas of gradients by the names of `named_kernels`, in float32 or better, exchanged at once.
 
         Those that every tower holds are averaged over the towers, so that they keep the same bits.
         """
@@ -189,7 +189,7 @@ def connect(rank: Rank, device: Device, *, network: Network, parallel: Parallel 
 
 
 def _summed_at_once(gradients: Mapping[str, Tensor], group: dist.ProcessGroup | None) -> dict[str, Tensor]:
-    flat = torch.cat([gradient.flatten().float() for gradient in gradients.values()])
+    flat = torch.cat([g.flatten().to(torch.promote_types(g.dtype, torch.float32)) for g in gradients.values()])
     dist.all_reduce(flat, group=group)
     parts = flat.split([gradient.numel() for gradient in gradients.values()])  # type: ignore[no-untyped-call]
     return {name: part.view(gradients[name].shape) for name, part in zip(gradients, parts, strict=True)}
