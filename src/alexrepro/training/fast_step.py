@@ -15,6 +15,7 @@ from torch import Tensor
 from alexrepro.data.loading.crops import Pixels, training_crops
 from alexrepro.data.loading.sampling import Batch, shard_of
 from alexrepro.device import Device
+from alexrepro.distributed.gradients import summed
 from alexrepro.distributed.process_group import ProcessGroup
 from alexrepro.errors import first_line
 from alexrepro.keys import key
@@ -90,7 +91,7 @@ class FastStep:
         def step() -> None:
             loss, error = loss_and_error(self._batch, self._seeds, self._used)
             gradients = dict(zip(learning, torch.autograd.grad(loss, list(learning.values())), strict=True))
-            source.optimizer.move(source.group.summed(gradients, source.model), copies=self._copies)
+            source.optimizer.move(summed(gradients, source.model, source.group), copies=self._copies)
             self._values.copy_(torch.stack([loss.detach(), error]))
 
         return step
