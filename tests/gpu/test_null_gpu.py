@@ -80,10 +80,15 @@ def test_replicas_go_on_with_full_partial_and_empty_parts_of_a_batch(train: Trai
     assert all(event.device == log[0].device for log in ended.logs for event in log)
 
 
-def test_two_towers_exchange_maps_by_nccl(train: Train) -> None:
-    ended = train("--gpus", "2", devices=2)
+@pytest.mark.parametrize("option", ["--compile", "--no-compile"])
+def test_two_towers_exchange_maps_by_nccl(train: Train, option: str) -> None:
+    ended = train("--gpus", "2", option, devices=2)
     assert ended.code == 0, ended.err
     for log in ended.logs:
+        if option == "--compile":  # the exchanges are a part of the recorded step
+            assert kinds(last_steps(log))["graph"] == 3
+            assert kinds(last_steps(log))["nccl"] == 0
+            continue
         assert {"ncclAllGather", "ncclReduceScatter"} <= {
             event.name for event in last_steps(log) if event.kind == "nccl"
         }
