@@ -18,7 +18,8 @@ from alexrepro.data.loading.loader import Loader
 from alexrepro.data.loading.sampling import Batch, batch_count
 from alexrepro.data.store.store import Store
 from alexrepro.device import find_device
-from alexrepro.distributed.process_group import Gradients, Parallel, ProcessGroup, StopConsensus, connect
+from alexrepro.distributed.gradients import Gradients
+from alexrepro.distributed.process_group import Parallel, ProcessGroup, StopConsensus, connect
 from alexrepro.distributed.rank import Rank
 from alexrepro.errors import UserError
 from alexrepro.model.alexnet import build

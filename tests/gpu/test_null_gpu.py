@@ -49,8 +49,8 @@ def last_steps(events: list[Event], number: int = 3) -> list[Event]:
     return [event for step in steps(events)[-1 - number : -1] for event in step]
 
 
-def test_a_plain_training_never_waits_within_its_steps(train: Train) -> None:
-    ended = train("--no-compile")
+def test_a_plain_training_never_waits_and_keeps_its_format(train: Train) -> None:
+    ended = train("--no-compile", change={"training.precision": "bf16"})
     assert ended.code == 0, ended.err
     assert "Warning" not in ended.err
     found = last_steps(ended.events)
@@ -58,6 +58,9 @@ def test_a_plain_training_never_waits_within_its_steps(train: Train) -> None:
     copies = [event for event in found if event.kind == "h2d"]
     assert {event.name for event in copies} == {"pinned"}
     assert len(copies) == 3 * 3  # a step's crops, its labels and draws side by side, and the seeds of its masks
+    of_norms = {event.name for event in found if "rsqrt" in event.name}
+    assert [name for name in of_norms if "BFloat16" not in name] == []
+    assert of_norms
 
 
 def test_a_compiled_training_takes_one_launch_a_step(train: Train) -> None:
@@ -81,10 +84,15 @@ def test_replicas_go_on_with_full_partial_and_empty_parts_of_a_batch(train: Trai
     assert all(event.device == log[0].device for log in ended.logs for event in log)
 
 
-def test_two_towers_exchange_maps_by_nccl(train: Train) -> None:
-    ended = train("--gpus", "2", devices=2)
+@pytest.mark.parametrize("option", ["--compile", "--no-compile"])
+def test_two_towers_exchange_maps_by_nccl(train: Train, option: str) -> None:
+    ended = train("--gpus", "2", option, devices=2)
     assert ended.code == 0, ended.err
     for log in ended.logs:
+        if option == "--compile":  # the exchanges are a part of the recorded step
+            assert kinds(last_steps(log))["graph"] == 3
+            assert kinds(last_steps(log))["nccl"] == 0
+            continue
         assert {"ncclAllGather", "ncclReduceScatter"} <= {
             event.name for event in last_steps(log) if event.kind == "nccl"
         }
