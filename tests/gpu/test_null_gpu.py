@@ -49,13 +49,16 @@ def last_steps(events: list[Event], number: int = 3) -> list[Event]:
     return [event for step in steps(events)[-1 - number : -1] for event in step]
 
 
-def test_a_plain_training_never_waits_within_its_steps(train: Train) -> None:
-    ended = train("--no-compile")
+def test_a_plain_training_never_waits_and_keeps_its_format(train: Train) -> None:
+    ended = train("--no-compile", change={"training.precision": "bf16"})
     assert ended.code == 0, ended.err
     assert "Warning" not in ended.err
     found = last_steps(ended.events)
     assert kinds(found)["sync"] == 0
     assert {event.name for event in found if event.kind == "h2d"} == {"pinned"}
+    of_norms = {event.name for event in found if "rsqrt" in event.name}
+    assert [name for name in of_norms if "BFloat16" not in name] == []
+    assert of_norms
 
 
 def test_a_compiled_training_takes_one_launch_a_step(train: Train) -> None:
