@@ -85,13 +85,16 @@ def test_replicas_go_on_with_full_partial_and_empty_parts_of_a_batch(train: Trai
 
 
 @pytest.mark.parametrize("option", ["--compile", "--no-compile"])
-def test_two_towers_exchange_maps_by_nccl(train: Train, option: str) -> None:
+def test_two_towers_exchange_maps_and_halves_of_a_batch_by_nccl(train: Train, option: str, recipe: Recipe) -> None:  # noqa: F811
     ended = train("--gpus", "2", option, devices=2)
     assert ended.code == 0, ended.err
+    image = 3 * recipe.network.input_px**2  # bytes
     for log in ended.logs:
+        copied = [event.bytes / image for event in last_steps(log) if event.kind == "h2d" and event.bytes >= image]
+        assert copied == [4] * 3  # images of a batch of eight that the rank's own loader has decoded
         if option == "--compile":  # the exchanges are a part of the recorded step
             assert kinds(last_steps(log))["graph"] == 3
-            assert kinds(last_steps(log))["nccl"] == 0
+            assert [event.name for event in last_steps(log) if event.kind == "nccl"] == ["ncclAllGather"] * 3
             continue
         assert {"ncclAllGather", "ncclReduceScatter"} <= {
             event.name for event in last_steps(log) if event.kind == "nccl"

@@ -3,9 +3,10 @@
 Nothing is remembered, so a batch is the same whoever prepares it and whenever it is asked for.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -91,6 +92,40 @@ class Batch:
             return
         for own, given in zip(self.facts, other.facts, strict=True):
             own.copy_(given, non_blocking=True)
+
+
+class Parts(NamedTuple):
+    """What a process has of every batch: it shows part k of n, reads a part of that, and is given the rest.
+
+    gather: a reader's tensor (N, ...), of one shape in all, to those of all n readers, (n * N, ...) in their order.
+    """
+
+    shown: tuple[int, int] = (0, 1)
+    read: tuple[int, int] = (0, 1)
+    gather: Callable[[Tensor], Tensor] | None = None
+
+    def most(self, batch: int) -> int:
+        """The most images of a batch that are read here."""
+        return -(-batch // (self.shown[1] * self.read[1]))
+
+    def own(self, images: int) -> slice:
+        """Which of the images that are shown are read here."""
+        return shard_of(images, self.read)
+
+    def whole(self, batch: Batch) -> Batch:
+        """The batch with the crops that all readers have read, from one with those that were read here."""
+        images, readers = len(batch), self.read[1]
+        if self.gather is None or readers == 1 or images == 0:
+            return batch
+        most = -(-images // readers)
+        own = batch.crops.permute(0, 2, 3, 1)  # as they lie in memory
+        if len(own) < most:
+            own = torch.cat([own, own.new_zeros(most - len(own), *own.shape[1:])])
+        crops = self.gather(own)
+        if images < len(crops):
+            sizes = (len(range(images)[shard_of(images, (k, readers))]) for k in range(readers))
+            crops = torch.cat([crops[k * most : k * most + size] for k, size in enumerate(sizes)])
+        return replace(batch, crops=crops.permute(0, 3, 1, 2))
 
 
 def pinned(tensor: Tensor) -> Tensor:
