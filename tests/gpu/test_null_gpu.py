@@ -55,7 +55,9 @@ def test_a_plain_training_never_waits_and_keeps_its_format(train: Train) -> None
     assert "Warning" not in ended.err
     found = last_steps(ended.events)
     assert kinds(found)["sync"] == 0
-    assert {event.name for event in found if event.kind == "h2d"} == {"pinned"}
+    copies = [event for event in found if event.kind == "h2d"]
+    assert {event.name for event in copies} == {"pinned"}
+    assert len(copies) == 3 * 3  # a step's crops, its labels and draws side by side, and the seeds of its masks
     of_norms = {event.name for event in found if "rsqrt" in event.name}
     assert [name for name in of_norms if "BFloat16" not in name] == []
     assert of_norms
@@ -69,6 +71,8 @@ def test_a_compiled_training_takes_one_launch_a_step(train: Train) -> None:
     assert kinds(ended.events)["capture"] == 2  # begin and end, once for all epochs
     found = kinds(last_steps(ended.events, 25))
     assert found["launch"] + found["graph"] <= 3 * 25
+    assert found["h2d"] == 2 * 25 * 4 // 5  # those of the first batch of five come before the first step
+    assert found["d2d"] == 4 * 25  # crops, labels with draws, and seeds in; losses out
     assert found["sync"] == 0
 
 
