@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from alexrepro.data.loading.crops import Pixels, rgb_crops, training_crops
 from alexrepro.data.loading.loader import Loader, Workers
-from alexrepro.data.loading.sampling import Batch, evaluation_plan, training_plan
+from alexrepro.data.loading.sampling import Batch, Parts, evaluation_plan, training_plan
 from alexrepro.data.store.planes import window_shape
 from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store
@@ -71,3 +71,20 @@ def test_an_evaluation_sees_the_stored_images(store: Store) -> None:
     assert np.array_equal(
         images.permute(0, 2, 3, 1).numpy(), np.stack([store.pixels(row) for row in range(len(store))])
     )
+
+
+def test_processes_that_share_the_reading_exchange_planes(store: Store) -> None:
+    read: list[torch.Tensor] = []
+
+    def gathered(own: torch.Tensor) -> torch.Tensor:
+        read.append(own.clone())
+        return torch.cat([*read, torch.zeros_like(own)])[: 2 * len(own)]
+
+    found = []
+    for part in (0, 1):
+        parts = Parts(read=(part, 2), gather=gathered)
+        with Loader(store, batch=5, side_px=SIDE, parts=parts, copies=InPlace, workers=Workers(1)) as loader:
+            found = [rgb_crops(batch) for batch in loader.batches(PLAN)][:1]
+        del read[1:]
+    with Loader(store, batch=5, side_px=SIDE, workers=Workers(1, "threads")) as loader:
+        assert torch.equal(found[0], next(loader.batches(PLAN)).crops)
