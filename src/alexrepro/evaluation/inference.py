@@ -101,8 +101,7 @@ def loader_of(job: EvaluationJob) -> Loader:
 def scored_batches(job: EvaluationJob, loader: Loader | None = None) -> Generator[ScoredBatch, None, None]:
     """This replica's part of the images of a store, in stored order. Raises UserError if outputs are not finite.
 
-    loader: of the images, if it is kept open. The outputs of a GPU are looked at from time to time and at the end, since
-    that waits for them.
+    loader: of the images, if it is kept open. A GPU's outputs are looked at now and then, since that waits for them.
     """
     store, crops, seen, note = job.store, SCORED[job.crops], 0, ""
     title = job.title or f"{store.manifest.full_name}, {'center crop' if job.crops == 'center' else 'ten crops'}"
