@@ -123,8 +123,9 @@ class TrainingState:
                 for parts in (self.model.named_kernels(), self.optimizer.state())
             )
             saved = (*weights.items(), *optimizer.items())
-            finite = torch.stack([tensor.isfinite().all() for _, tensor in saved]).tolist()  # waits for a GPU once
-            strange = list(dict.fromkeys(name for (name, _), good in zip(saved, finite, strict=True) if not good))
+            finite = torch.stack([tensor.isfinite().all() for _, tensor in saved])
+            if not finite.all():  # which waits for a GPU, once for all tensors
+                strange = list(dict.fromkeys(name for (name, _), good in zip(saved, finite, strict=True) if not good))
         if strange := group.broadcast(strange):
             what = f"After step {self.step:,} {', '.join(strange)} are not finite; the last checkpoint is kept."
             raise group.abort(UserError(what, fix=at_half_the_rates(self.job), exit_code=Exit.BAD_DATA))
