@@ -1,10 +1,12 @@
-"""The hand-written norms equal the plain ones in Triton's interpreter, forward and backward."""
+"""The hand-written norms equal the plain ones in Triton's interpreter, and are small enough in machine code."""
 
 import os
 import subprocess
 import sys
 
 import pytest
+
+from alexrepro.recipes.catalog import find_recipe
 
 CHECK = """
 import torch
@@ -36,3 +38,15 @@ def test_forward_and_backward_equal_the_plain_norms() -> None:
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
     done = subprocess.run([sys.executable, "-c", CHECK], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_machine_code_moves_and_issues_little_without_spills() -> None:
+    pytest.importorskip("triton")
+    from benchmarks.norm_kernels import TOOLS, counted
+
+    if not all((TOOLS / tool).exists() for tool in ("nvdisasm", "cuobjdump")):
+        pytest.skip("this Triton has no disassembler")
+    found = counted(find_recipe("as-run-2012").but({"training.precision": "bf16"}))
+    assert all(code.spills == 0 for _, code in found)
+    assert sum(launch.megabytes for launch, _ in found) <= 1_200
+    assert sum(code.ms(launch) for launch, code in found) <= 0.75

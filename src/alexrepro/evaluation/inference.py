@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from alexrepro.data.loading.crops import Pixels, evaluation_crops, windows
+from alexrepro.data.loading.crops import Pixels, evaluation_crops, rgb_crops, windows
 from alexrepro.data.loading.loader import Loader, Workers
 from alexrepro.data.loading.sampling import Batch, evaluation_plan
 from alexrepro.data.store.store import Store
@@ -92,10 +92,10 @@ class ScoredBatch:
 
 def loader_of(job: EvaluationJob) -> Loader:
     """The loader of the images of a job, which may be kept for others on the same store."""
-    store, shard, workers = job.store, job.group.shard, Workers(job.group.loader_workers)
     return Loader(
-        store, batch=BATCH * shard[1], side_px=store.side_px, shard=shard, copies=job.device.copies, workers=workers
-    )
+        job.store, batch=BATCH * job.group.shard[1], side_px=job.store.side_px, parts=job.group.parts,
+        copies=job.device.copies, workers=Workers(job.group.loader_workers),
+    )  # fmt: skip
 
 
 def scored_batches(job: EvaluationJob, loader: Loader | None = None) -> Generator[ScoredBatch, None, None]:
@@ -109,7 +109,8 @@ def scored_batches(job: EvaluationJob, loader: Loader | None = None) -> Generato
     images = len(store) // job.group.shard[1]
     with progress(title, total=images) as advance, nullcontext(loader) if loader else loader_of(job) as opened:
         for number, batch in enumerate(opened.batches(evaluation_plan(len(store))), start=1):
-            weighted = (averages(model, batch.crops, crops=crops, device=job.device) for model in job.models)
+            pixels = rgb_crops(batch)
+            weighted = (averages(model, pixels, crops=crops, device=job.device) for model in job.models)
             mean = reduce(lambda a, b: {name: a[name] + b[name] for name in crops}, weighted)
             scores = {name: score(mean[name], batch.labels) for name in crops}
             scored = ScoredBatch(batch, mean, scores, scores[crops[-1]].sums())

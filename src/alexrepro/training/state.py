@@ -16,7 +16,8 @@ from torch import Tensor
 from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.loading.loader import Loader
 from alexrepro.data.loading.sampling import EpochPlan, training_plan
-from alexrepro.distributed.process_group import Gradients, StopConsensus
+from alexrepro.distributed.gradients import Gradients
+from alexrepro.distributed.process_group import StopConsensus
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.inference import BATCH, newest_checkpoint, pixels_of, save_pixels
 from alexrepro.evaluation.recorded_network import evaluated
