@@ -66,8 +66,7 @@ class Device:
         CPU has no TF32 and computes such a recipe in float32, which is more exact.
         """
         self.allow_tf32(training)
-        is_bf16 = training.precision == "bf16"
-        # Weights are cast once in each pass anyway, and what is recorded must cast them anew whenever it is replayed.
+        is_bf16 = training.precision == "bf16"  # without a cache, since recorded work must cast weights anew
         return torch.autocast(self.torch_device.type, torch.bfloat16, enabled=is_bf16, cache_enabled=False)
 
     def allow_tf32(self, training: Training) -> None:

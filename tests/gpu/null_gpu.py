@@ -120,6 +120,6 @@ def steps(events: list[Event]) -> list[list[Event]]:
 
 
 def between_epochs(events: list[Event]) -> list[list[Event]]:
-    """The events after each epoch of a training but the last: validation, checkpoint, and what the next one begins with."""
+    """The events after each epoch of a training but the last: validation, checkpoint, start of the next one."""
     marks = [number for number, event in enumerate(events) if event.kind == "mark"]
     return [events[start + 1 : end] for start, end in pairwise(marks) if events[start].name == "end"]
