@@ -23,7 +23,6 @@ NULL_GPU_NO_PINNING  if set, cudaHostRegister is refused
 #undef cuDevicePrimaryCtxRelease
 
 #define MEMORY (141ull << 30)
-#define RUNTIME 13020
 #define FOUND(pointer, value) (*(pointer) = (value), 0)
 typedef struct { unsigned x, y, z; } Grid;
 
@@ -184,8 +183,8 @@ int cudaSetDevice(int chosen) {
     device = chosen;
     return 0;
 }
-int cudaDriverGetVersion(int *found) { return FOUND(found, RUNTIME); }
-int cudaRuntimeGetVersion(int *found) { return FOUND(found, RUNTIME); }
+int cudaDriverGetVersion(int *found) { return FOUND(found, CUDA_VERSION); }
+int cudaRuntimeGetVersion(int *found) { return FOUND(found, CUDA_VERSION); }
 int cudaGetDeviceProperties(struct cudaDeviceProp *found, int of) {
     memset(found, 0, sizeof *found);
     strcpy(found->name, "null GPU");
@@ -388,7 +387,7 @@ int cudaGetDriverEntryPointByVersion(const char *name, void **found, unsigned ve
     if (status) *status = 0;
     return 0;
 }
-CUresult cuDriverGetVersion(int *found) { return FOUND(found, RUNTIME); }
+CUresult cuDriverGetVersion(int *found) { return FOUND(found, CUDA_VERSION); }
 CUresult cuCtxGetCurrent(CUcontext *found) { return FOUND(found, context); }
 CUresult cuCtxGetDevice(CUdevice *found) { return FOUND(found, device); }
 CUresult cuDeviceGet(CUdevice *found, int of) { return FOUND(found, of); }

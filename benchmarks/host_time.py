@@ -1,0 +1,100 @@
+"""What a recorded training step costs the host, on the null GPU of the tests: no GPU is needed.
+
+python -m benchmarks.host_time [--recipes tiny as-run-2012] [--precision bf16] [--batch 128] [--steps 200]
+
+Each recipe trains in a process of its own on batches that are on the device: milliseconds of the host per step, median
+and 90th percentile, without a driver's own time, and what the device is asked for.
+"""
+
+import argparse
+import ctypes
+import json
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from statistics import median, quantiles
+from tempfile import TemporaryDirectory
+
+import torch
+
+from alexrepro.data.loading.crops import Pixels
+from alexrepro.data.loading.sampling import Batch, Draws
+from alexrepro.device import find_device
+from alexrepro.model.alexnet import build
+from alexrepro.recipes.catalog import find_recipe
+from alexrepro.recipes.recipe import Recipe
+from alexrepro.training.fast_step import Source, fast_training
+from alexrepro.training.optimizer import make_optimizer
+
+WARM_UPS = 20
+KINDS = {"launches": ("launch", "graph"), "copies": ("h2d", "d2h", "d2d"), "synchronizations": ("sync",)}
+
+
+def batch_of(recipe: Recipe, device: torch.device) -> Batch:
+    images, side_px = recipe.training.batch, recipe.network.input_px
+    offsets = torch.zeros(images, 2, dtype=torch.int64, device=device)
+    flips = torch.zeros(images, dtype=torch.bool, device=device)
+    draws = Draws(torch.arange(images), offsets, flips, torch.zeros(images, 3, device=device))
+    crops = torch.zeros(images, side_px, side_px, 3, dtype=torch.uint8, device=device).permute(0, 3, 1, 2)
+    return Batch(0, draws, crops, torch.zeros(images, dtype=torch.int64, device=device))
+
+
+def milliseconds(recipe: Recipe, steps: int) -> list[float]:
+    """Of the host, per step; each is marked in the null GPU's log. Raises RuntimeError if steps are not recorded."""
+    mark = ctypes.CDLL(None).null_gpu_mark
+    device = find_device("cuda", compiles=True)
+    model = build(recipe.network, seed=0).to(device.torch_device, memory_format=torch.channels_last)
+    optimizer = make_optimizer(model, recipe.training, compiles=True)
+    rates = recipe.training.rates(recipe.network.stages, epoch=1)
+    optimizer.freeze(rates)
+    pixels = Pixels(torch.zeros(3, 256, 256), torch.ones(3), torch.eye(3)).to(device.torch_device)
+    training = fast_training(Source(model, optimizer, pixels, recipe, recipe.augmentation), device, seed=0)
+    first, second = batch_of(recipe, device.torch_device), batch_of(recipe, device.torch_device)
+    images, found = recipe.training.batch, []
+    for step in range(WARM_UPS + steps):
+        batch = second if step % 2 else first
+        mark(b"step" if step >= WARM_UPS else b"warm-up")
+        started = time.perf_counter()
+        if training is None or not training.is_ready(
+            batch, images=images, rates=rates, augmentation=recipe.augmentation
+        ):
+            raise RuntimeError("The step was not recorded.")
+        training(batch, step=step)
+        found.append((time.perf_counter() - started) * 1e3)
+    mark(b"end")
+    return found[WARM_UPS:]
+
+
+def main(asked: argparse.Namespace) -> None:
+    from tests.gpu.null_gpu import NullGpu, build, steps
+
+    columns = ["recipe", "ms, median", "ms, 90 %", *KINDS]
+    print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
+    with TemporaryDirectory() as folder:
+        gpu = NullGpu(build(Path(folder)), Path(folder), most_seconds=900)
+        for name in asked.recipes:
+            given = ["--precision", asked.precision, "--batch", asked.batch, "--steps", asked.steps]
+            ended = gpu.python(Path(__file__).resolve(), "--here", "--recipes", name, *given)
+            if ended.code:
+                sys.exit(ended.err)
+            times, counts = json.loads(ended.out), Counter(e.kind for step in steps(ended.events) for e in step)
+            per_step = (sum(counts[kind] for kind in kinds) / asked.steps for kinds in KINDS.values())
+            cells = [f"{median(times):.3f}", f"{quantiles(times, n=10)[-1]:.3f}", *(f"{each:.2f}" for each in per_step)]
+            print(f"| {name} | {' | '.join(cells)} |", flush=True)
+    print(f"\n{asked.precision}, batch {asked.batch}, {asked.steps} steps; torch {torch.__version__}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipes", nargs="+", default=["tiny", "as-run-2012"])
+    parser.add_argument("--precision", default="bf16", choices=("float32", "tf32", "bf16"))
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--here", action="store_true", help="in this process, on whatever CUDA is; prints JSON")
+    asked = parser.parse_args()
+    if asked.here:
+        changes = {"training.precision": asked.precision, "training.batch": asked.batch}
+        print(json.dumps(milliseconds(find_recipe(asked.recipes[0]).but(changes), asked.steps)))
+    else:
+        main(asked)
