@@ -18,7 +18,8 @@ from alexrepro.data.loading.loader import Loader
 from alexrepro.data.loading.sampling import Batch, batch_count
 from alexrepro.data.store.store import Store
 from alexrepro.device import find_device
-from alexrepro.distributed.process_group import Gradients, Parallel, ProcessGroup, StopConsensus, connect
+from alexrepro.distributed.gradients import Gradients
+from alexrepro.distributed.process_group import Parallel, ProcessGroup, StopConsensus, connect
 from alexrepro.distributed.rank import Rank
 from alexrepro.errors import UserError
 from alexrepro.model.alexnet import build
@@ -92,7 +93,7 @@ def train_steps(group: ProcessGroup, recipe: Recipe, store: Store, *, dtype: tor
     job = TrainingJob(recipe, store=store, validation=None, runs=Path("none"), seed=1, device=device, group=group)
     exchange = Gradients(model, group), StopConsensus(group)
     state = Unsaved(job, model, momentum, pixels, forward, *exchange, Loggers(job.run))
-    loader = Loader(store, batch=batch, side_px=recipe.network.input_px, shard=group.shard)
+    loader = Loader(store, batch=batch, side_px=recipe.network.input_px, parts=group.parts)
     with loader, _exact(dtype, losses):
         training._train_epochs(state, loader)
     state.stop_consensus.settle()

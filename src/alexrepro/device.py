@@ -45,6 +45,11 @@ class Device:
         return self.torch_device.type == "cuda"
 
     @property
+    def name(self) -> str:
+        """The name of the GPU, or "cpu"."""
+        return torch.cuda.get_device_name(self.torch_device) if self.is_gpu else "cpu"
+
+    @property
     def backend(self) -> str:
         """The libraries with which processes exchange tensors: by gloo in host memory, by NCCL between GPUs."""
         return "cpu:gloo,cuda:nccl" if self.is_gpu else "gloo"
@@ -133,7 +138,7 @@ class Device:
     def facts(self) -> dict[str, Any]:
         """What the environment file of a run records about the device."""
         return {
-            "device": torch.cuda.get_device_name(self.torch_device) if self.is_gpu else "cpu",
+            "device": self.name,
             "torch": torch.__version__,
             "cuda": torch.version.cuda if self.is_gpu else None,
             "python": platform.python_version(),
@@ -165,8 +170,9 @@ class GpuCopies:
                 self._under_way.append((self._stream.record_event(), batch))
             user = torch.cuda.current_stream(self._device)
             user.wait_stream(self._stream)
-            for tensor in (moved.crops, moved.labels, moved.draws.offsets, moved.draws.flips, moved.draws.colors):
-                tensor.record_stream(user)
+            for tensor in (moved.crops, moved.packed):
+                if tensor is not None:
+                    tensor.record_stream(user)
             yield moved
             del batch, moved
             while self._under_way and self._under_way[0][0].query():  # type: ignore[no-untyped-call]

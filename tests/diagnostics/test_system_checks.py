@@ -1,5 +1,6 @@
 """What a machine offers is read as it stands there, and judged."""
 
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import PIL
@@ -22,6 +23,23 @@ def test_a_torch_that_is_not_supported_is_wrong(version: str, verdict: str, monk
 
     assert (found.verdict, found.found.startswith(version)) == (verdict, True)
     assert found.exit_code == (Exit.BAD_CONFIG if verdict == "error" else Exit.OK)
+
+
+def test_a_checkout_that_is_not_installed_asks_for_the_same_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = list(versions())
+
+    def absent(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(system_checks, "requires", absent)
+    monkeypatch.setattr(torch, "__version__", "1.0")
+
+    torch_row = next(finding for finding in versions() if finding.what == "torch")
+    monkeypatch.undo()
+    monkeypatch.setattr(system_checks, "requires", absent)
+
+    assert list(versions()) == installed
+    assert torch_row.found == "1.0; <2.16,>=2.11 is supported"
 
 
 def test_pillow_simd_is_named_and_fine(monkeypatch: pytest.MonkeyPatch) -> None:

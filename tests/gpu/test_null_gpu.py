@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from alexrepro.data.store.planes import window_shape
+from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store
 from alexrepro.paper.training import Script
 from alexrepro.recipes.recipe import Recipe
 
-from ..toy import recipe, stores  # noqa: F401 -- fixtures
+from ..toy import recipe, stores, write_images  # noqa: F401 -- fixtures
 from .null_gpu import Ended, Event, NullGpu, build, steps
 
 Train = Callable[..., Ended]
@@ -49,13 +51,18 @@ def last_steps(events: list[Event], number: int = 3) -> list[Event]:
     return [event for step in steps(events)[-1 - number : -1] for event in step]
 
 
-def test_a_plain_training_never_waits_within_its_steps(train: Train) -> None:
-    ended = train("--no-compile")
+def test_a_plain_training_never_waits_and_keeps_its_format(train: Train) -> None:
+    ended = train("--no-compile", change={"training.precision": "bf16"})
     assert ended.code == 0, ended.err
     assert "Warning" not in ended.err
     found = last_steps(ended.events)
     assert kinds(found)["sync"] == 0
-    assert {event.name for event in found if event.kind == "h2d"} == {"pinned"}
+    copies = [event for event in found if event.kind == "h2d"]
+    assert {event.name for event in copies} == {"pinned"}
+    assert len(copies) == 3 * 3  # a step's crops, its labels and draws side by side, and the seeds of its masks
+    of_norms = {event.name for event in found if "rsqrt" in event.name}
+    assert [name for name in of_norms if "BFloat16" not in name] == []
+    assert of_norms
 
 
 def test_a_compiled_training_takes_one_launch_a_step(train: Train) -> None:
@@ -66,6 +73,8 @@ def test_a_compiled_training_takes_one_launch_a_step(train: Train) -> None:
     assert kinds(ended.events)["capture"] == 2  # begin and end, once for all epochs
     found = kinds(last_steps(ended.events, 25))
     assert found["launch"] + found["graph"] <= 3 * 25
+    assert found["h2d"] == 2 * 25 * 4 // 5  # those of the first batch of five come before the first step
+    assert found["d2d"] == 4 * 25  # crops, labels with draws, and seeds in; losses out
     assert found["sync"] == 0
 
 
@@ -77,10 +86,18 @@ def test_replicas_go_on_with_full_partial_and_empty_parts_of_a_batch(train: Trai
     assert all(event.device == log[0].device for log in ended.logs for event in log)
 
 
-def test_two_towers_exchange_maps_by_nccl(train: Train) -> None:
-    ended = train("--gpus", "2", devices=2)
+@pytest.mark.parametrize("option", ["--compile", "--no-compile"])
+def test_two_towers_exchange_maps_and_halves_of_a_batch_by_nccl(train: Train, option: str, recipe: Recipe) -> None:  # noqa: F811
+    ended = train("--gpus", "2", option, devices=2)
     assert ended.code == 0, ended.err
+    image = 3 * recipe.network.input_px**2  # bytes
     for log in ended.logs:
+        copied = [event.bytes / image for event in last_steps(log) if event.kind == "h2d" and event.bytes >= image]
+        assert copied == [4] * 3  # images of a batch of eight that the rank's own loader has decoded
+        if option == "--compile":  # the exchanges are a part of the recorded step
+            assert kinds(last_steps(log))["graph"] == 3
+            assert [event.name for event in last_steps(log) if event.kind == "nccl"] == ["ncclAllGather"] * 3
+            continue
         assert {"ncclAllGather", "ncclReduceScatter"} <= {
             event.name for event in last_steps(log) if event.kind == "nccl"
         }
@@ -113,6 +130,20 @@ def test_a_stopped_training_continues_and_is_evaluated(train: Train, gpu: NullGp
     assert ended.code == 0, ended.err
     assert "Continuing" in ended.err
     evaluated = gpu.run("evaluate", run, "--ten-crop", "--store", stores["val"].path, "--device", "cuda")
+    assert evaluated.code == 0, evaluated.err
+
+
+def test_planes_become_pixels_on_the_device(train: Train, gpu: NullGpu, tmp_path: Path) -> None:
+    write_images(tmp_path / "images", {"train": 8, "val": 4})
+    planes = prepare(tmp_path / "images", out=tmp_path / "stores", workers=1, options=Options(encoding="planes"))
+    ended = train("--compile", "--store", planes["train"].path)
+    assert ended.code == 0, ended.err
+    assert "Not " not in ended.err  # compiled or recorded
+    copied = {event.bytes for event in last_steps(ended.events) if event.kind == "h2d"}
+    rows, columns = window_shape(224)
+    assert max(copied) == 8 * rows * columns  # half of the crops' pixels
+    run = next(gpu.folder.glob("runs/*/*/metrics.csv")).parent
+    evaluated = gpu.run("evaluate", run, "--store", planes["val"].path, "--device", "cuda", "--no-compile")
     assert evaluated.code == 0, evaluated.err
 
 

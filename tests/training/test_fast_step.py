@@ -10,7 +10,7 @@ from alexrepro.data.loading.crops import Pixels, training_crops
 from alexrepro.data.loading.sampling import Batch, Draws
 from alexrepro.device import Device
 from alexrepro.model.alexnet import build, keyed_bits
-from alexrepro.model.fast_network import FastNetwork, Layout, blocks_of
+from alexrepro.model.fast_network import FastNetwork, Layout, OwnNetwork, blocks_of
 from alexrepro.paper.training import Rates
 from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe
@@ -131,6 +131,7 @@ def test_every_layout_computes_the_network(which: str) -> None:
     weights, masks = model.named_kernels(), model.draw_masks(2, key_of_step=0)
     expected = model(crops, masks)
     gradients = torch.autograd.grad(expected.square().sum(), list(weights.values()))
+    assert torch.equal(OwnNetwork(model)(crops, masks, weights), expected)
     for layout in LAYOUTS:
         found = FastNetwork(model, layout)(crops, masks, weights)
         assert (found - expected).abs().max() <= 1e-12 * expected.abs().max()

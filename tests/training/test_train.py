@@ -1,11 +1,13 @@
 """Training: the loss falls, rates follow the schedule, and frozen or dropped units learn nothing."""
 
+from math import isfinite
 from pathlib import Path
 
 import pytest
 import torch
 
 from alexrepro.paper.training import At, Plateau, Script
+from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe
 
 from ..toy import Train, state_of
@@ -86,3 +88,11 @@ def test_a_stage_that_was_frozen_goes_on_as_if_it_had_had_next_to_no_rate(
     frozen, crawling = begun_with(0.0), begun_with(1e-30)  # which moves no float32
 
     assert [name for name, found in frozen.items() if not torch.equal(found, crawling[name])] == []
+
+
+@pytest.mark.parametrize("mean", [find_recipe("net-145f").augmentation.mean, "channel"])
+def test_a_recipe_with_one_mean_for_all_pixels_trains(toy: Train, recipe: Recipe, tmp_path: Path, mean: str) -> None:
+    run = toy(tmp_path, chosen=recipe.but({"augmentation.mean": mean, "training.epochs": 1}))
+
+    assert run.last_epoch_loss is not None
+    assert isfinite(run.last_epoch_loss)

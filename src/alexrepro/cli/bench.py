@@ -53,7 +53,8 @@ def bench(
         about = {"recipe": chosen.name, "store": found.path.name, "machine": device.facts()}
         print_json({"estimate": asdict(ahead), **about, **parts})
         return
-    title = f"{chosen.name}, batches of {chosen.training.batch}, {chosen.training.precision}, on {found.path.name}"
+    training = chosen.training
+    title = f"{chosen.name}, batches of {training.batch}, {training.precision}, {found.path.name}, on {device.name}"
     columns = ("part", "images/s", "slowest", "fastest")
     rows = [(part, *(f"{number:,.0f}" for number in pace)) for part, pace in paces.items()]
     print_table(title, columns, rows, right=columns[1:])

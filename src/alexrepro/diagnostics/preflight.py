@@ -139,8 +139,8 @@ def _time(job: TrainingJob) -> Finding:
         rates = bench(recipe.but({"training.batch": images}), store, device, rounds=1)
     ahead = estimate(recipe, rates, images=len(store))
     found = (
-        f"about {ahead.hours:,.1f} hours for {ahead.epochs} epochs, a rough estimate from one round of {images} images:"
-        f" loader {rates['loader'][0]:,.0f} images/s, step {rates['step'][0]:,.0f} images/s"
+        f"about {ahead.hours:,.1f} hours for {ahead.epochs} epochs, a rough estimate from one round of {images} images "
+        f"on {device.name}: loader {rates['loader'][0]:,.0f} images/s, step {rates['step'][0]:,.0f} images/s"
     )
     advice = ""
     if ahead.slower == "loader":

@@ -3,9 +3,10 @@
 import os
 import platform
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import metadata, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from alexrepro.distributed.rank import Rank
 from alexrepro.errors import Exit, UserError
 from alexrepro.processors import control_groups
 
+CHECKOUT = Path(__file__).parents[3]  # of src/alexrepro/diagnostics/system_checks.py
 DRIVER, MEMORY = Path("/proc/driver/nvidia/version"), Path("/proc/meminfo")
 
 
@@ -47,8 +49,7 @@ def refused(what: str, error: UserError) -> Finding:
 def versions() -> Iterator[Finding]:
     """The program, Python and the libraries that compute and decode, compared with the supported versions."""
     yield Finding("program", f"alexrepro {__version__}")
-    needed = {need.name: need.specifier for need in map(Requirement, requires("alexrepro") or ())}
-    needed["Python"] = SpecifierSet(metadata("alexrepro")["Requires-Python"])
+    needed = _needed()
     name, pillow = pillow_at_work().split()
     needed["Pillow"] = needed["pillow"] if name == "Pillow" else SpecifierSet()
     found = {"Python": platform.python_version(), "torch": torch.__version__, "torchvision": version("torchvision")}
@@ -57,6 +58,16 @@ def versions() -> Iterator[Finding]:
         is_fine = needed[what].contains(there, prereleases=True)
         wrong = Finding(what, about, "error", "Install it with: make setup.", Exit.BAD_CONFIG)
         yield Finding(what, there) if is_fine else wrong
+
+
+def _needed() -> dict[str, SpecifierSet]:
+    """The versions of Python and of libraries that are supported, as they were installed or as the checkout asks."""
+    try:
+        libraries, python = requires("alexrepro") or [], metadata("alexrepro")["Requires-Python"]
+    except PackageNotFoundError:  # run from a checkout on PYTHONPATH
+        project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+        libraries, python = project["dependencies"], project["requires-python"]
+    return {need.name: need.specifier for need in map(Requirement, libraries)} | {"Python": SpecifierSet(python)}
 
 
 def check_gpus(device: str) -> list[Finding]:

@@ -5,7 +5,7 @@ the seed, not on the number of processes. A lost rank is noticed by broken conne
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,11 +16,11 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 
+from alexrepro.data.loading.sampling import Parts
 from alexrepro.device import Device
 from alexrepro.distributed.launch import Parallel, grid, not_met, open_store
 from alexrepro.distributed.rank import Rank
 from alexrepro.errors import Exit, UserError, first_line
-from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.tower_parallel import LocalTowers, ShardedTowers
 from alexrepro.paper.network import Network
 
@@ -48,6 +48,11 @@ class ProcessGroup:
     def shard(self) -> tuple[int, int]:
         """The replica of this process and the number of replicas; each has a part of every batch."""
         return (0, 1) if self.mesh is None else (self.mesh.get_local_rank("data"), self.mesh.size(0))
+
+    @property
+    def parts(self) -> Parts:
+        """What this process has of every batch: it reads a part of what its replica shows, and is sent the rest."""
+        return Parts(self.shard, (self.towers.rank, self.towers.processes), self.towers.gather_full)
 
     @property
     def loader_workers(self) -> int | None:
@@ -84,15 +89,6 @@ class ProcessGroup:
         if self.mesh is not None and self.shard[1] > 1:
             dist.all_reduce(tensor, group=self.mesh.get_group("data"))
         return tensor
-
-    def summed(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
-        """The sums of gradients over the replicas, in float32, exchanged in one call; the gradients if there is one."""
-        if self.mesh is None or self.mesh.size(0) == 1:
-            return gradients
-        flat = torch.cat([gradient.flatten().float() for gradient in gradients])
-        dist.all_reduce(flat, group=self.mesh.get_group("data"))
-        parts = flat.split([gradient.numel() for gradient in gradients])  # type: ignore[no-untyped-call]
-        return [part.view(gradient.shape) for part, gradient in zip(parts, gradients, strict=True)]
 
     def barrier(self) -> None:
         """Wait for all ranks."""
@@ -177,41 +173,6 @@ def connect(rank: Rank, device: Device, *, network: Network, parallel: Parallel 
     yield group
     group.barrier()
     dist.destroy_process_group()
-
-
-class Gradients:
-    """Sums each gradient over the replicas as soon as backward has computed it."""
-
-    def __init__(self, model: AlexNet, group: ProcessGroup) -> None:
-        self._pending: list[dist.Work] = []
-        if group.mesh is None:
-            return
-        for name, parameter in model.named_kernels().items():
-            if model.is_replicated(name) and group.towers.processes > 1:
-                hook = self._sum(None, 1 / group.towers.processes)
-            elif group.shard[1] > 1:
-                hook = self._sum(group.mesh.get_group("data"), 1.0)
-            else:
-                continue
-            parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
-
-    def _sum(self, group: dist.ProcessGroup | None, factor: float) -> Callable[[Tensor], None]:
-        """A hook; a gradient that every tower holds is averaged over the towers, so that it keeps the same bits."""
-
-        def start(parameter: Tensor) -> None:
-            assert parameter.grad is not None
-            gradient = parameter.grad if factor == 1 else parameter.grad.mul_(factor)
-            work = dist.all_reduce(gradient, group=group, async_op=True)
-            assert work is not None
-            self._pending.append(work)
-
-        return start
-
-    def wait(self) -> None:
-        """Wait for all sums."""
-        for work in self._pending:
-            work.wait()
-        self._pending.clear()
 
 
 class StopConsensus:

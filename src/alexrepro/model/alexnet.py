@@ -41,7 +41,7 @@ class AlexNet(nn.Module):
 
     def forward(self, crops: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
         """Logits of the crops; `masks` from `draw_masks` in training, None in testing."""
-        x = crops / self.input_std if self.network.input_std else crops  # (B, 3, 224, 224)
+        x = crops / self.input_std.to(crops.dtype) if self.network.input_std else crops  # (B, 3, 224, 224)
         for number, name in enumerate(self.stages):  # conv1 … fc8
             stage = self.stage(name)
             if number and stage.reads_both:  # conv1 reads the crop, which every process has

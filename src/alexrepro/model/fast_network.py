@@ -12,6 +12,7 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.layers import ConvOrLinear, StageModule
@@ -94,6 +95,22 @@ class FastNetwork(nn.Module):
             parts = [part.contiguous(memory_format=torch.channels_last) for part in parts[0].chunk(towers, 1)]
         rows = zip(parts, weight.chunk(towers), bias.chunk(towers), strict=True)
         return [F.conv2d(x, w, b, stride_px, about.pad_px) for x, w, b in rows]
+
+
+class OwnNetwork(nn.Module):
+    """Computes the logits as a part of an AlexNet itself does, with its weights in any number format."""
+
+    def __init__(self, model: AlexNet) -> None:
+        super().__init__()
+        self.model = model
+        names = {id(parameter): name for name, parameter in model.named_parameters()}
+        self.names = {kernel: names[id(parameter)] for kernel, parameter in model.named_kernels().items()}
+
+    def forward(self, crops: Tensor, masks: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Tensor:
+        """Logits (B, K) of crops (B, 3, S, S), in the format of the weights; those are `named_kernels` of the model."""
+        own = {self.names[kernel]: weight for kernel, weight in weights.items()}
+        rounded = {name: mask.to(crops.dtype) for name, mask in masks.items()}
+        return cast(Tensor, functional_call(self.model, own, (crops, rounded)))
 
 
 def can_lay_out(network: Network) -> bool:

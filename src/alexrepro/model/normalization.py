@@ -6,6 +6,7 @@ B batch, C maps, H W pixels, P processes that hold the towers together.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Literal, cast
 
 import torch
@@ -24,10 +25,11 @@ class _Normalize(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, window: Callable[[Tensor], Tensor], norm: Norm | SameMapNorm) -> Tensor:
-        d = window(x * x).mul_(norm.coefficient).add_(norm.k)
-        ctx.save_for_backward(x, d)
-        ctx.window, ctx.norm = window, norm
-        return x * _power(d, norm.beta)
+        with _without_autocast(x):
+            d = window(x * x).mul_(norm.coefficient).add_(norm.k)
+            ctx.save_for_backward(x, d)
+            ctx.window, ctx.norm = window, norm
+            return x * _power(d, norm.beta)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
@@ -35,6 +37,11 @@ class _Normalize(torch.autograd.Function):
         scaled = gradients[0] * _power(d, ctx.norm.beta)
         spread = ctx.window((scaled * x).div_(d)).mul_(x)
         return scaled.sub_(spread, alpha=2 * ctx.norm.coefficient * ctx.norm.beta), None, None
+
+
+def _without_autocast(x: Tensor) -> AbstractContextManager[None]:
+    """Keeps the format of x: on a GPU autocast would compute powers in float32, on a CPU in the format of x."""
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def _power(d: Tensor, beta: float) -> Tensor:
@@ -138,8 +145,9 @@ class ContrastNorm(SameMap):
         """The normalized maps."""
         norm = self.norm
         mean = F.avg_pool2d(x, norm.size_px, stride=1, padding=norm.size_px // 2, count_include_pad=False)
-        denominators = norm.k + norm.coefficient * self._sum((x - mean).square())
-        return x * _power(denominators, norm.beta)
+        with _without_autocast(x):
+            denominators = norm.k + norm.coefficient * self._sum((x - mean).square())
+            return x * _power(denominators, norm.beta)
 
 
 def use_norms(model: nn.Module, form: Form) -> None:

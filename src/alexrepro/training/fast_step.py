@@ -15,12 +15,13 @@ from torch import Tensor
 from alexrepro.data.loading.crops import Pixels, training_crops
 from alexrepro.data.loading.sampling import Batch, shard_of
 from alexrepro.device import Device
+from alexrepro.distributed.gradients import summed
 from alexrepro.distributed.process_group import ProcessGroup
 from alexrepro.errors import first_line
 from alexrepro.keys import key
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.compiled import Compiled
-from alexrepro.model.fast_network import FastNetwork, Layout, can_lay_out
+from alexrepro.model.fast_network import FastNetwork, Layout, OwnNetwork, can_lay_out
 from alexrepro.paper.training import Augmentation, Rates
 from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe
@@ -31,7 +32,7 @@ SEEDS_AT_ONCE = 1_000  # steps
 
 @dataclass(frozen=True)
 class Source:
-    """What a step is made of: a model that holds all towers, its optimizer, and what happens to the images."""
+    """What a step is made of: the model, its optimizer, and what happens to the images."""
 
     model: AlexNet
     optimizer: Optimizer
@@ -62,8 +63,9 @@ class FastStep:
             for name, weight in self._weights.items()
         }
         self._copies = self._used if is_bf16 else {}
-        loss = _Loss(FastNetwork(model, layout), source)
-        work = self._step(source, Compiled(loss) if device.compiles else loss)
+        is_whole = model.towers.processes == 1  # compiled code cannot gather maps from other processes
+        loss = _Loss(FastNetwork(model, layout) if is_whole else OwnNetwork(model), source)
+        work = self._step(source, Compiled(loss) if device.compiles and is_whole else loss)
         state = [*self._weights.values(), *source.optimizer.state().values()]
         before = [tensor.detach().clone() for tensor in state]
         device.allow_tf32(source.recipe.training)
@@ -88,8 +90,8 @@ class FastStep:
 
         def step() -> None:
             loss, error = loss_and_error(self._batch, self._seeds, self._used)
-            gradients = source.group.summed(torch.autograd.grad(loss, list(learning.values())))
-            source.optimizer.move(dict(zip(learning, gradients, strict=True)), copies=self._copies)
+            gradients = dict(zip(learning, torch.autograd.grad(loss, list(learning.values())), strict=True))
+            source.optimizer.move(summed(gradients, source.model, source.group), copies=self._copies)
             self._values.copy_(torch.stack([loss.detach(), error]))
 
         return step
@@ -105,7 +107,7 @@ class FastStep:
 class _Loss:
     """This replica's part of the mean loss and of the top-1 error, from images as the loader gives them."""
 
-    network: FastNetwork
+    network: FastNetwork | OwnNetwork
     source: Source
 
     def __call__(self, batch: Batch, seeds: Tensor, weights: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -173,9 +175,7 @@ class FastTraining:
 
 
 def fast_training(source: Source, device: Device, *, seed: int) -> FastTraining | None:
-    """The fast steps of a training, if it has a GPU that holds all towers, and a network that can be laid out anew."""
-    if not (
-        device.is_gpu and device.compiles and source.model.towers.processes == 1 and can_lay_out(source.model.network)
-    ):
+    """The fast steps of a training, if it has a GPU, and a network that can be laid out anew."""
+    if not (device.is_gpu and device.compiles and can_lay_out(source.model.network)):
         return None
     return FastTraining(source, layout=Layout(), device=device, seed=seed)

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.loading.sampling import EpochPlan, training_plan
-from alexrepro.distributed.process_group import Gradients, StopConsensus
+from alexrepro.distributed.gradients import Gradients
+from alexrepro.distributed.process_group import StopConsensus
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.inference import newest_checkpoint, pixels_of, save_pixels
 from alexrepro.model.alexnet import AlexNet, build

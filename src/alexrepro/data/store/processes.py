@@ -13,6 +13,7 @@ from multiprocessing.process import BaseProcess
 from threading import Thread
 from time import monotonic
 
+from alexrepro.data.store import fork_server
 from alexrepro.errors import STOPPING, Exit, UserError
 from alexrepro.stop_signals import end_with_parent, stop_signals_deferred
 
@@ -25,7 +26,7 @@ def start(work: Callable[..., None], *arguments: object) -> tuple[BaseProcess, C
     Stop signals are sent to a whole group of processes; the worker ignores them, because the parent decides.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", work.__module__])
+    context.set_forkserver_preload(["__main__", fork_server.__name__, work.__module__])
     try:
         with stop_signals_deferred():  # a server whose client ends in the middle would print a traceback
             ours, theirs = context.Pipe()
