@@ -70,7 +70,8 @@ class NullGpu:
         }  # fmt: skip
         done = subprocess.run(
             [sys.executable, *map(str, arguments)], cwd=self.folder, check=False, text=True,
-            capture_output=True, timeout=self.most_seconds, env={**os.environ, **preloaded, **self.environment, **environment},
+            capture_output=True, timeout=self.most_seconds,
+            env={**os.environ, **preloaded, **self.environment, **environment},
         )  # fmt: skip
         logs = [
             [_event(line) for line in path.read_text().splitlines()]
