@@ -76,8 +76,9 @@ def main(asked: argparse.Namespace) -> None:
     with TemporaryDirectory() as folder:
         gpu = NullGpu(build(Path(folder)), Path(folder), most_seconds=900)
         for name in asked.recipes:
-            given = ["--precision", asked.precision, "--batch", asked.batch, "--steps", asked.steps]
-            ended = gpu.python(Path(__file__).resolve(), "--here", "--recipes", name, *given)
+            given = ["--recipes", name, "--precision", asked.precision, "--batch", asked.batch, "--steps", asked.steps]
+            environment = {"NULL_GPU_NO_COPIES": "1", "TRITON_DEFAULT_FP_FUSION": "1"}
+            ended = gpu.python(Path(__file__).resolve(), "--here", *given, **environment)
             if ended.code:
                 sys.exit(ended.err)
             times, counts = json.loads(ended.out), Counter(event.kind for step in steps(ended.events) for event in step)
