@@ -14,7 +14,7 @@ from alexrepro.paper.training import Script
 from alexrepro.recipes.recipe import Recipe
 
 from ..toy import recipe, stores, write_images  # noqa: F401 -- fixtures
-from .null_gpu import Ended, Event, NullGpu, build, steps
+from .null_gpu import Ended, Event, NullGpu, between_epochs, build, steps
 
 Train = Callable[..., Ended]
 
@@ -70,12 +70,22 @@ def test_a_compiled_training_takes_one_launch_a_step(train: Train) -> None:
     assert ended.code == 0, ended.err
     assert "Warning" not in ended.err
     assert "Not compiled" not in ended.err
-    assert kinds(ended.events)["capture"] == 2  # begin and end, once for all epochs
+    assert kinds(ended.events)["capture"] == 4  # begin and end, of the step and of the validation, once for all epochs
     found = kinds(last_steps(ended.events, 25))
     assert found["launch"] + found["graph"] <= 3 * 25
     assert found["h2d"] == 2 * 25 * 4 // 5  # those of the first batch of five come before the first step
     assert found["d2d"] == 4 * 25  # crops, labels with draws, and seeds in; losses out
     assert found["sync"] == 0
+
+
+def test_losses_are_read_a_window_late_and_epochs_end_with_few_waits(train: Train) -> None:
+    ended = train("--compile", change={"training.epochs": 3, "training.batch": 1})
+    assert ended.code == 0, ended.err
+    waits = [event.name for event in last_steps(ended.events, 25) if event.kind == "sync"]
+    assert waits == ["event"] * 2  # of windows that were complete when the next ones ended
+    for between in between_epochs(ended.events)[1:]:  # after the first, in which the validation was recorded
+        assert kinds(between)["capture"] == 0
+        assert kinds(between)["sync"] <= 5
 
 
 @pytest.mark.parametrize("option", ["--compile", "--no-compile"])
