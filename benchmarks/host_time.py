@@ -33,12 +33,12 @@ KINDS = {"launches": ("launch", "graph"), "copies": ("h2d", "d2h", "d2d"), "sync
 
 
 def batch_of(recipe: Recipe, device: torch.device) -> Batch:
+    """A batch as the loader gives it."""
     images, side_px = recipe.training.batch, recipe.network.input_px
-    offsets = torch.zeros(images, 2, dtype=torch.int64, device=device)
-    flips = torch.zeros(images, dtype=torch.bool, device=device)
-    draws = Draws(torch.arange(images), offsets, flips, torch.zeros(images, 3, device=device))
-    crops = torch.zeros(images, side_px, side_px, 3, dtype=torch.uint8, device=device).permute(0, 3, 1, 2)
-    return Batch(0, draws, crops, torch.zeros(images, dtype=torch.int64, device=device))
+    flips = torch.zeros(images, dtype=torch.bool)
+    draws = Draws(torch.arange(images), torch.zeros(images, 2, dtype=torch.int64), flips, torch.zeros(images, 3))
+    crops = torch.zeros(images, side_px, side_px, 3, dtype=torch.uint8).permute(0, 3, 1, 2)
+    return Batch(0, draws, crops, torch.zeros(images, dtype=torch.int64)).to(device)
 
 
 def milliseconds(recipe: Recipe, steps: int) -> tuple[list[float], list[float]]:
