@@ -10,6 +10,7 @@ import pytest
 from alexrepro.data.store.store import Store
 from alexrepro.paper.training import Script
 from alexrepro.recipes.recipe import Recipe
+from alexrepro.runs.run import open_run
 
 from ..toy import recipe, stores  # noqa: F401 -- fixtures
 from .null_gpu import Ended, Event, NullGpu, build, steps
@@ -122,6 +123,22 @@ def test_a_stopped_training_continues_and_is_evaluated(train: Train, gpu: NullGp
     assert "Continuing" in ended.err
     evaluated = gpu.run("evaluate", run, "--ten-crop", "--store", stores["val"].path, "--device", "cuda")
     assert evaluated.code == 0, evaluated.err
+
+
+def test_a_long_training_times_its_step_once_and_keeps_the_fastest_layout(train: Train, gpu: NullGpu) -> None:
+    change = {"training.epochs": 500_000, "training.precision": "tf32"}
+    change |= {"network.towers": 1, "network.norm": None}  # blocks are all there is to choose
+    first, second = (train("--compile", change=change, NULL_GPU_STOP_AFTER="2") for _ in range(2))
+    assert (first.code, second.code) == (75, 75), first.err + second.err
+    assert "measured: everything" in first.err
+    assert "without blocks" in first.err
+    assert "The steps of this training take tf32" in first.err
+    assert "measured" not in second.err
+    layout = open_run(next(gpu.folder.glob("runs/*/*"))).environment["layout"]
+    assert set(layout["layouts_ms"]) == {"everything", "without blocks"}
+    assert set(layout["precisions_ms"]) == {"tf32", "bf16"}
+    assert layout["blocks"] == (min(layout["layouts_ms"], key=layout["layouts_ms"].get) == "everything")
+    assert kinds(second.events)["capture"] == 2  # begin and end of the only recording
 
 
 @pytest.mark.parametrize("command", ["doctor", "bench"])

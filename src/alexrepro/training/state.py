@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from signal import Signals
 from typing import Any
 
@@ -25,6 +26,7 @@ from alexrepro.training.divergence import FlatLoss, at_half_the_rates
 from alexrepro.training.fast_step import FastTraining, Source, fast_training
 from alexrepro.training.fine_tune import check_same_source, copy_stages, origin
 from alexrepro.training.job import TrainingJob
+from alexrepro.training.layouts import keep, layout_of
 from alexrepro.training.loggers import Loggers
 from alexrepro.training.optimizer import Optimizer, make_optimizer
 
@@ -165,7 +167,7 @@ def start(job: TrainingJob, stop: Stop = lambda: None) -> TrainingState:
     return TrainingState(
         job, model, optimizer, pixels, device.with_fast_norms(model), Gradients(model, group),
         StopConsensus(group), Loggers(run, job.log if group.is_first else (), step=step), stop, step,
-        fast=fast_training(source, device, seed=job.seed),
+        fast=fast_training(source, device, seed=job.seed, layout=layout_of(job), keep=partial(keep, job=job)),
         flat_loss=None if is_flat_allowed else FlatLoss(job.recipe.network.classes),
     )  # fmt: skip
 
