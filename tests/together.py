@@ -93,7 +93,7 @@ def train_steps(group: ProcessGroup, recipe: Recipe, store: Store, *, dtype: tor
     job = TrainingJob(recipe, store=store, validation=None, runs=Path("none"), seed=1, device=device, group=group)
     exchange = Gradients(model, group), StopConsensus(group)
     state = Unsaved(job, model, momentum, pixels, forward, *exchange, Loggers(job.run))
-    loader = Loader(store, batch=batch, side_px=recipe.network.input_px, shard=group.shard)
+    loader = Loader(store, batch=batch, side_px=recipe.network.input_px, parts=group.parts)
     with loader, _exact(dtype, losses):
         training._train_epochs(state, loader)
     state.stop_consensus.settle()

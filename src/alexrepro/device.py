@@ -170,8 +170,9 @@ class GpuCopies:
                 self._under_way.append((self._stream.record_event(), batch))
             user = torch.cuda.current_stream(self._device)
             user.wait_stream(self._stream)
-            for tensor in (moved.crops, moved.labels, moved.draws.offsets, moved.draws.flips, moved.draws.colors):
-                tensor.record_stream(user)
+            for tensor in (moved.crops, moved.packed):
+                if tensor is not None:
+                    tensor.record_stream(user)
             yield moved
             del batch, moved
             while self._under_way and self._under_way[0][0].query():  # type: ignore[no-untyped-call]

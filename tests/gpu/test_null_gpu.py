@@ -56,7 +56,9 @@ def test_a_plain_training_never_waits_and_keeps_its_format(train: Train) -> None
     assert "Warning" not in ended.err
     found = last_steps(ended.events)
     assert kinds(found)["sync"] == 0
-    assert {event.name for event in found if event.kind == "h2d"} == {"pinned"}
+    copies = [event for event in found if event.kind == "h2d"]
+    assert {event.name for event in copies} == {"pinned"}
+    assert len(copies) == 3 * 3  # a step's crops, its labels and draws side by side, and the seeds of its masks
     of_norms = {event.name for event in found if "rsqrt" in event.name}
     assert [name for name in of_norms if "BFloat16" not in name] == []
     assert of_norms
@@ -70,6 +72,8 @@ def test_a_compiled_training_takes_one_launch_a_step(train: Train) -> None:
     assert kinds(ended.events)["capture"] == 2  # begin and end, once for all epochs
     found = kinds(last_steps(ended.events, 25))
     assert found["launch"] + found["graph"] <= 3 * 25
+    assert found["h2d"] == 2 * 25 * 4 // 5  # those of the first batch of five come before the first step
+    assert found["d2d"] == 4 * 25  # crops, labels with draws, and seeds in; losses out
     assert found["sync"] == 0
 
 
@@ -82,13 +86,16 @@ def test_replicas_go_on_with_full_partial_and_empty_parts_of_a_batch(train: Trai
 
 
 @pytest.mark.parametrize("option", ["--compile", "--no-compile"])
-def test_two_towers_exchange_maps_by_nccl(train: Train, option: str) -> None:
+def test_two_towers_exchange_maps_and_halves_of_a_batch_by_nccl(train: Train, option: str, recipe: Recipe) -> None:  # noqa: F811
     ended = train("--gpus", "2", option, devices=2)
     assert ended.code == 0, ended.err
+    image = 3 * recipe.network.input_px**2  # bytes
     for log in ended.logs:
+        copied = [event.bytes / image for event in last_steps(log) if event.kind == "h2d" and event.bytes >= image]
+        assert copied == [4] * 3  # images of a batch of eight that the rank's own loader has decoded
         if option == "--compile":  # the exchanges are a part of the recorded step
             assert kinds(last_steps(log))["graph"] == 3
-            assert kinds(last_steps(log))["nccl"] == 0
+            assert [event.name for event in last_steps(log) if event.kind == "nccl"] == ["ncclAllGather"] * 3
             continue
         assert {"ncclAllGather", "ncclReduceScatter"} <= {
             event.name for event in last_steps(log) if event.kind == "nccl"

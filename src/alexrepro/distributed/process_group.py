@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 
+from alexrepro.data.loading.sampling import Parts
 from alexrepro.device import Device
 from alexrepro.distributed.launch import Parallel, grid, not_met, open_store
 from alexrepro.distributed.rank import Rank
@@ -47,6 +48,11 @@ class ProcessGroup:
     def shard(self) -> tuple[int, int]:
         """The replica of this process and the number of replicas; each has a part of every batch."""
         return (0, 1) if self.mesh is None else (self.mesh.get_local_rank("data"), self.mesh.size(0))
+
+    @property
+    def parts(self) -> Parts:
+        """What this process has of every batch: it reads a part of what its replica shows, and is sent the rest."""
+        return Parts(self.shard, (self.towers.rank, self.towers.processes), self.towers.gather_full)
 
     @property
     def loader_workers(self) -> int | None:

@@ -90,14 +90,14 @@ class ScoredBatch:
 
 def scored_batches(job: EvaluationJob) -> Generator[ScoredBatch, None, None]:
     """This replica's part of the images of a store, in stored order. Raises UserError if outputs are not finite."""
-    store, crops, shard = job.store, SCORED[job.crops], job.group.shard
+    store, crops, replicas = job.store, SCORED[job.crops], job.group.shard[1]
     title = job.title or f"{store.manifest.full_name}, {'center crop' if job.crops == 'center' else 'ten crops'}"
     correct = seen = 0
     loader = Loader(
-        store, batch=BATCH * shard[1], side_px=store.side_px, shard=shard, copies=job.device.copies,
+        store, batch=BATCH * replicas, side_px=store.side_px, parts=job.group.parts, copies=job.device.copies,
         workers=Workers(job.group.loader_workers),
     )  # fmt: skip
-    with progress(title, total=len(store) // shard[1]) as advance, loader:
+    with progress(title, total=len(store) // replicas) as advance, loader:
         for batch in loader.batches(evaluation_plan(len(store))):
             weighted = (averages(model, batch.crops, crops=crops, device=job.device) for model in job.models)
             mean = reduce(lambda a, b: {name: a[name] + b[name] for name in crops}, weighted)

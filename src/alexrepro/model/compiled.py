@@ -41,7 +41,9 @@ class Compiled(Generic[P, T]):
                 self._compiled = torch.compile(self.plain, dynamic=False, mode=self._mode)
             with signals_blocked():  # a compiler that Ctrl-C ends would leave the run rounding otherwise
                 return self._compiled(*args, **kwargs)
-        except (compiler.exc.TorchDynamoException, OSError) as error:  # OSError: of its cache folder
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # of the compiler, its cache folder, Triton or a driver
             return self._give_up(error)(*args, **kwargs)
 
     def _give_up(self, error: Exception) -> Callable[P, T]:

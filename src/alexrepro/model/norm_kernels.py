@@ -22,9 +22,9 @@ def _powers(d, beta: tl.constexpr):
 
 
 @triton.jit
-def _map(pointer, at, place, by, maps, wide: tl.constexpr):
-    """The values of the maps `by` further, 0 outside the group of `maps` in which a value has its `place`."""
-    there = place + by
+def _map(pointer, at, position, by, maps, wide: tl.constexpr):
+    """The values of the maps `by` further, 0 outside the group of `maps` in which a value has its `position`."""
+    there = position + by
     return tl.load(pointer + at + by, mask=(there >= 0) & (there < maps), other=0.0).to(wide)
 
 
@@ -50,11 +50,11 @@ def lrn(
     block: tl.constexpr,
 ):
     at = tl.program_id(0) * block + tl.arange(0, block)
-    place = tl.where(at < values, at % maps, -4 * half - maps)
-    own = _map(x, at, place, 0, maps, wide)
+    position = tl.where(at < values, at % maps, -4 * half - maps)
+    own = _map(x, at, position, 0, maps, wide)
     total = own * own
     for by in tl.static_range(1, half + 1):
-        before, after = _map(x, at, place, -by, maps, wide), _map(x, at, place, by, maps, wide)
+        before, after = _map(x, at, position, -by, maps, wide), _map(x, at, position, by, maps, wide)
         total += before * before + after * after
     tl.store(y + at, own * _powers(k + c * total, beta)[0], mask=at < values)
 
@@ -74,10 +74,10 @@ def lrn_backward(
     block: tl.constexpr,
 ):
     at = tl.program_id(0) * block + tl.arange(0, block)
-    place = tl.where(at < values, at % maps, -4 * half - maps)
+    position = tl.where(at < values, at % maps, -4 * half - maps)
     near, squares = (), ()
     for by in tl.static_range(-2 * half, 2 * half + 1):
-        value = _map(x, at, place, by, maps, wide)
+        value = _map(x, at, position, by, maps, wide)
         near, squares = near + (value,), squares + (value * value,)  # noqa: RUF005 -- Triton has no unpacking
     spread = tl.zeros((block,), wide)
     scaled = spread
@@ -86,7 +86,7 @@ def lrn_backward(
         for i in tl.static_range(1, 2 * half + 1):
             total += squares[by + i]
         power, steeper = _powers(k + c * total, beta)
-        gradient = _map(g, at, place, by - half, maps, wide)
+        gradient = _map(g, at, position, by - half, maps, wide)
         spread += gradient * near[by + half] * steeper
         if by == half:
             scaled = gradient * power

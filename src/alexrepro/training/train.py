@@ -53,7 +53,7 @@ def train(job: TrainingJob) -> Run:
         state = start(job, stop)
         device, batch = job.device, recipe.training.batch
         loader = Loader(
-            job.store, batch=batch, side_px=recipe.network.input_px, shard=group.shard, copies=device.copies,
+            job.store, batch=batch, side_px=recipe.network.input_px, parts=group.parts, copies=device.copies,
             workers=Workers(group.loader_workers),
         )  # fmt: skip
         with device.enough_memory(batch=batch), state.loggers, loader:

@@ -4,9 +4,19 @@ from dataclasses import replace
 from itertools import chain
 
 import numpy as np
+import pytest
 import torch
 
-from alexrepro.data.loading.sampling import EpochPlan, evaluation_plan, shard_of, training_plan
+from alexrepro.data.loading.sampling import (
+    Batch,
+    Draws,
+    EpochPlan,
+    evaluation_plan,
+    pack,
+    shard_of,
+    training_plan,
+    unpack,
+)
 from alexrepro.paper.training import Augmentation
 
 AS_RUN = Augmentation(images_per_crop=32, mean="central")
@@ -87,3 +97,34 @@ def test_the_shards_of_a_batch_are_the_batch() -> None:
     assert [[*chain(*parts)] for parts in zip(*shards, strict=True)] == whole
     assert [len(batch) for batch in whole] == [300, 300, 100]
     assert shard_of(7, (1, 2)) == slice(3, 7)
+
+
+def test_packed_tensors_come_back_as_views_that_kernels_can_read_at_once() -> None:
+    tensors = [torch.arange(3), torch.tensor([True]), torch.randn(5, 3), torch.empty(0, 2, dtype=torch.int64)]
+
+    packed = pack(tensors)
+
+    found = unpack(packed, tensors)
+    assert all(
+        torch.equal(view, tensor) and view.dtype == tensor.dtype for view, tensor in zip(found, tensors, strict=True)
+    )
+    assert [(view.data_ptr() - packed.data_ptr()) % 16 for view in found[:3]] == [0, 0, 0]
+    assert len(packed) == 32 + 16 + 64
+
+
+def batch_of(images: int, seed: int) -> Batch:
+    torch.manual_seed(seed)
+    drawn = Draws(
+        torch.arange(images), torch.randint(33, (images, 2)), torch.rand(images) < 0.5, torch.randn(images, 3)
+    )
+    return Batch(seed, drawn, torch.randint(256, (images, 3, 4, 4)).byte(), torch.randint(10, (images,)))
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_a_batch_takes_over_all_that_a_device_is_given(is_packed: bool) -> None:
+    given, own = batch_of(5, 1), batch_of(5, 2).clone()
+
+    own.copy_(given.clone() if is_packed else given)
+
+    assert torch.equal(own.crops, given.crops)
+    assert all(torch.equal(one, other) for one, other in zip(own.facts, given.facts, strict=True))

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from alexrepro.data.loading.sampling import Batch, Draws, EpochPlan, batch_count
+from alexrepro.data.loading.sampling import Batch, Draws, EpochPlan, Parts, batch_count
 from alexrepro.data.store import processes
 from alexrepro.data.store.store import Store
 from alexrepro.errors import Exit, UserError
@@ -96,8 +96,8 @@ class Ring:
 class Loader:
     """Workers and memory for the batches of one store, kept from epoch to epoch; a context that ends them.
 
-    batch: images in one; side_px: of a crop; shard: which part of every batch is read, and of how many. A batch can be
-    kept for any time: memory that is in use, or from which a copy is under way, is not filled again.
+    batch: images in one; side_px: of a crop; parts: of every batch; all by default. A batch can be kept for any time:
+    memory that is in use, or from which a copy is under way, is not filled again.
     """
 
     def __init__(
@@ -106,14 +106,14 @@ class Loader:
         *,
         batch: int,
         side_px: int,
-        shard: tuple[int, int] = (0, 1),
+        parts: Parts | None = None,
         copies: Copying | None = None,
         workers: Workers | None = None,
     ) -> None:
-        self._store, self._batch, self._shard = store, batch, shard
+        self._store, self._batch, self._parts = store, batch, parts or Parts()
         asked, kind = workers or Workers()
         number, slots = workers_and_slots(len(store), batch=batch, workers=asked)
-        shape = (slots, -(-min(batch, len(store)) // shard[1]), side_px, side_px, 3)
+        shape = (slots, self._parts.most(min(batch, len(store))), side_px, side_px, 3)
         self._free = deque(range(slots))
         self._sent: deque[tuple[int, int, Draws]] = deque()  # slots that are being filled, numbers and draws of batches
         self._pipes: list[Connection] = []
@@ -157,12 +157,12 @@ class Loader:
         Raises UserError naming the image if one is damaged, or if its worker has failed, has died or is stuck.
         """
         filled = self._filled(plan, first)
-        return self._copies.copied(filled) if self._copies else filled
+        return map(self._parts.whole, self._copies.copied(filled) if self._copies else filled)
 
     def _filled(self, plan: EpochPlan, first: int) -> Iterator[Batch]:
         while self._sent:  # left from a plan that was not read to its end
             self._free.append(self._receive()[0])
-        planned = plan.batches(self._batch, first=first, shard=self._shard)
+        planned = plan.batches(self._batch, first=first, shard=self._parts.shown)
         self._send(planned)
         while self._sent:
             ready = self._batch_in(*self._receive())
@@ -174,8 +174,8 @@ class Loader:
         """Keep every worker busy and some batches ahead, as far as memory is free."""
         idle = len(self._pipes) + AHEAD - len(self._sent)
         for number, draws in islice(planned, min(idle, len(self._free))):
-            slot, rows = self._free.popleft(), draws.rows.numpy()
-            task: Task = slot, rows, draws.offsets.numpy(), ~self._store.checked[rows]
+            slot, own = self._free.popleft(), draws[self._parts.own(len(draws))]
+            task: Task = slot, own.rows.numpy(), own.offsets.numpy(), ~self._store.checked[own.rows.numpy()]
             with suppress(OSError):  # as above
                 self._pipes[number % len(self._pipes)].send(task)
             self._sent.append((slot, number, draws))
@@ -208,15 +208,15 @@ class Loader:
 
     def _batch_in(self, slot: int, number: int, draws: Draws) -> Batch:
         """The batch that was filled into a slot; a copy of it where its readers keep all the others."""
-        rows = draws.rows.numpy()
-        self._store.checked[rows] = True
-        crops = self._ring.slots[slot, : len(rows)]
+        own = draws.rows[self._parts.own(len(draws))].numpy()
+        self._store.checked[own] = True
+        crops = self._ring.slots[slot, : len(own)]
         if self._free:
             finalize(crops, self._free.append, slot).atexit = False
         else:
             crops = crops.copy()
             self._free.append(slot)
-        labels = torch.from_numpy(self._store.labels[rows])
+        labels = torch.from_numpy(self._store.labels[draws.rows.numpy()])
         return Batch(number, draws, torch.from_numpy(crops).permute(0, 3, 1, 2), labels)
 
 

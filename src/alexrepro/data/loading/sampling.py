@@ -3,8 +3,10 @@
 Nothing is remembered, so a batch is the same whoever prepares it and whenever it is asked for.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +14,8 @@ from torch import Tensor
 
 from alexrepro.keys import key
 from alexrepro.paper.training import Augmentation
+
+ALIGNED = 16  # bytes; kernels read as many at once
 
 
 @dataclass(frozen=True)
@@ -44,42 +48,111 @@ class EpochPlan(Draws):
 
 @dataclass(frozen=True)
 class Batch:
-    """Some images of an epoch: crops uint8 (B, 3, S, S) in channels-last memory, labels and draws."""
+    """Some images of an epoch: crops uint8 (B, 3, S, S) in channels-last memory, labels and draws.
+
+    packed: the memory of labels, offsets, flips and colors where these lie side by side, so that they travel as one.
+    """
 
     number: int
     draws: Draws
     crops: Tensor
     labels: Tensor  # int64 (B,), -1 where unlabeled
+    packed: Tensor | None = None  # uint8
 
     def __len__(self) -> int:
         """Images in the batch; the last one of an epoch may be smaller."""
         return len(self.draws)
 
+    @property
+    def facts(self) -> tuple[Tensor, ...]:
+        """What a device is given of the images besides their pixels: labels, offsets, flips and colors."""
+        return self.labels, self.draws.offsets, self.draws.flips, self.draws.colors
+
     def to(self, device: torch.device) -> "Batch":
-        """The batch on another device; a copy to a GPU starts at once and must end before the crops are overwritten."""
+        """The batch on another device; its two copies to a GPU start at once and must end before memory is reused."""
         if device.type == self.crops.device.type:
             return self
+        crops = pinned(self.crops).to(device, non_blocking=True)
+        return self.with_packed(pack(self.facts, pin=True).to(device, non_blocking=True), crops)
 
-        def moved(tensor: Tensor) -> Tensor:
-            return (tensor if tensor.is_pinned() else tensor.pin_memory()).to(device, non_blocking=True)
-
-        draws = Draws(self.draws.rows, *map(moved, (self.draws.offsets, self.draws.flips, self.draws.colors)))
-        return Batch(self.number, draws, moved(self.crops), moved(self.labels))
-
-    @property
-    def on_device(self) -> tuple[Tensor, ...]:
-        """What a device is given: crops, labels, offsets, flips and colors."""
-        return self.crops, self.labels, self.draws.offsets, self.draws.flips, self.draws.colors
+    def with_packed(self, packed: Tensor, crops: Tensor) -> "Batch":
+        """The batch with other crops, and with facts that are views of packed memory."""
+        labels, *drawn = unpack(packed, self.facts)
+        return Batch(self.number, Draws(self.draws.rows, *drawn), crops, labels, packed)
 
     def clone(self) -> "Batch":
         """The same in memory of its own."""
-        crops, labels, *drawn = (tensor.clone() for tensor in self.on_device)
-        return Batch(self.number, Draws(self.draws.rows, *drawn), crops, labels)
+        return self.with_packed(pack(self.facts), self.crops.clone())
 
     def copy_(self, other: "Batch") -> None:
-        """Take over the images of another batch of the same size."""
-        for own, given in zip(self.on_device, other.on_device, strict=True):
+        """Take over the images of another batch of the same size, in two copies if both are packed."""
+        self.crops.copy_(other.crops, non_blocking=True)
+        if self.packed is not None and other.packed is not None:
+            self.packed.copy_(other.packed, non_blocking=True)
+            return
+        for own, given in zip(self.facts, other.facts, strict=True):
             own.copy_(given, non_blocking=True)
+
+
+class Parts(NamedTuple):
+    """What a process has of every batch: it shows part k of n, reads a part of that, and is given the rest.
+
+    gather: a reader's tensor (N, ...), of one shape in all, to those of all n readers, (n * N, ...) in their order.
+    """
+
+    shown: tuple[int, int] = (0, 1)
+    read: tuple[int, int] = (0, 1)
+    gather: Callable[[Tensor], Tensor] | None = None
+
+    def most(self, batch: int) -> int:
+        """The most images of a batch that are read here."""
+        return -(-batch // (self.shown[1] * self.read[1]))
+
+    def own(self, images: int) -> slice:
+        """Which of the images that are shown are read here."""
+        return shard_of(images, self.read)
+
+    def whole(self, batch: Batch) -> Batch:
+        """The batch with the crops that all readers have read, from one with those that were read here."""
+        images, readers = len(batch), self.read[1]
+        if self.gather is None or readers == 1 or images == 0:
+            return batch
+        most = -(-images // readers)
+        own = batch.crops.permute(0, 2, 3, 1)  # as they lie in memory
+        if len(own) < most:
+            own = torch.cat([own, own.new_zeros(most - len(own), *own.shape[1:])])
+        crops = self.gather(own)
+        if images < len(crops):
+            sizes = (len(range(images)[shard_of(images, (k, readers))]) for k in range(readers))
+            crops = torch.cat([crops[k * most : k * most + size] for k, size in enumerate(sizes)])
+        return replace(batch, crops=crops.permute(0, 3, 1, 2))
+
+
+def pinned(tensor: Tensor) -> Tensor:
+    """The tensor, or a copy of it, in memory from which a GPU copies without waiting."""
+    return tensor if tensor.is_pinned() else tensor.pin_memory()
+
+
+def pack(tensors: Sequence[Tensor], *, pin: bool = False) -> Tensor:
+    """Copies of tensors, one after the other in new memory on the device of the first: uint8 (bytes,)."""
+    packed = torch.empty(_starts(tensors)[-1], dtype=torch.uint8, device=tensors[0].device, pin_memory=pin)
+    for copy, tensor in zip(unpack(packed, tensors), tensors, strict=True):
+        copy.copy_(tensor)
+    return packed
+
+
+def unpack(packed: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """The tensors in packed memory, as views of it, in the shapes and number formats of those that were packed."""
+    starts = _starts(like)
+    return [
+        packed[start : start + tensor.nbytes].view(tensor.dtype).view(tensor.shape)
+        for start, tensor in zip(starts, like, strict=False)
+    ]
+
+
+def _starts(tensors: Sequence[Tensor]) -> list[int]:
+    """The byte at which each tensor begins in packed memory, where a GPU's kernels want it; and the end of the last."""
+    return list(accumulate((-(-tensor.nbytes // ALIGNED) * ALIGNED for tensor in tensors), initial=0))
 
 
 def batch_count(images: int, batch: int) -> int:
