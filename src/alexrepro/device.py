@@ -66,7 +66,8 @@ class Device:
         CPU has no TF32 and computes such a recipe in float32, which is more exact.
         """
         self.allow_tf32(training)
-        return torch.autocast(self.torch_device.type, torch.bfloat16, enabled=training.precision == "bf16")
+        is_bf16 = training.precision == "bf16"  # without a cache, since recorded work must cast weights anew
+        return torch.autocast(self.torch_device.type, torch.bfloat16, enabled=is_bf16, cache_enabled=False)
 
     def allow_tf32(self, training: Training) -> None:
         """Let float32 products use TF32, in the whole process, only where that is the recipe's precision."""

@@ -117,3 +117,9 @@ def steps(events: list[Event]) -> list[list[Event]]:
     marks = [number for number, event in enumerate(events) if event.kind == "mark"]
     parts = [events[start + 1 : end] for start, end in pairwise(marks)]
     return [part for part, mark in zip(parts, marks, strict=False) if events[mark].name == "step"]
+
+
+def between_epochs(events: list[Event]) -> list[list[Event]]:
+    """The events after each epoch of a training but the last: validation, checkpoint, start of the next one."""
+    marks = [number for number, event in enumerate(events) if event.kind == "mark"]
+    return [events[start + 1 : end] for start, end in pairwise(marks) if events[start].name == "end"]

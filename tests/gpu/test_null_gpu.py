@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
+from alexrepro.data.store.planes import window_shape
+from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store
 from alexrepro.paper.training import Script
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import open_run
 
-from ..toy import recipe, stores  # noqa: F401 -- fixtures
-from .null_gpu import Ended, Event, NullGpu, build, steps
+from ..toy import recipe, stores, write_images  # noqa: F401 -- fixtures
+from .null_gpu import Ended, Event, NullGpu, between_epochs, build, steps
 
 Train = Callable[..., Ended]
 
@@ -69,12 +71,22 @@ def test_a_compiled_training_takes_one_launch_a_step(train: Train) -> None:
     assert ended.code == 0, ended.err
     assert "Warning" not in ended.err
     assert "Not compiled" not in ended.err
-    assert kinds(ended.events)["capture"] == 2  # begin and end, once for all epochs
+    assert kinds(ended.events)["capture"] == 4  # begin and end, of the step and of the validation, once for all epochs
     found = kinds(last_steps(ended.events, 25))
     assert found["launch"] + found["graph"] <= 3 * 25
     assert found["h2d"] == 2 * 25 * 4 // 5  # those of the first batch of five come before the first step
     assert found["d2d"] == 4 * 25  # crops, labels with draws, and seeds in; losses out
     assert found["sync"] == 0
+
+
+def test_losses_are_read_a_window_late_and_epochs_end_with_few_waits(train: Train) -> None:
+    ended = train("--compile", change={"training.epochs": 3, "training.batch": 1})
+    assert ended.code == 0, ended.err
+    waits = [event.name for event in last_steps(ended.events, 25) if event.kind == "sync"]
+    assert waits == ["event"] * 2  # of windows that were complete when the next ones ended
+    for between in between_epochs(ended.events)[1:]:  # after the first, in which the validation was recorded
+        assert kinds(between)["capture"] == 0
+        assert kinds(between)["sync"] <= 5
 
 
 @pytest.mark.parametrize("option", ["--compile", "--no-compile"])
@@ -147,6 +159,20 @@ def test_a_long_training_times_its_step_once_and_keeps_the_fastest_layout(train:
     assert set(layout["precisions_ms"]) == {"tf32", "bf16"}
     assert layout["blocks"] == (min(layout["layouts_ms"], key=layout["layouts_ms"].get) == "everything")
     assert kinds(second.events)["capture"] == 2  # begin and end of the only recording
+
+
+def test_planes_become_pixels_on_the_device(train: Train, gpu: NullGpu, tmp_path: Path) -> None:
+    write_images(tmp_path / "images", {"train": 8, "val": 4})
+    planes = prepare(tmp_path / "images", out=tmp_path / "stores", workers=1, options=Options(encoding="planes"))
+    ended = train("--compile", "--store", planes["train"].path)
+    assert ended.code == 0, ended.err
+    assert "Not " not in ended.err  # compiled or recorded
+    copied = {event.bytes for event in last_steps(ended.events) if event.kind == "h2d"}
+    rows, columns = window_shape(224)
+    assert max(copied) == 8 * rows * columns  # half of the crops' pixels
+    run = next(gpu.folder.glob("runs/*/*/metrics.csv")).parent
+    evaluated = gpu.run("evaluate", run, "--store", planes["val"].path, "--device", "cuda", "--no-compile")
+    assert evaluated.code == 0, evaluated.err
 
 
 @pytest.mark.parametrize("command", ["doctor", "bench"])
