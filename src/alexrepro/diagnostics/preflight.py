@@ -7,11 +7,13 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from math import prod
 from pathlib import Path
 
 import torch
 
 from alexrepro.data.loading.loader import workers_and_slots
+from alexrepro.data.loading.ring import image_shape
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device, find_device
 from alexrepro.diagnostics import system_checks as system
@@ -28,7 +30,6 @@ from alexrepro.training.layouts import faster, hours_of
 # Measured at full width on a CPU: weights count once each in the network, velocities, gradients, and the network under
 # construction, and twice in a checkpoint being written; activations with what is kept of them for the backward pass.
 FLOAT_BYTES, COPIES_OF_WEIGHTS, COPIES_OF_ACTIVATIONS, PROGRAM_BYTES = 4, 6, 4, 6 * 10**8
-PIXEL_BYTES = 3
 DIAGNOSED_IMAGES = 32
 TIMED_IMAGES = 32  # a batch on a CPU; full ones take a minute and train up to a quarter more images per second
 LONG_HOURS = 6 * 24.0  # the training of 2012 took "between five and six days" (§1)
@@ -109,7 +110,7 @@ def _memory(job: TrainingJob) -> Finding:
         loaders.append((job.validation, BATCH, job.validation.side_px))
     for store, batch, side_px in loaders:
         slots = workers_and_slots(len(store), batch=batch)[1]
-        need += slots * min(batch, len(store)) * PIXEL_BYTES * side_px**2
+        need += slots * min(batch, len(store)) * prod(image_shape(store, side_px, has_device=job.device.is_gpu))
     return system.memory(need)
 
 
