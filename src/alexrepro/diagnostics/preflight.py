@@ -7,15 +7,17 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from math import prod
 from pathlib import Path
 
 import torch
 
 from alexrepro.data.loading.loader import workers_and_slots
+from alexrepro.data.loading.ring import image_shape
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device, find_device
 from alexrepro.diagnostics import system_checks as system
-from alexrepro.diagnostics.bench import bench, estimate
+from alexrepro.diagnostics.bench import bench, estimate, hours_by_precision
 from alexrepro.diagnostics.system_checks import Finding, refused, size
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.inference import BATCH, pixels_of
@@ -23,11 +25,11 @@ from alexrepro.model.alexnet import build
 from alexrepro.progress import say
 from alexrepro.training.divergence import center_crops, diagnose
 from alexrepro.training.job import TrainingJob
+from alexrepro.training.layouts import faster, hours_of
 
 # Measured at full width on a CPU: weights count once each in the network, velocities, gradients, and the network under
 # construction, and twice in a checkpoint being written; activations with what is kept of them for the backward pass.
 FLOAT_BYTES, COPIES_OF_WEIGHTS, COPIES_OF_ACTIVATIONS, PROGRAM_BYTES = 4, 6, 4, 6 * 10**8
-PIXEL_BYTES = 3
 DIAGNOSED_IMAGES = 32
 TIMED_IMAGES = 32  # a batch on a CPU; full ones take a minute and train up to a quarter more images per second
 LONG_HOURS = 6 * 24.0  # the training of 2012 took "between five and six days" (§1)
@@ -67,6 +69,8 @@ def check_job(job: TrainingJob) -> Iterator[Finding]:
     checks: dict[str, Callable[[TrainingJob], Finding]] = {
         "recipe": _recipe, "memory": _memory, "disk": _disk, "activations": _activations, "time": _time
     }  # fmt: skip
+    if job.device.is_gpu:
+        checks["precision"] = _precision
     try:
         job = job.fitted()
     except UserError as error:
@@ -106,7 +110,7 @@ def _memory(job: TrainingJob) -> Finding:
         loaders.append((job.validation, BATCH, job.validation.side_px))
     for store, batch, side_px in loaders:
         slots = workers_and_slots(len(store), batch=batch)[1]
-        need += slots * min(batch, len(store)) * PIXEL_BYTES * side_px**2
+        need += slots * min(batch, len(store)) * prod(image_shape(store, side_px, has_device=job.device.is_gpu))
     return system.memory(need)
 
 
@@ -129,6 +133,14 @@ def _activations(job: TrainingJob) -> Finding:
     if found.is_hidden:
         return Finding("activations", found.facts, "error", found.fix, Exit.BAD_CONFIG, asdict(found))
     return Finding("activations", found.facts, "warning" if found.fix else "ok", found.fix, facts=asdict(found))
+
+
+def _precision(job: TrainingJob) -> Finding:
+    """How long the steps of this training take in each precision."""
+    with job.device.enough_memory(batch=job.recipe.training.batch):
+        hours = hours_by_precision(job.recipe, job.store, job.device)
+    found = f"the steps of {job.recipe.training.epochs} epochs take {hours_of(hours)} on {job.device.name}"
+    return Finding("precision", found, advice=faster(hours).strip(), facts=hours)
 
 
 def _time(job: TrainingJob) -> Finding:
