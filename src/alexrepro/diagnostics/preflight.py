@@ -17,7 +17,7 @@ from alexrepro.data.loading.ring import image_shape
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device, find_device
 from alexrepro.diagnostics import system_checks as system
-from alexrepro.diagnostics.bench import bench, estimate
+from alexrepro.diagnostics.bench import bench, estimate, hours_by_precision
 from alexrepro.diagnostics.system_checks import Finding, refused, size
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.inference import BATCH, pixels_of
@@ -25,6 +25,7 @@ from alexrepro.model.alexnet import build
 from alexrepro.progress import say
 from alexrepro.training.divergence import center_crops, diagnose
 from alexrepro.training.job import TrainingJob
+from alexrepro.training.layouts import faster, hours_of
 
 # Measured at full width on a CPU: weights count once each in the network, velocities, gradients, and the network under
 # construction, and twice in a checkpoint being written; activations with what is kept of them for the backward pass.
@@ -68,6 +69,8 @@ def check_job(job: TrainingJob) -> Iterator[Finding]:
     checks: dict[str, Callable[[TrainingJob], Finding]] = {
         "recipe": _recipe, "memory": _memory, "disk": _disk, "activations": _activations, "time": _time
     }  # fmt: skip
+    if job.device.is_gpu:
+        checks["precision"] = _precision
     try:
         job = job.fitted()
     except UserError as error:
@@ -130,6 +133,14 @@ def _activations(job: TrainingJob) -> Finding:
     if found.is_hidden:
         return Finding("activations", found.facts, "error", found.fix, Exit.BAD_CONFIG, asdict(found))
     return Finding("activations", found.facts, "warning" if found.fix else "ok", found.fix, facts=asdict(found))
+
+
+def _precision(job: TrainingJob) -> Finding:
+    """How long the steps of this training take in each precision."""
+    with job.device.enough_memory(batch=job.recipe.training.batch):
+        hours = hours_by_precision(job.recipe, job.store, job.device)
+    found = f"the steps of {job.recipe.training.epochs} epochs take {hours_of(hours)} on {job.device.name}"
+    return Finding("precision", found, advice=faster(hours).strip(), facts=hours)
 
 
 def _time(job: TrainingJob) -> Finding:

@@ -31,6 +31,7 @@ from alexrepro.training.divergence import FlatLoss, at_half_the_rates
 from alexrepro.training.fast_step import FastTraining, Source, fast_training
 from alexrepro.training.fine_tune import check_same_source, copy_stages, origin
 from alexrepro.training.job import TrainingJob
+from alexrepro.training.layouts import keep, layout_of
 from alexrepro.training.loggers import Loggers
 from alexrepro.training.optimizer import Optimizer, make_optimizer
 from alexrepro.training.saver import Saver
@@ -211,7 +212,7 @@ def start(job: TrainingJob, stop: Stop = lambda: None) -> TrainingState:
         Gradients(model, group),
         StopConsensus(group), Loggers(run, job.log if group.is_first else (), step=step),
         Saver(run, is_behind=device.is_gpu), stop, step,
-        fast=fast_training(source, device, seed=job.seed),
+        fast=fast_training(source, device, seed=job.seed, layout=layout_of(job), keep=partial(keep, job=job)),
         flat_loss=None if is_flat_allowed else FlatLoss(job.recipe.network.classes),
     )  # fmt: skip
 
