@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SHOWN_DEFECTS = 20
 ENCODINGS = "jpeg: 31 kB an image; planes (a GPU decodes): 98 kB; raw: 197 kB. Default: raw up to 64 px, else jpeg."
+READ_AGAIN = "Read the source again, even if the names, sizes and times of its files have not changed."
 RESIZES = "crop the center (the paper), stretch both sides (Caffe), or pad the whole image."
 
 
@@ -30,6 +31,7 @@ def prepare(
     max_bad: Annotated[int, typer.Option(min=0, help="Number of unreadable files that may be left out.")] = 0,
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Accept missing or skipped images.")] = False,
     layout: Annotated[str | None, typer.Option(help="Layout to use when several match.")] = None,
+    read_again: Annotated[bool, typer.Option("--read-again", help=READ_AGAIN)] = False,
     json: Json = False,
 ) -> None:
     """Prepare images for training and evaluation.
@@ -47,7 +49,7 @@ def prepare(
     from alexrepro.data.store.prepare import Options
     from alexrepro.data.store.prepare import prepare as core
 
-    options = Options(encoding, side, resize, max_bad, allow_partial, layout)
+    options = Options(encoding, side, resize, max_bad, allow_partial, layout, read_again)
     stores = core(source, out=out, workers=workers, options=options)
     facts = {split: _facts(store) for split, store in stores.items()}
     dataset = next(iter(stores.values())).manifest.dataset
