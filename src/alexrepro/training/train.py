@@ -57,7 +57,7 @@ def train(job: TrainingJob) -> Run:
             job.store, batch=batch, side_px=recipe.network.input_px, parts=group.parts, copies=device.copies,
             workers=Workers(group.loader_workers),
         )  # fmt: skip
-        with device.enough_memory(batch=batch), state.loggers, state.saver, state.planner, state.opened, loader:
+        with device.enough_memory(batch=batch), state.loggers, state.saver, state.opened, loader:
             _validate(state)  # if the run was asked to stop before it did
             _train_epochs(state, loader)
         state.stop_consensus.settle()
@@ -77,7 +77,7 @@ def _train_epochs(state: TrainingState, loader: Loader) -> None:
         augmentation = recipe.augmentation
         if not rates.has_color_shift:
             augmentation = replace(augmentation, color_shift=None)
-        plan, first = state.plan_ahead(epoch), state.step % job.steps_per_epoch
+        plan, first = state.plan(epoch), state.step % job.steps_per_epoch
         state.read_at = Moment(job.device.torch_device)
         with progress(f"epoch {epoch}/{training.epochs}", total=len(plan), done=first * training.batch) as advance:
             for batch in loader.batches(plan, first=first):

@@ -4,18 +4,24 @@ Nothing is remembered, so a batch is the same whoever prepares it and whenever i
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from math import lcm
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from alexrepro.keys import key
 from alexrepro.paper.training import Augmentation
 
 ALIGNED = 16  # bytes; kernels read as many at once
+BLOCK = 8192  # images whose draws are made at once, at least
+
+Facts = tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float32]]  # offsets, flips and colors
 
 
 @dataclass(frozen=True)
@@ -36,14 +42,43 @@ class Draws:
         return Draws(self.rows[rows], self.offsets[rows], self.flips[rows], self.colors[rows])
 
 
-class EpochPlan(Draws):
-    """The draws of all images of an epoch, each once, in the order in which they are shown."""
+@dataclass(frozen=True)
+class EpochPlan:
+    """The draws of all images of an epoch, each once, in the order in which they are shown.
+
+    Only the order is kept, four bytes an image; the rest is drawn block by block when batches are asked for.
+    order: int32 (N,), or none for the stored order. blocks: the draws of consecutive images, so many at once.
+    unit: images that share draws.
+    """
+
+    images: int
+    order: NDArray[np.int32] | None
+    blocks: Callable[[int], Iterator[Facts]]
+    unit: int = 1
+
+    def __len__(self) -> int:
+        """Images."""
+        return self.images
 
     def batches(self, batch: int, *, first: int = 0, shard: tuple[int, int] = (0, 1)) -> Iterator[tuple[int, Draws]]:
         """The batches from number `first` on, each with its number: of every batch, shard k of n."""
-        for number in range(first, batch_count(len(self), batch)):
-            draws = self[number * batch : (number + 1) * batch]
-            yield number, draws[shard_of(len(draws), shard)]
+        size = lcm(batch, self.unit)
+        size *= -(-BLOCK // size)
+        for begin, facts in zip(range(0, self.images, size), self.blocks(size), strict=False):
+            end = min(begin + size, self.images)
+            if end <= first * batch:
+                continue
+            drawn = Draws(self._rows(begin, end), *map(torch.from_numpy, facts))
+            for number in range(max(begin // batch, first), batch_count(end, batch)):
+                draws = drawn[number * batch - begin : (number + 1) * batch - begin]
+                yield number, draws[shard_of(len(draws), shard)]
+
+    def whole(self) -> Draws:
+        """The draws of all images at once."""
+        return next(draws for _, draws in self.batches(max(self.images, 1)))
+
+    def _rows(self, begin: int, end: int) -> Tensor:
+        return torch.arange(begin, end) if self.order is None else torch.from_numpy(self.order[begin:end]).long()
 
 
 @dataclass(frozen=True)
@@ -185,21 +220,43 @@ def training_plan(
     `augmentation.images_per_crop` consecutive images share one crop and one flip (convdata_jpeg.py crop_chunk).
     Unless shuffled every epoch, all epochs have the order of epoch 0, as the 2012 code read its batches.
     """
-    order = generator(seed, "order", epoch if shuffle_every_epoch else 0).permutation(images)
-    draws = generator(seed, "views", epoch)
-    chunks = -(-images // augmentation.images_per_crop)
-    offsets = draws.integers(0, augmentation.last_offset_px, size=(chunks, 2), endpoint=True)
-    flips = draws.random(chunks) < 0.5  # an image and its reflection are equally likely (§4.1)
-    colors = draws.standard_normal((images, 3), dtype=np.float32)
-    chunk = np.arange(images) // augmentation.images_per_crop
-    if not augmentation.crops:
-        offsets[:] = (augmentation.stored_px - side_px) // 2
-    if not augmentation.flips:
-        flips[:] = False
-    return EpochPlan(*map(torch.from_numpy, (order, offsets[chunk], flips[chunk], colors)))
+    unit = augmentation.images_per_crop
+    order = np.arange(images, dtype=np.int32)
+    generator(seed, "order", epoch if shuffle_every_epoch else 0).shuffle(order)  # as `permutation` does
+
+    def offsets_of(draws: np.random.Generator, chunks: int) -> NDArray[np.int64]:
+        return draws.integers(0, augmentation.last_offset_px, size=(chunks, 2), endpoint=True)
+
+    def blocks(size: int) -> Iterator[Facts]:
+        """Offsets, flips and colors, as if all offsets were drawn first, then all flips, then all colors."""
+        chunks = [-(-min(size, images - begin) // unit) for begin in range(0, images, size)]
+        for_offsets = generator(seed, "views", epoch)
+        for_flips = deepcopy(for_offsets)
+        for some in chunks:
+            offsets_of(for_flips, some)
+        for_colors = deepcopy(for_flips)
+        for some in chunks:
+            for_colors.random(some)
+        for begin, some in zip(range(0, images, size), chunks, strict=True):
+            offsets = offsets_of(for_offsets, some)
+            flips = for_flips.random(some) < 0.5  # an image and its reflection are equally likely (§4.1)
+            count = min(size, images - begin)
+            colors = for_colors.standard_normal((count, 3), dtype=np.float32)
+            if not augmentation.crops:
+                offsets[:] = (augmentation.stored_px - side_px) // 2
+            if not augmentation.flips:
+                flips[:] = False
+            yield offsets.repeat(unit, axis=0)[:count], flips.repeat(unit)[:count], colors
+
+    return EpochPlan(images, order, blocks, unit)
 
 
 def evaluation_plan(images: int) -> EpochPlan:
     """Every image once, uncropped, in stored order."""
-    offsets, flips = torch.zeros(images, 2, dtype=torch.int64), torch.zeros(images, dtype=torch.bool)
-    return EpochPlan(torch.arange(images), offsets, flips, torch.zeros(images, 3))
+
+    def blocks(size: int) -> Iterator[Facts]:
+        for begin in range(0, images, size):
+            count = min(size, images - begin)
+            yield np.zeros((count, 2), np.int64), np.zeros(count, np.bool_), np.zeros((count, 3), np.float32)
+
+    return EpochPlan(images, None, blocks)
