@@ -7,8 +7,10 @@ B batch, K classes, G = min(5, K).
 
 from collections.abc import Iterable, Sequence
 from math import isfinite
+from tempfile import TemporaryFile
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,6 +44,21 @@ class Scores(NamedTuple):
     ranks: Tensor
     log_probs: Tensor
     tied: Tensor
+
+    @classmethod
+    def empty(cls, images: int, *, classes: int, device: torch.device) -> "Scores":
+        """Memory for the scores of so many images: of the device, or of a temporary file, not of a CPU's processes."""
+        ranked = images, min(TOP, classes)
+        kinds: tuple[type[np.generic], ...] = (np.int32, np.float32, np.int32, np.float64, np.bool_)
+        pairs = zip(kinds, (ranked, ranked, (images,), (images,), (images,)), strict=True)
+        if device.type != "cpu":
+            return cls(*(torch.from_numpy(np.empty(shape, kind)).to(device) for kind, shape in pairs))
+        return cls(*(torch.from_numpy(np.memmap(TemporaryFile(), kind, "w+", shape=shape)) for kind, shape in pairs))
+
+    def fill(self, first: int, scores: "Scores") -> None:
+        """Take over the scores of some images, the first of which has this number."""
+        for own, given in zip(self, scores, strict=True):
+            own[first : first + len(given)] = given
 
     def sums(self) -> Tensor:
         """What `counts_of` reads, still on the device: float64 (4,), in which the counts of any batch are exact."""

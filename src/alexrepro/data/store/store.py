@@ -92,6 +92,15 @@ class Store:
                 self._names = shard, table.column("name").to_pylist()
         return self._names[1][image]
 
+    @property
+    def names(self) -> pa.ChunkedArray:
+        """The file names of all images, (N,), in mapped memory."""
+        found = []
+        for shard in range(len(self.manifest.shards)):
+            with self._opened(shard) as (table, _):
+                found.append(table.column("name").chunk(0))
+        return pa.chunked_array(found, SCHEMA.field("name").type)
+
     def location(self, row: int) -> str:
         """The shard and row of an image, for messages. Reads nothing."""
         shard, image = self._where(row)
