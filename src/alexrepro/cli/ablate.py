@@ -36,20 +36,20 @@ def ablate(
     """
     if not variations:
         rows = [_row(variation) for variation in VARIATIONS.values()]
-        cells = [list(row.values()) for row in rows]
-        print_result({"variations": rows}, "What can be ablated", list(rows[0]), cells, json=json)
+        columns = list(rows[0]), [list(row.values()) for row in rows]
+        print_result({"variations": rows}, "What can be ablated", *columns, json=json)
         say("Train some of them with: alexrepro ablate NAME ...")
         return
-    from alexrepro.device import find_device, is_worth_compiling
+    from alexrepro.device import find_device
     from alexrepro.distributed.rank import check_single_process
+    from alexrepro.model.compiled import is_worth_compiling
     from alexrepro.reports.experiments import gather
     from alexrepro.reports.tables.measured import delta_table, measured_of
     from alexrepro.training.job import TrainingJob
     from alexrepro.training.train import ablate as core
 
     check_single_process("ablate")
-    images = store_of("train", store)
-    manifest = images.manifest
+    manifest = (images := store_of("train", store)).manifest
     recipe = choose_recipe(base, dataset=manifest.dataset, changes=changes or (), epochs=epochs)
     recipe = recipe.for_classes(len(manifest.classes))
     test = labeled_store(manifest.dataset, recipe, classes=manifest.classes, folder=images.path.parent)
