@@ -6,9 +6,10 @@ python benchmarks/loader.py memory STORE [--batches 50000]
 python benchmarks/loader.py index
 
 speed: IMAGES is a folder of JPEG files, prepared ten times over. Every loader yields uint8 batches of 128 random
-224x224 crops, flipped half of the time (ours leaves that to the training device); a loader that is not installed is
-left out. Each runs in a program of its own, in turn, over several thousand images after an epoch to warm up; medians of
-CPU seconds of all its processes and of wall seconds, ratios within a round. --only ours leaves out other projects.
+224x224 crops, flipped half of the time (ours leaves that, and planes, to the training device); a loader that is not
+installed is left out. Each runs in a program of its own, in turn, over several thousand images after an epoch to warm
+up; medians of CPU seconds of all its processes and of wall seconds, ratios within a round. --only ours leaves out other
+projects.
 launches: small torch operations a second of a loop with a CPU core of its own, next to workers on another core.
 memory: megabytes of each process over many batches. index: of a store with the rows of all of ImageNet and no pixels.
 Linux only.
@@ -32,7 +33,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from loaders import BATCH, DECODER, LOADERS, OURS, opened, plan_of, prepare_for_others
+from loaders import BATCH, DECODER, ENCODINGS, LOADERS, OURS, opened, plan_of, prepare_for_others
 
 from alexrepro.data.store.manifest import MANIFEST, Manifest, Shard, sha256_of
 from alexrepro.data.store.prepare import Options, prepare
@@ -48,13 +49,13 @@ LIBRARIES = (
 
 
 def prepare_all(images: Path, folder: Path) -> None:
-    """Both stores, and the same images for other loaders."""
+    """The stores, and the same images for other loaders."""
     for copy in range(COPIES):
         (folder / "images" / f"{copy:02d}").mkdir(parents=True)
         for path in sorted(images.glob("*.JPEG")):
             shutil.copy(path, folder / "images" / f"{copy:02d}" / path.name)
-    prepare(folder / "images", out=folder / "jpeg", options=Options(encoding="jpeg"))
-    prepare(folder / "images", out=folder / "raw", options=Options(encoding="raw"))
+    for encoding in ENCODINGS:
+        prepare(folder / "images", out=folder / encoding, options=Options(encoding=encoding))
     prepare_for_others(folder)
 
 
@@ -89,7 +90,7 @@ def measure(name: str, folder: Path, workers: int, images: int) -> None:
 
 def run(name: str, folder: Path, given: argparse.Namespace) -> dict[str, float]:
     """One measurement of a loader; empty if it cannot run."""
-    images = given.images * (8 if "raw" in name else 1)
+    images = given.images * (8 if "raw" in name or "planes" in name else 1)
     command = [
         sys.executable, __file__, "measure", str(folder),
         "--name", name, "--workers", str(given.workers), "--images", str(images),

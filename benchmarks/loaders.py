@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 from mmap import mmap
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import numpy as np
@@ -19,11 +20,13 @@ from torchvision.transforms import v2
 from alexrepro.data.loading.loader import Kind, Loader, Workers
 from alexrepro.data.loading.sampling import EpochPlan, training_plan
 from alexrepro.data.store.decode import decode_stored
+from alexrepro.data.store.manifest import Encoding
 from alexrepro.data.store.store import Store, newest_store
 from alexrepro.paper.training import Augmentation
 
 BATCH, SIDE, STORED = 128, 224, 256
 SHAPE = (BATCH, SIDE, SIDE, 3)
+ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 FFCV_FILE = "images.beton"
 Batches = Iterator[int]  # images in each batch
 Start = Callable[[Path, int], Batches]
@@ -46,7 +49,9 @@ def plan_of(store: Store, epoch: int) -> EpochPlan:
 def opened(path: Path, workers: int, kind: Kind) -> Iterator[Iterator[Any]]:
     """The batches of a store in an endless stream, from threads or processes."""
     store = Store.open(path)
-    with Loader(store, batch=BATCH, side_px=SIDE, workers=Workers(workers, kind)) as loader:
+    gpu: Any = lambda *_: SimpleNamespace(copied=iter, close=int)  # noqa: E731 -- which turns planes into RGB
+    copies = gpu if store.manifest.encoding == "planes" else None
+    with Loader(store, batch=BATCH, side_px=SIDE, copies=copies, workers=Workers(workers, kind)) as loader:
         yield (batch for epoch in count() for batch in loader.batches(plan_of(store, epoch)))
 
 
@@ -137,10 +142,6 @@ def torchvision_with(change: Any, **reading: Any) -> Start:
     return load
 
 
-def read_tensor(path: str) -> torch.Tensor:
-    return io.decode_jpeg(io.read_file(path), io.ImageReadMode.RGB)
-
-
 def webdataset_pil(folder: Path, workers: int) -> Batches:
     import webdataset
 
@@ -225,8 +226,8 @@ def write_ffcv(folder: Path) -> None:
 
 DECODER = "the decoder alone (simplejpeg into a buffer), one thread"
 MINE: dict[str, Start] = {
-    f"`alexrepro`, {'JPEG' if encoding == 'jpeg' else 'raw'} store, {kind}": ours(encoding, kind)
-    for encoding in ("jpeg", "raw") for kind in get_args(Kind)
+    f"`alexrepro`, {'JPEG' if encoding == 'jpeg' else encoding} store, {kind}": ours(encoding, kind)
+    for encoding in ENCODINGS for kind in get_args(Kind)
 }  # fmt: skip
 TORCH: dict[str, Start] = {
     f"`DataLoader` over {encoding} stores, {'ring' if has_ring else 'tensors'}": torch_data_loader(
@@ -238,7 +239,9 @@ TORCH: dict[str, Start] = {
 OURS = (*MINE, *TORCH, DECODER)
 LOADERS: dict[str, Start] = {
     "torchvision `ImageFolder`, PIL, `DataLoader`": torchvision_with(PIL_CROP),
-    "torchvision, decoded to tensors, `v2`, `DataLoader`": torchvision_with(TENSOR_CROP, loader=read_tensor),
+    "torchvision, decoded to tensors, `v2`, `DataLoader`": torchvision_with(
+        TENSOR_CROP, loader=lambda path: io.decode_jpeg(io.read_file(path), io.ImageReadMode.RGB)
+    ),
     "webdataset, PIL, `WebLoader`": webdataset_pil,
     "timm `create_loader`, crop mode `rkrc`": timm_loader,
     "DALI on the processor, decoding only the crop": dali_cpu,

@@ -100,8 +100,9 @@ def _step(recipe: Recipe, store: Store, device: Device) -> Round:
     rates, pixels = training.rates(network.stages, epoch=1), pixels_of(store).to(device.torch_device)
     optimizer.freeze(rates)
     fast = fast_training(Source(model, optimizer, pixels, recipe, recipe.augmentation), device, seed=0)
-    with Loader(store, batch=images, side_px=network.input_px, workers=Workers(1)) as loader:
-        batch = next(iter(loader.batches(_plan(recipe, store)))).clone().to(device.torch_device)
+    one = Workers(1)
+    with Loader(store, batch=images, side_px=network.input_px, copies=device.copies, workers=one) as loader:
+        batch = next(iter(loader.batches(_plan(recipe, store)))).clone()
 
     def step(number: int) -> None:
         if fast and fast.is_ready(batch, images=images, rates=rates, augmentation=recipe.augmentation):

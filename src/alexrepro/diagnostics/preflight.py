@@ -72,7 +72,7 @@ def check_job(job: TrainingJob) -> Iterator[Finding]:
     except UserError as error:
         yield refused("recipe", error)
         return
-    if job.device.is_gpu:
+    if job.device.is_gpu and job.store.manifest.encoding != "planes":
         checks["images on the GPU"] = _kept_images
     for what, check in checks.items():
         say(f"Checking: {what}.")

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from alexrepro.data.loading.crops import Pixels, evaluation_crops, windows
+from alexrepro.data.loading.crops import Pixels, evaluation_crops, rgb_crops, windows
 from alexrepro.data.loading.loader import Loader, Workers
 from alexrepro.data.loading.sampling import Batch, evaluation_plan
 from alexrepro.data.store.store import Store
@@ -99,7 +99,8 @@ def scored_batches(job: EvaluationJob) -> Generator[ScoredBatch, None, None]:
     )  # fmt: skip
     with progress(title, total=len(store) // replicas) as advance, loader:
         for batch in loader.batches(evaluation_plan(len(store))):
-            weighted = (averages(model, batch.crops, crops=crops, device=job.device) for model in job.models)
+            images = rgb_crops(batch)
+            weighted = (averages(model, images, crops=crops, device=job.device) for model in job.models)
             mean = reduce(lambda a, b: {name: a[name] + b[name] for name in crops}, weighted)
             scored = ScoredBatch(batch, mean, {name: score(mean[name], batch.labels) for name in crops})
             yield scored

@@ -17,7 +17,8 @@ import torch
 from PIL import Image
 
 from alexrepro.data.loading import loader as loader_module
-from alexrepro.data.loading.loader import Kind, Loader, Ring, Workers
+from alexrepro.data.loading.loader import Kind, Loader, Workers
+from alexrepro.data.loading.ring import Ring
 from alexrepro.data.loading.sampling import Batch, EpochPlan, batch_count, training_plan
 from alexrepro.data.store import processes
 from alexrepro.data.store.decode import Pixels

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from alexrepro.data.loading.sampling import Batch
+from alexrepro.data.store.planes import windows_to_rgb
 from alexrepro.errors import UserError
 from alexrepro.paper.results import Crops
 from alexrepro.paper.training import Augmentation, ColorShift
@@ -41,7 +42,8 @@ def training_crops(batch: Batch, *, pixels: Pixels, augmentation: Augmentation) 
     The central mean is subtracted after flipping (convdata_jpeg.py), the aligned one from the pixels it belongs to;
     one mean a channel and one for all channels are the same everywhere.
     """
-    crops, draws, side_px = batch.crops, batch.draws, batch.crops.shape[-1]
+    crops, draws = rgb_crops(batch), batch.draws
+    side_px = crops.shape[-1]
     mean = None if augmentation.mean == "aligned" else _in_rows(_one_mean(pixels, augmentation, side_px)[None])
     shift = None
     if augmentation.color_shift:
@@ -58,6 +60,11 @@ def training_crops(batch: Batch, *, pixels: Pixels, augmentation: Augmentation) 
         if augmentation.color_shift and shift is not None:
             rows[some].add_(shift[some]).div_(augmentation.color_shift.divide_by)
     return rows.view(len(crops), side_px, side_px, 3).permute(0, 3, 1, 2)
+
+
+def rgb_crops(batch: Batch) -> Tensor:
+    """The crops of a batch as pixels, uint8 (B, 3, S, S) in channels-last memory."""
+    return batch.crops if batch.crops.ndim == 4 else windows_to_rgb(batch.crops, batch.draws.offsets)
 
 
 def _in_rows(images: Tensor) -> Tensor:

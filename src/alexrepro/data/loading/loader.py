@@ -9,8 +9,6 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from itertools import islice
-from math import prod
-from mmap import PAGESIZE, mmap
 from multiprocessing.connection import Connection, Pipe
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import recv_handle, send_handle
@@ -19,12 +17,11 @@ from threading import Thread
 from typing import BinaryIO, Literal, NamedTuple
 from weakref import finalize
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from alexrepro.data.loading.kept import Copies, kept_by
-from alexrepro.data.loading.sampling import Batch, Draws, EpochPlan, Parts, batch_count
+from alexrepro.data.loading.ring import Ring, Task, fill, image_shape
+from alexrepro.data.loading.sampling import Batch, Draws, EpochPlan, Parts, as_images, batch_count
 from alexrepro.data.store import processes
 from alexrepro.data.store.store import Store
 from alexrepro.errors import Exit, UserError
@@ -36,7 +33,6 @@ IN_USE = 3  # batches that are read by the training loop or copied to its device
 STUCK_SECONDS = 60.0  # on one image; the slowest disks answer within a few
 
 Kind = Literal["threads", "processes"]
-Task = tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]  # slot, rows, offsets, which to check
 
 
 class Workers(NamedTuple):
@@ -55,30 +51,6 @@ def workers_and_slots(images: int, *, batch: int, workers: int | None = None) ->
     """Workers of a loader of this many images, and the number of batches for which it has memory."""
     number = min(workers or default_workers(), batch_count(images, batch))
     return number, number + AHEAD + IN_USE
-
-
-class Ring:
-    """Slots for batches, uint8 (N, B, S, S, 3), and the row that each worker is reading, int64 (W,).
-
-    file: the anonymous file that processes share, so that the size of /dev/shm plays no part; None for threads.
-    """
-
-    def __init__(self, shape: tuple[int, ...], workers: int, file: BinaryIO | None = None) -> None:
-        head = -(-8 * workers // PAGESIZE) * PAGESIZE
-        size = head + prod(shape)
-        try:
-            if file:
-                file.truncate(size)
-            memory = mmap(file.fileno() if file else -1, size)
-        except OSError as error:
-            raise UserError(
-                f"The data loader needs {size / 1e6:,.0f} MB of memory for {shape[0]} batches of {shape[1]} images and "
-                f"cannot have it ({error.strerror}).",
-                fix="Free memory, allow the process more of it, or train with smaller batches.",
-                exit_code=Exit.OUT_OF_MEMORY,
-            ) from None
-        self.reading = np.frombuffer(memory, dtype=np.int64, count=workers)
-        self.slots = np.frombuffer(memory, dtype=np.uint8, offset=head).reshape(shape)
 
 
 class Loader:
@@ -101,11 +73,13 @@ class Loader:
         self._store, self._batch, self._parts = store, batch, parts or Parts()
         asked, kind = workers or Workers()
         number, slots = workers_and_slots(len(store), batch=batch, workers=asked)
-        most = self._parts.most(min(batch, len(store)))
-        sides = store.side_px, side_px
-        self._kept = kept_by(copies, images=len(store), most=most, sides_px=sides, parts=self._parts)
-        read_px = store.side_px if self._kept else side_px  # crops are cut by workers, or on the device
-        shape = (slots, most, read_px, read_px, 3)
+        image = image_shape(store, side_px, has_device=copies is not None)
+        most, sides_px = self._parts.most(min(batch, len(store))), (store.side_px, side_px)
+        keeping = copies if len(image) == 3 else None  # planes are small enough to be read in every epoch
+        self._kept = kept_by(keeping, images=len(store), most=most, sides_px=sides_px, parts=self._parts)
+        if self._kept:  # then crops are cut on the device
+            image = store.side_px, store.side_px, 3
+        shape = slots, most, *image
         self._free = deque(range(slots))
         self._sent: deque[tuple[int, int, Draws]] = deque()  # slots that are being filled, numbers and draws of batches
         self._pipes: list[Connection] = []
@@ -215,7 +189,7 @@ class Loader:
             crops = crops.copy()
             self._free.append(slot)
         labels = torch.from_numpy(self._store.labels[draws.rows.numpy()])
-        return Batch(number, draws, torch.from_numpy(crops).permute(0, 3, 1, 2), labels)
+        return Batch(number, draws, as_images(torch.from_numpy(crops)), labels)
 
 
 def _serve(pipe: Connection, store: Store, shape: tuple[int, ...], workers: int, worker: int) -> None:
@@ -231,18 +205,9 @@ def _fill_slots(pipe: Connection, store: Store, ring: Ring, worker: int) -> None
         while error is None:
             task: Task = pipe.recv()
             try:
-                _fill(task, store, ring, worker)
+                fill(task, store, ring, worker)
             except UserError as known:
                 error = known
             except Exception as other:
                 error = f"{type(other).__name__}: {other}"
             pipe.send(error)
-
-
-def _fill(task: Task, store: Store, ring: Ring, worker: int) -> None:
-    crops, (rows, offsets, checks) = ring.slots[task[0]], (each.tolist() for each in task[1:])
-    side_px = crops.shape[1]
-    scratch = np.empty((store.side_px, store.side_px, 3), dtype=np.uint8)
-    for crop, row, (y, x), check in zip(crops, rows, offsets, checks, strict=False):
-        ring.reading[worker] = row
-        crop[:] = store.image(row, scratch, check=check)[y : y + side_px, x : x + side_px]

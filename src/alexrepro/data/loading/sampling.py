@@ -50,6 +50,7 @@ class EpochPlan(Draws):
 class Batch:
     """Some images of an epoch: crops uint8 (B, 3, S, S) in channels-last memory, labels and draws.
 
+    On a GPU, crops of a store of planes are the parts of the planes that they need; `rgb_crops` gives their pixels.
     packed: the memory of labels, offsets, flips and colors where these lie side by side, so that they travel as one.
     """
 
@@ -118,14 +119,19 @@ class Parts(NamedTuple):
         if self.gather is None or readers == 1 or images == 0:
             return batch
         most = -(-images // readers)
-        own = batch.crops.permute(0, 2, 3, 1)  # as they lie in memory
+        own = batch.crops.permute(0, 2, 3, 1) if batch.crops.ndim == 4 else batch.crops  # as they lie in memory
         if len(own) < most:
             own = torch.cat([own, own.new_zeros(most - len(own), *own.shape[1:])])
         crops = self.gather(own)
         if images < len(crops):
             sizes = (len(range(images)[shard_of(images, (k, readers))]) for k in range(readers))
             crops = torch.cat([crops[k * most : k * most + size] for k, size in enumerate(sizes)])
-        return replace(batch, crops=crops.permute(0, 3, 1, 2))
+        return replace(batch, crops=as_images(crops))
+
+
+def as_images(crops: Tensor) -> Tensor:
+    """Crops as they lie in memory, (B, S, S, 3), as images (B, 3, S, S); those of planes as they are."""
+    return crops.permute(0, 3, 1, 2) if crops.ndim == 4 else crops
 
 
 def pinned(tensor: Tensor) -> Tensor:

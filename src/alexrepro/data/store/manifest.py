@@ -16,13 +16,13 @@ from alexrepro.progress import progress
 
 FORMAT = 3
 MANIFEST, MEAN, COLOR_AXES, DEFECTS = "manifest.json", "mean.npy", "color_axes.json", "defects.csv"
-Encoding = Literal["jpeg", "raw"]
+Encoding = Literal["jpeg", "raw", "planes"]
 LEFT_OUT = "left out"
 
 
 @dataclass(frozen=True)
 class Form:
-    """How the images of a store are kept: as JPEG or raw, their side, and how they became squares."""
+    """How the images of a store are kept: as JPEG, raw or as planes, their side, and how they became squares."""
 
     encoding: Encoding = "jpeg"
     side_px: int = STORED_PX

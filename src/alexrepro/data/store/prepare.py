@@ -28,7 +28,7 @@ from alexrepro.progress import first_few, say
 
 SIDE_STEP = 32  # sums over pixels are made in blocks of 1,024
 SMALL_PX = 64  # sides for which a second JPEG would cost more than it saves
-BYTES_AN_IMAGE = {"jpeg": 33_000, "raw": 197_000}  # measured means, with names and labels
+BYTES_AN_IMAGE = {"jpeg": 33_000, "raw": 197_000, "planes": 98_700}  # measured means, with names and labels
 BYTES_OF_SUMS = 790_000  # of a shard, until its split is done; the mean image has as many
 UNREADABLE = "unreadable.csv"  # next to the stores, if more files are unreadable than allowed
 MADE_OR_FETCHED: Mapping[str, tuple[Callable[[Path], object], str]] = {

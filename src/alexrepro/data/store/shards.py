@@ -18,6 +18,7 @@ from alexrepro.data.sources.source import ImageFile
 from alexrepro.data.store import processes
 from alexrepro.data.store.decode import Pixels, decode, decode_stored, encode
 from alexrepro.data.store.manifest import LEFT_OUT, Encoding, Form, Shard, defect
+from alexrepro.data.store.planes import to_planes, to_rgb
 from alexrepro.data.store.resize import resize
 from alexrepro.data.store.statistics import Moments
 from alexrepro.data.store.store import write_shard
@@ -151,6 +152,10 @@ def _encoded(pixels: Pixels, encoding: Encoding, stored: Pixels) -> bytes:
     if encoding == "raw":
         stored[:] = pixels
         return pixels.tobytes()
+    if encoding == "planes":
+        planes = to_planes(pixels)
+        to_rgb(planes, stored)
+        return planes.tobytes()
     data = encode(pixels)
     decode_stored(data, stored)
     return data

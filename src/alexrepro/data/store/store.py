@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from alexrepro.data.store.decode import Pixels, decode_stored
 from alexrepro.data.store.manifest import COLOR_AXES, MANIFEST, MEAN, Manifest, damaged, read_manifest, sha256_of
+from alexrepro.data.store.planes import to_rgb
 from alexrepro.data.store.statistics import ColorAxes
 from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
@@ -105,15 +106,26 @@ class Store:
 
     def image(self, row: int, scratch: Pixels, *, check: bool) -> Pixels:
         """The same, decoded into `scratch`, or raw as it was read; check: whether to compare its checksum."""
+        data = self.stored(row, check=check)
+        try:
+            if self.manifest.encoding == "raw":
+                return data.reshape(scratch.shape)
+            if self.manifest.encoding == "planes":
+                to_rgb(data, scratch)
+            else:
+                decode_stored(data.data, scratch)
+            return scratch
+        except ValueError as error:
+            raise self._refused(self.location(row), error) from None
+
+    def stored(self, row: int, *, check: bool) -> NDArray[np.uint8]:
+        """The bytes of an image as they are stored: a JPEG, pixels (S·S·3,) or planes (S·S·3/2,); refuses likewise."""
         shard, image = self._where(row)
         try:
             data, checksum = self._read(shard, image)
             if check and zlib.crc32(data) != checksum:
                 raise ValueError(self.name(row))
-            if self.manifest.encoding == "raw":
-                return np.frombuffer(data, dtype=np.uint8).reshape(scratch.shape)
-            decode_stored(data, scratch)
-            return scratch
+            return np.frombuffer(data, dtype=np.uint8)
         except (ValueError, OSError) as error:
             raise self._refused(self.location(row), error) from None
 

@@ -1,0 +1,136 @@
+"""An image as three planes (YCbCr): luma at full and chroma at half resolution, without a JPEG's cosine transform.
+
+Planes of an image of even side S: uint8 (S·S·3/2,): Y (S, S), then Cb and Cr (S/2, S/2). All arithmetic is of 32-bit
+integers, so that NumPy and torch agree to the last bit on every device. The factors are those of JFIF times 2^16, and
+planes become RGB as in libjpeg-turbo with its default "fancy" upsampling (jdsample.c, jdcolor.c).
+B batch, S side of an image, s side of a crop, w side of its chroma.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from alexrepro.data.store.decode import Pixels
+
+BITS = 16  # of the fractions
+HALF = 1 << (BITS - 1)
+CENTER = 128  # of chroma
+
+
+def plane_bytes(side_px: int) -> int:
+    """Bytes of the planes of an image."""
+    return side_px * side_px * 3 // 2
+
+
+def to_planes(pixels: Pixels) -> NDArray[np.uint8]:
+    """The planes of an image, uint8 (S, S, 3) -> (S·S·3/2,), each value rounded once.
+
+    Luma rounds half up. Chroma is that of the mean of 2×2 pixels and rounds half down, as in jccolor.c, which keeps the
+    purest red and blue at 255.
+    """
+    side_px = len(pixels)
+    red, green, blue = np.moveaxis(pixels.astype(np.int32), 2, 0)
+    luma = (19595 * red + 38470 * green + 7471 * blue + HALF) >> BITS
+    blocks = pixels.reshape(side_px // 2, 2, side_px // 2, 2, 3).sum((1, 3), dtype=np.int32)
+    red, green, blue = np.moveaxis(blocks, 2, 0)
+    start = (CENTER << (BITS + 2)) + (1 << (BITS + 1)) - 1  # two bits more, since a sum is four pixels
+    cb = (-11059 * red - 21709 * green + 32768 * blue + start) >> (BITS + 2)
+    cr = (32768 * red - 27439 * green - 5329 * blue + start) >> (BITS + 2)
+    return np.concatenate([plane.reshape(-1) for plane in (luma, cb, cr)]).astype(np.uint8)
+
+
+def to_rgb(planes: NDArray[np.uint8], out: Pixels) -> None:
+    """Fill `out`, uint8 (S, S, 3), from the planes of an image; ValueError if they are of another side."""
+    side_px = len(out)
+    if planes.shape != (plane_bytes(side_px),):
+        raise ValueError(f"a stored image has {len(planes):,} bytes, not {plane_bytes(side_px):,}")
+    luma, chroma = planes[: side_px**2].reshape(side_px, side_px), planes[side_px**2 :]
+    around = np.pad(chroma.reshape(2, side_px // 2, side_px // 2), ((0, 0), (1, 1), (1, 1)), mode="edge")
+    around = around.astype(np.int32)
+    rows = np.empty((2, side_px, around.shape[2]), dtype=np.int32)
+    rows[:, 0::2] = 3 * around[:, 1:-1] + around[:, :-2]
+    rows[:, 1::2] = 3 * around[:, 1:-1] + around[:, 2:]
+    full = np.empty((2, side_px, side_px), dtype=np.int32)
+    full[..., 0::2] = (3 * rows[..., 1:-1] + rows[..., :-2] + 8) >> 4
+    full[..., 1::2] = (3 * rows[..., 1:-1] + rows[..., 2:] + 7) >> 4
+    for channel, values in enumerate(_channels(luma.astype(np.int32), *full)):
+        out[..., channel] = values
+
+
+def window_shape(side_px: int) -> tuple[int, int]:
+    """Rows and columns of the window that a crop of side s needs of the planes: (s + w, 2w), w for `window_px`.
+
+    Luma, (s, s), lies at the top left; below it, side by side, Cb and Cr, (w, w) each.
+    """
+    width = window_px(side_px)
+    return side_px + width, 2 * width
+
+
+def window_px(side_px: int) -> int:
+    """Side of the part of a chroma plane that a crop of side s needs: half of it, and one value around."""
+    return side_px // 2 + 2
+
+
+def cut_window(planes: NDArray[np.uint8], offset_px: tuple[int, int], stored_px: int, out: NDArray[np.uint8]) -> None:
+    """Fill `out`, of a `window_shape`, from the planes of an image of side S; offset: y and x of the crop.
+
+    Chroma beyond the edge of the image repeats the outermost values, as in libjpeg-turbo.
+    """
+    width = out.shape[1] // 2
+    side_px, half = len(out) - width, stored_px // 2
+    y, x = offset_px
+    out[:side_px, :side_px] = planes[: stored_px**2].reshape(stored_px, stored_px)[y : y + side_px, x : x + side_px]
+    chroma = planes[stored_px**2 :].reshape(2, half, half)
+    top, left = (y + 1) // 2 - 1, (x + 1) // 2 - 1
+    rows, columns = (slice(max(first, 0), min(first + width, half)) for first in (top, left))
+    for plane, start in zip(chroma, (0, width), strict=True):
+        window = out[side_px:, start : start + width]
+        window[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = plane[rows, columns]
+        if left < 0:
+            window[:, 0] = window[:, 1]
+        if columns.stop < left + width:
+            window[:, -1] = window[:, -2]
+        if top < 0:
+            window[0] = window[1]
+        if rows.stop < top + width:
+            window[-1] = window[-2]
+
+
+def windows_to_rgb(windows: Tensor, offsets_px: Tensor) -> Tensor:
+    """Crops as RGB from their windows: uint8 (B, s + w, 2w) -> uint8 (B, 3, s, s) in channels-last memory.
+
+    offsets_px: int64 (B, 2), y and x of the crops, whose parities decide which chroma is the nearest. A crop equals
+    that of the whole image as RGB. Each value is computed on its own, so that a compiler can make this a part of the
+    kernel that reads the crops.
+    """
+    width = windows.shape[2] // 2
+    side_px = windows.shape[1] - width
+    odd = offsets_px & 1  # (B, 2)
+    pixel = torch.arange(side_px, device=windows.device) + odd[:, :, None]  # (B, 2, s)
+    near = (pixel >> 1) + 1 - odd[:, :, None]
+    far = near + 2 * (pixel & 1) - 1
+    image = torch.arange(len(windows), device=windows.device)[:, None, None]
+    near_y, far_y, near_x, far_x = near[:, 0, :, None], far[:, 0, :, None], near[:, 1, None], far[:, 1, None]
+    rounding = (8 - (pixel[:, 1, None] & 1)).int()
+
+    def full(plane: Tensor) -> Tensor:
+        nearest, beside, below, across = (
+            plane[image, y, x].int() for y, x in ((near_y, near_x), (near_y, far_x), (far_y, near_x), (far_y, far_x))
+        )
+        return (9 * nearest + 3 * (beside + below) + across + rounding) >> 4
+
+    cb, cr = full(windows[:, side_px:, :width]), full(windows[:, side_px:, width:])
+    channels = _channels(windows[:, :side_px, :side_px].int(), cb, cr)
+    return torch.stack([values.to(torch.uint8) for values in channels], dim=-1).permute(0, 3, 1, 2)
+
+
+def _channels(luma: Any, cb: Any, cr: Any) -> tuple[Any, Any, Any]:
+    """Red, green and blue, 0-255, of integers 0-255 of one shape: arrays or tensors, int32."""
+    cb, cr = cb - CENTER, cr - CENTER
+    red = luma + ((91881 * cr + HALF) >> BITS)
+    green = luma + ((HALF - 22554 * cb - 46802 * cr) >> BITS)
+    blue = luma + ((116130 * cb + HALF) >> BITS)
+    return red.clip(0, 255), green.clip(0, 255), blue.clip(0, 255)
