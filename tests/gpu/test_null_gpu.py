@@ -84,7 +84,7 @@ def test_a_compiled_training_takes_one_launch_a_step(train: Train) -> None:
     found = kinds(last_steps(ended.events, 25))
     assert found["launch"] + found["graph"] <= 3 * 25
     assert found["h2d"] == 25 * 4 // 5  # labels and draws; those of the first batch of five come before the first step
-    assert images_copied(steps(ended.events)) == [8, 8, 8, 8] + [0] * 35  # from the second epoch on the GPU has all
+    assert images_copied(steps(ended.events)) == [8, 8, 8, 8] + [0] * 36  # from the second epoch on the GPU has all
     assert found["d2d"] == 4 * 25  # crops, labels with draws, and seeds in; losses out
     assert found["sync"] == 0
 
