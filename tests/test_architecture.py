@@ -25,7 +25,7 @@ LAYERS = (
     {"recipes"},
     {"runs"},
     {"model", "data"},
-    {"device"},
+    {"device", "host_copies"},
     {"distributed"},
     {"evaluation"},
     {"training"},

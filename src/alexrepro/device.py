@@ -65,7 +65,8 @@ class Device:
         CPU has no TF32 and computes such a recipe in float32, which is more exact.
         """
         self.allow_tf32(training)
-        return torch.autocast(self.torch_device.type, torch.bfloat16, enabled=training.precision == "bf16")
+        is_bf16 = training.precision == "bf16"  # without a cache, since recorded work must cast weights anew
+        return torch.autocast(self.torch_device.type, torch.bfloat16, enabled=is_bf16, cache_enabled=False)
 
     def allow_tf32(self, training: Training) -> None:
         """Let float32 products use TF32, in the whole process, only where that is the recipe's precision."""
@@ -165,14 +166,14 @@ class GpuCopies:
 
     def begin(self, slots: NDArray[np.uint8], most: int, kept: KeptImages | None) -> None:
         """Copy from this memory, of all batches, at most so many at once, and through the images that are kept."""
-        self._slots, self._most, self._kept, device = slots, most, kept, self.device
+        self._slots, self._most, self._kept = slots, most, kept
         self._under_way: deque[tuple[torch.cuda.Event, Batch]] = deque()
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         refused = int(torch.cuda.cudart().cudaHostRegister(slots.ctypes.data, slots.nbytes, 0))  # type: ignore[no-untyped-call]
         if refused:
             say("Memory cannot be pinned here, so each batch is copied once more, at the cost of speed.")
             with suppress(RuntimeError):  # the next launch reports the error again; let it be this one
-                torch.ones(1, device=device)  # a kernel, since zeros may be a memset
+                torch.ones(1, device=self.device)  # a kernel, since zeros may be a memset
         self._is_locked = not refused
 
     def copied(self, filled: Iterator[Batch]) -> Iterator[Batch]:
@@ -183,9 +184,8 @@ class GpuCopies:
                 self._under_way.append((self._stream.record_event(), batch))
             user = torch.cuda.current_stream(self.device)
             user.wait_stream(self._stream)
-            for tensor in (moved.crops, moved.packed):
-                if tensor is not None:
-                    tensor.record_stream(user)
+            for tensor in filter(torch.is_tensor, (moved.crops, moved.packed)):
+                tensor.record_stream(user)
             yield moved
             del batch, moved
             while self._under_way and self._under_way[0][0].query():  # type: ignore[no-untyped-call]

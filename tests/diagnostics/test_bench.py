@@ -5,7 +5,7 @@ import pytest
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.diagnostics import bench as benchmark
-from alexrepro.diagnostics.bench import bench, estimate
+from alexrepro.diagnostics.bench import bench, estimate, hours_by_precision
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.recipe import Recipe
 
@@ -35,3 +35,12 @@ def test_the_slower_of_loader_and_step_decides_the_time(recipe: Recipe, monkeypa
 
     assert (loading.hours, loading.slower, loading.workers, loading.workers_needed) == (3.0, "loader", 4, 10)
     assert (stepping.hours, stepping.slower, stepping.workers_needed) == (6.0, "step", 2)
+
+
+def test_every_precision_is_timed_and_the_recipes_own_comes_first(
+    stores: dict[str, Store], recipe: Recipe, device: Device
+) -> None:
+    found = hours_by_precision(recipe.but({"training.precision": "tf32"}), stores["train"], device)
+
+    assert list(found) == ["tf32", "float32", "bf16"]
+    assert min(found.values()) > 0

@@ -13,7 +13,7 @@ from alexrepro.device import Device
 from alexrepro.errors import UserError
 from alexrepro.evaluation.evaluate import preprocessing
 from alexrepro.evaluation.inference import COMPILED_FROM_CROPS, Model, averages, device_for
-from alexrepro.evaluation.metrics import Scores, score
+from alexrepro.evaluation.metrics import Scores, check_finite, score
 from alexrepro.model.alexnet import build
 from alexrepro.paper.results import Crops
 from alexrepro.recipes.catalog import TINY
@@ -66,7 +66,7 @@ def test_outputs_that_are_not_finite_are_refused(model: Model, image: Tensor, de
     broken = replace(model, pixels=replace(model.pixels, mean_image=torch.full((3, 256, 256), torch.nan)))
 
     with pytest.raises(UserError, match="not finite"):
-        averages(broken, image, crops=("center",), device=device)
+        check_finite(averages(broken, image, crops=("center",), device=device)["center"])
 
 
 @pytest.mark.slow

@@ -17,7 +17,6 @@ import pytest
 HERE = Path(__file__).parent
 # Functions of CUDA's libraries that torch asks for; those that null_gpu.c does not define do nothing.
 ASKED = r"_*(?:cuda|cublas|cudnn|nccl|cusparse|cusolver|cufft|curand|cu(?=[A-Z]))\w*"
-SECONDS = 180
 
 
 class Event(NamedTuple):
@@ -48,14 +47,19 @@ class Ended:
 
 @dataclass(frozen=True)
 class NullGpu:
-    """Runs `alexrepro` on null devices, in a folder."""
+    """Runs programs on null devices, in a folder."""
 
     library: Path
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    most_seconds: int = 180
 
     def run(self, *arguments: object, devices: int = 1, **environment: str) -> Ended:
         """Run `alexrepro ARGUMENTS` to its end; each batch of the training loader is marked in the log."""
+        return self.python("-m", "alexrepro", *arguments, devices=devices, **environment)
+
+    def python(self, *arguments: object, devices: int = 1, **environment: str) -> Ended:
+        """Run `python ARGUMENTS` to its end."""
         log = self.folder / "null-gpu-log"
         for old in self.folder.glob(f"{log.name}.*"):
             old.unlink()
@@ -65,8 +69,9 @@ class NullGpu:
             "NULL_GPU_LOG": str(log), "NULL_GPU_DEVICES": str(devices), "PYTHONPATH": str(HERE / "marks"),
         }  # fmt: skip
         done = subprocess.run(
-            [sys.executable, "-m", "alexrepro", *map(str, arguments)], cwd=self.folder, check=False, text=True,
-            capture_output=True, timeout=SECONDS, env={**os.environ, **preloaded, **self.environment, **environment},
+            [sys.executable, *map(str, arguments)], cwd=self.folder, check=False, text=True,
+            capture_output=True, timeout=self.most_seconds,
+            env={**os.environ, **preloaded, **self.environment, **environment},
         )  # fmt: skip
         logs = [
             [_event(line) for line in path.read_text().splitlines()]
@@ -83,20 +88,17 @@ def _event(line: str) -> Event:
 def build(folder: Path) -> Path:
     """Build the library into a folder; skips the test where it cannot be built."""
     compiler, torch, triton = which("gcc"), find_spec("torch"), find_spec("triton")
-    if (
-        compiler is None
-        or torch is None
-        or triton is None
-        or not list((_folder(torch) / "lib").glob("libtorch_cuda.so"))
-    ):
+    # Those of torch's own CUDA come first: Triton's may be of an earlier one, with other structures.
+    headers = torch and next(_folder(torch).parent.glob("nvidia/cu*/include/driver_types.h"), None)
+    if compiler is None or torch is None or triton is None or headers is None:
         pytest.skip("the null GPU needs gcc, and a torch that is built for CUDA")
-    include = _folder(triton) / "backends/nvidia/include"
+    include = headers.parent
     libraries = sorted((_folder(torch) / "lib").glob("lib*cuda*.so"))
     asked = set(re.findall(rf" U ({ASKED})", _output("nm", "-D", "--undefined-only", *libraries)))
     driver = set(re.findall(r"CUDAAPI (cu\w+)\(", (include / "cuda.h").read_text()))
     asked |= driver | {f"{name}_v{number}" for name in driver for number in (2, 3)}
     source, rest, library = folder / "null_gpu.o", folder / "rest.c", folder / "libcuda.so.1"
-    flags = ["-fPIC", "-O2", "-w", f"-I{include}"]
+    flags = ["-fPIC", "-O2", "-w", f"-I{include}", f"-I{_folder(triton) / 'backends/nvidia/include'}"]
     _output(compiler, *flags, "-c", HERE / "null_gpu.c", "-o", source)
     asked -= set(re.findall(r" T (\w+)", _output("nm", source)))
     rest.write_text("".join(f"int {name}(void) {{ return 0; }}\n" for name in sorted(asked)))
@@ -117,3 +119,9 @@ def steps(events: list[Event]) -> list[list[Event]]:
     marks = [number for number, event in enumerate(events) if event.kind == "mark"]
     parts = [events[start + 1 : end] for start, end in pairwise(marks)]
     return [part for part, mark in zip(parts, marks, strict=False) if events[mark].name == "step"]
+
+
+def between_epochs(events: list[Event]) -> list[list[Event]]:
+    """The events after each epoch of a training but the last: validation, checkpoint, start of the next one."""
+    marks = [number for number, event in enumerate(events) if event.kind == "mark"]
+    return [events[start + 1 : end] for start, end in pairwise(marks) if events[start].name == "end"]

@@ -13,9 +13,10 @@ from alexrepro.data.store.store import Store
 from alexrepro.device import RESERVED_BYTES, RESERVED_BYTES_PER_IMAGE
 from alexrepro.paper.training import Script
 from alexrepro.recipes.recipe import Recipe
+from alexrepro.runs.run import open_run
 
 from ..toy import recipe, stores, write_images  # noqa: F401 -- fixtures
-from .null_gpu import Ended, Event, NullGpu, build, steps
+from .null_gpu import Ended, Event, NullGpu, between_epochs, build, steps
 
 IMAGE_BYTES = 256 * 256 * 3
 Train = Callable[..., Ended]
@@ -80,13 +81,24 @@ def test_a_compiled_training_takes_one_launch_a_step(train: Train) -> None:
     assert ended.code == 0, ended.err
     assert "Warning" not in ended.err
     assert "Not compiled" not in ended.err
-    assert kinds(ended.events)["capture"] == 2  # begin and end, once for all epochs
+    assert kinds(ended.events)["capture"] == 4  # begin and end, of the step and of the validation, once for all epochs
     found = kinds(last_steps(ended.events, 25))
     assert found["launch"] + found["graph"] <= 3 * 25
     assert found["h2d"] == 25 * 4 // 5  # labels and draws; those of the first batch of five come before the first step
     assert images_copied(steps(ended.events)) == [8, 8, 8, 8] + [0] * 36  # from the second epoch on the GPU has all
     assert found["d2d"] == 4 * 25  # crops, labels with draws, and seeds in; losses out
     assert found["sync"] == 0
+    for between in between_epochs(ended.events)[
+        1:
+    ]:  # two for losses, one each for counts, finite weights and their copy
+        assert kinds(between)["sync"] <= 5
+
+
+def test_losses_are_read_a_window_late(train: Train) -> None:
+    ended = train("--no-compile", "--epochs", "1", change={"training.batch": 1})
+    assert ended.code == 0, ended.err
+    waits = [event.name for event in last_steps(ended.events, 25) if event.kind == "sync"]
+    assert waits == ["event"] * 2  # of windows that were complete when the next ones ended
 
 
 @pytest.mark.parametrize("option", ["--compile", "--no-compile"])
@@ -151,6 +163,23 @@ def test_a_stopped_training_continues_and_is_evaluated(train: Train, gpu: NullGp
     assert evaluated.code == 0, evaluated.err
 
 
+def test_a_long_training_times_its_step_once_and_keeps_the_fastest_layout(train: Train, gpu: NullGpu) -> None:
+    change = {"training.epochs": 500_000, "training.precision": "tf32"}
+    change |= {"network.towers": 1, "network.norm": None}  # blocks are all there is to choose
+    quickly = {"TORCHDYNAMO_DISABLE": "1"}  # what is recorded need not be compiled
+    first, second = (train("--compile", change=change, NULL_GPU_STOP_AFTER="2", **quickly) for _ in range(2))
+    assert (first.code, second.code) == (75, 75), first.err + second.err
+    assert "measured: everything" in first.err
+    assert "without blocks" in first.err
+    assert "The steps of this training take tf32" in first.err
+    assert "measured" not in second.err
+    layout = open_run(next(gpu.folder.glob("runs/*/*"))).environment["layout"]
+    assert set(layout["layouts_ms"]) == {"everything", "without blocks"}
+    assert set(layout["precisions_ms"]) == {"tf32", "bf16"}
+    assert layout["blocks"] == (min(layout["layouts_ms"], key=layout["layouts_ms"].get) == "everything")
+    assert kinds(second.events)["capture"] == 2  # begin and end of the only recording
+
+
 def test_planes_become_pixels_on_the_device(train: Train, gpu: NullGpu, tmp_path: Path) -> None:
     write_images(tmp_path / "images", {"train": 8, "val": 4})
     planes = prepare(tmp_path / "images", out=tmp_path / "stores", workers=1, options=Options(encoding="planes"))
@@ -172,3 +201,4 @@ def test_checks_and_benchmarks_run_on_the_device(gpu: NullGpu, train: Train, com
     assert ended.code == 0, ended.err + ended.out
     assert "images/s" in ended.out
     assert command == "bench" or "40 of 40 images fit" in " ".join(ended.out.split())
+    assert ("bf16" in ended.out) == (command == "doctor")

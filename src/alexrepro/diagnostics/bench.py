@@ -21,6 +21,7 @@ from alexrepro.model.alexnet import build
 from alexrepro.progress import progress
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.fast_step import Source, fast_training
+from alexrepro.training.layouts import PRECISIONS
 from alexrepro.training.optimizer import make_optimizer
 
 GPU_WARM_UPS, GPU_STEPS = 5, 50  # the first steps of a GPU compile, record and choose kernels
@@ -68,6 +69,15 @@ def estimate(recipe: Recipe, rates: Mapping[Part, list[float]], *, images: int) 
     hours = recipe.training.epochs * images / pace[slower] / 3600
     needed = ceil(default_workers() * pace["step"] / pace["loader"])
     return Estimate(recipe.training.epochs, images, hours, slower, default_workers(), needed)
+
+
+def hours_by_precision(recipe: Recipe, store: Store, device: Device) -> dict[str, float]:
+    """Hours that the steps of a training on a store take in each precision, the recipe's own first."""
+    own, found = recipe.training.precision, dict[str, float]()
+    for precision in sorted(PRECISIONS, key=lambda each: each != own):
+        images, seconds = _step(recipe.but({"training.precision": precision}), store, device)()
+        found[precision] = recipe.training.epochs * len(store) * seconds / images / 3600
+    return found
 
 
 def _plan(recipe: Recipe, store: Store) -> EpochPlan:

@@ -7,15 +7,17 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from math import prod
 from pathlib import Path
 
 import torch
 
 from alexrepro.data.loading.loader import workers_and_slots
+from alexrepro.data.loading.ring import image_shape
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device, find_device
 from alexrepro.diagnostics import system_checks as system
-from alexrepro.diagnostics.bench import bench, estimate
+from alexrepro.diagnostics.bench import bench, estimate, hours_by_precision
 from alexrepro.diagnostics.system_checks import Finding, refused, size
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.inference import BATCH, pixels_of
@@ -23,11 +25,11 @@ from alexrepro.model.alexnet import build
 from alexrepro.progress import say
 from alexrepro.training.divergence import center_crops, diagnose
 from alexrepro.training.job import TrainingJob
+from alexrepro.training.layouts import faster, hours_of
 
 # Measured at full width on a CPU: weights count once each in the network, velocities, gradients, and the network under
 # construction, and twice in a checkpoint being written; activations with what is kept of them for the backward pass.
 FLOAT_BYTES, COPIES_OF_WEIGHTS, COPIES_OF_ACTIVATIONS, PROGRAM_BYTES = 4, 6, 4, 6 * 10**8
-PIXEL_BYTES = 3
 DIAGNOSED_IMAGES = 32
 TIMED_IMAGES = 32  # a batch on a CPU; full ones take a minute and train up to a quarter more images per second
 LONG_HOURS = 6 * 24.0  # the training of 2012 took "between five and six days" (§1)
@@ -67,12 +69,14 @@ def check_job(job: TrainingJob) -> Iterator[Finding]:
     checks: dict[str, Callable[[TrainingJob], Finding]] = {
         "recipe": _recipe, "memory": _memory, "disk": _disk, "activations": _activations, "time": _time
     }  # fmt: skip
+    if job.device.is_gpu:
+        checks["precision"] = _precision
     try:
         job = job.fitted()
     except UserError as error:
         yield refused("recipe", error)
         return
-    if job.device.is_gpu and job.store.manifest.encoding != "planes":
+    if _keeps_images(job):
         checks["images on the GPU"] = _kept_images
     for what, check in checks.items():
         say(f"Checking: {what}.")
@@ -103,19 +107,23 @@ def _memory(job: TrainingJob) -> Finding:
     if not job.device.is_gpu:
         activations = network.neurons * min(training.batch, len(job.store))
         need += COPIES_OF_ACTIVATIONS * (2 if training.precision == "bf16" else FLOAT_BYTES) * activations
-    read_px = job.store.side_px if job.device.is_gpu else network.input_px  # a GPU cuts crops itself
+    read_px = job.store.side_px if _keeps_images(job) else network.input_px  # crops are cut on the GPU
     loaders = [(job.store, training.batch, read_px)]
     if job.validation is not None:
         loaders.append((job.validation, BATCH, job.validation.side_px))
     for store, batch, side_px in loaders:
         slots = workers_and_slots(len(store), batch=batch)[1]
-        need += slots * min(batch, len(store)) * PIXEL_BYTES * side_px**2
+        need += slots * min(batch, len(store)) * prod(image_shape(store, side_px, has_device=job.device.is_gpu))
     return system.memory(need)
+
+
+def _keeps_images(job: TrainingJob) -> bool:
+    return job.device.is_gpu and job.store.manifest.encoding != "planes"
 
 
 def _kept_images(job: TrainingJob) -> Finding:
     """How many images stay in the GPU's memory, so that they are decoded in the first epoch only."""
-    images, room = len(job.store), job.device.room(PIXEL_BYTES * job.store.side_px**2, batch=job.recipe.training.batch)
+    images, room = len(job.store), job.device.room(3 * job.store.side_px**2, batch=job.recipe.training.batch)
     kept = min(images, room)
     found = f"{kept:,} of {images:,} images fit into its memory and are decoded in the first epoch only"
     return Finding("images on the GPU", found, facts={"kept_images": kept, "images": images})
@@ -140,6 +148,14 @@ def _activations(job: TrainingJob) -> Finding:
     if found.is_hidden:
         return Finding("activations", found.facts, "error", found.fix, Exit.BAD_CONFIG, asdict(found))
     return Finding("activations", found.facts, "warning" if found.fix else "ok", found.fix, facts=asdict(found))
+
+
+def _precision(job: TrainingJob) -> Finding:
+    """How long the steps of this training take in each precision."""
+    with job.device.enough_memory(batch=job.recipe.training.batch):
+        hours = hours_by_precision(job.recipe, job.store, job.device)
+    found = f"the steps of {job.recipe.training.epochs} epochs take {hours_of(hours)} on {job.device.name}"
+    return Finding("precision", found, advice=faster(hours).strip(), facts=hours)
 
 
 def _time(job: TrainingJob) -> Finding:

@@ -11,13 +11,15 @@ from typing import cast
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from alexrepro.data.loading.crops import windows
+from alexrepro.data.loading.loader import Loader
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.inference import SCORED, EvaluationJob, Model, load_model, scored_batches
-from alexrepro.evaluation.metrics import Counts, Scores, total
+from alexrepro.evaluation.metrics import Counts, Scores, counts_of, total
 from alexrepro.files import write_whole
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.results import Crops
@@ -112,7 +114,7 @@ def predict_split(opened: OpenedRuns, *, save_probabilities: bool = False) -> li
     kept = torch.empty(len(store), len(manifest.classes)) if save_probabilities else None
     for batch in scored_batches(job):
         rows.append(batch.batch.draws.rows)
-        scores.append({crops: Scores(*(column.cpu() for column in found)) for crops, found in batch.scores.items()})
+        scores.append(batch.scores)
         if kept is not None:
             kept[batch.batch.draws.rows] = batch.probabilities[job.crops].cpu()
     if not np.array_equal(np.concatenate(rows), np.arange(len(store))):
@@ -124,7 +126,8 @@ def predict_split(opened: OpenedRuns, *, save_probabilities: bool = False) -> li
             preprocessing=preprocessing(job.models, store, crops), classes=manifest.classes,
             class_names=manifest.class_names, members=opened.members,
         )  # fmt: skip
-        all_scores = Scores(*map(torch.cat, zip(*(batch[crops] for batch in scores), strict=True)))
+        columns = zip(*(batch[crops] for batch in scores), strict=True)
+        all_scores = Scores(*(torch.cat(column).cpu() for column in columns))
         top5, probabilities, ranks, log_probs, _ = (column.numpy() for column in all_scores)
         predictions = Predictions(about, names, store.labels, top5, probabilities, log_probs, ranks)
         write_predictions(predictions, files.predictions(about.split, crops))
@@ -138,16 +141,21 @@ def predict_split(opened: OpenedRuns, *, save_probabilities: bool = False) -> li
     return found
 
 
-def count(job: EvaluationJob, *, after_batch: Callable[[], None] = lambda: None) -> Counts:
+def count(
+    job: EvaluationJob, *, loader: Loader | None = None, after_batch: Callable[[], None] = lambda: None
+) -> Counts:
     """Exact counts on every image of a labeled store, each once; the replicas of the job's group share the images.
 
-    after_batch: called after every batch; what it raises ends the count. Raises UserError if outputs are not finite.
+    loader: of the images, if it is kept open. after_batch: called after every batch; what it raises ends the count.
+    Raises UserError if outputs are not finite.
     """
-    mine: list[Counts] = []
-    with closing(scored_batches(job)) as batches:
+    images, sums = list[int](), list[Tensor]()
+    with closing(scored_batches(job, loader)) as batches:
         for batch in batches:
-            mine.append(batch.scores[job.crops].counts())
+            images.append(len(batch.batch))
+            sums.append(batch.sums)
             after_batch()
+    mine = map(counts_of, images, torch.stack(sums).tolist())  # read in one go; added here, in the order of the batches
     counts = total(job.group.all_gather_object(total(mine)))
     if counts.images != len(job.store):
         raise ValueError(f"{job.store.path}: {counts.images:,} of {len(job.store):,} images were counted")

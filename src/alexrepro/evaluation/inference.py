@@ -5,7 +5,7 @@ sum to 1 (avg-test.py). The center crop is one of the ten, so one pass scores bo
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import reduce
 
@@ -23,7 +23,7 @@ from alexrepro.data.store.store import Store
 from alexrepro.device import Device, find_device
 from alexrepro.distributed.process_group import ProcessGroup
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.metrics import Scores, score
+from alexrepro.evaluation.metrics import Scores, counts_of, score
 from alexrepro.files import write_bytes
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.network import Network
@@ -39,6 +39,7 @@ SCORED: Mapping[Crops, tuple[Crops, ...]] = {  # what one pass over these crops 
     "ten": ("center", "ten"),
     "ten-logits": ("center", "ten", "ten-logits"),
 }
+LOOK_EVERY = 100  # batches of a GPU, whether its outputs are finite and how many are correct
 COMPILED_FROM_CROPS = 10_000  # 20 s of a core for the compiler; 2 ms and more saved per crop of the full-width network
 
 
@@ -86,28 +87,40 @@ class ScoredBatch:
     batch: Batch
     probabilities: Mapping[Crops, Tensor]
     scores: Mapping[Crops, Scores]
+    sums: Tensor  # of the scores of the crops that the job asks for
 
 
-def scored_batches(job: EvaluationJob) -> Generator[ScoredBatch, None, None]:
-    """This replica's part of the images of a store, in stored order. Raises UserError if outputs are not finite."""
-    store, crops, replicas = job.store, SCORED[job.crops], job.group.shard[1]
-    title = job.title or f"{store.manifest.full_name}, {'center crop' if job.crops == 'center' else 'ten crops'}"
-    correct = seen = 0
-    loader = Loader(
-        store, batch=BATCH * replicas, side_px=store.side_px, parts=job.group.parts, copies=job.device.copies,
-        workers=Workers(job.group.loader_workers),
+def loader_of(job: EvaluationJob) -> Loader:
+    """The loader of the images of a job, which may be kept for others on the same store."""
+    return Loader(
+        job.store, batch=BATCH * job.group.shard[1], side_px=job.store.side_px, parts=job.group.parts,
+        copies=job.device.copies, workers=Workers(job.group.loader_workers),
     )  # fmt: skip
-    with progress(title, total=len(store) // replicas) as advance, loader:
-        for batch in loader.batches(evaluation_plan(len(store))):
-            images = rgb_crops(batch)
-            weighted = (averages(model, images, crops=crops, device=job.device) for model in job.models)
+
+
+def scored_batches(job: EvaluationJob, loader: Loader | None = None) -> Generator[ScoredBatch, None, None]:
+    """This replica's part of the images of a store, in stored order. Raises UserError if outputs are not finite.
+
+    loader: of the images, if it is kept open. A GPU's outputs are looked at now and then, since that waits for them.
+    """
+    store, crops, seen, note = job.store, SCORED[job.crops], 0, ""
+    title = job.title or f"{store.manifest.full_name}, {'center crop' if job.crops == 'center' else 'ten crops'}"
+    sums = torch.zeros(4, dtype=torch.float64, device=job.device.torch_device)
+    images = len(store) // job.group.shard[1]
+    with progress(title, total=images) as advance, nullcontext(loader) if loader else loader_of(job) as opened:
+        for number, batch in enumerate(opened.batches(evaluation_plan(len(store))), start=1):
+            pixels = rgb_crops(batch)
+            weighted = (averages(model, pixels, crops=crops, device=job.device) for model in job.models)
             mean = reduce(lambda a, b: {name: a[name] + b[name] for name in crops}, weighted)
-            scored = ScoredBatch(batch, mean, {name: score(mean[name], batch.labels) for name in crops})
+            scores = {name: score(mean[name], batch.labels) for name in crops}
+            scored = ScoredBatch(batch, mean, scores, scores[crops[-1]].sums())
+            sums, seen = sums + scored.sums, seen + len(batch)
+            if not job.device.is_gpu or number % LOOK_EVERY == 0:
+                correct = counts_of(seen, sums.tolist()).top1_correct
+                note = f"top-1 error so far {1 - correct / max(seen, 1):.1%}" if store.manifest.labeled else ""
             yield scored
-            correct, seen = correct + scored.scores[crops[-1]].counts().top1_correct, seen + len(batch)
-            advance(
-                len(batch), f"top-1 error so far {1 - correct / max(seen, 1):.1%}" if store.manifest.labeled else ""
-            )
+            advance(len(batch), note)
+        counts_of(seen, sums.tolist())
 
 
 @torch.no_grad()
@@ -115,7 +128,7 @@ def averages(model: Model, images: Tensor, *, crops: Sequence[Crops], device: De
     """The softmax outputs of a network averaged over crops, times its weight: float32 (B, K) for each of the crops.
 
     For `ten-logits`, the softmax of the averaged logits. images: uint8 (B, 3, 256, 256) on the device, where crops are
-    cut one after the other.
+    cut one after the other. The outputs may be NaN (`check_finite`), for which this does not wait.
     """
     side_px = model.recipe.network.input_px
     widest: Crops = "center" if set(crops) == {"center"} else "ten"
@@ -133,12 +146,6 @@ def averages(model: Model, images: Tensor, *, crops: Sequence[Crops], device: De
         found["ten-logits"] = found.get("ten-logits", 0) + logits
         if window == center:
             found["center"] = outputs
-    if not bool(found["ten"].isfinite().all()):
-        raise UserError(
-            "The network's outputs are not finite: its training diverged.",
-            fix="Begin a new run at lower rates: alexrepro train RUN --set training.learning_rate_factor=0.5",
-            exit_code=Exit.BAD_DATA,
-        )
     found["ten"] = found["ten"] / len(crops_of_image)
     found["ten-logits"] = (found["ten-logits"] / len(crops_of_image)).softmax(1)
     means = {name: model.weight * found[name] for name in crops}

@@ -5,12 +5,14 @@ The 2012 code shares the credit between equals (layer_kernels.cu); `tied` counts
 B batch, K classes, G = min(5, K).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from math import isfinite
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from alexrepro.errors import Exit, UserError
 from alexrepro.runs.evaluation import TOP
 
 
@@ -41,15 +43,25 @@ class Scores(NamedTuple):
     log_probs: Tensor
     tied: Tensor
 
+    def sums(self) -> Tensor:
+        """What `counts_of` reads, still on the device: float64 (4,), in which the counts of any batch are exact."""
+        correct = [(self.ranks < 1).sum(), (self.ranks < TOP).sum()]
+        return torch.stack([*(each.double() for each in correct), -self.log_probs.sum(), self.tied.sum().double()])
+
     def counts(self) -> Counts:
         """Correct images and sums over this batch."""
-        return Counts(
-            images=len(self.ranks),
-            top1_correct=int((self.ranks < 1).sum()),
-            top5_correct=int((self.ranks < TOP).sum()),
-            loss_sum=-float(self.log_probs.sum()),
-            tied=int(self.tied.sum()),
-        )
+        return counts_of(len(self.ranks), self.sums().tolist())
+
+
+def counts_of(images: int, sums: Sequence[float]) -> Counts:
+    """The counts of some images from their sums. Raises UserError if the outputs were not finite.
+
+    An output that is infinite or NaN makes those of all classes NaN in softmax, and so the loss.
+    """
+    top1_correct, top5_correct, loss_sum, tied = sums
+    if not isfinite(loss_sum):
+        raise _not_finite()
+    return Counts(images, int(top1_correct), int(top5_correct), loss_sum, int(tied))
 
 
 def score(probabilities: Tensor, labels: Tensor) -> Scores:
@@ -73,3 +85,17 @@ def score(probabilities: Tensor, labels: Tensor) -> Scores:
 def total(parts: Iterable[Counts]) -> Counts:
     """The counts of all parts together."""
     return Counts(*map(sum, zip(*parts, strict=True)))
+
+
+def check_finite(probabilities: Tensor) -> None:
+    """Raise UserError if averaged probabilities are not finite; waits for the device."""
+    if not bool(probabilities.isfinite().all()):
+        raise _not_finite()
+
+
+def _not_finite() -> UserError:
+    return UserError(
+        "The network's outputs are not finite: its training diverged.",
+        fix="Begin a new run at lower rates: alexrepro train RUN --set training.learning_rate_factor=0.5",
+        exit_code=Exit.BAD_DATA,
+    )

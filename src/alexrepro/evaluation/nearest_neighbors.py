@@ -25,7 +25,7 @@ from alexrepro.evaluation.inference import (
     load_model,
     read_images,
 )
-from alexrepro.evaluation.metrics import score
+from alexrepro.evaluation.metrics import check_finite, score
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.results import FIGURE_4_GUESSES, FIGURE_4_NEIGHBORS, FIGURE_4_QUERIES
 from alexrepro.progress import progress
@@ -53,6 +53,7 @@ def find_neighbors(run: Run, *, train: Store, test: Store, device: Device) -> Ne
         def read(pixels: Tensor) -> tuple[Tensor, Tensor]:
             """Probabilities (B, K) and features (B, D) of stored images (B, 3, 256, 256)."""
             found = averages(model, pixels.to(device.torch_device), crops=("center",), device=device)
+            check_finite(found["center"])
             return found["center"], features.pop()
 
         probabilities, _ = read(torch.from_numpy(images).permute(0, 3, 1, 2))

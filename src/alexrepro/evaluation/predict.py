@@ -19,6 +19,7 @@ from alexrepro.data.store.store import find_stores
 from alexrepro.device import Device, find_device
 from alexrepro.errors import Exit, Unreadable, UserError
 from alexrepro.evaluation.inference import Model, averages, load_pixels, newest_checkpoint
+from alexrepro.evaluation.metrics import check_finite
 from alexrepro.files import read_text, reading
 from alexrepro.model import formats
 from alexrepro.model.weights import Weights, checked
@@ -57,6 +58,7 @@ def predict(weights: Weights, files: Sequence[Path], *, crops: Crops, device: De
     for file in files:
         image = _resized(file, weights.recipe.augmentation).to(device.torch_device)
         probabilities = averages(model, image, crops=(crops,), device=device)[crops]
+        check_finite(probabilities)
         ordered = probabilities[0].sort(descending=True, stable=True)
         pairs = zip(ordered.indices[:TOP].tolist(), ordered.values[:TOP].tolist(), strict=True)
         predictions.append([ClassProbability(label, names[label], probability) for label, probability in pairs])

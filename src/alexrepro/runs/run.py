@@ -17,7 +17,7 @@ from alexrepro.runs.paths import ENVIRONMENT, RunPaths, newest_checkpoints
 
 KINDS = {
     "seed": int, "dataset": str, "classes": list, "steps_per_epoch": int, "stores": dict, "machine": dict,
-    "starts": list, "steps": int, "epochs": int, "final": dict,
+    "layout": dict, "starts": list, "steps": int, "epochs": int, "final": dict,
 }  # fmt: skip
 
 

@@ -5,8 +5,10 @@ bf16 copy of the weights, which the update writes. A batch that is not full take
 B images of this replica, N of all replicas.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from time import perf_counter
 
 import torch
 import torch.nn.functional as F
@@ -25,9 +27,11 @@ from alexrepro.model.fast_network import FastNetwork, Layout, OwnNetwork, can_la
 from alexrepro.paper.training import Augmentation, Rates
 from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe
+from alexrepro.training.layouts import EVERYTHING, Choice, choose, name_of
 from alexrepro.training.optimizer import Optimizer
 
 SEEDS_AT_ONCE = 1_000  # steps
+WARM_UPS, TIMED_STEPS = 10, 300  # of each layout: a second or two of a GPU
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,19 @@ class Source:
     recipe: Recipe
     augmentation: Augmentation  # of this epoch
     group: ProcessGroup = field(default_factory=ProcessGroup)  # of the replicas
+
+
+@contextmanager
+def unchanged(source: Source) -> Iterator[None]:
+    """Weights and the optimizer's state are afterwards as before, whatever steps were taken."""
+    state = [*source.model.named_kernels().values(), *source.optimizer.state().values()]
+    before = [tensor.detach().clone() for tensor in state]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for tensor, saved in zip(state, before, strict=True):
+                tensor.copy_(saved)
 
 
 class FastStep:
@@ -66,13 +83,9 @@ class FastStep:
         is_whole = model.towers.processes == 1  # compiled code cannot gather maps from other processes
         loss = _Loss(FastNetwork(model, layout) if is_whole else OwnNetwork(model), source)
         work = self._step(source, Compiled(loss) if device.compiles and is_whole else loss)
-        state = [*self._weights.values(), *source.optimizer.state().values()]
-        before = [tensor.detach().clone() for tensor in state]
         device.allow_tf32(source.recipe.training)
-        self._replay = device.recorded(work)
-        with torch.no_grad():
-            for tensor, saved in zip(state, before, strict=True):
-                tensor.copy_(saved)
+        with unchanged(source):
+            self._replay = device.recorded(work)
         self.refresh()
 
     def __call__(self, batch: Batch, seeds: Tensor) -> Tensor:
@@ -120,10 +133,15 @@ class _Loss:
 
 
 class FastTraining:
-    """The fast steps of a training, recorded anew when other stages learn or the color shift ends."""
+    """The fast steps of a training, recorded anew when other stages learn or the color shift ends.
 
-    def __init__(self, source: Source, *, layout: Layout, device: Device, seed: int) -> None:
-        self._source, self._layout, self._device, self._seed = source, layout, device, seed
+    layout: the network's; None lets the first full batch choose the fastest, and `keep` is given that choice.
+    """
+
+    def __init__(
+        self, source: Source, *, layout: Layout | None, device: Device, seed: int, keep: Callable[[Choice], None]
+    ) -> None:
+        self._source, self._layout, self._device, self._seed, self._keep = source, layout, device, seed, keep
         self._seeds: tuple[range, Tensor] = range(0), torch.empty(0)  # of masks, of the next steps
         self._weights = list(source.model.named_kernels().values())
         self._step: FastStep | None = None
@@ -139,12 +157,15 @@ class FastTraining:
         wanted = (augmentation, [weight.requires_grad for weight in self._weights])
         if self._step is None or self._recorded_for != wanted:
             self._step = None  # frees its memory first
-            try:
-                self._step = FastStep(source, batch, layout=self._layout, device=self._device)
-            except torch.OutOfMemoryError:
-                raise
-            except Exception as error:  # of a compiler, a driver or Triton, none of which the plain step needs
-                say(f"Not recorded, so slower: {first_line(error)}.")
+            if self._layout is None:
+                choice = choose(
+                    source.model.network, source.recipe.training.precision,
+                    lambda layout, precision: self._ms(_with(source, precision), batch, layout),
+                )  # fmt: skip
+                self._layout = choice.layout
+                self._keep(choice)
+            self._step = self._recorded(source, batch, self._layout)
+            if self._step is None:
                 self._works = False
                 return False
             self._recorded_for = wanted
@@ -157,6 +178,37 @@ class FastTraining:
         """Train on a batch that is ready; this replica's part of loss and top-1 error, (2,) on the device."""
         assert self._step is not None
         return self._step(batch, self._seeds_of(step)).clone()
+
+    def _recorded(self, source: Source, batch: Batch, layout: Layout, *, is_needed: bool = True) -> FastStep | None:
+        """A step, if every rank can record it; or says why not. Raises OutOfMemoryError if it is needed."""
+        step, why = None, ""
+        try:
+            step = FastStep(source, batch, layout=layout, device=self._device)
+        except torch.OutOfMemoryError:
+            if is_needed:
+                raise
+            why = "out of memory"
+        except Exception as error:  # of a compiler, a driver or Triton, none of which the plain step needs
+            why = first_line(error)
+        failed = list(filter(None, source.group.of_every_rank(why)))
+        if failed:
+            say(f"{'Not recorded, so slower' if is_needed else f'Not timed: {name_of(layout)}'}: {failed[0]}.")
+        return None if failed else step
+
+    def _ms(self, source: Source, batch: Batch, layout: Layout) -> float | None:
+        """Milliseconds of a step as the first rank measures them; None if it cannot be recorded. Changes no weight."""
+        step = self._recorded(source, batch, layout, is_needed=False)
+        if step is None:
+            return None
+        with unchanged(source):
+            started, seeds = 0.0, self._seeds_of(0)
+            for number in range(WARM_UPS + TIMED_STEPS):
+                if number == WARM_UPS:
+                    self._device.synchronize()
+                    started = perf_counter()
+                step(batch, seeds)
+            self._device.synchronize()
+            return source.group.broadcast(1000 * (perf_counter() - started) / TIMED_STEPS)
 
     def _seeds_of(self, step: int) -> Tensor:
         """The seeds of the masks of a step, which reach the device with those of the next steps."""
@@ -174,8 +226,15 @@ class FastTraining:
         return sum(weight._version for weight in self._weights)
 
 
-def fast_training(source: Source, device: Device, *, seed: int) -> FastTraining | None:
+def _with(source: Source, precision: str) -> Source:
+    return replace(source, recipe=source.recipe.but({"training.precision": precision}))
+
+
+def fast_training(
+    source: Source, device: Device, *, seed: int, layout: Layout | None = EVERYTHING,
+    keep: Callable[[Choice], None] = lambda _: None,
+) -> FastTraining | None:  # fmt: skip
     """The fast steps of a training, if it has a GPU, and a network that can be laid out anew."""
     if not (device.is_gpu and device.compiles and can_lay_out(source.model.network)):
         return None
-    return FastTraining(source, layout=Layout(), device=device, seed=seed)
+    return FastTraining(source, layout=layout, device=device, seed=seed, keep=keep)

@@ -2,20 +2,26 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from signal import Signals
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from alexrepro.data.loading.crops import Pixels
+from alexrepro.data.loading.loader import Loader
 from alexrepro.data.loading.sampling import EpochPlan, training_plan
 from alexrepro.distributed.gradients import Gradients
 from alexrepro.distributed.process_group import StopConsensus
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.inference import newest_checkpoint, pixels_of, save_pixels
+from alexrepro.evaluation.inference import BATCH, newest_checkpoint, pixels_of, save_pixels
+from alexrepro.evaluation.recorded_network import evaluated
+from alexrepro.host_copies import Moment, host_copies
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.progress import say
 from alexrepro.runs import checkpoint
@@ -25,19 +31,30 @@ from alexrepro.training.divergence import FlatLoss, at_half_the_rates
 from alexrepro.training.fast_step import FastTraining, Source, fast_training
 from alexrepro.training.fine_tune import check_same_source, copy_stages, origin
 from alexrepro.training.job import TrainingJob
+from alexrepro.training.layouts import keep, layout_of
 from alexrepro.training.loggers import Loggers
 from alexrepro.training.optimizer import Optimizer, make_optimizer
+from alexrepro.training.saver import Saver
 
 Stop = Callable[[], Signals | None]
 SAVE_EVERY_SECONDS = 600.0  # within an epoch, so that a crash costs ten minutes at most
+
+
+class Late(NamedTuple):
+    """Steps and images; their loss and top-1 error in host memory, (N, 2); and the moment when these are complete."""
+
+    steps: list[tuple[int, int]]
+    values: Tensor
+    moment: Moment
 
 
 @dataclass
 class TrainingState:
     """What a run holds while it trains.
 
-    stop: the signal that asks this process to stop, if any. unread:
-    step, images, and loss and top-1 error, (2,) on the device, of the steps whose losses have not been read yet.
+    stop: the signal that asks this process to stop, if any. unread: step, images, and loss and top-1 error, (2,) on the
+    device, of the steps whose losses have not been read yet. late: those on their way from a GPU to host memory.
+    read_at: the moment of the last step before these. opened: what is kept from epoch to epoch.
     """
 
     job: TrainingJob
@@ -45,16 +62,23 @@ class TrainingState:
     optimizer: Optimizer
     pixels: Pixels
     forward: Callable[..., Tensor]
+    evaluated: Callable[[Tensor], Tensor]
     gradients: Gradients
     stop_consensus: StopConsensus
     loggers: Loggers
+    saver: Saver
     stop: Stop = lambda: None
     step: int = 0
     fast: FastTraining | None = None
     flat_loss: FlatLoss | None = None
     unread: list[tuple[int, int, Tensor]] = field(default_factory=list)
-    read_at: float = field(default_factory=time.monotonic)
+    late: list[Late] = field(default_factory=list)
+    read_at: Moment | None = None
     saved_at: float = field(default_factory=time.monotonic)
+    validation_loader: Loader | None = None
+    opened: ExitStack = field(default_factory=ExitStack)
+    planner: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, thread_name_prefix="planner"))
+    plans: dict[int, Future[EpochPlan]] = field(default_factory=dict)
 
     def validation_errors(self) -> dict[int, float]:
         """The top-1 error of every validated epoch, the same on every rank."""
@@ -69,8 +93,20 @@ class TrainingState:
             side_px=recipe.network.input_px, shuffle_every_epoch=recipe.training.shuffle_every_epoch,
         )  # fmt: skip
 
+    def plan_ahead(self, epoch: int) -> EpochPlan:
+        """The same, computed during the epoch before; begins with the one after it."""
+        ahead = self.plans.pop(epoch, None)
+        plan = ahead.result() if ahead else self.plan(epoch)
+        if epoch < self.job.recipe.training.epochs:
+            self.plans[epoch + 1] = self.planner.submit(self.plan, epoch + 1)
+        return plan
+
     def requests(self) -> tuple[int, bool]:
-        """The signal that asks any rank to stop, or 0, and whether a checkpoint is due; the same on every rank."""
+        """The signal that asks any rank to stop, or 0, and whether a checkpoint is due; the same on every rank.
+
+        Raises the error of a checkpoint that could not be written behind the training.
+        """
+        self.saver.check()
         is_due = self.job.group.is_first and time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS
         signal, due = self.stop_consensus.exchange(self.stop() or 0, is_due)
         return signal, bool(signal or due)
@@ -78,8 +114,9 @@ class TrainingState:
     def save(self, *, stopped_by: int = 0) -> None:
         """Write a checkpoint of this step, in full tensors; every rank must ask for it.
 
-        Raises UserError, on every rank, if a weight is not finite, before anything is written; and afterwards if a
-        signal of this number asked the run to stop.
+        With a GPU it may be on the disk only later (`Saver`), but not after this has raised an error. Raises UserError,
+        on every rank, if a weight is not finite, before anything is written; and afterwards if a signal of this number
+        asked the run to stop.
         """
         group, strange = self.job.group, list[str]()
         if group.shard[0] == 0:
@@ -88,13 +125,21 @@ class TrainingState:
                 for parts in (self.model.named_kernels(), self.optimizer.state())
             )
             saved = (*weights.items(), *optimizer.items())
-            strange = list(dict.fromkeys(name for name, tensor in saved if not tensor.isfinite().all()))
+            finite = torch.stack([tensor.isfinite().all() for _, tensor in saved])
+            if not finite.all():  # which waits for a GPU, once for all tensors
+                strange = list(dict.fromkeys(name for (name, _), good in zip(saved, finite, strict=True) if not good))
         if strange := group.broadcast(strange):
             what = f"After step {self.step:,} {', '.join(strange)} are not finite; the last checkpoint is kept."
             raise group.abort(UserError(what, fix=at_half_the_rates(self.job), exit_code=Exit.BAD_DATA))
         if group.is_first:
-            self.job.run.sync_rows()
-            checkpoint.save(self.job.run.checkpoints, Checkpoint(self.step, weights, optimizer))
+            if self.saver.is_behind:  # the weights learn on meanwhile
+                weights, optimizer = (
+                    dict(zip(parts, host_copies([*parts.values()]), strict=True)) for parts in (weights, optimizer)
+                )
+                Moment(self.job.device.torch_device).wait()
+            self.saver.save(Checkpoint(self.step, weights, optimizer))
+            if stopped_by:
+                self.saver.finish()
         group.barrier()
         self.saved_at = time.monotonic()
         if stopped_by:
@@ -163,9 +208,11 @@ def start(job: TrainingJob, stop: Stop = lambda: None) -> TrainingState:
     pixels = pixels.to(device.torch_device)
     source = Source(model, optimizer, pixels, job.recipe, job.recipe.augmentation, group)
     return TrainingState(
-        job, model, optimizer, pixels, device.with_fast_norms(model), Gradients(model, group),
-        StopConsensus(group), Loggers(run, job.log if group.is_first else (), step=step), stop, step,
-        fast=fast_training(source, device, seed=job.seed),
+        job, model, optimizer, pixels, device.with_fast_norms(model), evaluated(model, device, batch=BATCH),
+        Gradients(model, group),
+        StopConsensus(group), Loggers(run, job.log if group.is_first else (), step=step),
+        Saver(run, is_behind=device.is_gpu), stop, step,
+        fast=fast_training(source, device, seed=job.seed, layout=layout_of(job), keep=partial(keep, job=job)),
         flat_loss=None if is_flat_allowed else FlatLoss(job.recipe.network.classes),
     )  # fmt: skip
 

@@ -3,11 +3,11 @@
 Everything random is drawn from (seed, epoch) or (seed, step), so a run that stops anywhere continues exactly.
 """
 
-import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from math import isfinite, log
+from typing import NoReturn
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,8 @@ from alexrepro.data.loading.sampling import shard_of
 from alexrepro.data.store.store import Store
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.evaluate import count, evaluate
-from alexrepro.evaluation.inference import EvaluationJob, Model
+from alexrepro.evaluation.inference import EvaluationJob, Model, loader_of
+from alexrepro.host_copies import Moment, host_copies
 from alexrepro.keys import key
 from alexrepro.paper.results import Crops
 from alexrepro.paper.training import Rates
@@ -27,11 +28,11 @@ from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.evaluation import Evaluation, evaluations_in
 from alexrepro.runs.run import Run
 from alexrepro.stop_signals import stop_requests
-from alexrepro.training.divergence import at_half_the_rates, center_crops, diagnose, flat_loss
+from alexrepro.training.divergence import FlatLoss, at_half_the_rates, center_crops, diagnose, flat_loss
 from alexrepro.training.job import TrainingJob
-from alexrepro.training.state import TrainingState, open_run, start
+from alexrepro.training.state import Late, TrainingState, open_run, start
 
-READ_LOSS_EVERY = 25  # steps; reading waits for the device
+READ_LOSS_EVERY = 25  # steps; those of a GPU are read when the next ones are complete, so that it never waits
 
 
 def train(job: TrainingJob) -> Run:
@@ -56,7 +57,7 @@ def train(job: TrainingJob) -> Run:
             job.store, batch=batch, side_px=recipe.network.input_px, parts=group.parts,
             copies=device.copies_of_epochs(batch=-(-batch // group.shard[1])), workers=Workers(group.loader_workers),
         )  # fmt: skip
-        with device.enough_memory(batch=batch), state.loggers, loader:
+        with device.enough_memory(batch=batch), state.loggers, state.saver, state.planner, state.opened, loader:
             _validate(state)  # if the run was asked to stop before it did
             _train_epochs(state, loader)
         state.stop_consensus.settle()
@@ -76,8 +77,8 @@ def _train_epochs(state: TrainingState, loader: Loader) -> None:
         augmentation = recipe.augmentation
         if not rates.has_color_shift:
             augmentation = replace(augmentation, color_shift=None)
-        plan, first = state.plan(epoch), state.step % job.steps_per_epoch
-        state.read_at = time.monotonic()
+        plan, first = state.plan_ahead(epoch), state.step % job.steps_per_epoch
+        state.read_at = Moment(job.device.torch_device)
         with progress(f"epoch {epoch}/{training.epochs}", total=len(plan), done=first * training.batch) as advance:
             for batch in loader.batches(plan, first=first):
                 stop_signal, is_save_due = state.requests()  # of any rank
@@ -103,22 +104,34 @@ def _train_epochs(state: TrainingState, loader: Loader) -> None:
                 state.step += 1
                 state.unread.append((state.step, images, values))
                 if len(state.unread) == READ_LOSS_EVERY:
-                    _read_losses(state, rates, advance)
+                    _read_losses(state, rates, advance, leaves_newest=job.device.is_gpu)
             _read_losses(state, rates, advance)
         _validate(state)
         state.save()
 
 
-def _read_losses(state: TrainingState, rates: Rates, advance: Advance) -> None:
-    """Write the losses of the unread steps to metrics.csv. Raises UserError if one is not finite or all are flat."""
-    if not state.unread:
-        return
-    job, unread = state.job, state.unread
-    found = job.group.all_reduce(torch.stack([values for _, _, values in unread]))
-    losses, errors = found[:, 0].tolist(), found[:, 1].tolist()
-    now, images = time.monotonic(), sum(images for _, images, _ in unread)
-    pace, state.read_at, state.unread = round(images / (now - state.read_at), 1), now, []
-    for (step, _, _), loss in zip(unread, losses, strict=True):
+def _read_losses(state: TrainingState, rates: Rates, advance: Advance, *, leaves_newest: bool = False) -> None:
+    """Write the losses of the unread steps to metrics.csv, or only begin to copy them and write those before.
+
+    Raises UserError if one is not finite or all are flat.
+    """
+    if state.unread:
+        found = state.job.group.all_reduce(torch.stack([values for _, _, values in state.unread]))
+        steps, (values,) = [(step, images) for step, images, _ in state.unread], host_copies([found])
+        state.late.append(Late(steps, values, Moment(found.device)))
+        state.unread = []
+    while len(state.late) > leaves_newest:
+        _write_losses(state, state.late.pop(0), rates, advance)
+
+
+def _write_losses(state: TrainingState, late: Late, rates: Rates, advance: Advance) -> None:
+    """Write the losses of some steps to metrics.csv, as soon as they are in host memory."""
+    job, images = state.job, sum(images for _, images in late.steps)
+    late.moment.wait()
+    losses, errors = late.values[:, 0].tolist(), late.values[:, 1].tolist()
+    assert state.read_at is not None
+    pace, state.read_at = round(images / late.moment.seconds_since(state.read_at), 1), late.moment
+    for (step, _), loss in zip(late.steps, losses, strict=True):
         if not isfinite(loss):
             what = f"The loss became {loss} at step {step:,}, at the learning rate {rates.general:g}."
             raise job.group.abort(UserError(what, fix=at_half_the_rates(job), exit_code=Exit.BAD_DATA))
@@ -128,23 +141,24 @@ def _read_losses(state: TrainingState, rates: Rates, advance: Advance) -> None:
                 "step": step, "epoch": (step - 1) // job.steps_per_epoch + 1, "images": count, "loss": f"{loss:.6f}",
                 "learning_rate": f"{rates.general:g}", "images_per_second": pace, "top1_error": f"{error:.6f}",
             }
-            for (step, count, _), loss, error in zip(unread, losses, errors, strict=True)
+            for (step, count), loss, error in zip(late.steps, losses, errors, strict=True)
         ]  # fmt: skip
         job.run.add_metrics(rows)
-        for (step, _, _), row in zip(unread, rows, strict=True):
+        for (step, _), row in zip(late.steps, rows, strict=True):
             state.loggers.log("training", row, step=step)
-    _check_flat_loss(state, losses, rates)
+    if state.flat_loss is not None and state.flat_loss.is_flat(late.steps[-1][0], losses) and rates.can_all_learn:
+        _read_losses(state, rates, advance)  # the newest ones, which are saved, too
+        _end_flat_loss(state, state.flat_loss)
     chance = log(job.recipe.network.classes)
     advance(images, f"loss {sum(losses) / len(losses):.3f} (chance {chance:.3f}), {pace:,.0f} images/s")
 
 
-def _check_flat_loss(state: TrainingState, losses: list[float], rates: Rates) -> None:
-    """Raise UserError, once, if the loss stays at chance although all stages learn; a few images show the cause."""
-    job, watched = state.job, state.flat_loss
-    if watched is None or not watched.is_flat(state.step, losses) or not rates.can_all_learn:
-        return
+def _end_flat_loss(state: TrainingState, watched: FlatLoss) -> NoReturn:
+    """Raise UserError, once, for a loss that stays at chance although all stages learn; a few images show the cause."""
+    job = state.job
     diagnosis = diagnose(state.model, center_crops(job.store, recipe=job.recipe, pixels=state.pixels))
     state.save()
+    state.saver.finish()
     if job.group.is_first:
         job.run.record({"flat_loss_at": state.step})  # the same command, typed again, trains on
     raise job.group.abort(flat_loss(state.step, diagnosis, loss=watched.mean, classes=job.recipe.network.classes))
@@ -165,11 +179,12 @@ def _validate(state: TrainingState) -> None:
     epoch, steps = divmod(state.step, job.steps_per_epoch)
     if job.validation is None or epoch == 0 or steps > 0 or epoch in state.validation_errors():
         return
-    split, models = job.validation.manifest.full_name, [Model(state.model, job.recipe, state.pixels)]
+    split, models = job.validation.manifest.full_name, [Model(state.evaluated, job.recipe, state.pixels)]
     title = f"epoch {epoch} on {split}"
-    counts = count(
-        EvaluationJob(models, job.validation, "center", job.device, job.group, title=title), after_batch=stop_if_asked
-    )
+    evaluation = EvaluationJob(models, job.validation, "center", job.device, job.group, title=title)
+    if state.validation_loader is None:
+        state.validation_loader = state.opened.enter_context(loader_of(evaluation))
+    counts = count(evaluation, loader=state.validation_loader, after_batch=stop_if_asked)
     if job.group.is_first:
         row = {
             "epoch": epoch, "split": split, "crops": "center", "images": counts.images,

@@ -1,6 +1,6 @@
 """An image as three planes (YCbCr): luma at full and chroma at half resolution, without a JPEG's cosine transform.
 
-Planes of an image of even side S: uint8 (S·S·3/2,): Y (S, S), then Cb and Cr (S/2, S/2). All arithmetic is of 32-bit
+Planes of an image of even side S: uint8 (S·S·3/2,): Y (S, S), then Cb and Cr (S/2, S/2). All arithmetic is of
 integers, so that NumPy and torch agree to the last bit on every device. The factors are those of JFIF times 2^16, and
 planes become RGB as in libjpeg-turbo with its default "fancy" upsampling (jdsample.c, jdcolor.c).
 B batch, S side of an image, s side of a crop, w side of its chroma.
@@ -20,6 +20,22 @@ HALF = 1 << (BITS - 1)
 CENTER = 128  # of chroma
 
 
+def _red(cr: Any) -> Any:
+    """Red minus luma; like `_green` and `_blue`, of integers 0-255 (int32) in an array or a tensor."""
+    return (91881 * (cr - CENTER) + HALF) >> BITS
+
+
+def _green(cb: Any, cr: Any) -> Any:
+    return (HALF - 22554 * (cb - CENTER) - 46802 * (cr - CENTER)) >> BITS
+
+
+def _blue(cb: Any) -> Any:
+    return (116130 * (cb - CENTER) + HALF) >> BITS
+
+
+RED, BLUE = (shift(np.arange(256, dtype=np.int32)).astype(np.int16) for shift in (_red, _blue))
+
+
 def plane_bytes(side_px: int) -> int:
     """Bytes of the planes of an image."""
     return side_px * side_px * 3 // 2
@@ -31,11 +47,10 @@ def to_planes(pixels: Pixels) -> NDArray[np.uint8]:
     Luma rounds half up. Chroma is that of the mean of 2×2 pixels and rounds half down, as in jccolor.c, which keeps the
     purest red and blue at 255.
     """
-    side_px = len(pixels)
-    red, green, blue = np.moveaxis(pixels.astype(np.int32), 2, 0)
+    red, green, blue = channels = pixels.transpose(2, 0, 1).astype(np.int32, order="C")
     luma = (19595 * red + 38470 * green + 7471 * blue + HALF) >> BITS
-    blocks = pixels.reshape(side_px // 2, 2, side_px // 2, 2, 3).sum((1, 3), dtype=np.int32)
-    red, green, blue = np.moveaxis(blocks, 2, 0)
+    pairs = channels[:, 0::2] + channels[:, 1::2]
+    red, green, blue = pairs[:, :, 0::2] + pairs[:, :, 1::2]
     start = (CENTER << (BITS + 2)) + (1 << (BITS + 1)) - 1  # two bits more, since a sum is four pixels
     cb = (-11059 * red - 21709 * green + 32768 * blue + start) >> (BITS + 2)
     cr = (32768 * red - 27439 * green - 5329 * blue + start) >> (BITS + 2)
@@ -47,17 +62,21 @@ def to_rgb(planes: NDArray[np.uint8], out: Pixels) -> None:
     side_px = len(out)
     if planes.shape != (plane_bytes(side_px),):
         raise ValueError(f"a stored image has {len(planes):,} bytes, not {plane_bytes(side_px):,}")
-    luma, chroma = planes[: side_px**2].reshape(side_px, side_px), planes[side_px**2 :]
-    around = np.pad(chroma.reshape(2, side_px // 2, side_px // 2), ((0, 0), (1, 1), (1, 1)), mode="edge")
-    around = around.astype(np.int32)
-    rows = np.empty((2, side_px, around.shape[2]), dtype=np.int32)
-    rows[:, 0::2] = 3 * around[:, 1:-1] + around[:, :-2]
-    rows[:, 1::2] = 3 * around[:, 1:-1] + around[:, 2:]
-    full = np.empty((2, side_px, side_px), dtype=np.int32)
-    full[..., 0::2] = (3 * rows[..., 1:-1] + rows[..., :-2] + 8) >> 4
-    full[..., 1::2] = (3 * rows[..., 1:-1] + rows[..., 2:] + 7) >> 4
-    for channel, values in enumerate(_channels(luma.astype(np.int32), *full)):
-        out[..., channel] = values
+    half = side_px // 2
+    luma = planes[: side_px**2].reshape(side_px, side_px).astype(np.int16)
+    chroma = planes[side_px**2 :].reshape(2, half, half)
+    around = np.pad(chroma, ((0, 0), (1, 1), (1, 1)), mode="edge").astype(np.int16)
+    near, pairs = 3 * around[:, 1:-1], np.empty((2, half, 2, half + 2), dtype=np.int16)
+    pairs[:, :, 0] = near + around[:, :-2]
+    pairs[:, :, 1] = near + around[:, 2:]
+    rows = pairs.reshape(2, side_px, half + 2)
+    near, full = 3 * rows[..., 1:-1], np.empty((2, side_px, half, 2), dtype=np.int16)
+    full[..., 0] = (near + rows[..., :-2] + 8) >> 4
+    full[..., 1] = (near + rows[..., 2:] + 7) >> 4
+    cb, cr = full.reshape(2, side_px, side_px)
+    out[..., 0] = (luma + RED.take(cr)).clip(0, 255)
+    out[..., 1] = (luma + _green(cb.astype(np.int32), cr.astype(np.int32)).astype(np.int16)).clip(0, 255)
+    out[..., 2] = (luma + BLUE.take(cb)).clip(0, 255)
 
 
 def window_shape(side_px: int) -> tuple[int, int]:
@@ -123,14 +142,6 @@ def windows_to_rgb(windows: Tensor, offsets_px: Tensor) -> Tensor:
         return (9 * nearest + 3 * (beside + below) + across + rounding) >> 4
 
     cb, cr = full(windows[:, side_px:, :width]), full(windows[:, side_px:, width:])
-    channels = _channels(windows[:, :side_px, :side_px].int(), cb, cr)
-    return torch.stack([values.to(torch.uint8) for values in channels], dim=-1).permute(0, 3, 1, 2)
-
-
-def _channels(luma: Any, cb: Any, cr: Any) -> tuple[Any, Any, Any]:
-    """Red, green and blue, 0-255, of integers 0-255 of one shape: arrays or tensors, int32."""
-    cb, cr = cb - CENTER, cr - CENTER
-    red = luma + ((91881 * cr + HALF) >> BITS)
-    green = luma + ((HALF - 22554 * cb - 46802 * cr) >> BITS)
-    blue = luma + ((116130 * cb + HALF) >> BITS)
-    return red.clip(0, 255), green.clip(0, 255), blue.clip(0, 255)
+    luma = windows[:, :side_px, :side_px].int()
+    channels = [(luma + shift).clamp(0, 255).to(torch.uint8) for shift in (_red(cr), _green(cb, cr), _blue(cb))]
+    return torch.stack(channels, dim=-1).permute(0, 3, 1, 2)
