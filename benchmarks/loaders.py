@@ -2,7 +2,6 @@
 
 import math
 import tarfile
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,9 +100,7 @@ def torch_data_loader(encoding: str, *, has_ring: bool) -> Start:
             PlannedBatches(store, ring), batch_size=None, sampler=tasks(), num_workers=workers,
             multiprocessing_context="fork" if has_ring else "forkserver",  # a fork has the ring, too
         )  # fmt: skip
-        held: deque[Any] = deque(maxlen=1)
         for found in loader:
-            held.append(found)
             yield found if has_ring else len(found)
 
     return start

@@ -30,6 +30,7 @@ from alexrepro.training import train as training
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.loggers import Loggers
 from alexrepro.training.optimizer import Momentum
+from alexrepro.training.saver import Saver
 from alexrepro.training.state import TrainingState
 
 MAPS = {"conv1": 8, "conv2": 12, "conv3": 16, "conv4": 16, "conv5": 12, "fc6": 24, "fc7": 20, "fc8": 2}
@@ -92,7 +93,9 @@ def train_steps(group: ProcessGroup, recipe: Recipe, store: Store, *, dtype: tor
     recipe = recipe.but({"training.epochs": -(-count // steps)})
     job = TrainingJob(recipe, store=store, validation=None, runs=Path("none"), seed=1, device=device, group=group)
     exchange = Gradients(model, group), StopConsensus(group)
-    state = Unsaved(job, model, momentum, pixels, forward, *exchange, Loggers(job.run))
+    state = Unsaved(
+        job, model, momentum, pixels, forward, model, *exchange, Loggers(job.run), Saver(job.run, is_behind=False)
+    )
     loader = Loader(store, batch=batch, side_px=recipe.network.input_px, parts=group.parts)
     with loader, _exact(dtype, losses):
         training._train_epochs(state, loader)

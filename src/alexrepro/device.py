@@ -19,7 +19,7 @@ from torch import Tensor
 
 from alexrepro.data.loading.kept import KeptImages
 from alexrepro.data.loading.sampling import Batch
-from alexrepro.errors import Exit, UserError
+from alexrepro.errors import Exit, UserError, first_line
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.compiled import Compiled, can_compile
 from alexrepro.model.normalization import use_norms
@@ -240,8 +240,7 @@ def find_device(
             raise RuntimeError("only cpu and cuda are supported")
         torch.empty(1, device=found)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).partition("\n")[0]
-        what = f"The device {name} cannot be used: {reason}."
+        what = f"The device {name} cannot be used: {first_line(error)}."
         raise UserError(what, fix="Use --device cpu.", exit_code=Exit.NO_DEVICE) from None
     if found.type == "cuda":
         torch.cuda.set_device(found)  # the default of NCCL and of other libraries

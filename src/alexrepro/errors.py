@@ -43,8 +43,8 @@ class UserError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """The message of an error, without torch's C++ stack."""
-    return (str(error).strip().partition("\n")[0] or type(error).__name__).rstrip(".")
+    """The first line of an error's message, without torch's C++ stack; its type if it has none."""
+    return str(error).strip().partition("\n")[0].rstrip().rstrip(".") or type(error).__name__
 
 
 def did_you_mean(name: str, known: Iterable[str], *, otherwise: str = ".") -> str:

@@ -8,6 +8,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
+from alexrepro.errors import first_line
 from alexrepro.progress import say
 from alexrepro.stop_signals import signals_blocked
 
@@ -49,8 +50,7 @@ class Compiled(Generic[P, T]):
 
     def _give_up(self, error: Exception) -> Callable[P, T]:
         self.works = False
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        say(f"Not compiled, so slower: {lines[0].rstrip('.') if lines else type(error).__name__}.")
+        say(f"Not compiled, so slower: {first_line(error)}.")
         return self.plain
 
 

@@ -94,6 +94,14 @@ def lrn_backward(
 
 
 @triton.jit
+def _placed(values, height, width, maps, half: tl.constexpr, block: tl.constexpr):
+    """The numbers of this program's values, and their rows and columns; past the last value, a row far outside."""
+    at = tl.program_id(0) * block + tl.arange(0, block)
+    row = tl.where(at < values, at // maps // width % height, -4 * half - height)
+    return at, row, at // maps % width
+
+
+@triton.jit
 def _window(
     x,
     at,
@@ -131,8 +139,7 @@ def spatial_lrn(
     wide: tl.constexpr,
     block: tl.constexpr,
 ):
-    at = tl.program_id(0) * block + tl.arange(0, block)
-    row, column = tl.where(at < values, at // maps // width % height, -4 * half - height), at // maps % width
+    at, row, column = _placed(values, height, width, maps, half, block)
     d = k + c * _window(x, at, row, column, height, width, maps, half, wide, block, True)
     own = tl.load(x + at, mask=at < values, other=0.0).to(wide)
     tl.store(y + at, own * _powers(d, beta)[0], mask=at < values)
@@ -156,8 +163,7 @@ def spatial_lrn_terms(
     block: tl.constexpr,
 ):
     """Both terms of the gradient: g · x · d^(-β-1) and g · d^-β, from which `spatial_lrn_backward` goes on."""
-    at = tl.program_id(0) * block + tl.arange(0, block)
-    row, column = tl.where(at < values, at // maps // width % height, -4 * half - height), at // maps % width
+    at, row, column = _placed(values, height, width, maps, half, block)
     d = k + c * _window(x, at, row, column, height, width, maps, half, wide, block, True)
     power, steeper = _powers(d, beta)
     gradient = tl.load(g + at, mask=at < values, other=0.0).to(wide)
@@ -183,8 +189,7 @@ def spatial_lrn_backward(
     wide: tl.constexpr,
     block: tl.constexpr,
 ):
-    at = tl.program_id(0) * block + tl.arange(0, block)
-    row, column = tl.where(at < values, at // maps // width % height, -4 * half - height), at // maps % width
+    at, row, column = _placed(values, height, width, maps, half, block)
     spread = _window(term, at, row, column, height, width, maps, half, wide, block, False)
     own = tl.load(x + at, mask=at < values, other=0.0).to(wide)
     first = tl.load(scaled + at, mask=at < values, other=0.0).to(wide)

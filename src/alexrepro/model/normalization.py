@@ -6,7 +6,7 @@ B batch, C maps, H W pixels, P processes that hold the towers together.
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, cast
 
 import torch
@@ -41,7 +41,8 @@ class _Normalize(torch.autograd.Function):
 
 def _without_autocast(x: Tensor) -> AbstractContextManager[None]:
     """Keeps the format of x: on a GPU autocast would compute powers in float32, on a CPU in the format of x."""
-    return torch.autocast(x.device.type, enabled=False)
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
 
 def _power(d: Tensor, beta: float) -> Tensor:

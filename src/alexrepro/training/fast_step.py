@@ -188,7 +188,7 @@ class FastTraining:
             if is_needed:
                 raise
             why = "out of memory"
-        except Exception as error:  # of a compiler, a driver or Triton, none of which the plain step needs
+        except Exception as error:  # of a compiler, a driver or Triton; the plain step needs none of them
             why = first_line(error)
         failed = list(filter(None, source.group.of_every_rank(why)))
         if failed:

@@ -14,7 +14,7 @@ from alexrepro.progress import say
 from alexrepro.training.job import TrainingJob
 
 # Crops of a training that is timed. Each of up to six recordings may take half a minute, and this many crops a quarter
-# of an hour on a fast GPU, of which a better layout saves a fifth.
+# of an hour on a fast GPU; a better layout saves a fifth of that.
 TIMED_FROM_CROPS = 20_000_000
 PRECISIONS = ("float32", "tf32", "bf16")  # as training.precision names them, the most exact first
 EVERYTHING = Layout()

@@ -59,7 +59,8 @@ class Momentum:
         velocities = [self._velocities[name] for name in moving]
         gradients = [gradient for parameter in parameters if (gradient := parameter.grad) is not None]
         if self.compiles:
-            _move_at_once(parameters, velocities, gradients, self._on_device(factors), self.training.momentum)
+            self._on_device(factors)
+            self.move(dict(zip(moving, gradients, strict=True)))
         else:
             for w, v, g, (learning_rate, shrink) in zip(parameters, velocities, gradients, factors, strict=True):
                 v.mul_(self.training.momentum)
@@ -76,12 +77,12 @@ class Momentum:
         self._on_device([self._rate_and_shrink(rates, name) for name in learning])
 
     @torch.no_grad()
-    def move(self, gradients: Mapping[str, Tensor], *, copies: Mapping[str, Tensor]) -> None:
+    def move(self, gradients: Mapping[str, Tensor], *, copies: Mapping[str, Tensor] | None = None) -> None:
         """Update the parameters that have gradients at the rates that were set, and copies in another number format."""
         assert self._factors is not None
         kernels: list[Tensor] = [self.kernels[name] for name in gradients]
         velocities = [self._velocities[name] for name in gradients]
-        rounded = [copies[name] for name in gradients if name in copies]
+        rounded = [copies[name] for name in gradients] if copies else []
         move = _move_at_once if self.compiles else _move_at_once.plain
         move(kernels, velocities, list(gradients.values()), self._factors[1], self.training.momentum, copies=rounded)
 

@@ -49,9 +49,9 @@ def training_crops(batch: Batch, *, pixels: Pixels, augmentation: Augmentation) 
     if augmentation.color_shift:
         shift = color_shift(draws.colors, pixels=pixels, settings=augmentation.color_shift).repeat(1, side_px)[:, None]
     rows = torch.empty(len(crops), side_px, side_px * 3, dtype=pixels.mean_image.dtype, device=crops.device)
-    at_once = CACHED_VALUES // crops.shape[1:].numel() if crops.device.type == "cpu" else len(crops)
-    for first in range(0, len(crops), max(1, at_once)):
-        some = slice(first, first + max(1, at_once))
+    at_once = max(1, CACHED_VALUES // crops.shape[1:].numel() if crops.device.type == "cpu" else len(crops))
+    for first in range(0, len(crops), at_once):
+        some = slice(first, first + at_once)
         if mean is None:
             centered = crops[some] - _mean_at(pixels.mean_image, draws.offsets[some], side_px)
             rows[some] = _in_rows(_flipped(centered, draws.flips[some]))
