@@ -37,7 +37,8 @@ from loaders import BATCH, DECODER, ENCODINGS, LOADERS, OURS, opened, plan_of, p
 
 from alexrepro.data.store.manifest import MANIFEST, Manifest, Shard, sha256_of
 from alexrepro.data.store.prepare import Options, prepare
-from alexrepro.data.store.store import ShardRows, Store
+from alexrepro.data.store.shard_rows import ShardRows
+from alexrepro.data.store.store import Store
 from alexrepro.processors import usable_processors
 
 COPIES = 10

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from alexrepro.errors import Exit, UserError
@@ -53,7 +54,7 @@ class Scores(NamedTuple):
         pairs = zip(kinds, (ranked, ranked, (images,), (images,), (images,)), strict=True)
         if device.type != "cpu":
             return cls(*(torch.from_numpy(np.empty(shape, kind)).to(device) for kind, shape in pairs))
-        return cls(*(torch.from_numpy(np.memmap(TemporaryFile(), kind, "w+", shape=shape)) for kind, shape in pairs))
+        return cls(*(torch.from_numpy(_in_file(kind, shape)) for kind, shape in pairs))
 
     def fill(self, first: int, scores: "Scores") -> None:
         """Take over the scores of some images, the first of which has this number."""
@@ -68,6 +69,11 @@ class Scores(NamedTuple):
     def counts(self) -> Counts:
         """Correct images and sums over this batch."""
         return counts_of(len(self.ranks), self.sums().tolist())
+
+
+def _in_file(kind: type[np.generic], shape: tuple[int, ...]) -> NDArray[np.generic]:
+    with TemporaryFile() as file:
+        return np.memmap(file, kind, "w+", shape=shape)
 
 
 def counts_of(images: int, sums: Sequence[float]) -> Counts:

@@ -100,7 +100,7 @@ def test_crops_are_the_same_however_many_images_are_kept(store: Watched, room: i
 
 @pytest.mark.parametrize("room", [0, 3, IMAGES])
 def test_later_epochs_read_what_had_no_room(store: Watched, room: int) -> None:
-    rows = plan_of(1).rows.tolist()
+    rows = plan_of(1).whole().rows.tolist()
     with open_loader(store, room) as loader:
         read = []
         for epoch in (1, 2, 3):

@@ -8,16 +8,15 @@ import pytest
 import torch
 
 from alexrepro.data.loading import sampling
+from alexrepro.data.loading.packing import pack, unpack
 from alexrepro.data.loading.sampling import (
     Batch,
     Draws,
     EpochPlan,
     evaluation_plan,
     generator,
-    pack,
     shard_of,
     training_plan,
-    unpack,
 )
 from alexrepro.paper.training import Augmentation
 

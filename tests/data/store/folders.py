@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from alexrepro.data.store.store import ShardRows
+from alexrepro.data.store.shard_rows import ShardRows
 
 
 def write_images(folder: Path, *, each: int = 3, height: int = 40, width: int = 50) -> Path:

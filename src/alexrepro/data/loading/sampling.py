@@ -3,10 +3,9 @@
 Nothing is remembered, so a batch is the same whoever prepares it and whenever it is asked for.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from math import lcm
 from typing import NamedTuple
 
@@ -15,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from alexrepro.data.loading.packing import pack, pinned, unpack
 from alexrepro.keys import key
 from alexrepro.paper.training import Augmentation
 
-ALIGNED = 16  # bytes; kernels read as many at once
 BLOCK = 8192  # images whose draws are made at once, at least
 
 Facts = tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float32]]  # offsets, flips and colors
@@ -167,38 +166,6 @@ class Parts(NamedTuple):
 def as_images(crops: Tensor) -> Tensor:
     """Crops as they lie in memory, (B, S, S, 3), as images (B, 3, S, S); those of planes as they are."""
     return crops.permute(0, 3, 1, 2) if crops.ndim == 4 else crops
-
-
-def pinned(tensor: Tensor) -> Tensor:
-    """The tensor, or a copy of it, in memory from which a GPU copies without waiting."""
-    return tensor if tensor.is_pinned() else tensor.pin_memory()
-
-
-def pack(tensors: Sequence[Tensor], *, pin: bool = False) -> Tensor:
-    """Copies of tensors, one after the other in new memory on the device of the first: uint8 (bytes,)."""
-    packed = torch.empty(packed_bytes(tensors), dtype=torch.uint8, device=tensors[0].device, pin_memory=pin)
-    for copy, tensor in zip(unpack(packed, tensors), tensors, strict=True):
-        copy.copy_(tensor)
-    return packed
-
-
-def unpack(packed: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    """The tensors in packed memory, as views of it, in the shapes and number formats of those that were packed."""
-    starts = _starts(like)
-    return [
-        packed[start : start + tensor.nbytes].view(tensor.dtype).view(tensor.shape)
-        for start, tensor in zip(starts, like, strict=False)
-    ]
-
-
-def packed_bytes(tensors: Sequence[Tensor]) -> int:
-    """Bytes that tensors take when they are packed."""
-    return _starts(tensors)[-1]
-
-
-def _starts(tensors: Sequence[Tensor]) -> list[int]:
-    """The byte at which each tensor begins in packed memory, where a GPU's kernels want it; and the end of the last."""
-    return list(accumulate((-(-tensor.nbytes // ALIGNED) * ALIGNED for tensor in tensors), initial=0))
 
 
 def batch_count(images: int, batch: int) -> int:

@@ -10,11 +10,12 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
-from itertools import accumulate, chain, groupby, islice, repeat
+from itertools import accumulate, chain, groupby, islice, pairwise, repeat
 from operator import attrgetter
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, overload
 
-from alexrepro.data.sources.source import UNLABELED, Found, ImageFile, Location, Split, escaped
+from alexrepro.data.sources.source import UNLABELED, Found, ImageFile, Location, Split, bad_data, escaped
 
 BLOCK = 1024  # images that are compressed together
 COLUMNS = (int, str, bool, int | None)  # types of the fields of a location that become columns
@@ -102,6 +103,16 @@ def _reader(names: Sequence[str]) -> Reader:
         return lambda _: ()
     read = attrgetter(*names)
     return read if len(names) > 1 else lambda location: (read(location),)
+
+
+def in_order(found: Iterable[Row], file: Path) -> Packed:
+    """Images by name. Raises UserError if an archive holds two of one name."""
+    images = sorted(found, key=lambda image: image[0])
+    for (before, _), (name, _) in pairwise(images):
+        if before == name:
+            fix = "Unpack it, so that the later replaces the earlier, and prepare the folder."
+            raise bad_data(f"{file} holds {escaped(name)} twice.", fix)
+    return Packed(images)
 
 
 class Images(_Listed[ImageFile]):

@@ -17,7 +17,7 @@ from pathlib import Path
 from shlex import quote
 
 from alexrepro.data.sources.archives import content, kaggle_archive
-from alexrepro.data.sources.images import Packed, class_split, numbered_split
+from alexrepro.data.sources.images import Packed, class_split, in_order, numbered_split
 from alexrepro.data.sources.labels import is_of, table_labels, words_by_wnid, words_of
 from alexrepro.data.sources.official_files import MAPPING, SOLUTION, gaps_of_2012
 from alexrepro.data.sources.source import (
@@ -27,7 +27,7 @@ from alexrepro.data.sources.source import (
     bad_data,
     escaped,
 )
-from alexrepro.data.sources.walk import NO_PICTURE, WNID, in_order, is_image, why_ignored
+from alexrepro.data.sources.walk import NO_PICTURE, WNID, is_image, why_ignored
 from alexrepro.errors import Exit, Unreadable, UserError
 from alexrepro.files import decoded
 from alexrepro.progress import say

@@ -2,14 +2,14 @@
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from itertools import groupby, pairwise
+from itertools import groupby
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
 
 from alexrepro.data.sources.archives import PACKED, Span, members
-from alexrepro.data.sources.images import Packed
+from alexrepro.data.sources.images import Packed, in_order
 from alexrepro.data.sources.source import File, Found, Location, Skipped, bad_data, escaped
 from alexrepro.data.store.decode import begins_like_image
 from alexrepro.progress import progress, say
@@ -26,8 +26,7 @@ SYSTEM = {
 }  # fmt: skip
 SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 ORDER: tuple[str, ...] = ("train", "val", "test")
-NO_PICTURE, NO_FILE = "not a picture", "not a file that can be read"
-NOT_AN_IMAGE = "not an image by its suffix"
+NO_PICTURE, NO_FILE, NOT_AN_IMAGE = "not a picture", "not a file that can be read", "not an image by its suffix"
 ARCHIVES = (".tar", *PACKED)
 FIRST_BYTES = 16
 WNID = re.compile(r"n\d{8}")
@@ -249,13 +248,3 @@ def listing(root: Path) -> Iterator[Listing]:
     """A listing that shows how far it has come."""
     with progress(f"reading {root}", total=None) as count:
         yield Listing(root, count)
-
-
-def in_order(found: Iterable[tuple[str, Location]], file: Path) -> Found:
-    """Images by name. Raises UserError if an archive holds two of one name."""
-    images = sorted(found, key=lambda image: image[0])
-    for (before, _), (name, _) in pairwise(images):
-        if before == name:
-            fix = "Unpack it, so that the later replaces the earlier, and prepare the folder."
-            raise bad_data(f"{file} holds {escaped(name)} twice.", fix)
-    return Packed(images)

@@ -15,9 +15,9 @@ from alexrepro.data.store.decode import Pixels, decode, decode_stored, encode
 from alexrepro.data.store.manifest import LEFT_OUT, Encoding, Shard, defect
 from alexrepro.data.store.planes import to_planes, to_rgb
 from alexrepro.data.store.resize import resize
+from alexrepro.data.store.shard_rows import ShardRows
 from alexrepro.data.store.shards import Job, Summary
 from alexrepro.data.store.statistics import Moments
-from alexrepro.data.store.store import ShardRows
 from alexrepro.errors import Unreached, Unreadable
 from alexrepro.files import sha256_of_file, write_text, write_whole
 

@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from alexrepro.data.store.decode import Pixels
 
-INTERFACE = 2 << 56 | 11 << 48  # of torch 2.11, the oldest version that is supported
+INTERFACE = 0x020B << 48  # of torch 2.11, the oldest version that is supported
 LIBRARY = "libtorch_cpu.dylib" if sys.platform == "darwin" else "libtorch_cpu.so"
 HEIGHT, WIDTH, COLOR = 2, 3, 1  # axes of (N, C, H, W)
 
