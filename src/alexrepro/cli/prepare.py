@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 SHOWN_DEFECTS = 20
 ENCODINGS = "jpeg: 31 kB an image; planes (a GPU decodes): 98 kB; raw: 197 kB. Default: raw up to 64 px, else jpeg."
-READ_AGAIN = "Read the source again, even if the names, sizes and times of its files have not changed."
 RESIZES = "crop the center (the paper), stretch both sides (Caffe), or pad the whole image."
 
 
@@ -31,7 +30,9 @@ def prepare(
     max_bad: Annotated[int, typer.Option(min=0, help="Number of unreadable files that may be left out.")] = 0,
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Accept missing or skipped images.")] = False,
     layout: Annotated[str | None, typer.Option(help="Layout to use when several match.")] = None,
-    read_again: Annotated[bool, typer.Option("--read-again", help=READ_AGAIN)] = False,
+    read_again: Annotated[
+        bool, typer.Option("--read-again", help="List the source even if it looks unchanged.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Prepare images for training and evaluation.

@@ -7,7 +7,6 @@ written, or was cut off by a crash: it is not a row.
 import csv
 import io
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -44,10 +43,25 @@ def blocks(path: Path) -> Iterator[bytes]:
 
 
 def read(path: Path, *, most: int | None = None) -> list[Row]:
-    """The last rows up to a number, or all: a gigabyte for the 900,900 steps of ninety epochs of ILSVRC-2012."""
-    lines = (line.decode(errors="replace") for block in blocks(path) for line in block.splitlines())
-    columns = next(lines, "")
-    return list(csv.DictReader([columns, *deque(lines, maxlen=most)]))
+    """The last rows up to a number, for which only the end of the file is read, or all of them."""
+    found = b"".join(blocks(path)) if most is None else _end(path, most)
+    columns, *lines = found.decode(errors="replace").splitlines() or [""]
+    return list(csv.DictReader([columns, *lines[-most:]] if most else [columns, *lines]))
+
+
+def _end(path: Path, most: int) -> bytes:
+    """The names of the columns, and at least so many of the last full lines, or all."""
+    if not path.exists():
+        return b""
+    with path.open("rb") as file:
+        columns, found = file.readline(), b""
+        first, begin = file.tell(), file.seek(0, os.SEEK_END)
+        while begin > first and found.count(b"\n") <= most:
+            size = min(BLOCK_BYTES, begin - first)
+            begin = file.seek(begin - size)
+            found = file.read(size) + found
+    rows = found if begin == first else found.partition(b"\n")[2]
+    return columns + rows[: rows.rfind(b"\n") + 1]
 
 
 def cut_after(path: Path, *, last: int) -> None:
