@@ -53,6 +53,39 @@ plan = training_plan(%d, seed=0, epoch=1, augmentation=AS_PRINTED.augmentation, 
 for number, draws in plan.batches(128):
     pass
 """
+COLD = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from alexrepro.data.store.store import Store
+
+store = Store.open(Path(sys.argv[1]))
+files = sorted(store.path.glob("shard-*.arrow"))
+
+def cold():
+    for file in files:
+        with file.open() as opened:
+            os.fsync(opened.fileno())
+            os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return fetched()
+
+def fetched():
+    lines = Path("/proc/self/io").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("read_bytes"))
+
+size, before = sum(file.stat().st_size for file in files), cold()
+store.labels
+print(f"labels: {(fetched() - before) / 1e6:.1f} MB of {size / 1e6:.1f} read;", end=" ")
+first = np.cumsum([0, *(shard.images for shard in store.manifest.shards)])[:-1]
+before = cold()
+for row in first:
+    store.stored(int(row), check=False)
+print(f"indexes: {(fetched() - before) / 1e6:.1f} MB;", end=" ")
+rows = np.random.default_rng(0).permutation(len(store))[:200]
+before = cold()
+wanted = sum(store.stored(int(row), check=False).nbytes for row in rows)
+print(f"200 images: {(fetched() - before) / 1e6:.2f} MB for {wanted / 1e6:.2f}")
+"""
 LISTING = """
 import sys
 from pathlib import Path
@@ -218,6 +251,9 @@ class Rehearsal:
         self.row("prepare", "prepare", "source", "--side", 32, "--workers", 2)
         self.row("prepare again", "prepare", "source", "--side", 32)
         self.row("prepare again, all read", "prepare", "source", "--side", 32, "--read-again")
+        for store in sorted(self.folder.glob("stores/ilsvrc2012-train-*/")):
+            self.row("read cold", COLD, store, by="-c")
+            self.figures.setdefault("read cold", {})["said"] = (self.folder / "said.txt").read_text().strip()
         self.row("plan of an epoch", PLAN % self.images, by="-c")
         self.row("plan of an epoch of 14.2 million", PLAN % LARGEST, by="-c")
 

@@ -4,6 +4,7 @@ Both files are described in docs/reference/run-folder.md. G = 5, or fewer classe
 """
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,22 @@ def save_neighbors(run: Run, found: Neighbors) -> None:
     }
     about = {"about": json.dumps({name: value for name, value in vars(found).items() if name not in tensors})}
     write_whole(run.neighbors_file, lambda partial: save_file(tensors, partial, metadata=about))
+
+
+def save_search(run: Run, mark: str, searched: int, nearest: dict[str, NDArray[Any]]) -> None:
+    """Keep the nearest neighbors among the first images of a search; mark: of the search."""
+    about = {"mark": mark, "searched": str(searched)}
+    write_whole(run.search_file, lambda partial: save_file(nearest, partial, metadata=about))
+
+
+def load_search(run: Run, mark: str) -> tuple[int, dict[str, NDArray[Any]]]:
+    """How many images were searched, and the nearest neighbors among them; none if it was another search."""
+    with suppress(FileNotFoundError, SafetensorError, ValueError, KeyError, TypeError):
+        with safe_open(run.search_file, framework="numpy") as file:
+            about = file.metadata()
+        if about["mark"] == mark:
+            return int(about["searched"]), load_file(run.search_file)
+    return 0, {}
 
 
 def load_neighbors(run: Run) -> Neighbors | None:
