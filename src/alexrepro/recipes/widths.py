@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from typing import Any
 
 from alexrepro.paper.network import Network
 
 NEAR = 0.01  # parameters and multiply-adds that differ by less are those of the base
-MOST_TIMES = 8  # a width may become this many times that of the base
+MOST_TIMES = 4  # a width may become this many times that of the base
 Widths = dict[str, int]  # maps by stage
 Deviation = tuple[float, float]  # of parameters and of multiply-adds from those of the base, relative
 
@@ -38,6 +38,7 @@ def matched(network: Network, base: Network, groups: Sequence[Sequence[str]]) ->
     known = {stage.name: stage.maps for stage in network.stages}
     ranges = [(network.towers, _whole(network, MOST_TIMES * known[group[0]])) for group in groups]
 
+    @cache
     def cost(*maps: int) -> Deviation:
         return deviation(_with(network, _widths(groups, maps)), base)
 
@@ -66,7 +67,12 @@ def matched(network: Network, base: Network, groups: Sequence[Sequence[str]]) ->
 
 def deviation(network: Network, base: Network) -> Deviation:
     """How far the parameters and the multiply-adds of a network are from those of another, as fractions of these."""
-    return network.parameters / base.parameters - 1, network.macs / base.macs - 1
+    layers, of_base = network.layers(), base.layers()
+    parameters, macs = (
+        sum(getattr(layer, what) for layer in layers) / sum(getattr(layer, what) for layer in of_base) - 1
+        for what in ("parameters", "macs")
+    )
+    return parameters, macs
 
 
 def comparison(network: Network, base: Network) -> str:
