@@ -85,6 +85,8 @@ def _row(network: Network, layer: Layer) -> tuple[str, ...]:
     after_px = 0 if stage.kind == "full" else network.pad_after_px(stage, size[1])
     window = f"{stage.kernel_px}/{stage.stride_px}/{stage.pad_px}" + (f" (+{after_px})" if after_px else "")
     reads = "everything" if network.towers == 1 else f"{stage.reads} tower{'s' if stage.reads == 'both' else ''}"
-    then = ", ".join(stage.order).replace("activation", network.activation).replace("_", "-")
+    then = ", ".join(network.operations(stage)).replace("activation", network.activation).replace("_", "-")
+    if network.norm is not None and network.norm.learns:
+        then = then.replace("norm", f"{network.norm.kind} norm")
     counts = (f"{layer.parameters:,}", percent(layer.parameters / network.parameters, 2), f"{layer.macs:,}")
     return (layer.name, output, "" if stage.kind == "full" else window, reads, then, *counts)

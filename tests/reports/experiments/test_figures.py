@@ -107,9 +107,9 @@ def test_a_run_of_figure_1_counts_as_far_as_it_goes_but_not_with_other_layers(ma
     assert rows("figure-1", without_errors)[0]["note"] == "not run"
 
 
-@pytest.mark.parametrize("name", ["as-printed", "net-137", "net-146-2011", "tiny"])
+@pytest.mark.parametrize("name", ["as-printed", "net-137", "net-146-2011", "tiny", "batch-norm", "extra-conv-narrower", "without-fc6-fc7"])
 def test_the_drawn_network_names_every_stage_with_its_size(name: str) -> None:
-    network = catalog()[name].recipe.network
+    network = (VARIATIONS[name].of(AS_PRINTED) if name in VARIATIONS else find_recipe(name)).network
 
     svg = plot.svg(draw(network, title=name), name=name)
 
@@ -117,6 +117,7 @@ def test_the_drawn_network_names_every_stage_with_its_size(name: str) -> None:
         if layer.name in {stage.name for stage in network.stages}:
             maps, height, width = layer.output[0] // network.towers, *layer.output[1:]
             assert f">{layer.name}</text>" in svg
+            assert ("batch norm" in svg) is (name == "batch-norm")
             assert svg.count(f">{height}×{width}×{maps}<" if height > 1 else f">{maps}<") >= network.towers
 
 
