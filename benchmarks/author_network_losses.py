@@ -74,7 +74,8 @@ def main() -> None:
     for seed in range(asked.seeds):
         started = perf_counter()
         losses = mean_losses(seed, device_name=asked.device, precision=asked.precision)
-        print(f"seed {seed}: {', '.join(f'{loss:.4f}' for loss in losses)} ({perf_counter() - started:.0f} s)", flush=True)
+        shown = ", ".join(f"{loss:.4f}" for loss in losses)
+        print(f"seed {seed}: {shown} ({perf_counter() - started:.0f} s)", flush=True)
 
 
 if __name__ == "__main__":

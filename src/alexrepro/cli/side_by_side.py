@@ -13,7 +13,8 @@ def print_side_by_side(one: Recipe, other: Recipe) -> None:
     for number, name in enumerate(layers[1]):  # a layer that only the other has stands where it has it
         if name not in names:
             names.insert(number, name)
-    columns = [f"{what}, {recipe.name}" for what in ("output", "parameters", "multiply-adds") for recipe in (one, other)]
+    kinds = ("output", "parameters", "multiply-adds")
+    columns = [f"{what}, {recipe.name}" for what in kinds for recipe in (one, other)]
     rows = [[name, *_cells([found.get(name) for found in layers])] for name in names]
     sums = [f"{getattr(r.network, what):,}" for what in ("parameters", "macs") for r in (one, other)]
     print_table("Side by side", ("layer", *columns), [*rows, ["total", "", "", *sums]], right=columns)

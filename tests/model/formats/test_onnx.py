@@ -85,7 +85,9 @@ def without(path: Path, number: int) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-@pytest.mark.parametrize("name", ["as-run-2012", "caffenet-2013", "cifar-18pct", "one-weird-trick", "batch-norm", "layer-norm"])
+@pytest.mark.parametrize(
+    "name", ["as-run-2012", "caffenet-2013", "cifar-18pct", "one-weird-trick", "batch-norm", "layer-norm"]
+)
 def test_a_file_that_lacks_any_node_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     weights, right = weights_of(NETWORKS[name]), formats.onnx.write  # its logits are little but biases
     right(weights, tmp_path / "right.onnx")

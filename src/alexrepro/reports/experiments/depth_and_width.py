@@ -87,7 +87,8 @@ def _published() -> Iterator[Record]:
 
 def _size(recipe: Recipe) -> dict[str, Cell]:
     network = recipe.network
-    return {"layers": len(network.stages), "parameters_millions": network.parameters / 1e6, "macs_millions": network.macs / 1e6}
+    parameters, macs = network.parameters / 1e6, network.macs / 1e6
+    return {"layers": len(network.stages), "parameters_millions": parameters, "macs_millions": macs}
 
 
 def _draw(evidence: Evidence) -> Figure:

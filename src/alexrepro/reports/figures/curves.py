@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from alexrepro.paper.results import FIGURE_1_TRAINING_ERROR
-from alexrepro.progress import duration
 from alexrepro.runs import rows
 from alexrepro.runs.rows import METRICS, VALIDATION
 from alexrepro.runs.run import Run
@@ -125,6 +124,18 @@ def snapshot(run: Run) -> Snapshot:
         errors = f"{100 * row['top1_error']:.1f} / {100 * row['top5_error']:.1f} %"
         parts.append(f"{row['split']} after epoch {int(row['epoch'])}: {errors}")
     return Snapshot(is_complete, (str(run.folder), _loss_curve(run), ", ".join(parts)))
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in words: `3 d 4 h`, `2 h 5 min`, `7 min`, `40 s`."""
+    if seconds is None:
+        return "unknown time"
+    minutes, hours, days = (int(seconds / unit) for unit in (60, 3600, 86_400))
+    if days:
+        return f"{days} d {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else f"{int(seconds)} s"
 
 
 def _loss_curve(run: Run) -> str:
