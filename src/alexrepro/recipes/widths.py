@@ -17,8 +17,8 @@ Deviation = tuple[float, float]  # of parameters and of multiply-adds from those
 def scaled(network: Network, factor: float) -> dict[str, Any]:
     """The fields of a network with all maps but the classes times a factor.
 
-    A stage that reads more maps begins with weights that are smaller by the root of the factor, so that the signal keeps
-    its strength.
+    A stage that reads more maps begins with weights that are smaller by the root of the factor: the signal keeps its
+    strength.
     """
     fields: dict[str, Any] = {}
     for number, stage in enumerate(network.stages):
