@@ -9,6 +9,7 @@ from statistics import fmean
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from alexrepro.errors import UserError
 from alexrepro.paper.citation import Citation
@@ -62,13 +63,19 @@ def _measured(base: Recipe, evidence: Evidence) -> Iterator[Record]:
         found = (e for e in measured.evaluated(recipe, evidence.evaluations) if e.crops == "ten")
         groups = measured.grouped(found)
         for group in groups:
-            errors = {
+            errors: dict[str, Cell] = {
                 f"{top}_error": fmean(getattr(evaluation, f"{top}_error") for evaluation in group)
                 for top in ("top1", "top5")
             }
             note = f"{base.name}, {group[0].epochs} epochs"
             cites = "; ".join(evaluation.run for evaluation in group)
-            seen = {"split": group[0].split, "seeds": len(group), "verdict": MEASURED, "note": note, "cites": cites}
+            seen: dict[str, Cell] = {
+                "split": group[0].split,
+                "seeds": len(group),
+                "verdict": MEASURED,
+                "note": note,
+                "cites": cites,
+            }
             yield Record(COLUMNS, about | errors | seen)
         if not groups and base is AS_RUN_2012:
             yield Record(COLUMNS, about | {"split": VAL_2012, "verdict": "not run", "note": base.name})
@@ -101,7 +108,7 @@ def _draw(evidence: Evidence) -> Figure:
             panels.setdefault(place if is_ours else f"{place}: published, {row.values['note']}", []).append(row)
     figure = Figure(figsize=(5.5 * len(panels), 4.6))
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    drawn: dict[int, object] = {}
+    drawn: dict[int, Line2D] = {}
     for panel, (title, rows) in zip(axes, panels.items(), strict=True):
         panel.set(title=title, xscale="log", xlabel="parameters, millions", ylabel="top-1 error, %")
         panel.xaxis.set_major_formatter("{x:g}")
@@ -114,7 +121,7 @@ def _draw(evidence: Evidence) -> Figure:
     return figure
 
 
-def _point(panel: Axes, row: Record, layers: int, *, is_above: bool) -> object:
+def _point(panel: Axes, row: Record, layers: int, *, is_above: bool) -> Line2D:
     """A network: filled if it was measured, hollow if it was published."""
     number = (layers - FEWEST) % len(MARKERS)
     x, y = float(row.values["parameters_millions"] or 0), 100 * float(row.values["top1_error"] or 0)
