@@ -1,19 +1,19 @@
 """`alexrepro describe`: the network of a recipe, layer by layer."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from alexrepro.cli.options import Json, Set
 from alexrepro.cli.show import percent, print_json, print_table
-from alexrepro.cli.side_by_side import print_side_by_side
-from alexrepro.paper.formula import arithmetic, formula, legend, training_macs
+from alexrepro.cli.side_by_side import described, print_side_by_side
+from alexrepro.paper.formula import arithmetic, formula, legend
 from alexrepro.paper.network import Layer, Network
 from alexrepro.paper.results import CAPTION_NEURONS
 from alexrepro.progress import say
 from alexrepro.recipes.catalog import find_recipe
-from alexrepro.recipes.recipe import Recipe, parse_changes
+from alexrepro.recipes.recipe import parse_changes
 
 COLUMNS = ("layer", "output", "kernel/stride/pad", "reads", "then", "parameters", "of all", "multiply-adds")
 
@@ -44,7 +44,7 @@ def describe(
         write_text(svg, plot.svg(figure, name=chosen.name))
         say(f"Wrote {svg}.")
     if json:
-        print_json(_described(chosen) | ({"other": _described(second)} if second else {}))
+        print_json(described(chosen) | ({"other": described(second)} if second else {}))
         return
     if second is not None:
         print_side_by_side(chosen, second)
@@ -59,20 +59,6 @@ def describe(
         print('The paper says "60 million parameters" and "650,000 neurons"; the caption of Figure 2')
         print(f"prints {CAPTION_NEURONS['conv1']:,} where 55×55×96 = {network.layers()[0].neurons:,}.")
         print('Summaries quote "4 GFLOPs" for a pass, which fits forward and backward together; the paper has none.')
-
-
-def _described(recipe: Recipe) -> dict[str, Any]:
-    network = recipe.network
-    full = {stage.name for stage in network.stages if stage.kind == "full"}
-    of_maps = [layer for layer in network.layers() if layer.name not in full]
-    of_layer = ("name", "output", "parameters", "macs", "neurons")
-    return {
-        "recipe": recipe.name, "digest": recipe.digest,
-        **{name: getattr(network, name) for name in ("parameters", "neurons", "macs")},
-        "flops": 2 * network.macs, "training_flops": 2 * training_macs(network), "formula": formula(network),
-        "sizes": [layer.output[1] for layer in of_maps if layer.neurons or layer is of_maps[-1]],
-        "layers": [{name: getattr(layer, name) for name in of_layer} for layer in network.layers()],
-    }  # fmt: skip
 
 
 def _row(network: Network, layer: Layer) -> tuple[str, ...]:

@@ -1,7 +1,9 @@
-"""Two networks layer by layer, next to each other, for `alexrepro describe`."""
+"""For `alexrepro describe`: a network as JSON, and two of them next to each other, layer by layer."""
+
+from typing import Any
 
 from alexrepro.cli.show import print_table
-from alexrepro.paper.formula import arithmetic, formula, legend
+from alexrepro.paper.formula import arithmetic, formula, legend, training_macs
 from alexrepro.paper.network import Layer
 from alexrepro.recipes.recipe import Recipe
 
@@ -21,6 +23,21 @@ def print_side_by_side(one: Recipe, other: Recipe) -> None:
     for recipe in (one, other):
         print(f"{recipe.name}: {formula(recipe.network)}\n  {arithmetic(recipe.network)}")
     print(f"({legend(one.network, other.network)})")
+
+
+def described(recipe: Recipe) -> dict[str, Any]:
+    """What `describe --json` prints of a recipe."""
+    network = recipe.network
+    full = {stage.name for stage in network.stages if stage.kind == "full"}
+    of_maps = [layer for layer in network.layers() if layer.name not in full]
+    of_layer = ("name", "output", "parameters", "macs", "neurons")
+    return {
+        "recipe": recipe.name, "digest": recipe.digest,
+        **{name: getattr(network, name) for name in ("parameters", "neurons", "macs")},
+        "flops": 2 * network.macs, "training_flops": 2 * training_macs(network), "formula": formula(network),
+        "sizes": [layer.output[1] for layer in of_maps if layer.neurons or layer is of_maps[-1]],
+        "layers": [{name: getattr(layer, name) for name in of_layer} for layer in network.layers()],
+    }  # fmt: skip
 
 
 def _cells(pair: list[Layer | None]) -> list[str]:

@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, cast
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -159,7 +158,7 @@ class BatchNorm(nn.BatchNorm2d):
     statistics are those of one process, whose images they would be.
     """
 
-    replicas: dist.ProcessGroup | None = None
+    replicas: Any = None  # a group of torch.distributed
 
     def forward(self, x: Tensor, is_training: bool = False) -> Tensor:
         """The normalized maps (B, C, H, W); by the running statistics in testing."""
@@ -169,7 +168,7 @@ class BatchNorm(nn.BatchNorm2d):
             x, self.running_mean, self.running_var, self.weight, self.bias, is_training, self.momentum or 0, self.eps
         )
 
-    def _over_replicas(self, x: Tensor, group: dist.ProcessGroup) -> Tensor:
+    def _over_replicas(self, x: Tensor, group: Any) -> Tensor:
         with _without_autocast(x):
             wide = x.to(torch.promote_types(x.dtype, torch.float32))
             places = wide.new_tensor([x.numel() / x.shape[1]])  # of this process's images; 0 if it has none
