@@ -45,7 +45,7 @@ ONLY = {
         "runs/predictions.py",
         "reports/*",
     ),
-    "pandas": ("reports/*",),
+    "pandas": ("runs/*", "reports/*"),
     "torch.distributed": ("model/tower_parallel.py", "distributed/*"),
 }
 REPORTS_SEE = {"errors", "files", "keys", "locks", "paper", "processors", "progress", "recipes", "reports", "runs"}

@@ -3,18 +3,15 @@
 Runs may still be in progress: an unfinished last line is left out.
 """
 
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from statistics import fmean
 
 import numpy as np
 import pandas as pd
 
 from alexrepro.paper.results import FIGURE_1_TRAINING_ERROR
 from alexrepro.runs import rows
-from alexrepro.runs.rows import METRICS, VALIDATION
+from alexrepro.runs.rows import METRICS
 from alexrepro.runs.run import Run
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -24,16 +21,6 @@ OVER_AN_EPOCH = {
     **dict.fromkeys(("steps", "images", "loss", "training_error", "with_error"), "sum"),
     "learning_rate": "last",
 }
-
-
-def metrics(run: Run) -> pd.DataFrame:
-    """One row per step, as in metrics.csv: all of it in memory, for reports that need every step."""
-    return _joined(_parts(run.metrics_file), METRICS)
-
-
-def validations(run: Run) -> pd.DataFrame:
-    """One row per validated epoch, as in validation.csv."""
-    return _joined(_parts(run.validation_file), VALIDATION)
 
 
 def by_epoch(run: Run) -> pd.DataFrame:
@@ -51,13 +38,13 @@ def by_epoch(run: Run) -> pd.DataFrame:
             steps=1, loss=part["loss"] * part["images"], training_error=part["top1_error"] * part["images"],
             with_error=part["top1_error"].notna(),
         )
-        for part in _parts(run.metrics_file)
+        for part in rows.parts(run.metrics_file, METRICS)
     )  # fmt: skip
     epochs = sums(_joined(map(sums, parts), ["epoch", *OVER_AN_EPOCH]))
     has_errors = epochs.pop("with_error").sum() == epochs["steps"].sum()
     epochs["loss"] /= epochs["images"]
     epochs["training_error"] /= epochs["images"] if has_errors else float("nan")
-    tested = validations(run)[["epoch", "top1_error", "top5_error", "loss"]]
+    tested = run.validations[["epoch", "top1_error", "top5_error", "loss"]]
     return epochs.merge(tested.rename(columns={"loss": "validation_loss"}), on="epoch", how="left")
 
 
@@ -108,19 +95,20 @@ def snapshot(run: Run) -> Snapshot:
     recipe, is_complete = run.recipe, run.result is not None
     steps = recipe.training.epochs * run.environment["steps_per_epoch"]
     recent = run.newest_metrics(RECENT)
-    if not recent:
+    if recent.empty:
         return Snapshot(is_complete, (f"{run.folder}: no step yet",))
-    step, speed = int(recent[0]["step"]), fmean(float(row["images_per_second"]) for row in recent)
+    newest, means = recent.iloc[-1], recent[["loss", "images_per_second"]].mean()
+    step, speed = int(newest["step"]), means["images_per_second"]
     seconds_left = (steps - step) * recipe.training.batch / speed if speed else None
     parts = [
-        f"epoch {recent[0]['epoch']}/{recipe.training.epochs}",
+        f"epoch {newest['epoch']:.0f}/{recipe.training.epochs}",
         f"step {step:,}/{steps:,}",
-        f"loss {fmean(float(row['loss']) for row in recent):.3f}",
-        f"learning rate {float(recent[0]['learning_rate']):g}",
+        f"loss {means['loss']:.3f}",
+        f"learning rate {newest['learning_rate']:g}",
         f"{speed:,.0f} images/s",
         "complete" if is_complete else f"{duration(seconds_left)} left",
     ]
-    for _, row in validations(run).tail(1).iterrows():
+    for _, row in run.validations.tail(1).iterrows():
         errors = f"{100 * row['top1_error']:.1f} / {100 * row['top5_error']:.1f} %"
         parts.append(f"{row['split']} after epoch {int(row['epoch'])}: {errors}")
     return Snapshot(is_complete, (str(run.folder), _loss_curve(run), ", ".join(parts)))
@@ -140,22 +128,12 @@ def duration(seconds: float | None) -> str:
 
 def _loss_curve(run: Run) -> str:
     """The mean losses of equal parts of the run, one character each, scaled between the least and the greatest."""
-    losses = _joined((part[["loss"]] for part in _parts(run.metrics_file)), ["loss"])["loss"]
+    losses = _joined((part[["loss"]] for part in rows.parts(run.metrics_file, METRICS)), ["loss"])["loss"]
     means = losses.groupby(np.arange(len(losses)) * min(WIDTH, len(losses)) // len(losses)).mean()
     low, high = means.min(), means.max()
     heights = (means - low) / (high - low) if high > low else 0 * means
     curve = "".join(BLOCKS[round(height * (len(BLOCKS) - 1))] for height in heights)
     return f"{curve}  loss {high:.3f} to {low:.3f}"
-
-
-def _parts(path: Path) -> Iterator[pd.DataFrame]:
-    """The rows of a file in parts that fit into memory however long the run is; no empty ones."""
-    columns: list[str] | None = None
-    for block in rows.blocks(path):
-        part = pd.read_csv(io.BytesIO(block), names=columns, header=None if columns else 0)
-        columns = list(part.columns)
-        if len(part):
-            yield part
 
 
 def _joined(parts: Iterable[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
