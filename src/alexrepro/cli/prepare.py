@@ -52,17 +52,15 @@ def prepare(
 
     options = Options(encoding, side, resize, max_bad, allow_partial, layout, read_again)
     stores = core(source, out=out, workers=workers, options=options)
-    facts = {split: _facts(store) for split, store in stores.items()}
-    dataset = next(iter(stores.values())).manifest.dataset
+    facts, about = {split: _facts(store) for split, store in stores.items()}, next(iter(stores.values())).manifest
     if json:
-        print_json({"dataset": dataset, "splits": facts})
+        print_json({"dataset": about.dataset, "splits": facts})
         return
     columns = ("split", "store", "images", "classes", "left out", "unusual", "mean RGB", "eigenvalues")
-    print_table(dataset, columns, [_row(*each) for each in facts.items()], right=columns[2:6])
-    defects = [defect for store in facts.values() for defect in store["defects"]]
-    if defects:
-        rows = [list(defect.values()) for defect in defects[:SHOWN_DEFECTS]]
-        print_table(f"Unusual files ({len(defects):,})", ("path", "class", "reason", "action"), rows)
+    print_table(about.dataset, columns, [_row(*each) for each in facts.items()], right=columns[2:6])
+    if defects := [list(defect.values()) for store in facts.values() for defect in store["defects"]]:
+        columns = ("path", "class", "reason", "action")
+        print_table(f"Unusual files ({len(defects):,})", columns, defects[:SHOWN_DEFECTS])
 
 
 def _facts(store: "Store") -> dict[str, Any]:
@@ -71,8 +69,8 @@ def _facts(store: "Store") -> dict[str, Any]:
         "store": str(store.path), "images": manifest.images, "classes": len(manifest.classes),
         "labeled": manifest.labeled, "defects": list(manifest.defects),
     }  # fmt: skip
-    axes = store.color_axes() if manifest.split == "train" else None
-    return facts | ({"mean_rgb": axes.mean_rgb.tolist(), "eigenvalues": axes.eigenvalues.tolist()} if axes else {})
+    axes = vars(store.color_axes()) if manifest.split == "train" else {}
+    return facts | {name: axes[name].tolist() for name in ("mean_rgb", "eigenvalues") if axes}
 
 
 def _row(split: str, facts: Mapping[str, Any]) -> list[str]:

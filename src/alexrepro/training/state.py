@@ -14,7 +14,7 @@ from torch import Tensor
 
 from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.loading.loader import Loader
-from alexrepro.data.loading.sampling import EpochPlan, training_plan
+from alexrepro.data.loading.sampling import EpochPlan, of_some, training_plan
 from alexrepro.distributed.gradients import Gradients
 from alexrepro.distributed.process_group import StopConsensus
 from alexrepro.errors import Exit, UserError
@@ -79,16 +79,17 @@ class TrainingState:
 
     def validation_errors(self) -> dict[int, float]:
         """The top-1 error of every validated epoch, the same on every rank."""
-        rows = self.job.run.validations if self.job.group.is_first else []
-        return self.job.group.broadcast({int(row["epoch"]): float(row["top1_error"]) for row in rows})
+        rows = self.job.run.validations.to_dict("list") if self.job.group.is_first else {"epoch": [], "top1_error": []}
+        return self.job.group.broadcast(dict(zip(rows["epoch"], rows["top1_error"], strict=True)))
 
     def plan(self, epoch: int) -> EpochPlan:
         """The order and the draws of an epoch."""
         recipe = self.job.recipe
-        return training_plan(
-            len(self.job.store), seed=self.job.seed, epoch=epoch, augmentation=recipe.augmentation,
+        plan = training_plan(
+            self.job.images, seed=self.job.seed, epoch=epoch, augmentation=recipe.augmentation,
             side_px=recipe.network.input_px, shuffle_every_epoch=recipe.training.shuffle_every_epoch,
         )  # fmt: skip
+        return of_some(plan, len(self.job.store), seed=self.job.seed)
 
     def requests(self) -> tuple[int, bool]:
         """The signal that asks any rank to stop, or 0, and whether a checkpoint is due; the same on every rank.
@@ -111,7 +112,7 @@ class TrainingState:
         if group.shard[0] == 0:
             weights, optimizer = (
                 {name: self.model.gather_full(name, part.detach()) for name, part in parts.items()}
-                for parts in (self.model.named_kernels(), self.optimizer.state())
+                for parts in (self.model.named_weights(), self.optimizer.state())
             )
             saved = (*weights.items(), *optimizer.items())
             finite = torch.stack([tensor.isfinite().all() for _, tensor in saved])
@@ -140,9 +141,9 @@ class TrainingState:
         """The validation of the last epoch, or the training loss where that was not validated, for result.json."""
         run, epochs = self.job.run, self.job.recipe.training.epochs
         final: dict[str, Any] = {"split": None, "loss": run.last_epoch_loss, "top1_error": None, "top5_error": None}
-        for row in run.validations[-1:]:
-            if row["epoch"] == str(epochs):
-                final = {name: row[name] if name == "split" else float(row[name]) for name in final}
+        for row in run.validations.tail(1).to_dict("records"):
+            if row["epoch"] == epochs:
+                final = {name: row[name] for name in final}
         return {
             "steps": self.step,
             "epochs": epochs,
@@ -186,7 +187,7 @@ def start(job: TrainingJob, stop: Stop = lambda: None) -> TrainingState:
     full_optimizer = make_optimizer(full, training)
     step = group.broadcast(_restore(job, full, full_optimizer) if group.is_first else 0)
     state = full_optimizer.state()
-    group.broadcast_tensors([*(weight.detach() for weight in full.named_kernels().values()), *state.values()])
+    group.broadcast_tensors([*(weight.detach() for weight in full.named_weights().values()), *state.values()])
     model = full.held_by(group.towers).to(device.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, training, compiles=device.compiles)
     optimizer.load({name: model.rows_of(name, tensor) for name, tensor in state.items()})
