@@ -95,7 +95,7 @@ from alexrepro.data.store.prepare import Options
 found = recognize(Path(sys.argv[1]))
 for split in found.splits:
     work = Preparation(found, split, Options().form(found), Path("stores"), "source")
-    print(work.listing, sum(len(job.images) for job in work.jobs))
+    print(work.listing, len(work.jobs))
 """
 
 

@@ -59,8 +59,8 @@ def prepare(
     columns = ("split", "store", "images", "classes", "left out", "unusual", "mean RGB", "eigenvalues")
     print_table(about.dataset, columns, [_row(*each) for each in facts.items()], right=columns[2:6])
     if defects := [list(defect.values()) for store in facts.values() for defect in store["defects"]]:
-        columns = ("path", "class", "reason", "action")
-        print_table(f"Unusual files ({len(defects):,})", columns, defects[:SHOWN_DEFECTS])
+        title, of_file = f"Unusual files ({len(defects):,})", ("path", "class", "reason", "action")
+        print_table(title, of_file, defects[:SHOWN_DEFECTS])
 
 
 def _facts(store: "Store") -> dict[str, Any]:

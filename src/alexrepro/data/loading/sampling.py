@@ -193,8 +193,7 @@ def training_plan(
     Unless shuffled every epoch, all epochs have the order of epoch 0, as the 2012 code read its batches.
     """
     unit = augmentation.images_per_crop
-    order = np.arange(images, dtype=np.int32)
-    generator(seed, "order", epoch if shuffle_every_epoch else 0).shuffle(order)  # as `permutation` does
+    order = _shuffled(images, generator(seed, "order", epoch if shuffle_every_epoch else 0))
 
     def offsets_of(draws: np.random.Generator, chunks: int) -> NDArray[np.int64]:
         return draws.integers(0, augmentation.last_offset_px, size=(chunks, 2), endpoint=True)
@@ -227,8 +226,16 @@ def of_some(plan: EpochPlan, images: int, *, seed: int) -> EpochPlan:
     """The same plan for a part of so many images, drawn by key: all seeds' halves differ, and hold their quarters."""
     if len(plan) >= images:
         return plan
-    rows = np.sort(generator(seed, "images").permutation(images)[: len(plan)])
-    return replace(plan, rows=torch.from_numpy(rows)[plan.rows])
+    assert plan.order is not None
+    rows = np.sort(_shuffled(images, generator(seed, "images"))[: len(plan)])
+    return replace(plan, order=rows[plan.order])
+
+
+def _shuffled(images: int, draws: np.random.Generator) -> NDArray[np.int32]:
+    """As `draws.permutation`, in half the memory."""
+    order = np.arange(images, dtype=np.int32)
+    draws.shuffle(order)
+    return order
 
 
 def evaluation_plan(images: int) -> EpochPlan:
