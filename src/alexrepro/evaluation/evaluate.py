@@ -175,14 +175,14 @@ def _scored(job: EvaluationJob, kept: tuple[Path, About] | None = None) -> dict[
     for batch in scored_batches(job):
         rows = batch.batch.draws.rows
         if not torch.equal(rows, torch.arange(done, done + len(rows))):
-            raise ValueError(f"{store.path}: not every image was evaluated once, in order")
+            raise ValueError(f"{store.path}: not every image was evaluated once")
         for crops, found in batch.scores.items():
             scores[crops].fill(done, found)
         if probabilities is not None:
             probabilities[rows] = batch.probabilities[job.crops].cpu().numpy()
         done += len(rows)
     if done != len(store):
-        raise ValueError(f"{store.path}: not every image was evaluated")
+        raise ValueError(f"{store.path}: not every image was evaluated once")
     return scores
 
 

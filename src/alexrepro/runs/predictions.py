@@ -182,7 +182,8 @@ def save_neighbors(run: Run, found: Neighbors) -> None:
 def save_search(run: Run, mark: str, searched: int, nearest: dict[str, NDArray[Any]]) -> None:
     """Keep the nearest neighbors among the first images of a search; mark: of the search."""
     about = {"mark": mark, "searched": str(searched)}
-    write_whole(run.search_file, lambda partial: save_file(nearest, partial, metadata=about))
+    tensors = {name: np.ascontiguousarray(value) for name, value in nearest.items()}
+    write_whole(run.search_file, lambda partial: save_file(tensors, partial, metadata=about))
 
 
 def load_search(run: Run, mark: str) -> tuple[int, dict[str, NDArray[Any]]]:
