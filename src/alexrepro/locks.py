@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from alexrepro.files import make_folder
+from alexrepro.files import make_folder, write_text
 from alexrepro.progress import say
 
 LOOK_EVERY_SECONDS, SAY_EVERY_SECONDS = 0.2, 30.0
@@ -36,6 +36,14 @@ def locked(file: Path, *, busy: Callable[[str], object]) -> Iterator[None]:
             file.unlink()  # while it is held: who has opened it sees that it is gone, and tries again
         with suppress(OSError):
             lock.release()
+
+
+def rewrite(path: Path, text: Callable[[], str]) -> None:
+    """Write a file whose text is made from the files that are there, one process at a time; an equal one stays."""
+    with locked(path.with_name(f".{path.name}.lock"), busy=lambda _: time.sleep(LOOK_EVERY_SECONDS)):
+        new = text()
+        if not path.exists() or path.read_text(encoding="utf-8") != new:
+            write_text(path, new)
 
 
 def waiting_for(work: str) -> Callable[[str], None]:

@@ -10,6 +10,7 @@ from alexrepro.cli.choose import choose_recipe, choose_start
 from alexrepro.cli.show import percent, print_json
 from alexrepro.cli.stores import store_of, validation_store
 from alexrepro.distributed.rank import ended_at_once
+from alexrepro.progress import counted, wrote
 
 if TYPE_CHECKING:
     from alexrepro.runs.run import Run
@@ -34,10 +35,9 @@ def train(
 ) -> None:
     """Train one recipe and write a run folder.
 
-    Reads a store made by `prepare`; validates after every epoch on the validation store of the same data set.
-    Writes RUNS/<recipe>-<digest>/<dataset>-seed-<n>/. The same command continues an interrupted run, on any GPUs.
-    Given a run as RECIPE, begins a new run with that run's recipe and all its state: for example with other rates.
-    Given a run as START, takes the stages that training.init_from_stages names, or all state if it names none.
+    Reads a store made by `prepare`; validates after every epoch on the validation store of the same data set. Writes
+    RUNS/<recipe>-<digest>/<dataset>-seed-<n>/. The same command continues an interrupted run, on any GPUs. A run as
+    RECIPE lends a new run its recipe and state; as START, the stages in training.init_from_stages, or else all state.
 
     Example:  alexrepro train as-run-2012 --gpus 2
     """
@@ -69,11 +69,12 @@ def _print(run: "Run", json: bool) -> None:
     result = run.result or {}
     final = {name: result["final"][name] for name in ("loss", "top1_error", "top5_error", "split")}
     if json:
-        named = {"run": str(run.folder), "recipe": run.recipe.name, "digest": run.recipe.digest}
-        print_json(named | {"steps": result["steps"], "epochs": result["epochs"], "final": final})
+        named = {"run": str(run.folder), "recipe": run.recipe.name, "digest": run.recipe.digest, "final": final}
+        print_json(named | {"steps": result["steps"], "epochs": result["epochs"]})
         return
-    loss = "not recorded" if final["loss"] is None else f"{final['loss']:.4f}"
-    print(f"{run.folder}: {result['epochs']} epochs, {result['steps']:,} steps, loss {loss}")
+    done = ", ".join(counted(result[f"{noun}s"], noun) for noun in ("epoch", "step"))
+    print(f"{run.folder}: {done}, loss {'not recorded' if final['loss'] is None else round(final['loss'], 4)}")
     if final["split"]:
-        errors = f"top-1 error {percent(final['top1_error'])}, top-5 error {percent(final['top5_error'])}"
-        print(f"{final['split']}, center crop: {errors}")
+        top1, top5 = (percent(final[f"top{top}_error"]) for top in (1, 5))
+        print(f"{final['split']}, center crop: top-1 error {top1}, top-5 error {top5}")
+    wrote(run.metrics_file, run.validation_file, then="alexrepro evaluate --ten-crop", on=run.folder)

@@ -87,7 +87,8 @@ def evaluate_runs(opened: OpenedRuns, *, save_probabilities: bool = False) -> li
     if not store.manifest.labeled:
         raise UserError(
             f"{store.path} has no labels, so errors cannot be counted.",
-            fix="Choose a labeled split with --store, or write a submission: alexrepro submit RUN --to FILE.",
+            fix=store.manifest.labeling
+            or "Choose a labeled split with --store, or write a submission: alexrepro submit RUN --to FILE.",
         )
     evaluations = []
     for predictions, counts in predict_split(opened, save_probabilities=save_probabilities):
