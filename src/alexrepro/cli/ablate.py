@@ -64,7 +64,7 @@ def ablate(
     table = delta_table(found[0], measured, name=f"ablations-{recipe.name}-{recipe.digest}")
     files = [str(path) for path in table.save(out)]
     print_result({**table.as_dict(), "files": files}, table.title, *table.shown(), json=json)
-    say(f"Wrote: {', '.join(files)}.")
+    say(f"Wrote {', '.join(files)}.")
 
 
 def _row(variation: Variation) -> dict[str, str]:

@@ -59,8 +59,7 @@ def prepare(
     columns = ("split", "store", "images", "classes", "skipped", "unusual", "labels", "mean RGB", "eigenvalues")
     print_table(dataset, columns, [_row(*each) for each in facts.items()], right=columns[2:6])
     defects = [defect for store in facts.values() for defect in store["defects"]]
-    if defects:
-        shown = [list(defect.values()) for defect in defects[:SHOWN_DEFECTS]]
+    if shown := [list(defect.values()) for defect in defects[:SHOWN_DEFECTS]]:
         print_table(f"Unusual files ({len(defects):,})", list(defects[0]), shown)
     train, folder = ("alexrepro train", "") if out == STORES else ("alexrepro train --store", out)
     wrote(*(store.path for store in stores.values()), out / PREPARED, then=train, on=folder)
