@@ -9,7 +9,7 @@ from alexrepro.cli import options
 from alexrepro.cli.choose import choose_recipe, choose_start
 from alexrepro.cli.show import percent, print_json
 from alexrepro.cli.stores import store_of, validation_store
-from alexrepro.distributed.rank import ended_at_once
+from alexrepro.distributed.rank import ended_at_once, find_rank
 from alexrepro.progress import counted, wrote
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ def train(
 
     Example:  alexrepro train as-run-2012 --gpus 2
     """
-    from alexrepro.device import find_device, is_worth_compiling
+    from alexrepro.device import find_device
     from alexrepro.distributed.launch import launch_if_requested
     from alexrepro.distributed.process_group import connect
-    from alexrepro.distributed.rank import find_rank
+    from alexrepro.model.compiled import is_worth_compiling
     from alexrepro.training.job import TrainingJob
     from alexrepro.training.train import train as core
 
@@ -72,9 +72,9 @@ def _print(run: "Run", json: bool) -> None:
         named = {"run": str(run.folder), "recipe": run.recipe.name, "digest": run.recipe.digest, "final": final}
         print_json(named | {"steps": result["steps"], "epochs": result["epochs"]})
         return
-    done = ", ".join(counted(result[f"{noun}s"], noun) for noun in ("epoch", "step"))
-    print(f"{run.folder}: {done}, loss {'not recorded' if final['loss'] is None else round(final['loss'], 4)}")
+    loss = "not recorded" if final["loss"] is None else f"{final['loss']:.4f}"
+    print(f"{run.folder}: {counted(result['epochs'], 'epoch')}, {counted(result['steps'], 'step')}, loss {loss}")
     if final["split"]:
-        top1, top5 = (percent(final[f"top{top}_error"]) for top in (1, 5))
-        print(f"{final['split']}, center crop: top-1 error {top1}, top-5 error {top5}")
+        errors = f"top-1 error {percent(final['top1_error'])}, top-5 error {percent(final['top5_error'])}"
+        print(f"{final['split']}, center crop: {errors}")
     wrote(run.metrics_file, run.validation_file, then="alexrepro evaluate --ten-crop", on=run.folder)
