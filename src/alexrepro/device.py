@@ -21,7 +21,7 @@ from torch import Tensor
 from alexrepro.data.loading.sampling import Batch
 from alexrepro.errors import Exit, UserError, first_line
 from alexrepro.model.alexnet import AlexNet
-from alexrepro.model.compiled import Compiled, can_compile
+from alexrepro.model.compiled import can_compile
 from alexrepro.model.normalization import use_norms
 from alexrepro.paper.training import Training
 from alexrepro.processors import usable_processors
@@ -83,13 +83,6 @@ class Device:
             use_norms(model, "kernels" if self.is_gpu else "compiled")
         return model
 
-    def compiled(self, model: AlexNet) -> Callable[..., Tensor]:
-        """The function that computes the network in an evaluation: on a GPU, the network compiled as a whole."""
-        self.with_fast_norms(model)
-        if self.compiles and self.is_gpu:
-            return Compiled(model, mode="reduce-overhead")  # CUDA graphs: at batch 128 launches cost as much as work
-        return model
-
     def recorded(self, work: Callable[[], None]) -> Callable[[], None]:
         """Record a function's work on the GPU as one graph; returns what does the work again, in a single launch.
 
@@ -130,6 +123,11 @@ class Device:
                 fix="Give a smaller one: --set training.batch=N. It changes the training; the paper's is 128.",
                 exit_code=Exit.OUT_OF_MEMORY,
             ) from None
+
+    @property
+    def free_memory(self) -> int:
+        """Bytes of a GPU's memory that nobody uses."""
+        return int(torch.cuda.mem_get_info(self.torch_device)[0])
 
     @property
     def copies(self) -> Callable[[NDArray[np.uint8], int], "GpuCopies"] | None:

@@ -18,8 +18,9 @@ from alexrepro.data.loading.loader import Loader
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.inference import SCORED, EvaluationJob, Model, load_model, scored_batches
+from alexrepro.evaluation.inference import BATCH, SCORED, EvaluationJob, Model, load_model, scored_batches
 from alexrepro.evaluation.metrics import Counts, Scores, counts_of, total
+from alexrepro.evaluation.recorded_network import recorded
 from alexrepro.files import write_whole
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.results import Crops
@@ -187,7 +188,8 @@ def _open(run: Run, store: Store, *, device: Device, weight: float) -> tuple[Mod
     environment, recipe = run.environment, run.recipe
     epochs = step // environment["steps_per_epoch"]
     member = Member(str(run.folder), recipe.name, recipe.digest, environment["seed"], epochs, weight)
-    return replace(model, network=device.compiled(cast(AlexNet, model.network)), weight=weight), member
+    network = recorded(cast(AlexNet, model.network), device, batch=BATCH)
+    return replace(model, network=network, weight=weight), member
 
 
 def _identity(member: Member) -> tuple[object, ...]:
