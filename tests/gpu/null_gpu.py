@@ -20,6 +20,7 @@ from typing import NamedTuple
 import pytest
 
 HERE = Path(__file__).parent
+IMAGE_BYTES = 256 * 256 * 3
 UNCOMPILED = {"TORCHDYNAMO_DISABLE": "1"}  # all is recorded as with --compile, but not compiled first, which takes long
 # Functions of CUDA's libraries that torch asks for; those that null_gpu.c does not define do nothing.
 ASKED = r"_*(?:cuda|cublas|cudnn|nccl|cusparse|cusolver|cufft|curand|cu(?=[A-Z]))\w*"
@@ -182,6 +183,14 @@ def steps(events: list[Event]) -> list[list[Event]]:
     marks = [number for number, event in enumerate(events) if event.kind == "mark"]
     parts = [events[start + 1 : end] for start, end in pairwise(marks)]
     return [part for part, mark in zip(parts, marks, strict=False) if events[mark].name == "step"]
+
+
+def images_copied(parts: list[list[Event]]) -> list[int]:
+    """How many stored images each step copies to the device, for the next one."""
+    return [
+        sum(event.bytes // IMAGE_BYTES for event in part if event.kind == "h2d" and event.bytes >= IMAGE_BYTES)
+        for part in parts
+    ]
 
 
 def between_epochs(events: list[Event]) -> list[list[Event]]:
