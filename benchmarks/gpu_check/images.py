@@ -117,7 +117,7 @@ def _loader(study: Study, store: Store, facts: Facts) -> None:
 def _evaluation(study: Study, store: Store, facts: Facts) -> None:
     recipe, device = contenders.recipe_of(study.recipe, "bf16"), Device(study.device, compiles=True)
     training = contenders.training_of(recipe, device)
-    model = Model(recorded(training.model, device, batch=BATCH), recipe, training.pixels)
+    model = Model(recorded(training.model, device), recipe, training.pixels)
     facts["from a store, images/s"] = None
     ends = []
     with closing(scored_batches(EvaluationJob([model], store, "ten", device))) as batches:
