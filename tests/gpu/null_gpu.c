@@ -6,6 +6,7 @@ launches, copies, synchronizations, captures and memory are those of a real devi
 "KIND DEVICE STREAM BYTES NAME".
 
 NULL_GPU_DEVICES     number of devices, 1 if not set
+NULL_GPU_BYTES       memory of each, 141 GiB if not set
 NULL_GPU_LOG         where each process writes its log, followed by ".PID"
 NULL_GPU_NO_PINNING  if set, cudaHostRegister is refused
 NULL_GPU_NO_COPIES   if set, copies within a device are only logged, for measuring the host's time
@@ -23,7 +24,7 @@ NULL_GPU_NO_COPIES   if set, copies within a device are only logged, for measuri
 #include "driver_types.h"
 #undef cuDevicePrimaryCtxRelease
 
-#define MEMORY (141ull << 30)
+#define RUNTIME 13020
 #define FOUND(pointer, value) (*(pointer) = (value), 0)
 typedef struct { unsigned x, y, z; } Grid;
 
@@ -39,8 +40,8 @@ static void note(const char *kind, const void *stream, const char *name, size_t 
     pthread_mutex_unlock(&lock);
 }
 
-void null_gpu_mark(const char *name) {
-    note("mark", 0, name, 0);
+void null_gpu_mark(const char *name, size_t graphs) {
+    note("mark", 0, name, graphs);
     if (log_file) fflush(log_file);
 }
 
@@ -57,16 +58,17 @@ __attribute__((constructor)) static void start(void) {
     pthread_atfork(NULL, NULL, open_log);
 }
 
-__attribute__((destructor)) static void finish(void) {
-    if (log_file) fflush(log_file);
-}
-
 /* Memory: which ranges of addresses are on a device or pinned */
 enum { PAGEABLE, DEVICE, PINNED };
 typedef struct { uintptr_t first; size_t bytes; int kind, device; } Range;
 static Range ranges[1 << 16];
 static int range_count;
 static size_t held[16], peak[16];
+
+static size_t memory(void) {
+    const char *bytes = getenv("NULL_GPU_BYTES");
+    return bytes ? strtoull(bytes, NULL, 10) : 141ull << 30;
+}
 
 static void add_range(const void *first, size_t bytes, int kind) {
     pthread_mutex_lock(&lock);
@@ -101,11 +103,18 @@ static Range range_of(const void *pointer) {
     return found;
 }
 
-size_t null_gpu_peak(int of) { return peak[of]; }
+/* Called where a process ends: the most memory that it had on each device, and all that is not yet in its log */
+__attribute__((destructor)) void null_gpu_finish(void) {
+    if (!log_file) return;
+    for (int of = 0; of < 16; of++)
+        if (peak[of]) fprintf(log_file, "peak %d 0 %zu \n", of, peak[of]);
+    fclose(log_file);
+    log_file = NULL;
+}
 
 int cudaMalloc(void **found, size_t bytes) {
     size_t held_now = held[device];
-    if (held_now + bytes > MEMORY) return cudaErrorMemoryAllocation;
+    if (held_now + bytes > memory()) return cudaErrorMemoryAllocation;
     *found = mmap(NULL, bytes + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (*found == MAP_FAILED) return cudaErrorMemoryAllocation;
     add_range(*found, bytes + 1, DEVICE);
@@ -148,8 +157,8 @@ int cudaPointerGetAttributes(struct cudaPointerAttributes *found, const void *po
     return 0;
 }
 int cudaMemGetInfo(size_t *free_bytes, size_t *total) {
-    *total = MEMORY;
-    return FOUND(free_bytes, MEMORY - held[device]);
+    *total = memory();
+    return FOUND(free_bytes, memory() - held[device]);
 }
 int cudaGetSymbolAddress(void **found, const void *symbol) { return cudaMalloc(found, 4096); }
 
@@ -190,7 +199,7 @@ int cudaGetDeviceProperties(struct cudaDeviceProp *found, int of) {
     memset(found, 0, sizeof *found);
     strcpy(found->name, "null GPU");
     found->uuid.bytes[0] = of + 1;
-    found->totalGlobalMem = MEMORY;
+    found->totalGlobalMem = memory();
     found->sharedMemPerBlock = 49152;
     found->sharedMemPerBlockOptin = 232448;
     found->sharedMemPerMultiprocessor = 233472;
@@ -401,8 +410,11 @@ CUresult cuDevicePrimaryCtxGetState(CUdevice of, unsigned *flags, int *active) {
 }
 CUresult cuDevicePrimaryCtxRetain(CUcontext *found, CUdevice of) { return FOUND(found, context); }
 CUresult cuGetErrorString(CUresult error, const char **found) { return FOUND(found, "refused by the null GPU"); }
-CUresult cuModuleLoadData(CUmodule *found, const void *image) { return FOUND(found, calloc(1, 8)); }
-CUresult cuModuleLoad(CUmodule *found, const char *path) { return FOUND(found, calloc(1, 8)); }
+CUresult cuModuleLoadData(CUmodule *found, const void *image) {
+    note("module", 0, "", 0);
+    return FOUND(found, calloc(1, 8));
+}
+CUresult cuModuleLoad(CUmodule *found, const char *path) { return cuModuleLoadData(found, path); }
 CUresult cuModuleGetFunction(CUfunction *found, CUmodule module, const char *name) {
     char *kernel = malloc(strlen(name) + 8);
     sprintf(kernel, "triton:%s", name);
