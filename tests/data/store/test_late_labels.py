@@ -117,5 +117,5 @@ def test_the_table_of_stores_keeps_the_rows_of_others_and_replaces_its_own(sourc
 
     after = pd.read_csv(table)[COLUMNS].to_numpy().tolist()
 
-    assert before == [["ilsvrc2012", "train", 9], ["ilsvrc2012", "val", 0], ["source", "train", 9]]
-    assert after == [["ilsvrc2012", "train", 9], ["ilsvrc2012", "val", 5], ["source", "train", 9]]
+    assert before == [["ilsvrc2012-partial", "train", 9], ["ilsvrc2012-partial", "val", 0], ["source", "train", 9]]
+    assert after == [["ilsvrc2012-partial", "train", 9], ["ilsvrc2012-partial", "val", 5], ["source", "train", 9]]
