@@ -19,6 +19,7 @@ RIGHT = ("images", "top-1 error", "top-5 error", "published")
 @ended_at_once()
 def report(
     name: Annotated[str, typer.Argument(help="Name of a report, such as table-1, or all.")] = ALL,
+    run: Annotated[list[Path] | None, typer.Argument(help="Run folders to take. Default: every run in --runs.")] = None,
     runs: Runs = RUNS,
     out: Annotated[Path, typer.Option("--out", help="Folder to write to.", show_default=True)] = REPORTS,
     page: Annotated[
@@ -32,7 +33,8 @@ def report(
     make them. Writes OUT/<name>.csv, .md and .json, and for a figure .svg and .png. A published number appears only
     next to a measurement on the same split with the same crops.
 
-    Example:  alexrepro report table-1
+    Examples:  alexrepro report table-1
+               alexrepro report figure-3 runs/tiny-93c8eb
     """
     from alexrepro.files import write_text
     from alexrepro.reports.experiments import experiments, find, gather, render
@@ -44,8 +46,12 @@ def report(
         what = f"--page writes a page of all reports, and {name} is one of them."
         fix = f"Type: alexrepro report --page, or: alexrepro report {name}."
         raise UserError(what, fix=fix, exit_code=Exit.USAGE)
-    evidence = gather(runs)
+    evidence = gather(runs, only=run or ())
     reports, shown = [render(experiment, evidence) for experiment in asked], []
+    for one in reports if run else ():
+        if one.experiment.draw and not one.figure and name != ALL:
+            what = f"{name} cannot be drawn from {', '.join(map(str, run or ()))}."
+            raise UserError(what, fix="\n".join(["Type:", *one.missing]), exit_code=Exit.MISSING_INPUT)
     for one in reports:
         files = [str(path) for path in one.save(out)]
         shown.append({**one.table.as_dict(), "missing": one.missing, "files": files})

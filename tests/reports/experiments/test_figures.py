@@ -11,14 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from alexrepro.cli.app import app
-from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2010, TINY, catalog, find_recipe
+from alexrepro.recipes.catalog import AS_RUN_2010, TINY, catalog, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.experiments import Evidence, find, render
 from alexrepro.reports.experiments.learned_features import colorfulness, sheets
-from alexrepro.reports.experiments.network import draw
 from alexrepro.reports.figures import plot
 from alexrepro.reports.figures.curves import crossing
+from alexrepro.reports.figures.diagram import draw
 from alexrepro.runs.predictions import Neighbors, save_neighbors
 from alexrepro.runs.run import Run
 
@@ -107,37 +107,47 @@ def test_a_run_of_figure_1_counts_as_far_as_it_goes_but_not_with_other_layers(ma
     assert rows("figure-1", without_errors)[0]["note"] == "not run"
 
 
-@pytest.mark.parametrize("name", ["as-printed", "net-137", "net-146-2011", "tiny"])
-def test_the_drawn_network_names_every_stage_with_its_size(name: str) -> None:
+@pytest.mark.parametrize("name", ["as-printed", "net-137", "cifar-11pct", "tiny"])
+def test_the_drawn_network_names_every_stage_with_its_size_and_kernels(name: str) -> None:
     network = catalog()[name].recipe.network
 
-    svg = plot.svg(draw(network, title=name), name=name)
+    svg = plot.svg(draw(network, title=name), name=name, title=name)
 
-    for layer in network.layers():
-        if layer.name in {stage.name for stage in network.stages}:
-            maps, height, width = layer.output[0] // network.towers, *layer.output[1:]
-            assert f">{layer.name}</text>" in svg
-            assert svg.count(f">{height}×{width}×{maps}<" if height > 1 else f">{maps}<") >= network.towers
+    *inner, (last, _) = network.inputs()
+    for stage, size in inner:
+        maps, height, width = network.output(stage, size)
+        part = f"{height}×{width}×{maps // network.towers}" if height > 1 else f"{maps // network.towers}"
+        assert f">{stage.name}</text>" in svg
+        assert svg.count(f">{part}<") >= network.towers
+        if stage.kind != "full":
+            assert f">kernels {stage.kernel_px}×{stage.kernel_px}×{size[0] // network.groups(stage)}<" in svg
+    assert f">{last.maps}-way softmax<" in svg
 
 
-def test_the_drawn_towers_are_linked_where_a_stage_reads_both() -> None:
-    linked, apart = draw(AS_PRINTED.network, title=""), draw(catalog()["net-150"].recipe.network, title="")
+def test_the_parts_of_the_gpus_are_linked_where_a_stage_reads_both() -> None:
+    figures = [draw(catalog()[name].recipe.network, title="") for name in ("as-printed", "net-150")]
+    one_tower = draw(TINY.but({"network.towers": 1}).network, title="")
 
-    dashed = [sum(p.get_linestyle() == "--" for p in figure.axes[0].patches) for figure in (linked, apart)]
+    linked, apart = ([sum(p.get_linestyle() == "--" for p in f.axes[0].patches)] for f in figures)
 
-    assert dashed[0] == 8  # conv3, fc6, fc7, fc8, each from the other tower, both ways
-    assert dashed[1] < dashed[0]
+    assert linked == [6]  # conv3, fc6, fc7, each from the other GPU, both ways
+    assert apart < linked
+    words = [{text.get_text() for text in figure.axes[0].texts} for figure in (figures[0], one_tower)]
+    assert [{"GPU 1", "GPU 2"} & found for found in words] == [{"GPU 1", "GPU 2"}, set()]
 
 
 def test_describe_draws_any_recipe_into_a_file(tmp_path: Path) -> None:
-    files = [tmp_path / name for name in ("once.svg", "again.svg")]
+    files = [tmp_path / name for name in ("1/net.svg", "2/net.svg", "net.png", "net.pdf")]
 
-    for file in files:
-        CliRunner().invoke(app, ["describe", "tiny", "--set", "network.towers=1", "--svg", str(file)])
+    found = [CliRunner().invoke(app, ["describe", "tiny", "--figure", str(file)]) for file in files]
 
-    once, again = (file.read_text() for file in files)
+    once, again = (file.read_text() for file in files[:2])
     assert ">conv5</text>" in once
+    assert 'role="img" aria-label="Figure 2 for tiny:' in once
     assert once == again
+    assert files[2].read_bytes().startswith(b"\x89PNG")
+    assert not files[3].exists()
+    assert "neither an .svg nor a .png" in str(found[3].exception)
 
 
 def test_kernels_are_scaled_together_in_a_black_frame_and_the_first_one_is_at_the_top_left() -> None:
@@ -176,21 +186,23 @@ def test_figure_3_tells_the_color_of_each_tower(make_run: MakeRun) -> None:
     assert colored["color_fraction"] > 0.5
     figure = render(find("figure-3"), Evidence(runs=(run,))).figure
     assert figure is not None
-    svg = plot.svg(figure, name="figure-3")
-    assert ">tower 0: 0 % of the energy is color</text>" in svg
+    svg = plot.svg(figure, name="figure-3", title="")
+    assert ">GPU 1: 0 % of the energy is color</text>" in svg
+    assert ">tiny on ilsvrc2010-miniature, seed 0, after step 2 of 26 (epoch 1 of 13)</text>" in svg
     assert svg.count("pixelated") == 2  # kernels stay sharp at any size
 
 
 def test_a_figure_shows_the_longest_run_of_the_foremost_recipe(make_run: MakeRun) -> None:
     other, short, long, paper = (
-        make_run(recipe, is_complete=recipe is not AS_RUN_2010)
+        make_run(recipe, is_complete=True)
         for recipe in (find_recipe("caffe-2013"), TINY.shortened(2), TINY, AS_RUN_2010)
     )
+    begun = make_run(AS_RUN_2010, seed=1)
 
-    assert Evidence(runs=(other, short, long, paper)).foremost() == [paper, long, short, other]
-    assert render(find("figure-4"), Evidence(runs=(paper,))).missing == [
-        f"alexrepro features {paper.folder}"
-    ]  # not train
+    assert Evidence(runs=(begun, other, short, long, paper)).foremost() == [paper, long, short, other, begun]
+    features = [f"alexrepro features {paper.folder}"]
+    assert render(find("figure-4"), Evidence(runs=(begun, paper))).missing == features
+    assert render(find("figure-4"), Evidence(runs=(begun,))).missing[-2].startswith("alexrepro train as-run-2010")
 
 
 def test_figure_4_lists_predictions_and_neighbors_and_takes_any_name(
@@ -199,7 +211,7 @@ def test_figure_4_lists_predictions_and_neighbors_and_takes_any_name(
     run = make_run(TINY)
     images = np.zeros((2, 256, 256, 3), dtype=np.uint8)
     images[:, :128, :128] = (255, 0, 0)  # red at the top left
-    save_neighbors(run, replace(neighbors(names=("wolf, Canis lupus", "$\\frac{1}{0}$ <script>")), images=images))
+    save_neighbors(run, replace(neighbors(names=("wolf, Canis lupus", "$\\frac10$ <script>")), images=images))
     evidence = Evidence(runs=(run,))
 
     found = rows("figure-4", run)
@@ -213,9 +225,9 @@ def test_figure_4_lists_predictions_and_neighbors_and_takes_any_name(
     shown = figure.axes[0]
     assert (np.asarray(shown.get_images()[0].get_array()) == images[0]).all()
     assert shown.yaxis_inverted()  # the first row is drawn at the top
-    svg = plot.svg(figure, name="figure-4")
+    svg = plot.svg(figure, name="figure-4", title="")
     assert ">wolf</text>" in svg
-    assert "$\\frac{1}{0}$ &lt;script&gt;" in svg
+    assert "$\\frac10$ &lt;script&gt;" in svg
 
 
 @pytest.mark.parametrize("name", ["training-curves", "figure-1"])

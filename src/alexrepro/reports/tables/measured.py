@@ -118,8 +118,8 @@ def rows_on_other_data(evaluations: Sequence[Evaluation], *, crops: Crops) -> li
 
 
 def claim_of(reported: Reported) -> str:
-    """Published errors in words: what, how much, where."""
-    return f"{reported.label}: {both(reported)} on {split_and_crops(reported.split, reported.crops)}"
+    """Published errors in words: what, where, and after a colon how much, as in every claim."""
+    return f"{reported.label} on {split_and_crops(reported.split, reported.crops)}: {both(reported)}"
 
 
 def delta_table(
@@ -138,7 +138,7 @@ def delta_rows(
     base, found: evaluations of one recipe each; seeds that both have are compared. base_name: of a base without any.
     """
     tests, rows = variation.tests, []
-    claim = f"{variation.section}: {tests.name} adds {both(tests)} points" if tests else ""
+    claim = f"{variation.section}, {tests.name}: {both(tests)} points" if tests else ""
     for group in grouped(found):
         split, crops = group[0].split, group[0].crops
         pairs = paired(group, base, split=split, crops=BASE_CROPS if variation.is_of_testing else crops)
