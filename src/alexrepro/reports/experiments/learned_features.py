@@ -35,7 +35,7 @@ NEIGHBORS = {
 DATASET = "ilsvrc2010"
 PREFERRED = (AS_RUN_2010.name, AS_RUN_2012.name, AS_PRINTED.name)
 FRAME_PX = 1  # between kernels
-WIDEST_IN, MOST_IN_A_PIXEL = 10.0, 0.06
+NARROWEST_IN, WIDEST_IN, PIXEL_IN = 7.5, 10.0, 0.06  # of the figure, and of a pixel between the two
 NOTE = "color fraction: energy that is not equal in red, green and blue, mean over the tower's kernels"
 LETTERS, FEW_LETTERS = 20, 15  # of a class name, and above a small image
 WRONG, RIGHT, FAINT = LINES[0], LINES[1], 0.45
@@ -76,7 +76,7 @@ def _draw_kernels(evidence: Evidence) -> Figure | None:
     run, step, towers = found
     pictures = sheets(np.concatenate(towers), towers=len(towers))
     high, wide, _ = pictures[0].shape
-    width_in = min(WIDEST_IN, wide * MOST_IN_A_PIXEL)
+    width_in = min(WIDEST_IN, max(NARROWEST_IN, wide * PIXEL_IN))
     figure = Figure(figsize=(width_in, 0.5 + len(towers) * (0.4 + width_in * high / wide)))
     figure.suptitle(trained(run, step))
     for tower, (sheet, weights) in enumerate(zip(pictures, towers, strict=True)):
