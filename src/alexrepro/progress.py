@@ -61,3 +61,15 @@ def first_few(items: Collection[str], most: int = 5, *, between: str = ", ") -> 
     """The first items, and how many more there are."""
     more = f" and {len(items) - most:,} more" if len(items) > most else ""
     return between.join(islice(items, most)) + more
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in words: `3 d 4 h`, `2 h 5 min`, `7 min`, `40 s`."""
+    if seconds is None:
+        return "unknown time"
+    minutes, hours, days = (int(seconds / unit) for unit in (60, 3600, 86_400))
+    if days:
+        return f"{days} d {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else f"{int(seconds)} s"

@@ -22,8 +22,9 @@ from alexrepro.recipes.ledger import shown
 from alexrepro.recipes.recipe import Recipe, differences
 from alexrepro.reports.experiments import Evidence, Report
 from alexrepro.reports.figures import dots, plot
-from alexrepro.reports.statistics.verdict import ORDER, Verdict
-from alexrepro.reports.tables.table import Record, Row
+from alexrepro.reports.statistics.verdict import ORDER, Verdict, departure
+from alexrepro.reports.tables.table import Record, Row, split_and_crops
+from alexrepro.runs.evaluation import Evaluation
 from alexrepro.runs.run import Run
 
 FILE, TEMPLATE = "index.html", "page.html"
@@ -65,7 +66,7 @@ def page(reports: Sequence[Report], evidence: Evidence, *, made_at: datetime) ->
     claims = sorted(judged(reports), key=lambda one: ORDER.index(one.verdict))
     figures = {one.table.name: (one.figure, one.table.title) for one in reports if one.figure}
     with plot.style():
-        chart = dots.draw(_errors(reports))
+        chart = dots.draw(_charted(reports))
     if chart:
         figures[CHART] = (chart, "Errors: the paper's and ours")
     tables = {one.table.name: one.table.but_measured() for one in reports}
@@ -75,11 +76,11 @@ def page(reports: Sequence[Report], evidence: Evidence, *, made_at: datetime) ->
         reports=sorted(reports, key=lambda one: (one.figure is None, not one.table.name.startswith("figure"))),
         tables={name: table.shown() for name, table in tables.items() if table.rows},
         figures={name: Markup(inline_svg(*figure, name=name)) for name, figure in figures.items()},
-        runs=[provenance(run) for run in evidence.runs],
+        runs=[provenance(run, [e for e in evidence.evaluations if e.run == str(run.folder)]) for run in evidence.runs],
     )  # fmt: skip
 
 
-def _errors(reports: Sequence[Report]) -> list[Row]:
+def _charted(reports: Sequence[Report]) -> list[Row]:
     """The rows of the first chart: what Tables 1 and 2 print for ten crops, and every measured error."""
     rows = [
         row for one in reports if one.table.name.startswith("table") for row in one.table.rows if isinstance(row, Row)
@@ -113,13 +114,13 @@ def inline_svg(figure: Figure, title: str, *, name: str) -> str:
     return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", body).replace(plot.INK, "currentColor")
 
 
-def provenance(run: Run) -> Provenance:
-    """Where a run comes from, finished or not."""
+def provenance(run: Run, evaluations: Sequence[Evaluation] = ()) -> Provenance:
+    """Where a run comes from, finished or not, and its errors on every split with every kind of crops."""
     environment, recipe = run.environment, run.recipe
     starts = environment.get("starts") or [environment]
     began = environment.get("began_with")
     stages = "all of its state" if recipe.training.continues else ", ".join(recipe.training.init_from_stages)
-    facts = {
+    facts = {split_and_crops(e.split, e.crops): _errors(e) for e in evaluations} | {
         "seed": environment.get("seed"),
         "alexrepro": _over(starts, "alexrepro"),
         "commit": _over(starts, "commit"),
@@ -180,6 +181,12 @@ def _over(starts: Sequence[Mapping[str, Any]], *path: str) -> str | None:
             found.append(f"{value or 'none'} after step {step:,}" if step else str(value))
             before = value
     return "; ".join(found) or None
+
+
+def _errors(evaluation: Evaluation) -> str:
+    top1, top5 = (f"{100 * error:.1f} %" for error in (evaluation.top1_error, evaluation.top5_error))
+    about = departure(evaluation) or f"{evaluation.images:,} images"
+    return f"top-1 / top-5 error {top1} / {top5} ({about})"
 
 
 def _measured(row: Record | Row, verdict: Verdict) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import plain_name, read_json, sync, write_json, write_text, write_whole
-from alexrepro.locks import locked
+from alexrepro.locks import is_locked, locked
 from alexrepro.recipes.recipe import Recipe, from_toml
 from alexrepro.runs import rows
 from alexrepro.runs.evaluation import Evaluation, evaluations_in
-from alexrepro.runs.paths import ENVIRONMENT, RunPaths, newest_checkpoints
+from alexrepro.runs.paths import ENVIRONMENT, RunPaths, newest_checkpoints, step_of
 
 KINDS = {
     "seed": int, "dataset": str, "classes": list, "steps_per_epoch": int, "stores": dict, "machine": dict,
@@ -67,6 +67,25 @@ class Run(RunPaths):
         """What the run reached, or None while it is unfinished. Raises UserError if the file is damaged."""
         fix = "Remove it and run the same training again, which continues from its last checkpoint."
         return RunFile(self.result_file, fix=fix) if self.result_file.exists() else None
+
+    @property
+    def progress(self) -> str:
+        """How far the newest checkpoint is: `complete`, or `step 1 of 900`."""
+        if self.result is not None:
+            return "complete"
+        steps = self.recipe.training.epochs * self.environment["steps_per_epoch"]
+        newest = next(iter(newest_checkpoints(self.checkpoints)), None)
+        return f"step {step_of(newest):,} of {steps:,}" if newest else "without a checkpoint"
+
+    @property
+    def failure(self) -> str | None:
+        """Why training ended without a result and would again: `at chance after 2,000 steps, stopped`."""
+        return None if self.result is not None else self.environment.get("failure")
+
+    @property
+    def is_training(self) -> bool:
+        """Whether a process trains in the folder."""
+        return is_locked(self.lock_file)
 
     @property
     def metrics(self) -> list[rows.Row]:

@@ -47,8 +47,8 @@ class Evidence:
     def foremost(self) -> list[Run]:
         """The runs in the order of preference of figures that show one network.
 
-        Complete runs come first, and of these the paper's recipes, then `tiny`, then others; longer before shorter,
-        newer before older.
+        Complete before unfinished; the paper's recipes, then `tiny`, then others; longer before shorter, newer before
+        older.
         """
         return sorted(
             self.runs,

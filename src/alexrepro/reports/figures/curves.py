@@ -4,8 +4,9 @@ Runs may still be in progress: an unfinished last line is left out.
 """
 
 import io
+import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from alexrepro.paper.results import FIGURE_1_TRAINING_ERROR
+from alexrepro.progress import duration
 from alexrepro.runs import rows
 from alexrepro.runs.rows import METRICS, VALIDATION
 from alexrepro.runs.run import Run
@@ -126,45 +128,46 @@ def grouped(runs: Iterable[Run]) -> dict[str, list[Run]]:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run as its files show it now. lines: the folder and the loss curve, if any; last, the progress on one line."""
+    """A run as its files show it now.
 
-    is_complete: bool
+    has_ended: whether it is complete, or no process trains it. lines: the folder and the loss curve, if any; the
+    progress on one line; and of a run that stopped, why if that is known, and how to go on.
+    """
+
+    has_ended: bool
     lines: tuple[str, ...]
 
 
 def snapshot(run: Run) -> Snapshot:
     """The run as it is now, finished or not."""
-    recipe, is_complete = run.recipe, run.result is not None
-    steps = recipe.training.epochs * run.environment["steps_per_epoch"]
+    is_complete = run.result is not None
+    has_ended = is_complete or not run.is_training
     recent = run.newest_metrics(RECENT)
-    if not recent:
-        return Snapshot(is_complete, (f"{run.folder}: no step yet",))
-    step, speed = int(recent[0]["step"]), fmean(float(row["images_per_second"]) for row in recent)
-    seconds_left = (steps - step) * recipe.training.batch / speed if speed else None
+    lines = [str(run.folder), _loss_curve(run), _progress(run, recent, has_ended=has_ended)] if recent else []
+    if has_ended and not is_complete:
+        command = (run.environment.get("starts") or [{}])[-1].get("command", ("alexrepro", "train"))
+        lines.append(f"Stopped{f': {run.failure}' if run.failure else ''}. Go on with: {shlex.join(command)}")
+    return Snapshot(has_ended, tuple(lines if recent else [f"{run.folder}: no step yet", *lines]))
+
+
+def _progress(run: Run, recent: Sequence[Mapping[str, str]], *, has_ended: bool) -> str:
+    """Epoch, step, loss, learning rate, speed, time left and the last validation; recent: the newest steps."""
+    training, newest = run.recipe.training, recent[0]
+    steps, step = training.epochs * run.environment["steps_per_epoch"], int(newest["step"])
+    speed = fmean(float(row["images_per_second"]) for row in recent)
+    time_left = duration((steps - step) * training.batch / speed if speed else None)
     parts = [
-        f"epoch {recent[0]['epoch']}/{recipe.training.epochs}",
+        f"epoch {newest['epoch']}/{training.epochs}",
         f"step {step:,}/{steps:,}",
         f"loss {fmean(float(row['loss']) for row in recent):.3f}",
-        f"learning rate {float(recent[0]['learning_rate']):g}",
+        f"learning rate {float(newest['learning_rate']):g}",
         f"{speed:,.0f} images/s",
-        "complete" if is_complete else f"{duration(seconds_left)} left",
+        f"{time_left} left" if not has_ended else "complete" if run.result is not None else "stopped",
     ]
     for _, row in validations(run).tail(1).iterrows():
-        errors = f"{100 * row['top1_error']:.1f} / {100 * row['top5_error']:.1f} %"
+        errors = f"top-1 / top-5 error {100 * row['top1_error']:.1f} / {100 * row['top5_error']:.1f} %"
         parts.append(f"{row['split']} after epoch {int(row['epoch'])}: {errors}")
-    return Snapshot(is_complete, (str(run.folder), _loss_curve(run), ", ".join(parts)))
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds in words: `3 d 4 h`, `2 h 5 min`, `7 min`, `40 s`."""
-    if seconds is None:
-        return "unknown time"
-    minutes, hours, days = (int(seconds / unit) for unit in (60, 3600, 86_400))
-    if days:
-        return f"{days} d {hours % 24} h"
-    if hours:
-        return f"{hours} h {minutes % 60} min"
-    return f"{minutes} min" if minutes else f"{int(seconds)} s"
+    return ", ".join(parts)
 
 
 def _loss_curve(run: Run) -> str:

@@ -37,7 +37,8 @@ class Block:
 
     def on_side(self, x: float, y: float) -> NDArray[np.float64]:
         """A point of the right face, both coordinates from 0 to 1."""
-        return self.on_front(1, y) + x * self.deep
+        point: NDArray[np.float64] = self.on_front(1, y) + x * self.deep
+        return point
 
     def on_front(self, x: float, y: float) -> NDArray[np.float64]:
         """A point of the front, both coordinates from 0 to 1."""
@@ -58,7 +59,8 @@ def draw(network: Network, *, title: str) -> Figure:
     text_in = LINE_IN * max(map(len, words)) + EDGE_IN
     wide_in = STEP_IN * (len(inner) + 2) + EDGE_IN
     with style():
-        figure = Figure(figsize=(wide_in, HEADING_IN + rows_in + text_in), layout="none")
+        figure = Figure(figsize=(wide_in, HEADING_IN + rows_in + text_in))
+        figure.set_layout_engine("none")
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, wide_in), ylim=(-text_in, rows_in + HEADING_IN))
         axes.set_axis_off()
         axes.text(EDGE_IN, rows_in + HEADING_IN - 0.1, title, va="top", fontsize=13, weight="bold")
@@ -123,8 +125,8 @@ def _links(axes: Axes, stage: Stage, size: Size, before: Sequence[Block], blocks
                 continue
             how: dict[str, Any] = {"edgecolor": INK, "linewidth": 0.9, "linestyle": "--" if is_across else "-"}
             if stage.kind == "full":
-                ends = {"posA": start.on_side(1, 0.5), "posB": end.on_front(0, 0.5)}
-                axes.add_patch(FancyArrowPatch(**ends, arrowstyle="-|>", mutation_scale=9, facecolor=INK, **how))
+                ends = (*start.on_side(1, 0.5),), (*end.on_front(0, 0.5),)
+                axes.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=9, facecolor=INK, **how))
                 continue
             half = min(0.9, sqrt(stage.kernel_px / size[1])) / 2
             (left, right), (low, high) = ((at - half, at + half) for at in KERNEL)
@@ -144,7 +146,7 @@ def _words(network: Network, stage: Stage, size: Size) -> list[str]:
     lines += ["+ blurred image"] if network.side_input and network.side_input.stage == stage.name else []
     windows = f"{network.pool.size_px}×{network.pool.size_px}, stride {network.pool.stride_px}"
     words = {
-        "activation": ["ReLU" if network.activation == "relu" else network.activation],
+        "activation": [{"relu": "ReLU", "tanh": "tanh"}[network.activation]],
         "norm": ["response norm"], "same_map_norm": ["same-map norm"], "contrast_norm": ["contrast norm"],
         "pool": ["max pooling", windows], "average_pool": ["mean pooling", windows],
         "dropout": [f"dropout {network.dropout:g}"],

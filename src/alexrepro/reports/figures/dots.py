@@ -55,9 +55,9 @@ def _draw_row(axes: Axes, line: int, row: Row, panel: int) -> None:
     """The numbers of a row: those of the paper and the logs below the measurement."""
     number: Estimate | None = (row.top1, row.top5)[panel]
     if row.source == "measured":
-        found = {LOG: row.logged and pair_of(row.logged)[panel], PAPER: row.reported and pair_of(row.reported)[panel]}
-        for kind, value in found.items():
-            if value is not None:
+        found = {LOG: row.logged, PAPER: row.reported}
+        for kind, numbers in found.items():
+            if numbers and (value := pair_of(numbers)[panel]) is not None:
                 axes.errorbar(100 * value, line, label=kind, **LOOKS[kind])
     if number is not None:
         ends = (number.low, number.high) if number.low is not None and number.high is not None else None
