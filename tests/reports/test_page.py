@@ -80,6 +80,8 @@ def test_the_page_of_hostile_runs_is_valid_escaped_and_loads_nothing(make_run: M
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     assert "<img" not in html
     assert html.count("x&lt;img src=y") >= 3  # curve, table, run
+    assert html.count("<svg ") == html.count('<svg role="img" aria-label="') > 2  # a title for screen readers
+    assert "This page shows tiny on ilsvrc2010-miniature, seed 0, after step 3 of 26 (epoch 2 of 13);" in html
     for text in ("epoch 2 of 13", "tiny --store ilsvrc2010-miniature --seed 0", "ilsvrc2010-miniature-train-abc123"):
         assert text in html
     assert "There is no run yet." in page_of(Evidence())

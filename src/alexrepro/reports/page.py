@@ -22,6 +22,7 @@ from alexrepro.recipes.ledger import shown
 from alexrepro.recipes.recipe import Recipe, differences
 from alexrepro.reports.experiments import Evidence, Report
 from alexrepro.reports.figures import dots, plot
+from alexrepro.reports.figures.curves import trained
 from alexrepro.reports.statistics.verdict import ORDER, Verdict, departure
 from alexrepro.reports.tables.table import Record, Row, split_and_crops
 from alexrepro.runs.evaluation import Evaluation
@@ -29,9 +30,10 @@ from alexrepro.runs.run import Run
 
 FILE, TEMPLATE = "index.html", "page.html"
 SHORT = 24  # characters of a cell that is not wrapped
-CHART = "errors"  # the name of the first chart
+CHART, CHART_IN = "errors", 8.5  # the name and the width of the first chart
 MOST_ROWS = 60  # of one table on the page; its files have all
 WIDEST = 1.25  # of a figure on the page, as a fraction of the width that it was drawn in
+MOST_RUNS = 3  # in the first sentence
 MOST_CHANGES, MOST_LETTERS = 6, 80  # in a sentence, and of one change in it
 
 
@@ -66,26 +68,36 @@ def page(reports: Sequence[Report], evidence: Evidence, *, made_at: datetime) ->
     claims = sorted(judged(reports), key=lambda one: ORDER.index(one.verdict))
     figures = {one.table.name: (one.figure, one.table.title) for one in reports if one.figure}
     with plot.style():
-        chart = dots.draw(_charted(reports))
+        chart = dots.draw(_charted(reports), wide_in=CHART_IN)
     if chart:
         figures[CHART] = (chart, "Errors: the paper's and ours")
     tables = {one.table.name: one.table.but_measured() for one in reports}
     return environment.get_template(TEMPLATE).render(
         version=__version__, made_at=made_at.isoformat(sep=" ", timespec="minutes"), verdicts=ORDER, short=SHORT,
-        most_rows=MOST_ROWS, claims=claims, chart=CHART,
-        reports=sorted(reports, key=lambda one: (one.figure is None, not one.table.name.startswith("figure"))),
+        most_rows=MOST_ROWS, claims=claims, chart=CHART, reports=sorted(reports, key=_order),
+        shown=first_few([_trained(run) for run in evidence.foremost()], MOST_RUNS, between="; "),
         tables={name: table.shown() for name, table in tables.items() if table.rows},
         figures={name: Markup(inline_svg(*figure, name=name)) for name, figure in figures.items()},
         runs=[provenance(run, [e for e in evidence.evaluations if e.run == str(run.folder)]) for run in evidence.runs],
     )  # fmt: skip
 
 
+def _order(report: Report) -> tuple[bool, bool, str]:
+    """Figures before tables, and of both the paper's first."""
+    name = report.table.name
+    return report.figure is None, not name.startswith(("figure", "table")), name
+
+
+def _trained(run: Run) -> str:
+    return trained(run, int(next(iter(run.newest_metrics(1)), {"step": "0"})["step"]))
+
+
 def _charted(reports: Sequence[Report]) -> list[Row]:
-    """The rows of the first chart: what Tables 1 and 2 print for ten crops, and every measured error."""
-    rows = [
-        row for one in reports if one.table.name.startswith("table") for row in one.table.rows if isinstance(row, Row)
-    ]
-    return [row for row in rows if row.top1 and (row.source == "measured" or row.crops == "ten")]
+    """The rows of the first chart: errors in Tables 1 and 2, over ten crops where these were measured."""
+    tables = [report.table.rows for report in reports if report.table.name.startswith("table")]
+    errors = dict.fromkeys(row for rows in tables for row in rows if isinstance(row, Row) and row.top1)
+    ten = {(row.label, row.split) for row in errors if row.crops == "ten"}
+    return [row for row in errors if row.crops and (row.crops == "ten" or (row.label, row.split) not in ten)]
 
 
 def judged(reports: Sequence[Report]) -> list[Judged]:

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from alexrepro.cli.app import app
+from alexrepro.errors import UserError
 from alexrepro.recipes.catalog import AS_RUN_2010, TINY, catalog, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS
@@ -54,7 +55,11 @@ def test_figure_1_compares_the_epochs_of_both_activations(make_run: MakeRun) -> 
 
     assert (relu["epochs_to_25_percent"], tanh["epochs_to_25_percent"]) == (2, pytest.approx(11))
     assert (ratio["times_sooner"], ratio["verdict"]) == (pytest.approx(5.5), "reproduced")
-    assert render(find("figure-1"), Evidence(runs=runs)).figure is not None
+    figure = render(find("figure-1"), Evidence(runs=runs)).figure
+    assert figure is not None
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["ReLU", "tanh"]
+    assert [text.get_text() for text in axes.texts] == ["2.0 epochs", "11.0 epochs", "25 %"]
 
 
 def test_figure_1_separates_readings_seeds_and_other_rates(make_run: MakeRun) -> None:
@@ -245,4 +250,33 @@ def test_a_curve_is_the_mean_loss_of_each_epoch_and_leaves_out_half_a_line(make_
     found = [(row["epoch"], row["loss"], row["top1_error"]) for row in rows("training-curves", run)]
 
     assert found == [(1, 2.0, 0.9), (2, 0.5, None)]
-    assert render(find("training-curves"), Evidence(runs=(run,))).figure is not None
+
+
+def test_all_training_curves_are_drawn_and_differ_without_color_but_seeds_look_alike(make_run: MakeRun) -> None:
+    recipes = [TINY.but({"training.epochs": epochs}) for epochs in range(1, 10)]
+    runs = [make_run(recipe, losses=(3.0, 2.0), errors=(0.9,)) for recipe in recipes]
+    seeds = [make_run(recipes[0], seed=seed, losses=(3.0, 2.0)) for seed in (1, 2)]
+
+    figure = render(find("training-curves"), Evidence(runs=(*runs, *seeds))).figure
+
+    assert figure is not None
+    looks = [(line.get_linestyle(), line.get_marker()) for line in figure.axes[0].lines]
+    assert (len(looks), len(set(looks))) == (11, 9)
+    (legend,) = figure.legends
+    assert legend.get_texts()[0].get_text() == f"tiny, 1 epoch, {recipes[0].digest}, 3 seeds"
+
+
+def test_a_report_of_named_runs_takes_these_only_or_says_what_to_type(make_run: MakeRun, tmp_path: Path) -> None:
+    weights = {"conv1.weight": np.random.default_rng(0).normal(size=(12, 3, 11, 11))}
+    asked, other = make_run(TINY.shortened(2), weights=weights), make_run(TINY, weights=weights, is_complete=True)
+    words = ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "reports")]
+
+    drawn = CliRunner().invoke(app, ["report", "figure-3", str(asked.folder), *words])
+    refused = CliRunner().invoke(app, ["report", "figure-4", str(other.folder), *words])
+
+    assert drawn.exit_code == 0
+    table = pd.read_csv(tmp_path / "reports" / "figure-3.csv")
+    assert set(table["cites"]) == {str(asked.folder)}
+    assert set(table["gpu"]) == {1, 2}
+    assert isinstance(refused.exception, UserError)
+    assert refused.exception.fix.endswith(f"alexrepro features {other.folder}")

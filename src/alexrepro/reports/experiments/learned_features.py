@@ -25,7 +25,7 @@ from alexrepro.runs.predictions import Neighbors, load_neighbors
 from alexrepro.runs.run import Run
 
 KERNELS = {
-    "stage": TEXT, "tower": COUNT, "kernels": COUNT, "side_px": COUNT, "color_fraction": FRACTION, "note": TEXT,
+    "stage": TEXT, "gpu": COUNT, "kernels": COUNT, "side_px": COUNT, "color_fraction": FRACTION, "note": TEXT,
     "cites": TEXT,
 }  # fmt: skip
 NEIGHBORS = {
@@ -36,8 +36,8 @@ DATASET = "ilsvrc2010"
 PREFERRED = (AS_RUN_2010.name, AS_RUN_2012.name, AS_PRINTED.name)
 FRAME_PX = 1  # between kernels
 NARROWEST_IN, WIDEST_IN, PIXEL_IN = 7.5, 10.0, 0.06  # of the figure, and of a pixel between the two
-NOTE = "color fraction: energy that is not equal in red, green and blue, mean over the tower's kernels"
-LETTERS, FEW_LETTERS = 20, 15  # of a class name, and above a small image
+NOTE = "color fraction: energy that is not equal in red, green and blue, mean over the GPU's kernels"
+LETTERS, FEW_LETTERS = 16, 15  # of a class name, and above a small image
 WRONG, RIGHT, FAINT = LINES[0], LINES[1], 0.45
 Image = NDArray[np.float32]
 TRAIN = [prepare_command(DATASET), train_command(AS_RUN_2010, dataset=DATASET)]
@@ -64,8 +64,8 @@ def _colors(evidence: Evidence) -> list[Record]:
     }
     facts |= {"kernels": len(towers[0]), "side_px": towers[0].shape[-1]}
     return [
-        Record(KERNELS, {**facts, "tower": tower, "color_fraction": float(colorfulness(weights).mean())})
-        for tower, weights in enumerate(towers)
+        Record(KERNELS, {**facts, "gpu": gpu, "color_fraction": float(colorfulness(weights).mean())})
+        for gpu, weights in enumerate(towers, start=1)
     ]
 
 

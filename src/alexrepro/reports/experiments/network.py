@@ -35,7 +35,7 @@ def _parameters(_: Evidence) -> list[Record]:
     is_rounded = (millions, neurons) == (results.PARAMETERS, results.NEURONS)
     total: dict[str, Cell] = {
         "layer": "total", "neurons": network.neurons, "parameters": network.parameters, "fraction": 1.0,
-        "macs": network.macs, "published": PUBLISHED_SUMS, "claim": f"abstract: {PUBLISHED_SUMS}",
+        "macs": network.macs, "published": PUBLISHED_SUMS, "claim": f"abstract, size of the network: {PUBLISHED_SUMS}",
         "verdict": "reproduced" if is_rounded else "slip of the paper",
         "note": f"{network.parameters:,} parameters round to {millions}, {network.neurons:,} neurons to {neurons}",
     }  # fmt: skip

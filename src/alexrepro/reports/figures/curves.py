@@ -112,12 +112,9 @@ def grouped(runs: Iterable[Run]) -> dict[str, list[Run]]:
     """Runs that differ in the seed only, by what a legend calls them: the recipe, and what else tells them apart."""
     groups: dict[tuple[str, str, str], list[Run]] = {}
     for run in runs:
-        kind = (
-            run.recipe.name,
-            run.environment["dataset"],
-            f"{run.recipe.training.epochs} epochs, {run.recipe.digest}",
-        )
-        groups.setdefault(kind, []).append(run)
+        recipe, epochs = run.recipe, run.recipe.training.epochs
+        detail = f"{epochs} epoch{'s' if epochs > 1 else ''}, {recipe.digest}"
+        groups.setdefault((recipe.name, run.environment["dataset"], detail), []).append(run)
     names, datasets = Counter(kind[:2] for kind in groups), {dataset for _, dataset, _ in groups}
     found = {}
     for (name, dataset, detail), seeds in groups.items():

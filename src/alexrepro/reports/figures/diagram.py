@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from math import log2, sqrt
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon, Rectangle
-from numpy.typing import NDArray
 
 from alexrepro.paper.network import Network, Size, Stage
 from alexrepro.reports.figures.plot import INK, LINES, SMALL, style
@@ -26,23 +24,25 @@ COLORS = {"conv": LINES[0], "local": LINES[3], "full": LINES[1], "input": LINES[
 KERNEL = (0.55, 0.55)  # where its middle is on the face of its maps
 
 
+Point = tuple[float, float]
+
+
 @dataclass(frozen=True)
 class Block:
     """A block in perspective: the lower left corner of its front, and its sides."""
 
-    corner: NDArray[np.float64]
+    corner: Point
     high: float
     wide: float
-    deep: NDArray[np.float64]
+    deep: Point
 
-    def on_side(self, x: float, y: float) -> NDArray[np.float64]:
-        """A point of the right face, both coordinates from 0 to 1."""
-        point: NDArray[np.float64] = self.on_front(1, y) + x * self.deep
-        return point
-
-    def on_front(self, x: float, y: float) -> NDArray[np.float64]:
+    def on_front(self, x: float, y: float) -> Point:
         """A point of the front, both coordinates from 0 to 1."""
-        return self.corner + np.array((x * self.wide, y * self.high))
+        return self.corner[0] + x * self.wide, self.corner[1] + y * self.high
+
+    def on_side(self, x: float, y: float) -> Point:
+        """A point of the right face, both coordinates from 0 to 1."""
+        return self.corner[0] + self.wide + x * self.deep[0], self.corner[1] + y * self.high + x * self.deep[1]
 
 
 def draw(network: Network, *, title: str) -> Figure:
@@ -105,12 +105,13 @@ def _block(axes: Axes, number: int, middle: float, size: Size, *, kind: str) -> 
     """Draw the maps of one stage on one GPU, with their size below."""
     high, is_full = _high(size, kind), kind == "full"
     wide = FULL_WIDE_IN if is_full else 0.08 + 0.045 * log2(size[0] + 1)
-    deep = np.array((0.1, 0.05)) if is_full else np.array((0.45, 0.22)) * high
-    corner = np.array((EDGE_IN + STEP_IN * number, middle - (high + deep[1]) / 2))
+    deep = (0.1, 0.05) if is_full else (0.45 * high, 0.22 * high)
+    corner = (EDGE_IN + STEP_IN * number, middle - (high + deep[1]) / 2)
     block = Block(corner, high, wide, deep)
-    front = corner + np.array([(0, 0), (wide, 0), (wide, high), (0, high)])
-    top, side = [front[3], front[2], front[2] + deep, front[3] + deep], [front[1], front[1] + deep, front[2] + deep]
-    for face, alpha in ((front, 0.55), (top, 0.25), ([*side, front[2]], 0.4)):
+    front = [block.on_front(*at) for at in ((0, 0), (1, 0), (1, 1), (0, 1))]
+    side = [block.on_side(*at) for at in ((0, 0), (1, 0), (1, 1), (0, 1))]
+    top = [front[3], front[2], side[2], (side[2][0] - wide, side[2][1])]
+    for face, alpha in ((front, 0.55), (top, 0.25), (side, 0.4)):
         axes.add_patch(Polygon(face, facecolor=COLORS[kind], alpha=alpha, edgecolor=INK, linewidth=0.8))
     axes.text(corner[0], corner[1] - 0.06, size_text(size), va="top", fontsize=SMALL)
     return block
@@ -125,7 +126,7 @@ def _links(axes: Axes, stage: Stage, size: Size, before: Sequence[Block], blocks
                 continue
             how: dict[str, Any] = {"edgecolor": INK, "linewidth": 0.9, "linestyle": "--" if is_across else "-"}
             if stage.kind == "full":
-                ends = (*start.on_side(1, 0.5),), (*end.on_front(0, 0.5),)
+                ends = start.on_side(1, 0.5), end.on_front(0, 0.5)
                 axes.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=9, facecolor=INK, **how))
                 continue
             half = min(0.9, sqrt(stage.kernel_px / size[1])) / 2

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -19,7 +20,7 @@ LOOKS: Mapping[str, dict[str, Any]] = {
 }
 
 
-def draw(rows: Iterable[Row]) -> Figure | None:
+def draw(rows: Iterable[Row], *, wide_in: float = 13) -> Figure | None:
     """One line for each row with numbers, top-1 left and top-5 right; None if nothing was measured or published.
 
     A published row is left out where a measurement has its number next to it.
@@ -30,7 +31,7 @@ def draw(rows: Iterable[Row]) -> Figure | None:
     if not shown:
         return None
     is_delta = shown[0].quantity == "delta"
-    figure = Figure(figsize=(13, MARGIN_IN + LINE_IN * len(shown)))
+    figure = Figure(figsize=(wide_in, MARGIN_IN + LINE_IN * len(shown)))
     panels = figure.subplots(1, 2, sharey=True)
     for panel, (axes, top) in enumerate(zip(panels, ("top-1", "top-5"), strict=True)):
         for line, row in enumerate(shown):
@@ -40,6 +41,7 @@ def draw(rows: Iterable[Row]) -> Figure | None:
             ylim=(len(shown) - 0.5, -0.5),
         )
         axes.grid(axis="y", alpha=0.3)
+        axes.margins(x=0.08)
         axes.tick_params(axis="y", length=0)
         if is_delta:
             axes.axvline(0, color=INK, linewidth=1)
@@ -60,14 +62,14 @@ def _draw_row(axes: Axes, line: int, row: Row, panel: int) -> None:
             if numbers and (value := pair_of(numbers)[panel]) is not None:
                 axes.errorbar(100 * value, line, label=kind, **LOOKS[kind])
     if number is not None:
-        ends = (number.low, number.high) if number.low is not None and number.high is not None else None
-        spread = [[100 * (number.mean - ends[0])], [100 * (ends[1] - number.mean)]] if ends else None
+        low, high = (number.mean if end is None else end for end in (number.low, number.high))
+        spread = 100 * np.array([[number.mean - low], [high - number.mean]]).clip(min=0)  # rounding can leave less
         kind = {"measured": MEASURED, "reported": PAPER, "2012 log": LOG}[row.source]
         axes.errorbar(100 * number.mean, line, xerr=spread, label=kind, **LOOKS[kind])
 
 
 def _label(row: Row) -> str:
     """What was changed or measured, and below it where."""
-    what = row.label if row.quantity == "error" or row.source == "measured" else f"{row.label}, the paper"
+    what = f"{row.label} (the paper)" if row.source == "reported" else row.label
     base = f"{row.recipe}, " if row.quantity == "delta" and row.recipe else ""
     return f"{what}\n{base}{split_and_crops(row.split, row.crops)}".rstrip("\n, ")
