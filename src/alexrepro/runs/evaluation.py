@@ -58,12 +58,12 @@ class Evaluation:
     @property
     def top1_error(self) -> float:
         """Fraction of images whose most probable class is wrong (§2)."""
-        return 1 - self.top1_correct / self.images
+        return (self.images - self.top1_correct) / self.images
 
     @property
     def top5_error(self) -> float:
         """Fraction of images whose class is not among the five most probable (§2)."""
-        return 1 - self.top5_correct / self.images
+        return (self.images - self.top5_correct) / self.images
 
 
 def save_evaluation(evaluation: Evaluation) -> None:

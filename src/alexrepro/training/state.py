@@ -202,9 +202,9 @@ def start(job: TrainingJob, stop: Stop = lambda: None) -> TrainingState:
     optimizer = make_optimizer(model, training, compiles=device.compiles)
     optimizer.load({name: model.rows_of(name, tensor) for name, tensor in state.items()})
     pixels = group.broadcast(save_pixels(run, job.store) if group.is_first else pixels_of(job.store))
-    is_flat_allowed = group.broadcast(group.is_first and (job.allow_flat_loss or "flat_loss_at" in run.environment))
+    is_flat_allowed = group.broadcast(group.is_first and "flat_loss_at" in run.environment)
     if group.is_first:
-        run.record({"starts": [*run.environment.get("starts", []), job.this_start(step)]})
+        run.record({"failure": None, "starts": [*run.environment.get("starts", []), job.this_start(step)]})
     pixels = pixels.to(device.torch_device)
     source = Source(model, optimizer, pixels, job.recipe, job.recipe.augmentation, group)
     return TrainingState(
