@@ -99,7 +99,7 @@ def test_class_and_file_names_are_escaped_in_tables_and_figures(
     assert Page(html).scripts == 0
     assert "<b onclick" not in html
     figure = html.partition("<svg")[2].partition("</svg>")[0]
-    assert figure.count("&lt;script&gt;alert(1)") >= 3  # an image, its prediction, a neighbor
+    assert figure.count("&lt;script&gt;alert") >= 3  # an image, its prediction, a neighbor
     assert str(run.folder.parent.parent) not in figure  # a figure does not show the folder of the runs
     assert html.count("n1/&lt;script&gt;alert(1)&lt;/script&gt;&amp;&#34;&#39;.JPEG") == 1
 

@@ -39,4 +39,5 @@ def features(
     if json:
         print_json({"run": str(chosen.folder), "stage": found.stage, "searched": found.searched, "file": file})
         return
-    print(f"{file}: {found.stage} of {found.searched:,} training images searched. Draw it: alexrepro report figure-4")
+    print(f"{file}: {found.stage} of {found.searched:,} training images searched.")
+    print(f"Draw it: alexrepro report figure-4 {chosen.folder}")

@@ -214,7 +214,7 @@ def test_figure_4_lists_predictions_and_neighbors_and_takes_any_name(
     run = make_run(TINY)
     images = np.zeros((2, 256, 256, 3), dtype=np.uint8)
     images[:, :128, :128] = (255, 0, 0)  # red at the top left
-    save_neighbors(run, replace(neighbors(names=("wolf, Canis lupus", "$\\frac10$ <script>")), images=images))
+    save_neighbors(run, replace(neighbors(names=("wolf, Canis lupus", "$\\frac1$<script>")), images=images))
     evidence = Evidence(runs=(run,))
 
     found = rows("figure-4", run)
@@ -230,7 +230,7 @@ def test_figure_4_lists_predictions_and_neighbors_and_takes_any_name(
     assert shown.yaxis_inverted()  # the first row is drawn at the top
     svg = plot.svg(figure, name="figure-4", title="")
     assert ">wolf</text>" in svg
-    assert "$\\frac10$ &lt;script&gt;" in svg
+    assert "$\\frac1$&lt;script&gt;" in svg
 
 
 @pytest.mark.parametrize("name", ["training-curves", "figure-1"])

@@ -69,13 +69,10 @@ def _draw(evidence: Evidence) -> Figure | None:
             for seed, run in enumerate(seeds):
                 shown = epochs[run].dropna(subset=[column])
                 values = shown[column] * (1 if column == "loss" else 100)
-                axes.plot(
-                    shown["epoch"],
-                    values,
-                    label=None if seed or panel > 1 else name,
-                    clip_on=False,
-                    **plot.line(number),
-                )
+                look = plot.line(number) | {
+                    "clip_on": shown.empty
+                }  # what is at 0 is not cut; matplotlib fails for none
+                axes.plot(shown["epoch"], values, label=None if seed or panel > 1 else name, **look)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylim(bottom=0)
         axes.set_title("training, running mean" if column == "loss" else "validation, center crop")

@@ -56,11 +56,9 @@ def draw(rows: Iterable[Row], *, wide_in: float = 13) -> Figure | None:
 def _draw_row(axes: Axes, line: int, row: Row, panel: int) -> None:
     """The numbers of a row: those of the paper and the logs below the measurement."""
     number: Estimate | None = (row.top1, row.top5)[panel]
-    if row.source == "measured":
-        found = {LOG: row.logged, PAPER: row.reported}
-        for kind, numbers in found.items():
-            if numbers and (value := pair_of(numbers)[panel]) is not None:
-                axes.errorbar(100 * value, line, label=kind, **LOOKS[kind])
+    for kind, numbers in ((LOG, row.logged), (PAPER, row.reported if row.source == "measured" else None)):
+        if numbers and (value := pair_of(numbers)[panel]) is not None:
+            axes.errorbar(100 * value, line, label=kind, **LOOKS[kind])
     if number is not None:
         low, high = (number.mean if end is None else end for end in (number.low, number.high))
         spread = 100 * np.array([[number.mean - low], [high - number.mean]]).clip(min=0)  # rounding can leave less
