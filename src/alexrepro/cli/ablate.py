@@ -41,20 +41,20 @@ def ablate(
         print_result({"variations": rows}, "What can be ablated", [*rows[0]], [[*r.values()] for r in rows], json=json)
         say("Train some of them with: alexrepro ablate NAME ...")
         return
-    from alexrepro.device import find_device, is_worth_compiling
+    from alexrepro.device import find_device
     from alexrepro.distributed.rank import check_single_process
+    from alexrepro.model.compiled import is_worth_compiling
     from alexrepro.reports.experiments.differences import save_ablations
     from alexrepro.training.job import TrainingJob
     from alexrepro.training.train import ablate as core
 
     check_single_process("ablate")
-    images = store_of("train", store)
-    dataset, classes = images.manifest.dataset, images.manifest.classes
+    dataset, classes = (images := store_of("train", store)).manifest.dataset, images.manifest.classes
     recipe = choose_recipe(base, dataset=dataset, changes=changes or (), epochs=epochs).for_classes(len(classes))
     test = labeled_store(dataset, recipe, classes=classes, folder=images.path.parent)
     trials = trials_of(recipe, [find_variation(name) for name in dict.fromkeys(variations)])
-    shown = len(images) * recipe.training.epochs * len(trials) * seeds
-    device = find_device(device_name, compiles=is_worth_compiling(shown))
+    crops = len(images) * recipe.training.epochs * len(trials) * seeds
+    device = find_device(device_name, compiles=is_worth_compiling(crops))
     job = TrainingJob(recipe, store=images, validation=validation_store(images), runs=runs, seed=0, device=device)
     failed = []
     for found in core(trials, job, test=test, seeds=range(seeds)):
@@ -64,8 +64,8 @@ def ablate(
         print_result({**table.as_dict(), "files": files}, table.title, *table.shown(), json=json)
     say(f"Wrote {', '.join(files)}.")
     if failed:
-        what = f"{len(failed)} of {len(trials) * seeds} runs failed. {failed[0].what}"
-        raise UserError(what, fix=failed[0].fix, exit_code=Exit.BAD_DATA)
+        failures = f"{len(failed)} of {len(trials) * seeds} runs failed. {failed[0].what}"
+        raise UserError(failures, fix=failed[0].fix, exit_code=Exit.BAD_DATA)
 
 
 def _row(variation: Variation) -> dict[str, str]:

@@ -82,8 +82,8 @@ class TrainingState:
 
     def validation_errors(self) -> dict[int, float]:
         """The top-1 error of every validated epoch, the same on every rank."""
-        rows = self.job.run.validations if self.job.group.is_first else []
-        return self.job.group.broadcast({int(row["epoch"]): float(row["top1_error"]) for row in rows})
+        rows = self.job.run.validations.to_dict("list") if self.job.group.is_first else {"epoch": [], "top1_error": []}
+        return self.job.group.broadcast(dict(zip(rows["epoch"], rows["top1_error"], strict=True)))
 
     def plan(self, epoch: int) -> EpochPlan:
         """The order and the draws of an epoch."""
@@ -151,9 +151,9 @@ class TrainingState:
         """The validation of the last epoch, or the training loss where that was not validated, for result.json."""
         run, epochs = self.job.run, self.job.recipe.training.epochs
         final: dict[str, Any] = {"split": None, "loss": run.last_epoch_loss, "top1_error": None, "top5_error": None}
-        for row in run.validations[-1:]:
-            if row["epoch"] == str(epochs):
-                final = {name: row[name] if name == "split" else float(row[name]) for name in final}
+        for row in run.validations.tail(1).to_dict("records"):
+            if row["epoch"] == epochs:
+                final = {name: row[name] for name in final}
         return {
             "steps": self.step,
             "epochs": epochs,

@@ -61,8 +61,8 @@ def train(job: TrainingJob) -> Run:
         state = start(job, stop)
         device, batch = job.device, recipe.training.batch
         loader = Loader(
-            job.store, batch=batch, side_px=recipe.network.input_px, parts=group.parts, copies=device.copies,
-            workers=Workers(group.loader_workers),
+            job.store, batch=batch, side_px=recipe.network.input_px, parts=group.parts,
+            copies=device.copies_of_epochs(batch=-(-batch // group.shard[1])), workers=Workers(group.loader_workers),
         )  # fmt: skip
         with (
             failure_recorded(job), device.enough_memory(batch=batch),
