@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,9 @@ from alexrepro.cli.show import print_json, print_table
 from alexrepro.distributed.rank import ended_at_once
 from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
+
+if TYPE_CHECKING:
+    from alexrepro.reports.experiments import Report
 
 ALL = "all"
 RIGHT = ("images", "top-1 error", "top-5 error", "published")
@@ -48,10 +51,8 @@ def report(
         raise UserError(what, fix=fix, exit_code=Exit.USAGE)
     evidence = gather(runs, only=run or ())
     reports, shown = [render(experiment, evidence) for experiment in asked], []
-    for one in reports if run else ():
-        if one.experiment.draw and not one.figure and name != ALL:
-            what = f"{name} cannot be drawn from {', '.join(map(str, run or ()))}."
-            raise UserError(what, fix="\n".join(["Type:", *one.missing]), exit_code=Exit.MISSING_INPUT)
+    if run and name != ALL:
+        _check_drawn(reports[0], run)
     for one in reports:
         files = [str(path) for path in one.save(out)]
         shown.append({**one.table.as_dict(), "missing": one.missing, "files": files})
@@ -69,3 +70,10 @@ def report(
         say(f"Wrote {out / FILE}.")
     if json:
         print_json(found)
+
+
+def _check_drawn(report: "Report", runs: list[Path]) -> None:
+    """Refuse a figure that the named runs lack, with the commands that make what is missing."""
+    if report.experiment.draw and not report.figure:
+        what = f"{report.table.name} cannot be drawn from {', '.join(map(str, runs))}."
+        raise UserError(what, fix="\n".join(["Type:", *report.missing]), exit_code=Exit.MISSING_INPUT)

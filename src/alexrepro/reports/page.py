@@ -89,7 +89,7 @@ def _order(report: Report) -> tuple[bool, bool, str]:
 
 
 def _trained(run: Run) -> str:
-    return trained(run, int(next(iter(run.newest_metrics(1)), {"step": "0"})["step"]))
+    return trained(run, max(run.newest_metrics(1)["step"].tolist(), default=0))
 
 
 def _charted(reports: Sequence[Report]) -> list[Row]:

@@ -18,8 +18,8 @@ from alexrepro.paper.network import Network, Size, Stage
 from alexrepro.reports.figures.plot import INK, LINES, SMALL, style
 
 STEP_IN, EDGE_IN = 1.55, 0.3  # from stage to stage, and around everything
-HEADING_IN, LINE_IN = 0.75, 0.2  # above the blocks, and of a line of text below them
-FULL_HIGH_IN, FULL_WIDE_IN, LABEL_IN = 1.1, 0.16, 0.3
+HEADING_IN, LINE_IN = 0.8, 0.2  # above the blocks, and of a line of text below them
+FULL_HIGH_IN, FULL_WIDE_IN, LABEL_IN = 1.15, 0.16, 0.3
 COLORS = {"conv": LINES[0], "local": LINES[3], "full": LINES[1], "input": LINES[2]}
 KERNEL = (0.55, 0.55)  # where its middle is on the face of its maps
 
@@ -96,8 +96,8 @@ def _bands(axes: Axes, rows: Sequence[float], row_in: float, end: float) -> None
     """The parts that each GPU holds, if there are several."""
     left = STEP_IN + 0.05
     for number, row in enumerate(rows if len(rows) > 1 else (), start=1):
-        corner = (left, row - row_in / 2 + 0.03)
-        axes.add_patch(Rectangle(corner, end - left, row_in - 0.06, facecolor=INK, alpha=0.07, linewidth=0))
+        corner = (left, row - row_in / 2 + 0.04)
+        axes.add_patch(Rectangle(corner, end - left, row_in - 0.08, facecolor=INK, alpha=0.07, linewidth=0))
         axes.text(left + 0.08, row + row_in / 2 - 0.08, f"GPU {number}", va="top", weight="bold")
 
 
@@ -124,12 +124,12 @@ def _links(axes: Axes, stage: Stage, size: Size, before: Sequence[Block], blocks
             is_across = len(before) == len(blocks) and tower != to
             if is_across and stage.reads == "own":
                 continue
-            how: dict[str, Any] = {"edgecolor": INK, "linewidth": 0.9, "linestyle": "--" if is_across else "-"}
+            how: dict[str, Any] = {"edgecolor": INK, "linewidth": 1.0, "linestyle": "--" if is_across else "-"}
             if stage.kind == "full":
                 ends = start.on_side(1, 0.5), end.on_front(0, 0.5)
                 axes.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=9, facecolor=INK, **how))
                 continue
-            half = min(0.9, sqrt(stage.kernel_px / size[1])) / 2
+            half = min(0.85, sqrt(stage.kernel_px / size[1])) / 2
             (left, right), (low, high) = ((at - half, at + half) for at in KERNEL)
             kernel = [start.on_side(*at) for at in ((left, low), (right, low), (right, high), (left, high))]
             if to == tower:

@@ -20,7 +20,7 @@ from alexrepro.files import write_bytes, write_text
 INK = "#202428"  # the page replaces it by the color of its text
 LINES = ("#2f6fb0", "#d9730d", "#2a9d6e", "#a8559a", "#8a7a2a", "#c0504d", "#4f8f8f", "#777777")
 DASHES, MARKERS = ("-", "--", "-.", ":"), "os^DvPX*"
-SMALL = 11  # points, of text inside a picture
+SMALL = 10.5  # points, of text inside a picture
 STYLE: dict[Any, Any] = {
     "text.parse_math": False,  # class names may hold $
     "font.family": "sans-serif", "font.size": 12, "axes.titlesize": 12, "figure.titlesize": 13, "svg.fonttype": "none",
