@@ -45,6 +45,7 @@ CATALOG = {
     "figure-1-tanh": ("dea9a9", 89_578, 50), "figure-1-relu-b": ("1e0c78", 1_901_386, 15),
     "figure-1-tanh-b": ("51cb66", 1_901_386, 25), "caffe-2013": ("fde433", 60_965_224, 90),
     "caffenet-2013": ("f0ed2d", 60_965_224, 90), "one-weird-trick": ("3ef9fd", 61_100_840, 90),
+    "cuda-convnet2-1gpu": ("e886a2", 61_100_840, 90),
 }  # fmt: skip
 
 

@@ -110,6 +110,8 @@ FALL_2009, FALL_2009_BEFORE = _read(Reported, "fall-2009")
 ALL_REPORTED = (*TABLE_1, CNN_2010_CENTER, *TABLE_2, *TABLE_2_TEST, FALL_2009, FALL_2009_BEFORE)
 QUOTED = {quoted.name: quoted for quoted in _read(Reported, "cuda-convnet")}
 LATER_WEIGHTS = {later.name: later for later in _read(Reported, "later-weights")}
+LATER_AUTHOR = _read(Reported, "later-author")  # ten crops, then the center
+ZEILER_FERGUS = {theirs.name: theirs for theirs in _read(Reported, "zeiler-fergus")}
 ALL_DELTAS = ONE_TOWER, NO_NORM, NO_OVERLAP, NO_COLOR_SHIFT, WITHOUT_MIDDLE = _read(ReportedDelta, "deltas")
 SUBMISSIONS = SUPPLIED_DATA, EXTRA_DATA, SECOND_BEST = _read(Reported, "submitted")
 LOGGED = tuple(
