@@ -115,7 +115,7 @@ def test_a_run_of_figure_1_counts_as_far_as_it_goes_but_not_with_other_layers(ma
 
 @pytest.mark.parametrize("name", ["as-printed", "net-137", "cifar-11pct", "tiny", "batch-norm", "extra-conv-narrower"])
 def test_the_drawn_network_names_every_stage_with_its_size_and_kernels(name: str) -> None:
-    network = (VARIATIONS[name].of(AS_PRINTED) if name in VARIATIONS else find_recipe(name)).network
+    network = (VARIATIONS[name].of(find_recipe("as-printed")) if name in VARIATIONS else find_recipe(name)).network
 
     svg = plot.svg(draw(network, title=name), name=name, title=name)
 

@@ -146,9 +146,11 @@ def _words(network: Network, stage: Stage, size: Size) -> list[str]:
     lines += ["not shared"] if stage.kind == "local" else []
     lines += ["+ blurred image"] if network.side_input and network.side_input.stage == stage.name else []
     windows = f"{network.pool.size_px}×{network.pool.size_px}, stride {network.pool.stride_px}"
+    activation = "ReLU" if network.activation == "relu" else network.activation
+    norm = network.norm.kind if network.norm else ""
     words = {
-        "activation": ["ReLU" if network.activation == "relu" else str(network.activation)],
-        "norm": [f"{network.norm.kind if network.norm else ''} norm"], "same_map_norm": ["same-map norm"], "contrast_norm": ["contrast norm"],
+        "activation": [activation],
+        "norm": [f"{norm} norm"], "same_map_norm": ["same-map norm"], "contrast_norm": ["contrast norm"],
         "pool": ["max pooling", windows], "average_pool": ["mean pooling", windows],
         "dropout": [f"dropout {network.dropout:g}"],
     }  # fmt: skip
