@@ -148,7 +148,7 @@ def _words(network: Network, stage: Stage, size: Size) -> list[str]:
     windows = f"{network.pool.size_px}×{network.pool.size_px}, stride {network.pool.stride_px}"
     activation = "ReLU" if network.activation == "relu" else network.activation
     norm = network.norm.kind if network.norm else ""
-    words = {
+    words: dict[str, list[str]] = {
         "activation": [activation],
         "norm": [f"{norm} norm"], "same_map_norm": ["same-map norm"], "contrast_norm": ["contrast norm"],
         "pool": ["max pooling", windows], "average_pool": ["mean pooling", windows],
