@@ -42,4 +42,4 @@ def features(
         print_json({**facts, "table": str(files[1])})
         return
     print(f"Nearest neighbors by {found.stage} among {found.searched:,} training images.")
-    wrote(*files, then="alexrepro report figure-4")
+    wrote(*files, then="alexrepro report figure-4", on=chosen.folder)
