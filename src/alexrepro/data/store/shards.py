@@ -14,6 +14,7 @@ from pathlib import Path
 from alexrepro.data.sources.source import ImageFile
 from alexrepro.data.store import processes
 from alexrepro.data.store.manifest import Form, Shard
+from alexrepro.data.store.store import Store
 from alexrepro.errors import Exit, UserError
 
 MAKER = "alexrepro.data.store.shard_maker"  # the module that only workers load
@@ -21,13 +22,17 @@ MAKER = "alexrepro.data.store.shard_maker"  # the module that only workers load
 
 @dataclass(frozen=True)
 class Job:
-    """One shard to make: its number, how many images it gets, its folder and the form in which they are stored."""
+    """One shard to make: its number, how many images it gets, its folder and the form in which they are stored.
+
+    unlabeled: a store that holds the same images without their labels, in shards of the same number.
+    """
 
     number: int
     images: int
     folder: Path
     form: Form
     needs_moments: bool
+    unlabeled: Store | None = None
 
     def file(self, suffix: str) -> Path:
         """The rows (arrow), the sums over the pixels (moments.npz), or the finished shard (summary.json)."""
