@@ -25,9 +25,10 @@ from alexrepro.evaluation.inference import (
     order_of,
     scored_batches,
 )  # fmt: skip
-from alexrepro.evaluation.metrics import Counts, Scores, counts_of, total
+from alexrepro.evaluation.metrics import Counts, counts_of, total
 from alexrepro.evaluation.predict import model_of
 from alexrepro.evaluation.recorded_network import recorded
+from alexrepro.evaluation.scoring import scores_of
 from alexrepro.files import write_whole
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.weights import Weights
@@ -35,7 +36,7 @@ from alexrepro.paper.results import Crops
 from alexrepro.progress import say
 from alexrepro.runs.evaluation import Evaluation, Member, save_evaluation
 from alexrepro.runs.paths import ENSEMBLES, RunPaths
-from alexrepro.runs.predictions import About, Predictions, probabilities_file, write_predictions
+from alexrepro.runs.predictions import About, Predictions, write_predictions
 from alexrepro.runs.run import Run
 
 RECIPE = "ensemble"  # in an evaluation of several runs
@@ -155,37 +156,16 @@ def predict_split(opened: OpenedRuns, *, save_probabilities: bool = False) -> li
     }  # fmt: skip
     if save_probabilities:
         path = files.probabilities(manifest.full_name, job.crops)
-        scores = write_whole(path, lambda temporary: _scored(job, (temporary, abouts[job.crops])))
+        scores = write_whole(path, lambda temporary: scores_of(job, (temporary, abouts[job.crops])))
         say(f"Probabilities: {path}, {path.stat().st_size / 1e6:,.0f} MB.")
     else:
-        scores = _scored(job)
+        scores = scores_of(job)
     for crops, about in abouts.items():
         top5, probabilities, ranks, log_probs, _ = (column.cpu().numpy() for column in scores[crops])
         predictions = Predictions(about, store.names, store.labels, top5, probabilities, log_probs, ranks)
         write_predictions(predictions, files.predictions(about.split, crops))
         found.append((predictions, scores[crops].counts()))
     return found
-
-
-def _scored(job: EvaluationJob, kept: tuple[Path, About] | None = None) -> dict[Crops, Scores]:
-    """The scores of every image, in memory that is taken once. kept: a file that gets all probabilities as well."""
-    store, done = job.store, 0
-    classes = len(store.manifest.classes)
-    device = job.device.torch_device
-    scores = {crops: Scores.empty(len(store), classes=classes, device=device) for crops in SCORED[job.crops]}
-    probabilities = probabilities_file(*kept, images=len(store)) if kept else None
-    for batch in scored_batches(job):
-        rows = batch.batch.draws.rows
-        if not torch.equal(rows, torch.arange(done, done + len(rows))):
-            raise ValueError(f"{store.path}: not every image was evaluated once")
-        for crops, found in batch.scores.items():
-            scores[crops].fill(done, found)
-        if probabilities is not None:
-            probabilities[rows] = batch.probabilities[job.crops].cpu().numpy()
-        done += len(rows)
-    if done != len(store):
-        raise ValueError(f"{store.path}: not every image was evaluated once")
-    return scores
 
 
 def count(

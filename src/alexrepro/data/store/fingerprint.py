@@ -15,7 +15,7 @@ from stat import S_ISDIR
 from alexrepro import __version__
 from alexrepro.data.store.store import Store
 from alexrepro.errors import UserError
-from alexrepro.files import read_json, write_json
+from alexrepro.files import json_text, read_json, write_json
 
 SOURCE = ".source.json"
 
@@ -74,8 +74,9 @@ def prepared_with(mark: str, stores: Sequence[Store]) -> dict[str, Store] | None
 
 
 def keep(mark: str, stores: Mapping[str, Store]) -> None:
-    """Keep the fingerprint with the stores, where their disk may be written to."""
-    names = {split: store.path.name for split, store in stores.items()}
-    for store in stores.values():
+    """Keep the fingerprint with the stores that do not have it yet, where their disk may be written to."""
+    facts = {"fingerprint": mark, "stores": {split: store.path.name for split, store in stores.items()}}
+    for file in (store.path / SOURCE for store in stores.values()):
         with suppress(OSError):
-            write_json(store.path / SOURCE, {"fingerprint": mark, "stores": names})
+            if not file.exists() or file.read_text(encoding="utf-8") != json_text(facts):
+                write_json(file, facts)

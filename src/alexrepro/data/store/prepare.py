@@ -91,6 +91,7 @@ def prepare(
         say(f"{store.path} is already prepared from these files, by their names, sizes and times.")
     if stores is None:
         stores = _prepared_anew(source, out, workers or usable_processors(), options)
+    if mark:
         keep(mark, stores)
     write_prepared(out)
     for split, store in stores.items():
