@@ -67,7 +67,8 @@ def _measured(base: Recipe, evidence: Evidence) -> Iterator[Record]:
                 f"{top}_error": fmean(getattr(evaluation, f"{top}_error") for evaluation in group)
                 for top in ("top1", "top5")
             }
-            note = f"{base.name}, {group[0].epochs} epochs"
+            epochs = group[0].epochs
+            note = f"{base.name}, {epochs} epoch{'s' if epochs > 1 else ''}"
             cites = "; ".join(evaluation.run for evaluation in group)
             seen: dict[str, Cell] = {
                 "split": group[0].split,
