@@ -114,7 +114,7 @@ reproduce-cifar: $(STAMP) ## The networks of 18, 13 and 11 % on CIFAR-10 and the
 	  $(ALEXREPRO) evaluate "$$run" --ten-crop; done
 	$(ALEXREPRO) report cifar
 
-reproduce-open-questions: $(STAMP) ## Depth against width and others, on TINY_IMAGENET=/path at 112 px, two runs at a time; a day, resumable
+reproduce-open-questions: $(STAMP) ## Depth against width and others, on TINY_IMAGENET=/path at 112 px, two runs at a time; hours, resumable
 	@test -n '$(TINY_IMAGENET)' || { echo 'Name the images: make $@ TINY_IMAGENET=/path/tiny-imagenet-200' >&2; exit 64; }
 	$(ALEXREPRO) prepare '$(TINY_IMAGENET)' --side 128 --out stores128
 	$(BIN)/python benchmarks/ablate_side_by_side.py $(OPEN) $(OPEN_OPTIONS) --seeds 0 1 --side-by-side 2

@@ -118,11 +118,11 @@ def test_expected_results_are_the_logged_ones() -> None:
 
 
 def test_the_data_set_chooses_the_recipe() -> None:
-    datasets = ("ilsvrc2010", "ilsvrc2012", "ilsvrc2010-miniature", "cifar10", "my-photos")
+    datasets = ("ilsvrc2010", "ilsvrc2012", "ilsvrc2010-miniature", "cifar10", "my-photos", "cifar10-partial")
 
     names = [default_recipe(dataset).name for dataset in datasets]
 
-    assert names == ["as-run-2010", "as-run-2012", "tiny", "cifar-18pct", "as-run-2012"]
+    assert names == ["as-run-2010", "as-run-2012", "tiny", "cifar-18pct", "as-run-2012", "cifar-18pct"]
 
 
 # epoch, rate of fc8 and of conv1, whether colors are shifted: the lines of each run in the notes

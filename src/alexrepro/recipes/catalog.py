@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from alexrepro.errors import find_named
-from alexrepro.paper.results import LATER_AUTHOR, LATER_WEIGHTS, LOGGED, QUOTED, Logged, Reported
+from alexrepro.paper.results import LATER_AUTHOR, LATER_WEIGHTS, LOGGED, QUOTED, Logged, Reported, release_of
 from alexrepro.recipes.fields import changed
 from alexrepro.recipes.recipe import Recipe, from_toml
 
@@ -51,7 +51,7 @@ def find_recipe(name: str) -> Recipe:
 
 def default_recipe(dataset: str) -> Recipe:
     """The recipe that `train` takes for a data set when none is named."""
-    return find_recipe(DEFAULT_RECIPES.get(dataset, "as-run-2012"))
+    return find_recipe(DEFAULT_RECIPES.get(release_of(dataset), "as-run-2012"))
 
 
 def _expected(name: str) -> tuple[Logged | Reported, ...]:

@@ -19,8 +19,8 @@ from alexrepro.data.loading.sampling import EpochPlan, of_some, training_plan
 from alexrepro.distributed.gradients import Gradients
 from alexrepro.distributed.process_group import StopConsensus
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.inference import BATCH, newest_checkpoint, pixels_of, save_pixels
-from alexrepro.evaluation.recorded_network import evaluated
+from alexrepro.evaluation.inference import newest_checkpoint, pixels_of, save_pixels
+from alexrepro.evaluation.recorded_network import recorded
 from alexrepro.host_copies import Moment, host_copies
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.progress import say
@@ -209,7 +209,7 @@ def start(job: TrainingJob, stop: Stop = lambda: None) -> TrainingState:
     pixels = pixels.to(device.torch_device)
     source = Source(model, optimizer, pixels, job.recipe, job.recipe.augmentation, group)
     return TrainingState(
-        job, model, optimizer, pixels, device.with_fast_norms(model), evaluated(model, device, batch=BATCH),
+        job, model, optimizer, pixels, device.with_fast_norms(model), recorded(model, device),
         Gradients(model, group),
         StopConsensus(group), Loggers(run, job.log if group.is_first else (), step=step),
         Saver(run, is_behind=device.is_gpu), stop, step,

@@ -11,10 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alexrepro.data.sources.official_files import (
-    COUNTS_2012,
-    DEVKIT,
-    ILSVRC_2012_TRAIN,
-    ILSVRC_CLASSES,
+    CAFFE,
     SOLUTION,
     ClassTable,
     Year,
@@ -22,12 +19,11 @@ from alexrepro.data.sources.official_files import (
     truth_file,
 )
 from alexrepro.data.sources.source import File, Found, Source, Split, bad_data
-from alexrepro.data.sources.walk import WNID
+from alexrepro.data.sources.walk import SPLITS, WNID
 from alexrepro.errors import UserError
 from alexrepro.files import read_text
-from alexrepro.progress import say
+from alexrepro.paper.results import CLASSES, IMAGES
 
-CAFFE = "val.txt"
 FIRST_OF_2012, LAST_OF_2012 = "n01440764", "n15075141"  # of its sorted WNIDs: tench and toilet tissue
 # The first lines of the ground truth, 490, 361, 171 and 822 (ILSVRC2012_devkit_t12).
 KNOWN_VAL = {1: "n01751748", 2: "n09193705", 3: "n02105855", 4: "n04263257"}
@@ -36,7 +32,6 @@ NUMBERED = re.compile(r"ILSVRC20\d\d_(val|test)_(\d{8})(?:_(n\d{8}))?(?:\.\w+)*"
 NAMED = re.compile(rf"\W*({WNID.pattern})[\s,;:\"']+(.*)")
 BETWEEN = r"[\s,;\"']"
 ROW = re.compile(rf"(?:.*?(?:{BETWEEN}|[/\\]))??([\w-]+)(?:\.\w+)*{BETWEEN}+({WNID.pattern}|\d{{1,6}})\b.*")
-COUNTS: Mapping[Year, Mapping[str, int]] = {"2012": COUNTS_2012, "2010": {"val": 50_000, "test": 150_000}}  # §2
 SHOWN = 60  # characters of a line that is not understood
 
 
@@ -110,7 +105,7 @@ class Truth:
         return truth(self.path, truth_file(self.year, split), classes=len(self.table.wnids))
 
     def labels(self, split: str, found: Found) -> list[int] | None:
-        """The label of each image, or None if nothing gives it; then says what would.
+        """The label of each image, or None if nothing gives it.
 
         Raises UserError for images that a table lacks, or that lie in folders of other classes than the table gives.
         """
@@ -128,9 +123,6 @@ class Truth:
             )
         if labels or any(own):
             return [label for label in known if label is not None]
-        if split == "val" or self.year == "2010":
-            wanted = truth_file(self.year, split) if self.year == "2010" else f"{DEVKIT} or {SOLUTION}"
-            say(f"The {len(found):,} images of {split} have no labels. Put {wanted} into {self.path} to label them.")
         return None
 
     def gaps(self, training: Mapping[str, Found], splits: Sequence[Split]) -> Iterator[str]:
@@ -147,7 +139,8 @@ class Truth:
             if name not in counts and (not training or (name, self.year) == ("test", "2012")):
                 continue
             ids, count = self.ids(name), counts.get(name, 0)
-            expected = COUNTS[self.year][name] if len(self.label_of) == ILSVRC_CLASSES else count
+            dataset = f"ilsvrc{self.year}"
+            expected = IMAGES[f"{dataset}-{name}"] if len(self.label_of) == CLASSES[dataset] else count
             expected = expected if ids is None else len(ids)
             if count != expected:
                 yield f"{count:,} of {expected:,} {name} images"
@@ -196,7 +189,7 @@ def refuse_wrong_labels(path: Path, source: Source) -> None:
 
 def is_2012(classes: Sequence[str]) -> bool:
     """Whether the classes are the thousand of 2012 in any order, by their first and last WNID."""
-    return len(set(classes)) == ILSVRC_CLASSES and (min(classes), max(classes)) == (FIRST_OF_2012, LAST_OF_2012)
+    return len(set(classes)) == CLASSES["ilsvrc2012"] and (min(classes), max(classes)) == (FIRST_OF_2012, LAST_OF_2012)
 
 
 def is_wnids(classes: Sequence[str]) -> bool:
@@ -205,15 +198,18 @@ def is_wnids(classes: Sequence[str]) -> bool:
 
 
 def dataset_of(path: Path, classes: Sequence[str], splits: Sequence[Split]) -> str:
-    """`ilsvrc2012` for its exact number of classes and training images; else the folder's name, tidied.
+    """`ilsvrc2012` for its exact number of classes and training images; else the folder's name, or that above train/.
 
     That is in lower case, with hyphens for all but letters and digits. A long name is cut and ends in a digest of the
     whole, because the names of stores and runs, which contain it, have a limit.
     """
     trained = next((len(split.images) for split in splits if split.name == "train"), 0)
-    if len(classes) == ILSVRC_CLASSES and is_wnids(classes) and trained == ILSVRC_2012_TRAIN:
+    official = (CLASSES["ilsvrc2012"], IMAGES["ilsvrc2012-train"])
+    if (len(classes), trained) == official and is_wnids(classes):
         return "ilsvrc2012"
-    name = re.sub(r"[^a-z0-9]+", "-", path.resolve().name.lower()).strip("-") or "images"
+    here = path.resolve()
+    here = here.parent if here.name.lower() in SPLITS else here
+    name = re.sub(r"[^a-z0-9]+", "-", here.name.lower()).strip("-") or "images"
     if len(name) <= LONGEST_NAME:
         return name
     return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
