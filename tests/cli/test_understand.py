@@ -49,7 +49,7 @@ def test_describe_shows_windows_towers_and_what_follows_beside_the_paper_s_words
 
     lines = [[cell.strip() for cell in line.split("│")[1:6]] for line in text.splitlines() if "│" in line]
     rows = {name: cells for name, *cells in lines if name}
-    assert rows["conv1"][:3] == ["55×55×96", "11/4/0 (+3)", "both towers"]
+    assert rows["conv1"][:3] == ["55×55×96", "11/4/0 (+3)", "the image"]
     assert rows["conv1"][3].startswith("norm, pool,")  # and relu, which may be on the next line
     assert rows["conv2"][:3] == ["27×27×256", "5/1/2", "own tower"]
     pooled = {"pool1": "27×27×96", "pool2": "13×13×256", "pool5": "6×6×256"}

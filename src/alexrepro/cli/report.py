@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from alexrepro.distributed.rank import ended_at_once
 from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
 
+if TYPE_CHECKING:
+    from alexrepro.reports.experiments import Report
+
 ALL = "all"
 RIGHT = ("images", "top-1 error", "top-5 error", "published")
 
@@ -19,6 +22,7 @@ RIGHT = ("images", "top-1 error", "top-5 error", "published")
 @ended_at_once()
 def report(
     name: Annotated[str, typer.Argument(help="Name of a report, such as table-1, or all.")] = ALL,
+    run: Annotated[list[Path] | None, typer.Argument(help="Run folders to take. Default: every run in --runs.")] = None,
     runs: Runs = RUNS,
     out: Annotated[Path, typer.Option("--out", help="Folder to write to.", show_default=True)] = REPORTS,
     page: Annotated[
@@ -32,7 +36,8 @@ def report(
     make them. Writes OUT/<name>.csv, .md and .json, and for a figure .svg and .png. A published number appears only
     next to a measurement on the same split with the same crops.
 
-    Example:  alexrepro report table-1
+    Examples:  alexrepro report table-1
+               alexrepro report figure-3 runs/tiny-93c8eb
     """
     from alexrepro.files import write_text
     from alexrepro.reports.experiments import experiments, find, gather, render
@@ -44,8 +49,10 @@ def report(
         what = f"--page writes a page of all reports, and {name} is one of them."
         fix = f"Type: alexrepro report --page, or: alexrepro report {name}."
         raise UserError(what, fix=fix, exit_code=Exit.USAGE)
-    evidence = gather(runs)
+    evidence = gather(runs, only=run or ())
     reports, shown = [render(experiment, evidence) for experiment in asked], []
+    if run and name != ALL:
+        _check_drawn(reports[0], run)
     for one in reports:
         files = [str(path) for path in one.save(out)]
         shown.append({**one.table.as_dict(), "missing": one.missing, "files": files})
@@ -63,3 +70,10 @@ def report(
         say(f"Wrote {out / FILE}.")
     if json:
         print_json(found)
+
+
+def _check_drawn(report: "Report", runs: list[Path]) -> None:
+    """Refuse a figure that the named runs lack, with the commands that make what is missing."""
+    if report.experiment.draw and not report.figure:
+        what = f"{report.table.name} cannot be drawn from {', '.join(map(str, runs))}."
+        raise UserError(what, fix="\n".join(["Type:", *report.missing]), exit_code=Exit.MISSING_INPUT)

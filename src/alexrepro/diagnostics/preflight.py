@@ -64,7 +64,9 @@ def check_stores(folders: Sequence[Path]) -> Iterator[Finding]:
             yield Finding(what, found, "error", "Prepare it again from its source.", Exit.BAD_DATA)
         else:
             stored = sum((folder / shard.file).stat().st_size for shard in store.manifest.shards)
-            yield Finding(what, f"{len(store):,} images, {size(stored)}; alexrepro verify compares every byte")
+            images = f"{len(store):,} images{' without labels' if (advice := store.manifest.labeling) else ''}"
+            found = f"{images}, {size(stored)}; alexrepro verify compares every byte"
+            yield Finding(what, found, "warning" if advice else "ok", advice)
 
 
 def check_job(job: TrainingJob) -> Iterator[Finding]:

@@ -247,16 +247,6 @@ def test_half_extracted_training_images_are_read_from_folders_and_tars(root: Pat
     }  # fmt: skip
 
 
-def test_unlabeled_validation_images_are_reported_with_what_would_label_them(
-    root: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (root / "val.txt").unlink()
-    recognize(root)
-
-    what, wanted = "The 4 images of val have no labels.", "ILSVRC2012_devkit_t12.tar.gz or LOC_val_solution.csv"
-    assert f"{what} Put {wanted} into {root} to label them." in capsys.readouterr().err
-
-
 def test_every_skipped_file_is_listed_next_to_the_stores(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     put(root, "figures/1.png")
     (root / ".DS_Store").write_bytes(b"")

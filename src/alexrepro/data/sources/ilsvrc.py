@@ -16,8 +16,9 @@ from pathlib import Path
 from alexrepro.data.sources.advice import flat_images
 from alexrepro.data.sources.archives import archive, archive_files
 from alexrepro.data.sources.class_folders import classes_in
-from alexrepro.data.sources.labels import CAFFE, NUMBERED, Truth, class_above, is_of, words_by_wnid, words_of
+from alexrepro.data.sources.labels import NUMBERED, Truth, class_above, is_of, words_by_wnid, words_of
 from alexrepro.data.sources.official_files import (
+    CAFFE,
     DEVKIT,
     MAPPING,
     META,

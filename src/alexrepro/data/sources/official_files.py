@@ -27,6 +27,7 @@ from alexrepro.paper.results import CLASSES, IMAGES
 SOLUTION, MAPPING = "LOC_val_solution.csv", "LOC_synset_mapping.txt"  # Kaggle's labels and words
 TREES = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC")  # Kaggle keeps the images three folders below its tables
 DEVKIT, META = "ILSVRC2012_devkit_t12.tar.gz", "meta.mat"
+CAFFE = "val.txt"  # Caffe's labels
 REGISTER = "https://image-net.org/download.php"
 SHOWN = 20  # characters of a line that is not an id
 
@@ -178,6 +179,15 @@ def truth(root: Path, name: str, *, classes: int) -> list[int] | None:
             shown = f"{line[:SHOWN]!a} (number {number:,})"
             raise bad_data(f"{file} has the line {shown}, which is not an id from 1 to {classes:,}.")
     return [int(line) for line in lines]
+
+
+def label_files(dataset: str, split: str) -> str:
+    """The files of which one labels a split, in words; none if its labels were never published."""
+    if dataset.startswith("ilsvrc2010"):
+        return truth_file("2010", split)
+    if dataset.startswith("ilsvrc2012"):
+        return f"{DEVKIT}, {SOLUTION} or {CAFFE}" if split == "val" else ""
+    return "their labels" if split == "val" else ""
 
 
 def _find(root: Path, name: str) -> tuple[Path, bytes] | None:

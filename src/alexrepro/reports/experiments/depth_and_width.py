@@ -118,7 +118,7 @@ def _draw(evidence: Evidence) -> Figure:
             drawn[layers] = _point(panel, row, layers, is_above=number % 2 == 0)
     handles = [drawn[layers] for layers in sorted(drawn)]
     labels = [f"{layers} learned layers" for layers in sorted(drawn)]
-    figure.legend(handles, labels, loc="outside lower center", frameon=False, ncols=3, fontsize=8)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
 
 
@@ -128,11 +128,11 @@ def _point(panel: Axes, row: Record, layers: int, *, is_above: bool) -> Line2D:
     x, y = float(row.values["parameters_millions"] or 0), 100 * float(row.values["top1_error"] or 0)
     is_ours = row.values["verdict"] == MEASURED
     (point,) = panel.plot(
-        x, y, MARKERS[number], color=LINES[number], markersize=6, fillstyle="full" if is_ours else "none",
+        x, y, MARKERS[number], color=LINES[number], markersize=8, fillstyle="full" if is_ours else "none",
         linestyle="none",
     )  # fmt: skip
     offset = (4, 4 if is_above else -9)  # neighbors' names do not meet
-    panel.annotate(str(row.values["network"]), (x, y), xytext=offset, textcoords="offset points", fontsize=6, color=INK)
+    panel.annotate(str(row.values["network"]), (x, y), xytext=offset, textcoords="offset points", fontsize=8, color=INK)
     return point
 
 
