@@ -126,17 +126,8 @@ def _predictions_and_neighbors(evidence: Evidence) -> list[Record]:
 
 
 def _records(run: Run, found: Neighbors) -> Iterator[Record]:
-    names, images, shown = found.class_names, found.names, len(found.labels)
-    for image, label, top5, probabilities in zip(images, found.labels, found.top5, found.probabilities, strict=False):
-        facts = {"cites": str(run.folder), "part": "predictions", "image": image, "true_class": names[label]}
-        for rank, (one, probability) in enumerate(zip(top5, probabilities, strict=True), start=1):
-            yield Record(NEIGHBORS, {**facts, "rank": rank, "class": names[one], "probability": float(probability)})
-    for query, image in enumerate(images[shown:]):
-        label, labels, distances = found.query_labels[query], found.neighbor_labels[query], found.distances[query]
-        facts = {"cites": str(run.folder), "part": "neighbors", "image": image, "true_class": names[label]}
-        for rank, name in enumerate(found.neighbor_names[query], start=1):
-            of = {"neighbor": name, "class": names[labels[rank - 1]], "distance": float(distances[rank - 1])}
-            yield Record(NEIGHBORS, {**facts, "rank": rank, **of})
+    for row in found.rows():
+        yield Record(NEIGHBORS, {**row, "cites": str(run.folder)})
 
 
 def _draw_neighbors(evidence: Evidence) -> Figure | None:
