@@ -50,7 +50,9 @@ COLUMNS = {
 def _epochs(evidence: Evidence) -> list[Record]:
     rows = []
     for run in evidence.runs:
-        for row in by_epoch(run).astype(object).to_dict("records"):
+        epochs = by_epoch(run).astype(object).to_dict("records")
+        rows += [] if epochs else [Record(EPOCH_COLUMNS, {"run": name_of(run), "note": "no step yet"})]
+        for row in epochs:
             values = {name: None if row[name] != row[name] else row[name] for name in EPOCH_COLUMNS if name in row}
             rows.append(Record(EPOCH_COLUMNS, {**values, "run": name_of(run)}))
     return rows or [Record(EPOCH_COLUMNS, {"note": "not run"})]
