@@ -60,7 +60,7 @@ def test_figure_1_compares_the_epochs_of_both_activations(make_run: MakeRun) -> 
     assert figure is not None
     (axes,) = figure.axes
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["ReLU", "tanh"]
-    assert [text.get_text() for text in axes.texts] == ["2.0 epochs", "11.0 epochs", "25 %"]
+    assert [text.get_text() for text in axes.texts] == ["2.0", "11.0", "25 %"]
 
 
 def test_figure_1_separates_readings_seeds_and_other_rates(make_run: MakeRun) -> None:

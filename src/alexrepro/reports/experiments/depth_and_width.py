@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from alexrepro.errors import UserError
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import VAL_2012, ZEILER_FERGUS
+from alexrepro.progress import counted
 from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS
@@ -67,7 +68,7 @@ def _measured(base: Recipe, evidence: Evidence) -> Iterator[Record]:
                 f"{top}_error": fmean(getattr(evaluation, f"{top}_error") for evaluation in group)
                 for top in ("top1", "top5")
             }
-            note = f"{base.name}, {group[0].epochs} epochs"
+            note = f"{base.name}, {counted(group[0].epochs, 'epoch')}"
             cites = "; ".join(evaluation.run for evaluation in group)
             seen: dict[str, Cell] = {
                 "split": group[0].split,
