@@ -14,6 +14,8 @@ SHORT := --epochs 2
 RECIPE_2012 := $(if $(ILSVRC2012),as-run-2012,tiny $(SHORT))
 DATASET_2012 := $(if $(ILSVRC2012),ilsvrc2012,ilsvrc2010-miniature)
 SEEDS_2012 := $(if $(ILSVRC2012),0 1 2 3 4,0 1)
+# A network that stayed at chance is a row of the tables.
+GOES_ON := test $$? = 65
 ABLATED_2012 := no-norm non-overlapping-pooling tanh without-conv3 without-conv4 without-conv5 no-color-shift \
   no-dropout no-crops no-weight-decay
 CIFAR_NETS := cifar-18pct cifar-13pct cifar-13pct-norm cifar-11pct
@@ -77,11 +79,11 @@ reproduce-table2: $(STAMP) ## Table 2, on ILSVRC2012=/path (five trainings) or e
 reproduce-ablations: $(STAMP) ## Ablations and claims, on ILSVRC2010=/path and ILSVRC2012=/path or the miniature
 ifdef ILSVRC2010
 	$(ALEXREPRO) prepare '$(ILSVRC2010)'
-	$(ALEXREPRO) ablate one-tower --base as-run-2010 --store ilsvrc2010
+	$(ALEXREPRO) ablate one-tower --base as-run-2010 --store ilsvrc2010 || $(GOES_ON)
 endif
 ifdef ILSVRC2012
 	$(ALEXREPRO) prepare '$(ILSVRC2012)'
-	$(ALEXREPRO) ablate $(ABLATED_2012) --base as-run-2012 --store ilsvrc2012
+	$(ALEXREPRO) ablate $(ABLATED_2012) --base as-run-2012 --store ilsvrc2012 || $(GOES_ON)
 endif
 ifeq ($(ILSVRC2010)$(ILSVRC2012),)
 	@echo 'Neither ILSVRC2010=/path nor ILSVRC2012=/path was given. $(MINIATURE_SAID)' >&2

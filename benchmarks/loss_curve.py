@@ -55,7 +55,9 @@ def draw(found: Means, target: Path, *, window: int, chance: float) -> None:
         for number, (label, seeds) in enumerate(found.items()):
             ends = sorted(set.intersection(*map(set, seeds)))
             known = [[curve[end] for curve in seeds] for end in ends]
-            look = line(number) | {"markevery": max(1, len(ends) // 8)}
+            gap = max(len(found), len(ends) // 6)  # between markers, which do not hide those of other lines
+            marks = sorted({*range(number % gap, len(ends), gap), len(ends) - 1})
+            look = line(number) | {"markevery": marks}
             panel.plot(ends, [*map(fmean, known)], label=label, **look)
             if len(seeds) > 1:
                 band = [*map(min, known)], [*map(max, known)]

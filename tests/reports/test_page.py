@@ -65,7 +65,7 @@ def page_of(evidence: Evidence) -> str:
 
 
 def test_the_page_of_hostile_runs_is_valid_escaped_and_loads_nothing(make_run: MakeRun) -> None:
-    make_run(TINY, losses=(3.0, 2.0, 1.0), errors=(0.9,), machine={"device": HOSTILE})
+    make_run(TINY, losses=(3.0, 2.0, 1.0), errors=(0.9,), machine={"device": HOSTILE}, failure="at chance")
     changed = Recipe(name="x<img src=y onerror=z>", description="x").but({"training.epochs": 1})
     run = make_run(changed, losses=(1.0,))
 
@@ -82,7 +82,11 @@ def test_the_page_of_hostile_runs_is_valid_escaped_and_loads_nothing(make_run: M
     assert html.count("x&lt;img src=y") >= 3  # curve, table, run
     assert html.count("<svg ") == html.count('<svg role="img" aria-label="') > 2  # a title for screen readers
     assert "This page shows tiny on ilsvrc2010-miniature, seed 0, after step 3 of 26 (epoch 2 of 13);" in html
-    for text in ("epoch 2 of 13", "tiny --store ilsvrc2010-miniature --seed 0", "ilsvrc2010-miniature-train-abc123"):
+    for text in (
+        "epoch 2 of 13; at chance",
+        "tiny --store ilsvrc2010-miniature --seed 0",
+        "ilsvrc2010-miniature-train-abc123",
+    ):
         assert text in html
     assert "There is no run yet." in page_of(Evidence())
 

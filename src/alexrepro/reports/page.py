@@ -23,7 +23,7 @@ from alexrepro.recipes.recipe import Recipe, differences
 from alexrepro.reports.experiments import Evidence, Report
 from alexrepro.reports.figures import dots, plot
 from alexrepro.reports.figures.curves import trained
-from alexrepro.reports.statistics.verdict import ORDER, Verdict, departure
+from alexrepro.reports.statistics.verdict import ORDER, Verdict, departure, notes
 from alexrepro.reports.tables.table import Record, Row, split_and_crops
 from alexrepro.runs.evaluation import Evaluation
 from alexrepro.runs.run import Run
@@ -150,7 +150,7 @@ def provenance(run: Run, evaluations: Sequence[Evaluation] = ()) -> Provenance:
     words = ["alexrepro", "train", name, "--store", environment.get("dataset"), "--seed", environment.get("seed")]
     newest = run.newest_metrics(1)["epoch"].tolist()
     progress = f"epoch {newest[0]} of {recipe.training.epochs}" if newest else "begun"
-    state = progress if run.result is None else "complete"
+    state = notes([progress, run.failure or ""]) if run.result is None else "complete"
     shown_facts = {name: str(value) for name, value in facts.items() if value is not None}
     return Provenance(run.folder, sentence(recipe), state, shlex.join(map(str, words)), shown_facts)
 

@@ -248,6 +248,17 @@ def test_half_extracted_training_images_are_read_from_folders_and_tars(root: Pat
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("below", ["", "ILSVRC"])
+def test_kaggles_tables_are_found_from_the_folder_below_them(below: str, pictures: Pictures, tmp_path: Path) -> None:
+    layouts.kaggle(tmp_path, pictures)
+    (tmp_path / "LOC_synset_mapping.txt").write_text("".join(f"{wnid} {word}\n" for wnid, word in WORDS.items()))
+
+    found = recognize(tmp_path / below)
+
+    assert {split.name: split.labeled for split in found.splits} == {"train": True, "val": True, "test": False}
+    assert set(found.class_names) == set(WORDS.values())
+
+
 def test_every_skipped_file_is_listed_next_to_the_stores(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     put(root, "figures/1.png")
     (root / ".DS_Store").write_bytes(b"")

@@ -69,6 +69,11 @@ class Checked(NamedTuple):
     description: str
 
     @property
+    def is_there(self) -> bool:
+        """Whether the archive itself lies there."""
+        return self.finding not in ("missing", "unpacked", "replaced")
+
+    @property
     def is_wrong(self) -> bool:
         """Whether the data set cannot be prepared as it is."""
         return self.finding == "differs" or (self.finding == "missing" and self.archive.is_needed)
@@ -103,9 +108,9 @@ def _check(path: Path, archive: Archive, md5: bool) -> tuple[str, str]:
         return "unpacked", f"{escaped(folder.relative_to(path))}/ with {len(classes or inside):,} entries"
     packed = kaggle_archive(path)
     if archive.year == "2012" and packed is not None:
-        return "not compared", f"in {packed.name}"
+        return "replaced", f"by {packed.name}"
     if archive.file == DEVKIT and (path / SOLUTION).is_file():
-        return "not compared", f"{SOLUTION} instead, without ids"
+        return "replaced", f"by {SOLUTION}, without ids"
     where = f"; register at {REGISTER}" if archive.is_needed else "; not needed"
     return "missing", f"{archive.file} or {archive.folder}/{where}"
 

@@ -50,7 +50,9 @@ COLUMNS = {
 def _epochs(evidence: Evidence) -> list[Record]:
     rows = []
     for run in evidence.runs:
-        for row in by_epoch(run).astype(object).to_dict("records"):
+        epochs = by_epoch(run).astype(object).to_dict("records")
+        rows += [] if epochs else [Record(EPOCH_COLUMNS, {"run": name_of(run), "note": "no step yet"})]
+        for row in epochs:
             values = {name: None if row[name] != row[name] else row[name] for name in EPOCH_COLUMNS if name in row}
             rows.append(Record(EPOCH_COLUMNS, {**values, "run": name_of(run)}))
     return rows or [Record(EPOCH_COLUMNS, {"note": "not run"})]
@@ -156,9 +158,7 @@ def _ratio(reading: Reading) -> Record:
     verdict = "reproduced" if mean and round(mean) == FIGURE_1_TIMES_SOONER else "not reproduced"
     if departures or not (relu and tanh):
         verdict = "not comparable" if relu and tanh else "not run"
-    times = (
-        "" if departures or mean is None else f"{mean:.1f} times" if std is None else f"{mean:.1f} ± {std:.1f} times"
-    )
+    times = f"{mean:.3g}{'' if std is None else f' ± {std:.1g}'} times" if mean and not departures else ""
     return Record(COLUMNS, {
         "reading": reading.name, "recipe": "tanh / relu", "times_sooner": mean, "times_sooner_std": std,
         "claim": CLAIM, "verdict": verdict,
@@ -195,9 +195,8 @@ def _draw_figure_1(evidence: Evidence) -> Figure | None:
                 axes.plot(curve.epochs["epoch"], errors, dashes, color=color, label=label)
             if crossings := [curve.crossing for curve in found if curve.crossing is not None]:
                 axes.plot(fmean(crossings), line, "o", color=color)
-                axes.annotate(
-                    f"{fmean(crossings):.1f} epochs", (fmean(crossings), line), (4, 5), textcoords="offset points"
-                )
+                text = {"text": f"{fmean(crossings):.1f}", "xytext": (0, -8), "textcoords": "offset points"}
+                axes.annotate(xy=(fmean(crossings), line), ha="center", va="top", weight="bold", **text)
         axes.axhline(line, color=plot.INK, linewidth=1, linestyle=":")
         axes.text(1.01, line, f"{line:.0f} %", va="center", transform=axes.get_yaxis_transform())
         highest = max(curve.epochs["training_error"].max() for curve in reading.compared)

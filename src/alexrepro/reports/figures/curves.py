@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from alexrepro.paper.results import FIGURE_1_TRAINING_ERROR
-from alexrepro.progress import duration
+from alexrepro.progress import counted, duration
 from alexrepro.runs import rows
 from alexrepro.runs.rows import METRICS
 from alexrepro.runs.run import Run
@@ -100,7 +100,7 @@ def grouped(runs: Iterable[Run]) -> dict[str, list[Run]]:
     groups: dict[tuple[str, str, str], list[Run]] = {}
     for run in runs:
         recipe, epochs = run.recipe, run.recipe.training.epochs
-        detail = f"{epochs} epoch{'s' if epochs > 1 else ''}, {recipe.digest}"
+        detail = f"{counted(epochs, 'epoch')}, {recipe.digest}"
         groups.setdefault((recipe.name, run.environment["dataset"], detail), []).append(run)
     names, datasets = Counter(kind[:2] for kind in groups), {dataset for _, dataset, _ in groups}
     found = {}
