@@ -38,6 +38,19 @@ def locked(file: Path, *, busy: Callable[[str], object]) -> Iterator[None]:
             lock.release()
 
 
+def is_held(file: Path) -> bool:
+    """Whether another process holds the lock, or might: the disk may have no locks."""
+    if not file.exists():
+        return False
+    lock = FileLock(file, fallback_to_soft=False)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        return True
+    lock.release()
+    return False
+
+
 def waiting_for(work: str) -> Callable[[str], None]:
     """A function for `busy` that waits a moment and reports now and then for which process, and how long."""
     started = due = time.monotonic()

@@ -13,7 +13,7 @@ from alexrepro.progress import say
 from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe, parse_changes
 
-COLUMNS = ("layer", "output", "kernel/stride/pad", "reads", "then", "parameters", "of all", "multiply-adds")
+COLUMNS = ("layer", "output", "kernel, stride, pad", "reads", "then", "parameters", "of all", "multiply-adds")
 
 
 def describe(
@@ -43,7 +43,13 @@ def describe(
         return
     total = ("total", "", "", "", "", f"{network.parameters:,}", "", f"{network.macs:,}")
     rows = [*(_row(network, layer) for layer in network.layers()), total]
-    print_table(f"{chosen.name}-{chosen.digest}: {chosen.description}", COLUMNS, rows, right=("output", *COLUMNS[5:]))
+    print_table(
+        f"{chosen.name}-{chosen.digest}: {chosen.description}",
+        COLUMNS,
+        rows,
+        right=("output", *COLUMNS[5:]),
+        below=["then"],
+    )
     print(f"{network.parameters:,} parameters, {network.neurons:,} neurons, {network.macs:,} multiply-adds per crop.")
     if network.layers() == Network().layers():
         print('The paper says "60 million parameters" and "650,000 neurons"; the caption of Figure 2')

@@ -6,10 +6,12 @@ import typer
 
 from alexrepro.cli.options import Json
 from alexrepro.cli.show import percent, print_json, print_result, print_table
+from alexrepro.progress import say
 from alexrepro.recipes.catalog import MAIN, TOLERANCE, catalog, find_recipe
 from alexrepro.recipes.ledger import shown
 from alexrepro.recipes.recipe import Recipe, differences
 
+BELOW = ("expected", "like", "digest")
 recipes = typer.Typer(name="recipes", help="List, show and compare recipes.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Recipe name or TOML file.", show_default=False)]
 
@@ -33,7 +35,9 @@ def list_recipes(
         about = _named(entry.recipe) | {"like": entry.like, "epochs": entry.recipe.training.epochs}
         rows.append(about | {"expected": expected})
         cells.append([*map(about.get, columns), "\n".join(map(_sentence, expected))])
-    print_result({"recipes": rows}, "Recipes", (*columns, "expected"), cells, right=("epochs",), json=json)
+    print_result({"recipes": rows}, "Recipes", (*columns, "expected"), cells, right=("epochs",), below=BELOW, json=json)
+    if not every:
+        say(f"These are {len(rows)} of {len(catalog())} recipes. List all with: alexrepro recipes list --all")
 
 
 @recipes.command("show")
@@ -51,6 +55,7 @@ def show(
     recipe = find_recipe(name)
     if not toml:
         diff("as-printed", name, json)
+        say(f"Every field: alexrepro recipes show {name} --toml")
     elif json:
         print_json(_named(recipe) | {"toml": recipe.to_toml()})
     else:

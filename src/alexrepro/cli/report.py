@@ -1,8 +1,9 @@
 """`alexrepro report`: the paper's tables and figures, answered by runs, and one page with everything."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,8 +13,12 @@ from alexrepro.distributed.rank import ended_at_once
 from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
 
+if TYPE_CHECKING:
+    from alexrepro.reports.experiments import Report
+
 ALL = "all"
-RIGHT = ("images", "top-1 error", "top-5 error", "published")
+RIGHT = ("top-1 error", "top-5 error", "top-1, points", "top-5, points")
+BELOW = ("verdict", "2012 log", "published", "images")
 
 
 @ended_at_once()
@@ -36,6 +41,7 @@ def report(
     """
     from alexrepro.files import write_text
     from alexrepro.reports.experiments import experiments, find, gather, render
+    from alexrepro.reports.overview import overview
     from alexrepro.reports.page import FILE
     from alexrepro.reports.page import page as page_of
 
@@ -49,13 +55,13 @@ def report(
     for one in reports:
         files = [str(path) for path in one.save(out)]
         shown.append({**one.table.as_dict(), "missing": one.missing, "files": files})
-        if json or page:
-            continue
-        headings, rows = one.table.shown()
-        print_table(one.table.title, headings, rows, right=RIGHT)
-        if one.missing:
-            say(f"Some measurements of {one.table.name} are missing. To make them, type:")
-        say("\n".join([*(f"  {command}" for command in one.missing), f"Wrote {', '.join(files)}."]))
+    if name == ALL and not json:
+        summary = overview(reports)
+        print_table(summary.title, *summary.shown(), below=["paper"])
+        say(f"Wrote all {len(reports)} as CSV, Markdown, JSON and pictures to {out}.")
+        say("See one with: alexrepro report NAME")
+    elif not json:
+        _print_one(reports[0], shown[0]["files"])
     found: dict[str, Any] = {"reports": shown} if len(asked) > 1 else shown[0]
     if page:
         write_text(out / FILE, page_of(reports, evidence, made_at=datetime.now().astimezone()))
@@ -63,3 +69,12 @@ def report(
         say(f"Wrote {out / FILE}.")
     if json:
         print_json(found)
+
+
+def _print_one(report: "Report", files: Sequence[str]) -> None:
+    table = report.table
+    numbers = [name.replace("_", " ") for name, kind in table.rows[0].COLUMNS.items() if kind != "string"]
+    print_table(table.title, *table.shown(), right=[*numbers, *RIGHT], below=BELOW)
+    if report.missing:
+        say(f"Some measurements of {table.name} are missing. To make them, type:")
+    say("\n".join([*(f"  {command}" for command in report.missing), f"Wrote {', '.join(files)}."]))

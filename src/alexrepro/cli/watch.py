@@ -12,6 +12,7 @@ from rich.text import Text
 
 from alexrepro.cli.choose import choose_run
 from alexrepro.cli.options import RUNS, Runs
+from alexrepro.progress import say
 
 REFRESH_SECONDS = 5.0
 
@@ -24,20 +25,23 @@ def watch(
     """Watch a run while it trains.
 
     Shows the loss curve, learning rate, images per second, time left and last validation from the run's metrics, and
-    changes nothing. Ends when the run is complete; Ctrl-C stops watching, and the run continues. Prints the status once
-    if stdout is not a terminal.
+    changes nothing. Ends when the run is complete or stopped; Ctrl-C stops watching, and the run continues. Prints the
+    status once if stdout is not a terminal.
 
     Example:  alexrepro watch --once
     """
     from alexrepro.reports.figures.curves import snapshot
+    from alexrepro.reports.page import provenance
 
     chosen = choose_run(run, runs=runs)
     now = snapshot(chosen)
-    if once or now.is_complete or not sys.stdout.isatty():
+    if once or now.state != "training" or not sys.stdout.isatty():
         print("\n".join(now.lines))
-        return
-    with suppress(KeyboardInterrupt), Live(Text("\n".join(now.lines)), auto_refresh=False) as live:
-        while not now.is_complete:
-            time.sleep(REFRESH_SECONDS)
-            now = snapshot(chosen)
-            live.update(Text("\n".join(now.lines)), refresh=True)
+    else:
+        with suppress(KeyboardInterrupt), Live(Text("\n".join(now.lines)), auto_refresh=False) as live:
+            while now.state == "training":
+                time.sleep(REFRESH_SECONDS)
+                now = snapshot(chosen)
+                live.update(Text("\n".join(now.lines)), refresh=True)
+    if now.state == "stopped":
+        say(f"It was stopped. Go on with: {provenance(chosen).command}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import plain_name, read_json, sync, write_json, write_text, write_whole
-from alexrepro.locks import locked
+from alexrepro.locks import is_held, locked
 from alexrepro.recipes.recipe import Recipe, from_toml
 from alexrepro.runs import rows
 from alexrepro.runs.evaluation import Evaluation, evaluations_in
@@ -94,6 +94,11 @@ class Run(RunPaths):
         """Whether there is work to continue or to keep: a checkpoint or a result."""
         has_work = self.result_file.exists() or bool(newest_checkpoints(self.checkpoints))
         return self.environment_file.exists() and has_work
+
+    @property
+    def is_training(self) -> bool:
+        """Whether a process is training in the folder."""
+        return is_held(self.lock_file)
 
     @property
     def validation_store(self) -> Path | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from alexrepro.runs.run import Run
 BLOCKS = "▁▂▃▄▅▆▇█"
 WIDTH = 50  # characters of a loss curve
 RECENT = 100  # steps over which loss and speed are averaged
+State = Literal["training", "stopped", "complete"]
 OVER_AN_EPOCH = {
     **dict.fromkeys(("steps", "images", "loss", "training_error", "with_error"), "sum"),
     "learning_rate": "last",
@@ -97,33 +99,39 @@ def crossing(epochs: pd.DataFrame) -> float | None:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run as its files show it now. lines: the folder and the loss curve, if any; last, the progress on one line."""
+    """A run as its files show it now.
 
-    is_complete: bool
+    lines: the folder; if it has begun, the loss curve, the progress, the loss and the last validation.
+    """
+
+    state: State
     lines: tuple[str, ...]
 
 
 def snapshot(run: Run) -> Snapshot:
     """The run as it is now, finished or not."""
-    recipe, is_complete = run.recipe, run.result is not None
+    recipe, is_training = run.recipe, run.is_training  # before the result, which is written first at the end
+    state: State = "complete" if run.result is not None else "training" if is_training else "stopped"
     steps = recipe.training.epochs * run.environment["steps_per_epoch"]
     recent = run.newest_metrics(RECENT)
     if not recent:
-        return Snapshot(is_complete, (f"{run.folder}: no step yet",))
+        return Snapshot(state, (f"{run.folder}: no step yet",))
     step, speed = int(recent[0]["step"]), fmean(float(row["images_per_second"]) for row in recent)
-    seconds_left = (steps - step) * recipe.training.batch / speed if speed else None
-    parts = [
+    left = f"{duration((steps - step) * recipe.training.batch / speed if speed else None)} left"
+    progress = (
         f"epoch {recent[0]['epoch']}/{recipe.training.epochs}",
         f"step {step:,}/{steps:,}",
-        f"loss {fmean(float(row['loss']) for row in recent):.3f}",
-        f"learning rate {float(recent[0]['learning_rate']):g}",
         f"{speed:,.0f} images/s",
-        "complete" if is_complete else f"{duration(seconds_left)} left",
+        left if state == "training" else state,
+    )
+    loss = fmean(float(row["loss"]) for row in recent)
+    learning = f"loss {loss:.3f}, learning rate {float(recent[0]['learning_rate']):g}"
+    validation = [
+        f"{row['split']} after epoch {int(row['epoch'])}: top-1 error {100 * row['top1_error']:.1f} %, "
+        f"top-5 error {100 * row['top5_error']:.1f} %"
+        for _, row in validations(run).tail(1).iterrows()
     ]
-    for _, row in validations(run).tail(1).iterrows():
-        errors = f"{100 * row['top1_error']:.1f} / {100 * row['top5_error']:.1f} %"
-        parts.append(f"{row['split']} after epoch {int(row['epoch'])}: {errors}")
-    return Snapshot(is_complete, (str(run.folder), _loss_curve(run), ", ".join(parts)))
+    return Snapshot(state, (str(run.folder), _loss_curve(run), ", ".join(progress), learning, *validation))
 
 
 def duration(seconds: float | None) -> str:
