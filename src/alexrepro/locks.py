@@ -38,8 +38,8 @@ def locked(file: Path, *, busy: Callable[[str], object]) -> Iterator[None]:
             lock.release()
 
 
-def is_held(file: Path) -> bool:
-    """Whether another process holds the lock, or might: the disk may have no locks."""
+def is_locked(file: Path) -> bool:
+    """Whether a process holds the lock on a file, as far as can be told: one that was killed does not."""
     if not file.exists():
         return False
     lock = FileLock(file, fallback_to_soft=False)

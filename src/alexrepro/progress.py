@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import islice
 
 from rich.console import Console
@@ -36,12 +35,13 @@ class Work:
         """Count, pace, note, time used and time left; without the less needed of them where the width is small."""
         seconds = now - self.started
         pace = (self.finished - self.done) / max(seconds, 1e-9)
-        left = "" if self.total is None or not pace else f"{_clock((self.total - self.finished) / pace)} left"
-        count = f"{self.finished:,} {self.unit}" if self.total is None else f"{self.finished:,}/{self.total:,}"
+        left = "" if self.total is None or not pace else f"{duration((self.total - self.finished) / pace)} left"
+        count = f"{self.finished:,}" + (f" {self.unit}" if self.total is None else f"/{self.total:,}")
         rate, brief = f"{pace:,.{0 if pace >= 100 else 1}f}", self.note.partition(" (")[0]
         line = ""
-        for of, note in ((f" {self.unit}", self.note), (f" {self.unit}", brief), ("", brief), ("", "")):
-            parts = (count, f"{rate}{of}/s", note, _clock(seconds), left)
+        unit = "" if self.total is None else f" {self.unit}"
+        for of, note in ((unit, self.note), (unit, brief), ("", brief), ("", "")):
+            parts = (count, f"{rate}{of}/s", note, f"after {duration(seconds)}", left)
             line = f"{self.title}: {', '.join(filter(None, parts))}"
             if len(line) <= width:
                 break
@@ -86,10 +86,6 @@ def progress(title: str, *, total: int | None, done: int = 0, unit: str = "image
         yield advance
 
 
-def _clock(seconds: float) -> str:
-    return str(timedelta(seconds=int(seconds)))
-
-
 def say(line: str) -> None:
     """Print a message on stderr, so that stdout holds results only; a closed stderr is ignored."""
     with suppress(OSError):
@@ -100,3 +96,15 @@ def first_few(items: Collection[str], most: int = 5, *, between: str = ", ") -> 
     """The first items, and how many more there are."""
     more = f" and {len(items) - most:,} more" if len(items) > most else ""
     return between.join(islice(items, most)) + more
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in words: `3 d 4 h`, `2 h 5 min`, `7 min`, `40 s`."""
+    if seconds is None:
+        return "unknown time"
+    minutes, hours, days = (int(seconds / unit) for unit in (60, 3600, 86_400))
+    if days:
+        return f"{days} d {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else f"{int(seconds)} s"

@@ -1,5 +1,6 @@
 """`describe`, `facts` and `recipes`: their JSON and their tables."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -45,13 +46,11 @@ def test_describe_takes_changes_and_a_recipe_file(tmp_path: Path) -> None:
 def test_describe_shows_windows_towers_and_what_follows_beside_the_paper_s_words() -> None:
     text = shown("describe")
 
-    lines = [[cell.strip() for cell in line.split("│")[1:6]] for line in text.splitlines() if "│" in line]
-    rows = {name: cells for name, *cells in lines if name}
-    assert rows["conv1"][:3] == ["55×55×96", "11/4/0 (+3)", "both towers"]
-    assert rows["conv1"][3].startswith("norm, pool,")  # and relu, which may be on the next line
+    rows = {line.split()[0]: re.split(r"  +", line)[1:] for line in text.splitlines() if line.strip()}
+    assert rows["conv1"][:4] == ["55×55×96", "11/4/0 (+3)", "both towers", "norm, pool, relu"]
     assert rows["conv2"][:3] == ["27×27×256", "5/1/2", "own tower"]
-    assert rows["pool5"] == ["6×6×256", "3/2", "", ""]
-    assert rows["fc7"][:3] == ["4096", "", "both towers"]
+    assert rows["pool5"][:2] == ["6×6×256", "3/2"]
+    assert rows["fc7"][:3] == ["4096", "both towers", "relu, dropout"]
     assert '"60 million parameters" and "650,000 neurons"' in text
     assert "253,440 where 55×55×96 = 290,400" in text
 
@@ -89,10 +88,35 @@ def test_facts_of_one_statement_show_both_values_and_every_pin() -> None:
     assert "tests/recipes/test_conformance.py::test_a_network_of_2012_is_what_its_files_say" in text
 
 
+def test_facts_of_several_statements_are_shown_one_after_the_other() -> None:
+    assert [row["id"] for row in answered("facts", "P16", "p3")["statements"]] == ["P16", "P3"]
+    assert re.findall(r"^[PS]\d+(?=: )", shown("facts", "P16", "p3"), re.MULTILINE) == ["P16", "P3"]
+
+
+def test_facts_find_the_rows_that_mention_all_words() -> None:
+    found, text = answered("facts", "dropout", "0.5"), shown("facts", "Dropout")
+
+    assert [row["id"] for row in found["statements"]] == ["P27", "S35"]
+    assert [row["path"] for row in found["fields"]] == ["network.dropout", "network.dropout_scales"]
+    assert "P54" in text
+    assert "network.dropout_scales" in text
+    assert "P31" not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "what"), [(["P99", "P1"], "No statement is called P99"), (["dropuot"], "Nothing mentions")]
+)
+def test_what_the_facts_lack_is_said(words: list[str], what: str) -> None:
+    refused = PROGRAM("facts", *words)
+
+    assert refused.returncode == 2
+    assert what in refused.stderr
+
+
 def test_facts_list_every_statement_once_and_show_sections_of_files_as_they_are() -> None:
     text = shown("facts")
 
-    rows = [row.split("│")[1].strip() for row in text.splitlines() if "│" in row]
+    rows = [line.split()[0] for line in text.splitlines() if line.strip()]
     assert [rows.count(statement.id) for statement in statements()] == [1] * len(statements())
     assert "layers-145.cfg [cnorm2]" in text
     assert "5×5 neighborhood" in text

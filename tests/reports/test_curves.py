@@ -6,21 +6,38 @@ import pytest
 from typer.testing import CliRunner
 
 from alexrepro.cli.app import app
+from alexrepro.progress import duration
 from alexrepro.recipes.catalog import TINY
-from alexrepro.reports.figures.curves import duration, snapshot
+from alexrepro.reports.figures.curves import snapshot
 from alexrepro.runs.run import Run
 
 
 def test_a_snapshot_shows_progress_and_time_left(make_run: Callable[..., Run]) -> None:
-    now = snapshot(make_run(TINY, losses=(3.0, 2.0, 1.0), errors=(0.9,)))
+    run = make_run(TINY, losses=(3.0, 2.0, 1.0), errors=(0.9,))
+    with run.lock():  # as the process that trains holds it
+        now = snapshot(run)
 
-    assert now.lines[-1] == (  # 23 steps of 32 images are left, at 100 images per second
-        "epoch 2/13, step 3/26, loss 2.000, learning rate 0.01, 100 images/s, 7 s left, "
-        "ilsvrc2010-miniature-val after epoch 1: 90.0 / 45.0 %"
+    assert now.lines[1:] == (
+        "█▅▁  loss 3.000 to 1.000",
+        "epoch 2/13, step 3/26, 100 images/s, 7 s left",  # 23 steps of 32 images are left, at 100 images per second
+        "loss 2.000, learning rate 0.01",
+        "ilsvrc2010-miniature-val after epoch 1: top-1 error 90.0 %, top-5 error 45.0 %",
     )
-    assert now.lines[1] == "█▅▁  loss 3.000 to 1.000"
     assert snapshot(make_run(TINY, seed=1)).lines[0].endswith("no step yet")
     assert snapshot(make_run(TINY, seed=2, losses=(1.0, 1.0))).lines[1] == "▁▁  loss 1.000 to 1.000"
+
+
+def test_a_run_that_no_process_trains_has_stopped_and_goes_on_with_the_command_that_it_was_started_with(
+    make_run: Callable[..., Run],
+) -> None:
+    starts = [{"command": ["alexrepro", "train", "--seed", "1"], "stores": {}}]
+    run = make_run(TINY, losses=(3.0, 2.0), starts=starts, failure="at chance after 2 steps")
+
+    now = snapshot(run)
+
+    assert now.has_ended
+    assert now.lines[2].endswith("100 images/s, stopped")
+    assert now.lines[4] == "Stopped: at chance after 2 steps. Go on with: alexrepro train --seed 1"
 
 
 @pytest.mark.parametrize(

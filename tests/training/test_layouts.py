@@ -87,7 +87,7 @@ def test_less_exact_precisions_are_timed_in_the_fastest_layout() -> None:
 def test_hours_name_the_way_to_the_fastest_precision() -> None:
     hours = {"float32": 4.02, "tf32": 2.0, "bf16": 0.8}
 
-    assert hours_of(hours) == "float32 4.0 hours, tf32 2.0 hours, bf16 48 minutes"
+    assert hours_of(hours) == "float32 4 h 1 min, tf32 2 h 0 min, bf16 48 min"
     assert faster(hours) == " Faster: --set training.precision=bf16 (docs/results/precision.md)."
     assert faster({"bf16": 0.8}) == ""
 

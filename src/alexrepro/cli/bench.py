@@ -11,9 +11,10 @@ import typer
 
 from alexrepro.cli import options
 from alexrepro.cli.choose import choose_recipe
-from alexrepro.cli.show import print_json, print_table
+from alexrepro.cli.show import print_json, print_table, print_text
 from alexrepro.cli.stores import store_of
 from alexrepro.distributed.rank import ended_at_once
+from alexrepro.progress import duration
 from alexrepro.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -58,11 +59,10 @@ def bench(
     columns = ("part", "images/s", "slowest", "fastest")
     rows = [(part, *(f"{number:,.0f}" for number in pace)) for part, pace in paces.items()]
     print_table(title, columns, rows, right=columns[1:])
-    time = f"{ahead.hours:,.1f} hours" if ahead.hours >= 1 else f"{60 * ahead.hours:.0f} minutes"
     needed = f"; {ahead.workers_needed} loader workers would keep up, and there are {ahead.workers}"
-    print(
-        f"{ahead.epochs} epochs of {ahead.images:,} images: {time}, limited by the {ahead.slower}"
-        f"{needed if ahead.slower == 'loader' else ''}."
+    print_text(
+        f"{ahead.epochs} epochs of {ahead.images:,} images: {duration(3600 * ahead.hours)}, "
+        f"limited by the {ahead.slower}{needed if ahead.slower == 'loader' else ''}."
     )
 
 

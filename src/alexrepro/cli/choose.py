@@ -8,6 +8,7 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
 from alexrepro.recipes.catalog import default_recipe, find_recipe
 from alexrepro.recipes.recipe import Recipe, parse_changes
+from alexrepro.runs.paths import newest_checkpoints
 
 if TYPE_CHECKING:
     from alexrepro.runs.run import Run
@@ -46,19 +47,23 @@ def choose_start(recipe: str | None, start: Path | None) -> "tuple[str | None, R
         return recipe, Run(start)
 
 
-def choose_runs(paths: Sequence[Path] | None, *, runs: Path) -> "list[Run]":
-    """The runs in the folders, or the one with the newest checkpoint."""
+def choose_runs(paths: Sequence[Path] | None, *, runs: Path, is_live: bool = False) -> "list[Run]":
+    """The runs in the folders, or the newest one: a complete one if there is any, unless it is to be watched live."""
     from alexrepro.runs.run import find_runs, open_run
 
-    chosen = [open_run(path) for path in paths] if paths else find_runs(runs)[:1]
+    def preference(run: "Run") -> tuple[bool, bool]:
+        return not run.result_file.exists(), not newest_checkpoints(run.checkpoints)
+
+    found = [] if paths else find_runs(runs)  # the newest first
+    chosen = [open_run(path) for path in paths] if paths else (found if is_live else sorted(found, key=preference))[:1]
     if not chosen:
         what, fix = f"There is no run under {runs}.", "Train one with: alexrepro train."
         raise UserError(what, fix=fix, exit_code=Exit.MISSING_INPUT)
     if not paths:
-        say(f"Run: {chosen[0].folder}.")
+        say(f"Run: {chosen[0].folder}, {chosen[0].progress}.")
     return chosen
 
 
-def choose_run(path: Path | None, *, runs: Path) -> "Run":
-    """The run in the folder, or the one with the newest checkpoint."""
-    return choose_runs([path] if path else None, runs=runs)[0]
+def choose_run(path: Path | None, *, runs: Path, is_live: bool = False) -> "Run":
+    """The run in the folder, or the newest one, as `choose_runs` has it."""
+    return choose_runs([path] if path else None, runs=runs, is_live=is_live)[0]

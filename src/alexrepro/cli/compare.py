@@ -37,12 +37,4 @@ def compare(
          f"{row.only_first_wrong:,} / {row.only_second_wrong:,}", f"{row.exact_p:.2g} / {row.mid_p:.2g}"]
         for row in found
     ]  # fmt: skip
-    print_result(
-        {"comparisons": [asdict(row) for row in found]},
-        f"A: {one}, B: {two}",
-        columns,
-        rows,
-        right=columns[1:4],
-        below=columns[:3:-1],
-        json=json,
-    )
+    print_result({"comparisons": [asdict(row) for row in found]}, f"A: {one}, B: {two}", columns, rows, json=json)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from alexrepro.cli.options import Json, Set
-from alexrepro.cli.show import percent, print_json, print_table
+from alexrepro.cli.show import percent, print_json, print_table, print_text
 from alexrepro.paper.network import Layer, Network
 from alexrepro.paper.results import CAPTION_NEURONS
 from alexrepro.progress import say
@@ -43,17 +43,14 @@ def describe(
         return
     total = ("total", "", "", "", "", f"{network.parameters:,}", "", f"{network.macs:,}")
     rows = [*(_row(network, layer) for layer in network.layers()), total]
-    print_table(
-        f"{chosen.name}-{chosen.digest}: {chosen.description}",
-        COLUMNS,
-        rows,
-        right=("output", *COLUMNS[5:]),
-        below=["then"],
-    )
-    print(f"{network.parameters:,} parameters, {network.neurons:,} neurons, {network.macs:,} multiply-adds per crop.")
+    print_table(f"{chosen.name}-{chosen.digest}: {chosen.description}", COLUMNS, rows, right=("output", *COLUMNS[5:]))
+    counts = (network.parameters, network.neurons, network.macs)
+    print_text("{:,} parameters, {:,} neurons, {:,} multiply-adds per crop.".format(*counts))
     if network.layers() == Network().layers():
-        print('The paper says "60 million parameters" and "650,000 neurons"; the caption of Figure 2')
-        print(f"prints {CAPTION_NEURONS['conv1']:,} where 55×55×96 = {network.layers()[0].neurons:,}.")
+        caption = f"{CAPTION_NEURONS['conv1']:,} where 55×55×96 = {network.layers()[0].neurons:,}"
+        print_text(
+            f'The paper says "60 million parameters" and "650,000 neurons"; the caption of Figure 2 prints {caption}.'
+        )
 
 
 def _described(recipe: Recipe) -> dict[str, Any]:

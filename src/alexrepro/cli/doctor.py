@@ -52,8 +52,6 @@ def doctor(
     code = next((finding.exit_code for finding in findings if finding.verdict == "error"), Exit.OK)
     result = {"findings": [asdict(finding) for finding in findings], "exit_code": int(code)}
     rows = [(finding.what, finding.verdict, finding.found, finding.advice) for finding in findings]
-    print_result(
-        result, "Preflight", ("check", "verdict", "found", "what to do"), rows, below=("what to do", "found"), json=json
-    )
+    print_result(result, "Preflight", ("check", "verdict", "found", "what to do"), rows, json=json)
     if code:
         raise typer.Exit(int(code))

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 DIGITS = 12  # of the digest of the preprocessing, whose 64 are in --json
 COLUMNS = ("crops", "images", "top-1 error (95 %)", "top-5 error (95 %)", "loss", "ties", "preprocessing")
-BELOW = ("preprocessing", "ties")
 
 
 @ended_at_once()
@@ -55,9 +54,7 @@ def evaluate(
     *others, asked = [_facts(evaluation) for evaluation in found]
     result = asked | {facts["crops"]: facts for facts in others}
     rows = [_row(facts) for facts in (*others, asked)]
-    print_result(
-        result, f"{asked['run']} on {asked['split']}", COLUMNS, rows, right=COLUMNS[1:], below=BELOW, json=json
-    )
+    print_result(result, f"{asked['run']} on {asked['split']}", COLUMNS, rows, right=COLUMNS[1:], json=json)
 
 
 def _row(facts: Mapping[str, Any]) -> list[str]:

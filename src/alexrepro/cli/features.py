@@ -14,7 +14,7 @@ from alexrepro.distributed.rank import ended_at_once
 
 @ended_at_once()
 def features(
-    run: Annotated[Path | None, typer.Argument(help="Run folder. Default: the newest run under --runs.")] = None,
+    run: Annotated[Path | None, typer.Argument(help="Run folder. Default: the newest complete run in --runs.")] = None,
     store: StorePath = None,
     runs: Runs = RUNS,
     device_name: DeviceName = "auto",

@@ -45,7 +45,8 @@ StorePath = Annotated[
     typer.Option("--store", help="Store, data set, or folder of stores. Default: the newest in stores/ that fits."),
 ]
 RunPaths = Annotated[
-    list[Path] | None, typer.Argument(help="Run folders; several are averaged. Default: the newest run under --runs.")
+    list[Path] | None,
+    typer.Argument(help="Run folders; several are averaged. Default: the newest complete run in --runs."),
 ]
 TenCrop = Annotated[
     bool, typer.Option("--ten-crop", help="Average the softmax over ten crops instead of the center crop.")

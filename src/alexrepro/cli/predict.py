@@ -20,7 +20,7 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files.", show_default=False)],
     weights: Annotated[
         Path | None,
-        typer.Option("--weights", help="Run, checkpoint or weights file. Default: the newest run under --runs."),
+        typer.Option("--weights", help="Run, checkpoint or weights file. Default: the newest complete run in --runs."),
     ] = None,
     names: Annotated[
         Path | None,

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from alexrepro.data.store.store import Store
 
 SHOWN_DEFECTS = 20
-BELOW = ("eigenvalues", "mean RGB", "store")
 ENCODINGS = "jpeg: 31 kB an image; planes (a GPU decodes): 98 kB; raw: 197 kB. Default: raw up to 64 px, else jpeg."
 RESIZES = "crop the center (the paper), stretch both sides (Caffe), or pad the whole image."
 
@@ -56,11 +55,10 @@ def prepare(
         print_json({"dataset": dataset, "splits": facts})
         return
     columns = ("split", "store", "images", "classes", "left out", "unusual", "mean RGB", "eigenvalues")
-    print_table(dataset, columns, [_row(*each) for each in facts.items()], right=columns[2:6], below=BELOW)
+    print_table(dataset, columns, [_row(*each) for each in facts.items()], right=columns[2:6])
     defects = [defect for store in facts.values() for defect in store["defects"]]
     if defects:
         rows = [list(defect.values()) for defect in defects[:SHOWN_DEFECTS]]
-        print()
         print_table(f"Unusual files ({len(defects):,})", ("path", "class", "reason", "action"), rows)
 
 

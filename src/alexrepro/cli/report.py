@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 ALL = "all"
 RIGHT = ("top-1 error", "top-5 error", "top-1, points", "top-5, points")
-BELOW = ("verdict", "2012 log", "published", "images")
 
 
 @ended_at_once()
@@ -57,7 +56,7 @@ def report(
         shown.append({**one.table.as_dict(), "missing": one.missing, "files": files})
     if name == ALL and not json:
         summary = overview(reports)
-        print_table(summary.title, *summary.shown(), below=["paper"])
+        print_table(summary.title, *summary.shown())
         say(f"Wrote all {len(reports)} as CSV, Markdown, JSON and pictures to {out}.")
         say("See one with: alexrepro report NAME")
     elif not json:
@@ -74,7 +73,7 @@ def report(
 def _print_one(report: "Report", files: Sequence[str]) -> None:
     table = report.table
     numbers = [name.replace("_", " ") for name, kind in table.rows[0].COLUMNS.items() if kind != "string"]
-    print_table(table.title, *table.shown(), right=[*numbers, *RIGHT], below=BELOW)
+    print_table(table.title, *table.shown(), right=[*numbers, *RIGHT])
     if report.missing:
         say(f"Some measurements of {table.name} are missing. To make them, type:")
     say("\n".join([*(f"  {command}" for command in report.missing), f"Wrote {', '.join(files)}."]))

@@ -12,36 +12,33 @@ from rich.text import Text
 
 from alexrepro.cli.choose import choose_run
 from alexrepro.cli.options import RUNS, Runs
-from alexrepro.progress import say
+from alexrepro.cli.show import print_text
 
 REFRESH_SECONDS = 5.0
 
 
 def watch(
-    run: Annotated[Path | None, typer.Argument(help="Run folder. Default: the newest run under --runs.")] = None,
+    run: Annotated[Path | None, typer.Argument(help="Run folder. Default: the newest run in --runs.")] = None,
     runs: Runs = RUNS,
     once: Annotated[bool, typer.Option("--once", help="Print the status once and exit.")] = False,
 ) -> None:
     """Watch a run while it trains.
 
     Shows the loss curve, learning rate, images per second, time left and last validation from the run's metrics, and
-    changes nothing. Ends when the run is complete or stopped; Ctrl-C stops watching, and the run continues. Prints the
-    status once if stdout is not a terminal.
+    changes nothing. Ends when the run is complete or has stopped; Ctrl-C stops watching, and the run continues. Prints
+    the status once if stdout is not a terminal.
 
     Example:  alexrepro watch --once
     """
     from alexrepro.reports.figures.curves import snapshot
-    from alexrepro.reports.page import provenance
 
-    chosen = choose_run(run, runs=runs)
+    chosen = choose_run(run, runs=runs, is_live=True)
     now = snapshot(chosen)
-    if once or now.state != "training" or not sys.stdout.isatty():
-        print("\n".join(now.lines))
-    else:
-        with suppress(KeyboardInterrupt), Live(Text("\n".join(now.lines)), auto_refresh=False) as live:
-            while now.state == "training":
-                time.sleep(REFRESH_SECONDS)
-                now = snapshot(chosen)
-                live.update(Text("\n".join(now.lines)), refresh=True)
-    if now.state == "stopped":
-        say(f"It was stopped. Go on with: {provenance(chosen).command}")
+    if once or now.has_ended or not sys.stdout.isatty():
+        print_text("\n".join(now.lines))
+        return
+    with suppress(KeyboardInterrupt), Live(Text("\n".join(now.lines)), auto_refresh=False) as live:
+        while not now.has_ended:
+            time.sleep(REFRESH_SECONDS)
+            now = snapshot(chosen)
+            live.update(Text("\n".join(now.lines)), refresh=True)

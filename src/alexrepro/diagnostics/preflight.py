@@ -22,7 +22,7 @@ from alexrepro.diagnostics.system_checks import Finding, refused, size
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.inference import BATCH, pixels_of
 from alexrepro.model.alexnet import build
-from alexrepro.progress import say
+from alexrepro.progress import duration, say
 from alexrepro.training.divergence import center_crops, diagnose
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.layouts import faster, hours_of
@@ -150,9 +150,10 @@ def _time(job: TrainingJob) -> Finding:
     with device.enough_memory(batch=images):
         rates = bench(recipe.but({"training.batch": images}), store, device, rounds=1)
     ahead = estimate(recipe, rates, images=len(store))
+    time = f"about {duration(3600 * ahead.hours)} for {ahead.epochs} epochs"
     found = (
-        f"about {ahead.hours:,.1f} hours for {ahead.epochs} epochs, a rough estimate from one round of {images} images "
-        f"on {device.name}: loader {rates['loader'][0]:,.0f} images/s, step {rates['step'][0]:,.0f} images/s"
+        f"{time}, a rough estimate from one round of {images} images on {device.name}: "
+        f"loader {rates['loader'][0]:,.0f} images/s, step {rates['step'][0]:,.0f} images/s"
     )
     advice = ""
     if ahead.slower == "loader":

@@ -22,8 +22,9 @@ from alexrepro.recipes.ledger import shown
 from alexrepro.recipes.recipe import Recipe, differences
 from alexrepro.reports.experiments import Evidence, Report
 from alexrepro.reports.figures import plot
-from alexrepro.reports.statistics.verdict import ORDER, Verdict
-from alexrepro.reports.tables.table import Record, Row
+from alexrepro.reports.statistics.verdict import ORDER, Verdict, departure
+from alexrepro.reports.tables.table import Record, Row, split_and_crops
+from alexrepro.runs.evaluation import Evaluation
 from alexrepro.runs.run import Run
 
 FILE, TEMPLATE = "index.html", "page.html"
@@ -66,7 +67,7 @@ def page(reports: Sequence[Report], evidence: Evidence, *, made_at: datetime) ->
         version=__version__, made_at=made_at.isoformat(sep=" ", timespec="minutes"), verdicts=ORDER, short=SHORT,
         most_rows=MOST_ROWS, folded_rows=FOLDED_ROWS, reports=reports, claims=judged(reports),
         figures={one.table.name: Markup(inline_svg(one.figure, one.table.name)) for one in reports if one.figure},
-        runs=[provenance(run) for run in evidence.runs],
+        runs=[provenance(run, [e for e in evidence.evaluations if e.run == str(run.folder)]) for run in evidence.runs],
     )  # fmt: skip
 
 
@@ -96,13 +97,13 @@ def inline_svg(figure: Figure, name: str) -> str:
     return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", body).replace(plot.INK, "currentColor")
 
 
-def provenance(run: Run) -> Provenance:
-    """Where a run comes from, finished or not."""
+def provenance(run: Run, evaluations: Sequence[Evaluation] = ()) -> Provenance:
+    """Where a run comes from, finished or not, and its errors on every split with every kind of crops."""
     environment, recipe = run.environment, run.recipe
     starts = environment.get("starts") or [environment]
     began = environment.get("began_with")
     stages = "all of its state" if recipe.training.continues else ", ".join(recipe.training.init_from_stages)
-    facts = {
+    facts = {split_and_crops(e.split, e.crops): _errors(e) for e in evaluations} | {
         "seed": environment.get("seed"),
         "alexrepro": _over(starts, "alexrepro"),
         "commit": _over(starts, "commit"),
@@ -163,6 +164,12 @@ def _over(starts: Sequence[Mapping[str, Any]], *path: str) -> str | None:
             found.append(f"{value or 'none'} after step {step:,}" if step else str(value))
             before = value
     return "; ".join(found) or None
+
+
+def _errors(evaluation: Evaluation) -> str:
+    top1, top5 = (f"{100 * error:.1f} %" for error in (evaluation.top1_error, evaluation.top5_error))
+    about = departure(evaluation) or f"{evaluation.images:,} images"
+    return f"top-1 / top-5 error {top1} / {top5} ({about})"
 
 
 def _measured(row: Record | Row, verdict: Verdict) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import plain_name, read_json, sync, write_json, write_text, write_whole
-from alexrepro.locks import is_held, locked
+from alexrepro.locks import is_locked, locked
 from alexrepro.recipes.recipe import Recipe, from_toml
 from alexrepro.runs import rows
 from alexrepro.runs.evaluation import Evaluation, evaluations_in
-from alexrepro.runs.paths import ENVIRONMENT, RunPaths, newest_checkpoints
+from alexrepro.runs.paths import ENVIRONMENT, RunPaths, newest_checkpoints, step_of
 
 KINDS = {
     "seed": int, "dataset": str, "classes": list, "steps_per_epoch": int, "stores": dict, "machine": dict,
@@ -69,6 +69,25 @@ class Run(RunPaths):
         return RunFile(self.result_file, fix=fix) if self.result_file.exists() else None
 
     @property
+    def progress(self) -> str:
+        """How far the newest checkpoint is: `complete`, or `step 1 of 900`."""
+        if self.result is not None:
+            return "complete"
+        steps = self.recipe.training.epochs * self.environment["steps_per_epoch"]
+        newest = next(iter(newest_checkpoints(self.checkpoints)), None)
+        return f"step {step_of(newest):,} of {steps:,}" if newest else "without a checkpoint"
+
+    @property
+    def failure(self) -> str | None:
+        """Why training ended without a result and would again: `at chance after 2,000 steps, stopped`."""
+        return None if self.result is not None else self.environment.get("failure")
+
+    @property
+    def is_training(self) -> bool:
+        """Whether a process trains in the folder."""
+        return is_locked(self.lock_file)
+
+    @property
     def metrics(self) -> list[rows.Row]:
         """One row per step, all in memory: a gigabyte for a full run."""
         return rows.read(self.metrics_file)
@@ -94,11 +113,6 @@ class Run(RunPaths):
         """Whether there is work to continue or to keep: a checkpoint or a result."""
         has_work = self.result_file.exists() or bool(newest_checkpoints(self.checkpoints))
         return self.environment_file.exists() and has_work
-
-    @property
-    def is_training(self) -> bool:
-        """Whether a process is training in the folder."""
-        return is_held(self.lock_file)
 
     @property
     def validation_store(self) -> Path | None:

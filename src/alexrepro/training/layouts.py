@@ -10,7 +10,7 @@ from typing import Any
 
 from alexrepro.model.fast_network import Layout, blocks_of
 from alexrepro.paper.network import Network
-from alexrepro.progress import say
+from alexrepro.progress import duration, say
 from alexrepro.training.job import TrainingJob
 
 # Crops of a training that is timed. Each of up to six recordings may take half a minute, and this many crops a quarter
@@ -80,11 +80,8 @@ def keep(choice: Choice, job: TrainingJob) -> None:
 
 
 def hours_of(hours: Mapping[str, float]) -> str:
-    """Such as "float32 4.1 hours, bf16 50 minutes"."""
-    return ", ".join(
-        f"{precision} {f'{time:,.1f} hours' if time >= 1 else f'{60 * time:.0f} minutes'}"
-        for precision, time in hours.items()
-    )
+    """Such as "float32 4 h 6 min, bf16 50 min"."""
+    return ", ".join(f"{precision} {duration(3600 * time)}" for precision, time in hours.items())
 
 
 def faster(hours: Mapping[str, float]) -> str:

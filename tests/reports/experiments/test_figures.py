@@ -181,16 +181,15 @@ def test_figure_3_tells_the_color_of_each_tower(make_run: MakeRun) -> None:
     assert svg.count("pixelated") == 2  # kernels stay sharp at any size
 
 
-def test_a_figure_shows_the_longest_run_of_the_foremost_recipe(make_run: MakeRun) -> None:
-    other, short, long, paper = (
-        make_run(recipe, is_complete=recipe is not AS_RUN_2010)
-        for recipe in (find_recipe("caffe-2013"), TINY.shortened(2), TINY, AS_RUN_2010)
-    )
+def test_a_figure_shows_the_longest_complete_run_of_the_foremost_recipe(make_run: MakeRun) -> None:
+    recipes = (find_recipe("caffe-2013"), TINY.shortened(2), TINY, AS_RUN_2010)
+    other, short, long, paper = (make_run(recipe, is_complete=True) for recipe in recipes)
+    begun = make_run(AS_RUN_2010, seed=1)
 
-    assert Evidence(runs=(other, short, long, paper)).foremost() == [paper, long, short, other]
-    assert render(find("figure-4"), Evidence(runs=(paper,))).missing == [
-        f"alexrepro features {paper.folder}"
-    ]  # not train
+    assert Evidence(runs=(begun, other, short, long, paper)).foremost() == [paper, long, short, other, begun]
+    missing = [render(find("figure-4"), Evidence(runs=runs)).missing for runs in ((begun, paper), (begun,))]
+    assert missing[0] == [f"alexrepro features {paper.folder}"]  # not train, and not the run that has only begun
+    assert missing[1][1] == "alexrepro train as-run-2010 --store ilsvrc2010"
 
 
 def test_figure_4_lists_predictions_and_neighbors_and_takes_any_name(

@@ -43,12 +43,12 @@ class Evidence:
     def foremost(self) -> list[Run]:
         """The runs in the order of preference of figures that show one network.
 
-        The paper's recipes come first, then `tiny`, then others; complete before unfinished, longer before shorter,
-        newer before older.
+        Complete before unfinished; the paper's recipes, then `tiny`, then others; longer before shorter, newer before
+        older.
         """
         return sorted(
             self.runs,
-            key=lambda run: (FIRST.get(run.recipe.name, len(FIRST)), not run.result, -run.recipe.training.epochs),
+            key=lambda run: (not run.result, FIRST.get(run.recipe.name, len(FIRST)), -run.recipe.training.epochs),
         )
 
 

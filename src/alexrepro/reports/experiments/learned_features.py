@@ -189,9 +189,9 @@ def _kernels_lack(evidence: Evidence) -> list[str]:
 
 
 def _neighbors_lack(evidence: Evidence) -> list[str]:
-    runs = evidence.named(*PREFERRED)
-    if any(load_neighbors(run) for run in runs):
+    if any(load_neighbors(run) for run in evidence.named(*PREFERRED)):
         return []
+    runs = [run for run in evidence.named(*PREFERRED) if run.result]
     folder = runs[0].folder if runs else folder_of(AS_RUN_2010, dataset=DATASET)
     return [*([] if runs else TRAIN), f"alexrepro features {shlex.quote(str(folder))}"]
 

@@ -4,16 +4,17 @@ Runs may still be in progress: an unfinished last line is left out.
 """
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from alexrepro.paper.results import FIGURE_1_TRAINING_ERROR
+from alexrepro.progress import duration
 from alexrepro.runs import rows
 from alexrepro.runs.rows import METRICS, VALIDATION
 from alexrepro.runs.run import Run
@@ -21,7 +22,6 @@ from alexrepro.runs.run import Run
 BLOCKS = "▁▂▃▄▅▆▇█"
 WIDTH = 50  # characters of a loss curve
 RECENT = 100  # steps over which loss and speed are averaged
-State = Literal["training", "stopped", "complete"]
 OVER_AN_EPOCH = {
     **dict.fromkeys(("steps", "images", "loss", "training_error", "with_error"), "sum"),
     "learning_rate": "last",
@@ -101,49 +101,44 @@ def crossing(epochs: pd.DataFrame) -> float | None:
 class Snapshot:
     """A run as its files show it now.
 
-    lines: the folder; if it has begun, the loss curve, the progress, the loss and the last validation.
+    has_ended: whether it is complete, or no process trains it. lines: the folder; if it has begun, the loss curve, the
+    progress, the loss and the last validation; and of a run that stopped, why if that is known, and how to go on.
     """
 
-    state: State
+    has_ended: bool
     lines: tuple[str, ...]
 
 
 def snapshot(run: Run) -> Snapshot:
     """The run as it is now, finished or not."""
-    recipe, is_training = run.recipe, run.is_training  # before the result, which is written first at the end
-    state: State = "complete" if run.result is not None else "training" if is_training else "stopped"
-    steps = recipe.training.epochs * run.environment["steps_per_epoch"]
+    has_ended = not run.is_training  # asked first: a run is complete before its process ends
+    is_complete = run.result is not None
+    has_ended = has_ended or is_complete
     recent = run.newest_metrics(RECENT)
-    if not recent:
-        return Snapshot(state, (f"{run.folder}: no step yet",))
-    step, speed = int(recent[0]["step"]), fmean(float(row["images_per_second"]) for row in recent)
-    left = f"{duration((steps - step) * recipe.training.batch / speed if speed else None)} left"
-    progress = (
-        f"epoch {recent[0]['epoch']}/{recipe.training.epochs}",
-        f"step {step:,}/{steps:,}",
-        f"{speed:,.0f} images/s",
-        left if state == "training" else state,
-    )
+    lines = [str(run.folder), _loss_curve(run), *_progress(run, recent, has_ended=has_ended)] if recent else []
+    if has_ended and not is_complete:
+        command = (run.environment.get("starts") or [{}])[-1].get("command", ("alexrepro", "train"))
+        lines.append(f"Stopped{f': {run.failure}' if run.failure else ''}. Go on with: {shlex.join(command)}")
+    return Snapshot(has_ended, tuple(lines if recent else [f"{run.folder}: no step yet", *lines]))
+
+
+def _progress(run: Run, recent: Sequence[Mapping[str, str]], *, has_ended: bool) -> list[str]:
+    """Epoch, step, speed and time left; loss and learning rate; the last validation. recent: the newest steps."""
+    training, newest = run.recipe.training, recent[0]
+    steps, step = training.epochs * run.environment["steps_per_epoch"], int(newest["step"])
+    speed = fmean(float(row["images_per_second"]) for row in recent)
+    time_left = duration((steps - step) * training.batch / speed if speed else None)
+    state = f"{time_left} left" if not has_ended else "complete" if run.result is not None else "stopped"
     loss = fmean(float(row["loss"]) for row in recent)
-    learning = f"loss {loss:.3f}, learning rate {float(recent[0]['learning_rate']):g}"
-    validation = [
-        f"{row['split']} after epoch {int(row['epoch'])}: top-1 error {100 * row['top1_error']:.1f} %, "
-        f"top-5 error {100 * row['top5_error']:.1f} %"
-        for _, row in validations(run).tail(1).iterrows()
+    return [
+        f"epoch {newest['epoch']}/{training.epochs}, step {step:,}/{steps:,}, {speed:,.0f} images/s, {state}",
+        f"loss {loss:.3f}, learning rate {float(newest['learning_rate']):g}",
+        *(
+            f"{row['split']} after epoch {int(row['epoch'])}: top-1 error {100 * row['top1_error']:.1f} %, "
+            f"top-5 error {100 * row['top5_error']:.1f} %"
+            for _, row in validations(run).tail(1).iterrows()
+        ),
     ]
-    return Snapshot(state, (str(run.folder), _loss_curve(run), ", ".join(progress), learning, *validation))
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds in words: `3 d 4 h`, `2 h 5 min`, `7 min`, `40 s`."""
-    if seconds is None:
-        return "unknown time"
-    minutes, hours, days = (int(seconds / unit) for unit in (60, 3600, 86_400))
-    if days:
-        return f"{days} d {hours % 24} h"
-    if hours:
-        return f"{hours} h {minutes % 60} min"
-    return f"{minutes} min" if minutes else f"{int(seconds)} s"
 
 
 def _loss_curve(run: Run) -> str:

@@ -2,7 +2,8 @@
 
 A published number is reproduced if it lies in the measured 95 % interval and no further from the measurement than
 repeated runs of one network differ. If only one of the two holds, it is within noise, as is a difference that cannot be
-distinguished from zero: a wide interval, from few images or seeds, confirms nothing.
+distinguished from zero: a wide interval, from few images or seeds, confirms nothing. A slip of the paper is a printed
+number that contradicts what the paper itself describes: nothing could reproduce it.
 """
 
 from collections.abc import Iterable
@@ -18,8 +19,10 @@ from alexrepro.reports.statistics.intervals import Estimate
 from alexrepro.runs.evaluation import Evaluation
 from alexrepro.runs.run import Run
 
-Verdict = Literal["reproduced", "within noise", "not reproduced", "not comparable", "not run"]
-ORDER: tuple[Verdict, ...] = ("not reproduced", "within noise", "reproduced", "not comparable", "not run")
+Verdict = Literal["reproduced", "within noise", "not reproduced", "slip of the paper", "not comparable", "not run"]
+ORDER: tuple[Verdict, ...] = (
+    "not reproduced", "within noise", "reproduced", "slip of the paper", "not comparable", "not run"
+)  # fmt: skip
 ROUNDING = 0.001 / 2  # published with one digit of a percent
 LEAST = 0.99  # of the training images: a few unreadable files do not make it another training
 Pair = tuple[float | None, float | None]

@@ -20,7 +20,10 @@ from alexrepro.reports.statistics.verdict import Pair, Verdict
 Cell = str | int | float | None
 TEXT, COUNT, FRACTION = "string", "Int64", "Float64"  # nullable pandas types
 NUMBER = "float64"  # neither a count nor a fraction: a loss in nats, a distance
-NOT_SHOWN = {"claim", "cites", "dataset"}  # saved, but not printed
+NOT_SHOWN = {  # saved, but not printed
+    "claim", "cites", "dataset", "digest", "store", "preprocessing", "top1_correct", "top5_correct", "tied_images",
+}  # fmt: skip
+AFTER = {"_low": " ({}–", "_high": "{})", "_std": " ± {}"}  # printed after the number that they belong to
 Quantity = Literal["error", "delta"]
 INTERVALS: Mapping[IntervalKind, str] = {
     "one seed": "95 % (Wilson)",
@@ -45,12 +48,12 @@ class Record:
         return {name: self.values.get(name) for name in self.COLUMNS}
 
     def shown(self) -> dict[str, str]:
-        """What is printed: fractions in percent, a deviation after its number, the note with the verdict."""
+        """What is printed: fractions in percent, intervals and deviations after their number, notes with verdicts."""
         found: dict[str, str] = {}
         for name, kind in self.COLUMNS.items():
             text = _text(self.values.get(name), kind)
-            if name.endswith("_std"):
-                found[[*found][-1]] += f" ± {text}" if text else ""
+            if name.endswith(tuple(AFTER)):
+                found[[*found][-1]] += AFTER[name[name.rindex("_") :]].format(text.removesuffix(" %")) if text else ""
             elif name == "note" and "verdict" in found:
                 found["verdict"] = "; ".join(filter(None, (found["verdict"], text)))
             elif name not in NOT_SHOWN:
