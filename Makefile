@@ -21,7 +21,7 @@ MINIATURE_SAID := This is the built-in miniature, 20 classes of drawn textures, 
 RUN_OF := $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["run"])'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup simd test test-fast test-long test-pins cases check fix docs lock reproduce-table1 reproduce-table2 \
+.PHONY: help setup simd test test-fast test-long test-pins cases check fix docs site lock reproduce-table1 reproduce-table2 \
   reproduce-ablations reproduce-figures reproduce-figure1 reproduce-cifar reproduce-all gpu-check clean
 
 help: ## List the targets
@@ -142,6 +142,12 @@ check: $(STAMP) ## Formatting, lint, types, architecture, fresh docs, spelling
 fix: $(STAMP) ## Format and repair what can be repaired
 	$(BIN)/ruff check --fix src tests docs benchmarks
 	$(BIN)/ruff format src tests docs benchmarks
+
+site: $(STAMP) ## The documentation as a site in build/site; installs the extra `docs`
+	$(PIP) install --no-build-isolation -e '.[docs]'
+	$(BIN)/python docs/site.py build/pages
+	$(BIN)/zensical build --strict
+	@echo 'Open build/site/index.html.'
 
 docs: $(STAMP) ## Write the generated pages anew
 	$(BIN)/python docs/generate.py

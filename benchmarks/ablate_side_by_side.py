@@ -15,6 +15,7 @@ from pathlib import Path
 from alexrepro.cli.choose import choose_recipe
 from alexrepro.cli.stores import labeled_store, store_of, validation_store
 from alexrepro.device import find_device
+from alexrepro.errors import UserError
 from alexrepro.paper.results import Crops
 from alexrepro.processors import usable_processors
 from alexrepro.recipes.recipe import Recipe
@@ -24,15 +25,15 @@ from alexrepro.training.train import ablate
 
 
 def ablated(recipe: Recipe, crops: Crops, seed: int, store: Path, runs: Path) -> str:
-    """Train and evaluate one network with one seed, also if it stays at chance; a line with its errors."""
+    """Train and evaluate one network with one seed; a line with its errors, or why it failed."""
     images = store_of("train", store)
     validation = validation_store(images)
     test = labeled_store(images.manifest.dataset, recipe, classes=images.manifest.classes, folder=store.parent)
     device = find_device("cpu", compiles=True)
-    job = TrainingJob(
-        recipe, store=images, validation=validation, runs=runs, seed=seed, device=device, allow_flat_loss=True
-    )
-    [[e]] = ablate([(recipe, crops)], job, test=test, seeds=[seed])
+    job = TrainingJob(recipe, store=images, validation=validation, runs=runs, seed=seed, device=device)
+    [e] = ablate([(recipe, crops)], job, test=test, seeds=[seed])
+    if isinstance(e, UserError):
+        return f"{recipe.name} seed {seed}: {e.what}"
     return f"{recipe.name} seed {seed}: top-1 {100 * e.top1_error:.2f} %, top-5 {100 * e.top5_error:.2f} %"
 
 

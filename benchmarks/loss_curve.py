@@ -30,7 +30,7 @@ def labeled(text: str) -> tuple[str, Run]:
 
 def means(run: Run, window: int) -> dict[int, float]:
     """The mean loss of each window by its last step; windows do not overlap."""
-    losses = [float(row["loss"]) for row in run.metrics]
+    losses = run.metrics["loss"].tolist()
     return {end: fmean(losses[end - window : end]) for end in range(window, len(losses) + 1, window)}
 
 
@@ -43,7 +43,8 @@ def write(runs: dict[str, list[Run]], path: Path) -> None:
         for label, seeds in runs.items():
             for run in seeds:
                 seed = run.environment["seed"]
-                writer.writerows((label, seed, r["step"], r["epoch"], r["images"], r["loss"]) for r in run.metrics)
+                rows = run.metrics[["step", "epoch", "images", "loss"]].astype(object)
+                writer.writerows((label, seed, *row) for row in rows.itertuples(index=False))
 
 
 def draw(found: Means, target: Path, *, window: int, chance: float) -> None:
@@ -104,7 +105,7 @@ def main() -> None:
         for run, curve in zip(seeds, found[label], strict=True):
             name = f"{label}, seed {run.environment['seed']}"
             print(f"{name}: {left_chance(curve, chance)}")
-            for row in run.validations:
+            for row in run.validations.to_dict("records"):
                 errors = f"top-1 {row['top1_error']}, top-5 {row['top5_error']}, loss {row['loss']}"
                 print(f"{name}, epoch {row['epoch']}: {errors}")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 import typer
+from python_pages import notebook, reference, script
 from typer.cli import get_docs_for_click
 
 from alexrepro.cli.app import app
@@ -24,10 +25,14 @@ NOTE = "<!-- Written by docs/generate.py; do not edit. -->"
 
 def pages() -> dict[str, str]:
     """Each generated page by its path below docs/."""
+    from_python = (DOCS / "how-to" / "from-python.md").read_text(encoding="utf-8")
     return {
         "reference/cli.md": f"{NOTE}\n\n{_commands()}",
         "reference/recipes.md": _recipes(),
+        "reference/python-api.md": f"{NOTE}\n\n{reference()}",
         "explanation/fidelity.md": _fidelity(),
+        "how-to/from-python.ipynb": notebook(from_python),
+        "how-to/from_python.py": script(from_python),
     }
 
 

@@ -3,7 +3,6 @@
 Device and compiler change the time of a run and the rounding of its sums; the number format is the recipe's.
 """
 
-import ctypes
 import os
 import platform
 from collections import deque
@@ -18,18 +17,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from alexrepro.data.loading.kept import KeptImages
 from alexrepro.data.loading.sampling import Batch
 from alexrepro.errors import Exit, UserError, first_line
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.compiled import Compiled, can_compile
 from alexrepro.model.normalization import use_norms
 from alexrepro.paper.training import Training
-from alexrepro.processors import usable_processors
+from alexrepro.processors import keep_freed_memory, usable_processors
 from alexrepro.progress import say
 
-COMPILED_FROM_CROPS = 20_000  # half a minute of compiling; 6 ms of a core saved per crop of the full-width network
+RESERVED_BYTES, RESERVED_BYTES_PER_IMAGE = 2**32, 2**25  # of a GPU, for a training beside the images that are kept
 WARM_UPS = 3  # of a function before it is recorded; cuDNN and Triton time their kernels in the first
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 @dataclass(frozen=True)
@@ -132,9 +131,19 @@ class Device:
             ) from None
 
     @property
-    def copies(self) -> Callable[[NDArray[np.uint8], int], "GpuCopies"] | None:
+    def copies(self) -> "GpuCopies | None":
         """What copies a loader's batches to a GPU; None on a CPU, which reads them in place."""
-        return partial(GpuCopies, self.torch_device) if self.is_gpu else None
+        return GpuCopies(self.torch_device) if self.is_gpu else None
+
+    def copies_of_epochs(self, *, batch: int) -> "GpuCopies | None":
+        """The same for a training's store, whose images stay in the GPU's memory as far as that has room for them."""
+        return GpuCopies(self.torch_device, partial(self.room, batch=batch)) if self.is_gpu else None
+
+    def room(self, image_bytes: int, *, batch: int) -> int:
+        """How many stored images a GPU's free memory has room for, beside a training on batches of this size."""
+        torch.cuda.empty_cache()
+        free = torch.cuda.mem_get_info(self.torch_device)[0] + torch.cuda.memory_reserved(self.torch_device)
+        return max(0, free - RESERVED_BYTES - RESERVED_BYTES_PER_IMAGE * batch) // image_bytes
 
     def facts(self) -> dict[str, Any]:
         """What the environment file of a run records about the device."""
@@ -152,28 +161,31 @@ class Device:
 class GpuCopies:
     """Copies batches to a GPU on a stream of their own; a batch is held until its copy is done."""
 
-    def __init__(self, device: torch.device, slots: NDArray[np.uint8], most: int) -> None:
-        self._device, self._slots, self._most = device, slots, most
+    def __init__(self, device: torch.device, room: Callable[[int], int] = lambda _: 0) -> None:
+        self.device, self.room = device, room  # for how many images of a size, which stay on the GPU
+
+    def begin(self, slots: NDArray[np.uint8], most: int, kept: KeptImages | None) -> None:
+        """Copy from this memory, of all batches, at most so many at once, and through the images that are kept."""
+        self._slots, self._most, self._kept = slots, most, kept
         self._under_way: deque[tuple[torch.cuda.Event, Batch]] = deque()
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         refused = int(torch.cuda.cudart().cudaHostRegister(slots.ctypes.data, slots.nbytes, 0))  # type: ignore[no-untyped-call]
         if refused:
             say("Memory cannot be pinned here, so each batch is copied once more, at the cost of speed.")
             with suppress(RuntimeError):  # the next launch reports the error again; let it be this one
-                torch.ones(1, device=device)  # a kernel, since zeros may be a memset
+                torch.ones(1, device=self.device)  # a kernel, since zeros may be a memset
         self._is_locked = not refused
 
     def copied(self, filled: Iterator[Batch]) -> Iterator[Batch]:
         """The batches on the device, copied while it works."""
         for batch in filled:
             with torch.cuda.stream(self._stream):
-                moved = batch.to(self._device)
+                moved = self._kept.cut(batch) if self._kept else batch.to(self.device)
                 self._under_way.append((self._stream.record_event(), batch))
-            user = torch.cuda.current_stream(self._device)
+            user = torch.cuda.current_stream(self.device)
             user.wait_stream(self._stream)
-            for tensor in (moved.crops, moved.packed):
-                if tensor is not None:
-                    tensor.record_stream(user)
+            for tensor in filter(torch.is_tensor, (moved.crops, moved.packed)):
+                tensor.record_stream(user)
             yield moved
             del batch, moved
             while self._under_way and self._under_way[0][0].query():  # type: ignore[no-untyped-call]
@@ -185,6 +197,7 @@ class GpuCopies:
         """Wait for all copies and unlock the memory."""
         while self._under_way:
             self._finish()
+        self._kept = None
         if self._is_locked:
             torch.cuda.cudart().cudaHostUnregister(self._slots.ctypes.data)  # type: ignore[no-untyped-call]
 
@@ -198,11 +211,6 @@ def gpus() -> list[tuple[str, int, str]]:
     numbers = range(gpu_count()) if torch.cuda.is_available() else ()
     found = [torch.cuda.get_device_properties(number) for number in numbers]
     return [(each.name, each.total_memory, f"{each.major}.{each.minor}") for each in found]
-
-
-def is_worth_compiling(crops: int) -> bool:
-    """Whether training on this number of crops, over all epochs, takes longer than compiling."""
-    return crops >= COMPILED_FROM_CROPS
 
 
 def gpu_count() -> int:
@@ -237,13 +245,5 @@ def find_device(
     if found.type == "cuda":
         torch.cuda.set_device(found)  # the default of NCCL and of other libraries
     else:
-        _keep_freed_memory()
+        keep_freed_memory()
     return Device(found, compiles=compiles and can_compile(found))
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc keep large blocks: returned to the system, each costs a page fault per 4 KiB when allocated again."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if platform.system() == "Linux" else None
-    if mallopt is not None:
-        for option in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
-            mallopt(option, 2**31 - 1)

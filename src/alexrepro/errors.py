@@ -37,6 +37,10 @@ class UserError(Exception):
         super().__init__(what)
         self.what, self.fix, self.exit_code = what, fix, exit_code
 
+    def __str__(self) -> str:
+        """Both lines, for notebooks and tracebacks."""
+        return f"{self.what}\n{self.fix}"
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle it with its keyword arguments, so that other processes can raise it."""
         return partial(UserError, fix=self.fix, exit_code=self.exit_code), (self.what,)

@@ -155,7 +155,7 @@ def fail_once(store: Store, recipe: Recipe, folder: Path, failure: Failure) -> f
         (run,) = find_runs(folder / "runs")
         saved = checkpoint.newest(run.checkpoints)
         assert saved is not None
-        assert int(run.metrics[-1]["step"]) == saved.step
+        assert run.metrics["step"].iloc[-1] == saved.step
         assert f"after step {saved.step:,}; a checkpoint is saved" in said
     return seconds
 

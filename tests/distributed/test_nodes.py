@@ -40,7 +40,7 @@ def alone(toy: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def check_losses(ended: Ended, folder: Path, alone: Run, *, processes: int) -> None:
     (run,) = find_runs(folder / "runs")
     assert [code for code, _ in ended] == [0, 0], ended
-    found, expected = ([float(row["loss"]) for row in each.metrics] for each in (run, alone))
+    found, expected = (each.metrics["loss"].tolist() for each in (run, alone))
     print(found, expected, sep="\n")
     assert found == pytest.approx(expected, abs=LAST_DIGITS)
     assert run.environment["machine"]["processes"] == processes

@@ -78,8 +78,8 @@ def test_a_run_goes_on_in_any_number_of_processes(
     assert [name for name in ways if apart[name] > UPDATE * ways[name]] == []
     assert hypot(*apart.values()) < WEIGHTS * hypot(*(float(tensor.norm()) for tensor in expected.weights.values()))
     for column in ("step", "epoch", "images", "learning_rate", "top1_error"):
-        assert [row[column] for row in run.metrics] == [row[column] for row in whole.metrics]
-    losses = [[float(row["loss"]) for row in each.metrics] for each in (run, whole)]
+        assert run.metrics[column].equals(whole.metrics[column])
+    losses = [each.metrics["loss"] for each in (run, whole)]
     np.testing.assert_allclose(*losses, rtol=0, atol=LAST_DIGITS)
     assert len(run.validations) == EPOCHS
 
@@ -96,5 +96,5 @@ def test_a_stop_changes_no_bit_where_the_number_of_processes_stays(
     for kind in ("weights", "optimizer"):
         for name, tensor in getattr(one, kind).items():
             assert tensor.equal(getattr(other, kind)[name]), f"{kind}: {name}"
-    rows = [[{**row, "images_per_second": ""} for row in run.metrics] for run in (straight, stopped)]
-    assert rows[0] == rows[1]
+    rows = [run.metrics.drop(columns="images_per_second") for run in (straight, stopped)]
+    assert rows[0].equals(rows[1])

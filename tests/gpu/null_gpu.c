@@ -6,6 +6,7 @@ launches, copies, synchronizations, captures and memory are those of a real devi
 "KIND DEVICE STREAM BYTES NAME".
 
 NULL_GPU_DEVICES     number of devices, 1 if not set
+NULL_GPU_BYTES       memory of each, 141 GiB if not set
 NULL_GPU_LOG         where each process writes its log, followed by ".PID"
 NULL_GPU_NO_PINNING  if set, cudaHostRegister is refused
 NULL_GPU_NO_COPIES   if set, copies within a device are only logged, for measuring the host's time
@@ -23,7 +24,7 @@ NULL_GPU_NO_COPIES   if set, copies within a device are only logged, for measuri
 #include "driver_types.h"
 #undef cuDevicePrimaryCtxRelease
 
-#define MEMORY (141ull << 30)
+#define RUNTIME 13020
 #define FOUND(pointer, value) (*(pointer) = (value), 0)
 typedef struct { unsigned x, y, z; } Grid;
 
@@ -68,6 +69,11 @@ static Range ranges[1 << 16];
 static int range_count;
 static size_t held[16], peak[16];
 
+static size_t memory(void) {
+    const char *bytes = getenv("NULL_GPU_BYTES");
+    return bytes ? strtoull(bytes, NULL, 10) : 141ull << 30;
+}
+
 static void add_range(const void *first, size_t bytes, int kind) {
     pthread_mutex_lock(&lock);
     ranges[range_count++] = (Range){(uintptr_t)first, bytes, kind, device};
@@ -105,7 +111,7 @@ size_t null_gpu_peak(int of) { return peak[of]; }
 
 int cudaMalloc(void **found, size_t bytes) {
     size_t held_now = held[device];
-    if (held_now + bytes > MEMORY) return cudaErrorMemoryAllocation;
+    if (held_now + bytes > memory()) return cudaErrorMemoryAllocation;
     *found = mmap(NULL, bytes + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (*found == MAP_FAILED) return cudaErrorMemoryAllocation;
     add_range(*found, bytes + 1, DEVICE);
@@ -148,8 +154,8 @@ int cudaPointerGetAttributes(struct cudaPointerAttributes *found, const void *po
     return 0;
 }
 int cudaMemGetInfo(size_t *free_bytes, size_t *total) {
-    *total = MEMORY;
-    return FOUND(free_bytes, MEMORY - held[device]);
+    *total = memory();
+    return FOUND(free_bytes, memory() - held[device]);
 }
 int cudaGetSymbolAddress(void **found, const void *symbol) { return cudaMalloc(found, 4096); }
 
@@ -190,7 +196,7 @@ int cudaGetDeviceProperties(struct cudaDeviceProp *found, int of) {
     memset(found, 0, sizeof *found);
     strcpy(found->name, "null GPU");
     found->uuid.bytes[0] = of + 1;
-    found->totalGlobalMem = MEMORY;
+    found->totalGlobalMem = memory();
     found->sharedMemPerBlock = 49152;
     found->sharedMemPerBlockOptin = 232448;
     found->sharedMemPerMultiprocessor = 233472;

@@ -10,6 +10,7 @@ import pytest
 from alexrepro.data.store.planes import window_shape
 from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store
+from alexrepro.device import RESERVED_BYTES, RESERVED_BYTES_PER_IMAGE
 from alexrepro.paper.training import Script
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import open_run
@@ -17,6 +18,7 @@ from alexrepro.runs.run import open_run
 from ..toy import recipe, stores, write_images  # noqa: F401 -- fixtures
 from .null_gpu import Ended, Event, NullGpu, between_epochs, build, steps
 
+IMAGE_BYTES = 256 * 256 * 3
 Train = Callable[..., Ended]
 
 
@@ -52,6 +54,14 @@ def last_steps(events: list[Event], number: int = 3) -> list[Event]:
     return [event for step in steps(events)[-1 - number : -1] for event in step]
 
 
+def images_copied(parts: list[list[Event]]) -> list[int]:
+    """How many stored images each step copies to the device, for the next one."""
+    return [
+        sum(event.bytes // IMAGE_BYTES for event in part if event.kind == "h2d" and event.bytes >= IMAGE_BYTES)
+        for part in parts
+    ]
+
+
 def test_a_plain_training_never_waits_and_keeps_its_format(train: Train) -> None:
     ended = train("--no-compile", change={"training.precision": "bf16"})
     assert ended.code == 0, ended.err
@@ -60,7 +70,7 @@ def test_a_plain_training_never_waits_and_keeps_its_format(train: Train) -> None
     assert kinds(found)["sync"] == 0
     copies = [event for event in found if event.kind == "h2d"]
     assert {event.name for event in copies} == {"pinned"}
-    assert len(copies) == 3 * 3  # a step's crops, its labels and draws side by side, and the seeds of its masks
+    assert len(copies) == 3 * 2  # a step's labels and draws side by side, and the seeds of its masks
     of_norms = {event.name for event in found if "rsqrt" in event.name}
     assert [name for name in of_norms if "BFloat16" not in name] == []
     assert of_norms
@@ -74,7 +84,8 @@ def test_a_compiled_training_takes_one_launch_a_step(train: Train) -> None:
     assert kinds(ended.events)["capture"] == 4  # begin and end, of the step and of the validation, once for all epochs
     found = kinds(last_steps(ended.events, 25))
     assert found["launch"] + found["graph"] <= 3 * 25
-    assert found["h2d"] == 2 * 25 * 4 // 5  # those of the first batch of five come before the first step
+    assert found["h2d"] == 25 * 4 // 5  # labels and draws; those of the first batch of five come before the first step
+    assert images_copied(steps(ended.events)) == [8, 8, 8, 8] + [0] * 36  # from the second epoch on the GPU has all
     assert found["d2d"] == 4 * 25  # crops, labels with draws, and seeds in; losses out
     assert found["sync"] == 0
     for between in between_epochs(ended.events)[
@@ -99,13 +110,11 @@ def test_replicas_go_on_with_full_partial_and_empty_parts_of_a_batch(train: Trai
 
 
 @pytest.mark.parametrize("option", ["--compile", "--no-compile"])
-def test_two_towers_exchange_maps_and_halves_of_a_batch_by_nccl(train: Train, option: str, recipe: Recipe) -> None:  # noqa: F811
+def test_two_towers_exchange_maps_and_halves_of_a_batch_by_nccl(train: Train, option: str) -> None:
     ended = train("--gpus", "2", option, devices=2)
     assert ended.code == 0, ended.err
-    image = 3 * recipe.network.input_px**2  # bytes
-    for log in ended.logs:
-        copied = [event.bytes / image for event in last_steps(log) if event.kind == "h2d" and event.bytes >= image]
-        assert copied == [4] * 3  # images of a batch of eight that the rank's own loader has decoded
+    for log in ended.logs:  # of a batch of eight, the rank's own loader has decoded half
+        assert images_copied(steps(log))[:4] == [4, 4, 4, 4]
         if option == "--compile":  # the exchanges are a part of the recorded step
             assert kinds(last_steps(log))["graph"] == 3
             assert [event.name for event in last_steps(log) if event.kind == "nccl"] == ["ncclAllGather"] * 3
@@ -119,6 +128,15 @@ def test_the_second_device_alone_is_used_where_it_is_named(train: Train) -> None
     ended = train("--no-compile", device="cuda:1", devices=2)
     assert ended.code == 0, ended.err
     assert {event.device for event in ended.events if event.kind != "mark"} == {1}
+
+
+def test_images_that_do_not_fit_beside_the_training_are_copied_in_every_epoch(train: Train) -> None:
+    fits = RESERVED_BYTES + 8 * RESERVED_BYTES_PER_IMAGE + 12 * IMAGE_BYTES + IMAGE_BYTES // 2
+    change = {"training.shuffle_every_epoch": False}
+    ended = train("--no-compile", "--epochs", "3", change=change, NULL_GPU_BYTES=str(fits))
+    assert ended.code == 0, ended.err
+    found = images_copied(steps(ended.events))  # of five batches in each epoch, the first comes before the first step
+    assert found == [8, 8, 8, 8, 0] + [4, 8, 8, 8, 0] * 2
 
 
 def test_memory_that_cannot_be_pinned_is_named_with_its_price(train: Train) -> None:
@@ -183,4 +201,5 @@ def test_checks_and_benchmarks_run_on_the_device(gpu: NullGpu, train: Train, com
     ended = gpu.run(command, "toy.toml", "--store", gpu.folder / "store", "--device", "cuda")
     assert ended.code == 0, ended.err + ended.out
     assert "images/s" in ended.out
+    assert command == "bench" or "40 of 40 images fit" in " ".join(ended.out.split())
     assert ("bf16" in ended.out) == (command == "doctor")

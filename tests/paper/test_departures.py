@@ -84,4 +84,4 @@ def test_the_gradient_is_the_mean_over_the_batch(first_update: Run) -> None:
 
 
 def test_the_loss_is_the_mean_negative_log_of_the_true_classes_probability(first_update: Run) -> None:
-    assert [float(row["loss"]) for row in first_update.metrics] == pytest.approx([log(2)], abs=1e-6)  # six digits
+    assert first_update.metrics["loss"].tolist() == pytest.approx([log(2)], abs=1e-6)  # six digits

@@ -12,10 +12,10 @@ import pytest
 
 from alexrepro.paper import results
 from alexrepro.paper.results import logged
-from alexrepro.recipes.catalog import AS_RUN_2012, TINY, find_recipe
-from alexrepro.recipes.variations import VARIATIONS, find_variation
+from alexrepro.recipes.catalog import AS_RUN_2012, TINY
+from alexrepro.recipes.variations import find_variation
 from alexrepro.reports.statistics.intervals import sample_of_counts, unpaired_interval, wilson_interval
-from alexrepro.reports.tables.measured import delta_table, logged_delta, measured_of, published_row, row_of
+from alexrepro.reports.tables.measured import delta_rows, logged_delta, published_row, row_of
 from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Record, ResultTable, Row, pair_of
 from alexrepro.runs.evaluation import Evaluation
 
@@ -116,8 +116,8 @@ def no_norm(base: Evaluation) -> Evaluation:
 
 
 def delta(base: list[Evaluation], name: str, *found: Evaluation) -> dict[str, Any]:
-    (only,) = delta_table(base, {name: list(found)}, name="x").as_dict()["rows"]
-    return dict(only)
+    (only,) = delta_rows(find_variation(name), base, found)
+    return only.cells()
 
 
 def test_a_delta_is_the_variation_minus_the_base_with_the_published_and_the_logged_one_next_to_it(
@@ -132,10 +132,12 @@ def test_a_delta_is_the_variation_minus_the_base_with_the_published_and_the_logg
     assert (found["reported_top1_delta"], found["reported_top5_delta"]) == (0.014, 0.012)
     assert (found["logged_top1_delta"], found["logged_top5_delta"]) == (0.01366, 0.0115)
     assert (found["logged_cites"], found["note"]) == ("layer-params-148.cfg - layer-params-145.cfg", "")
-    headings, (cells,) = delta_table([base], {"no-norm": [no_norm]}, name="x").shown()
-    shown = dict(zip(headings, cells, strict=True))
+    assert (found["top1_error"], found["top5_error"]) == (0.42, 0.19)
+    assert (found["base_top1_error"], found["base_top5_error"]) == (0.4, 0.18)
+    shown = delta_rows(find_variation("no-norm"), [base], [no_norm])[0].shown()
     assert shown["difference"] == "no-norm, as-run-2012 on ilsvrc2012-val, ten"
     assert shown["top-1, points"] == "+2.00 (+1.39 to +2.61)"
+    assert (shown["errors"], shown["base errors"]) == ("42.0 / 19.0 %", "40.0 / 18.0 %")
     assert (shown["published"], shown["2012 log"]) == ("+1.4 / +1.2", "+1.37 / +1.15")
 
 
@@ -158,12 +160,12 @@ def test_an_empty_published_cell_says_why(
 
 def test_common_seeds_give_mean_and_spread_and_other_crops_another_row(base: Evaluation, no_norm: Evaluation) -> None:
     bases = [base, replace(base, seed=1), replace(base, seed=2, top1_correct=1)]
-    both = {"no-norm": [replace(no_norm, crops="center"), no_norm]}
+    both = [replace(no_norm, crops="center"), no_norm]
 
     found = delta(bases, "no-norm", no_norm, replace(no_norm, seed=1, top1_correct=28_000))
-    table = delta_table([base, replace(base, crops="center")], both, name="x")
+    rows = delta_rows(find_variation("no-norm"), [base, replace(base, crops="center")], both)
 
-    assert [row["crops"] for row in table.as_dict()["rows"]] == ["center", "ten"]
+    assert [row.crops for row in rows] == ["center", "ten"]
     assert found["seeds"] == 2
     assert found["top1_delta"] == pytest.approx(0.03, abs=1e-12)  # the mean of 0.02 and 0.04; rounding only
     assert found["top1_std"] == pytest.approx(0.02 / 2**0.5, abs=1e-12)  # rounding only
@@ -217,16 +219,3 @@ def test_a_shortened_base_settles_nothing(base: Evaluation, no_norm: Evaluation)
     found = delta([short], "no-norm", replace(no_norm, epochs=9, top1_correct=29_300))
 
     assert (found["verdict"], found["note"]) == ("not comparable", "shortened to 9 of 90 epochs")
-
-
-def test_variations_of_this_base_on_this_store_are_in_its_table(evaluation: Make) -> None:
-    tanh, no_norm = (VARIATIONS[name].of(TINY) for name in ("tanh", "no-norm"))
-    evaluations = (
-        evaluation(tanh, split=MINIATURE, store="0a"),
-        evaluation(no_norm, split=MINIATURE, store="of other images"),
-        evaluation(VARIATIONS["tanh"].of(TINY.shortened(2)), split=MINIATURE, store="0a"),
-        evaluation(TINY, split=MINIATURE, store="0a"),
-    )
-
-    assert measured_of(TINY, evaluations, store="0a") == {"tanh": [evaluations[0]]}
-    assert measured_of(find_recipe("cifar-80sec"), (), store="0a") == {}  # most variations do not apply

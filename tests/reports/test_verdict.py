@@ -12,7 +12,7 @@ from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.experiments import Evidence, find, render
 from alexrepro.reports.statistics.intervals import Estimate
 from alexrepro.reports.statistics.verdict import departure, judged, strongest
-from alexrepro.reports.tables.measured import delta_table
+from alexrepro.reports.tables.measured import delta_rows
 from alexrepro.runs.evaluation import Evaluation
 from alexrepro.runs.run import Run
 
@@ -91,7 +91,7 @@ def test_a_difference_on_a_part_of_the_images_has_no_published_number_next_to_it
 ) -> None:
     other = evaluation(VARIATIONS["no-norm"].of(FIFTY), split=results.VAL_2012, images=250, classes=50)
 
-    (row,) = delta_table([partial], {"no-norm": [other]}, name="x").as_dict()["rows"]
+    row = delta_rows(VARIATIONS["no-norm"], [partial], [other])[0].cells()
 
     assert (row["verdict"], row["note"]) == ("not comparable", LACKS)
     assert (row["reported_top1_delta"], row["logged_top1_delta"]) == (None, None)
@@ -115,7 +115,7 @@ def test_a_seed_that_was_trained_on_a_part_is_not_averaged_with_the_others_and_d
     other = evaluation(VARIATIONS["no-norm"].of(AS_RUN_2012), split=results.VAL_2012, top1_correct=29_300)
 
     found = rows("table-2", evaluations=seeds)
-    (difference,) = delta_table(seeds, {"no-norm": [other]}, name="x").as_dict()["rows"]
+    difference = delta_rows(VARIATIONS["no-norm"], seeds, [other])[0].cells()
 
     assert [(row["seeds"], row["verdict"]) for row in found] == [(1, "not reproduced"), (1, "not comparable")]
     assert found[1]["note"] == "trained on at most 25,088 of 1,281,167 images"

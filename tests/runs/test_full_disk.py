@@ -92,7 +92,7 @@ def test_a_disk_that_is_full_after_an_epoch_is_named_and_nothing_is_lost(  # noq
     assert saved is not None
     assert saved.step == STEPS_PER_EPOCH
     assert not [path for path in runs.rglob("*") if path.name.endswith(".partial")]
-    assert all(len(row) == len(run.metrics[0]) and None not in row.values() for row in run.metrics)
+    assert run.metrics.notna().all(axis=None)
     assert trained(runs).code == Exit.OK
     assert_same(run, *find_runs(tmp_path / "whole"))
 

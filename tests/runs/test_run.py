@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from alexrepro.errors import UserError
 from alexrepro.recipes.catalog import TINY
 from alexrepro.reports.figures.curves import by_epoch, snapshot
 from alexrepro.reports.page import provenance
@@ -61,12 +62,19 @@ def test_rows_are_read_in_blocks_and_cut_off_where_they_lie(run: Run, monkeypatc
     with run.metrics_file.open("a") as file:
         file.write(line(31)[:-1])
 
-    assert [int(found["step"]) for found in run.metrics] == list(range(1, 31))
-    assert run.newest_metrics(3) == run.metrics[:-4:-1]
+    assert run.metrics["step"].tolist() == list(range(1, 31))
+    assert run.newest_metrics(3)["step"].tolist() == [28, 29, 30]
     run.forget_after(step=20, epoch=2)
-    assert [found["epoch"] for found in run.validations] == ["1", "2"]
+    assert run.validations["epoch"].tolist() == [1, 2]
     assert run.metrics_file.read_text().splitlines() == [FIRST, *map(line, range(1, 21))]
     assert run.metrics_file.stat().st_ino == inode  # not written again
+
+
+def test_a_damaged_row_is_refused_by_name(run: Run) -> None:
+    run.add_metrics([row(1), row(2) | {"loss": "1.0\0"}])
+
+    with pytest.raises(UserError, match=r"metrics.csv is damaged: "):
+        _ = run.metrics
 
 
 def test_the_loss_of_the_last_epoch_is_that_of_the_curves_and_counts_images(run: Run) -> None:

@@ -13,7 +13,7 @@ from alexrepro.errors import Exit, UserError
 from alexrepro.paper.results import Crops
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import find_variation
-from alexrepro.reports.tables.measured import delta_table
+from alexrepro.reports.tables.measured import delta_rows
 from alexrepro.runs.evaluation import Evaluation, save_evaluation
 from alexrepro.runs.paths import RunPaths
 from alexrepro.runs.predictions import Predictions, write_predictions
@@ -41,7 +41,7 @@ class Ablation:
 
     def __call__(self, runs: Path) -> list[Evaluation]:
         found = ablate(self.trials, replace(self.job, runs=runs), test=self.test, seeds=self.seeds)
-        return [evaluation for evaluations in found for evaluation in evaluations]
+        return [evaluation for evaluation in found if isinstance(evaluation, Evaluation)]
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_an_ablation_that_is_interrupted_twice_makes_nothing_twice(toy: Ablation
     assert len(set(toy.evaluated)) == len(toy.evaluated) == 4
     undisturbed = toy(tmp_path / "never interrupted")
     assert [replace(e, run="") for e in continued] == [replace(e, run="") for e in undisturbed]
-    assert [(e.recipe, e.seed) for e in continued] == [("toy", 0), ("toy", 1), ("toy+tanh", 0), ("toy+tanh", 1)]
+    assert [(e.recipe, e.seed) for e in continued] == [("toy", 0), ("toy+tanh", 0), ("toy", 1), ("toy+tanh", 1)]
     assert toy(tmp_path / "runs") == continued
     assert toy.steps == 8 * STEPS  # of the second folder only
 
@@ -115,8 +115,9 @@ def test_averaging_logits_evaluates_the_networks_of_the_base_once_more(toy: Abla
 
     one, other = toy(tmp_path)
 
-    (row,) = delta_table([one], {variation.name: [other]}, name="ablations").as_dict()["rows"]
+    row = delta_rows(variation, [one], [other])[0].cells()
     assert toy.steps == STEPS
     assert (one.run, one.crops, one.epochs) == (other.run, "ten", other.epochs)
     assert (row["crops"], row["top1_delta"]) == ("ten-logits", other.top1_error - one.top1_error)
-    assert row["interval"].startswith("95 %, paired")
+    assert (row["top1_error"], row["base_top5_error"]) == (other.top1_error, one.top5_error)
+    assert str(row["interval"]).startswith("95 %, paired")

@@ -133,6 +133,6 @@ def test_the_command_advised_after_divergence_trains_on_at_half_of_all_rates(
     assert (diverged.code, ended.code) == (Exit.BAD_DATA, Exit.OK), ended.said
     (run,) = (run for run in find_runs(tmp_path / "my runs") if run != before)
     rates = [1e-3] * begins_at + [5e-4] * (3 - begins_at) + [1e-4] * 6  # the schedule's are 0.001, then 0.0002
-    assert [float(row["learning_rate"]) for row in run.metrics] == rates
+    assert run.metrics["learning_rate"].tolist() == rates
     assert (run.environment["began_with"] or {"step": 0})["step"] == begins_at
     assert run.environment["seed"] == 3

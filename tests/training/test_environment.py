@@ -36,7 +36,7 @@ def digests(folder: Path) -> dict[str, str]:
     (run,) = find_runs(folder / "runs")
     (*_, final) = sorted(run.checkpoints.glob("step-*"))
     weights = {file.name: sha256_of_file(file) for file in final.iterdir()}
-    rows = f"{without_pace(run)} {run.validations}"
+    rows = f"{without_pace(run).to_csv()} {run.validations.to_csv()}"
     return stores | weights | {"run": str(run.folder.relative_to(folder)), "rows": rows}
 
 

@@ -3,22 +3,24 @@
 from math import log
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from alexrepro.cli.app import app
 from alexrepro.data.store.prepare import prepare
 from alexrepro.data.store.store import Store
-from alexrepro.device import Device, find_device
-from alexrepro.errors import UserError
+from alexrepro.device import find_device
+from alexrepro.errors import Exit, UserError
 from alexrepro.model.alexnet import build
 from alexrepro.paper.training import Script
 from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2012, TINY
-from alexrepro.recipes.recipe import Recipe
+from alexrepro.recipes.recipe import Recipe, differences
+from alexrepro.recipes.variations import VARIATIONS, Variation
 from alexrepro.training import divergence
 from alexrepro.training import train as training
-from alexrepro.training.divergence import PATIENCE, WINDOW, FlatLoss, diagnose, flat_loss
-from alexrepro.training.job import TrainingJob
-from alexrepro.training.train import ablate
+from alexrepro.training.divergence import PATIENCE, WINDOW, FlatLoss, advice_for, diagnose, flat_loss
 
 from ..toy import Train
 
@@ -63,8 +65,18 @@ def test_a_diagnosis_names_the_constant_that_hides_the_images() -> None:
     assert "deviation of 1 " in hidden.facts
     assert 27 / 3 < plain.deviation / weak.deviation < 27 * 3  # three times the weights in three stages; its size only
     assert (weak.is_hidden, hidden.is_hidden) == (False, True)
-    assert (plain.fix, weak.fix) == ("", hidden.fix)
+    stronger = " ".join(f"--set network.conv{n}.weight_std=0.03" for n in (3, 4, 5))
+    assert plain.fix == ""
+    assert weak.fix.endswith(f"What may help: larger weights, as in as-run-2012: {stronger}.")
+    assert "raw pixels: --set network.input_std=none; larger weights" in hidden.fix
     assert "After step 2,000 the loss is 3.0000" in flat_loss(2000, weak, loss=3.0, classes=20).what
+
+
+def test_the_advice_for_tanh_is_about_biases_and_names_no_weight_that_is_not_lower() -> None:
+    advice = advice_for(VARIATIONS["tanh"].of(AS_RUN_2012).network)
+
+    biases = " ".join(f"--set network.{name}.bias=0" for name in ("conv2", "conv4", "conv5", "fc6", "fc7"))
+    assert advice.endswith(f"What may help: biases of 0, with tanh: {biases}.")
 
 
 @pytest.fixture
@@ -84,16 +96,29 @@ def test_a_run_whose_loss_stays_at_chance_ends_once(toy: Train, stuck: Recipe, t
     assert toy(tmp_path, chosen=stuck).result is not None  # the same command again trains on
 
 
-def test_an_ablation_goes_on_after_a_network_that_stays_at_chance(
-    stores: dict[str, Store], recipe: Recipe, stuck: Recipe, device: Device, tmp_path: Path
+def test_an_ablation_goes_on_after_a_network_that_stays_at_chance_which_becomes_a_row(
+    stores: dict[str, Store], recipe: Recipe, stuck: Recipe, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    job = TrainingJob(
-        recipe, store=stores["train"], validation=None, runs=tmp_path, seed=0, device=device, allow_flat_loss=True
-    )
+    changes = {path: value for path, (value, _) in differences(stuck, recipe).items() if "schedule" not in path}
+    flat = Variation("flat", "with rates of nearly 0", changes | {"training.schedule": Script(())})
+    monkeypatch.setitem(VARIATIONS, "flat", flat)
+    (tmp_path / "toy.toml").write_text(recipe.to_toml())
+    train, runs, out = str(stores["train"].path), str(tmp_path / "runs"), [tmp_path / name for name in ("one", "other")]
+    named = ["ablate", "flat", "average-logits", "--base", str(tmp_path / "toy.toml"), "--store", train]
 
-    [stalled], [learned] = ablate([(stuck, "ten"), (recipe, "ten")], job, test=stores["test"], seeds=[0])
+    ended = CliRunner().invoke(app, [*named, "--runs", runs, "--out", str(out[0])])
+    CliRunner().invoke(app, ["report", "ablations", "--runs", runs, "--out", str(out[1])])
 
-    assert (stalled.epochs, learned.epochs) == (3, 3)
+    assert isinstance(ended.exception, UserError)
+    assert ended.exception.what.startswith("1 of 3 runs failed. After step 6 the loss is 0.693")
+    assert ended.exception.exit_code is Exit.BAD_DATA
+    found = pd.read_csv(out[0] / "ablations.csv").query("recipe == 'toy'").set_index("label")
+    assert found.loc["flat", "note"] == "toy+flat, seed 0: at chance after 6 steps, stopped"
+    logits = found.loc["average-logits"]
+    assert logits["top1_error"] - logits["base_top1_error"] == pytest.approx(
+        logits["top1_delta"], abs=1e-12
+    )  # rounding
+    assert (out[0] / "ablations.csv").read_bytes() == (out[1] / "ablations.csv").read_bytes()
 
 
 @pytest.mark.long

@@ -38,8 +38,8 @@ def test_tensorboard_shows_every_row_of_the_record_also_after_a_crash(
 
     events = EventAccumulator(str(run.tensorboard)).Reload()
     shown = {name: [(event.step, event.value) for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
-    losses = [(step, pytest.approx(float(row["loss"]))) for step, row in enumerate(run.metrics, 1)]  # kept as float32
-    errors = [(3 * int(row["epoch"]), pytest.approx(float(row["top1_error"]))) for row in run.validations]
+    losses = [(step, pytest.approx(loss)) for step, loss in enumerate(run.metrics["loss"], 1)]  # kept as float32
+    errors = [(3 * epoch, pytest.approx(error)) for epoch, error in run.validations[["epoch", "top1_error"]].to_numpy()]
     assert (shown["training/loss"], shown["validation/top1_error"]) == (losses, errors)
     assert len(losses) == 9
     assert "network.conv1.maps = 8" in str(events.Tensors("recipe/text_summary"))
@@ -88,9 +88,9 @@ def test_a_logger_without_its_package_is_refused_before_anything_begins(
 
 def in_two_parts(run: Run, name: str) -> None:
     """Log the first two rows of a run in two starts."""
-    for row in run.metrics[:2]:
-        with Loggers(run, [name], step=int(row["step"]) - 1) as opened:
-            opened.log("training", {"loss": row["loss"]}, step=int(row["step"]))
+    for row in run.metrics.head(2).to_dict("records"):
+        with Loggers(run, [name], step=row["step"] - 1) as opened:
+            opened.log("training", {"loss": row["loss"]}, step=row["step"])
 
 
 @pytest.mark.filterwarnings("ignore")  # of the package about its own libraries

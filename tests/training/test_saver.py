@@ -39,7 +39,7 @@ def order(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def sync(run: Run) -> None:
         sync_rows(run)
-        happened.append(f"rows up to {max(int(row['step']) for row in run.metrics)}")
+        happened.append(f"rows up to {run.metrics['step'].max()}")
 
     def slowly(final: Path, saved: Checkpoint) -> None:
         assert threading.current_thread() is not threading.main_thread()

@@ -76,7 +76,7 @@ def test_a_stop_in_a_validation_saves_at_once_and_the_validation_is_made_again(
 
     assert len(seen) == 4 * (epoch - 1) + batch  # no batch more
     assert step == 3 * epoch
-    assert [int(row["epoch"]) for row in run.validations] == list(range(1, epoch))
+    assert run.validations["epoch"].tolist() == list(range(1, epoch))
     assert_same(toy(tmp_path), whole)
     assert len(seen) == 4 * (epoch - 1) + batch + 4 * (4 - epoch)
 

@@ -72,7 +72,7 @@ def test_a_run_keeps_its_validation_store_whatever_has_appeared(
     go("other", **options)
 
     assert used(run) == [copies[name].path.name if name else None for name in expected]
-    assert [row["epoch"] for row in run.validations] == (["1", "2", "3"] if expected[-1] else [])
+    assert run.validations["epoch"].tolist() == ([1, 2, 3] if expected[-1] else [])
     assert "Nothing to train" in capsys.readouterr().err
 
 
@@ -89,7 +89,7 @@ def test_a_run_whose_validation_store_is_gone_goes_on_unless_its_rate_follows_th
         go("other", chosen=plateau)
 
     assert "goes on without validation" in capsys.readouterr().err
-    assert [row["epoch"] for row in run.validations] == ["1"]
+    assert run.validations["epoch"].tolist() == [1]
     assert run.result is not None
     assert run.result["final"]["split"] is None  # and not the errors of an early epoch
     assert refused.value.exit_code is Exit.MISSING_INPUT

@@ -18,18 +18,18 @@ def test_a_run_reports_what_it_did(toy: Train, tmp_path: Path) -> None:
 
     assert run.result is not None
     assert (run.result["steps"], run.result["epochs"]) == (9, 3)  # 40 images in batches of 16: 16 + 16 + 8
-    assert [int(row["images"]) for row in run.metrics] == [16, 16, 8] * 3
-    assert [float(row["learning_rate"]) for row in run.metrics] == [1e-3] * 3 + [2e-4] * 6
+    assert run.metrics["images"].tolist() == [16, 16, 8] * 3
+    assert run.metrics["learning_rate"].tolist() == [1e-3] * 3 + [2e-4] * 6
     assert len(run.validations) == 3
     assert run.result["final"]["split"].endswith("-val")
-    assert run.result["final"]["top1_error"] == float(run.validations[-1]["top1_error"])
+    assert run.result["final"]["top1_error"] == run.validations["top1_error"].iloc[-1]
     assert not run.tensorboard.exists()  # which is written on request only
 
 
 def test_the_network_learns_to_tell_stripes_from_spots(toy: Train, recipe: Recipe, tmp_path: Path) -> None:
     longer = recipe.but({"training.epochs": 12, "training.schedule.kind": "plateau"})
 
-    errors = [float(row["top1_error"]) for row in toy(tmp_path, chosen=longer).validations]
+    errors = toy(tmp_path, chosen=longer).validations["top1_error"]
 
     assert max(errors[-3:]) < 0.2  # chance is 0.5
 
@@ -53,7 +53,7 @@ def test_a_validation_error_that_stalls_lowers_the_rate(toy: Train, recipe: Reci
     rates = {"training.learning_rate": 1e-9, "training.bias_learning_rate": 1e-9}
     stuck = recipe.but(rates | {"training.schedule": Plateau(patience_epochs=1)})
 
-    found = [float(row["learning_rate"]) for row in toy(tmp_path, chosen=stuck).metrics]
+    found = toy(tmp_path, chosen=stuck).metrics["learning_rate"].tolist()
 
     assert found == pytest.approx([1e-9] * 6 + [1e-10] * 3)  # the error of the second epoch is that of the first
 

@@ -10,6 +10,7 @@ from alexrepro.cli.choose import choose_recipe
 from alexrepro.cli.show import print_result
 from alexrepro.cli.stores import labeled_store, store_of, validation_store
 from alexrepro.distributed.rank import ended_at_once
+from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
 from alexrepro.recipes.variations import VARIATIONS, Variation, find_variation, trials_of
 
@@ -29,42 +30,42 @@ def ablate(
 ) -> None:
     """Train a base and its variations and print the differences.
 
-    Without arguments, lists the variations and the printed number of each. With names, trains what is missing,
-    evaluates all over ten crops on the test split (else the validation split), and writes OUT/ablations-*.
+    Without names, lists the variations and their printed numbers. With names, trains what is missing, evaluates all
+    over ten crops on the test (else validation) split, and after each run writes every measured ablation to
+    OUT/ablations.*. A run whose loss stays at chance becomes a row, too, and the exit code 65.
 
     Example:  alexrepro ablate without-conv3 tanh --seeds 3
     """
     if not variations:
         rows = [_row(variation) for variation in VARIATIONS.values()]
-        cells = [list(row.values()) for row in rows]
-        print_result({"variations": rows}, "What can be ablated", list(rows[0]), cells, json=json)
+        print_result({"variations": rows}, "What can be ablated", [*rows[0]], [[*r.values()] for r in rows], json=json)
         say("Train some of them with: alexrepro ablate NAME ...")
         return
-    from alexrepro.device import find_device, is_worth_compiling
+    from alexrepro.device import find_device
     from alexrepro.distributed.rank import check_single_process
-    from alexrepro.reports.experiments import gather
-    from alexrepro.reports.tables.measured import delta_table, measured_of
+    from alexrepro.model.compiled import is_worth_compiling
+    from alexrepro.reports.experiments.differences import save_ablations
     from alexrepro.training.job import TrainingJob
     from alexrepro.training.train import ablate as core
 
     check_single_process("ablate")
-    images = store_of("train", store)
-    manifest = images.manifest
-    recipe = choose_recipe(base, dataset=manifest.dataset, changes=changes or (), epochs=epochs)
-    recipe = recipe.for_classes(len(manifest.classes))
-    test = labeled_store(manifest.dataset, recipe, classes=manifest.classes, folder=images.path.parent)
+    dataset, classes = (images := store_of("train", store)).manifest.dataset, images.manifest.classes
+    recipe = choose_recipe(base, dataset=dataset, changes=changes or (), epochs=epochs).for_classes(len(classes))
+    test = labeled_store(dataset, recipe, classes=classes, folder=images.path.parent)
     trials = trials_of(recipe, [find_variation(name) for name in dict.fromkeys(variations)])
-    shown = len(images) * recipe.training.epochs * len(trials) * seeds
-    job = TrainingJob(
-        recipe, store=images, validation=validation_store(images), runs=runs, seed=0, allow_flat_loss=True,
-        device=find_device(device_name, compiles=is_worth_compiling(shown)),
-    )  # fmt: skip
-    found = core(trials, job, test=test, seeds=range(seeds))
-    measured = measured_of(recipe, gather(runs).evaluations, store=test.manifest.digest)
-    table = delta_table(found[0], measured, name=f"ablations-{recipe.name}-{recipe.digest}")
-    files = [str(path) for path in table.save(out)]
-    print_result({**table.as_dict(), "files": files}, table.title, *table.shown(), json=json)
-    say(f"Wrote: {', '.join(files)}.")
+    crops = len(images) * recipe.training.epochs * len(trials) * seeds
+    device = find_device(device_name, compiles=is_worth_compiling(crops))
+    job = TrainingJob(recipe, store=images, validation=validation_store(images), runs=runs, seed=0, device=device)
+    failed = []
+    for found in core(trials, job, test=test, seeds=range(seeds)):
+        failed += [found] if isinstance(found, UserError) else []
+        table, files = save_ablations(recipe, runs=runs, out=out)
+    if table.rows:
+        print_result({**table.as_dict(), "files": files}, table.title, *table.shown(), json=json)
+    say(f"Wrote {', '.join(files)}.")
+    if failed:
+        failures = f"{len(failed)} of {len(trials) * seeds} runs failed. {failed[0].what}"
+        raise UserError(failures, fix=failed[0].fix, exit_code=Exit.BAD_DATA)
 
 
 def _row(variation: Variation) -> dict[str, str]:

@@ -41,10 +41,11 @@ def train(
 
     Example:  alexrepro train as-run-2012 --gpus 2
     """
-    from alexrepro.device import find_device, is_worth_compiling
+    from alexrepro.device import find_device
     from alexrepro.distributed.launch import launch_if_requested
     from alexrepro.distributed.process_group import connect
     from alexrepro.distributed.rank import find_rank
+    from alexrepro.model.compiled import is_worth_compiling
     from alexrepro.training.job import TrainingJob
     from alexrepro.training.train import train as core
 

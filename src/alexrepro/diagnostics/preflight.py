@@ -76,6 +76,8 @@ def check_job(job: TrainingJob) -> Iterator[Finding]:
     except UserError as error:
         yield refused("recipe", error)
         return
+    if _keeps_images(job):
+        checks["images on the GPU"] = _kept_images
     for what, check in checks.items():
         say(f"Checking: {what}.")
         try:
@@ -105,13 +107,26 @@ def _memory(job: TrainingJob) -> Finding:
     if not job.device.is_gpu:
         activations = network.neurons * min(training.batch, len(job.store))
         need += COPIES_OF_ACTIVATIONS * (2 if training.precision == "bf16" else FLOAT_BYTES) * activations
-    loaders = [(job.store, training.batch, network.input_px)]
+    read_px = job.store.side_px if _keeps_images(job) else network.input_px  # crops are cut on the GPU
+    loaders = [(job.store, training.batch, read_px)]
     if job.validation is not None:
         loaders.append((job.validation, BATCH, job.validation.side_px))
     for store, batch, side_px in loaders:
         slots = workers_and_slots(len(store), batch=batch)[1]
         need += slots * min(batch, len(store)) * prod(image_shape(store, side_px, has_device=job.device.is_gpu))
     return system.memory(need)
+
+
+def _keeps_images(job: TrainingJob) -> bool:
+    return job.device.is_gpu and job.store.manifest.encoding != "planes"
+
+
+def _kept_images(job: TrainingJob) -> Finding:
+    """How many images stay in the GPU's memory, so that they are decoded in the first epoch only."""
+    images, room = len(job.store), job.device.room(3 * job.store.side_px**2, batch=job.recipe.training.batch)
+    kept = min(images, room)
+    found = f"{kept:,} of {images:,} images fit into its memory and are decoded in the first epoch only"
+    return Finding("images on the GPU", found, facts={"kept_images": kept, "images": images})
 
 
 def _disk(job: TrainingJob) -> Finding:

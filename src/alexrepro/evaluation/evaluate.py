@@ -18,10 +18,20 @@ from alexrepro.data.loading.loader import Loader
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.inference import SCORED, EvaluationJob, Model, load_model, scored_batches
+from alexrepro.evaluation.inference import (
+    SCORED,
+    EvaluationJob,
+    Model,
+    check_compatible,
+    load_model,
+    order_of,
+    scored_batches,
+)  # fmt: skip
 from alexrepro.evaluation.metrics import Counts, Scores, counts_of, total
+from alexrepro.evaluation.predict import model_of
 from alexrepro.files import write_whole
 from alexrepro.model.alexnet import AlexNet
+from alexrepro.model.weights import Weights
 from alexrepro.paper.results import Crops
 from alexrepro.progress import say
 from alexrepro.runs.evaluation import Evaluation, Member, save_evaluation
@@ -83,25 +93,49 @@ def evaluate_runs(opened: OpenedRuns, *, save_probabilities: bool = False) -> li
 
     Returns the evaluation of the center crop, then that of ten crops if the job asks for them.
     """
-    store, whole = opened.job.store, opened.whole
+    _check_labeled(opened.job.store)
+    evaluations = []
+    for predictions, counts in predict_split(opened, save_probabilities=save_probabilities):
+        evaluation = _evaluation(opened, predictions.about.crops, counts)
+        save_evaluation(evaluation)
+        evaluations.append(evaluation)
+    return evaluations
+
+
+def evaluate_weights(weights: Weights, store: Store, *, crops: Crops, device: Device, path: Path) -> Evaluation:
+    """Evaluate the weights of a file, which is at this path, on a labeled store; saves nothing.
+
+    If the file holds no WNIDs, its outputs are in their order, as Caffe's and torchvision's are. Seed and epochs are 0.
+    Raises UserError as `evaluate` does, and if the mean image is not known.
+    """
+    _check_labeled(store)
+    recipe, model, wnids = weights.recipe, model_of(weights, device), sorted(store.manifest.classes)
+    check_compatible(recipe, store)
+    outputs = weights.wnids or (wnids if len(wnids) == recipe.network.classes else range(recipe.network.classes))
+    order = order_of(store, map(str, outputs), path=path, device=device)
+    job = EvaluationJob([replace(model, order=order)], store, crops, device)
+    opened = OpenedRuns(job, Member(str(path), recipe.name, recipe.digest, 0, 0, 1.0))
+    return _evaluation(opened, crops, count(job))
+
+
+def _check_labeled(store: Store) -> None:
     if not store.manifest.labeled:
         raise UserError(
             f"{store.path} has no labels, so errors cannot be counted.",
             fix="Choose a labeled split with --store, or write a submission: alexrepro submit RUN --to FILE.",
         )
-    evaluations = []
-    for predictions, counts in predict_split(opened, save_probabilities=save_probabilities):
-        about = predictions.about
-        evaluation = Evaluation(
-            run=whole.run, recipe=whole.recipe, digest=whole.digest, seed=whole.seed, epochs=whole.epochs,
-            dataset=store.manifest.dataset, split=about.split, crops=about.crops,
-            images=counts.images, top1_correct=counts.top1_correct, top5_correct=counts.top5_correct,
-            loss=counts.loss_sum / counts.images, tied_images=counts.tied, store=about.store,
-            preprocessing=about.preprocessing, classes=len(about.classes), members=opened.members,
-        )  # fmt: skip
-        save_evaluation(evaluation)
-        evaluations.append(evaluation)
-    return evaluations
+
+
+def _evaluation(opened: OpenedRuns, crops: Crops, counts: Counts) -> Evaluation:
+    whole, store = opened.whole, opened.job.store
+    return Evaluation(
+        run=whole.run, recipe=whole.recipe, digest=whole.digest, seed=whole.seed, epochs=whole.epochs,
+        dataset=store.manifest.dataset, split=store.manifest.full_name, crops=crops,
+        images=counts.images, top1_correct=counts.top1_correct, top5_correct=counts.top5_correct,
+        loss=counts.loss_sum / counts.images, tied_images=counts.tied, store=store.manifest.digest,
+        preprocessing=preprocessing(opened.job.models, store, crops), classes=len(store.manifest.classes),
+        members=opened.members,
+    )  # fmt: skip
 
 
 def predict_split(opened: OpenedRuns, *, save_probabilities: bool = False) -> list[tuple[Predictions, Counts]]:

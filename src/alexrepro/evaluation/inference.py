@@ -4,10 +4,11 @@ The softmax outputs of the crops are averaged (layer.cu LogregCostLayer), then t
 sum to 1 (avg-test.py). The center crop is one of the ten, so one pass scores both. B batch, K classes.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import reduce
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -204,16 +205,21 @@ def load_network(run: Run, device: Device) -> tuple[AlexNet, int]:
 def load_model(run: Run, store: Store, device: Device) -> tuple[Model, int]:
     """A run's newest checkpoint with its outputs matched to the store's classes by their WNIDs, and its step."""
     check_compatible(run.recipe, store)
-    wanted, classes = list(store.manifest.classes), run.environment["classes"]
-    if sorted(wanted) != sorted(classes):
-        raise UserError(
-            f"{store.path} has {len(wanted)} classes that are not the {len(classes)} of {run.folder}.",
-            fix="Choose a store of the same data set with --store, or another run.",
-        )
-    index = {name: number for number, name in enumerate(classes)}
-    order = torch.tensor([index[name] for name in wanted], device=device.torch_device) if wanted != classes else None
+    order = order_of(store, run.environment["classes"], path=run.folder, device=device)
     network, step = load_network(run, device)
     return Model(network, run.recipe, load_pixels(run, device), order=order), step
+
+
+def order_of(store: Store, outputs: Iterable[str], *, path: Path, device: Device) -> Tensor | None:
+    """The output for each class of a store by WNIDs, (K,); None if in order. Raises UserError if the classes differ."""
+    wanted, outputs = list(store.manifest.classes), list(outputs)
+    if sorted(wanted) != sorted(outputs):
+        raise UserError(
+            f"{store.path} has {len(wanted)} classes that are not the {len(outputs)} of {path}.",
+            fix="Choose a store of the same data set with --store, or another run.",
+        )
+    index = {name: number for number, name in enumerate(outputs)}
+    return torch.tensor([index[name] for name in wanted], device=device.torch_device) if wanted != outputs else None
 
 
 def pixels_of(store: Store) -> Pixels:

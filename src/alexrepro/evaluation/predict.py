@@ -47,13 +47,7 @@ def predict(weights: Weights, files: Sequence[Path], *, crops: Crops, device: De
 
     Raises UserError if a file is missing or unreadable, or if the mean image is not known.
     """
-    if weights.mean_image is None:
-        raise UserError(
-            "The mean image that these weights were trained with is not known.",
-            fix="Give it at conversion: alexrepro convert FILE.caffemodel --mean MEAN --to FILE.safetensors.",
-        )
-    pixels = Pixels(weights.mean_image, torch.zeros(3), torch.zeros(3, 3)).to(device.torch_device)
-    model = Model(weights.network().to(device.torch_device), weights.recipe, pixels)
+    model = model_of(weights, device)
     names, predictions = weights.classes or tuple(map(str, range(weights.recipe.network.classes))), []
     for file in files:
         image = _resized(file, weights.recipe.augmentation).to(device.torch_device)
@@ -63,6 +57,22 @@ def predict(weights: Weights, files: Sequence[Path], *, crops: Crops, device: De
         pairs = zip(ordered.indices[:TOP].tolist(), ordered.values[:TOP].tolist(), strict=True)
         predictions.append([ClassProbability(label, names[label], probability) for label, probability in pairs])
     return predictions
+
+
+def model_of(weights: Weights, device: Device) -> Model:
+    """The network with its mean image, for inference. Raises UserError if the mean image is not known."""
+    pixels = Pixels(mean_image_of(weights), torch.zeros(3), torch.zeros(3, 3)).to(device.torch_device)
+    return Model(weights.network().to(device.torch_device), weights.recipe, pixels)
+
+
+def mean_image_of(weights: Weights) -> Tensor:
+    """The mean image, float32 (3, 256, 256). Raises UserError if it is not known."""
+    if weights.mean_image is None:
+        raise UserError(
+            "The mean image that these weights were trained with is not known.",
+            fix="Give it at conversion: alexrepro convert FILE.caffemodel --mean MEAN --to FILE.safetensors.",
+        )
+    return weights.mean_image
 
 
 def _resized(file: Path, augmentation: Augmentation) -> Tensor:

@@ -138,4 +138,4 @@ def extra(module: str) -> Any:
     except ImportError:
         library = re.sub(r"^google\.", "", module).partition(".")[0]
         what, fix = f"The library {library} is not installed.", "Install it with: pip install 'alexrepro[onnx]'."
-        raise UserError(what, fix=fix) from None
+        raise UserError(what, fix=fix, exit_code=Exit.MISSING_INPUT) from None

@@ -119,8 +119,8 @@ def provenance(run: Run, evaluations: Sequence[Evaluation] = ()) -> Provenance:
     is_known = recipe.name in catalog() and _like(recipe).digest == recipe.digest
     name = recipe.name if is_known else str(run.recipe_file)
     words = ["alexrepro", "train", name, "--store", environment.get("dataset"), "--seed", environment.get("seed")]
-    newest = next(iter(run.newest_metrics(1)), None)
-    progress = f"epoch {newest['epoch']} of {recipe.training.epochs}" if newest else "begun"
+    newest = run.newest_metrics(1)["epoch"].tolist()
+    progress = f"epoch {newest[0]} of {recipe.training.epochs}" if newest else "begun"
     state = progress if run.result is None else "complete"
     shown_facts = {name: str(value) for name, value in facts.items() if value is not None}
     return Provenance(run.folder, sentence(recipe), state, shlex.join(map(str, words)), shown_facts)

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import get_args
 
-from alexrepro.errors import UserError
+from alexrepro.errors import UserError, first_line
 from alexrepro.files import read_json, write_json
 from alexrepro.paper.results import Crops
 from alexrepro.progress import say
@@ -58,12 +58,12 @@ class Evaluation:
     @property
     def top1_error(self) -> float:
         """Fraction of images whose most probable class is wrong (§2)."""
-        return 1 - self.top1_correct / self.images
+        return (self.images - self.top1_correct) / self.images
 
     @property
     def top5_error(self) -> float:
         """Fraction of images whose class is not among the five most probable (§2)."""
-        return 1 - self.top5_correct / self.images
+        return (self.images - self.top5_correct) / self.images
 
 
 def save_evaluation(evaluation: Evaluation) -> None:
@@ -93,6 +93,6 @@ def _read(path: Path) -> Evaluation | None:
         if found.crops not in get_args(Crops):
             raise TypeError(f"its crops are {found.crops!r:.80}")
     except (UserError, TypeError) as error:  # of a field that is missing, unknown or of another kind
-        say(f"Skipped: {path} is damaged, or another version wrote it ({error}).")
+        say(f"Skipped: {path} is damaged, or another version wrote it ({first_line(error)}).")
         return None
     return found

@@ -7,24 +7,34 @@ written, or was cut off by a crash: it is not a row.
 import csv
 import io
 import os
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from alexrepro.errors import Exit, UserError, first_line
 from alexrepro.files import append, naming
 
-METRICS = ("step", "epoch", "images", "loss", "learning_rate", "images_per_second", "top1_error")
-VALIDATION = ("epoch", "split", "crops", "images", "top1_error", "top5_error", "loss")
+if TYPE_CHECKING:  # a training that reads no row loads no pandas
+    from pandas import DataFrame
+
+Columns = Mapping[str, str]  # with their pandas types
+COUNT, NUMBER, TEXT = "int64", "float64", "string"
+METRICS: Columns = {
+    **dict.fromkeys(("step", "epoch", "images"), COUNT),
+    **dict.fromkeys(("loss", "learning_rate", "images_per_second", "top1_error"), NUMBER),
+}
+VALIDATION: Columns = {
+    "epoch": COUNT, "split": TEXT, "crops": TEXT, "images": COUNT,
+    **dict.fromkeys(("top1_error", "top5_error", "loss"), NUMBER),
+}  # fmt: skip
 
 BLOCK_BYTES = 1 << 20
 
-Row = dict[str, str]
 
-
-def add(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+def add(path: Path, columns: Columns, rows: Iterable[Mapping[str, object]]) -> None:
     """Append rows, below the names of the columns if the file is new."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
     if not path.exists() or path.stat().st_size == 0:
         writer.writeheader()
     writer.writerows(rows)
@@ -43,11 +53,36 @@ def blocks(path: Path) -> Iterator[bytes]:
                 yield full + end
 
 
-def read(path: Path, *, most: int | None = None) -> list[Row]:
-    """The last rows up to a number, or all: a gigabyte for the 900,900 steps of ninety epochs of ILSVRC-2012."""
-    lines = (line.decode(errors="replace") for block in blocks(path) for line in block.splitlines())
-    columns = next(lines, "")
-    return list(csv.DictReader([columns, *deque(lines, maxlen=most)]))
+def parts(path: Path, columns: Columns) -> "Iterator[DataFrame]":
+    """The rows in parts that fit into memory however long the run is. Raises UserError if the file is damaged."""
+    import pandas as pd
+
+    names: list[str] | None = None
+    for block in blocks(path):
+        first = 0 if names is None else None
+        try:
+            part = pd.read_csv(io.BytesIO(block), names=names, header=first, usecols=list(columns), dtype=dict(columns))
+        except ValueError as error:
+            raise UserError(
+                f"{path} is damaged: {first_line(error)}.",
+                fix=f"Bring back a copy of it, or remove the lines that are not rows of {', '.join(columns)}.",
+                exit_code=Exit.BAD_DATA,
+            ) from None
+        names = names or block.partition(b"\n")[0].decode().split(",")
+        if len(part):
+            yield part
+
+
+def read(path: Path, columns: Columns, *, most: int | None = None) -> "DataFrame":
+    """The last rows up to a number, or all: 50 MB for the 900,900 steps of ninety epochs of ILSVRC-2012."""
+    import pandas as pd
+
+    found = [pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})]
+    for part in parts(path, columns):
+        found.append(part)
+        if most is not None:
+            found = [pd.concat(found).tail(most)]
+    return pd.concat(found, ignore_index=True)
 
 
 def cut_after(path: Path, *, last: int) -> None:

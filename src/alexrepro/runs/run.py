@@ -4,8 +4,9 @@ import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property, partial
+from operator import mul
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import plain_name, read_json, sync, write_json, write_text, write_whole
@@ -14,6 +15,9 @@ from alexrepro.recipes.recipe import Recipe, from_toml
 from alexrepro.runs import rows
 from alexrepro.runs.evaluation import Evaluation, evaluations_in
 from alexrepro.runs.paths import ENVIRONMENT, RunPaths, newest_checkpoints, step_of
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 KINDS = {
     "seed": int, "dataset": str, "classes": list, "steps_per_epoch": int, "stores": dict, "machine": dict,
@@ -88,25 +92,26 @@ class Run(RunPaths):
         return is_locked(self.lock_file)
 
     @property
-    def metrics(self) -> list[rows.Row]:
-        """One row per step, all in memory: a gigabyte for a full run."""
-        return rows.read(self.metrics_file)
+    def metrics(self) -> "DataFrame":
+        """One row per step, as in metrics.csv, all in memory. Raises UserError if the file is damaged."""
+        return rows.read(self.metrics_file, rows.METRICS)
 
-    def newest_metrics(self, most: int) -> list[rows.Row]:
-        """The newest steps up to a number, one row each, the newest one first."""
-        return rows.read(self.metrics_file, most=most)[::-1]
+    def newest_metrics(self, most: int) -> "DataFrame":
+        """The newest steps up to a number."""
+        return rows.read(self.metrics_file, rows.METRICS, most=most)
 
     @property
-    def validations(self) -> list[rows.Row]:
-        """One row per validated epoch."""
-        return rows.read(self.validation_file)
+    def validations(self) -> "DataFrame":
+        """One row per validated epoch, as in validation.csv. Raises UserError if the file is damaged."""
+        return rows.read(self.validation_file, rows.VALIDATION)
 
     @property
     def last_epoch_loss(self) -> float | None:
         """Mean training loss over the images of the newest epoch; None before the first step."""
         newest = self.newest_metrics(self.environment["steps_per_epoch"])
-        last = [(float(row["loss"]), int(row["images"])) for row in newest if row["epoch"] == newest[0]["epoch"]]
-        return sum(loss * images for loss, images in last) / sum(images for _, images in last) if last else None
+        last = newest[newest["epoch"] == newest["epoch"].max()]
+        losses, images = last["loss"].tolist()[::-1], last["images"].tolist()[::-1]
+        return sum(map(mul, losses, images)) / sum(images) if images else None
 
     @property
     def has_begun(self) -> bool:

@@ -2,7 +2,8 @@
 
 import shlex
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
@@ -16,6 +17,8 @@ from alexrepro.data.store.store import Store
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.inference import hidden_activations, last_hidden, read_images
 from alexrepro.model.alexnet import AlexNet
+from alexrepro.paper.network import Network
+from alexrepro.recipes.catalog import AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.job import TrainingJob
 
@@ -23,10 +26,6 @@ PATIENCE, WINDOW = 2_000, 500  # steps before a loss may be called flat, whose m
 NEAR = 0.995  # of ln(classes)
 WEAK = 0.025  # deviation over the images relative to the mean, at the last hidden stage; 0.13 in #145
 HIDDEN = WEAK / 10  # the same; 0.01 in the printed recipe, 0.0003 with its pixels divided by their deviation
-HELP = (
-    "The activations hardly depend on the images. What helps: raw pixels, --set network.input_std=none; larger weights "
-    "in hidden stages, such as --set network.conv3.weight_std=0.03; with tanh, biases of 0; or as-run-2012."
-)
 
 
 class FlatLoss:
@@ -52,13 +51,15 @@ class Diagnosis:
     """What a few images show of a network: whether its activations depend on them.
 
     crops_std: deviation of the crops, in gray levels. hidden: the last hidden stage, with the mean of its activations
-    and a unit's deviation over the images, averaged over the units.
+    and a unit's deviation over the images, averaged over the units. advice: what may help a network whose activations
+    do not.
     """
 
     crops_std: float
     hidden: str
     mean: float
     deviation: float
+    advice: str
 
     @property
     def relative_std(self) -> float:
@@ -81,7 +82,7 @@ class Diagnosis:
     @property
     def fix(self) -> str:
         """What may help; nothing where the activations depend on the images."""
-        return HELP if self.relative_std < WEAK else ""
+        return self.advice if self.relative_std < WEAK else ""
 
 
 @torch.no_grad()
@@ -90,7 +91,23 @@ def diagnose(model: AlexNet, crops: Tensor) -> Diagnosis:
     with hidden_activations(model) as seen:
         model(crops)
     crops_std = (crops / model.input_std).float().std().item()
-    return Diagnosis(crops_std, last_hidden(model.network), seen[0].mean().item(), seen[0].std(0).mean().item())
+    mean, deviation = seen[0].mean().item(), seen[0].std(0).mean().item()
+    return Diagnosis(crops_std, last_hidden(model.network), mean, deviation, advice_for(model.network))
+
+
+def advice_for(network: Network) -> str:
+    """What may help a network whose activations hardly depend on the images: how it differs from `as-run-2012`."""
+    standard = {stage.name: stage.weight_std for stage in AS_RUN_2012.network.stages}
+    hidden = network.stages[:-1]
+    weak = [s.name for s in hidden if s.weight_std < standard.get(s.name, 0)]
+    biased = [s.name for s in hidden if s.bias > 0 and network.activation == "tanh"]
+    fixes = {
+        "raw pixels": ["--set network.input_std=none"] if network.input_std is not None else [],
+        "larger weights, as in as-run-2012": [f"--set network.{n}.weight_std={standard[n]:g}" for n in weak],
+        "biases of 0, with tanh": [f"--set network.{name}.bias=0" for name in biased],
+    }
+    helps = [f"{what}: {' '.join(changes)}" for what, changes in fixes.items() if changes]
+    return f"The activations hardly depend on the images. What may help: {'; '.join(helps) or 'as-run-2012'}."
 
 
 def center_crops(store: Store, *, recipe: Recipe, pixels: Pixels, most: int = 64) -> Tensor:
@@ -111,6 +128,17 @@ def flat_loss(step: int, found: Diagnosis, *, loss: float, classes: int) -> User
         fix=f"Type the same command again to train on regardless. {found.fix}".rstrip(),
         exit_code=Exit.BAD_DATA,
     )
+
+
+@contextmanager
+def failure_recorded(job: TrainingJob) -> Iterator[None]:
+    """Record why a training fails in environment.json, where reports find it."""
+    try:
+        yield
+    except UserError as error:
+        if job.group.is_first and error.exit_code is Exit.BAD_DATA and not job.run.failure:
+            job.run.record({"failure": error.what.rstrip(".")})
+        raise
 
 
 def at_half_the_rates(job: TrainingJob) -> str:

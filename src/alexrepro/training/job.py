@@ -49,7 +49,6 @@ class TrainingJob:
     group: ProcessGroup = field(default_factory=ProcessGroup)
     source: Run | None = None
     log: tuple[str, ...] = ()
-    allow_flat_loss: bool = False  # or end a training whose loss stays at chance
 
     @property
     def run(self) -> Run:

@@ -85,8 +85,8 @@ class TrainingState:
 
     def validation_errors(self) -> dict[int, float]:
         """The top-1 error of every validated epoch, the same on every rank."""
-        rows = self.job.run.validations if self.job.group.is_first else []
-        return self.job.group.broadcast({int(row["epoch"]): float(row["top1_error"]) for row in rows})
+        rows = self.job.run.validations.to_dict("list") if self.job.group.is_first else {"epoch": [], "top1_error": []}
+        return self.job.group.broadcast(dict(zip(rows["epoch"], rows["top1_error"], strict=True)))
 
     def plan(self, epoch: int) -> EpochPlan:
         """The order and the draws of an epoch."""
@@ -157,9 +157,9 @@ class TrainingState:
         """The validation of the last epoch, or the training loss where that was not validated, for result.json."""
         run, epochs = self.job.run, self.job.recipe.training.epochs
         final: dict[str, Any] = {"split": None, "loss": run.last_epoch_loss, "top1_error": None, "top5_error": None}
-        for row in run.validations[-1:]:
-            if row["epoch"] == str(epochs):
-                final = {name: row[name] if name == "split" else float(row[name]) for name in final}
+        for row in run.validations.tail(1).to_dict("records"):
+            if row["epoch"] == epochs:
+                final = {name: row[name] for name in final}
         return {
             "steps": self.step,
             "epochs": epochs,
@@ -208,9 +208,9 @@ def start(job: TrainingJob, stop: Stop = lambda: None) -> TrainingState:
     optimizer = make_optimizer(model, training, compiles=device.compiles)
     optimizer.load({name: model.rows_of(name, tensor) for name, tensor in state.items()})
     pixels = group.broadcast(save_pixels(run, job.store) if group.is_first else pixels_of(job.store))
-    is_flat_allowed = group.broadcast(group.is_first and (job.allow_flat_loss or "flat_loss_at" in run.environment))
+    is_flat_allowed = group.broadcast(group.is_first and "flat_loss_at" in run.environment)
     if group.is_first:
-        run.record({"starts": [*run.environment.get("starts", []), job.this_start(step)]})
+        run.record({"failure": None, "starts": [*run.environment.get("starts", []), job.this_start(step)]})
     pixels = pixels.to(device.torch_device)
     source = Source(model, optimizer, pixels, job.recipe, job.recipe.augmentation, group)
     return TrainingState(

@@ -4,7 +4,7 @@ Everything random is drawn from (seed, epoch) or (seed, step), so a run that sto
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from math import isfinite, log
@@ -29,7 +29,14 @@ from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.evaluation import Evaluation, evaluations_in
 from alexrepro.runs.run import Run
 from alexrepro.stop_signals import stop_requests
-from alexrepro.training.divergence import FlatLoss, at_half_the_rates, center_crops, diagnose, flat_loss
+from alexrepro.training.divergence import (
+    FlatLoss,
+    at_half_the_rates,
+    center_crops,
+    diagnose,
+    failure_recorded,
+    flat_loss,
+)
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.state import Late, TrainingState, open_run, start
 
@@ -55,10 +62,13 @@ def train(job: TrainingJob) -> Run:
         state = start(job, stop)
         device, batch = job.device, recipe.training.batch
         loader = Loader(
-            job.store, batch=batch, side_px=recipe.network.input_px, parts=group.parts, copies=device.copies,
-            workers=Workers(group.loader_workers),
+            job.store, batch=batch, side_px=recipe.network.input_px, parts=group.parts,
+            copies=device.copies_of_epochs(batch=-(-batch // group.shard[1])), workers=Workers(group.loader_workers),
         )  # fmt: skip
-        with device.enough_memory(batch=batch), state.loggers, state.saver, state.planner, state.opened, loader:
+        with (
+            failure_recorded(job), device.enough_memory(batch=batch),
+            state.loggers, state.saver, state.planner, state.opened, loader,
+        ):  # fmt: skip
             _validate(state)  # if the run was asked to stop before it did
             _train_epochs(state, loader)
         state.stop_consensus.settle()
@@ -163,7 +173,8 @@ def _end_flat_loss(state: TrainingState, watched: FlatLoss) -> NoReturn:
     state.save()
     state.saver.finish()
     if job.group.is_first:
-        job.run.record({"flat_loss_at": state.step})  # the same command, typed again, trains on
+        facts = {"flat_loss_at": state.step, "failure": f"at chance after {state.step:,} steps"}
+        job.run.record(facts)  # the same command, typed again, trains on
     raise job.group.abort(flat_loss(state.step, diagnosis, loss=watched.mean, classes=job.recipe.network.classes))
 
 
@@ -201,22 +212,26 @@ def _validate(state: TrainingState) -> None:
 
 def ablate(
     trials: Sequence[tuple[Recipe, Crops]], job: TrainingJob, *, test: Store, seeds: Sequence[int]
-) -> list[list[Evaluation]]:
-    """For each recipe, one evaluation per seed on the test store with its crops, in the order of the trials.
+) -> Iterator[Evaluation | UserError]:
+    """Train each recipe with each seed; yields after each run its evaluation on the test store with the trial's crops.
 
     job: how to train all of them; its own recipe and seed do not matter. Seeds go outermost, so that an interrupted
-    ablation holds complete comparisons for the first seeds.
-    Raises UserError as `train` does: a loss that stays at chance ends the ablation unless that is allowed.
+    ablation holds complete comparisons for the first seeds. A run that fails, because its loss is not finite or stays
+    at chance, yields its error in place of an evaluation. Raises UserError as `train` does for other reasons.
     """
-    evaluations: list[list[Evaluation]] = [[] for _ in trials]
-    number, total = 0, len(trials) * len(seeds)
-    for seed in seeds:
-        for (recipe, crops), of_trial in zip(trials, evaluations, strict=True):
-            number += 1
-            say(f"Run {number} of {total}, seed {seed}: {recipe.name}, {recipe.description}.")
+    runs = [(seed, *trial) for seed in seeds for trial in trials]
+    for number, (seed, recipe, crops) in enumerate(runs, start=1):
+        say(f"Run {number} of {len(runs)}, seed {seed}: {recipe.name}, {recipe.description}.")
+        found: Evaluation | UserError
+        try:
             run = train(replace(job, recipe=recipe, seed=seed))
-            of_trial.append(_saved(run, test, crops) or evaluate(run, test, crops=crops, device=job.device))
-    return evaluations
+            found = _saved(run, test, crops) or evaluate(run, test, crops=crops, device=job.device)
+        except UserError as error:
+            if error.exit_code is not Exit.BAD_DATA:
+                raise
+            say(f"{error.what} {error.fix}")
+            found = error
+        yield found
 
 
 def _saved(run: Run, store: Store, crops: Crops) -> Evaluation | None:

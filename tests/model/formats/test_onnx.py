@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexrepro.errors import UserError
+from alexrepro.errors import Exit, UserError
 from alexrepro.model import formats
 from alexrepro.model.alexnet import build
 from alexrepro.model.weights import Weights
@@ -116,4 +116,5 @@ def test_a_missing_library_is_named_with_its_extra(tmp_path: Path, monkeypatch: 
         formats.write(weights_of(find_recipe("one-weird-trick")), tmp_path / "net.onnx")
 
     assert "pip install 'alexrepro[onnx]'" in caught.value.fix
+    assert caught.value.exit_code is Exit.MISSING_INPUT
     assert list(tmp_path.iterdir()) == []

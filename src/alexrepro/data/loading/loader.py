@@ -6,7 +6,7 @@ the work of worker n modulo their number, so batches are received in order and n
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from itertools import islice
 from multiprocessing.connection import Connection, Pipe
@@ -14,13 +14,12 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import recv_handle, send_handle
 from multiprocessing.util import Finalize
 from threading import Thread
-from typing import BinaryIO, Literal, NamedTuple, Protocol
+from typing import BinaryIO, Literal, NamedTuple
 from weakref import finalize
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from alexrepro.data.loading.kept import Copies, kept_by
 from alexrepro.data.loading.ring import Ring, Task, fill, image_shape
 from alexrepro.data.loading.sampling import Batch, Draws, EpochPlan, Parts, as_images, batch_count
 from alexrepro.data.store import processes
@@ -54,19 +53,6 @@ def workers_and_slots(images: int, *, batch: int, workers: int | None = None) ->
     return number, number + AHEAD + IN_USE
 
 
-class Copies(Protocol):
-    """Copies batches to a device while it works, from memory that is filled again afterwards."""
-
-    def copied(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """The batches on the device."""
-
-    def close(self) -> None:
-        """Wait for all copies."""
-
-
-Copying = Callable[[NDArray[np.uint8], int], Copies]  # of the memory of all batches, and the most copies under way
-
-
 class Loader:
     """Workers and memory for the batches of one store, kept from epoch to epoch; a context that ends them.
 
@@ -81,14 +67,19 @@ class Loader:
         batch: int,
         side_px: int,
         parts: Parts | None = None,
-        copies: Copying | None = None,
+        copies: Copies | None = None,
         workers: Workers | None = None,
     ) -> None:
         self._store, self._batch, self._parts = store, batch, parts or Parts()
         asked, kind = workers or Workers()
         number, slots = workers_and_slots(len(store), batch=batch, workers=asked)
         image = image_shape(store, side_px, has_device=copies is not None)
-        shape = (slots, self._parts.most(min(batch, len(store))), *image)
+        most, sides_px = self._parts.most(min(batch, len(store))), (store.side_px, side_px)
+        keeping = copies if len(image) == 3 else None  # planes are small enough to be read in every epoch
+        self._kept = kept_by(keeping, images=len(store), most=most, sides_px=sides_px, parts=self._parts)
+        if self._kept:  # then crops are cut on the device
+            image = store.side_px, store.side_px, 3
+        shape = slots, most, *image
         self._free = deque(range(slots))
         self._sent: deque[tuple[int, int, Draws]] = deque()  # slots that are being filled, numbers and draws of batches
         self._pipes: list[Connection] = []
@@ -99,7 +90,9 @@ class Loader:
             for worker in range(number):
                 self._start(worker, file)
         self._ring.reading[:] = -1
-        self._copies = copies(self._ring.slots, IN_USE - 1) if copies else None
+        self._copies = copies
+        if copies:
+            copies.begin(self._ring.slots, IN_USE - 1, self._kept)
         # Called at the latest when the program ends, before it waits for its processes.
         self._end = Finalize(self, processes.end, (self._runners, self._pipes), exitpriority=1)
 
@@ -149,11 +142,15 @@ class Loader:
         """Keep every worker busy and some batches ahead, as far as memory is free."""
         idle = len(self._pipes) + AHEAD - len(self._sent)
         for number, draws in islice(planned, min(idle, len(self._free))):
-            slot, own = self._free.popleft(), draws[self._parts.own(len(draws))]
+            slot, own = self._free.popleft(), self._to_read(draws)
             task: Task = slot, own.rows.numpy(), own.offsets.numpy(), ~self._store.checked[own.rows.numpy()]
             with suppress(OSError):  # as above
                 self._pipes[number % len(self._pipes)].send(task)
             self._sent.append((slot, number, draws))
+
+    def _to_read(self, draws: Draws) -> Draws:
+        """The images of a batch that this loader's workers read: its own part, but for those that are kept."""
+        return self._kept.to_read(draws) if self._kept else draws[self._parts.own(len(draws))]
 
     def _receive(self) -> tuple[int, int, Draws]:
         """Wait until the next batch is filled."""
@@ -183,7 +180,7 @@ class Loader:
 
     def _batch_in(self, slot: int, number: int, draws: Draws) -> Batch:
         """The batch that was filled into a slot; a copy of it where its readers keep all the others."""
-        own = draws.rows[self._parts.own(len(draws))].numpy()
+        own = self._to_read(draws).rows.numpy()
         self._store.checked[own] = True
         crops = self._ring.slots[slot, : len(own)]
         if self._free:

@@ -141,7 +141,7 @@ def pinned(tensor: Tensor) -> Tensor:
 
 def pack(tensors: Sequence[Tensor], *, pin: bool = False) -> Tensor:
     """Copies of tensors, one after the other in new memory on the device of the first: uint8 (bytes,)."""
-    packed = torch.empty(_starts(tensors)[-1], dtype=torch.uint8, device=tensors[0].device, pin_memory=pin)
+    packed = torch.empty(packed_bytes(tensors), dtype=torch.uint8, device=tensors[0].device, pin_memory=pin)
     for copy, tensor in zip(unpack(packed, tensors), tensors, strict=True):
         copy.copy_(tensor)
     return packed
@@ -154,6 +154,11 @@ def unpack(packed: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
         packed[start : start + tensor.nbytes].view(tensor.dtype).view(tensor.shape)
         for start, tensor in zip(starts, like, strict=False)
     ]
+
+
+def packed_bytes(tensors: Sequence[Tensor]) -> int:
+    """Bytes that tensors take when they are packed."""
+    return _starts(tensors)[-1]
 
 
 def _starts(tensors: Sequence[Tensor]) -> list[int]:

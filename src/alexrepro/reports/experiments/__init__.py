@@ -100,12 +100,16 @@ class Report:
 
 def render(experiment: Experiment, evidence: Evidence) -> Report:
     """The report of an experiment, from run folders only."""
-    summarize = experiment.summarize or (lambda found: _errors(experiment, found))
     with plot.style():
         figure = experiment.draw(evidence) if experiment.draw else None
     missing = experiment.lacks(evidence) if experiment.lacks else commands_for(experiment.needs, evidence)
-    table = ResultTable(experiment.name, experiment.title, tuple(summarize(evidence)))
-    return Report(experiment, table, figure, missing)
+    return Report(experiment, table_of(experiment, evidence), figure, missing)
+
+
+def table_of(experiment: Experiment, evidence: Evidence) -> ResultTable:
+    """The table of an experiment, without its figure."""
+    rows = experiment.summarize(evidence) if experiment.summarize else _errors(experiment, evidence)
+    return ResultTable(experiment.name, experiment.title, tuple(rows))
 
 
 def experiments() -> dict[str, Experiment]:

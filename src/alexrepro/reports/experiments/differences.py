@@ -6,17 +6,19 @@ names and nothing else, and of the network that the logs say was run, which has 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
+from alexrepro.errors import UserError
 from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import CNN_2010, CNN_2010_CENTER, TEST_2010, VAL_2010, VALIDATION_TEST_GAP
 from alexrepro.recipes.catalog import AS_RUN_2010, AS_RUN_2012, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS, Variation
-from alexrepro.reports.experiments import Evidence, Experiment, commands_for, prepare_command
+from alexrepro.reports.experiments import Evidence, Experiment, commands_for, gather, prepare_command, render
 from alexrepro.reports.statistics.verdict import Verdict, notes, strongest
 from alexrepro.reports.tables import measured
-from alexrepro.reports.tables.table import Row, both, pair_of
+from alexrepro.reports.tables.table import ResultTable, Row, both, pair_of
 from alexrepro.runs.evaluation import Evaluation
 
 CLAIMED = [
@@ -57,13 +59,37 @@ def _rows_of(variation: Variation, evidence: Evidence) -> list[Row]:
     for run in evidence.runs:
         if variation.is_of_testing or f"{run.recipe.name}+{variation.name}" in varied:
             bases.setdefault(run.recipe.digest, run.recipe)
+    return [row for base in bases.values() for row in rows_of(variation, base, evidence, or_not_run=base is asked)]
+
+
+def rows_of(variation: Variation, base: Recipe, evidence: Evidence, *, or_not_run: bool = False) -> list[Row]:
+    """The variation against one base: measured differences and failed runs; else "not run", or nothing."""
+    found = measured.evaluated_variation(variation, base, evidence.evaluations)
+    of_base, failed = measured.evaluated(base, evidence.evaluations), _failed(variation, base, evidence)
     rows = []
-    for base in bases.values():
-        found = measured.evaluated_variation(variation, base, evidence.evaluations)
-        of_base = measured.evaluated(base, evidence.evaluations)
-        if base is asked or (found and of_base):
-            rows += measured.delta_rows(variation, of_base, found, base_name=base.name)
-    return rows
+    if (found and of_base) or (or_not_run and not failed):
+        rows = measured.delta_rows(variation, of_base, found, base_name=base.name)
+    return [*rows, *failed]
+
+
+def _failed(variation: Variation, base: Recipe, evidence: Evidence) -> list[Row]:
+    """A row for each failed run of the variation, and for those of the base if the variation was trained, too."""
+    try:
+        varied = variation.of(base)
+    except UserError:
+        return []
+    runs = {
+        digest: [run for run in evidence.runs if run.recipe.digest == digest] for digest in (varied.digest, base.digest)
+    }
+    failed = [run for found in runs.values() for run in found if run.failure and runs[varied.digest]]
+    return [
+        Row(
+            quantity="delta", label=variation.name, recipe=base.name, claim=measured.claim_of_delta(variation),
+            verdict="not comparable", cites=str(run.folder),
+            note=f"{run.recipe.name}, seed {run.environment['seed']}: {run.failure}, stopped",
+        )
+        for run in failed
+    ]  # fmt: skip
 
 
 def _how_to_ablate(variations: Iterable[Variation], evidence: Evidence) -> list[str]:
@@ -156,6 +182,16 @@ def _within_gap(low: float, high: float) -> Verdict:
     if max(-low, high) <= VALIDATION_TEST_GAP:
         return "reproduced"
     return "not reproduced" if low > VALIDATION_TEST_GAP or high < -VALIDATION_TEST_GAP else "within noise"
+
+
+def save_ablations(base: Recipe, *, runs: Path, out: Path) -> tuple[ResultTable, list[str]]:
+    """Write the report of all ablations; returns those of one base, with the crops of each variation, and the files."""
+    evidence = gather(runs)
+    files = render(ABLATIONS, evidence).save(out)
+    rows = [
+        row for one in VARIATIONS.values() for row in rows_of(one, base, evidence) if row.crops in (None, one.crops)
+    ]
+    return ResultTable(ABLATIONS.name, f"{measured.TITLE}, {base.name}", tuple(rows)), list(map(str, files))
 
 
 ABLATIONS = Experiment(

@@ -3,12 +3,9 @@
 Runs may still be in progress: an unfinished last line is left out.
 """
 
-import io
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from statistics import fmean
 
 import numpy as np
 import pandas as pd
@@ -16,7 +13,7 @@ import pandas as pd
 from alexrepro.paper.results import FIGURE_1_TRAINING_ERROR
 from alexrepro.progress import duration
 from alexrepro.runs import rows
-from alexrepro.runs.rows import METRICS, VALIDATION
+from alexrepro.runs.rows import METRICS
 from alexrepro.runs.run import Run
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -26,16 +23,6 @@ OVER_AN_EPOCH = {
     **dict.fromkeys(("steps", "images", "loss", "training_error", "with_error"), "sum"),
     "learning_rate": "last",
 }
-
-
-def metrics(run: Run) -> pd.DataFrame:
-    """One row per step, as in metrics.csv: all of it in memory, for reports that need every step."""
-    return _joined(_parts(run.metrics_file), METRICS)
-
-
-def validations(run: Run) -> pd.DataFrame:
-    """One row per validated epoch, as in validation.csv."""
-    return _joined(_parts(run.validation_file), VALIDATION)
 
 
 def by_epoch(run: Run) -> pd.DataFrame:
@@ -53,13 +40,13 @@ def by_epoch(run: Run) -> pd.DataFrame:
             steps=1, loss=part["loss"] * part["images"], training_error=part["top1_error"] * part["images"],
             with_error=part["top1_error"].notna(),
         )
-        for part in _parts(run.metrics_file)
+        for part in rows.parts(run.metrics_file, METRICS)
     )  # fmt: skip
     epochs = sums(_joined(map(sums, parts), ["epoch", *OVER_AN_EPOCH]))
     has_errors = epochs.pop("with_error").sum() == epochs["steps"].sum()
     epochs["loss"] /= epochs["images"]
     epochs["training_error"] /= epochs["images"] if has_errors else float("nan")
-    tested = validations(run)[["epoch", "top1_error", "top5_error", "loss"]]
+    tested = run.validations[["epoch", "top1_error", "top5_error", "loss"]]
     return epochs.merge(tested.rename(columns={"loss": "validation_loss"}), on="epoch", how="left")
 
 
@@ -115,50 +102,39 @@ def snapshot(run: Run) -> Snapshot:
     is_complete = run.result is not None
     has_ended = has_ended or is_complete
     recent = run.newest_metrics(RECENT)
-    lines = [str(run.folder), _loss_curve(run), *_progress(run, recent, has_ended=has_ended)] if recent else []
+    lines = [str(run.folder), _loss_curve(run), *_progress(run, recent, has_ended=has_ended)] if len(recent) else []
     if has_ended and not is_complete:
         command = (run.environment.get("starts") or [{}])[-1].get("command", ("alexrepro", "train"))
         lines.append(f"Stopped{f': {run.failure}' if run.failure else ''}. Go on with: {shlex.join(command)}")
-    return Snapshot(has_ended, tuple(lines if recent else [f"{run.folder}: no step yet", *lines]))
+    return Snapshot(has_ended, tuple(lines if len(recent) else [f"{run.folder}: no step yet", *lines]))
 
 
-def _progress(run: Run, recent: Sequence[Mapping[str, str]], *, has_ended: bool) -> list[str]:
+def _progress(run: Run, recent: pd.DataFrame, *, has_ended: bool) -> list[str]:
     """Epoch, step, speed and time left; loss and learning rate; the last validation. recent: the newest steps."""
-    training, newest = run.recipe.training, recent[0]
+    training, newest = run.recipe.training, recent.iloc[-1]
     steps, step = training.epochs * run.environment["steps_per_epoch"], int(newest["step"])
-    speed = fmean(float(row["images_per_second"]) for row in recent)
+    speed = recent["images_per_second"].mean()
     time_left = duration((steps - step) * training.batch / speed if speed else None)
     state = f"{time_left} left" if not has_ended else "complete" if run.result is not None else "stopped"
-    loss = fmean(float(row["loss"]) for row in recent)
     return [
-        f"epoch {newest['epoch']}/{training.epochs}, step {step:,}/{steps:,}, {speed:,.0f} images/s, {state}",
-        f"loss {loss:.3f}, learning rate {float(newest['learning_rate']):g}",
+        f"epoch {newest['epoch']:.0f}/{training.epochs}, step {step:,}/{steps:,}, {speed:,.0f} images/s, {state}",
+        f"loss {recent['loss'].mean():.3f}, learning rate {newest['learning_rate']:g}",
         *(
             f"{row['split']} after epoch {int(row['epoch'])}: top-1 error {100 * row['top1_error']:.1f} %, "
             f"top-5 error {100 * row['top5_error']:.1f} %"
-            for _, row in validations(run).tail(1).iterrows()
+            for _, row in run.validations.tail(1).iterrows()
         ),
     ]
 
 
 def _loss_curve(run: Run) -> str:
     """The mean losses of equal parts of the run, one character each, scaled between the least and the greatest."""
-    losses = _joined((part[["loss"]] for part in _parts(run.metrics_file)), ["loss"])["loss"]
+    losses = _joined((part[["loss"]] for part in rows.parts(run.metrics_file, METRICS)), ["loss"])["loss"]
     means = losses.groupby(np.arange(len(losses)) * min(WIDTH, len(losses)) // len(losses)).mean()
     low, high = means.min(), means.max()
     heights = (means - low) / (high - low) if high > low else 0 * means
     curve = "".join(BLOCKS[round(height * (len(BLOCKS) - 1))] for height in heights)
     return f"{curve}  loss {high:.3f} to {low:.3f}"
-
-
-def _parts(path: Path) -> Iterator[pd.DataFrame]:
-    """The rows of a file in parts that fit into memory however long the run is; no empty ones."""
-    columns: list[str] | None = None
-    for block in rows.blocks(path):
-        part = pd.read_csv(io.BytesIO(block), names=columns, header=None if columns else 0)
-        columns = list(part.columns)
-        if len(part):
-            yield part
 
 
 def _joined(parts: Iterable[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
@@ -107,6 +108,11 @@ def wrong_by_image(evaluations: Sequence[Evaluation]) -> Wrong | None:
             return None
         found.append(predictions)
     return {top: np.stack([one.wrong(top) for one in found], axis=1) for top in TOPS} if found else None
+
+
+def mean_errors(evaluations: Sequence[Evaluation]) -> tuple[float, float]:
+    """The top-1 and top-5 error, each the mean over seeds."""
+    return fmean(e.top1_error for e in evaluations), fmean(e.top5_error for e in evaluations)
 
 
 def correct(evaluation: Evaluation, top: int) -> int:

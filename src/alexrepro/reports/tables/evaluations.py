@@ -25,9 +25,8 @@ def evaluation_row(evaluation: Evaluation) -> Record:
     """
     values = {name: getattr(evaluation, name, None) for name in COLUMNS}
     for top, correct in (("top1", evaluation.top1_correct), ("top5", evaluation.top5_correct)):
-        wrong = evaluation.images - correct
-        values[f"{top}_error"] = wrong / evaluation.images
-        values[f"{top}_low"], values[f"{top}_high"] = wilson_interval(wrong, evaluation.images)
+        wrong, images = evaluation.images - correct, evaluation.images
+        values[f"{top}_low"], values[f"{top}_high"] = wilson_interval(wrong, images)
     return Record(COLUMNS, {**values, "note": departure(evaluation)})
 
 

@@ -1,6 +1,6 @@
 """Rows of measured errors and of differences A minus B, next to what was published and logged for them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -9,11 +9,11 @@ from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import TEST_2010, VAL_2012, Crops, Logged, Reported, ReportedDelta
 from alexrepro.recipes.catalog import catalog, find_recipe
 from alexrepro.recipes.recipe import Recipe
-from alexrepro.recipes.variations import BASE_CROPS, VARIATIONS, Variation, find_variation
-from alexrepro.reports.statistics.differences import Seeds, estimate
+from alexrepro.recipes.variations import BASE_CROPS, Variation
+from alexrepro.reports.statistics.differences import Seeds, estimate, mean_errors
 from alexrepro.reports.statistics.intervals import Estimate
 from alexrepro.reports.statistics.verdict import Verdict, departure, judged, notes, shortfall
-from alexrepro.reports.tables.table import ResultTable, Row, both, pair_of, split_and_crops
+from alexrepro.reports.tables.table import Row, both, pair_of, split_and_crops
 from alexrepro.runs.evaluation import Evaluation
 
 CHALLENGES = ("ilsvrc2010", "ilsvrc2012")  # the data sets of the paper; everything else is other data
@@ -75,6 +75,8 @@ def row_of(
     return Row(
         quantity="delta" if base else "error", label=label, split=first.split, crops=first.crops,
         recipe=seeds[0][-1].recipe, seeds=len(seeds), images=first.images, top1=top1, top5=top5, interval=interval,
+        errors=mean_errors([seed[0] for seed in seeds]) if base else None,
+        base_errors=mean_errors([seed[-1] for seed in seeds]) if base else None,
         reported=reported, claim=claim, verdict=verdict,
         note=notes([reasons, note]) or ("" if reported else "no published number"),
         cites=notes(e.run for seed in seeds for e in seed),
@@ -122,12 +124,10 @@ def claim_of(reported: Reported) -> str:
     return f"{reported.label}: {both(reported)} on {split_and_crops(reported.split, reported.crops)}"
 
 
-def delta_table(
-    base: Sequence[Evaluation], variations: Mapping[str, Sequence[Evaluation]], *, name: str
-) -> ResultTable:
-    """The differences of variations from one base, by the variation's name; raises UserError for an unknown one."""
-    rows = [row for key, found in variations.items() for row in delta_rows(find_variation(key), base, found)]
-    return ResultTable(name, TITLE, tuple(rows))
+def claim_of_delta(variation: Variation) -> str:
+    """The published difference of a variation in words; empty if there is none."""
+    tests = variation.tests
+    return f"{variation.section}: {tests.name} adds {both(tests)} points" if tests else ""
 
 
 def delta_rows(
@@ -137,8 +137,7 @@ def delta_rows(
 
     base, found: evaluations of one recipe each; seeds that both have are compared. base_name: of a base without any.
     """
-    tests, rows = variation.tests, []
-    claim = f"{variation.section}: {tests.name} adds {both(tests)} points" if tests else ""
+    tests, rows, claim = variation.tests, [], claim_of_delta(variation)
     for group in grouped(found):
         split, crops = group[0].split, group[0].crops
         pairs = paired(group, base, split=split, crops=BASE_CROPS if variation.is_of_testing else crops)
@@ -177,13 +176,6 @@ def evaluated_variation(variation: Variation, base: Recipe, evaluations: Iterabl
     except UserError:
         return []
     return [e for e in found if e.crops == variation.crops] if variation.is_of_testing else found
-
-
-def measured_of(base: Recipe, evaluations: Iterable[Evaluation], *, store: str) -> dict[str, list[Evaluation]]:
-    """The evaluations of every variation of a base on the store with this digest, by the variation's name."""
-    on_store = [e for e in evaluations if e.store == store]
-    tested = {name: evaluated_variation(variation, base, on_store) for name, variation in VARIATIONS.items()}
-    return {name: found for name, found in tested.items() if found}
 
 
 def published_row(

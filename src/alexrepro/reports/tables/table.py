@@ -71,6 +71,8 @@ def _columns(quantity: Quantity) -> dict[str, str]:
     numbers = [f"{top}_{name}" for top in ("top1", "top5") for name in (quantity, "low", "high", "std")]
     columns = dict.fromkeys(("label", "source", "dataset", "split", "crops", "recipe"), TEXT)
     columns |= {**dict.fromkeys(("seeds", "images"), COUNT), **dict.fromkeys(numbers, FRACTION), "interval": TEXT}
+    if quantity == "delta":
+        columns |= dict.fromkeys(("top1_error", "top5_error", "base_top1_error", "base_top5_error"), FRACTION)
     for other in ("reported", "logged") if quantity == "delta" else ("reported",):
         columns |= dict.fromkeys((f"{other}_top1_{quantity}", f"{other}_top5_{quantity}"), FRACTION)
         columns[f"{other}_cites"] = TEXT
@@ -84,9 +86,10 @@ COLUMNS: Mapping[Quantity, Mapping[str, str]] = {"error": _columns("error"), "de
 class Row:
     """Top-1 and top-5 errors of a network, or their differences from a base, as fractions on one split.
 
-    recipe: of the network, or of the base. images: of the split, whatever the number of seeds. reported: the published
-    numbers of a reported row, or those next to a measurement; logged: those of the 2012 logs next to it. claim: the
-    published numbers in words, if the row answers them. cites: a section, a file, or the run folders.
+    recipe: of the network, or of the base. images: of the split, whatever the number of seeds. errors, base_errors: the
+    top-1 and top-5 errors that a difference is of. reported: the published numbers of a reported row, or those next to
+    a measurement; logged: those of the 2012 logs next to it. claim: the published numbers in words, if the row answers
+    them. cites: a section, a file, or the run folders.
     """
 
     quantity: Quantity
@@ -100,6 +103,8 @@ class Row:
     top1: Estimate | None = None
     top5: Estimate | None = None
     interval: IntervalKind | None = None
+    errors: tuple[float, float] | None = None
+    base_errors: tuple[float, float] | None = None
     reported: Reported | ReportedDelta | None = None
     logged: ReportedDelta | None = None
     claim: str = ""
@@ -136,6 +141,8 @@ class Row:
         for top, estimate in (("top1", self.top1), ("top5", self.top5)):
             values[f"{top}_{self.quantity}"] = estimate.mean if estimate else None
             values |= {f"{top}_{name}": getattr(estimate, name, None) for name in ("low", "high", "std")}
+        for name, errors in (("", self.errors), ("base_", self.base_errors)):
+            values |= {f"{name}top1_error": errors[0], f"{name}top5_error": errors[1]} if errors else {}
         reported = self.reported if self.source == "measured" else None
         for name, other in (("reported", reported), ("logged", self.logged)):
             if other is not None:
@@ -160,6 +167,7 @@ class Row:
             "images": images if self.seeds in (None, 1) else f"{images} × {self.seeds} seeds",
             f"top-1{unit}": self._text(self.top1),
             f"top-5{unit}": self._text(self.top5),
+            **({"errors": _pair(self.errors), "base errors": _pair(self.base_errors)} if is_delta else {}),
             "published": both(self.reported) if self.reported and is_measured else "",
             "2012 log": both(self.logged, digits=2) if self.logged else "",
             "verdict": "; ".join(filter(None, remarks)),
@@ -223,6 +231,10 @@ def pair_of(numbers: Reported | ReportedDelta) -> Pair:
     if isinstance(numbers, Reported):
         return numbers.top1_error, numbers.top5_error
     return numbers.top1_delta, numbers.top5_delta
+
+
+def _pair(errors: tuple[float, float] | None) -> str:
+    return f"{100 * errors[0]:.1f} / {100 * errors[1]:.1f} %" if errors else ""
 
 
 def both(numbers: Reported | ReportedDelta, *, digits: int = 1) -> str:
