@@ -1,6 +1,6 @@
 """Train and evaluate the networks of an ablation in parallel, one thread each, which is faster on a CPU.
 
-    python benchmarks/ablate_side_by_side.py no-norm tanh --base as-run-2012 --seeds 0 1 2 --set training.epochs=6
+    python benchmarks/ablate_side_by_side.py no-norm tanh --base as-run-2012 --store stores --seeds 0 1 2 --epochs 6
 
 The runs are those of `alexrepro ablate` with the same options, which then finds them complete
 and prints the table.
@@ -28,7 +28,7 @@ def ablated(recipe: Recipe, crops: Crops, seed: int, store: Path, runs: Path) ->
     """Train and evaluate one network with one seed; a line with its errors, or why it failed."""
     images = store_of("train", store)
     validation = validation_store(images)
-    test = labeled_store(images.manifest.dataset, recipe, classes=images.manifest.classes, folder=store.parent)
+    test = labeled_store(images.manifest.dataset, recipe, classes=images.manifest.classes, folder=images.path.parent)
     device = find_device("cpu", compiles=True)
     job = TrainingJob(recipe, store=images, validation=validation, runs=runs, seed=seed, device=device)
     [e] = ablate([(recipe, crops)], job, test=test, seeds=[seed])
@@ -42,16 +42,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("variations", nargs="+")
     parser.add_argument("--base", required=True)
-    parser.add_argument("--store", type=Path, required=True, help="folder of the training store")
+    parser.add_argument("--store", type=Path, required=True, help="folder of stores, or a training store")
     parser.add_argument("--set", dest="changes", action="append", default=[])
+    parser.add_argument("--epochs", type=int, help="squeeze the schedule into as many")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--side-by-side", type=int, default=usable_processors())
     asked = parser.parse_args()
     images = store_of("train", asked.store)
-    base = choose_recipe(asked.base, dataset=images.manifest.dataset, changes=asked.changes).for_classes(
-        len(images.manifest.classes)
-    )
+    dataset, classes = images.manifest.dataset, len(images.manifest.classes)
+    base = choose_recipe(asked.base, dataset=dataset, changes=asked.changes, epochs=asked.epochs).for_classes(classes)
     trials = trials_of(base, [find_variation(name) for name in asked.variations])
     os.environ["OMP_NUM_THREADS"] = "1"  # in the processes started from here
     pool = ProcessPoolExecutor(

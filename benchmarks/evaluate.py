@@ -19,6 +19,7 @@ from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device, find_device
 from alexrepro.evaluation.inference import EvaluationJob, Model, scored_batches
+from alexrepro.evaluation.recorded_network import recorded
 from alexrepro.model.alexnet import build
 from alexrepro.paper.results import Crops
 from alexrepro.recipes.catalog import catalog
@@ -61,7 +62,7 @@ def main(asked: argparse.Namespace) -> None:
     network = build(recipe.network, seed=0).to(device.torch_device, memory_format=torch.channels_last)
     gray = torch.full((3, store.side_px, store.side_px), 120.0)
     pixels = Pixels(gray, torch.ones(3), torch.eye(3)).to(device.torch_device)
-    model = Model(device.compiled(network), recipe, pixels)
+    model = Model(recorded(network, device), recipe, pixels)
     found = list(rounds(model, store, device, asked.rounds))
     print("| | center | ten crops | ten / center |\n| --- | --- | --- | --- |")
     for number, name in enumerate(("seconds", "CPU-seconds")):

@@ -55,7 +55,7 @@ def milliseconds(recipe: Recipe, steps: int) -> tuple[list[float], list[float]]:
     images, processor, clock = recipe.training.batch, [], []
     for step in range(WARM_UPS + steps):
         batch = second if step % 2 else first
-        mark(b"step" if step >= WARM_UPS else b"warm-up")
+        mark(b"step" if step >= WARM_UPS else b"warm-up", 0)
         started = time.thread_time(), time.perf_counter()
         if training is None or not training.is_ready(
             batch, images=images, rates=rates, augmentation=recipe.augmentation
@@ -64,7 +64,7 @@ def milliseconds(recipe: Recipe, steps: int) -> tuple[list[float], list[float]]:
         training(batch, step=step)
         processor.append((time.thread_time() - started[0]) * 1e3)
         clock.append((time.perf_counter() - started[1]) * 1e3)
-    mark(b"end")
+    mark(b"end", 0)
     return processor[WARM_UPS:], clock[WARM_UPS:]
 
 

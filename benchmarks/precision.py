@@ -52,7 +52,7 @@ def losses(recipe: Recipe, store: Store, *, seed: int, device: Device) -> Iterat
     """The loss before every step of a run with this seed, at the learning rates of the first epoch."""
     training = recipe.training
     model = build(recipe.network, seed=seed).to(device.torch_device, memory_format=torch.channels_last)
-    forward, momentum = device.compiled(model), Momentum(model, training, compiles=device.compiles)
+    forward, momentum = device.with_fast_norms(model), Momentum(model, training, compiles=device.compiles)
     rates = training.rates(recipe.network.stages, epoch=1)
     pixels = pixels_of(store).to(device.torch_device)
     for step, found in enumerate(batches(recipe, store, seed)):

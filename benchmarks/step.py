@@ -86,11 +86,11 @@ def crops_of(recipe: Recipe, device: Device) -> Tensor:
 
 
 def ours(recipe: Recipe, device: Device, *, torch_norms: bool = False, whole: bool = False) -> Step:
-    """A step as in a run; whole: with the network compiled as one function, which a run does on a GPU only."""
+    """A plain step as in a run; whole: with the network compiled as one function."""
     model, training = network_of(recipe, device, torch_norms=torch_norms), recipe.training
     momentum = Momentum(model, training, compiles=device.compiles)
     rates = training.rates(recipe.network.stages, epoch=1)
-    crops, forward = crops_of(recipe, device), device.compiled(model)
+    crops, forward = crops_of(recipe, device), device.with_fast_norms(model)
     if whole:
         forward = Compiled(model)
     labels = torch.arange(training.batch, device=device.torch_device) % recipe.network.classes
@@ -125,7 +125,7 @@ def torchvisions(recipe: Recipe, device: Device) -> Step:
 def ten_crops(recipe: Recipe, device: Device, *, torch_norms: bool = False) -> Step:
     """Ten crops of every image of a batch, one crop after the other, as in evaluation."""
     model = network_of(recipe, device, torch_norms=torch_norms)
-    device.compiled(model)
+    device.with_fast_norms(model)
     crops = crops_of(recipe, device)
 
     @torch.no_grad()

@@ -98,7 +98,16 @@ def _variation_row(variation: Variation) -> list[str]:
         path: json.dumps(value) if isinstance(value, list) else shown(value) for path, value in variation.but.items()
     }
     changes = [f"`{path}={value}`" for path, value in plain.items()]
-    changes += [f"`{path}` halved" for path in variation.halves]
+    changes += [f"`{path}` × {factor:g}" for path, factor in variation.times.items()]
+    changes += [f"a copy of {old} after it, {new}" for old, new in variation.copies.items()]
+    if variation.matches:
+        widths = " and ".join(" = ".join(group) for group in variation.matches)
+        varied = variation.of(AS_RUN_2012).description.rpartition(": ")[2]
+        changes.append(f"computed maps of {widths} (of as-run-2012: {varied})")
+    if variation.width != 1:
+        changes.append(f"all maps × {variation.width:g}, `weight_std` / √{variation.width:g}")
+    if variation.images != 1:
+        changes.append(f"`training.images_fraction={variation.images:g}`, epochs / {variation.images:g}")
     printed = _points(variation.tests.top1_delta, variation.tests.top5_delta) if variation.tests else "none printed"
     return [f"`{variation.name}`", variation.description, ", ".join(changes), variation.section, printed]
 

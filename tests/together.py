@@ -106,7 +106,7 @@ def train_steps(group: ProcessGroup, recipe: Recipe, store: Store, *, dtype: tor
         "losses": group.all_reduce(torch.stack(losses)),
     }
     found |= {f"gradient of {name}": model.gather_full(name, gradient) for name, gradient in momentum.first.items()}
-    found |= {name: model.gather_full(name, kernel.detach()) for name, kernel in model.named_kernels().items()}
+    found |= {name: model.gather_full(name, tensor.detach()) for name, tensor in model.named_weights().items()}
     found |= {f"velocity of {name}": model.gather_full(name, v) for name, v in momentum.state().items()}
     return {name: tensor.numpy() for name, tensor in found.items()}
 

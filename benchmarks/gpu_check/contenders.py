@@ -136,7 +136,8 @@ def _rate(rates: Rates, name: str) -> float:
 def plain(recipe: Recipe, batch: Batch, device: Device) -> Step:
     """The plain step of `train.py`, operation by operation or, if the device compiles, compiled."""
     training, number = training_of(recipe, device), itertools.count()
-    model, optimizer, forward = training.model, training.optimizer, device.compiled(training.model)
+    model, optimizer = training.model, training.optimizer
+    forward = torch.compile(device.with_fast_norms(model), mode="reduce-overhead") if device.compiles else model
 
     def step() -> None:
         crops = training_crops(batch, pixels=training.pixels, augmentation=recipe.augmentation)

@@ -21,7 +21,7 @@ from alexrepro.data.loading.kept import KeptImages
 from alexrepro.data.loading.sampling import Batch
 from alexrepro.errors import Exit, UserError, first_line
 from alexrepro.model.alexnet import AlexNet
-from alexrepro.model.compiled import Compiled, can_compile
+from alexrepro.model.compiled import can_compile
 from alexrepro.model.normalization import use_norms
 from alexrepro.paper.training import Training
 from alexrepro.processors import keep_freed_memory, usable_processors
@@ -82,13 +82,6 @@ class Device:
             use_norms(model, "kernels" if self.is_gpu else "compiled")
         return model
 
-    def compiled(self, model: AlexNet) -> Callable[..., Tensor]:
-        """The function that computes the network in an evaluation: on a GPU, the network compiled as a whole."""
-        self.with_fast_norms(model)
-        if self.compiles and self.is_gpu:
-            return Compiled(model, mode="reduce-overhead")  # CUDA graphs: at batch 128 launches cost as much as work
-        return model
-
     def recorded(self, work: Callable[[], None]) -> Callable[[], None]:
         """Record a function's work on the GPU as one graph; returns what does the work again, in a single launch.
 
@@ -131,6 +124,11 @@ class Device:
             ) from None
 
     @property
+    def free_memory(self) -> int:
+        """Bytes of a GPU's memory that nobody uses."""
+        return int(torch.cuda.mem_get_info(self.torch_device)[0])
+
+    @property
     def copies(self) -> "GpuCopies | None":
         """What copies a loader's batches to a GPU; None on a CPU, which reads them in place."""
         return GpuCopies(self.torch_device) if self.is_gpu else None
@@ -142,7 +140,7 @@ class Device:
     def room(self, image_bytes: int, *, batch: int) -> int:
         """How many stored images a GPU's free memory has room for, beside a training on batches of this size."""
         torch.cuda.empty_cache()
-        free = torch.cuda.mem_get_info(self.torch_device)[0] + torch.cuda.memory_reserved(self.torch_device)
+        free = self.free_memory + torch.cuda.memory_reserved(self.torch_device)
         return max(0, free - RESERVED_BYTES - RESERVED_BYTES_PER_IMAGE * batch) // image_bytes
 
     def facts(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from alexrepro.recipes.recipe import differences, from_toml
 
 from ..program import Program
 
-LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7", "fc8"]
+LAYERS = ["conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7", "fc8"]
 
 
 PROGRAM = Program(Path())
@@ -22,9 +22,11 @@ shown, answered = PROGRAM.shown, PROGRAM.json
 def test_describe_in_json_counts_the_paper_s_network_layer_by_layer() -> None:
     found = answered("describe", "as-run-2012")
 
-    assert list(found) == ["recipe", "digest", "parameters", "neurons", "macs", "sizes", "layers"]
+    names = "recipe digest parameters neurons macs flops training_flops formula sizes layers"
+    assert list(found) == names.split()
     assert (found["recipe"], found["digest"]) == ("as-run-2012", AS_RUN_2012.digest)
     assert (found["parameters"], found["neurons"], found["macs"]) == (60_965_224, 659_272, 724_406_816)
+    assert (found["flops"], found["training_flops"]) == (1_448_813_632, 4_135_610_496)  # two for each multiply-add
     assert found["sizes"] == [55, 27, 13, 13, 13, 6]
     assert [layer["name"] for layer in found["layers"]] == LAYERS
     assert found["layers"][0] == {
@@ -49,10 +51,40 @@ def test_describe_shows_windows_towers_and_what_follows_beside_the_paper_s_words
     rows = {line.split()[0]: re.split(r"  +", line)[1:] for line in text.splitlines() if line.strip()}
     assert rows["conv1"][:4] == ["55×55×96", "11/4/0 (+3)", "both towers", "norm, pool, relu"]
     assert rows["conv2"][:3] == ["27×27×256", "5/1/2", "own tower"]
-    assert rows["pool5"][:2] == ["6×6×256", "3/2"]
+    pooled = {"pool1": "27×27×96", "pool2": "13×13×256", "pool5": "6×6×256"}
+    assert {name: rows[name][:2] for name in pooled} == {name: [size, "3/2"] for name, size in pooled.items()}
+    assert "4.14 GFLOPs forward and backward" in text
     assert rows["fc7"][:3] == ["4096", "both towers", "relu, dropout"]
     assert '"60 million parameters" and "650,000 neurons"' in text
     assert "253,440 where 55×55×96 = 290,400" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["as-printed"], "(CNN → RN → MP)² → (CNN³ → MP) → (FC → DO)² → Linear → softmax"),
+        (["net-148"], "(CNN → MP)² → (CNN³ → MP) → (FC → DO)² → Linear → softmax"),
+        (["as-run-2012"], "(CNN → RN → MP) → (CNN → RN → SN → MP) → (CNN³ → MP) → (FC → DO)² → Linear → softmax"),
+        (["cifar-13pct"], "(CNN → MP)² → local² → Linear → softmax"),
+        (
+            ["as-printed", "--set", "network.norm.kind=batch"],
+            "(CNN → BN → MP)² → (CNN³ → MP) → (FC → DO)² → Linear → softmax",
+        ),
+    ],
+    ids=str,
+)
+def test_describe_writes_the_formula_of_textbooks(words: list[str], expected: str) -> None:
+    assert answered("describe", *words)["formula"] == expected
+
+
+def test_describe_shows_two_recipes_side_by_side() -> None:
+    text = shown("describe", "as-run-2012", "net-146-2009")
+
+    rows = {cells[0]: cells[1:] for cells in ([c.strip() for c in line.split("│")[1:-1]] for line in text.splitlines())
+            if cells}  # fmt: skip
+    assert rows["conv6"] == ["", "6×6×256", "", "590,080", "", "21,233,664"]
+    assert rows["total"] == ["", "", "60,965,224", "61,555,304", "724,406,816", "745,640,480"]
+    assert answered("describe", "as-run-2012", "net-146-2009")["other"]["parameters"] == 61_555_304
 
 
 @pytest.mark.parametrize("words", [["tiny"], ["as-run-2012", "--set", "network.towers=1"]])

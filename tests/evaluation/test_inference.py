@@ -78,7 +78,7 @@ def test_compiled_norms_change_no_count(device: Device) -> None:
     pixels = Pixels(torch.full((3, 256, 256), 127.5), torch.zeros(3), torch.zeros(3, 3))
 
     def scored(device: Device) -> Scores:
-        network = device.compiled(build(TINY.network, seed=0).to(memory_format=torch.channels_last))
+        network = device.with_fast_norms(build(TINY.network, seed=0).to(memory_format=torch.channels_last))
         return score(averages(Model(network, TINY, pixels), images, crops=("ten",), device=device)["ten"], labels)
 
     expected, found = scored(device), scored(Device(torch.device("cpu"), compiles=True))

@@ -40,8 +40,8 @@ static void note(const char *kind, const void *stream, const char *name, size_t 
     pthread_mutex_unlock(&lock);
 }
 
-void null_gpu_mark(const char *name) {
-    note("mark", 0, name, 0);
+void null_gpu_mark(const char *name, size_t graphs) {
+    note("mark", 0, name, graphs);
     if (log_file) fflush(log_file);
 }
 
@@ -56,10 +56,6 @@ static void open_log(void) {
 __attribute__((constructor)) static void start(void) {
     open_log();
     pthread_atfork(NULL, NULL, open_log);
-}
-
-__attribute__((destructor)) static void finish(void) {
-    if (log_file) fflush(log_file);
 }
 
 /* Memory: which ranges of addresses are on a device or pinned */
@@ -107,7 +103,14 @@ static Range range_of(const void *pointer) {
     return found;
 }
 
-size_t null_gpu_peak(int of) { return peak[of]; }
+/* Called where a process ends: the most memory that it had on each device, and all that is not yet in its log */
+__attribute__((destructor)) void null_gpu_finish(void) {
+    if (!log_file) return;
+    for (int of = 0; of < 16; of++)
+        if (peak[of]) fprintf(log_file, "peak %d 0 %zu \n", of, peak[of]);
+    fclose(log_file);
+    log_file = NULL;
+}
 
 int cudaMalloc(void **found, size_t bytes) {
     size_t held_now = held[device];
@@ -407,8 +410,11 @@ CUresult cuDevicePrimaryCtxGetState(CUdevice of, unsigned *flags, int *active) {
 }
 CUresult cuDevicePrimaryCtxRetain(CUcontext *found, CUdevice of) { return FOUND(found, context); }
 CUresult cuGetErrorString(CUresult error, const char **found) { return FOUND(found, "refused by the null GPU"); }
-CUresult cuModuleLoadData(CUmodule *found, const void *image) { return FOUND(found, calloc(1, 8)); }
-CUresult cuModuleLoad(CUmodule *found, const char *path) { return FOUND(found, calloc(1, 8)); }
+CUresult cuModuleLoadData(CUmodule *found, const void *image) {
+    note("module", 0, "", 0);
+    return FOUND(found, calloc(1, 8));
+}
+CUresult cuModuleLoad(CUmodule *found, const char *path) { return cuModuleLoadData(found, path); }
 CUresult cuModuleGetFunction(CUfunction *found, CUmodule module, const char *name) {
     char *kernel = malloc(strlen(name) + 8);
     sprintf(kernel, "triton:%s", name);

@@ -18,7 +18,9 @@ TEXT = [line.partition("  # ")[0] for line in TRANSCRIBED]
 # name, output, weights, biases, multiply-adds, neurons, percent of the parameters
 TABLE = (
     ("conv1", (96, 55, 55), 34_848, 96, 105_415_200, 290_400, 0.06),
+    ("pool1", (96, 27, 27), 0, 0, 0, 0, 0.0),
     ("conv2", (256, 27, 27), 307_200, 256, 223_948_800, 186_624, 0.50),
+    ("pool2", (256, 13, 13), 0, 0, 0, 0, 0.0),
     ("conv3", (384, 13, 13), 884_736, 384, 149_520_384, 64_896, 1.45),
     ("conv4", (384, 13, 13), 663_552, 384, 112_140_288, 64_896, 1.09),
     ("conv5", (256, 13, 13), 442_368, 256, 74_760_192, 43_264, 0.73),
@@ -100,7 +102,7 @@ def test_sizes_and_parameters_of_the_variations() -> None:
     assert AS_RUN_2012.network.layers() == AS_PRINTED.network.layers()
     assert (one_tower.parameters, replace(Network(), towers=1).parameters) == (59_798_312, 62_378_344)
     assert pooling.parameters == 60_965_224
-    assert [layer.output[1] for layer in pooling.layers()] == [55, 26, 13, 13, 11, 6, 1, 1, 1]
+    assert [layer.output[1] for layer in pooling.layers()] == [55, 28, 26, 13, 13, 13, 11, 6, 1, 1, 1]
 
 
 def test_norms_divide_their_scale_by_the_window_where_the_released_code_does() -> None:

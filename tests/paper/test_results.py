@@ -99,6 +99,26 @@ def test_logs_of_the_2010_test_split_are_whole_counts_of_150_000_images() -> Non
     assert max(abs(count - round(count)) for count in counts) <= 0.075  # half of the sixth digit, times 150,000
 
 
+def test_training_on_from_91_to_135_epochs_lowered_the_logged_errors() -> None:
+    (first, longer) = (entry for entry in LOGGED if entry.config == "145")
+
+    assert (first.epochs, longer.epochs) == ("91", "135")
+    assert points(longer, first) == pytest.approx((-0.414, -0.22), abs=1e-9)  # five and four digits
+
+
+def test_the_published_ends_of_others_are_those_of_their_pages() -> None:
+    author = [(end.crops, end.top1_error, end.top5_error) for end in results.LATER_AUTHOR]
+    theirs = {name: (row.top1_error, row.top5_error) for name, row in results.ZEILER_FERGUS.items()}
+
+    assert author == [("ten", 0.4042, 0.1815), ("center", 0.4255, 0.1981)]
+    assert theirs == {
+        "replication": (0.405, 0.181), "without-conv3-conv4": (0.454, 0.221), "without-fc7": (0.400, 0.184),
+        "without-fc6-fc7": (0.448, 0.224), "without-conv3-conv4-fc6-fc7": (0.713, 0.501), "half-full": (0.417, 0.188),
+        "double-full": (0.400, 0.181),
+    }  # fmt: skip
+    assert set(theirs) - {"replication"} <= set(VARIATIONS)
+
+
 def test_validation_and_test_of_137_2010_differ_by_up_to_0_18_points() -> None:
     validation, test = (logged("137-2010", split=split) for split in (results.VAL_2010, results.TEST_2010))
 

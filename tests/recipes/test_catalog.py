@@ -45,6 +45,7 @@ CATALOG = {
     "figure-1-tanh": ("dea9a9", 89_578, 50), "figure-1-relu-b": ("1e0c78", 1_901_386, 15),
     "figure-1-tanh-b": ("51cb66", 1_901_386, 25), "caffe-2013": ("fde433", 60_965_224, 90),
     "caffenet-2013": ("f0ed2d", 60_965_224, 90), "one-weird-trick": ("3ef9fd", 61_100_840, 90),
+    "cuda-convnet2-1gpu": ("e886a2", 61_100_840, 90),
 }  # fmt: skip
 
 
@@ -117,11 +118,11 @@ def test_expected_results_are_the_logged_ones() -> None:
 
 
 def test_the_data_set_chooses_the_recipe() -> None:
-    datasets = ("ilsvrc2010", "ilsvrc2012", "ilsvrc2010-miniature", "cifar10", "my-photos")
+    datasets = ("ilsvrc2010", "ilsvrc2012", "ilsvrc2010-miniature", "cifar10", "my-photos", "cifar10-partial")
 
     names = [default_recipe(dataset).name for dataset in datasets]
 
-    assert names == ["as-run-2010", "as-run-2012", "tiny", "cifar-18pct", "as-run-2012"]
+    assert names == ["as-run-2010", "as-run-2012", "tiny", "cifar-18pct", "as-run-2012", "cifar-18pct"]
 
 
 # epoch, rate of fc8 and of conv1, whether colors are shifted: the lines of each run in the notes

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from typing import Any
@@ -21,6 +22,13 @@ DIGESTS = {
     "tanh": "d1679d", "without-conv2": "126783", "without-conv3": "c62845", "without-conv4": "7f968f",
     "without-conv5": "37482d", "no-color-shift": "06b177", "no-dropout": "f8b1fc", "no-crops": "47a78e",
     "input-227": "952909", "average-logits": "4d6414", "no-weight-decay": "568338",
+    "without-conv3-wider": "9bf9fe", "without-conv4-wider": "da49ca", "without-conv3-conv4": "813e6f",
+    "without-conv3-conv4-wider": "aa7bc7", "extra-conv-narrower": "a269a9", "half-width": "b6f733",
+    "double-width": "4c7259", "quarter-width": "144480", "half-full": "e2ba81", "double-full": "6d575c",
+    "without-fc6": "9c99c9", "without-fc7": "2f73f3", "without-fc6-fc7": "1cda07",
+    "without-conv3-conv4-fc6-fc7": "a4fbea", "batch-norm": "31aaed", "layer-norm": "e632ad", "sigmoid": "df609f",
+    "ungrouped": "d67f40", "pad-2": "f75c5d", "dropout-0.3": "a691b4", "decay-for-dropout": "d6bd1f",
+    "half-images": "f0935b", "quarter-images": "138540",
 }  # fmt: skip
 OTHER_BASES: tuple[Mapping[str, Any], ...] = (
     {"network.side_input.stage": "conv2"},
@@ -37,6 +45,9 @@ REFUSED = [
     ("one-tower", "cifar-18pct", "cannot be tried on cifar-18pct: it has no network.conv4.maps"),
     ("without-conv2", "net-131", "cannot be tried on net-131: network.side_input.stage must name"),
     ("without-conv3", "net-146-2009", "cannot be tried on net-146-2009: training.init_from_stages must name"),
+    ("batch-norm", "one-weird-trick", "cannot be tried on one-weird-trick: it has no network.norm.kind"),
+    ("without-conv4-wider", "cifar-18pct", "cannot be tried on cifar-18pct: it has no network.conv4"),
+    ("extra-conv-narrower", "cifar-18pct", "cannot be tried on cifar-18pct: it has no network.conv4"),
     ("input-227", "cifar-18pct", "cannot be tried on cifar-18pct: network.input_px must be at most 32"),
 ]
 
@@ -59,9 +70,55 @@ def test_a_variation_changes_what_its_claim_names_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("name", VARIATIONS)
 def test_the_full_stages_still_see_six_by_six_maps(name: str) -> None:
-    sizes = {stage.name: size for stage, size in VARIATIONS[name].of(AS_RUN_2012).network.inputs()}
+    first = next(size for stage, size in VARIATIONS[name].of(AS_RUN_2012).network.inputs() if stage.kind == "full")
 
-    assert sizes["fc6"][1:] == (6, 6)
+    assert first[1:] == (6, 6)
+
+
+# Parameters and multiply-adds, relative to the base's 60,965,224 and 724,406,816.
+MATCHED = {
+    "without-conv3-wider": ([96, 256, 576, 256], 60_965_032, 724_406_816),
+    "without-conv4-wider": ([96, 256, 576, 256], 60_965_032, 724_406_816),
+    "without-conv3-conv4-wider": ([96, 442, 260], 60_821_294, 726_081_896),
+    "extra-conv-narrower": ([96, 256, 316, 316, 316, 256], 60_965_548, 724_431_152),
+}
+
+
+@pytest.mark.parametrize("name", MATCHED)
+def test_a_network_of_another_depth_costs_as_much_as_the_base_and_says_so(name: str) -> None:
+    varied = VARIATIONS[name].of(AS_RUN_2012)
+    network, base = varied.network, AS_RUN_2012.network
+
+    convs = [stage.maps for stage in network.stages if stage.kind == "conv"]
+
+    assert (convs, network.parameters, network.macs) == MATCHED[name]
+    assert max(abs(network.parameters / base.parameters - 1), abs(network.macs / base.macs - 1)) < 0.01
+    assert f"{network.parameters:,} parameters" in varied.description
+    assert f"{network.macs:,} multiply-adds" in varied.description
+
+
+def test_parameters_are_held_where_multiply_adds_cannot_be_and_the_description_says_so() -> None:
+    varied = replace(VARIATIONS["without-conv4-wider"], matches=[["fc7"]]).of(AS_RUN_2012)
+
+    assert varied.network.parameters == pytest.approx(AS_RUN_2012.network.parameters, rel=1e-3)
+    assert varied.network.macs < 0.9 * AS_RUN_2012.network.macs
+    assert varied.description.endswith("parameters are held, as both cannot be")
+
+
+def test_a_wider_network_keeps_its_signal_and_divides_between_the_towers() -> None:
+    quarter, double = (VARIATIONS[name].of(TINY).network.stages for name in ("quarter-width", "double-width"))
+
+    assert [stage.maps for stage in quarter] == [4, 8, 12, 12, 8, 128, 128, 20]  # 12 / 4 maps are not even
+    deviations = [two.weight_std / one.weight_std for one, two in zip(TINY.network.stages, double, strict=True)]
+    assert deviations == pytest.approx([1.0] + [0.5**0.5] * 7, rel=2e-3)  # conv1 reads the image
+
+
+def test_half_of_the_images_are_shown_in_as_many_steps() -> None:
+    varied = VARIATIONS["half-images"].of(AS_RUN_2012)
+
+    assert (varied.training.images_fraction, varied.training.epochs) == (0.5, 180)
+    before, after = (recipe.training.schedule.at for recipe in (AS_RUN_2012, varied))  # type: ignore[union-attr]
+    assert [line.epoch - 1 for line in after] == [2 * (line.epoch - 1) for line in before]
 
 
 def test_a_variation_of_testing_takes_the_base_as_it_is() -> None:

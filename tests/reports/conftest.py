@@ -61,7 +61,7 @@ def evaluation() -> Callable[..., Evaluation]:
         found = Evaluation(
             run=f"runs/{recipe.name}-{recipe.digest}/{dataset}-seed-0", recipe=recipe.name, digest=recipe.digest,
             seed=0, epochs=recipe.training.epochs, dataset=dataset, split=split, crops="ten", images=images,
-            top1_correct=images * 60 // 100, top5_correct=images * 82 // 100, loss=1.7,
+            top1_correct=images * 60 // 100, top5_correct=images * 82 // 100, loss=1.7, classes=recipe.network.classes,
         )  # fmt: skip
         return replace(found, **changes)
 

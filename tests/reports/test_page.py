@@ -157,13 +157,15 @@ def test_a_card_has_the_errors_of_a_run_and_the_recipe_file_of_a_changed_one(
     make_run: MakeRun, evaluation: Callable[..., Evaluation]
 ) -> None:
     run = make_run(TINY.but({"training.batch": 16}), is_complete=True)
-    part = evaluation(TINY, split="ilsvrc2012-val", images=250, classes=50, epochs=5, run=str(run.folder))
+    part = evaluation(
+        TINY.for_classes(50), split="ilsvrc2012-val", images=250, classes=50, epochs=5, run=str(run.folder)
+    )
 
     found = provenance(run, [part])
 
     assert found.command == f"alexrepro train {run.folder.parent / 'recipe.toml'} --store ilsvrc2010-miniature --seed 0"
     assert found.facts["ilsvrc2012-val, ten"] == (
         "top-1 / top-5 error 40.0 % / 18.0 % (250 of 50,000 images, 50 of 1,000 classes, "
-        "trained on at most 32 of 1,281,167 images; shortened to 5 of 13 epochs)"
+        "trained on ilsvrc2010-miniature; shortened to 5 of 13 epochs)"
     )
     assert (found.state, found.facts["finished"]) == ("complete", "2026-01-02T03:04:05+00:00")

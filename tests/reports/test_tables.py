@@ -49,6 +49,7 @@ def table(measured: Row, evaluation: Make) -> ResultTable:
         ({"images": 1000}, "was not published for 1000 images"),
         ({"split": MINIATURE, "reported": INVENTED}, r"not a number of paper/results\.py"),
         ({"reported": None, "verdict": None}, "note must say why"),
+        ({"verdict": "not comparable"}, "cannot be compared"),
         (dict.fromkeys(("seeds", "images", "top1", "top5", "interval")), "was not published for None images"),
         ({"source": "reported"}, "exactly what was published"),
         ({"source": "reported", "reported": None}, "exactly what was published"),

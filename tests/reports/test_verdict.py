@@ -76,6 +76,7 @@ def test_250_images_of_50_classes_are_not_table_2(partial: Evaluation) -> None:
         (AS_RUN_2012, {"images": 49_999}, "49,999 of 50,000 images"),
         (AS_RUN_2012.for_classes(999), {"classes": 999}, "999 of 1,000 classes"),
         (AS_RUN_2012, {"classes": 1000}, ""),
+        (AS_RUN_2012, {"classes": None}, "an unknown number of 1,000 classes"),  # in a file that lacks them
         (FIFTY.shortened(1), {"images": 250, "classes": 50, "epochs": 1}, f"{LACKS}; shortened to 1 of 90 epochs"),
         (FIFTY, {"split": "tiny-imagenet-val", "images": 5_000, "classes": 50}, ""),  # other data
     ],
@@ -97,6 +98,21 @@ def test_a_difference_on_a_part_of_the_images_has_no_published_number_next_to_it
     assert (row["reported_top1_delta"], row["logged_top1_delta"]) == (None, None)
 
 
+def test_a_part_is_not_comparable_under_its_own_name_either_and_stands_in_the_table_of_its_challenge(
+    partial: Evaluation,
+) -> None:
+    named = replace(partial, split="ilsvrc2012-partial-val", dataset="ilsvrc2012-partial")
+    nearly = replace(
+        named, images=50_000, classes=1000, digest=AS_RUN_2012.digest, top1_correct=29_650, top5_correct=40_900
+    )
+
+    table_2, table_1 = (rows(name, evaluations=(named,)) for name in ("table-2", "table-1"))
+
+    assert [(row["verdict"], row["note"]) for row in table_2] == [("not comparable", LACKS)]
+    assert [(row["label"], row["note"]) for row in table_1] == [("as-run-2012", f"{LACKS}; other data")]
+    assert rows("table-2", evaluations=(nearly,))[0]["verdict"] == "reproduced"  # a few training images are missing
+
+
 @pytest.mark.parametrize("batches", [10_010, 9_950])  # all images; all but a few unreadable ones
 def test_training_on_nearly_all_images_is_comparable(
     evaluation: Make, make_run: Callable[..., Run], batches: int
@@ -104,6 +120,12 @@ def test_training_on_nearly_all_images_is_comparable(
     run = make_run(AS_RUN_2012, dataset="ilsvrc2012", steps_per_epoch=batches)
 
     assert departure(evaluation(AS_RUN_2012, split=results.VAL_2012, run=str(run.folder))) == ""
+
+
+def test_training_on_another_data_set_is_not_comparable(evaluation: Make, make_run: Callable[..., Run]) -> None:
+    run = make_run(AS_RUN_2012, dataset="fall2011", steps_per_epoch=100_000)
+
+    assert departure(evaluation(AS_RUN_2012, split=results.VAL_2012, run=str(run.folder))) == "trained on fall2011"
 
 
 def test_a_seed_that_was_trained_on_a_part_is_not_averaged_with_the_others_and_does_not_hide_them(

@@ -10,10 +10,11 @@ from alexrepro.data.loading.crops import Pixels, training_crops
 from alexrepro.data.loading.sampling import Batch, Draws
 from alexrepro.device import Device
 from alexrepro.model.alexnet import build, keyed_bits
-from alexrepro.model.fast_network import FastNetwork, Layout, OwnNetwork, blocks_of
+from alexrepro.model.fast_network import FastNetwork, Layout, OwnNetwork, blocks_of, can_lay_out
 from alexrepro.paper.training import Rates
 from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import Recipe
+from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.training.fast_step import FastStep, Source
 from alexrepro.training.optimizer import make_optimizer
 
@@ -157,3 +158,19 @@ def test_masks_are_a_published_hash_on_every_device() -> None:
     many = keyed_bits(torch.tensor(seed), torch.Size((1000, 1000))).double() / 2**24
     assert abs(many.mean() - 0.5) < 0.002
     assert abs((many[:-1] * many[1:]).mean() - 0.25) < 0.002  # neighbors are independent
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "ungrouped", "pad-2", "extra-conv-narrower", "without-fc6-fc7"])
+def test_a_variation_is_laid_out_without_changing_its_logits(tiny: Recipe, name: str) -> None:
+    model = build(VARIATIONS[name].of(tiny).network, seed=0).double()
+    crops = 60 * torch.randn(2, 3, 112, 112, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    fast = FastNetwork(model, PLAIN_NORMS)(crops, None, model.named_kernels())
+
+    torch.testing.assert_close(fast, model(crops), atol=1e-12, rtol=1e-12)  # float64: the order of sums
+
+
+@pytest.mark.parametrize("name", ["batch-norm", "layer-norm"])
+def test_a_network_whose_norm_learns_takes_the_plain_step(tiny: Recipe, name: str) -> None:
+    assert can_lay_out(tiny.network)
+    assert not can_lay_out(VARIATIONS[name].of(tiny).network)

@@ -8,7 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from alexrepro.model.alexnet import AlexNet, build
-from alexrepro.paper.network import Network, Stage
+from alexrepro.paper.network import Network, Norm, Stage
 from alexrepro.paper.training import Rates, Training
 from alexrepro.training.optimizer import Momentum
 
@@ -122,3 +122,20 @@ def test_the_compiled_update_differs_by_rounding_only() -> None:
     # Products are rounded before they are added: half a unit, 2^-25, of terms below 0.1, three times in five steps.
     for name, expected in plain.items():
         assert_close(compiled[name], expected, atol=15 * 0.1 * 2**-24, rtol=2**-23)
+
+
+def test_the_gains_of_a_learned_norm_do_not_decay_and_its_shifts_learn_as_biases_do() -> None:
+    stage = replace(NETWORK.stages[0], order=("norm", "activation"))
+    network = replace(NETWORK, norm=Norm(kind="batch"), stages=(stage, NETWORK.stages[1]))
+    model = build(network, seed=0).double()
+    kernels = model.named_kernels()
+    for parameter in kernels.values():
+        parameter.grad = torch.zeros_like(parameter)
+    kernels["conv1.shift"].grad = torch.ones_like(kernels["conv1.shift"])
+    before = kernels["conv1.weight"].detach().clone()
+
+    Momentum(model, TRAINING).step(rates(0.01, 0.02))
+
+    assert (kernels["conv1.gain"] == 1).all()
+    assert_close(kernels["conv1.shift"].detach(), torch.full((2,), -0.02, dtype=torch.float64), **EXACT)
+    assert_close(kernels["conv1.weight"].detach(), before * (1 - 0.01 * 0.0005), **EXACT)

@@ -9,8 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from alexrepro.data.loading.sampling import of_some, training_plan
 from alexrepro.data.store.store import Store
+from alexrepro.device import Device
 from alexrepro.errors import Exit, UserError
+from alexrepro.evaluation.evaluate import evaluate
+from alexrepro.evaluation.inference import load_network
+from alexrepro.paper.training import Augmentation
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.paths import OPTIMIZER
 from alexrepro.runs.run import Run, find_runs
@@ -19,7 +24,7 @@ from alexrepro.training import train as training
 from alexrepro.training.state import TrainingState
 
 from ..data.hostile import command, tree
-from ..toy import Train, assert_same, before_steps, state_of
+from ..toy import Train, assert_same, before_steps, power_cut, state_of
 
 
 def stop() -> None:
@@ -127,3 +132,38 @@ def test_the_command_changes_nothing_of_a_complete_run(
     assert sorted(path.name for path in run.checkpoints.iterdir()) == [f"step-{step:09d}" for step in (6, 9)]
     assert "Nothing to train" in again.said
     assert tree(run.folder.parent, without=lock) == before
+
+
+def test_batch_normalization_continues_and_is_evaluated_with_its_running_statistics(
+    toy: Train, recipe: Recipe, tmp_path: Path, device: Device, stores: dict[str, Store]
+) -> None:
+    chosen = recipe.but({"network.norm.kind": "batch"})
+    with power_cut():
+        toy(tmp_path / "cut", chosen=chosen)
+
+    continued, whole = (toy(tmp_path / name, chosen=chosen) for name in ("cut", "whole"))
+
+    assert_same(continued, whole)
+    saved, (model, _) = state_of(whole), load_network(whole, device)
+    assert torch.equal(saved["w conv1.running_var"], model.named_weights()["conv1.running_var"])
+    assert (saved["w conv1.running_mean"] != 0).all()
+    assert {name for name in saved if name.startswith("v conv1")} == {
+        f"v conv1.{part}" for part in ("weight", "bias", "gain", "shift")
+    }
+    assert evaluate(whole, stores["val"], crops="center", device=device).top1_error == pytest.approx(
+        float(whole.validations[-1]["top1_error"]), abs=1e-6
+    )
+
+
+def test_half_of_the_images_are_the_same_in_every_epoch_and_others_with_another_seed() -> None:
+    def shown(images: int, *, seed: int = 0, epoch: int = 1) -> set[int]:
+        plan = training_plan(
+            images, seed=seed, epoch=epoch, augmentation=Augmentation(), side_px=224, shuffle_every_epoch=True
+        )
+        return set(of_some(plan, 100, seed=seed).rows.tolist())
+
+    assert shown(100) == set(range(100))
+    assert len(shown(50)) == 50
+    assert shown(50) == shown(50, epoch=2)
+    assert shown(25) < shown(50)
+    assert shown(50) != shown(50, seed=1)

@@ -14,6 +14,7 @@ from alexrepro.cli.choose import choose_recipe
 from alexrepro.cli.show import print_json, print_table, print_text
 from alexrepro.cli.stores import store_of
 from alexrepro.distributed.rank import ended_at_once
+from alexrepro.paper.results import IMAGES
 from alexrepro.progress import duration
 from alexrepro.recipes.recipe import Recipe
 
@@ -37,7 +38,6 @@ def bench(
 
     Example:  alexrepro bench as-run-2012 --set training.precision=bf16
     """
-    from alexrepro.data.sources.official_files import ILSVRC_2012_TRAIN
     from alexrepro.device import find_device
     from alexrepro.diagnostics.bench import bench as core
     from alexrepro.diagnostics.bench import estimate
@@ -46,7 +46,7 @@ def bench(
     device = find_device(device_name, compiles=True)
     found = store_of("train", store) if store or list(options.STORES.glob("*-train-*")) else _drawn(chosen)
     rates = core(chosen, found, device, rounds=rounds)
-    ahead = estimate(chosen, rates, images=images or ILSVRC_2012_TRAIN)
+    ahead = estimate(chosen, rates, images=images or IMAGES["ilsvrc2012-train"])
     paces = {str(part): (median(rounds), min(rounds), max(rounds)) for part, rounds in rates.items()}
     if json:
         names = ("images_per_second", "slowest", "fastest")

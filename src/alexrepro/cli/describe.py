@@ -1,23 +1,26 @@
 """`alexrepro describe`: the network of a recipe, layer by layer."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from alexrepro.cli.options import Json, Set
 from alexrepro.cli.show import percent, print_json, print_table, print_text
+from alexrepro.cli.side_by_side import described, print_side_by_side
+from alexrepro.paper.formula import arithmetic, formula, legend
 from alexrepro.paper.network import Layer, Network
 from alexrepro.paper.results import CAPTION_NEURONS
 from alexrepro.progress import say
 from alexrepro.recipes.catalog import find_recipe
-from alexrepro.recipes.recipe import Recipe, parse_changes
+from alexrepro.recipes.recipe import parse_changes
 
 COLUMNS = ("layer", "output", "kernel, stride, pad", "reads", "then", "parameters", "of all", "multiply-adds")
 
 
 def describe(
     recipe: Annotated[str, typer.Argument(help="Recipe name or TOML file.")] = "as-run-2012",
+    other: Annotated[str | None, typer.Argument(help="Another one, to print both side by side.")] = None,
     changes: Set = None,
     svg: Annotated[Path | None, typer.Option("--svg", help="Also draw the network as in Figure 2.")] = None,
     json: Json = False,
@@ -28,7 +31,9 @@ def describe(
 
     Example:  alexrepro describe as-run-2012 --set network.towers=1
     """
-    chosen = find_recipe(recipe).but(parse_changes(changes or ()))
+    changed = parse_changes(changes or ())
+    chosen, second = (find_recipe(name).but(changed) if name else None for name in (recipe, other))
+    assert chosen is not None
     network = chosen.network
     if svg is not None:
         from alexrepro.files import write_text
@@ -39,30 +44,23 @@ def describe(
         write_text(svg, plot.svg(figure, name=chosen.name))
         say(f"Wrote {svg}.")
     if json:
-        print_json(_described(chosen))
+        print_json(described(chosen) | ({"other": described(second)} if second else {}))
+        return
+    if second is not None:
+        print_side_by_side(chosen, second)
         return
     total = ("total", "", "", "", "", f"{network.parameters:,}", "", f"{network.macs:,}")
     rows = [*(_row(network, layer) for layer in network.layers()), total]
     print_table(f"{chosen.name}-{chosen.digest}: {chosen.description}", COLUMNS, rows, right=("output", *COLUMNS[5:]))
-    counts = (network.parameters, network.neurons, network.macs)
-    print_text("{:,} parameters, {:,} neurons, {:,} multiply-adds per crop.".format(*counts))
+    print_text(f"{network.parameters:,} parameters, {network.neurons:,} neurons.")
+    print_text(f"{formula(network)}\n  ({legend(network)})")
+    print_text(arithmetic(network))
     if network.layers() == Network().layers():
         caption = f"{CAPTION_NEURONS['conv1']:,} where 55×55×96 = {network.layers()[0].neurons:,}"
         print_text(
-            f'The paper says "60 million parameters" and "650,000 neurons"; the caption of Figure 2 prints {caption}.'
+            f'The paper says "60 million parameters" and "650,000 neurons"; the caption of Figure 2 prints {caption}. '
+            'Summaries quote "4 GFLOPs" for a pass, which fits forward and backward together; the paper has none.'
         )
-
-
-def _described(recipe: Recipe) -> dict[str, Any]:
-    network = recipe.network
-    full = {stage.name for stage in network.stages if stage.kind == "full"}
-    of_layer = ("name", "output", "parameters", "macs", "neurons")
-    return {
-        "recipe": recipe.name, "digest": recipe.digest,
-        **{name: getattr(network, name) for name in ("parameters", "neurons", "macs")},
-        "sizes": [layer.output[1] for layer in network.layers() if layer.name not in full],
-        "layers": [{name: getattr(layer, name) for name in of_layer} for layer in network.layers()],
-    }  # fmt: skip
 
 
 def _row(network: Network, layer: Layer) -> tuple[str, ...]:
@@ -75,6 +73,8 @@ def _row(network: Network, layer: Layer) -> tuple[str, ...]:
     after_px = 0 if stage.kind == "full" else network.pad_after_px(stage, size[1])
     window = f"{stage.kernel_px}/{stage.stride_px}/{stage.pad_px}" + (f" (+{after_px})" if after_px else "")
     reads = "everything" if network.towers == 1 else f"{stage.reads} tower{'s' if stage.reads == 'both' else ''}"
-    then = ", ".join(stage.order).replace("activation", network.activation).replace("_", "-")
+    then = ", ".join(network.operations(stage)).replace("activation", network.activation).replace("_", "-")
+    if network.norm is not None and network.norm.learns:
+        then = then.replace("norm", f"{network.norm.kind} norm")
     counts = (f"{layer.parameters:,}", percent(layer.parameters / network.parameters, 2), f"{layer.macs:,}")
     return (layer.name, output, "" if stage.kind == "full" else window, reads, then, *counts)

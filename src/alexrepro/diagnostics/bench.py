@@ -66,6 +66,7 @@ def estimate(recipe: Recipe, rates: Mapping[Part, list[float]], *, images: int) 
     """The time of a whole training on a number of images, which the slower of loader and step decides."""
     pace = {part: median(rounds) for part, rounds in rates.items()}
     slower: Part = "loader" if pace["loader"] < pace["step"] else "step"
+    images = round(images * recipe.training.images_fraction)
     hours = recipe.training.epochs * images / pace[slower] / 3600
     needed = ceil(default_workers() * pace["step"] / pace["loader"])
     return Estimate(recipe.training.epochs, images, hours, slower, default_workers(), needed)
@@ -76,7 +77,8 @@ def hours_by_precision(recipe: Recipe, store: Store, device: Device) -> dict[str
     own, found = recipe.training.precision, dict[str, float]()
     for precision in sorted(PRECISIONS, key=lambda each: each != own):
         images, seconds = _step(recipe.but({"training.precision": precision}), store, device)()
-        found[precision] = recipe.training.epochs * len(store) * seconds / images / 3600
+        shown = recipe.training.epochs * recipe.training.images_fraction * len(store)
+        found[precision] = shown * seconds / images / 3600
     return found
 
 

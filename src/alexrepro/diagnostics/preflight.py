@@ -30,6 +30,9 @@ from alexrepro.training.layouts import faster, hours_of
 # Measured at full width on a CPU: weights count once each in the network, velocities, gradients, and the network under
 # construction, and twice in a checkpoint being written; activations with what is kept of them for the backward pass.
 FLOAT_BYTES, COPIES_OF_WEIGHTS, COPIES_OF_ACTIVATIONS, PROGRAM_BYTES = 4, 6, 4, 6 * 10**8
+# What torch holds on a GPU at full width in float32 and bf16, rounded up, logged on the null GPU of the tests: recorded
+# and plain steps have memory of their own. The libraries' own memory is a guess.
+GPU_COPIES_OF_WEIGHTS, GPU_COPIES_OF_ACTIVATIONS, GPU_PROGRAM_BYTES = 10, 5, 10**9
 DIAGNOSED_IMAGES = 32
 TIMED_IMAGES = 32  # a batch on a CPU; full ones take a minute and train up to a quarter more images per second
 LONG_HOURS = 6 * 24.0  # the training of 2012 took "between five and six days" (§1)
@@ -67,10 +70,11 @@ def check_stores(folders: Sequence[Path]) -> Iterator[Finding]:
 def check_job(job: TrainingJob) -> Iterator[Finding]:
     """What a training would meet, the slow checks last; they are skipped if the recipe does not fit."""
     checks: dict[str, Callable[[TrainingJob], Finding]] = {
-        "recipe": _recipe, "memory": _memory, "disk": _disk, "activations": _activations, "time": _time
+        "recipe": _recipe, "memory": _memory, "GPU memory": _gpu_memory, "disk": _disk, "activations": _activations,
+        "time": _time, "precision": _precision,
     }  # fmt: skip
-    if job.device.is_gpu:
-        checks["precision"] = _precision
+    if not job.device.is_gpu:
+        del checks["GPU memory"], checks["precision"]
     try:
         job = job.fitted()
     except UserError as error:
@@ -114,7 +118,17 @@ def _memory(job: TrainingJob) -> Finding:
     for store, batch, side_px in loaders:
         slots = workers_and_slots(len(store), batch=batch)[1]
         need += slots * min(batch, len(store)) * prod(image_shape(store, side_px, has_device=job.device.is_gpu))
-    return system.memory(need)
+    return system.memory(need, system.free_memory())
+
+
+def _gpu_memory(job: TrainingJob) -> Finding:
+    """Memory of the GPU for weights, and for activations of the recorded step, of a plain one, and of a validation."""
+    training, network = job.recipe.training, job.recipe.network
+    bytes_each = 2 if training.precision == "bf16" else FLOAT_BYTES
+    images = GPU_COPIES_OF_ACTIVATIONS * min(training.batch, len(job.store)) + BATCH
+    need = GPU_PROGRAM_BYTES + GPU_COPIES_OF_WEIGHTS * FLOAT_BYTES * network.parameters
+    need += images * (bytes_each * network.neurons + FLOAT_BYTES * 3 * network.input_px**2)
+    return system.memory(need, job.device.free_memory, "GPU memory")
 
 
 def _keeps_images(job: TrainingJob) -> bool:

@@ -103,15 +103,14 @@ def compiler(device: Device) -> Finding:
     return Finding("compiler", found, "warning", "Install g++, or ignore this.")
 
 
-def memory(need: int) -> Finding:
-    """Free memory and what a training needs, in bytes."""
-    free = free_memory()
+def memory(need: int, free: int | None, what: str = "memory") -> Finding:
+    """Free memory, if it is known, and what a training needs, in bytes."""
     facts = {"need_bytes": need, "free_bytes": free}
     found = f"{size(free) if free is not None else 'unknown'} free, about {size(need)} needed"
     if free is None or free >= need:
-        return Finding("memory", found, facts=facts)
+        return Finding(what, found, facts=facts)
     advice = "Free some, or give a smaller batch: --set training.batch=N."
-    return Finding("memory", found, "error", advice, Exit.OUT_OF_MEMORY, facts)
+    return Finding(what, found, "error", advice, Exit.OUT_OF_MEMORY, facts)
 
 
 def free_memory() -> int | None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from alexrepro.distributed.process_group import ProcessGroup
 from alexrepro.model.alexnet import AlexNet
+from alexrepro.model.normalization import BatchNorm
 
 
 def summed(gradients: Mapping[str, Tensor], model: AlexNet, group: ProcessGroup) -> Mapping[str, Tensor]:
@@ -37,7 +38,7 @@ def _summed_at_once(gradients: Mapping[str, Tensor], group: dist.ProcessGroup | 
 
 
 class Gradients:
-    """Sums each gradient over the replicas as soon as backward has computed it."""
+    """Sums each gradient over the replicas as soon as backward has computed it; batch normalization sums its own."""
 
     def __init__(self, model: AlexNet, group: ProcessGroup) -> None:
         self._pending: list[dist.Work] = []
@@ -51,6 +52,9 @@ class Gradients:
             else:
                 continue
             parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
+        for module in model.modules():
+            if isinstance(module, BatchNorm) and group.shard[1] > 1:
+                module.replicas = group.mesh.get_group("data")
 
     def _sum(self, group: dist.ProcessGroup | None, factor: float) -> Callable[[Tensor], None]:
         """A hook; a gradient that every tower holds is averaged over the towers, so that it keeps the same bits."""

@@ -29,6 +29,7 @@ from alexrepro.evaluation.inference import (
 )  # fmt: skip
 from alexrepro.evaluation.metrics import Counts, Scores, counts_of, total
 from alexrepro.evaluation.predict import model_of
+from alexrepro.evaluation.recorded_network import recorded
 from alexrepro.files import write_whole
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.weights import Weights
@@ -221,7 +222,7 @@ def _open(run: Run, store: Store, *, device: Device, weight: float) -> tuple[Mod
     environment, recipe = run.environment, run.recipe
     epochs = step // environment["steps_per_epoch"]
     member = Member(str(run.folder), recipe.name, recipe.digest, environment["seed"], epochs, weight)
-    return replace(model, network=device.compiled(cast(AlexNet, model.network)), weight=weight), member
+    return replace(model, network=recorded(cast(AlexNet, model.network), device), weight=weight), member
 
 
 def _identity(member: Member) -> tuple[object, ...]:

@@ -55,7 +55,7 @@ def device_for(device: str, compiles: bool | None, *, images: int, crops: Crops)
 class Model:
     """A trained network with all that inference needs, and its weight in an average.
 
-    network: maps crops to logits (B, K), a module or its compiled form. order: (K,) the network's output for each class
+    network: maps crops to logits (B, K), valid until its next call. order: (K,) the network's output for each class
     of the store; None if both have the same order.
     """
 

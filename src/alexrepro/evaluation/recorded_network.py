@@ -1,4 +1,4 @@
-"""A network whose full batches take one launch of a GPU, which a training validates with after each epoch."""
+"""A network whose full batches take one launch of a GPU, as evaluations and validations compute it."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ from torch import Tensor
 
 from alexrepro.device import Device
 from alexrepro.errors import first_line
+from alexrepro.evaluation.inference import BATCH
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.compiled import Compiled
 from alexrepro.progress import say
@@ -57,7 +58,8 @@ class RecordedNetwork:
         self._replay = self._device.recorded(work)
 
 
-def evaluated(model: AlexNet, device: Device, *, batch: int) -> Callable[[Tensor], Tensor]:
-    """The function that computes a network after each epoch: recorded where functions are compiled for a GPU."""
+def recorded(model: AlexNet, device: Device) -> Callable[[Tensor], Tensor]:
+    """The function that computes a network for evaluation: recorded where functions are compiled for a GPU."""
+    device.with_fast_norms(model)
     is_recorded = device.is_gpu and device.compiles and model.towers.processes == 1
-    return RecordedNetwork(model, device, batch=batch) if is_recorded else model
+    return RecordedNetwork(model, device, batch=BATCH) if is_recorded else model

@@ -47,32 +47,44 @@ class AlexNet(nn.Module):
             if number and stage.reads_both:  # conv1 reads the crop, which every process has
                 gather = self.towers.gather_logits if stage.is_replicated else self.towers.all_gather_maps
                 x = gather(x)  # (B, C·t/T, …) -> (B, C, …)
-            x = stage(x, masks[name] if masks is not None and stage.has_dropout else None, crops)
+            mask = masks[name] if masks is not None and stage.has_dropout else None
+            x = stage(x, mask, crops, is_training=masks is not None)
         return stage.towers.gather_logits(x)  # (B, K)
 
     def named_kernels(self) -> dict[str, nn.Parameter]:
-        """All `<stage>.weight`, `<stage>.bias` and, for a side input, `<stage>.side`, in the order of the stages."""
+        """All `<stage>.weight`, `<stage>.bias` and what else is learned, in the order of the stages.
+
+        That is `<stage>.side` of a side input, and `<stage>.gain` and `<stage>.shift` of batch or layer normalization.
+        """
         found: dict[str, nn.Parameter] = {}
         for name in self.stages:
             stage = self.stage(name)
             found |= {f"{name}.weight": stage.kernels.weight, f"{name}.bias": stage.kernels.bias}
             if stage.side is not None:
                 found[f"{name}.side"] = stage.side.weight
+            found |= {f"{name}.{part}": parameter for part, parameter in stage.learned_parts().items()}
         return found
+
+    def named_weights(self) -> dict[str, Tensor]:
+        """All that testing needs: what is learned, and the running statistics of batch normalization."""
+        statistics = {
+            f"{name}.{part}": values for name in self.stages for part, values in self.stage(name).statistics().items()
+        }
+        return {**self.named_kernels(), **statistics}
 
     def held_by(self, towers: LocalTowers) -> "AlexNet":
         """The part of this network, which holds all towers, that a process with these towers holds."""
         if towers.processes == 1:
             return self
         part = AlexNet(self.network, towers).to(next(self.parameters()))
-        part.load(self.named_kernels())
+        part.load(self.named_weights())
         return part
 
     @torch.no_grad()
     def load(self, full: Mapping[str, Tensor]) -> None:
-        """Copy this process's rows of the full weights and biases."""
-        for name, parameter in self.named_kernels().items():
-            parameter.copy_(self.rows_of(name, full[name]))
+        """Copy this process's rows of the full `named_weights`."""
+        for name, own in self.named_weights().items():
+            own.copy_(self.rows_of(name, full[name]))
 
     def rows_of(self, name: str, full: Tensor) -> Tensor:
         """The rows that this process holds of a full `<stage>.weight`, bias or velocity."""
@@ -166,12 +178,15 @@ def build(network: Network, *, seed: int) -> AlexNet:
 def check_shardable(network: Network, processes: int) -> None:
     """Raise UserError unless the towers of this network can be divided among that many processes."""
     first, last = network.stages[0], network.stages[-1]
-    reach = network.norm.n // 2 if network.norm and not network.norm.per_tower else 0
+    norm = network.norm if network.norm and not network.norm.per_tower else None
+    reach = norm.n // 2 if norm and norm.kind == "response" else 0
     problems = [f"network.towers is {network.towers}"] if network.towers % processes else []
     for stage in network.stages:
         held, rest = divmod(stage.maps, processes)
         if (rest and stage is not last) or (stage is first and stage.reads == "own"):
             problems.append(f"{stage.name} has {stage.maps} maps and reads {stage.reads}")
+        if norm and norm.kind == "layer" and "norm" in stage.order:
+            problems.append(f"Layer normalization of {stage.name} is over the maps of all towers")
         if "norm" in stage.order and reach > held:
             problems.append(f"Normalization reaches {reach} maps to either side of the {held} of {stage.name}")
     if processes > 1 and problems:

@@ -22,13 +22,12 @@ SIZES = 64  # for which one program may compile a function, since it may train m
 class Compiled(Generic[P, T]):
     """A function that is compiled at its first call for each size of its tensors; `plain` is the function itself.
 
-    mode: of torch.compile. If the compiler fails, one warning says so, and `plain` is called from then on.
+    If the compiler fails, one warning says so, and `plain` is called from then on.
     """
 
-    def __init__(self, plain: Callable[P, T], mode: str | None = None) -> None:
+    def __init__(self, plain: Callable[P, T]) -> None:
         self.plain = plain
         self.works = True
-        self._mode = mode
         self._compiled: Callable[P, T] | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -40,7 +39,7 @@ class Compiled(Generic[P, T]):
             return self._give_up(compiler)(*args, **kwargs)
         try:
             if self._compiled is None:
-                self._compiled = torch.compile(self.plain, dynamic=False, mode=self._mode)
+                self._compiled = torch.compile(self.plain, dynamic=False)
             with signals_blocked():  # a compiler that Ctrl-C ends would leave the run rounding otherwise
                 return self._compiled(*args, **kwargs)
         except torch.OutOfMemoryError:

@@ -114,8 +114,9 @@ class OwnNetwork(nn.Module):
 
 
 def can_lay_out(network: Network) -> bool:
-    """Whether a network can be laid out so: without kernels for each location, and without a side input."""
-    return network.side_input is None and all(stage.kind != "local" for stage in network.stages)
+    """Whether a network can be laid out so: no kernels for each location, no side input, no norm that learns."""
+    is_plain = network.side_input is None and not (network.norm and network.norm.learns)
+    return is_plain and all(stage.kind != "local" for stage in network.stages)
 
 
 def blocks_of(network: Network) -> int:

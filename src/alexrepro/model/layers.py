@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from alexrepro.model.normalization import BatchNorm
 from alexrepro.model.operations import OPERATIONS, Dropout, pooled_first
 from alexrepro.model.tower_parallel import LocalTowers
 from alexrepro.paper.network import Network, SideInput, Size, Stage
@@ -124,15 +125,30 @@ class StageModule(nn.Module):
         names = [name for name in pooled_first(stage.order) if name in network.operations(stage)]
         self.operations = nn.ModuleDict({name: OPERATIONS[name].build(network, stage, self.towers) for name in names})
 
-    def forward(self, x: Tensor, mask: Tensor | None, crops: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, mask: Tensor | None, crops: Tensor | None = None, *, is_training: bool = False
+    ) -> Tensor:
         """What the next stage reads; mask: of this stage's dropout, if it has one."""
         x = self.kernels(x)
         if self.side is not None:
             assert crops is not None, "this stage reads the crops, too"
             x = x + self.side(crops)
         for operation in self.operations.values():
-            x = operation(x, mask) if isinstance(operation, Dropout) else operation(x)
+            if isinstance(operation, BatchNorm):
+                x = operation(x, is_training)
+            else:
+                x = operation(x, mask) if isinstance(operation, Dropout) else operation(x)
         return x
+
+    def learned_parts(self) -> dict[str, nn.Parameter]:
+        """What batch or layer normalization learns: a `gain` and a `shift` for each map."""
+        found = [named for module in self.operations.values() for named in module.named_parameters()]
+        return {{"weight": "gain", "bias": "shift"}[name]: parameter for name, parameter in found}
+
+    def statistics(self) -> dict[str, Tensor]:
+        """The `running_mean` and `running_var` of batch normalization."""
+        found = [named for module in self.operations.values() for named in module.named_buffers()]
+        return {name: buffer for name, buffer in found if name.startswith("running_")}
 
     @property
     def has_dropout(self) -> bool:

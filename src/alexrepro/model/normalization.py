@@ -1,7 +1,7 @@
 """Response normalization across maps (§3.3) and within a map (layers-145.cfg [cnorm2]), exact in both directions.
 
 Both are y = x · d^-β with d = k + c · W(x²), where W sums over a window: plain torch, compiled loops (`fused_lrn`), or
-kernels for a GPU (`gpu_norm`).
+kernels for a GPU (`gpu_norm`). Batch normalization, which came later, is torch's.
 B batch, C maps, H W pixels, P processes that hold the towers together.
 """
 
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from alexrepro.model.fused_lrn import lrn, spatial_lrn, window_mask, window_sum
-from alexrepro.model.tower_parallel import LocalTowers
+from alexrepro.model.tower_parallel import LocalTowers, SumOverReplicas
 from alexrepro.paper.network import Norm, SameMapNorm
 
 Form = Literal["plain", "compiled", "kernels"]
@@ -149,6 +149,40 @@ class ContrastNorm(SameMap):
         with _without_autocast(x):
             denominators = norm.k + norm.coefficient * self._sum((x - mean).square())
             return x * _power(denominators, norm.beta)
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """torch's batch normalization: in training by the mean and variance of each map over the whole batch.
+
+    replicas: the processes that have the other images of every batch. Their sums are added, so that outputs and running
+    statistics are those of one process, whose images they would be.
+    """
+
+    replicas: Any = None  # a group of torch.distributed
+
+    def forward(self, x: Tensor, is_training: bool = False) -> Tensor:
+        """The normalized maps (B, C, H, W); by the running statistics in testing."""
+        if is_training and self.replicas is not None:
+            return self._over_replicas(x, self.replicas)
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, is_training, self.momentum or 0, self.eps
+        )
+
+    def _over_replicas(self, x: Tensor, group: Any) -> Tensor:
+        with _without_autocast(x):
+            wide = x.to(torch.promote_types(x.dtype, torch.float32))
+            places = wide.new_tensor([x.numel() / x.shape[1]])  # of this process's images; 0 if it has none
+            total = cast(Tensor, SumOverReplicas.apply(torch.cat([places, wide.sum((0, 2, 3))]), group))
+            count, mean = total[0].detach(), total[1:] / total[0].detach()
+            centered = wide - mean[:, None, None]
+            variance = cast(Tensor, SumOverReplicas.apply(centered.square().sum((0, 2, 3)), group)) / count
+            with torch.no_grad():
+                assert self.running_mean is not None
+                assert self.running_var is not None
+                self.running_mean.lerp_(mean, self.momentum or 0)
+                self.running_var.lerp_(variance * count / (count - 1), self.momentum or 0)
+            scale = self.weight * (variance + self.eps).rsqrt()
+            return (centered * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
 
 
 def use_norms(model: nn.Module, form: Form) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+import torch
 from torch import Tensor, nn
 
-from alexrepro.model.normalization import ContrastNorm, ResponseNorm, SameMap, ShardedResponseNorm
+from alexrepro.model.normalization import BatchNorm, ContrastNorm, ResponseNorm, SameMap, ShardedResponseNorm
 from alexrepro.model.tower_parallel import LocalTowers
 from alexrepro.paper.network import Network, Norm, Operation, SameMapNorm, Stage
 
@@ -46,9 +47,14 @@ def pooled_first(order: tuple[Operation, ...]) -> tuple[Operation, ...]:
 
 def _norm(network: Network, stage: Stage, towers: LocalTowers) -> nn.Module:
     norm, processes = cast(Norm, network.norm), towers.processes
+    groups, maps = max(1, network.towers // processes), stage.maps // processes
+    if norm.kind == "batch":
+        return BatchNorm(maps)
+    if norm.kind == "layer":  # over all maps and pixels of an image, or over those of its tower
+        return nn.GroupNorm(groups if norm.per_tower else 1, maps)
     if processes > 1 and norm.n > 1 and not norm.per_tower:
-        return ShardedResponseNorm(norm, maps=stage.maps // processes, towers=towers)
-    return ResponseNorm(norm, maps=stage.maps // processes, groups=max(1, network.towers // processes))
+        return ShardedResponseNorm(norm, maps=maps, towers=towers)
+    return ResponseNorm(norm, maps=maps, groups=groups)
 
 
 def _export_pool(graph: "Graph", pool: nn.MaxPool2d | nn.AvgPool2d) -> None:
@@ -56,14 +62,33 @@ def _export_pool(graph: "Graph", pool: nn.MaxPool2d | nn.AvgPool2d) -> None:
     graph.add(kind, kernel_shape=[pool.kernel_size] * 2, strides=[pool.stride] * 2, ceil_mode=1)
 
 
-def _export_norm(graph: "Graph", layer: ResponseNorm) -> None:
+def _export_norm(graph: "Graph", layer: ResponseNorm | BatchNorm | nn.GroupNorm) -> None:
     """LRN multiplies the sum of squares by α / n; so its α is n times what multiplies it here (§3.3)."""
+    if isinstance(layer, BatchNorm):
+        parts = (layer.weight, layer.bias, layer.running_mean, layer.running_var)
+        constants = [graph.constant(cast(Tensor, part).detach()) for part in parts]
+        graph.add("BatchNormalization", graph.last, *constants, epsilon=layer.eps)
+        return
+    if isinstance(layer, nn.GroupNorm):
+        _export_layer_norm(graph, layer)
+        return
     norm, groups = layer.norm, layer.groups
     settings: dict[str, Any] = {"size": norm.n, "alpha": norm.coefficient * norm.n, "beta": norm.beta, "bias": norm.k}
     towers = graph.add("Split", outputs=groups, axis=1) if groups > 1 else [graph.last]
     normalized = [graph.add("LRN", tower, **settings)[0] for tower in towers]
     if groups > 1:
         graph.add("Concat", *normalized, axis=1)
+
+
+def _export_layer_norm(graph: "Graph", layer: nn.GroupNorm) -> None:
+    x, groups = graph.last, layer.num_groups
+    (shape,) = graph.add("Shape", x)
+    graph.add("Reshape", x, graph.constant(torch.tensor([0, groups, -1])))
+    ones = (graph.constant(torch.ones(groups)), graph.constant(torch.zeros(groups)))
+    graph.add("InstanceNormalization", graph.last, *ones, epsilon=layer.eps)
+    graph.add("Reshape", graph.last, shape)
+    graph.add("Mul", graph.last, graph.constant(layer.weight.detach()[:, None, None]))
+    graph.add("Add", graph.last, graph.constant(layer.bias.detach()[:, None, None]))
 
 
 def _export_same_map(graph: "Graph", layer: SameMap) -> None:
@@ -82,10 +107,11 @@ def _export_dropout(graph: "Graph", layer: Dropout) -> None:
         graph.add("Mul", graph.last, graph.constant(layer.in_testing))
 
 
+ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 OPERATIONS: dict[Operation, StageOperation] = {
     "activation": StageOperation(
-        lambda network, *_: nn.ReLU() if network.activation == "relu" else nn.Tanh(),
-        lambda graph, module: graph.add("Relu" if isinstance(module, nn.ReLU) else "Tanh"),
+        lambda network, *_: ACTIVATIONS[network.activation](),
+        lambda graph, module: graph.add(type(module).__name__.replace("ReLU", "Relu")),
     ),
     "norm": StageOperation(_norm, _export_norm),
     "same_map_norm": StageOperation(

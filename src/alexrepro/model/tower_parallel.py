@@ -57,6 +57,25 @@ class ShardedTowers(LocalTowers):
         return full
 
 
+class SumOverReplicas(torch.autograd.Function):
+    """The sum of a tensor over the processes of a group, and of its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor, group: dist.ProcessGroup) -> Tensor:
+        """The sum, the same in all."""
+        ctx.group = group
+        total = tensor.clone()
+        dist.all_reduce(total, group=group)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """The sum of the gradients: each process's loss depends on every process's tensor."""
+        total = gradients[0].clone()
+        dist.all_reduce(total, group=ctx.group)
+        return total, None
+
+
 class _Gather(torch.autograd.Function):
     """Concatenate the maps of every process, sent as (B, H, W, C); without images, which is so in all, nothing is."""
 

@@ -24,7 +24,7 @@ MEAN = "mean_image"  # in a file
 
 @dataclass(frozen=True)
 class Weights:
-    """Float32 tensors on the CPU by `<stage>.weight` and `<stage>.bias`, and their recipe.
+    """Float32 tensors on the CPU by the names of `AlexNet.named_weights`, and their recipe.
 
     mean_image: float32 (3, 256, 256), RGB, 0-255, which is subtracted from crops; None if unknown.
     classes: a name for each output, or None. wnids: the outputs' WNIDs in training, or None.
@@ -55,7 +55,7 @@ def checked(weights: Weights, path: Path) -> Weights:
     """The weights in float32; raises UserError naming the first tensor of their file that does not fit the recipe."""
     network = weights.recipe.network
     with torch.device("meta"):
-        shapes = {name: parameter.shape for name, parameter in AlexNet(network).named_kernels().items()}
+        shapes = {name: tensor.shape for name, tensor in AlexNet(network).named_weights().items()}
     odd = sorted(set(shapes) ^ set(weights.tensors))
     if odd:
         raise damaged(path, f"{odd[0]} {'is missing' if odd[0] in shapes else 'belongs to no stage'}")

@@ -97,7 +97,7 @@ class Statement:
 
 @cache
 def statements() -> tuple[Statement, ...]:
-    """All statements, P1 to P57 and then S1 onward."""
+    """All statements, P1 to P60 and then S1 onward."""
     text = Path(__file__).with_name("statements.toml").read_text(encoding="utf-8")
     rows: list[dict[str, Any]] = tomllib.loads(text)["statement"]
     return tuple(Statement(**row | {n: tuple(row.get(n, ())) for n in ("pins", "fields")}) for row in rows)

@@ -12,6 +12,7 @@ from alexrepro.paper.citation import MOST, cited
 
 Operation = Literal["activation", "norm", "same_map_norm", "contrast_norm", "pool", "average_pool", "dropout"]
 FIELD_OF = {name: name for name in get_args(Operation)} | {"contrast_norm": "same_map_norm", "average_pool": "pool"}
+POOLINGS = {"pool", "average_pool"}
 Size = tuple[int, int, int]  # maps, height, width
 
 
@@ -25,11 +26,19 @@ class Norm:
     beta: float = cited(0.75, "§3.3", "β = 0.75")
     divide_alpha_by_n: bool = cited(False, "§3.3", "α multiplies the plain sum; layer.py NormLayerParser divides by n")
     per_tower: bool = cited(False, "§3.3", "N counts all maps of the layer; in layers-145.cfg, those of its tower")
+    kind: Literal["response", "batch", "layer"] = cited(
+        "response", "§3.3", "batch and layer normalization came later; they use torch's constants, not those above"
+    )
 
     @property
     def coefficient(self) -> float:
         """What multiplies the sum of squares."""
         return self.alpha / self.n if self.divide_alpha_by_n else self.alpha
+
+    @property
+    def learns(self) -> bool:
+        """Whether it learns a gain and a shift for each map, as batch and layer normalization do."""
+        return self.kind != "response"
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Layer:
-    """What one stage or pooling layer holds: output size, weights, biases, multiply-adds, neurons."""
+    """What one stage or pooling layer holds: output size, weights, biases, multiply-adds, neurons.
+
+    Biases include the gains and shifts of batch or layer normalization.
+    """
 
     name: str
     output: Size
@@ -146,7 +158,7 @@ class Network:
     )
     towers: int = cited(2, "§3.2", "the net is spread across two GPUs")
     rounding: Literal["up", "down"] = cited("up", "layer.py LocalLayerParser", "1 + ceil((224 - 11) / 4) = 55")
-    activation: Literal["relu", "tanh"] = cited("relu", "§3.1", "f(x) = max(0, x)")
+    activation: Literal["relu", "tanh", "sigmoid"] = cited("relu", "§3.1", "f(x) = max(0, x)")
     norm: Norm | None = cited(Norm(), "§3.3", "response normalization after the first and second layers")
     same_map_norm: SameMapNorm | None = cited(None, "§3.3", "not in the paper; layers-145.cfg [cnorm2] has one")
     side_input: SideInput | None = cited(None, "§3.5", "conv1 alone reads the image; networks up to #141 had one")
@@ -183,7 +195,7 @@ class Network:
         if stage.kind == "full":
             return (stage.maps, 1, 1)
         side_px = self.conv_output_px(stage, size[1])
-        if {"pool", "average_pool"} & set(operations):
+        if POOLINGS & set(operations):
             side_px = self.pool.output_px(side_px)
         return (stage.maps, side_px, side_px)
 
@@ -196,13 +208,13 @@ class Network:
         return self.towers if stage.reads == "own" else 1
 
     def layers(self) -> tuple[Layer, ...]:
-        """Every stage, and the last pooling layer, whose size no convolution shows (6×6, read by fc6)."""
-        found = [self._layer(stage, size) for stage, size in self.inputs()]
-        pooled = [(stage, size) for stage, size in self.inputs() if "pool" in stage.order]
-        if pooled:
-            stage, size = pooled[-1]
-            layer = Layer(f"pool{stage.name.removeprefix('conv')}", self.output(stage, size, stage.order))
-            found.insert(1 + self.stages.index(stage), layer)
+        """Every stage, and after it the pooling layer that its operations contain (27×27, 13×13 and 6×6)."""
+        found = []
+        for stage, size in self.inputs():
+            found.append(self._layer(stage, size))
+            if POOLINGS & set(stage.order):
+                name = f"pool{stage.name.removeprefix('conv')}"
+                found.append(Layer(name, self.output(stage, size, stage.order)))
         return tuple(found)
 
     @property
@@ -228,4 +240,7 @@ class Network:
             weights += stage.maps * self.channels * self.side_input.kernel_px**2
         macs = weights * output[1] * output[2]
         kernels = (macs, prod(output)) if stage.kind == "local" else (weights, stage.maps)  # local: for each position
-        return Layer(stage.name, output, *kernels, macs, neurons=prod(output))
+        learned, biases = kernels
+        if self.norm and self.norm.learns and "norm" in stage.order:
+            biases += 2 * stage.maps  # gains and shifts
+        return Layer(stage.name, output, learned, biases, macs, neurons=prod(output))

@@ -19,10 +19,14 @@ TEST_2010 = "ilsvrc2010-test"
 VAL_2012 = "ilsvrc2012-val"
 CIFAR_TEST = "cifar10-test"
 TEST_2012 = "ilsvrc2012-test"  # its labels are not public
-# What the published numbers are about (§2; the exact counts are those of the releases).
-IMAGES = {VAL_2010: 50_000, TEST_2010: 150_000, VAL_2012: 50_000, TEST_2012: 100_000, CIFAR_TEST: 10_000}
-TRAINING_IMAGES = {"ilsvrc2010": 1_261_406, "ilsvrc2012": 1_281_167, "cifar10": 50_000}
+# The data sets that the published numbers are about (§2; the exact counts are those of the releases).
 CLASSES = {"ilsvrc2010": 1000, "ilsvrc2012": 1000, "cifar10": 10}
+IMAGES = {
+    "ilsvrc2010-train": 1_261_406, VAL_2010: 50_000, TEST_2010: 150_000,
+    "ilsvrc2012-train": 1_281_167, VAL_2012: 50_000, TEST_2012: 100_000,
+    "cifar10-train": 50_000, CIFAR_TEST: 10_000,
+}  # fmt: skip
+PARTIAL = "-partial"  # in the name of a data set of which images or classes are missing
 
 # Figure 1: ReLUs reach this training error on CIFAR-10 this many times sooner than tanh.
 FIGURE_1_TRAINING_ERROR = 0.25
@@ -39,6 +43,11 @@ FIGURE_4_GUESSES = 8  # images on the left
 FIGURE_4_QUERIES = 5  # images on the right
 FIGURE_4_NEIGHBORS = 6  # training images next to each
 VALIDATION_TEST_GAP = 0.001  # §6: validation and test errors differ by no more than 0.1 %
+
+
+def release_of(name: str) -> str:
+    """The data set or split as it was released: `ilsvrc2012-val` for itself and for `ilsvrc2012-partial-val`."""
+    return name.replace(PARTIAL, "")
 
 
 @dataclass(frozen=True)
@@ -110,6 +119,8 @@ FALL_2009, FALL_2009_BEFORE = _read(Reported, "fall-2009")
 ALL_REPORTED = (*TABLE_1, CNN_2010_CENTER, *TABLE_2, *TABLE_2_TEST, FALL_2009, FALL_2009_BEFORE)
 QUOTED = {quoted.name: quoted for quoted in _read(Reported, "cuda-convnet")}
 LATER_WEIGHTS = {later.name: later for later in _read(Reported, "later-weights")}
+LATER_AUTHOR = _read(Reported, "later-author")  # ten crops, then the center
+ZEILER_FERGUS = {theirs.name: theirs for theirs in _read(Reported, "zeiler-fergus")}
 ALL_DELTAS = ONE_TOWER, NO_NORM, NO_OVERLAP, NO_COLOR_SHIFT, WITHOUT_MIDDLE = _read(ReportedDelta, "deltas")
 SUBMISSIONS = SUPPLIED_DATA, EXTRA_DATA, SECOND_BEST = _read(Reported, "submitted")
 LOGGED = tuple(

@@ -144,6 +144,7 @@ class Training:
         (), "§7", "no pre-training; initw.py copies the named stages from an earlier run, which §6 fine-tunes"
     )
     continues: bool = cited(False, "silent, chosen", "begins with all state of an earlier run, at its update")
+    images_fraction: float = cited(1.0, "§2", "all of the training images", above=0, at_most=1)
     shuffle_every_epoch: bool = cited(True, "silent, chosen", "a new order each epoch; the 2012 code kept one order")
     precision: Literal["float32", "tf32", "bf16"] = cited(
         "float32", "silent, chosen", "what 2012 hardware computed in; tf32 and bf16 shorten what is multiplied"

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from alexrepro.errors import find_named
-from alexrepro.paper.results import LATER_WEIGHTS, LOGGED, QUOTED, Logged, Reported
+from alexrepro.paper.results import LATER_AUTHOR, LATER_WEIGHTS, LOGGED, QUOTED, Logged, Reported, release_of
 from alexrepro.recipes.fields import changed
 from alexrepro.recipes.recipe import Recipe, from_toml
 
@@ -29,6 +29,7 @@ DEFAULT_RECIPES = {"cifar10": "cifar-18pct", "ilsvrc2010": "as-run-2010", "ilsvr
 MAIN = (  # what `recipes list` shows without --all
     "as-printed", "as-run-2012", "as-run-2010", "tiny", "net-146-2012-2011", "cifar-18pct", "cifar-13pct",
     "cifar-11pct", "figure-1-relu", "figure-1-tanh", "caffe-2013", "one-weird-trick",
+    "cuda-convnet2-1gpu",
 )  # fmt: skip
 
 
@@ -50,13 +51,15 @@ def find_recipe(name: str) -> Recipe:
 
 def default_recipe(dataset: str) -> Recipe:
     """The recipe that `train` takes for a data set when none is named."""
-    return find_recipe(DEFAULT_RECIPES.get(dataset, "as-run-2012"))
+    return find_recipe(DEFAULT_RECIPES.get(release_of(dataset), "as-run-2012"))
 
 
 def _expected(name: str) -> tuple[Logged | Reported, ...]:
     """Every logged result of the 2012 configuration, ten crops first; or the published one."""
     if published := (QUOTED | LATER_WEIGHTS).get(name):
         return (published,)
+    if name == LATER_AUTHOR[0].name:
+        return LATER_AUTHOR
     config = CONFIGS.get(name, name.removeprefix("net-"))
     logs = [entry for entry in LOGGED if entry.config == config and not entry.part]
     return tuple(sorted(logs, key=lambda entry: entry.crops != "ten"))

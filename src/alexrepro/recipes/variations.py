@@ -2,14 +2,16 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from alexrepro.errors import Exit, UserError, did_you_mean
 from alexrepro.paper import results
-from alexrepro.paper.network import FIELD_OF
+from alexrepro.paper.network import FIELD_OF, Network
 from alexrepro.recipes.recipe import Recipe
+from alexrepro.recipes.widths import comparison, matched, scaled
 
 BASE_CROPS: results.Crops = "ten"  # over which a base is tested
 
@@ -21,7 +23,11 @@ class Variation:
     name: str
     description: str
     but: Mapping[str, Any] = field(default_factory=dict)
-    halves: Sequence[str] = ()
+    times: Mapping[str, float] = field(default_factory=dict)
+    copies: Mapping[str, str] = field(default_factory=dict)
+    matches: Sequence[Sequence[str]] = ()
+    width: float = 1.0
+    images: float = 1.0
     tests: results.ReportedDelta | None = None
     logged: results.Logged | None = None
     section: str = ""
@@ -30,7 +36,8 @@ class Variation:
     @property
     def is_of_testing(self) -> bool:
         """Whether only the testing differs."""
-        return not (self.but or self.halves)
+        changes = (self.but, self.times, self.copies, self.matches, self.width != 1, self.images != 1)
+        return not any(changes)
 
     def of(self, base: Recipe) -> Recipe:
         """The base recipe with this change, named after both; the base itself if only the testing differs.
@@ -39,15 +46,9 @@ class Variation:
         """
         if self.is_of_testing:
             return base
-        fields = base.fields()
         try:
-            for path in (*self.but, *self.halves):
-                if not any(f"{name}.".startswith(f"{path}.") for name in fields):
-                    raise UserError(f"it has no {path}.", fix="")
-            changed = base.but(self.but)
-            halved = {path: fields[path] // 2 for path in self.halves}
-            description = f"like {base.name}, but {self.description}"
-            varied = base.but({**self.but, **halved}, name=f"{base.name}+{self.name}", description=description)
+            varied = self._applied_to(base)
+            changed = base.but(self.but) if self.times and self.but else varied
         except UserError as error:
             why = f"cannot be tried on {base.name}: {error.what.rstrip('.')}"
         else:
@@ -56,6 +57,38 @@ class Variation:
             why = f"changes nothing in {base.name}; the same network would be trained twice"
         fix = f"Choose another recipe with --base, or leave {self.name} out."
         raise UserError(f"{self.name} ({self.description}) {why}.", fix=fix, exit_code=Exit.USAGE)
+
+    def _applied_to(self, base: Recipe) -> Recipe:
+        fields, network = base.fields(), base.network
+        stages = {*self.copies, *chain(*self.matches)} - {*self.copies.values()}
+        for path in (*self.but, *self.times, *(f"network.{stage}" for stage in sorted(stages))):
+            if not any(f"{name}.".startswith(f"{path}.") for name in fields):
+                raise UserError(f"it has no {path}.", fix="")
+        changes = {**_copied(network, self.copies), **self.but}
+        changes |= {path: type(fields[path])(fields[path] * factor) for path, factor in self.times.items()}
+        if self.width != 1:
+            changes |= scaled(network, self.width)
+        description = f"like {base.name}, but {self.description}"
+        if self.matches:
+            unmatched = base.but(changes).network
+            widths = matched(unmatched, network, self.matches)
+            changes |= {f"network.{stage}.maps": maps for stage, maps in widths.items()}
+            description += f": {comparison(base.but(changes).network, network)}"
+        varied = base.but(changes, name=f"{base.name}+{self.name}", description=description)
+        if self.images == 1:
+            return varied
+        epochs = round(base.training.epochs / self.images)  # as many steps
+        return varied.but({"training.images_fraction": self.images}).shortened(epochs)
+
+
+def _copied(network: Network, copies: Mapping[str, str]) -> dict[str, Any]:
+    """The fields that give each of some stages a copy of another name, right after it."""
+    if not copies:
+        return {}
+    stages = {stage.name: stage for stage in network.stages}
+    names = [name for stage in stages for name in (stage, copies.get(stage)) if name]
+    made = {f"network.{new}": asdict(replace(stages[old], name=new)) for old, new in copies.items()}
+    return {"network.stages": names, **made}
 
 
 def _variation(name: str, *, tests: str = "", logged: str = "", **fields: Any) -> Variation:

@@ -79,7 +79,7 @@ def _check_continued(source: Run, step: int, job: TrainingJob) -> None:
 def copy_stages(model: AlexNet, source: Run, stages: tuple[str, ...]) -> None:
     """Copy the weights and biases of the named stages. Raises UserError if one is missing or has another shape."""
     weights = newest_checkpoint(source).weights
-    for name, parameter in model.named_kernels().items():
+    for name, parameter in model.named_weights().items():
         if name.partition(".")[0] not in stages:
             continue
         if name not in weights or weights[name].shape != parameter.shape:

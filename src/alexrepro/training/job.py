@@ -58,7 +58,12 @@ class TrainingJob:
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps per epoch; the last batch may be smaller."""
-        return batch_count(len(self.store), self.recipe.training.batch)
+        return batch_count(self.images, self.recipe.training.batch)
+
+    @property
+    def images(self) -> int:
+        """Training images that an epoch shows."""
+        return max(1, round(len(self.store) * self.recipe.training.images_fraction))
 
     @property
     def steps(self) -> int:

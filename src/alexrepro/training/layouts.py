@@ -38,7 +38,7 @@ def layout_of(job: TrainingJob) -> Layout | None:
     chosen: Mapping[str, Any] | None = group.broadcast(run.environment.get("layout") if group.is_first else None)
     if chosen is not None:
         return Layout(**{field.name: bool(chosen.get(field.name, True)) for field in fields(Layout)})
-    is_long = job.recipe.training.epochs * len(job.store) >= TIMED_FROM_CROPS
+    is_long = job.recipe.training.epochs * job.images >= TIMED_FROM_CROPS
     return None if is_long and group.towers.processes == 1 else EVERYTHING
 
 

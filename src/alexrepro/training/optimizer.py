@@ -89,7 +89,10 @@ class Momentum:
     def _rate_and_shrink(self, rates: Rates, name: str) -> tuple[float, float]:
         stage, _, part = name.partition(".")
         learning_rate = _rate(rates, name)
-        decay = self.training.bias_decay if part == "bias" else self.training.weight_decay * self.decay_factors[stage]
+        if part in ("weight", "side"):
+            decay = self.training.weight_decay * self.decay_factors[stage]
+        else:  # gains, too, would shrink to nothing, and nothing is gained by it
+            decay = self.training.bias_decay
         return learning_rate, learning_rate * decay
 
     def _on_device(self, factors: Factors) -> Tensor:
@@ -122,9 +125,9 @@ def _move_at_once(
 
 
 def _rate(rates: Rates, name: str) -> float:
-    """The rate of a stage's bias, or of whatever else it learns."""
+    """The rate of a stage's bias or shift, or of whatever else it learns."""
     stage, _, part = name.partition(".")
-    return rates.biases[stage] if part == "bias" else rates.weights[stage]
+    return rates.biases[stage] if part in ("bias", "shift") else rates.weights[stage]
 
 
 Optimizer = Momentum  # or another class with all of its methods

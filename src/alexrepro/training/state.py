@@ -16,12 +16,12 @@ from torch import Tensor
 
 from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.loading.loader import Loader
-from alexrepro.data.loading.sampling import EpochPlan, training_plan
+from alexrepro.data.loading.sampling import EpochPlan, of_some, training_plan
 from alexrepro.distributed.gradients import Gradients
 from alexrepro.distributed.process_group import StopConsensus
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.inference import BATCH, newest_checkpoint, pixels_of, save_pixels
-from alexrepro.evaluation.recorded_network import evaluated
+from alexrepro.evaluation.inference import newest_checkpoint, pixels_of, save_pixels
+from alexrepro.evaluation.recorded_network import recorded
 from alexrepro.host_copies import Moment, host_copies
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.progress import say
@@ -91,10 +91,11 @@ class TrainingState:
     def plan(self, epoch: int) -> EpochPlan:
         """The order and the draws of an epoch."""
         recipe = self.job.recipe
-        return training_plan(
-            len(self.job.store), seed=self.job.seed, epoch=epoch, augmentation=recipe.augmentation,
+        plan = training_plan(
+            self.job.images, seed=self.job.seed, epoch=epoch, augmentation=recipe.augmentation,
             side_px=recipe.network.input_px, shuffle_every_epoch=recipe.training.shuffle_every_epoch,
         )  # fmt: skip
+        return of_some(plan, len(self.job.store), seed=self.job.seed)
 
     def plan_ahead(self, epoch: int) -> EpochPlan:
         """The same, computed during the epoch before; begins with the one after it."""
@@ -128,7 +129,7 @@ class TrainingState:
         if group.shard[0] == 0:
             weights, optimizer = (
                 {name: self.model.gather_full(name, part.detach()) for name, part in parts.items()}
-                for parts in (self.model.named_kernels(), self.optimizer.state())
+                for parts in (self.model.named_weights(), self.optimizer.state())
             )
             saved = (*weights.items(), *optimizer.items())
             finite = torch.stack([tensor.isfinite().all() for _, tensor in saved])
@@ -203,7 +204,7 @@ def start(job: TrainingJob, stop: Stop = lambda: None) -> TrainingState:
     full_optimizer = make_optimizer(full, training)
     step = group.broadcast(_restore(job, full, full_optimizer) if group.is_first else 0)
     state = full_optimizer.state()
-    group.broadcast_tensors([*(weight.detach() for weight in full.named_kernels().values()), *state.values()])
+    group.broadcast_tensors([*(weight.detach() for weight in full.named_weights().values()), *state.values()])
     model = full.held_by(group.towers).to(device.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, training, compiles=device.compiles)
     optimizer.load({name: model.rows_of(name, tensor) for name, tensor in state.items()})
@@ -214,7 +215,7 @@ def start(job: TrainingJob, stop: Stop = lambda: None) -> TrainingState:
     pixels = pixels.to(device.torch_device)
     source = Source(model, optimizer, pixels, job.recipe, job.recipe.augmentation, group)
     return TrainingState(
-        job, model, optimizer, pixels, device.with_fast_norms(model), evaluated(model, device, batch=BATCH),
+        job, model, optimizer, pixels, device.with_fast_norms(model), recorded(model, device),
         Gradients(model, group),
         StopConsensus(group), Loggers(run, job.log if group.is_first else (), step=step),
         Saver(run, is_behind=device.is_gpu), stop, step,

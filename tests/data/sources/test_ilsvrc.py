@@ -264,7 +264,7 @@ def test_every_skipped_file_is_listed_next_to_the_stores(root: Path, capsys: pyt
 
     prepare(root, out=root.parent / "stores", workers=1, options=Options(side_px=32, allow_partial=True))
 
-    with (root.parent / "stores/ilsvrc2012-skipped.csv").open(newline="") as file:
+    with (root.parent / "stores/ilsvrc2012-partial-skipped.csv").open(newline="") as file:
         rows = {row["path"]: row["reason"] for row in csv.DictReader(file)}
     assert rows == {
         ".DS_Store": "hidden", "ILSVRC2012_readme.txt": "not a picture",

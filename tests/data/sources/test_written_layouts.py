@@ -15,6 +15,7 @@ from alexrepro.data.sources import labels, recognize
 from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store
 from alexrepro.errors import UserError
+from alexrepro.paper.results import IMAGES
 
 from .. import layouts
 from ..layouts import PICTURES, TEST, WNIDS, WORDS, Pictures, by_class, by_label
@@ -168,7 +169,7 @@ def test_parquet_of_all_of_ilsvrc_2012_is_named_so_as_its_folders_are(
     parquets.to_parquet(tmp_path / "parquet", "train", rows, names=wnids, group=len(rows))
     for wnid in wnids:
         layouts.write(tmp_path / "folders/train" / wnid / f"{wnid}_1.JPEG", b"")
-    monkeypatch.setattr(labels, "ILSVRC_2012_TRAIN", len(rows))  # one photo of each class instead of 1,281,167
+    monkeypatch.setitem(IMAGES, "ilsvrc2012-train", len(rows))  # one photo of each class instead of 1,281,167
 
     for source in (recognize(tmp_path / "parquet"), recognize(tmp_path / "folders")):
         assert (source.dataset, source.classes) == ("ilsvrc2012", tuple(wnids))

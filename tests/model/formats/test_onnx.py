@@ -13,6 +13,7 @@ from alexrepro.model.alexnet import build
 from alexrepro.model.weights import Weights
 from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2012, TINY, catalog, find_recipe
 from alexrepro.recipes.recipe import Recipe
+from alexrepro.recipes.variations import VARIATIONS
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -23,7 +24,7 @@ def weights_of(recipe: Recipe) -> Weights:
     *first, last = recipe.network.stages
     maps = {stage.name: 4 * recipe.network.towers for stage in first} | {last.name: 10}
     narrow = recipe.but({f"network.{name}.maps": count for name, count in maps.items()})
-    named = build(narrow.network, seed=1).named_kernels()
+    named = build(narrow.network, seed=1).named_weights()
     return Weights(narrow, {name: parameter.detach() for name, parameter in named.items()})
 
 
@@ -42,6 +43,10 @@ RECIPES = {entry.recipe.network: entry.recipe for entry in reversed(catalog().va
 NETWORKS = {recipe.name: recipe for recipe in RECIPES.values()} | {
     "dropout over conv4": AS_PRINTED.but({"network.conv4.order": ("activation", "dropout")}),
     "contrast": find_recipe("net-131").but({"network.side_input": None}),
+    **{
+        name: VARIATIONS[name].of(TINY)
+        for name in ("batch-norm", "layer-norm", "sigmoid", "pad-2", "extra-conv-narrower", "without-fc6-fc7")
+    },
     "tanh, own full connections": AS_PRINTED.but({"network.activation": "tanh", "network.fc7.reads": "own"}),
 }
 LOCAL = ("cifar-13pct", "cifar-13pct-norm", "cifar-11pct", "figure-1-relu-b", "figure-1-tanh-b")
@@ -80,9 +85,11 @@ def without(path: Path, number: int) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-@pytest.mark.parametrize("name", ["as-run-2012", "caffenet-2013", "cifar-18pct", "one-weird-trick"])
+@pytest.mark.parametrize(
+    "name", ["as-run-2012", "caffenet-2013", "cifar-18pct", "one-weird-trick", "batch-norm", "layer-norm"]
+)
 def test_a_file_that_lacks_any_node_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    weights, right = weights_of(find_recipe(name)), formats.onnx.write  # its logits are little but biases
+    weights, right = weights_of(NETWORKS[name]), formats.onnx.write  # its logits are little but biases
     right(weights, tmp_path / "right.onnx")
     nodes = onnx.load(tmp_path / "right.onnx").graph.node
 

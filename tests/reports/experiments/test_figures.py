@@ -19,6 +19,7 @@ from alexrepro.reports.experiments.learned_features import colorfulness, sheets
 from alexrepro.reports.experiments.network import draw
 from alexrepro.reports.figures import plot
 from alexrepro.reports.figures.curves import crossing
+from alexrepro.runs.evaluation import Evaluation
 from alexrepro.runs.predictions import Neighbors, save_neighbors
 from alexrepro.runs.run import Run
 
@@ -107,9 +108,9 @@ def test_a_run_of_figure_1_counts_as_far_as_it_goes_but_not_with_other_layers(ma
     assert rows("figure-1", without_errors)[0]["note"] == "not run"
 
 
-@pytest.mark.parametrize("name", ["as-printed", "net-137", "net-146-2011", "tiny"])
+@pytest.mark.parametrize("name", ["as-printed", "net-137", "net-146-2011", "batch-norm", "extra-conv-narrower"])
 def test_the_drawn_network_names_every_stage_with_its_size(name: str) -> None:
-    network = catalog()[name].recipe.network
+    network = (VARIATIONS[name].of(AS_PRINTED) if name in VARIATIONS else find_recipe(name)).network
 
     svg = plot.svg(draw(network, title=name), name=name)
 
@@ -117,6 +118,7 @@ def test_the_drawn_network_names_every_stage_with_its_size(name: str) -> None:
         if layer.name in {stage.name for stage in network.stages}:
             maps, height, width = layer.output[0] // network.towers, *layer.output[1:]
             assert f">{layer.name}</text>" in svg
+            assert ("batch norm" in svg) is (name == "batch-norm")
             assert svg.count(f">{height}×{width}×{maps}<" if height > 1 else f">{maps}<") >= network.towers
 
 
@@ -235,3 +237,44 @@ def test_a_curve_is_the_mean_loss_of_each_epoch_and_leaves_out_half_a_line(make_
 
     assert found == [(1, 2.0, 0.9), (2, 0.5, None)]
     assert render(find("training-curves"), Evidence(runs=(run,))).figure is not None
+
+
+def test_depth_and_width_shows_measured_networks_apart_from_those_of_others(
+    make_run: MakeRun, evaluation: Callable[..., Evaluation]
+) -> None:
+    wider = VARIATIONS["without-conv4-wider"].of(TINY)
+    evaluations = tuple(evaluation(recipe, split="ilsvrc2010-miniature-test", images=500) for recipe in (TINY, wider))
+    evidence = Evidence(runs=(make_run(TINY), make_run(wider)), evaluations=evaluations)
+
+    report = render(find("depth-and-width"), evidence)
+
+    found = report.table.as_dict()["rows"]
+    ours = [row for row in found if row["verdict"] == "measured"]
+    theirs = {row["network"]: row for row in found if row["verdict"] == "published"}
+    assert [(row["network"], row["layers"], row["top1_error"]) for row in ours] == [
+        ("base", 8, 0.4), ("without-conv4-wider", 7, 0.4)
+    ]  # fmt: skip
+    assert theirs["without layers 3 and 4"]["parameters_millions"] == pytest.approx(59.563624)
+    assert (theirs["without layer 7"]["top1_error"], theirs["without layer 7"]["top5_error"]) == (0.4, 0.184)
+    figure = report.figure
+    assert figure is not None
+    assert [panel.get_title() for panel in figure.axes] == [
+        "ilsvrc2010-miniature-test", "ilsvrc2012-val: published, Zeiler and Fergus 2013"
+    ]  # fmt: skip
+    marks = [{line.get_fillstyle() for line in panel.lines} for panel in figure.axes]
+    assert marks == [{"full"}, {"none"}]
+    by_depth = {line.get_marker(): line.get_color() for panel in figure.axes for line in panel.lines}
+    assert len(by_depth) == len(set(by_depth.values())) == 4  # networks of 4, 6, 7 and 8 layers
+    assert "without-conv4-wider" in report.missing[-1]  # on ImageNet
+
+
+def test_fall_2009_is_published_and_logged_but_cannot_be_measured() -> None:
+    report = render(find("fall-2009"), Evidence())
+
+    found = report.table.as_dict()["rows"]
+    assert [(row["source"], row["top1_error"]) for row in found] == [
+        ("reported", 0.674), ("reported", 0.781), ("2012 log", 0.6938), ("2012 log", 0.6942), ("measured", None)
+    ]  # fmt: skip
+    assert found[-1]["verdict"] == "not run"
+    assert "no longer distributed" in found[-1]["note"]
+    assert report.missing == []

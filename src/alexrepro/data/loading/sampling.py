@@ -204,6 +204,14 @@ def training_plan(
     return EpochPlan(*map(torch.from_numpy, (order, offsets[chunk], flips[chunk], colors)))
 
 
+def of_some(plan: EpochPlan, images: int, *, seed: int) -> EpochPlan:
+    """The same plan for a part of so many images, drawn by key: all seeds' halves differ, and hold their quarters."""
+    if len(plan) >= images:
+        return plan
+    rows = np.sort(generator(seed, "images").permutation(images)[: len(plan)])
+    return replace(plan, rows=torch.from_numpy(rows)[plan.rows])
+
+
 def evaluation_plan(images: int) -> EpochPlan:
     """Every image once, uncropped, in stored order."""
     offsets, flips = torch.zeros(images, 2, dtype=torch.int64), torch.zeros(images, dtype=torch.bool)

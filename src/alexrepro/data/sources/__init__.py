@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from alexrepro.data.sources import class_folders, ilsvrc, kaggle, small_sets, table_files, webdataset
 from alexrepro.data.sources.advice import nested, no_input, not_a_folder, unrecognized
-from alexrepro.data.sources.source import Source
+from alexrepro.data.sources.source import Source, named_if_partial
 from alexrepro.data.sources.walk import names_in
 from alexrepro.errors import Exit, UserError
 from alexrepro.progress import first_few, say
@@ -68,7 +68,7 @@ def recognize(path: Path, *, layout: str | None = None) -> Source:
     if not found:
         raise unrecognized(path, fitting)
     try:
-        source = small_sets.named(LAYOUTS[NAMES.index(found[0])].read(path))
+        source = named_if_partial(small_sets.named(LAYOUTS[NAMES.index(found[0])].read(path)))
     except UserError:
         if found == ["folders"] and (error := nested(path, fitting)):
             raise error from None

@@ -11,10 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alexrepro.data.sources.official_files import (
-    COUNTS_2012,
     DEVKIT,
-    ILSVRC_2012_TRAIN,
-    ILSVRC_CLASSES,
     SOLUTION,
     ClassTable,
     Year,
@@ -25,6 +22,7 @@ from alexrepro.data.sources.source import File, Found, Source, Split, bad_data
 from alexrepro.data.sources.walk import WNID
 from alexrepro.errors import UserError
 from alexrepro.files import read_text
+from alexrepro.paper.results import CLASSES, IMAGES
 from alexrepro.progress import say
 
 CAFFE = "val.txt"
@@ -36,7 +34,6 @@ NUMBERED = re.compile(r"ILSVRC20\d\d_(val|test)_(\d{8})(?:_(n\d{8}))?(?:\.\w+)*"
 NAMED = re.compile(rf"\W*({WNID.pattern})[\s,;:\"']+(.*)")
 BETWEEN = r"[\s,;\"']"
 ROW = re.compile(rf"(?:.*?(?:{BETWEEN}|[/\\]))??([\w-]+)(?:\.\w+)*{BETWEEN}+({WNID.pattern}|\d{{1,6}})\b.*")
-COUNTS: Mapping[Year, Mapping[str, int]] = {"2012": COUNTS_2012, "2010": {"val": 50_000, "test": 150_000}}  # §2
 SHOWN = 60  # characters of a line that is not understood
 
 
@@ -147,7 +144,8 @@ class Truth:
             if name not in counts and (not training or (name, self.year) == ("test", "2012")):
                 continue
             ids, count = self.ids(name), counts.get(name, 0)
-            expected = COUNTS[self.year][name] if len(self.label_of) == ILSVRC_CLASSES else count
+            dataset = f"ilsvrc{self.year}"
+            expected = IMAGES[f"{dataset}-{name}"] if len(self.label_of) == CLASSES[dataset] else count
             expected = expected if ids is None else len(ids)
             if count != expected:
                 yield f"{count:,} of {expected:,} {name} images"
@@ -196,7 +194,7 @@ def refuse_wrong_labels(path: Path, source: Source) -> None:
 
 def is_2012(classes: Sequence[str]) -> bool:
     """Whether the classes are the thousand of 2012 in any order, by their first and last WNID."""
-    return len(set(classes)) == ILSVRC_CLASSES and (min(classes), max(classes)) == (FIRST_OF_2012, LAST_OF_2012)
+    return len(set(classes)) == CLASSES["ilsvrc2012"] and (min(classes), max(classes)) == (FIRST_OF_2012, LAST_OF_2012)
 
 
 def is_wnids(classes: Sequence[str]) -> bool:
@@ -211,7 +209,8 @@ def dataset_of(path: Path, classes: Sequence[str], splits: Sequence[Split]) -> s
     whole, because the names of stores and runs, which contain it, have a limit.
     """
     trained = next((len(split.images) for split in splits if split.name == "train"), 0)
-    if len(classes) == ILSVRC_CLASSES and is_wnids(classes) and trained == ILSVRC_2012_TRAIN:
+    official = (CLASSES["ilsvrc2012"], IMAGES["ilsvrc2012-train"])
+    if (len(classes), trained) == official and is_wnids(classes):
         return "ilsvrc2012"
     name = re.sub(r"[^a-z0-9]+", "-", path.resolve().name.lower()).strip("-") or "images"
     if len(name) <= LONGEST_NAME:

@@ -22,9 +22,8 @@ from alexrepro.data.sources.source import Split, bad_data, escaped
 from alexrepro.data.sources.walk import WNID, names_in
 from alexrepro.errors import UserError
 from alexrepro.files import decoded
+from alexrepro.paper.results import CLASSES, IMAGES
 
-ILSVRC_2012_TRAIN, ILSVRC_CLASSES = 1_281_167, 1000  # §2; exact count of the 2012 release
-COUNTS_2012 = {"train": ILSVRC_2012_TRAIN, "val": 50_000, "test": 100_000}  # §2; exact counts of the 2012 release
 SOLUTION, MAPPING = "LOC_val_solution.csv", "LOC_synset_mapping.txt"  # Kaggle's labels and words
 TREES = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC")  # Kaggle keeps the images three folders below its tables
 DEVKIT, META = "ILSVRC2012_devkit_t12.tar.gz", "meta.mat"
@@ -204,9 +203,9 @@ def gaps_of_2012(classes: Sequence[str], splits: Sequence[Split]) -> Iterator[st
 
     Test images, whose labels were never published, may be missing altogether.
     """
-    if len(classes) != ILSVRC_CLASSES:
-        yield f"{len(classes):,} of {ILSVRC_CLASSES:,} classes"
+    if len(classes) != CLASSES["ilsvrc2012"]:
+        yield f"{len(classes):,} of {CLASSES['ilsvrc2012']:,} classes"
     counts = {"train": 0, "val": 0, **{split.name: len(split.images) for split in splits}}
     for name, count in counts.items():
-        if count != COUNTS_2012[name]:
-            yield f"{count:,} of {COUNTS_2012[name]:,} {name} images"
+        if count != (official := IMAGES[f"ilsvrc2012-{name}"]):
+            yield f"{count:,} of {official:,} {name} images"

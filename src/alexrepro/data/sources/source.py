@@ -4,15 +4,16 @@ import errno
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from stat import S_ISREG
 from typing import Protocol
 
 from alexrepro.errors import Exit, Unreached, Unreadable, UserError
 from alexrepro.files import printable
+from alexrepro.paper.results import CLASSES, IMAGES, PARTIAL
 from alexrepro.paper.training import STORED_PX
-from alexrepro.progress import first_few
+from alexrepro.progress import first_few, say
 
 UNLABELED = -1
 MOST_IMAGE_BYTES = 64 * 2**20  # of one file; the largest of ImageNet have about 16 MB
@@ -131,6 +132,23 @@ class Source:
     known_bad: int = 0
     skipped: tuple[Skipped, ...] = ()
     side_px: int = STORED_PX
+
+
+def named_if_partial(source: Source) -> Source:
+    """The source, named as a part, `ilsvrc2012-partial`, if the splits that are there lack images or classes.
+
+    The counts of a released data set decide, else the gaps and losses that its layout has found.
+    """
+    counts = [(len(source.classes), CLASSES.get(source.dataset), "classes")]
+    counts += [(len(s.images), IMAGES.get(f"{source.dataset}-{s.name}"), f"{s.name} images") for s in source.splits]
+    lacks = [f"{count:,} of {official:,} {what}" for count, official, what in counts if official not in (None, count)]
+    if source.dataset not in CLASSES:
+        lacks = [*source.gaps, *(item.path for item in source.skipped if item.is_loss)]
+    elif lacks and not source.gaps:  # which are named later
+        say(f"This is not all of {source.dataset}: {first_few(lacks)}.")
+    if not lacks:
+        return source
+    return replace(source, dataset=f"{source.dataset}{PARTIAL}")
 
 
 def class_split(split: str, by_class: Mapping[str, Found], classes: Sequence[str]) -> Split:

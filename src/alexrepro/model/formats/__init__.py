@@ -137,8 +137,13 @@ def _loud(weights: Weights) -> Weights:
     for name, module in model.stages.named_modules():
         if name.rpartition(".")[2] in {"kernels", "side"}:
             module.register_forward_hook(redraw)
+    for name, tensor in model.named_weights().items():  # of batch or layer normalization
+        if name.endswith((".gain", ".running_var")):
+            tensor.uniform_(0.5, 2.0, generator=generator)
+        elif name.endswith((".shift", ".running_mean")):
+            tensor.normal_(0.0, target / 4, generator=generator)
     model(_crops(weights))
-    return replace(weights, tensors={name: tensor.detach() for name, tensor in model.named_kernels().items()})
+    return replace(weights, tensors={name: tensor.detach() for name, tensor in model.named_weights().items()})
 
 
 def _crops(weights: Weights) -> Tensor:

@@ -133,7 +133,7 @@ def _errors(experiment: Experiment, evidence: Evidence) -> list[Row]:
         rows += rows_for(needed, evidence.evaluations)
     if any(needed.dataset in CHALLENGES for needed in experiment.needs):
         for crops in dict.fromkeys([*(needed.crops for needed in experiment.needs), "center"]):
-            rows += rows_on_other_data(evidence.evaluations, crops=crops)
+            rows += rows_on_other_data(evidence.evaluations, crops=crops, needs=experiment.needs)
     return rows
 
 
@@ -143,7 +143,7 @@ def commands_for(needs: Sequence[Needs], evidence: Evidence) -> list[str]:
     for needed in needs:
         recipe = find_recipe(needed.recipe)
         full = [e for e in evidence.evaluations if e.recipe == needed.recipe and not departure(e)]
-        is_measured = any((e.split, e.crops) == (needed.split, needed.crops) for e in full)
+        is_measured = any(map(needed.asks_for, full))
         if is_measured or recipe.training.init_from_stages:
             continue
         trained = next((e.run for e in full if e.dataset == needed.dataset), None)

@@ -92,7 +92,7 @@ def _failed(variation: Variation, base: Recipe, evidence: Evidence) -> list[Row]
     ]  # fmt: skip
 
 
-def _how_to_ablate(variations: Iterable[Variation], evidence: Evidence) -> list[str]:
+def how_to_ablate(variations: Iterable[Variation], evidence: Evidence) -> list[str]:
     """The commands that train the paper's recipes and those variations of them that were not measured."""
     names: dict[str, list[str]] = {}
     for variation in variations:
@@ -124,7 +124,7 @@ def _claims_lack(evidence: Evidence) -> list[str]:
         for variation in AS_LOGGED
         for name in (_base_of(variation).name, variation.name)
     ]
-    return list(dict.fromkeys([*_how_to_ablate(CLAIMED, evidence), *commands_for(needs, evidence)]))
+    return list(dict.fromkeys([*how_to_ablate(CLAIMED, evidence), *commands_for(needs, evidence)]))
 
 
 def _ten_crops(evidence: Evidence) -> list[Row]:
@@ -197,7 +197,7 @@ def save_ablations(base: Recipe, *, runs: Path, out: Path) -> tuple[ResultTable,
 ABLATIONS = Experiment(
     "ablations", measured.TITLE, Citation("§3 to §7", "what each part of the network and of its training contributes"),
     summarize=lambda evidence: [row for one in VARIATIONS.values() for row in _rows_of(one, evidence)],
-    lacks=lambda evidence: _how_to_ablate(VARIATIONS.values(), evidence),
+    lacks=lambda evidence: how_to_ablate(VARIATIONS.values(), evidence),
 )  # fmt: skip
 CLAIMS = Experiment(
     "claims", "Claims of the text: published, logged and measured differences in error",

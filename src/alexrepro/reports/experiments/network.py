@@ -115,6 +115,8 @@ def _words(network: Network, stage: Stage, part: Size, size: Size) -> str:
     if network.side_input is not None and network.side_input.stage == stage.name:
         lines.append("+ blurred crop")
     word = {"activation": network.activation, "pool": f"pool {network.pool.size_px}/{network.pool.stride_px}"}
+    if network.norm is not None and network.norm.learns:
+        word["norm"] = f"{network.norm.kind} norm"
     lines += [word.get(operation, operation.replace("_", " ")) for operation in network.operations(stage)]
     after = [reached for _, reached in network.inputs()][network.stages.index(stage) + 1 :]
     if "pool" in stage.order and after and after[0][1:] != size[1:]:

@@ -119,7 +119,7 @@ def _rows(evidence: Evidence) -> Iterator[Row]:
     for average in AVERAGES:
         yield from average.rows(evidence)
     for crops in CROPS:
-        yield from measured.rows_on_other_data(evidence.evaluations, crops=crops)
+        yield from measured.rows_on_other_data(evidence.evaluations, crops=crops, needs=NEEDS)
         for e in evidence.ensembles:
             if e.dataset not in measured.CHALLENGES and e.crops == crops:
                 note = f"other data; members: {counted(member.recipe for member in e.members)}"

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from alexrepro.paper.citation import Citation
-from alexrepro.paper.results import FIGURE_1_HIGHEST_ERROR, FIGURE_1_TIMES_SOONER, FIGURE_1_TRAINING_ERROR
+from alexrepro.paper.results import FIGURE_1_HIGHEST_ERROR, FIGURE_1_TIMES_SOONER, FIGURE_1_TRAINING_ERROR, release_of
 from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import differences
 from alexrepro.recipes.variations import VARIATIONS
@@ -160,7 +160,7 @@ def _departure(curve: Curve) -> str:
     recipe = curve.run.recipe
     if recipe.name not in NAMES:
         return "another network on other data"
-    if curve.run.environment["dataset"] != DATASET:
+    if release_of(curve.run.environment["dataset"]) != DATASET:
         return "other data"
     changed = differences(recipe, find_recipe(recipe.name)).keys() - {EPOCHS}
     seen = trained_on(int(curve.epochs["images"].iloc[0]), DATASET)

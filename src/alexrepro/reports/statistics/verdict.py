@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from alexrepro.errors import UserError
-from alexrepro.paper.results import CLASSES, IMAGES, TRAINING_IMAGES
+from alexrepro.paper.results import CLASSES, IMAGES, release_of
 from alexrepro.recipes.catalog import TOLERANCE, catalog, find_recipe
 from alexrepro.reports.statistics.intervals import Estimate
 from alexrepro.runs.evaluation import Evaluation
@@ -59,7 +59,7 @@ def notes(texts: Iterable[str]) -> str:
 
 def trained_on(images: int, dataset: str, *, bound: str = "") -> str:
     """How few of the official training images a run has seen; empty if (nearly) all, or on other data."""
-    official = TRAINING_IMAGES.get(dataset)
+    official = IMAGES.get(f"{release_of(dataset)}-train")
     if official is None or images >= LEAST * official:
         return ""
     return f"trained on {bound}{images:,} of {official:,} images"
@@ -85,16 +85,22 @@ def _singles(evaluation: Evaluation) -> list[Evaluation]:
 
 
 def _lacks(evaluation: Evaluation) -> str:
-    """What is missing of the data set; a run has seen at most its batches per epoch times the batch."""
+    """What is missing of a released data set; a run has seen at most its batches per epoch times the batch."""
+    split, dataset = release_of(evaluation.split), release_of(evaluation.dataset)
     counts = (
-        (evaluation.images, IMAGES.get(evaluation.split), "images"),
-        (evaluation.classes, CLASSES.get(evaluation.dataset), "classes"),
+        (evaluation.images, IMAGES.get(split), "images"),
+        (evaluation.classes, CLASSES.get(dataset), "classes"),
     )
-    lacks = [f"{n:,} of {official:,} {what}" for n, official, what in counts if n and official and n != official]
+    lacks = [
+        f"{'an unknown number' if n is None else f'{n:,}'} of {official:,} {what}"
+        for n, official, what in counts
+        if official not in (None, n)
+    ]
     run = Run(Path(evaluation.run))
     with suppress(UserError, OSError):  # an evaluation may have lost its run, and a member is somewhere else
-        seen = run.environment["steps_per_epoch"] * run.recipe.training.batch
-        lacks.append(trained_on(seen, evaluation.dataset, bound="at most "))
+        seen, data = run.environment["steps_per_epoch"] * run.recipe.training.batch, run.environment["dataset"]
+        is_other = dataset in CLASSES and release_of(data) != dataset
+        lacks.append(f"trained on {data}" if is_other else trained_on(seen, dataset, bound="at most "))
     return ", ".join(filter(None, lacks))
 
 
@@ -103,8 +109,9 @@ def _change(evaluation: Evaluation) -> str:
         return f"not in the catalog: {evaluation.recipe}"
     recipe = find_recipe(evaluation.recipe)
     recipe = recipe.for_classes(evaluation.classes or recipe.network.classes)
-    if evaluation.epochs < recipe.training.epochs:
-        return f"shortened to {evaluation.epochs} of {recipe.training.epochs} epochs"
-    if evaluation.digest != recipe.digest:
-        return f"changed: {evaluation.digest} is not {recipe.name}-{recipe.digest}"
-    return ""
+    is_short = evaluation.epochs < recipe.training.epochs
+    asked = {recipe.digest, recipe.shortened(evaluation.epochs).digest if is_short else ""}
+    return notes([
+        f"shortened to {evaluation.epochs} of {recipe.training.epochs} epochs" if is_short else "",
+        "" if evaluation.digest in asked else f"changed: {evaluation.digest} is not {recipe.name}-{recipe.digest}",
+    ])  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Literal
 
 from alexrepro.errors import UserError
 from alexrepro.paper.citation import Citation
-from alexrepro.paper.results import TEST_2010, VAL_2012, Crops, Logged, Reported, ReportedDelta
+from alexrepro.paper.results import TEST_2010, VAL_2012, Crops, Logged, Reported, ReportedDelta, release_of
 from alexrepro.recipes.catalog import catalog, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import BASE_CROPS, Variation
@@ -36,6 +36,11 @@ class Needs:
         """The data set of the split."""
         return self.split.rpartition("-")[0]
 
+    def asks_for(self, evaluation: Evaluation) -> bool:
+        """Whether an evaluation is of this recipe, split and crops, on all of its images or some."""
+        found = (evaluation.recipe, release_of(evaluation.split), evaluation.crops)
+        return found == (self.recipe, self.split, self.crops)
+
 
 def grouped(evaluations: Iterable[Evaluation]) -> list[list[Evaluation]]:
     """Evaluations that differ in the seed only, together; the first of each seed is kept."""
@@ -61,8 +66,7 @@ def row_of(
 ) -> Row:  # fmt: skip
     """A row of evaluations that differ in the seed only, or of pairs A and B of them, with a verdict on the claim.
 
-    why: what else keeps them from being compared with the published numbers; these are left out if they belong to
-    other images or crops.
+    why: what else keeps them from being compared with the published numbers, which are then left out.
     """
     first, *base = seeds[0]
     top1, top5, interval = estimate(seeds)
@@ -70,7 +74,7 @@ def row_of(
     verdict: Verdict | None = "not comparable" if reported else None
     if reported and not reasons:
         verdict = judged(pair_of(reported), (top1, top5), is_difference=bool(base))
-    elif reported and (is_partial(seeds) or (reported.split, reported.crops) != (first.split, first.crops)):
+    else:
         reported = None
     return Row(
         quantity="delta" if base else "error", label=label, split=first.split, crops=first.crops,
@@ -91,18 +95,12 @@ def incomparable(seed: tuple[Evaluation, ...]) -> str:
     return departure(seed[-1]) or shortfall(seed[0])
 
 
-def is_partial(seeds: Seeds) -> bool:
-    """Whether any evaluation lacks images or classes, or images to train on."""
-    return any(shortfall(evaluation) for seed in seeds for evaluation in seed)
-
-
 def rows_for(needed: Needs, evaluations: Sequence[Evaluation]) -> list[Row]:
     """Rows of the full runs that a need asks for, or one that says "not run"; then those of its other runs."""
-    asked = (needed.recipe, needed.split, needed.crops)
     claim = claim_of(needed.reported) if needed.reported else ""
     full: list[Row] = []
     others: list[Row] = []
-    for group in grouped(e for e in evaluations if (e.recipe, e.split, e.crops) == asked):
+    for group in grouped(filter(needed.asks_for, evaluations)):
         row = row_of([(e,) for e in group], label=needed.recipe, reported=needed.reported, claim=claim)
         (others if departure(group[0]) else full).append(row)
     missing = Row(
@@ -113,9 +111,13 @@ def rows_for(needed: Needs, evaluations: Sequence[Evaluation]) -> list[Row]:
     return [*(full or [missing]), *others]
 
 
-def rows_on_other_data(evaluations: Sequence[Evaluation], *, crops: Crops) -> list[Row]:
-    """What the paper's networks and `tiny` reached with these crops on data without published numbers."""
-    asked = [e for e in evaluations if e.recipe in NETWORKS and e.dataset not in CHALLENGES and e.crops == crops]
+def rows_on_other_data(evaluations: Sequence[Evaluation], *, crops: Crops, needs: Sequence[Needs] = ()) -> list[Row]:
+    """What the paper's networks and `tiny` reached with these crops on other data, unless a need asks for it."""
+    asked = [
+        e for e in evaluations
+        if e.recipe in NETWORKS and e.dataset not in CHALLENGES and e.crops == crops
+        and not any(needed.asks_for(e) for needed in needs)
+    ]  # fmt: skip
     return [row_of([(e,) for e in group], label=group[0].recipe, note="other data") for group in grouped(asked)]
 
 
@@ -144,7 +146,8 @@ def delta_rows(
         if pairs:
             why = _why_empty(tests, group[0])
             row = row_of(pairs, label=variation.name, reported=tests, claim=claim, why=why)
-            logged = None if is_partial(pairs) else _logged_delta(variation, pairs[0][1].recipe, split, crops)
+            is_whole = not any(map(incomparable, pairs))
+            logged = _logged_delta(variation, pairs[0][1].recipe, split, crops) if is_whole else None
             rows.append(replace(row, logged=logged))
     missing = Row(
         quantity="delta", label=variation.name, recipe=base[0].recipe if base else base_name, claim=claim,
@@ -214,7 +217,7 @@ def _why_empty(reported: ReportedDelta | None, measured: Evaluation) -> str:
     """Why the published difference cannot appear next to this measurement; empty if it can, or there is none."""
     if reported is None:
         return ""
-    if reported.split == measured.split:
+    if reported.split == release_of(measured.split):
         return "" if reported.crops == measured.crops else "other crops"
-    is_unnamed = reported.split is None and measured.split in (TEST_2010, VAL_2012)
+    is_unnamed = reported.split is None and release_of(measured.split) in (TEST_2010, VAL_2012)
     return "published without naming the data" if is_unnamed else "other data"

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from alexrepro.files import write_json, write_text, write_whole
-from alexrepro.paper.results import ALL_REPORTED, IMAGES, QUOTED, Reported, ReportedDelta
+from alexrepro.paper.results import ALL_REPORTED, IMAGES, QUOTED, Reported, ReportedDelta, release_of
 from alexrepro.reports.statistics.differences import IntervalKind
 from alexrepro.reports.statistics.intervals import Estimate
 from alexrepro.reports.statistics.verdict import Pair, Verdict
@@ -117,12 +117,14 @@ class Row:
         if isinstance(reported, Reported) and reported not in (*ALL_REPORTED, *QUOTED.values()):
             raise ValueError(f"{self.label}: {reported.name} is not a number of paper/results.py")
         for one in (reported, self.logged):
-            if one and (one.split, one.crops) != (self.split, self.crops):
+            if one and (one.split, one.crops) != (self.split and release_of(self.split), self.crops):
                 where = split_and_crops(one.split, one.crops)
                 raise ValueError(f"{self.label}: {one.name} was published for {where}, not {self.split}, {self.crops}")
         means = tuple(estimate and estimate.mean for estimate in (self.top1, self.top5))
         if self.source == "reported" and (reported is None or means != pair_of(reported)):
             raise ValueError(f"{self.label}: a reported row holds exactly what was published")
+        if is_measured and reported and self.verdict == "not comparable":
+            raise ValueError(f"{self.label}: {reported.name} cannot be compared with this ({self.note})")
         if is_measured and reported is None and not (self.note or self.verdict):
             raise ValueError(f"{self.label}: without a published number the note must say why")
         images = IMAGES.get(reported.split or "", self.images) if reported else None
