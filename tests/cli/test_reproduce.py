@@ -20,7 +20,7 @@ Tables = list[tuple[Sequence[Sequence[str]], Collection[str]]]  # the columns, a
 TYPED = (
     "prepare photos", "verify stores", "train tiny --epochs 1 --set network.fc6.maps=16 --set "
     "network.fc7.maps=16", "watch --once", "evaluate {run} --ten-crop", "compare {run} {run}", "predict {photo}",
-    "ablate", "recipes list", "recipes diff as-printed as-run-2012", "describe", "describe tiny", "facts",
+    "ablate", "recipes list", "recipes diff as-printed as-run-2012", "describe", "describe tiny as-printed", "facts",
     "facts P16 S11", "facts dropout", "report", "report ablations", "report claims", "report evaluations",
     "report figure-1", "report figure-4", "report parameters", "report table-1", "report table-2",
     "report training-curves",

@@ -53,7 +53,7 @@ def describe(
     rows = [*(_row(network, layer) for layer in network.layers()), total]
     print_table(f"{chosen.name}-{chosen.digest}: {chosen.description}", COLUMNS, rows, right=("output", *COLUMNS[5:]))
     print_text(f"{network.parameters:,} parameters, {network.neurons:,} neurons.")
-    print_text(f"{formula(network)}\n  ({legend(network)})")
+    print_text(f"{formula(network)}\n({legend(network)})")
     print_text(arithmetic(network))
     if network.layers() == Network().layers():
         caption = f"{CAPTION_NEURONS['conv1']:,} where 55×55×96 = {network.layers()[0].neurons:,}"
