@@ -14,6 +14,8 @@ SHORT := --epochs 2
 RECIPE_2012 := $(if $(ILSVRC2012),as-run-2012,tiny $(SHORT))
 DATASET_2012 := $(if $(ILSVRC2012),ilsvrc2012,ilsvrc2010-miniature)
 SEEDS_2012 := $(if $(ILSVRC2012),0 1 2 3 4,0 1)
+# A network that stayed at chance is a row of the tables.
+GOES_ON := test $$? = 65
 ABLATED_2012 := no-norm non-overlapping-pooling tanh without-conv3 without-conv4 without-conv5 no-color-shift \
   no-dropout no-crops no-weight-decay
 CIFAR_NETS := cifar-18pct cifar-13pct cifar-13pct-norm cifar-11pct
@@ -78,11 +80,11 @@ reproduce-table2: $(STAMP) ## Table 2, on ILSVRC2012=/path (five trainings) or e
 reproduce-ablations: $(STAMP) ## Ablations and claims, on ILSVRC2010=/path and ILSVRC2012=/path or the miniature
 ifdef ILSVRC2010
 	$(ALEXREPRO) prepare '$(ILSVRC2010)'
-	$(ALEXREPRO) ablate one-tower --base as-run-2010 --store ilsvrc2010
+	$(ALEXREPRO) ablate one-tower --base as-run-2010 --store ilsvrc2010 || $(GOES_ON)
 endif
 ifdef ILSVRC2012
 	$(ALEXREPRO) prepare '$(ILSVRC2012)'
-	$(ALEXREPRO) ablate $(ABLATED_2012) --base as-run-2012 --store ilsvrc2012
+	$(ALEXREPRO) ablate $(ABLATED_2012) --base as-run-2012 --store ilsvrc2012 || $(GOES_ON)
 endif
 ifeq ($(ILSVRC2010)$(ILSVRC2012),)
 	@echo 'Neither ILSVRC2010=/path nor ILSVRC2012=/path was given. $(MINIATURE_SAID)' >&2
@@ -115,7 +117,7 @@ reproduce-cifar: $(STAMP) ## The networks of 18, 13 and 11 % on CIFAR-10 and the
 	  $(ALEXREPRO) evaluate "$$run" --ten-crop; done
 	$(ALEXREPRO) report cifar
 
-reproduce-open-questions: $(STAMP) ## Depth against width and others, on TINY_IMAGENET=/path at 112 px, two runs at a time; a day, resumable
+reproduce-open-questions: $(STAMP) ## Depth against width and others, on TINY_IMAGENET=/path at 112 px, two runs at a time; hours, resumable
 	@test -n '$(TINY_IMAGENET)' || { echo 'Name the images: make $@ TINY_IMAGENET=/path/tiny-imagenet-200' >&2; exit 64; }
 	$(ALEXREPRO) prepare '$(TINY_IMAGENET)' --side 128 --out stores128
 	$(BIN)/python benchmarks/ablate_side_by_side.py $(OPEN) $(OPEN_OPTIONS) --seeds 0 1 --side-by-side 2

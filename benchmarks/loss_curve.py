@@ -14,7 +14,7 @@ from statistics import fmean, stdev
 
 from matplotlib.figure import Figure
 
-from alexrepro.reports.figures.plot import INK, LINES, save, style
+from alexrepro.reports.figures.plot import INK, line, save, style
 from alexrepro.runs.run import Run, open_run
 
 LEARNED = 0.1
@@ -50,17 +50,21 @@ def write(runs: dict[str, list[Run]], path: Path) -> None:
 def draw(found: Means, target: Path, *, window: int, chance: float) -> None:
     """A line of window means for each label, with a band around it if there are several seeds, and one for chance."""
     with style():
-        figure = Figure(figsize=(6.5, 4.4))
-        panel = figure.add_subplot(xlabel="step", ylabel=f"training loss, mean of {window} steps, nats")
-        for color, (label, seeds) in zip(LINES, found.items(), strict=False):
+        figure = Figure(figsize=(9, 6))
+        panel = figure.add_subplot(xlabel="step", ylabel=f"training loss (−ln p), mean of {window} steps")
+        for number, (label, seeds) in enumerate(found.items()):
             ends = sorted(set.intersection(*map(set, seeds)))
             known = [[curve[end] for curve in seeds] for end in ends]
-            panel.plot(ends, [*map(fmean, known)], color=color, linewidth=1.2, label=label)
+            gap = max(len(found), len(ends) // 6)  # between markers, which do not hide those of other lines
+            marks = sorted({*range(number % gap, len(ends), gap), len(ends) - 1})
+            look = line(number) | {"markevery": marks}
+            panel.plot(ends, [*map(fmean, known)], label=label, **look)
             if len(seeds) > 1:
-                panel.fill_between(ends, [*map(min, known)], [*map(max, known)], color=color, alpha=0.2, linewidth=0)
-        panel.axhline(chance, color=INK, linewidth=0.6, linestyle=":", label=f"chance, {chance:.3f}")
-        figure.legend(loc="outside lower center", frameon=False, fontsize=8, ncols=2)
-    save(figure, target.parent, name=target.name)
+                band = [*map(min, known)], [*map(max, known)]
+                panel.fill_between(ends, *band, color=look["color"], alpha=0.2, linewidth=0)
+        panel.axhline(chance, color=INK, linewidth=1, linestyle=(0, (1, 3)), label=f"chance, {chance:.3f}")
+        figure.legend(loc="outside lower center", ncols=2)
+    save(figure, target.parent, name=target.name, title="Training loss by step")
 
 
 def table(found: Means, *, window: int, rows: int) -> str:

@@ -18,11 +18,11 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-import matplotlib as mpl
 import torch
 import torch.nn.functional as F
 from activations import ActivationStats, activation_stats
 from loss_curve import labeled
+from matplotlib.figure import Figure
 from variants import VARIANTS, Variant
 
 from alexrepro.data.loading.crops import training_crops
@@ -35,11 +35,8 @@ from alexrepro.keys import key
 from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.recipes.catalog import AS_PRINTED
 from alexrepro.recipes.recipe import Recipe
+from alexrepro.reports.figures.plot import INK, line, style, write
 from alexrepro.runs.run import Run
-
-mpl.use("svg")
-mpl.rcParams["svg.hashsalt"] = "alexrepro"  # the same numbers are the same bytes
-from matplotlib import pyplot as plt  # noqa: E402 the backend is chosen first
 
 SEEDS = (0, 1, 2)
 CONVS, FULL = tuple(f"conv{i}" for i in range(1, 6)), ("fc6", "fc7", "fc8")
@@ -90,19 +87,24 @@ def draw(rows: list[Row], path: Path) -> None:
         "as-run-2012", "as-printed", "printed, 0.03 in conv3-5", "printed, biases 0.1", "printed, pixels / 57.5",
         "printed, torch's weights, biases 0, pixels / 57.5",
     )  # fmt: skip
-    figure, sides = plt.subplots(1, 2, figsize=(10, 4.5))
     stages = (*CONVS, *FULL)
-    for name in shown:
-        width = 5 if name == "as-run-2012" else 1.5  # it lies below the line of 0.03
-        for axes, quantity in zip(sides, ("activation_std", "update_ratio"), strict=True):
-            axes.plot(stages, [mean(rows, name, stage, quantity) for stage in stages], lw=width, label=name)
-    decay = AS_PRINTED.training.weight_decay * AS_PRINTED.training.learning_rate
-    sides[1].axhline(decay, color="gray", linestyle="--", label="weight decay")
-    sides[0].set(yscale="log", title="activation: deviation over the images")
-    sides[1].set(yscale="log", title="first step relative to the weights")
-    figure.legend(*sides[1].get_legend_handles_labels(), loc="lower center", ncols=4, fontsize="small")
-    figure.tight_layout(rect=(0, 0.12, 1, 1))
-    figure.savefig(path, metadata={"Date": None})
+    panels = {
+        "activation_std": "activation: deviation over the images",
+        "update_ratio": "first step relative to the weights",
+    }
+    with style():
+        figure = Figure(figsize=(13, 6))
+        for axes, (quantity, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+            for number, name in enumerate(shown):
+                found = [mean(rows, name, stage, quantity) for stage in stages]
+                axes.plot(stages, found, label=name if quantity == "update_ratio" else None, **line(number))
+            axes.set(yscale="log", ylabel=label)
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.tick_params(axis="x", labelsize=10)
+        decay = AS_PRINTED.training.weight_decay * AS_PRINTED.training.learning_rate
+        axes.axhline(decay, color=INK, linestyle=(0, (1, 3)), label="weight decay")
+        figure.legend(loc="outside lower center", ncols=3)
+    write(figure, path, title="Activations and the first step by stage")
 
 
 def values(rows: list[Row], name: str, stage: str, quantity: str) -> list[float]:

@@ -104,7 +104,12 @@ def notebook(page: str) -> str:
 
 
 def _typed(lines: str) -> str:
-    return "".join(f"!{line}\n" for line in lines.splitlines())
+    """Commands for the shell, by the notebook's own Python: its programs need not be on the PATH.
+
+    A notebook gives them a terminal, where each state of a progress bar would stay as a line; a pipe has none.
+    """
+    typed = (line.replace("alexrepro", '!"{sys.executable}" -m alexrepro', 1) for line in lines.splitlines())
+    return "\n".join(["import sys\n", *(f"{line} 2>&1 | cat" for line in typed)])
 
 
 def _cell(kind: str, text: str, name: str) -> dict[str, object]:

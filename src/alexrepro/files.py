@@ -1,13 +1,15 @@
 """Atomic writing and careful reading of files, and text that can be shown and written anywhere."""
 
 import codecs
+import csv
 import errno
 import hashlib
+import io
 import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,15 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, in UTF-8."""
     write_bytes(path, writable(text).encode())
+
+
+def csv_text(rows: Iterable[Mapping[str, object]], *, columns: Sequence[str] = ()) -> str:
+    """Rows as CSV, an empty cell for None; columns: by default those of the first row."""
+    rows, text = list(rows), io.StringIO()
+    writer = csv.DictWriter(text, columns or list(rows[0]), extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def writable(text: str) -> str:

@@ -1,17 +1,19 @@
 """The kernel's file locks, which end with their process; work continues without them on a disk that has none."""
 
+import csv
 import errno
+import io
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from alexrepro.files import make_folder
+from alexrepro.files import csv_text, make_folder, write_text
 from alexrepro.progress import say
 
 LOOK_EVERY_SECONDS, SAY_EVERY_SECONDS = 0.2, 30.0
@@ -36,6 +38,31 @@ def locked(file: Path, *, busy: Callable[[str], object]) -> Iterator[None]:
             file.unlink()  # while it is held: who has opened it sees that it is gone, and tries again
         with suppress(OSError):
             lock.release()
+
+
+def rewrite(path: Path, text: Callable[[], str]) -> None:
+    """Write a file whose text is made from the files that are there, one process at a time; an equal one stays."""
+    with locked(path.with_name(f".{path.name}.lock"), busy=lambda _: time.sleep(LOOK_EVERY_SECONDS)):
+        new = text()
+        if not path.exists() or path.read_text(encoding="utf-8") != new:
+            write_text(path, new)
+
+
+def replace_rows(path: Path, rows: Sequence[Mapping[str, object]], *, key: Sequence[str]) -> Path:
+    """Put rows into a CSV table in place of those with the same key; all others stay. Returns its path.
+
+    key: columns that tell the rows apart, or groups of rows that are replaced together.
+    """
+    new = {tuple(str(row[name]) for name in key) for row in rows}
+
+    def text() -> str:
+        there = path.read_text(encoding="utf-8") if path.exists() else ""
+        old = csv.DictReader(io.StringIO(there, newline=""))
+        kept = [row for row in old if tuple(row.get(name) for name in key) not in new]
+        return csv_text([*kept, *rows], columns=list(rows[0]))
+
+    rewrite(path, text)
+    return path
 
 
 def is_locked(file: Path) -> bool:

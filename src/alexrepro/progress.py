@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
+from shlex import quote
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task
@@ -90,6 +92,18 @@ def say(line: str) -> None:
     """Print a message on stderr, so that stdout holds results only; a closed stderr is ignored."""
     with suppress(OSError):
         print("\n".join(map(printable, line.split("\n"))), file=sys.stderr, flush=True)
+
+
+def wrote(*files: Path, then: str = "", on: object = "") -> None:
+    """Say which of these files a command wrote, and what to type next, on which folder or file."""
+    say(f"Wrote {', '.join(str(file) for file in files if file.exists())}.")
+    if then:
+        say(f"Next: {then}{f' {quote(str(on))}' if on else ''}")
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `1 epoch`, `1,200 epochs`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def first_few(items: Collection[str], most: int = 5, *, between: str = ", ") -> str:

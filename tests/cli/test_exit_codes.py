@@ -25,7 +25,7 @@ def damaged_store(folder: Path) -> list[str]:
 
 def below_a_file(folder: Path) -> list[str]:
     (folder / "file").touch()
-    return ["describe", "--svg", "file/network.svg"]
+    return ["describe", "--figure", "file/network.svg"]
 
 
 def stores_in_the_way(folder: Path) -> list[str]:
@@ -50,7 +50,11 @@ CHEAP: list[tuple[Callable[[Path], list[str]], Exit, str]] = [
     (lambda _: ["bench", "--device", "cuda:99"], Exit.NO_DEVICE, "cuda:99"),
     (below_a_file, Exit.CANNOT_CREATE, "file"),
     (stores_in_the_way, Exit.CANNOT_CREATE, "stores"),
-    (lambda folder: ["describe", "--svg", str(folder / "sealed/network.svg")], Exit.NO_PERMISSION, "Permission denied"),
+    (
+        lambda folder: ["describe", "--figure", str(folder / "sealed/network.svg")],
+        Exit.NO_PERMISSION,
+        "Permission denied",
+    ),
     (lambda _: ["describe", "--set", "network.towers=0"], Exit.BAD_CONFIG, "network.towers"),
     (lambda _: ["describe", "--set", "network.conv2.maps=255"], Exit.BAD_CONFIG, "network.conv2.maps must divide"),
 ]
@@ -79,7 +83,7 @@ def test_a_command_ends_with_the_code_and_two_lines(
     words = command(folder)
     is_root_where_it_matters = code is Exit.NO_PERMISSION and os.geteuid() == 0
     if is_root_where_it_matters:  # root may do anything; nobody may not even import, so that comes first
-        Program(folder)("describe", "--svg", "network.svg")
+        Program(folder)("describe", "--figure", "network.svg")
         os.seteuid(65_534)
     try:
         done = Program(Path("/") if is_root_where_it_matters else folder)(*words)

@@ -3,6 +3,8 @@
 import json
 import re
 import runpy
+import subprocess
+import sys
 from contextlib import chdir
 from pathlib import Path
 from shutil import copytree
@@ -117,6 +119,24 @@ def test_what_is_refused_says_what_to_do(wrong: Any, advice: str, folder: Path) 
     assert advice in str(caught.value)
 
 
+@pytest.mark.slow
+def test_a_script_without_a_main_guard_runs_once_also_with_worker_processes(folder: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "print('begun')\n"
+        "import alexrepro\n"
+        "from alexrepro.data.loading.loader import Loader, Workers\n"
+        "from alexrepro.data.loading.sampling import evaluation_plan\n"
+        "store = alexrepro.open_store('stores/ilsvrc2010-miniature-val')._store\n"
+        "with Loader(store, batch=8, side_px=256, workers=Workers(1, 'processes')) as loader:\n"
+        "    print(sum(len(batch) for batch in loader.batches(evaluation_plan(len(store)))))\n"
+    )
+
+    done = subprocess.run([sys.executable, script], cwd=folder, capture_output=True, text=True, check=False)
+
+    assert (done.stdout, done.returncode) == ("begun\n20\n", 0), done.stderr
+
+
 def test_a_row_beyond_the_last_ends_a_loop_over_the_images(folder: Path) -> None:
     images = alexrepro.open_store(find_stores(folder / "stores")[0].path)
 
@@ -127,5 +147,7 @@ def test_a_row_beyond_the_last_ends_a_loop_over_the_images(folder: Path) -> None
 def test_the_notebook_types_the_commands_of_the_page() -> None:
     cells = json.loads((HOW_TO / "from-python.ipynb").read_text(encoding="utf-8"))["cells"]
 
-    typed = ["".join(cell["source"]).splitlines() for cell in cells if "".join(cell["source"]).startswith("!")]
-    assert typed == [["!alexrepro prepare miniature", "!alexrepro train tiny --epochs 2"]]
+    typed = [line for cell in cells for line in cell["source"] if line.startswith("!")]
+    assert [line.partition(" -m ")[2].partition(" 2>")[0] for line in typed] == [
+        "alexrepro prepare miniature", "alexrepro train tiny --epochs 2",
+    ]  # fmt: skip

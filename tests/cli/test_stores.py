@@ -6,6 +6,7 @@ from alexrepro.cli.stores import labeled_store, store_of, validation_store
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store
+from alexrepro.diagnostics.preflight import check_stores
 from alexrepro.errors import Exit, UserError
 from alexrepro.recipes.catalog import TINY
 
@@ -35,7 +36,15 @@ def test_testing_says_that_the_validation_store_has_no_labels(stores: dict[str, 
     with pytest.raises(UserError, match=r"miniature-val-.* has no labels") as refused:
         labeled_store(train.manifest.dataset, TINY, classes=train.manifest.classes, folder=train.path.parent)
 
-    assert ("LOC_val_solution.csv" in refused.value.fix, refused.value.exit_code) == (True, Exit.MISSING_INPUT)
+    assert "Put ILSVRC2010_validation_ground_truth.txt next to the images" in refused.value.fix
+    assert refused.value.exit_code == Exit.MISSING_INPUT
+
+
+def test_doctor_says_which_stores_have_no_labels_and_what_labels_them(stores: dict[str, Store]) -> None:
+    found = {finding.what: finding for finding in check_stores([store.path for store in stores.values()])}
+
+    assert [finding.verdict for finding in found.values()] == ["ok", "warning", "warning"]
+    assert "ILSVRC2010_test_ground_truth.txt" in found[f"store {stores['test'].path.name}"].advice
 
 
 @pytest.mark.parametrize("named", ["", "ilsvrc2010-miniature"])

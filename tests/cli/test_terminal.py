@@ -46,7 +46,7 @@ def test_a_reader_who_has_seen_enough_ends_nothing(words: list[str]) -> None:
 
 
 def test_closed_streams_are_not_written_into_files(tmp_path: Path) -> None:
-    done = in_shell('"$@" <&- >&- 2>&-', "describe", "--svg", "net.svg")
+    done = in_shell('"$@" <&- >&- 2>&-', "describe", "--figure", "net.svg")
 
     assert done.returncode == 0
     drawn = (tmp_path / "net.svg").read_text(encoding="utf-8")

@@ -49,7 +49,7 @@ def test_describe_shows_windows_towers_and_what_follows_beside_the_paper_s_words
     text = shown("describe")
 
     rows = {line.split()[0]: re.split(r"  +", line)[1:] for line in text.splitlines() if line.strip()}
-    assert rows["conv1"][:4] == ["55×55×96", "11/4/0 (+3)", "both towers", "norm, pool, relu"]
+    assert rows["conv1"][:4] == ["55×55×96", "11/4/0 (+3)", "the image", "norm, pool, relu"]
     assert rows["conv2"][:3] == ["27×27×256", "5/1/2", "own tower"]
     pooled = {"pool1": "27×27×96", "pool2": "13×13×256", "pool5": "6×6×256"}
     assert {name: rows[name][:2] for name in pooled} == {name: [size, "3/2"] for name, size in pooled.items()}

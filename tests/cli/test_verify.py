@@ -1,6 +1,7 @@
 """`verify` finds stores, checkpoints and archives, names what is wrong, and ends with its exit code."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import torch
 
 from alexrepro.runs.checkpoint import Checkpoint, save
 
+from ..data import layouts
+from ..data.hostile import picture
 from ..program import Program
 
 
@@ -49,6 +52,22 @@ def test_checkpoints_are_verified_from_every_folder_above_them(tmp_path: Path, b
     (wrong,) = (row for row in found if not row["sound"])
     assert code == 65
     assert "optimizer.safetensors does not have its checksum" in wrong["finding"]
+
+
+LAYOUTS = [layouts.class_folders, layouts.flat_val, layouts.sorted_val, layouts.kaggle, layouts.kaggle_zip]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=[layout.__name__ for layout in LAYOUTS])
+def test_images_are_counted_in_every_layout_that_prepare_reads(
+    layout: Callable[[Path, layouts.Pictures], None], tmp_path: Path
+) -> None:
+    layout(tmp_path, layouts.deal(picture(number) for number in range(layouts.PICTURES)))
+
+    _, rows = verified(tmp_path, "--quick")
+
+    found = {row["path"].rpartition(": ")[2]: row["finding"] for row in rows}
+    assert (found["train"], found["val"]) == ("9 images of 3 classes", "6 images of 3 classes")
+    assert not any("register" in finding for finding in found.values())
 
 
 @pytest.mark.parametrize(("size", "finding", "code"), [(6_744_924_160, "as published", 66), (1, "differs", 65)])

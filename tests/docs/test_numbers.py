@@ -7,6 +7,8 @@ from typing import get_args
 import pytest
 
 from alexrepro.paper.results import Crops
+from alexrepro.recipes.catalog import AS_RUN_2012
+from alexrepro.recipes.variations import VARIATIONS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -94,3 +96,21 @@ def test_the_run_folder_names_all_kinds_of_crops(crops: str) -> None:
 
     (told,) = (line for line in lines if line.startswith("| `dataset`, `split`, `crops`"))
     assert f"`{crops}`" in told
+
+
+def test_the_open_questions_name_the_sizes_of_their_variations() -> None:
+    page = (ROOT / "docs/explanation/what-the-paper-leaves-open.md").read_text(encoding="utf-8")
+    base = AS_RUN_2012.network
+    widths = re.findall(r"^\| `([\w-]+)` \| ([\d, ]+) \| ([+-][\d.]+) % \| ([+-][\d.]+) % \|$", page, re.MULTILINE)
+    parameters = re.findall(r"^\| .* \| `([\w-]+)` \| ([\d,]+) \|$", page, re.MULTILINE)
+
+    assert len(widths) == 4
+    for name, maps, *deviations in widths:
+        network = VARIATIONS[name].of(AS_RUN_2012).network
+        assert maps == ", ".join(str(stage.maps) for stage in network.stages if stage.kind == "conv")
+        assert deviations == [
+            f"{100 * (network.parameters / base.parameters - 1):+.2f}", f"{100 * (network.macs / base.macs - 1):+.2f}"
+        ]  # fmt: skip
+    assert len(parameters) == 6
+    for name, count in parameters:
+        assert count == f"{VARIATIONS[name].of(AS_RUN_2012).network.parameters:,}"

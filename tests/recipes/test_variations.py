@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 from itertools import product
 from typing import Any
+from zlib import crc32
 
 import pytest
 import torch
@@ -30,6 +31,7 @@ DIGESTS = {
     "ungrouped": "d67f40", "pad-2": "f75c5d", "dropout-0.3": "a691b4", "decay-for-dropout": "d6bd1f",
     "half-images": "f0935b", "quarter-images": "138540",
 }  # fmt: skip
+ALL_BUILT = ("as-run-2012", "net-131", "net-146-2011", "cifar-13pct", "one-weird-trick")
 OTHER_BASES: tuple[Mapping[str, Any], ...] = (
     {"network.side_input.stage": "conv2"},
     {"network.towers": 1, "network.norm": None},
@@ -138,7 +140,8 @@ def test_a_variation_is_another_network_that_can_be_built_or_is_refused(name: st
         with suppress(UserError):
             (base, _), (varied, _) = trials_of(find_recipe(name).but(changes), [variation])
             assert (varied.digest != base.digest) is not variation.is_of_testing
-            assert_can_be_built(varied.network)
+            if name in ALL_BUILT or crc32(f"{name} {variation.name}".encode()) % 3 == 0:  # one of three elsewhere
+                assert_can_be_built(varied.network)
 
 
 @pytest.mark.parametrize(("name", "base", "why"), REFUSED)

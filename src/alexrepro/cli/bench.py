@@ -15,7 +15,7 @@ from alexrepro.cli.show import print_json, print_table, print_text
 from alexrepro.cli.stores import store_of
 from alexrepro.distributed.rank import ended_at_once
 from alexrepro.paper.results import IMAGES
-from alexrepro.progress import duration
+from alexrepro.progress import counted, duration
 from alexrepro.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def bench(
     print_table(title, columns, rows, right=columns[1:])
     needed = f"; {ahead.workers_needed} loader workers would keep up, and there are {ahead.workers}"
     print_text(
-        f"{ahead.epochs} epochs of {ahead.images:,} images: {duration(3600 * ahead.hours)}, "
+        f"{counted(ahead.epochs, 'epoch')} of {ahead.images:,} images: {duration(3600 * ahead.hours)}, "
         f"limited by the {ahead.slower}{needed if ahead.slower == 'loader' else ''}."
     )
 

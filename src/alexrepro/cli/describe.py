@@ -22,7 +22,9 @@ def describe(
     recipe: Annotated[str, typer.Argument(help="Recipe name or TOML file.")] = "as-run-2012",
     other: Annotated[str | None, typer.Argument(help="Another one, to print both side by side.")] = None,
     changes: Set = None,
-    svg: Annotated[Path | None, typer.Option("--svg", help="Also draw the network as in Figure 2.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", help="Also draw the network as in Figure 2, as .svg or .png.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Print a recipe's network, layer by layer.
@@ -35,14 +37,12 @@ def describe(
     chosen, second = (find_recipe(name).but(changed) if name else None for name in (recipe, other))
     assert chosen is not None
     network = chosen.network
-    if svg is not None:
-        from alexrepro.files import write_text
-        from alexrepro.reports.experiments.network import draw
-        from alexrepro.reports.figures import plot
+    if figure is not None:
+        from alexrepro.reports.figures import diagram, plot
 
-        figure = draw(network, title=f"{chosen.name}: {chosen.description}")
-        write_text(svg, plot.svg(figure, name=chosen.name))
-        say(f"Wrote {svg}.")
+        title = f"{chosen.name}: {chosen.description}"
+        plot.write(diagram.draw(network, title=title), figure, title=f"Figure 2 for {title}")
+        say(f"Wrote {figure}.")
     if json:
         print_json(described(chosen) | ({"other": described(second)} if second else {}))
         return
@@ -53,8 +53,7 @@ def describe(
     rows = [*(_row(network, layer) for layer in network.layers()), total]
     print_table(f"{chosen.name}-{chosen.digest}: {chosen.description}", COLUMNS, rows, right=("output", *COLUMNS[5:]))
     print_text(f"{network.parameters:,} parameters, {network.neurons:,} neurons.")
-    print_text(f"{formula(network)}\n({legend(network)})")
-    print_text(arithmetic(network))
+    print_text(f"{formula(network)}\n({legend(network)})\n{arithmetic(network)}")
     if network.layers() == Network().layers():
         caption = f"{CAPTION_NEURONS['conv1']:,} where 55×55×96 = {network.layers()[0].neurons:,}"
         print_text(
@@ -72,7 +71,8 @@ def _row(network: Network, layer: Layer) -> tuple[str, ...]:
     ((stage, size),) = found
     after_px = 0 if stage.kind == "full" else network.pad_after_px(stage, size[1])
     window = f"{stage.kernel_px}/{stage.stride_px}/{stage.pad_px}" + (f" (+{after_px})" if after_px else "")
-    reads = "everything" if network.towers == 1 else f"{stage.reads} tower{'s' if stage.reads == 'both' else ''}"
+    reads = {"own": "own tower", "both": "both towers"}[stage.reads] if network.towers > 1 else "all maps"
+    reads = "the image" if stage == network.stages[0] else reads
     then = ", ".join(network.operations(stage)).replace("activation", network.activation).replace("_", "-")
     if network.norm is not None and network.norm.learns:
         then = then.replace("norm", f"{network.norm.kind} norm")

@@ -12,6 +12,7 @@ from alexrepro.cli.show import percent, print_result
 from alexrepro.cli.stores import evaluation_store
 from alexrepro.distributed.rank import ended_at_once
 from alexrepro.paper.results import Crops
+from alexrepro.progress import wrote
 
 if TYPE_CHECKING:
     from alexrepro.runs.evaluation import Evaluation
@@ -36,14 +37,15 @@ def evaluate(
 ) -> None:
     """Count a run's top-1 and top-5 errors on a split.
 
-    Reads the newest checkpoint of a run and a labeled store: the test split of the run's data set if there is
-    one, else the validation split. Saves the counts and the predictions for every image in the run folder, where
-    `report` finds them. Several runs are evaluated as one average, saved in RUNS/ensembles/.
+    Reads the newest checkpoint of a run and a labeled store: the test split of the run's data set if there is one, else
+    the validation split. Saves the counts and the predictions for every image in the run folder, where `report` finds
+    them, and one row in RUNS/evaluations.csv. Several runs are evaluated as one average, saved in RUNS/ensembles/.
 
     Example:  alexrepro evaluate --ten-crop
     """
     from alexrepro.evaluation.evaluate import evaluate_runs, open_runs
     from alexrepro.evaluation.inference import device_for
+    from alexrepro.reports.tables.evaluations import write_evaluations
 
     chosen, weights = choose_runs(run, runs=runs), options.numbers(ensemble_weights)
     images = evaluation_store(store, chosen[0])
@@ -54,7 +56,10 @@ def evaluate(
     *others, asked = [_facts(evaluation) for evaluation in found]
     result = asked | {facts["crops"]: facts for facts in others}
     rows = [_row(facts) for facts in (*others, asked)]
+    result["table"] = str(table := write_evaluations(runs, found))
     print_result(result, f"{asked['run']} on {asked['split']}", COLUMNS, rows, right=COLUMNS[1:], json=json)
+    if not json:
+        wrote(table, then="alexrepro report evaluations")
 
 
 def _row(facts: Mapping[str, Any]) -> list[str]:
@@ -68,9 +73,6 @@ def _row(facts: Mapping[str, Any]) -> list[str]:
 
 def _facts(e: "Evaluation") -> dict[str, Any]:
     """Everything that is saved, the errors, and their 95 % Wilson intervals."""
-    from alexrepro.reports.statistics.intervals import wilson_interval
+    from alexrepro.reports.tables.evaluations import evaluation_row
 
-    facts = asdict(e) | {"top1_error": e.top1_error, "top5_error": e.top5_error}
-    for top, correct in (("top1", e.top1_correct), ("top5", e.top5_correct)):
-        facts[f"{top}_low"], facts[f"{top}_high"] = wilson_interval(e.images - correct, e.images)
-    return facts
+    return asdict(e) | evaluation_row(e).cells()

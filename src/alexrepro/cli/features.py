@@ -10,6 +10,7 @@ from alexrepro.cli.options import RUNS, DeviceName, Json, Runs, StorePath
 from alexrepro.cli.show import print_json
 from alexrepro.cli.stores import evaluation_store, store_of
 from alexrepro.distributed.rank import ended_at_once
+from alexrepro.progress import wrote
 
 
 @ended_at_once()
@@ -23,7 +24,7 @@ def features(
     """Compute top-5 predictions and nearest neighbors for Figure 4.
 
     Reads a run's newest checkpoint, eight and five test images sampled with a fixed seed, and every image of the
-    training store. Writes RUN/neighbors.safetensors, which `report figure-4` draws.
+    training store. Writes RUN/neighbors.safetensors, which `report figure-4` draws, and RUN/neighbors.csv.
 
     Example:  alexrepro features
     """
@@ -35,8 +36,10 @@ def features(
     test = evaluation_store(store, chosen)
     train = store_of("train", test.path.parent / chosen.environment["dataset"])
     found = find_neighbors(chosen, train=train, test=test, device=device)
-    file = str(chosen.neighbors_file)
+    files = (chosen.neighbors_file, chosen.neighbors_table)
     if json:
-        print_json({"run": str(chosen.folder), "stage": found.stage, "searched": found.searched, "file": file})
+        facts = {"run": str(chosen.folder), "stage": found.stage, "searched": found.searched, "file": str(files[0])}
+        print_json({**facts, "table": str(files[1])})
         return
-    print(f"{file}: {found.stage} of {found.searched:,} training images searched. Draw it: alexrepro report figure-4")
+    print(f"Nearest neighbors by {found.stage} among {found.searched:,} training images.")
+    wrote(*files, then="alexrepro report figure-4", on=chosen.folder)

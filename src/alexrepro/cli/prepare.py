@@ -8,7 +8,9 @@ import typer
 
 from alexrepro.cli.options import STORES, Json
 from alexrepro.cli.show import print_json, print_table
+from alexrepro.data.store.manifest import PREPARED
 from alexrepro.errors import Exit, UserError
+from alexrepro.progress import wrote
 from alexrepro.stop_signals import ended_by_signal
 
 if TYPE_CHECKING:
@@ -34,46 +36,45 @@ def prepare(
 ) -> None:
     """Prepare images for training and evaluation.
 
-    Reads, without unpacking: class folders; ILSVRC-2010 and 2012 as folders or tars with their devkit; Kaggle's tree or
-    zip; Tiny-ImageNet-200; CIFAR-10; image Parquet and Arrow; WebDataset shards; class tars. `miniature` draws a small
-    ILSVRC-2010 first; `cifar10` downloads it.
-    Writes one store per split, with the mean image and color axes of the training split. Continues if interrupted.
+    Reads, without unpacking: class folders; ILSVRC-2010 and 2012, folders or tars; Kaggle's tree or zip; Tiny-ImageNet;
+    CIFAR-10; image Parquet and Arrow; WebDataset; class tars. `miniature` draws images first; `cifar10` downloads them.
+    Writes one store per split, with the mean image and color axes of the training split, and OUT/prepared.csv, a table
+    of all stores. Continues if interrupted. Adds labels and class names that the source did not have before.
 
     Example:  alexrepro prepare /path/imagenet
     """
     if not source.strip():  # which Path would take for the current folder
-        why = "The name of the source is empty; a variable in the command may not be set."
-        raise UserError(why, fix="Name the folder of the images, or . for this one.", exit_code=Exit.USAGE)
+        fix = "Name the folder of the images, or . for this one; a variable in the command may not be set."
+        raise UserError("The name of the source is empty.", fix=fix, exit_code=Exit.USAGE)
     from alexrepro.data.store.prepare import Options
     from alexrepro.data.store.prepare import prepare as core
 
-    options = Options(encoding, side, resize, max_bad, allow_partial, layout)
-    stores = core(source, out=out, workers=workers, options=options)
+    stores = core(source, out=out, workers=workers,
+                  options=Options(encoding, side, resize, max_bad, allow_partial, layout))  # fmt: skip
     facts = {split: _facts(store) for split, store in stores.items()}
-    dataset = next(iter(stores.values())).manifest.dataset
+    (dataset,) = {store.manifest.dataset for store in stores.values()}
     if json:
-        print_json({"dataset": dataset, "splits": facts})
+        print_json({"dataset": dataset, "splits": facts, "table": str(out / PREPARED)})
         return
-    columns = ("split", "store", "images", "classes", "left out", "unusual", "mean RGB", "eigenvalues")
+    columns = ("split", "store", "images", "classes", "skipped", "unusual", "labels", "mean RGB", "eigenvalues")
     print_table(dataset, columns, [_row(*each) for each in facts.items()], right=columns[2:6])
     defects = [defect for store in facts.values() for defect in store["defects"]]
-    if defects:
-        rows = [list(defect.values()) for defect in defects[:SHOWN_DEFECTS]]
-        print_table(f"Unusual files ({len(defects):,})", ("path", "class", "reason", "action"), rows)
+    if shown := [list(defect.values()) for defect in defects[:SHOWN_DEFECTS]]:
+        print_table(f"Unusual files ({len(defects):,})", list(defects[0]), shown)
+    train, folder = ("alexrepro train", "") if out == STORES else ("alexrepro train --store", out)
+    wrote(*(store.path for store in stores.values()), out / PREPARED, then=train, on=folder)
 
 
 def _facts(store: "Store") -> dict[str, Any]:
     manifest = store.manifest
-    facts: dict[str, Any] = {
-        "store": str(store.path), "images": manifest.images, "classes": len(manifest.classes),
-        "labeled": manifest.labeled, "defects": list(manifest.defects),
-    }  # fmt: skip
-    axes = store.color_axes() if manifest.split == "train" else None
-    return facts | ({"mean_rgb": axes.mean_rgb.tolist(), "eigenvalues": axes.eigenvalues.tolist()} if axes else {})
+    axes = vars(store.color_axes()) if manifest.split == "train" else {}
+    facts: dict[str, Any] = {"store": str(store.path), "images": manifest.images, "classes": len(manifest.classes)}
+    facts |= {"labeled": manifest.labeled, "defects": list(manifest.defects)}
+    return facts | {name: axes[name].tolist() for name in ("mean_rgb", "eigenvalues") if axes}
 
 
 def _row(split: str, facts: Mapping[str, Any]) -> list[str]:
-    left_out = sum(defect["action"] == "left out" for defect in facts["defects"])
-    counts = (facts["images"], facts["classes"], left_out, len(facts["defects"]) - left_out)
+    skipped, odd = (sum(d["action"] == action for d in facts["defects"]) for action in ("left out", "decoded"))
+    counts = [f"{count:,}" for count in (facts["images"], facts["classes"], skipped, odd)]
     axes = [" ".join(f"{value:.4g}" for value in facts.get(name, ())) for name in ("mean_rgb", "eigenvalues")]
-    return [split, facts["store"], *(f"{count:,}" for count in counts), *axes]
+    return [split, facts["store"], *counts, "all" if facts["labeled"] else "none", *axes]

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from alexrepro.data.store.store import Store
     from alexrepro.runs.run import Run
 
-LABELS = "Put the devkit, LOC_val_solution.csv or val.txt next to the images, and prepare them again."
-
 
 def store_of(split: str, named: Path | None, *, dataset: str | None = None) -> "Store":
     """The named store, or the newest store of the split in the named folder, of the named data set or of this one."""
@@ -41,14 +39,14 @@ def labeled_store(dataset: str, recipe: Recipe, *, classes: Sequence[str], folde
     """
     images = recipe.augmentation
     names = (f"{dataset}-test", f"{dataset}-val", dataset)
-    found, bare = _newest_labeled(folder, names, classes, (images.stored_px, images.resize))
+    found, bare, advice = _newest_labeled(folder, names, classes, (images.stored_px, images.resize))
     if found is not None:
         say(f"Test: {found.path}.")
         return found
     raise UserError(
         f"{bare.path} has no labels, and there is no other test or validation store of {dataset}." if bare else
         f"There is no labeled test or validation store of {dataset} with images of {images.stored_px} px in {folder}.",
-        fix=LABELS if bare else "Prepare it with: alexrepro prepare SOURCE, or name one with --store.",
+        fix=advice or "Prepare it with: alexrepro prepare SOURCE, or name one with --store.",
         exit_code=Exit.MISSING_INPUT,
     )  # fmt: skip
 
@@ -56,22 +54,24 @@ def labeled_store(dataset: str, recipe: Recipe, *, classes: Sequence[str], folde
 def validation_store(train: "Store") -> "Store | None":
     """The newest labeled validation store of the training store's data set and image size, next to it."""
     about, folder = train.manifest, train.path.parent
-    found, bare = _newest_labeled(folder, (f"{about.dataset}-val",), about.classes, (about.side_px, about.resize))
-    why = f"the validation store {bare.path} has no labels. {LABELS}" if bare else "there is none with such images."
+    names, form = (f"{about.dataset}-val",), (about.side_px, about.resize)
+    found, bare, advice = _newest_labeled(folder, names, about.classes, form)
+    why = f"the validation store {bare.path} has no labels. {advice}" if bare else "there is none with such images."
     say(f"Validation: {found.path}." if found else f"Validation: none; {why}")
     return found
 
 
 def _newest_labeled(
     folder: Path, names: Sequence[str], classes: Sequence[str], form: tuple[int, str]
-) -> "tuple[Store | None, Store | None]":
-    """Of the first of the splits that has one: the newest labeled store with images of this form, and an unlabeled."""
+) -> "tuple[Store | None, Store | None, str]":
+    """Of the first split that has one: the newest labeled store of this form, an unlabeled one, and what labels it."""
     from alexrepro.data.store.store import find_stores
 
     found = [store for store in find_stores(folder) if list(store.manifest.classes) == list(classes)]
     named = [s for name in names for s in found if f"{s.manifest.dataset}-{s.manifest.split}" == name]
     labeled = (s for s in named if s.manifest.labeled and (s.side_px, s.manifest.resize) == form)
-    return next(labeled, None), next((s for s in reversed(named) if not s.manifest.labeled), None)
+    bare = next((s for s in reversed(named) if not s.manifest.labeled), None)
+    return next(labeled, None), bare, bare.manifest.labeling if bare else ""
 
 
 def _opened(named: Path | None) -> "Store | None":

@@ -9,7 +9,8 @@ from alexrepro.cli import options
 from alexrepro.cli.choose import choose_recipe, choose_start
 from alexrepro.cli.show import percent, print_json
 from alexrepro.cli.stores import store_of, validation_store
-from alexrepro.distributed.rank import ended_at_once
+from alexrepro.distributed.rank import ended_at_once, find_rank
+from alexrepro.progress import counted, wrote
 
 if TYPE_CHECKING:
     from alexrepro.runs.run import Run
@@ -34,17 +35,15 @@ def train(
 ) -> None:
     """Train one recipe and write a run folder.
 
-    Reads a store made by `prepare`; validates after every epoch on the validation store of the same data set.
-    Writes RUNS/<recipe>-<digest>/<dataset>-seed-<n>/. The same command continues an interrupted run, on any GPUs.
-    Given a run as RECIPE, begins a new run with that run's recipe and all its state: for example with other rates.
-    Given a run as START, takes the stages that training.init_from_stages names, or all state if it names none.
+    Reads a store made by `prepare`; validates after every epoch on the validation store of the same data set. Writes
+    RUNS/<recipe>-<digest>/<dataset>-seed-<n>/. The same command continues an interrupted run, on any GPUs. A run as
+    RECIPE lends a new run its recipe and state; as START, the stages in training.init_from_stages, or else all state.
 
     Example:  alexrepro train as-run-2012 --gpus 2
     """
     from alexrepro.device import find_device
     from alexrepro.distributed.launch import launch_if_requested
     from alexrepro.distributed.process_group import connect
-    from alexrepro.distributed.rank import find_rank
     from alexrepro.model.compiled import is_worth_compiling
     from alexrepro.training.job import TrainingJob
     from alexrepro.training.train import train as core
@@ -70,11 +69,12 @@ def _print(run: "Run", json: bool) -> None:
     result = run.result or {}
     final = {name: result["final"][name] for name in ("loss", "top1_error", "top5_error", "split")}
     if json:
-        named = {"run": str(run.folder), "recipe": run.recipe.name, "digest": run.recipe.digest}
-        print_json(named | {"steps": result["steps"], "epochs": result["epochs"], "final": final})
+        named = {"run": str(run.folder), "recipe": run.recipe.name, "digest": run.recipe.digest, "final": final}
+        print_json(named | {"steps": result["steps"], "epochs": result["epochs"]})
         return
     loss = "not recorded" if final["loss"] is None else f"{final['loss']:.4f}"
-    print(f"{run.folder}: {result['epochs']} epochs, {result['steps']:,} steps, loss {loss}")
+    print(f"{run.folder}: {counted(result['epochs'], 'epoch')}, {counted(result['steps'], 'step')}, loss {loss}")
     if final["split"]:
         errors = f"top-1 error {percent(final['top1_error'])}, top-5 error {percent(final['top5_error'])}"
         print(f"{final['split']}, center crop: {errors}")
+    wrote(run.metrics_file, run.validation_file, then="alexrepro evaluate --ten-crop", on=run.folder)

@@ -18,15 +18,16 @@ CHECKPOINTS = ("checkpoints/step-*", "*/checkpoints/step-*", "*/*/checkpoints/st
 def verify(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(help="Stores, runs, checkpoints, or folders of them or of official archives. Default: stores."),
+        typer.Argument(help="Stores, runs, checkpoints, folders of them, or what prepare reads. Default: stores."),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Compare archives by name and size, without reading.")] = False,
     json: Json = False,
 ) -> None:
     """Compare stores, checkpoints and archives with checksums.
 
-    Reads every byte of stores, of the checkpoints of runs, and of the archives of ILSVRC-2010 and 2012, whose sizes
-    and MD5 sums were published. Changes nothing. Ends with exit code 65 if something differs, or 66 if it is missing.
+    Reads every byte of stores, of the checkpoints of runs, and of the archives of ILSVRC-2010 and 2012, whose sizes and
+    MD5 sums were published. Of images in any other layout that `prepare` reads, says how many there are and what is
+    missing. Changes nothing. Ends with exit code 65 if something differs, or 66 if it is missing.
 
     Example:  alexrepro verify /data/imagenet --quick
     """
@@ -40,14 +41,14 @@ def verify(
 
 
 def _verified(path: Path, *, quick: bool) -> Iterator[tuple[str, str, Exit]]:
-    """Path, finding and exit code of everything at a path; without stores and checkpoints, of the archives there."""
-    from alexrepro.data.sources.official_files import check
+    """Path, finding and exit code of everything at a path; without stores and checkpoints, of the images there."""
+    from alexrepro.data.sources.survey import survey
     from alexrepro.data.store.manifest import MANIFEST
     from alexrepro.data.store.manifest import verify as problems_of
     from alexrepro.runs import checkpoint
     from alexrepro.runs.paths import STATE
 
-    if not path.is_dir():
+    if not path.exists():
         raise UserError(f"There is no folder {path}.", fix="Check the path.", exit_code=Exit.MISSING_INPUT)
     is_store = (path / MANIFEST).exists() or any(path.glob("shard-*.arrow"))
     stores = [path] if is_store else sorted(file.parent for file in path.glob(f"[!.]*/{MANIFEST}"))
@@ -63,7 +64,4 @@ def _verified(path: Path, *, quick: bool) -> Iterator[tuple[str, str, Exit]]:
         except UserError as error:
             yield str(saved), error.what, error.exit_code
     if not stores and not checkpoints:
-        for one in check(path, md5=not quick):
-            wrong = Exit.MISSING_INPUT if one.finding == "missing" else Exit.BAD_DATA
-            found = f"{one.finding}: {one.description}"
-            yield f"{path}: {one.archive.part}", found, wrong if one.is_wrong else Exit.OK
+        yield from ((f"{path}: {part}", found, wrong) for part, found, wrong in survey(path, md5=not quick))

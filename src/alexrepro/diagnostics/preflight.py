@@ -22,7 +22,7 @@ from alexrepro.diagnostics.system_checks import Finding, refused, size
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.inference import BATCH, pixels_of
 from alexrepro.model.alexnet import build
-from alexrepro.progress import duration, say
+from alexrepro.progress import counted, duration, say
 from alexrepro.training.divergence import center_crops, diagnose
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.layouts import faster, hours_of
@@ -64,7 +64,9 @@ def check_stores(folders: Sequence[Path]) -> Iterator[Finding]:
             yield Finding(what, found, "error", "Prepare it again from its source.", Exit.BAD_DATA)
         else:
             stored = sum((folder / shard.file).stat().st_size for shard in store.manifest.shards)
-            yield Finding(what, f"{len(store):,} images, {size(stored)}; alexrepro verify compares every byte")
+            images = f"{len(store):,} images{' without labels' if (advice := store.manifest.labeling) else ''}"
+            found = f"{images}, {size(stored)}; alexrepro verify compares every byte"
+            yield Finding(what, found, "warning" if advice else "ok", advice)
 
 
 def check_job(job: TrainingJob) -> Iterator[Finding]:
@@ -179,7 +181,7 @@ def _time(job: TrainingJob) -> Finding:
     with device.enough_memory(batch=images):
         rates = bench(recipe.but({"training.batch": images}), store, device, rounds=1)
     ahead = estimate(recipe, rates, images=len(store))
-    time = f"about {duration(3600 * ahead.hours)} for {ahead.epochs} epochs"
+    time = f"about {duration(3600 * ahead.hours)} for {counted(ahead.epochs, 'epoch')}"
     found = (
         f"{time}, a rough estimate from one round of {images} images on {device.name}: "
         f"loader {rates['loader'][0]:,.0f} images/s, step {rates['step'][0]:,.0f} images/s"

@@ -123,7 +123,8 @@ def _check_labeled(store: Store) -> None:
     if not store.manifest.labeled:
         raise UserError(
             f"{store.path} has no labels, so errors cannot be counted.",
-            fix="Choose a labeled split with --store, or write a submission: alexrepro submit RUN --to FILE.",
+            fix=store.manifest.labeling
+            or "Choose a labeled split with --store, or write a submission: alexrepro submit RUN --to FILE.",
         )
 
 

@@ -6,7 +6,7 @@ Images are treated as in evaluation: resized as in §2, the center crop or ten, 
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -57,6 +57,12 @@ def predict(weights: Weights, files: Sequence[Path], *, crops: Crops, device: De
         pairs = zip(ordered.indices[:TOP].tolist(), ordered.values[:TOP].tolist(), strict=True)
         predictions.append([ClassProbability(label, names[label], probability) for label, probability in pairs])
     return predictions
+
+
+def rows_of(weights: Path, crops: Crops, file: Path, top5: Sequence[ClassProbability]) -> list[dict[str, object]]:
+    """The rows of one image in a table of predictions, the most probable class first."""
+    about = {"weights": str(weights), "crops": crops, "file": str(file)}
+    return [{**about, "rank": rank, **asdict(top)} for rank, top in enumerate(top5, start=1)]
 
 
 def model_of(weights: Weights, device: Device) -> Model:

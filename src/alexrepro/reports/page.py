@@ -21,25 +21,28 @@ from alexrepro.recipes.catalog import catalog
 from alexrepro.recipes.ledger import shown
 from alexrepro.recipes.recipe import Recipe, differences
 from alexrepro.reports.experiments import Evidence, Report
-from alexrepro.reports.figures import plot
-from alexrepro.reports.statistics.verdict import ORDER, Verdict, departure
+from alexrepro.reports.figures import dots, plot
+from alexrepro.reports.figures.curves import trained
+from alexrepro.reports.statistics.verdict import ORDER, Verdict, departure, notes
 from alexrepro.reports.tables.table import Record, Row, split_and_crops
 from alexrepro.runs.evaluation import Evaluation
 from alexrepro.runs.run import Run
 
 FILE, TEMPLATE = "index.html", "page.html"
 SHORT = 24  # characters of a cell that is not wrapped
-FOLDED_ROWS = 20  # of the table below a figure, from which on it is collapsed
+CHART, CHART_IN = "errors", 8.5  # the name and the width of the first chart
 MOST_ROWS = 60  # of one table on the page; its files have all
-WIDTHS = (0.65, 1.25)  # of a figure on the page, as fractions of the width that it was drawn in
+WIDEST = 1.25  # of a figure on the page, as a fraction of the width that it was drawn in
+MOST_RUNS = 3  # in the first sentence
 MOST_CHANGES, MOST_LETTERS = 6, 80  # in a sentence, and of one change in it
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim of the paper with its verdict, what was measured, and the report that has the details."""
+    """A claim of the paper, the number in it, its verdict, what was measured, and the report with the details."""
 
     claim: str
+    published: str
     verdict: Verdict
     measured: str
     report: str
@@ -57,18 +60,44 @@ class Provenance:
 
 
 def page(reports: Sequence[Report], evidence: Evidence, *, made_at: datetime) -> str:
-    """The page as HTML: the paper's tables first, then the other tables, figures last."""
+    """The page as HTML: verdicts, figures, tables, what was not run, and the runs."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    reports = sorted(reports, key=lambda one: (not one.table.name.startswith("table"), one.experiment.draw is not None))
+    claims = sorted(judged(reports), key=lambda one: ORDER.index(one.verdict))
+    figures = {one.table.name: (one.figure, one.table.title) for one in reports if one.figure}
+    with plot.style():
+        chart = dots.draw(_charted(reports), wide_in=CHART_IN)
+    if chart:
+        figures[CHART] = (chart, "Errors: the paper's and ours")
+    tables = {one.table.name: one.table.but_measured() for one in reports}
     return environment.get_template(TEMPLATE).render(
         version=__version__, made_at=made_at.isoformat(sep=" ", timespec="minutes"), verdicts=ORDER, short=SHORT,
-        most_rows=MOST_ROWS, folded_rows=FOLDED_ROWS, reports=reports, claims=judged(reports),
-        figures={one.table.name: Markup(inline_svg(one.figure, one.table.name)) for one in reports if one.figure},
+        most_rows=MOST_ROWS, claims=claims, chart=CHART, reports=sorted(reports, key=_order),
+        shown=first_few([_trained(run) for run in evidence.foremost()], MOST_RUNS, between="; "),
+        tables={name: table.shown() for name, table in tables.items() if table.rows},
+        figures={name: Markup(inline_svg(*figure, name=name)) for name, figure in figures.items()},
         runs=[provenance(run, [e for e in evidence.evaluations if e.run == str(run.folder)]) for run in evidence.runs],
     )  # fmt: skip
+
+
+def _order(report: Report) -> tuple[bool, bool, str]:
+    """Figures before tables, and of both the paper's first."""
+    name = report.table.name
+    return report.figure is None, not name.startswith(("figure", "table")), name
+
+
+def _trained(run: Run) -> str:
+    return trained(run, max(run.newest_metrics(1)["step"].tolist(), default=0))
+
+
+def _charted(reports: Sequence[Report]) -> list[Row]:
+    """The rows of the first chart: errors in Tables 1 and 2, over ten crops where these were measured."""
+    tables = [report.table.rows for report in reports if report.table.name.startswith("table")]
+    errors = dict.fromkeys(row for rows in tables for row in rows if isinstance(row, Row) and row.top1)
+    ten = {(row.label, row.split) for row in errors if row.crops == "ten"}
+    return [row for row in errors if row.crops and (row.crops == "ten" or (row.label, row.split) not in ten)]
 
 
 def judged(reports: Sequence[Report]) -> list[Judged]:
@@ -80,19 +109,19 @@ def judged(reports: Sequence[Report]) -> list[Judged]:
             claim, verdict = cells.get("claim"), cells.get("verdict")
             if not claim or verdict not in ORDER:
                 continue
-            one = Judged(str(claim), verdict, _measured(row, verdict), report.table.name)
-            before = found.get(one.claim)
+            what, _, published = str(claim).rpartition(": ")
+            one = Judged(what, published, verdict, _measured(row, verdict), report.table.name)
+            before = found.get(str(claim))
             if before is None or ORDER.index(one.verdict) < ORDER.index(before.verdict):
-                found[one.claim] = one
+                found[str(claim)] = one
     return list(found.values())
 
 
-def inline_svg(figure: Figure, name: str) -> str:
-    """A figure as part of a page: no declarations, ids unique to it, a readable width, ink in the color of text."""
-    found = plot.svg(figure, name=name)
+def inline_svg(figure: Figure, title: str, *, name: str) -> str:
+    """A figure as part of a page: no declarations, ids unique to it, as wide as the page, ink in the color of text."""
+    found = plot.svg(figure, name=name, title=title)
     body = re.sub(r'\sxmlns(:xlink)?="[^"]*"', "", found[found.index("<svg") :])
-    narrow, wide = (fraction * 72 * figure.get_figwidth() for fraction in WIDTHS)
-    width = f' style="min-width: {narrow:.0f}pt; max-width: {wide:.0f}pt"'
+    width = f' style="max-width: {WIDEST * 72 * figure.get_figwidth():.0f}pt"'
     body = re.sub(r'\swidth="[\d.]+pt"\sheight="[^"]*"', width, body, count=1)
     return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", body).replace(plot.INK, "currentColor")
 
@@ -121,7 +150,7 @@ def provenance(run: Run, evaluations: Sequence[Evaluation] = ()) -> Provenance:
     words = ["alexrepro", "train", name, "--store", environment.get("dataset"), "--seed", environment.get("seed")]
     newest = run.newest_metrics(1)["epoch"].tolist()
     progress = f"epoch {newest[0]} of {recipe.training.epochs}" if newest else "begun"
-    state = progress if run.result is None else "complete"
+    state = notes([progress, run.failure or ""]) if run.result is None else "complete"
     shown_facts = {name: str(value) for name, value in facts.items() if value is not None}
     return Provenance(run.folder, sentence(recipe), state, shlex.join(map(str, words)), shown_facts)
 

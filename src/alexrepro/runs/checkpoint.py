@@ -91,13 +91,12 @@ def read(path: Path) -> Checkpoint:
         ) from None
 
 
-def kernels(folder: Path, stage: str) -> NDArray[np.float32] | None:
-    """The weights of a stage in the newest checkpoint that can be read, (maps, C, H, W); None where there is none."""
+def kernels(folder: Path, stage: str) -> tuple[int, NDArray[np.float32]] | None:
+    """The step of the newest readable checkpoint and a stage's weights in it, (maps, C, H, W); None without one."""
     for path in newest_checkpoints(folder):
         # A run in progress removes old checkpoints; damaged ones are skipped.
         with suppress(OSError, SafetensorError), safe_open(path / MODEL, framework="numpy") as tensors:
-            found: NDArray[np.float32] = tensors.get_tensor(f"{stage}.weight")
-            return found
+            return step_of(path), tensors.get_tensor(f"{stage}.weight")
     return None
 
 

@@ -12,6 +12,7 @@ from alexrepro.paper.results import Crops
 
 ENVIRONMENT = "environment.json"
 ENSEMBLES = "ensembles"
+EVALUATIONS, PREDICTED = "evaluations.csv", "predicted.csv"  # tables of all evaluations, and of all images predicted
 MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"  # of a checkpoint
 DAMAGED = "damaged-"  # the beginning of the name of a checkpoint that is set aside
 STEPS, STEP_DIGITS = "step-", 9
@@ -34,6 +35,7 @@ class RunPaths:
         self.checkpoints = folder / "checkpoints"
         self.result_file = folder / "result.json"  # what the run reached, once it is complete
         self.neighbors_file = folder / "neighbors.safetensors"  # what Figure 4 shows of the run
+        self.neighbors_table = folder / "neighbors.csv"  # the same without the pixels
         self.tensorboard = folder / "tensorboard"
         self.lock_file = folder.parent / f".{folder.name}.lock"  # not within, since a folder may get another name
 

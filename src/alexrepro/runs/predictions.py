@@ -4,6 +4,7 @@ Both files are described in docs/reference/run-folder.md. G = 5, or fewer classe
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from alexrepro.errors import Exit, UserError
-from alexrepro.files import write_whole
+from alexrepro.files import csv_text, write_text, write_whole
 from alexrepro.paper.results import Crops
 from alexrepro.progress import say
 from alexrepro.runs.evaluation import LOWER_FIRST, TOP, Member
@@ -143,14 +144,31 @@ class Neighbors:
     neighbor_labels: NDArray[np.int64]
     distances: NDArray[np.float32]
 
+    def rows(self) -> Iterator[dict[str, str | int | float | None]]:
+        """One row for each prediction of a shown image and each neighbor of a query; None is an empty cell."""
+        names, shown = self.class_names, len(self.labels)
+        for image, label, top5, known in zip(self.names, self.labels, self.top5, self.probabilities, strict=False):
+            facts = {"part": "predictions", "image": image, "true_class": names[label]}
+            for rank, (one, probability) in enumerate(zip(top5, known, strict=True), start=1):
+                of = {"neighbor": None, "class": names[one], "probability": float(probability), "distance": None}
+                yield {**facts, "rank": rank, **of}
+        for query, image in enumerate(self.names[shown:]):
+            labels, distances = self.neighbor_labels[query], self.distances[query]
+            facts = {"part": "neighbors", "image": image, "true_class": names[self.query_labels[query]]}
+            for rank, name in enumerate(self.neighbor_names[query], start=1):
+                distance = float(distances[rank - 1])
+                of = {"neighbor": name, "class": names[labels[rank - 1]], "probability": None, "distance": distance}
+                yield {**facts, "rank": rank, **of}
+
 
 def save_neighbors(run: Run, found: Neighbors) -> None:
-    """Write what Figure 4 shows, whole or not at all: arrays as tensors, the rest as JSON in the metadata."""
+    """Write what Figure 4 shows: arrays as tensors, the rest as JSON in the metadata; and a table without pixels."""
     tensors = {
         name: np.ascontiguousarray(value) for name, value in vars(found).items() if isinstance(value, np.ndarray)
     }
     about = {"about": json.dumps({name: value for name, value in vars(found).items() if name not in tensors})}
     write_whole(run.neighbors_file, lambda partial: save_file(tensors, partial, metadata=about))
+    write_text(run.neighbors_table, csv_text(found.rows()))
 
 
 def load_neighbors(run: Run) -> Neighbors | None:

@@ -24,7 +24,7 @@ from alexrepro.evaluation.inference import newest_checkpoint, pixels_of, save_pi
 from alexrepro.evaluation.recorded_network import recorded
 from alexrepro.host_copies import Moment, host_copies
 from alexrepro.model.alexnet import AlexNet, build
-from alexrepro.progress import say
+from alexrepro.progress import counted, say
 from alexrepro.runs import checkpoint
 from alexrepro.runs.checkpoint import Checkpoint
 from alexrepro.stop_signals import AGAIN, code_of
@@ -235,7 +235,8 @@ def _restore(job: TrainingJob, full: AlexNet, optimizer: Optimizer) -> int:
     else:
         if job.source is not None:  # a run that continues another has its checkpoint by now
             copy_stages(full, job.source, recipe.training.init_from_stages)
-        say(f"Training {recipe.name} on {job.store.path.name}: {recipe.training.epochs} epochs into {run.folder}.")
+        epochs = counted(recipe.training.epochs, "epoch")
+        say(f"Training {recipe.name} on {job.store.path.name}: {epochs} into {run.folder}.")
     run.forget_after(step=step, epoch=step // job.steps_per_epoch)
     job.check_disk_space()
     return step

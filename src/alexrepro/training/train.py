@@ -24,7 +24,7 @@ from alexrepro.host_copies import Moment, host_copies
 from alexrepro.keys import key
 from alexrepro.paper.results import Crops
 from alexrepro.paper.training import Rates
-from alexrepro.progress import Advance, progress, say
+from alexrepro.progress import Advance, counted, progress, say
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.evaluation import Evaluation, evaluations_in
 from alexrepro.runs.run import Run
@@ -56,7 +56,7 @@ def train(job: TrainingJob) -> Run:
         if group.is_first:
             open_run(job)
         if group.broadcast(group.is_first and run.result is not None):
-            say(f"{run.folder} is complete: {recipe.training.epochs} epochs. Nothing to train.")
+            say(f"{run.folder} is complete: {counted(recipe.training.epochs, 'epoch')}. Nothing to train.")
             return run
         job = job.with_own_validation()
         state = start(job, stop)

@@ -247,14 +247,15 @@ def test_half_extracted_training_images_are_read_from_folders_and_tars(root: Pat
     }  # fmt: skip
 
 
-def test_unlabeled_validation_images_are_reported_with_what_would_label_them(
-    root: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (root / "val.txt").unlink()
-    recognize(root)
+@pytest.mark.parametrize("below", ["", "ILSVRC"])
+def test_kaggles_tables_are_found_from_the_folder_below_them(below: str, pictures: Pictures, tmp_path: Path) -> None:
+    layouts.kaggle(tmp_path, pictures)
+    (tmp_path / "LOC_synset_mapping.txt").write_text("".join(f"{wnid} {word}\n" for wnid, word in WORDS.items()))
 
-    what, wanted = "The 4 images of val have no labels.", "ILSVRC2012_devkit_t12.tar.gz or LOC_val_solution.csv"
-    assert f"{what} Put {wanted} into {root} to label them." in capsys.readouterr().err
+    found = recognize(tmp_path / below)
+
+    assert {split.name: split.labeled for split in found.splits} == {"train": True, "val": True, "test": False}
+    assert set(found.class_names) == set(WORDS.values())
 
 
 def test_every_skipped_file_is_listed_next_to_the_stores(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

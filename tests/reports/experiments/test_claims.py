@@ -40,8 +40,14 @@ def test_a_claim_is_measured_on_the_recipe_of_its_data_set(evaluation: Make) -> 
 
     assert (measured["top1_delta"], measured["reported_top1_delta"]) == (0.017, 0.017)
     assert (measured["verdict"], measured["recipe"]) == ("reproduced", "as-run-2010")
-    commands = render(find("claims"), Evidence(evaluations=evaluations)).missing
-    assert not any("ablate one-tower" in command for command in commands)
+    answer = render(find("claims"), Evidence(evaluations=evaluations))
+    assert not any("ablate one-tower" in command for command in answer.missing)
+    assert answer.figure is not None
+    left, right = answer.figure.axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["one-tower\nas-run-2010, ilsvrc2010-test, ten"]
+    points = {bars.get_label(): bars.lines[0].get_xdata()[0] for bars in left.containers}
+    assert points == pytest.approx({"2012 log": 1.6973, "the paper": 1.7, "measured, 95 % interval": 1.7})
+    assert right.get_xlabel() == "top-5 error minus that of the base, points"
 
 
 def test_the_network_that_was_run_in_2012_answers_the_claim_too(evaluation: Make) -> None:
@@ -130,7 +136,7 @@ def test_printed_neurons_that_contradict_the_printed_network_are_slips_of_the_pa
     conv1, *others, total = rows("parameters")
 
     assert (total["claim"], total["verdict"]) == (
-        "abstract: 60 million parameters, 650,000 neurons", "slip of the paper"
+        "abstract, size of the network: 60 million parameters, 650,000 neurons", "slip of the paper"
     )  # fmt: skip
     assert total["note"] == "60,965,224 parameters round to 60 million, 659,272 neurons to 660,000"
     assert (total["parameters"], total["neurons"]) == (60_965_224, 659_272)

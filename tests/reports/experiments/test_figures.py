@@ -11,14 +11,15 @@ import pytest
 from typer.testing import CliRunner
 
 from alexrepro.cli.app import app
-from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2010, TINY, catalog, find_recipe
+from alexrepro.errors import UserError
+from alexrepro.recipes.catalog import AS_RUN_2010, TINY, catalog, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.experiments import Evidence, find, render
 from alexrepro.reports.experiments.learned_features import colorfulness, sheets
-from alexrepro.reports.experiments.network import draw
 from alexrepro.reports.figures import plot
 from alexrepro.reports.figures.curves import crossing
+from alexrepro.reports.figures.diagram import draw
 from alexrepro.runs.evaluation import Evaluation
 from alexrepro.runs.predictions import Neighbors, save_neighbors
 from alexrepro.runs.run import Run
@@ -55,7 +56,11 @@ def test_figure_1_compares_the_epochs_of_both_activations(make_run: MakeRun) -> 
 
     assert (relu["epochs_to_25_percent"], tanh["epochs_to_25_percent"]) == (2, pytest.approx(11))
     assert (ratio["times_sooner"], ratio["verdict"]) == (pytest.approx(5.5), "reproduced")
-    assert render(find("figure-1"), Evidence(runs=runs)).figure is not None
+    figure = render(find("figure-1"), Evidence(runs=runs)).figure
+    assert figure is not None
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["ReLU", "tanh"]
+    assert [text.get_text() for text in axes.texts] == ["2.0", "11.0", "25 %"]
 
 
 def test_figure_1_separates_readings_seeds_and_other_rates(make_run: MakeRun) -> None:
@@ -108,38 +113,48 @@ def test_a_run_of_figure_1_counts_as_far_as_it_goes_but_not_with_other_layers(ma
     assert rows("figure-1", without_errors)[0]["note"] == "not run"
 
 
-@pytest.mark.parametrize("name", ["as-printed", "net-137", "net-146-2011", "batch-norm", "extra-conv-narrower"])
-def test_the_drawn_network_names_every_stage_with_its_size(name: str) -> None:
-    network = (VARIATIONS[name].of(AS_PRINTED) if name in VARIATIONS else find_recipe(name)).network
+@pytest.mark.parametrize("name", ["as-printed", "net-137", "cifar-11pct", "tiny", "batch-norm", "extra-conv-narrower"])
+def test_the_drawn_network_names_every_stage_with_its_size_and_kernels(name: str) -> None:
+    network = (VARIATIONS[name].of(find_recipe("as-printed")) if name in VARIATIONS else find_recipe(name)).network
 
-    svg = plot.svg(draw(network, title=name), name=name)
+    svg = plot.svg(draw(network, title=name), name=name, title=name)
 
-    for layer in network.layers():
-        if layer.name in {stage.name for stage in network.stages}:
-            maps, height, width = layer.output[0] // network.towers, *layer.output[1:]
-            assert f">{layer.name}</text>" in svg
-            assert ("batch norm" in svg) is (name == "batch-norm")
-            assert svg.count(f">{height}×{width}×{maps}<" if height > 1 else f">{maps}<") >= network.towers
+    *inner, (last, _) = network.inputs()
+    for stage, size in inner:
+        maps, height, width = network.output(stage, size)
+        part = f"{height}×{width}×{maps // network.towers}" if height > 1 else f"{maps // network.towers}"
+        assert f">{stage.name}</text>" in svg
+        assert svg.count(f">{part}<") >= network.towers
+        if stage.kind != "full":
+            assert f">kernels {stage.kernel_px}×{stage.kernel_px}×{size[0] // network.groups(stage)}<" in svg
+    assert f">{last.maps}-way softmax<" in svg
+    assert ("batch norm" in svg) is (name == "batch-norm")
 
 
-def test_the_drawn_towers_are_linked_where_a_stage_reads_both() -> None:
-    linked, apart = draw(AS_PRINTED.network, title=""), draw(catalog()["net-150"].recipe.network, title="")
+def test_the_parts_of_the_gpus_are_linked_where_a_stage_reads_both() -> None:
+    figures = [draw(catalog()[name].recipe.network, title="") for name in ("as-printed", "net-150")]
+    one_tower = draw(TINY.but({"network.towers": 1}).network, title="")
 
-    dashed = [sum(p.get_linestyle() == "--" for p in figure.axes[0].patches) for figure in (linked, apart)]
+    linked, apart = ([sum(p.get_linestyle() == "--" for p in f.axes[0].patches)] for f in figures)
 
-    assert dashed[0] == 8  # conv3, fc6, fc7, fc8, each from the other tower, both ways
-    assert dashed[1] < dashed[0]
+    assert linked == [6]  # conv3, fc6, fc7, each from the other GPU, both ways
+    assert apart < linked
+    words = [{text.get_text() for text in figure.axes[0].texts} for figure in (figures[0], one_tower)]
+    assert [{"GPU 1", "GPU 2"} & found for found in words] == [{"GPU 1", "GPU 2"}, set()]
 
 
 def test_describe_draws_any_recipe_into_a_file(tmp_path: Path) -> None:
-    files = [tmp_path / name for name in ("once.svg", "again.svg")]
+    files = [tmp_path / name for name in ("1/net.svg", "2/net.svg", "net.png", "net.pdf")]
 
-    for file in files:
-        CliRunner().invoke(app, ["describe", "tiny", "--set", "network.towers=1", "--svg", str(file)])
+    found = [CliRunner().invoke(app, ["describe", "tiny", "--figure", str(file)]) for file in files]
 
-    once, again = (file.read_text() for file in files)
+    once, again = (file.read_text() for file in files[:2])
     assert ">conv5</text>" in once
+    assert 'role="img" aria-label="Figure 2 for tiny:' in once
     assert once == again
+    assert files[2].read_bytes().startswith(b"\x89PNG")
+    assert not files[3].exists()
+    assert "neither an .svg nor a .png" in str(found[3].exception)
 
 
 def test_kernels_are_scaled_together_in_a_black_frame_and_the_first_one_is_at_the_top_left() -> None:
@@ -178,8 +193,9 @@ def test_figure_3_tells_the_color_of_each_tower(make_run: MakeRun) -> None:
     assert colored["color_fraction"] > 0.5
     figure = render(find("figure-3"), Evidence(runs=(run,))).figure
     assert figure is not None
-    svg = plot.svg(figure, name="figure-3")
-    assert ">tower 0: 0 % of the energy is color</text>" in svg
+    svg = plot.svg(figure, name="figure-3", title="")
+    assert ">GPU 1: 0 % of the energy is color</text>" in svg
+    assert ">tiny on ilsvrc2010-miniature, seed 0, after step 2 of 26 (epoch 1 of 13)</text>" in svg
     assert svg.count("pixelated") == 2  # kernels stay sharp at any size
 
 
@@ -200,7 +216,7 @@ def test_figure_4_lists_predictions_and_neighbors_and_takes_any_name(
     run = make_run(TINY)
     images = np.zeros((2, 256, 256, 3), dtype=np.uint8)
     images[:, :128, :128] = (255, 0, 0)  # red at the top left
-    save_neighbors(run, replace(neighbors(names=("wolf, Canis lupus", "$\\frac{1}{0}$ <script>")), images=images))
+    save_neighbors(run, replace(neighbors(names=("wolf, Canis lupus", "$\\frac1$<script>")), images=images))
     evidence = Evidence(runs=(run,))
 
     found = rows("figure-4", run)
@@ -214,17 +230,17 @@ def test_figure_4_lists_predictions_and_neighbors_and_takes_any_name(
     shown = figure.axes[0]
     assert (np.asarray(shown.get_images()[0].get_array()) == images[0]).all()
     assert shown.yaxis_inverted()  # the first row is drawn at the top
-    svg = plot.svg(figure, name="figure-4")
+    svg = plot.svg(figure, name="figure-4", title="")
     assert ">wolf</text>" in svg
-    assert "$\\frac{1}{0}$ &lt;script&gt;" in svg
+    assert "$\\frac1$&lt;script&gt;" in svg
 
 
-@pytest.mark.parametrize("name", ["training-curves", "figure-1"])
-def test_a_file_without_rows_is_an_empty_curve(make_run: MakeRun, name: str) -> None:
+@pytest.mark.parametrize(("name", "note"), [("training-curves", "no step yet"), ("figure-1", "not run")])
+def test_a_file_without_rows_is_an_empty_curve(make_run: MakeRun, name: str, note: str) -> None:
     run = make_run(find_recipe("figure-1-relu"), dataset="cifar10")  # resumed before its first checkpoint
 
     assert run.metrics_file.read_text().count("\n") == 1
-    assert rows(name, run)[0]["note"] == "not run"
+    assert rows(name, run)[0]["note"] == note
     assert render(find(name), Evidence(runs=(run,))).figure is None
 
 
@@ -236,7 +252,36 @@ def test_a_curve_is_the_mean_loss_of_each_epoch_and_leaves_out_half_a_line(make_
     found = [(row["epoch"], row["loss"], row["top1_error"]) for row in rows("training-curves", run)]
 
     assert found == [(1, 2.0, 0.9), (2, 0.5, None)]
-    assert render(find("training-curves"), Evidence(runs=(run,))).figure is not None
+
+
+def test_all_training_curves_are_drawn_and_differ_without_color_but_seeds_look_alike(make_run: MakeRun) -> None:
+    recipes = [TINY.but({"training.epochs": epochs}) for epochs in range(1, 10)]
+    runs = [make_run(recipe, losses=(3.0, 2.0), errors=(0.9,)) for recipe in recipes]
+    seeds = [make_run(recipes[0], seed=seed, losses=(3.0, 2.0)) for seed in (1, 2)]
+
+    figure = render(find("training-curves"), Evidence(runs=(*runs, *seeds))).figure
+
+    assert figure is not None
+    looks = [(line.get_linestyle(), line.get_marker()) for line in figure.axes[0].lines]
+    assert (len(looks), len(set(looks))) == (11, 9)
+    (legend,) = figure.legends
+    assert legend.get_texts()[0].get_text() == f"tiny, 1 epoch, {recipes[0].digest}, 3 seeds"
+
+
+def test_a_report_of_named_runs_takes_these_only_or_says_what_to_type(make_run: MakeRun, tmp_path: Path) -> None:
+    weights = {"conv1.weight": np.random.default_rng(0).normal(size=(12, 3, 11, 11))}
+    asked, other = make_run(TINY.shortened(2), weights=weights), make_run(TINY, weights=weights, is_complete=True)
+    words = ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "reports")]
+
+    drawn = CliRunner().invoke(app, ["report", "figure-3", str(asked.folder), *words])
+    refused = CliRunner().invoke(app, ["report", "figure-4", str(other.folder), *words])
+
+    assert drawn.exit_code == 0
+    table = pd.read_csv(tmp_path / "reports" / "figure-3.csv")
+    assert set(table["cites"]) == {str(asked.folder)}
+    assert set(table["gpu"]) == {1, 2}
+    assert isinstance(refused.exception, UserError)
+    assert refused.exception.fix.endswith(f"alexrepro features {other.folder}")
 
 
 def test_depth_and_width_shows_measured_networks_apart_from_those_of_others(

@@ -146,10 +146,12 @@ def _refuse_unclear(folder: Path, images: dict[str, Found]) -> None:
 
 
 def _split_folders(path: Path) -> list[tuple[str, Path]]:
-    """The folders that are named after splits, or else the path itself as that of the training images."""
+    """The folders that are named after splits, or else the path itself, as the split of its name or for training."""
     named = [(SPLITS[entry.name.lower()], path / entry.name) for entry in entries(path)
              if entry.name.lower() in SPLITS and is_folder(entry)]  # fmt: skip
-    return sorted(named, key=lambda item: ORDER.index(item[0])) or [("train", path)]
+    return sorted(named, key=lambda item: ORDER.index(item[0])) or [
+        (SPLITS.get(path.resolve().name.lower(), "train"), path)
+    ]
 
 
 def _with_paths(split: str, folder: Path, by_class: Mapping[str, Found]) -> dict[str, Found]:

@@ -16,8 +16,9 @@ from pathlib import Path
 from alexrepro.data.sources.advice import flat_images
 from alexrepro.data.sources.archives import archive, archive_files
 from alexrepro.data.sources.class_folders import classes_in
-from alexrepro.data.sources.labels import CAFFE, NUMBERED, Truth, class_above, is_of, words_by_wnid, words_of
+from alexrepro.data.sources.labels import NUMBERED, Truth, class_above, is_of, words_by_wnid, words_of
 from alexrepro.data.sources.official_files import (
+    CAFFE,
     DEVKIT,
     MAPPING,
     META,
@@ -66,11 +67,12 @@ def read(path: Path) -> Source:
         raise UserError(f"{path} holds ILSVRC-2010 and 2012.", fix="Keep each year in a folder of its own.")
     table = class_table(path, year)
     images = next(path / tree for tree in reversed(TREES) if (path / tree).is_dir())
+    tables = path.absolute().parent if table is None and images == path / TREES[-1] else path  # Kaggle's, above ILSVRC/
     with listing(path) as found:
         found.read.update(known for pattern in COMPANIONS for known in path.glob(pattern))
         train = _training(images, year, found)
         wnids = _wnids(path, year, table, train)
-        known = Truth(path, images, year, table, {wnid: label for label, wnid in enumerate(wnids)})
+        known = Truth(tables, images, year, table, {wnid: label for label, wnid in enumerate(wnids)})
         splits = [class_split("train", train, wnids)] if train else []
         for name in ("val", "test"):
             if numbered := _numbered(images, year, name, found):
@@ -80,8 +82,8 @@ def read(path: Path) -> Source:
         raise bad_data(f"{path} has no images of ILSVRC-{year}.", "Put them there, under their official names.")
     gaps = known.gaps(train, splits) if table else (*gaps_of_2012(wnids, splits), *without_training(wnids, splits))
     words = dict(zip(table.wnids, table.words, strict=True)) if table else {}
-    if not table and (path / MAPPING).is_file():
-        words = words_by_wnid(read_text(path / MAPPING))
+    if not table and (tables / MAPPING).is_file():
+        words = words_by_wnid(read_text(tables / MAPPING))
     ids = {wnid: number for number, wnid in enumerate(table.wnids, 1)} if table else {}
     is_miniature = (path / MINIATURE).exists()
     return Source(

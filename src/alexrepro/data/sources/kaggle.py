@@ -30,7 +30,6 @@ from alexrepro.data.sources.source import (
 from alexrepro.data.sources.walk import NO_PICTURE, WNID, in_order, is_image, why_ignored
 from alexrepro.errors import Exit, Unreadable, UserError
 from alexrepro.files import decoded
-from alexrepro.progress import say
 
 PACKED_AGAIN = re.compile(r"imagenet_object_localization\w*\.tar\.gz")
 IMAGE = re.compile(rf"(?:.*/)?CLS-LOC/(?:(train)/({WNID.pattern})|(val|test))/(?:.*/)?([^/]+)")
@@ -113,8 +112,6 @@ def read(path: Path) -> Source:
         if split == "val" and SOLUTION in tables:
             label_of = {wnid: label for label, wnid in enumerate(wnids)}
             labels = table_labels(_text(tables, SOLUTION), Path(SOLUTION), [name for name, _ in found], label_of)
-        elif split == "val":
-            say(f"The {len(found):,} images of val have no labels, because the archive has no {SOLUTION}.")
         splits.append(numbered_split(split, found, labels))
     words = words_by_wnid(_text(tables, MAPPING)) if MAPPING in tables else {}
     skipped = tuple(Skipped(escaped(folder), f"{reason} ({count:,} files)", is_loss)

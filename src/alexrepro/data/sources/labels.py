@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alexrepro.data.sources.official_files import (
-    DEVKIT,
+    CAFFE,
     SOLUTION,
     ClassTable,
     Year,
@@ -19,13 +19,11 @@ from alexrepro.data.sources.official_files import (
     truth_file,
 )
 from alexrepro.data.sources.source import File, Found, Source, Split, bad_data
-from alexrepro.data.sources.walk import WNID
+from alexrepro.data.sources.walk import SPLITS, WNID
 from alexrepro.errors import UserError
 from alexrepro.files import read_text
 from alexrepro.paper.results import CLASSES, IMAGES
-from alexrepro.progress import say
 
-CAFFE = "val.txt"
 FIRST_OF_2012, LAST_OF_2012 = "n01440764", "n15075141"  # of its sorted WNIDs: tench and toilet tissue
 # The first lines of the ground truth, 490, 361, 171 and 822 (ILSVRC2012_devkit_t12).
 KNOWN_VAL = {1: "n01751748", 2: "n09193705", 3: "n02105855", 4: "n04263257"}
@@ -107,7 +105,7 @@ class Truth:
         return truth(self.path, truth_file(self.year, split), classes=len(self.table.wnids))
 
     def labels(self, split: str, found: Found) -> list[int] | None:
-        """The label of each image, or None if nothing gives it; then says what would.
+        """The label of each image, or None if nothing gives it.
 
         Raises UserError for images that a table lacks, or that lie in folders of other classes than the table gives.
         """
@@ -125,9 +123,6 @@ class Truth:
             )
         if labels or any(own):
             return [label for label in known if label is not None]
-        if split == "val" or self.year == "2010":
-            wanted = truth_file(self.year, split) if self.year == "2010" else f"{DEVKIT} or {SOLUTION}"
-            say(f"The {len(found):,} images of {split} have no labels. Put {wanted} into {self.path} to label them.")
         return None
 
     def gaps(self, training: Mapping[str, Found], splits: Sequence[Split]) -> Iterator[str]:
@@ -203,7 +198,7 @@ def is_wnids(classes: Sequence[str]) -> bool:
 
 
 def dataset_of(path: Path, classes: Sequence[str], splits: Sequence[Split]) -> str:
-    """`ilsvrc2012` for its exact number of classes and training images; else the folder's name, tidied.
+    """`ilsvrc2012` for its exact number of classes and training images; else the folder's name, or that above train/.
 
     That is in lower case, with hyphens for all but letters and digits. A long name is cut and ends in a digest of the
     whole, because the names of stores and runs, which contain it, have a limit.
@@ -212,7 +207,9 @@ def dataset_of(path: Path, classes: Sequence[str], splits: Sequence[Split]) -> s
     official = (CLASSES["ilsvrc2012"], IMAGES["ilsvrc2012-train"])
     if (len(classes), trained) == official and is_wnids(classes):
         return "ilsvrc2012"
-    name = re.sub(r"[^a-z0-9]+", "-", path.resolve().name.lower()).strip("-") or "images"
+    here = path.resolve()
+    here = here.parent if here.name.lower() in SPLITS else here
+    name = re.sub(r"[^a-z0-9]+", "-", here.name.lower()).strip("-") or "images"
     if len(name) <= LONGEST_NAME:
         return name
     return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -27,6 +27,7 @@ from alexrepro.paper.results import CLASSES, IMAGES
 SOLUTION, MAPPING = "LOC_val_solution.csv", "LOC_synset_mapping.txt"  # Kaggle's labels and words
 TREES = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC")  # Kaggle keeps the images three folders below its tables
 DEVKIT, META = "ILSVRC2012_devkit_t12.tar.gz", "meta.mat"
+CAFFE = "val.txt"  # Caffe's labels
 REGISTER = "https://image-net.org/download.php"
 SHOWN = 20  # characters of a line that is not an id
 
@@ -68,6 +69,11 @@ class Checked(NamedTuple):
     description: str
 
     @property
+    def is_there(self) -> bool:
+        """Whether the archive itself lies there."""
+        return self.finding not in ("missing", "unpacked", "replaced")
+
+    @property
     def is_wrong(self) -> bool:
         """Whether the data set cannot be prepared as it is."""
         return self.finding == "differs" or (self.finding == "missing" and self.archive.is_needed)
@@ -102,9 +108,9 @@ def _check(path: Path, archive: Archive, md5: bool) -> tuple[str, str]:
         return "unpacked", f"{escaped(folder.relative_to(path))}/ with {len(classes or inside):,} entries"
     packed = kaggle_archive(path)
     if archive.year == "2012" and packed is not None:
-        return "not compared", f"in {packed.name}"
+        return "replaced", f"by {packed.name}"
     if archive.file == DEVKIT and (path / SOLUTION).is_file():
-        return "not compared", f"{SOLUTION} instead, without ids"
+        return "replaced", f"by {SOLUTION}, without ids"
     where = f"; register at {REGISTER}" if archive.is_needed else "; not needed"
     return "missing", f"{archive.file} or {archive.folder}/{where}"
 
@@ -178,6 +184,15 @@ def truth(root: Path, name: str, *, classes: int) -> list[int] | None:
             shown = f"{line[:SHOWN]!a} (number {number:,})"
             raise bad_data(f"{file} has the line {shown}, which is not an id from 1 to {classes:,}.")
     return [int(line) for line in lines]
+
+
+def label_files(dataset: str, split: str) -> str:
+    """The files of which one labels a split, in words; none if its labels were never published."""
+    if dataset.startswith("ilsvrc2010"):
+        return truth_file("2010", split)
+    if dataset.startswith("ilsvrc2012"):
+        return f"{DEVKIT}, {SOLUTION} or {CAFFE}" if split == "val" else ""
+    return "their labels" if split == "val" else ""
 
 
 def _find(root: Path, name: str) -> tuple[Path, bytes] | None:

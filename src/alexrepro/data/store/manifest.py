@@ -16,6 +16,7 @@ from alexrepro.progress import progress
 
 FORMAT = 3
 MANIFEST, MEAN, COLOR_AXES, DEFECTS = "manifest.json", "mean.npy", "color_axes.json", "defects.csv"
+PREPARED = "prepared.csv"  # the table of all stores in a folder
 Encoding = Literal["jpeg", "raw", "planes"]
 LEFT_OUT = "left out"
 
@@ -73,6 +74,14 @@ class Manifest:
         shards = [shard.sha256 for shard in self.shards]
         parts = [self.full_name, self.encoding, list(self.classes), self.labels_sha256, shards]
         return sha256_of(json.dumps(parts).encode())
+
+    @property
+    def labeling(self) -> str:
+        """How to label the images: which files to put where; empty if they are labeled, or nobody publishes labels."""
+        from alexrepro.data.sources.official_files import label_files  # loads SciPy
+
+        files = "" if self.labeled else label_files(self.dataset, self.split)
+        return f"Put {files} next to the images, and prepare them again." if files else ""
 
     def text(self) -> str:
         """The content of manifest.json: every field, and a checksum of them."""

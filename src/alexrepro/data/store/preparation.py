@@ -1,20 +1,19 @@
 """One split on its way to a store: its shards, then statistics, defects and manifest, then the folder's name (§2)."""
 
-import csv
 import hashlib
 import io
 import json
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from alexrepro.data.sources.source import Source, Split
+from alexrepro.data.sources.source import UNLABELED, Source, Split
 from alexrepro.data.store import manifest as files
 from alexrepro.data.store.decode import codec_versions
 from alexrepro.data.store.manifest import Form, Manifest, read_manifest, sha256_of
@@ -23,7 +22,7 @@ from alexrepro.data.store.shards import Job, Summary, make_shards, read_summary
 from alexrepro.data.store.statistics import Moments
 from alexrepro.data.store.store import Store
 from alexrepro.errors import Exit, UserError
-from alexrepro.files import make_folder, sync, write_bytes, write_text
+from alexrepro.files import csv_text, make_folder, sync, write_bytes, write_text
 from alexrepro.progress import progress, say
 
 SHARD_IMAGES = 1024  # as many as a batch file of 2012 held (convdata_jpeg.py)
@@ -31,7 +30,10 @@ SHARD_IMAGES = 1024  # as many as a batch file of 2012 held (convdata_jpeg.py)
 
 @dataclass
 class Preparation:
-    """A split on its way to a store: the folder where its shards are made, or the store if it is already there."""
+    """A split on its way to a store: the folder where its shards are made, or the store if it is already there.
+
+    unlabeled: the store of the same images without labels, which the store replaces.
+    """
 
     source: Source
     split: Split
@@ -39,16 +41,25 @@ class Preparation:
     out: Path
     name: str  # of the source, for the manifest
     store: Store | None = None
+    unlabeled: Store | None = None
 
-    @cached_property
+    @property
     def listing(self) -> str:
         """A digest of what is prepared and how: paths, sizes, labels, classes, rule, encoding."""
+        return self._listings[0]
+
+    @cached_property
+    def _listings(self) -> tuple[str, str]:
+        """The listing, and that of the same images without labels."""
         rule = description(self.form.side_px, self.form.resize)
         how = [self.source.dataset, self.split.name, self.source.classes, rule, self.form.encoding]
-        digest = hashlib.sha256(json.dumps(how).encode())
+        known = hashlib.sha256(json.dumps(how).encode())
+        unknown = known.copy()
         for image in self.split.images:
-            digest.update(f"{image.path}\0{image.size()}\0{image.label}\n".encode())
-        return digest.hexdigest()
+            file = f"{image.path}\0{image.size()}\0"
+            known.update(f"{file}{image.label}\n".encode())
+            unknown.update(f"{file}{UNLABELED}\n".encode())
+        return known.hexdigest(), unknown.hexdigest()
 
     @property
     def title(self) -> str:
@@ -65,9 +76,35 @@ class Preparation:
         """The shards of the split."""
         images, is_train = self.split.images, self.split.name == "train"
         return [
-            Job(number, images[first : first + SHARD_IMAGES], self.source.classes, self.folder, self.form, is_train)
+            Job(number, images[first : first + SHARD_IMAGES], self.source.classes, self.folder, self.form, is_train,
+                self.unlabeled)
             for number, first in enumerate(range(0, len(images), SHARD_IMAGES))
-        ]
+        ]  # fmt: skip
+
+    def lacks(self, stores: Mapping[str, Store]) -> bool:
+        """Whether none of the stores, by their listings, is that of this work with all that the source knows."""
+        found = stores.get(self.listing)
+        return found is None or self._described(found.manifest) != found.manifest
+
+    def find(self, stores: Mapping[str, Store]) -> None:
+        """Take the store of this work if it is among these; its manifest gets names and ids that the source has now."""
+        self.store, (known, unknown) = stores.get(self.listing), self._listings
+        self.unlabeled = stores.get(unknown) if known != unknown else None
+        if self.store is None:
+            return
+        path, manifest = self.store.path, self._described(self.store.manifest)
+        if manifest == self.store.manifest:
+            say(f"{path} is already prepared from these files.")
+            return
+        write_text(path / files.MANIFEST, manifest.text())
+        self.store = Store(path, manifest)
+        say(f"{path} is already prepared from these files; names and ids of its classes were added.")
+
+    def _described(self, manifest: Manifest) -> Manifest:
+        """A manifest with the names and ids of the classes, where the source has them."""
+        source = self.source
+        names = manifest.class_names if source.class_names == source.classes else source.class_names
+        return replace(manifest, class_names=names, ilsvrc_ids=source.ilsvrc_ids or manifest.ilsvrc_ids)
 
     @cached_property
     def manifest(self) -> Manifest | None:
@@ -89,6 +126,8 @@ class Preparation:
             return
         total = len(self.split.images)
         done = total - sum(len(job.images) for job in self.waiting)
+        if self.unlabeled:
+            say(f"{self.title}: the images are those of {self.unlabeled.path}, which get their labels.")
         if done:
             say(f"{self.title}: continuing after {done:,} of {total:,} images.")
         make_folder(self.folder)
@@ -105,8 +144,14 @@ class Preparation:
 
         Raises UserError if no image of the split could be read.
         """
-        if self.store:
-            return self.store
+        store = self.store or self._finished()
+        with suppress(OSError):  # another process may have done it, or the disk is read-only
+            if self.unlabeled:  # under another name first: a kill leaves no store in part
+                self.unlabeled.path.rename(self.folder)
+            shutil.rmtree(self.folder)
+        return store
+
+    def _finished(self) -> Store:
         manifest = self.manifest or self._write_manifest()
         kept = {shard.file for shard in manifest.shards}
         for path in self.folder.glob("shard-*"):
@@ -114,7 +159,6 @@ class Preparation:
                 path.unlink()
         final = self.out / f"{manifest.full_name}-{manifest.digest[:6]}"
         if final.exists():
-            shutil.rmtree(self.folder)
             say(f"{final} is already there with the same images.")
             return Store.open(final)
         self.folder.rename(final)
@@ -135,13 +179,14 @@ class Preparation:
             write_bytes(self.folder / file, content)
         defects = tuple(defect for found in summaries for defect in found.defects)
         if defects:
-            write_text(self.folder / files.DEFECTS, csv_table(defects))
+            write_text(self.folder / files.DEFECTS, csv_text(defects))
         labels = np.array([label for found in summaries for label in found.labels], dtype="<i8")
         manifest = Manifest(
             dataset=source.dataset, split=split.name, images=len(labels),
             classes=source.classes, class_names=source.class_names, ilsvrc_ids=source.ilsvrc_ids,
             labeled=split.labeled, rule=description(form.side_px, form.resize), source=self.name, listing=self.listing,
-            libraries={"torch": torch.__version__, **codec_versions()},
+            libraries=self.unlabeled.manifest.libraries if self.unlabeled else
+            {"torch": torch.__version__, **codec_versions()},
             shards=shards, defects=defects, labels_sha256=sha256_of(labels.tobytes()),
             sha256={file: sha256_of(content) for file, content in statistics.items()}, **asdict(form),
         )  # fmt: skip
@@ -157,12 +202,3 @@ class Preparation:
         mean = io.BytesIO()
         np.save(mean, moments.mean_image(), allow_pickle=False)
         return {files.MEAN: mean.getvalue(), files.COLOR_AXES: (json.dumps(axes, indent=1) + "\n").encode()}
-
-
-def csv_table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Rows as CSV."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -16,11 +16,12 @@ from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.sources.small_sets import fetch
 from alexrepro.data.sources.source import Source
 from alexrepro.data.store.manifest import LEFT_OUT, Encoding, Form
-from alexrepro.data.store.preparation import Preparation, csv_table
+from alexrepro.data.store.preparation import Preparation
+from alexrepro.data.store.prepared import write_prepared
 from alexrepro.data.store.shards import Job
 from alexrepro.data.store.store import Store, find_stores
 from alexrepro.errors import Exit, UserError
-from alexrepro.files import writable, write_text
+from alexrepro.files import csv_text, writable, write_text
 from alexrepro.locks import locked, waiting_for
 from alexrepro.paper.training import STORED_PX, ResizeRule
 from alexrepro.processors import usable_processors
@@ -69,7 +70,8 @@ def prepare(
 ) -> dict[str, Store]:
     """Write one store per split of a source below `out` and return them by split name.
 
-    source: a folder or file, or the word "miniature" or "cifar10". A split that is already there is not made again.
+    source: a folder or file, or the word "miniature" or "cifar10". A split that is already there is not made again, but
+    gets the labels, names and ids that its source has now. Also writes prepared.csv, the table of all stores there.
     Raises UserError if files are unreadable, if nothing in a split can be read, if the disk is too full, or if images
     are missing or would be left out, unless the options allow it. The work is kept, and a second call continues.
     """
@@ -93,21 +95,24 @@ def prepare(
         for work in works:
             work.run(workers or usable_processors())
         _refuse_if_bad(works, max(options.max_bad, found.known_bad), table=out / UNREADABLE)
-        return {work.split.name: work.finish() for work in works}
+        stores = {work.split.name: work.finish() for work in works}
+    write_prepared(out)
+    for split, store in stores.items():
+        if advice := store.manifest.labeling:
+            say(f"The {len(store):,} images of {split} have no labels, so no error can be measured on them. {advice}")
+    return stores
 
 
 def _find_prepared(works: Sequence[Preparation], out: Path, locks: ExitStack) -> None:
     """Give the stores that are there to their works, and keep other processes from the works without one."""
     stores = _prepared(out)
-    missing = [work for work in works if work.listing not in stores]
+    missing = [work for work in works if work.lacks(stores)]
     for work in missing:  # a finished store needs no lock, and its disk may be read-only
         locks.enter_context(locked(out / f"{work.folder.name}.lock", busy=waiting_for(work.title)))
     if missing:
         stores = _prepared(out)  # another process may have made them meanwhile
     for work in works:
-        work.store = stores.get(work.listing)
-        if work.store:
-            say(f"{work.store.path} is already prepared from these files.")
+        work.find(stores)
 
 
 def _prepared(out: Path) -> dict[str, Store]:
@@ -121,7 +126,7 @@ def _list_skipped(source: Source, table: Path) -> None:
         if table.exists():  # on a read-only disk no file can be removed, not even one that is missing
             table.unlink()
         return
-    text = csv_table([{"path": item.path, "reason": item.reason} for item in source.skipped])
+    text = csv_text([{"path": item.path, "reason": item.reason} for item in source.skipped])
     if not table.exists() or table.read_text(encoding="utf-8") != text:  # the disk may be read-only
         write_text(table, text)
     reasons = Counter(item.reason for item in source.skipped).most_common()
@@ -172,7 +177,7 @@ def _refuse_if_bad(works: Sequence[Preparation], most: int, *, table: Path) -> N
     bad = [d for work in works for found in work.summaries() for d in found.defects if d["action"] == LEFT_OUT]
     if len(bad) <= most:
         return
-    write_text(table, csv_table(bad))
+    write_text(table, csv_text(bad))
     first = first_few([f"{defect['path']}: {defect['reason']}" for defect in bad], between="; ")
     raise UserError(
         f"{len(bad):,} files could not be read; at most {most:,} are allowed. All are listed in {table}. "

@@ -6,12 +6,14 @@ as leaked when a signal ends the program at once.
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from threading import Thread
 from time import monotonic
+from types import ModuleType
 
 from alexrepro.data.store import fork_server
 from alexrepro.errors import STOPPING, Exit, UserError
@@ -26,9 +28,12 @@ def start(work: Callable[..., None], *arguments: object) -> tuple[BaseProcess, C
     Stop signals are sent to a whole group of processes; the worker ignores them, because the parent decides.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", fork_server.__name__, work.__module__])
+    context.set_forkserver_preload([fork_server.__name__, work.__module__])
     try:
-        with stop_signals_deferred():  # a server whose client ends in the middle would print a traceback
+        with (
+            stop_signals_deferred(),
+            _main_hidden(),
+        ):  # a server whose client ends in the middle would print a traceback
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(work, theirs, *arguments), daemon=True)
             process.start()
@@ -40,6 +45,20 @@ def start(work: Callable[..., None], *arguments: object) -> tuple[BaseProcess, C
         ) from None
     theirs.close()
     return process, ours
+
+
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Have a new process leave the program's main module alone, whose code no worker needs.
+
+    It would import it, and so run a user's script a second time unless all of it is below `if __name__ == "__main__"`.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _serve(work: Callable[..., None], pipe: Connection, *arguments: object) -> None:

@@ -17,18 +17,21 @@ import torch
 from alexrepro.data.sources.source import ImageFile
 from alexrepro.data.store import processes
 from alexrepro.data.store.decode import Pixels, decode, decode_stored, encode
-from alexrepro.data.store.manifest import LEFT_OUT, Encoding, Form, Shard, defect
+from alexrepro.data.store.manifest import LEFT_OUT, Encoding, Form, Shard, damaged, defect
 from alexrepro.data.store.planes import to_planes, to_rgb
 from alexrepro.data.store.resize import resize
 from alexrepro.data.store.statistics import Moments
-from alexrepro.data.store.store import write_shard
+from alexrepro.data.store.store import Store, write_shard
 from alexrepro.errors import Exit, Unreached, Unreadable, UserError
 from alexrepro.files import sha256_of_file, write_text, write_whole
 
 
 @dataclass(frozen=True)
 class Job:
-    """One shard to make: its images, its folder and the form in which they are stored."""
+    """One shard to make: its images, its folder and the form in which they are stored.
+
+    unlabeled: a store that holds the same images without their labels, in shards of the same number.
+    """
 
     number: int
     images: Sequence[ImageFile]
@@ -36,6 +39,7 @@ class Job:
     folder: Path
     form: Form
     needs_moments: bool
+    unlabeled: Store | None = None
 
     def file(self, suffix: str) -> Path:
         """The rows (arrow), the sums over the pixels (moments.npz), or the finished shard (summary.json)."""
@@ -106,8 +110,27 @@ def _make_in_process(pipe: Connection, job: Job) -> None:
 
 
 def make_shard(job: Job) -> None:
-    """Decode, resize and encode the images of a shard and write it, then its summary."""
-    images, labels, names = [], [], []
+    """Write a shard of a job's images, decoded, resized and encoded or taken from a store, then its summary."""
+    _label_shard(job, job.unlabeled) if job.unlabeled else _encode_shard(job)
+
+
+def _label_shard(job: Job, store: Store) -> None:
+    """Write the images of an unlabeled store with their labels: the bytes that encoding them again would give."""
+    known = {each["path"]: each for each in store.manifest.defects}
+    names = {image.path: job.classes[image.label] for image in job.images}
+    defects = [{**known[path], "class": name} for path, name in names.items() if path in known]
+    left_out = {each["path"] for each in defects if each["action"] == LEFT_OUT}
+    kept = [image for image in job.images if image.path not in left_out]
+    file = job.file("arrow").name
+    first = sum(shard.images for shard in store.manifest.shards if shard.file < file)
+    rows = range(first, min(first + len(kept), len(store)))
+    if [store.name(row) for row in rows] != [image.name for image in kept]:
+        raise damaged(store.path, f"{file} does not hold the images that its source lists")
+    _write(job, [store.stored(row, check=True).tobytes() for row in rows], kept, defects)
+
+
+def _encode_shard(job: Job) -> None:
+    images, kept = list[bytes](), list[ImageFile]()
     defects: list[dict[str, str]] = []
     unreached = 0
     side_px = job.form.side_px
@@ -125,12 +148,18 @@ def make_shard(job: Job) -> None:
         images.append(_encoded(resize(pixels, side_px, job.form.resize), job.form.encoding, stored))
         if job.needs_moments:
             moments.add(stored)
-        labels.append(image.label)
-        names.append(image.name)
-    rows = job.file("arrow")
-    write_whole(rows, lambda path: write_shard(path, images, labels, names))
+        kept.append(image)
     if job.needs_moments:
         write_whole(job.file("moments.npz"), moments.save)
+    _write(job, images, kept, defects, unreached=unreached)
+
+
+def _write(
+    job: Job, images: Sequence[bytes], kept: Sequence[ImageFile], defects: list[dict[str, str]], *, unreached: int = 0
+) -> None:
+    """Write the rows of a shard, then its summary, last of all."""
+    rows, labels = job.file("arrow"), [image.label for image in kept]
+    write_whole(rows, lambda path: write_shard(path, images, labels, [image.name for image in kept]))
     summary = Summary(Shard(rows.name, len(images), sha256_of_file(rows)), labels, defects, unreached)
     write_text(job.file("summary.json"), json.dumps(asdict(summary)))
 

@@ -121,8 +121,10 @@ def write(weights: Weights, path: Path) -> None:
         if path.startswith("network.") and path.rpartition(".")[2] not in TRAINING_ONLY
     ]
     if found:
-        what = f"torchvision's alexnet cannot hold the network of {recipe.name}: {found[0]}."
-        raise UserError(what, fix="Write it as .safetensors or .onnx.")
+        more = f" (and {len(found) - 1} more fields differ)" if found[1:] else ""
+        what = f"torchvision's alexnet cannot hold the network of {recipe.name}: {found[0]}{more}."
+        fix = "Write it as .safetensors or .onnx; torchvision's network is trained by: alexrepro train one-weird-trick."
+        raise UserError(what, fix=fix)
     content = io.BytesIO()  # torch reports a full disk as a RuntimeError
     torch.save({theirs: weights.tensors[name].clone() for name, theirs in NAMES.items()}, content)
     path.write_bytes(content.getbuffer())

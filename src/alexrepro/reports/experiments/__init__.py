@@ -22,19 +22,23 @@ from alexrepro.reports.figures import plot
 from alexrepro.reports.statistics.verdict import departure
 from alexrepro.reports.tables.measured import CHALLENGES, Needs, published_row, rows_for, rows_on_other_data
 from alexrepro.reports.tables.table import Record, ResultTable, Row
-from alexrepro.runs.evaluation import Evaluation, find_ensembles
-from alexrepro.runs.run import Run, find_evaluations, find_runs, run_of
+from alexrepro.runs.evaluation import Evaluation, evaluations_in, find_ensembles
+from alexrepro.runs.run import Run, find_evaluations, find_runs, open_run, run_of
 
 FIRST = {recipe.name: rank for rank, recipe in enumerate((AS_RUN_2010, AS_RUN_2012, AS_PRINTED, TINY))}
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Runs, finished or not, the one with the newest checkpoint first, and the evaluations of runs and of ensembles."""
+    """Runs, finished or not, the one with the newest checkpoint first, and the evaluations of runs and of ensembles.
+
+    is_chosen: whether the user named the runs.
+    """
 
     runs: tuple[Run, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     ensembles: tuple[Evaluation, ...] = ()
+    is_chosen: bool = False
 
     def named(self, *recipes: str) -> list[Run]:
         """The runs of recipes of these names, changed or not, recipe by recipe."""
@@ -52,15 +56,22 @@ class Evidence:
         )
 
 
-def gather(runs: Path) -> Evidence:
-    """Everything below a folder of runs; a run with a damaged recipe, environment or result is skipped."""
+def gather(runs: Path, *, only: Sequence[Path] = ()) -> Evidence:
+    """Everything below a folder of runs; a run with a damaged recipe, environment or result is skipped.
+
+    only: the runs to take instead; raises UserError if one of them is missing or damaged.
+    """
     found = []
-    for run in find_runs(runs):
+    for run in map(open_run, only) if only else find_runs(runs):
         try:
             _ = run.recipe, run.environment, run.result
             found.append(run)
         except UserError as error:
+            if only:
+                raise
             say(f"Skipped {run.folder}: {error.what}")
+    if only:
+        return Evidence(tuple(found), tuple(e for run in found for e in evaluations_in(run.folder)), is_chosen=True)
     single = (evaluation for evaluation in find_evaluations(runs) if not evaluation.members)
     return Evidence(tuple(found), tuple(single), tuple(find_ensembles(runs)))
 
@@ -95,7 +106,9 @@ class Report:
     def save(self, folder: Path) -> list[Path]:
         """Write the files of the table and the figure atomically and return their paths."""
         files = self.table.save(folder)
-        return files + (plot.save(self.figure, folder, name=self.table.name) if self.figure else [])
+        if self.figure is None:
+            return files
+        return files + plot.save(self.figure, folder, name=self.table.name, title=self.table.title)
 
 
 def render(experiment: Experiment, evidence: Evidence) -> Report:

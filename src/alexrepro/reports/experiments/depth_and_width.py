@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from alexrepro.errors import UserError
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import VAL_2012, ZEILER_FERGUS
+from alexrepro.progress import counted
 from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2012
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS
@@ -67,7 +68,7 @@ def _measured(base: Recipe, evidence: Evidence) -> Iterator[Record]:
                 f"{top}_error": fmean(getattr(evaluation, f"{top}_error") for evaluation in group)
                 for top in ("top1", "top5")
             }
-            note = f"{base.name}, {group[0].epochs} epochs"
+            note = f"{base.name}, {counted(group[0].epochs, 'epoch')}"
             cites = "; ".join(evaluation.run for evaluation in group)
             seen: dict[str, Cell] = {
                 "split": group[0].split,
@@ -117,7 +118,7 @@ def _draw(evidence: Evidence) -> Figure:
             drawn[layers] = _point(panel, row, layers, is_above=number % 2 == 0)
     handles = [drawn[layers] for layers in sorted(drawn)]
     labels = [f"{layers} learned layers" for layers in sorted(drawn)]
-    figure.legend(handles, labels, loc="outside lower center", frameon=False, ncols=3, fontsize=8)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
 
 
@@ -127,11 +128,11 @@ def _point(panel: Axes, row: Record, layers: int, *, is_above: bool) -> Line2D:
     x, y = float(row.values["parameters_millions"] or 0), 100 * float(row.values["top1_error"] or 0)
     is_ours = row.values["verdict"] == MEASURED
     (point,) = panel.plot(
-        x, y, MARKERS[number], color=LINES[number], markersize=6, fillstyle="full" if is_ours else "none",
+        x, y, MARKERS[number], color=LINES[number], markersize=8, fillstyle="full" if is_ours else "none",
         linestyle="none",
     )  # fmt: skip
     offset = (4, 4 if is_above else -9)  # neighbors' names do not meet
-    panel.annotate(str(row.values["network"]), (x, y), xytext=offset, textcoords="offset points", fontsize=6, color=INK)
+    panel.annotate(str(row.values["network"]), (x, y), xytext=offset, textcoords="offset points", fontsize=8, color=INK)
     return point
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from alexrepro.errors import UserError
 from alexrepro.paper import results
 from alexrepro.paper.citation import Citation
@@ -16,6 +18,7 @@ from alexrepro.recipes.catalog import AS_RUN_2010, AS_RUN_2012, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS, Variation
 from alexrepro.reports.experiments import Evidence, Experiment, commands_for, gather, prepare_command, render
+from alexrepro.reports.figures import dots
 from alexrepro.reports.statistics.verdict import Verdict, notes, strongest
 from alexrepro.reports.tables import measured
 from alexrepro.reports.tables.table import ResultTable, Row, both, pair_of
@@ -41,14 +44,23 @@ _TOP1, _TOP5 = (
     round((one or 0) - (other or 0), 6) for one, other in zip(pair_of(CNN_2010_CENTER), pair_of(CNN_2010), strict=True)
 )
 GAIN = results.ReportedDelta("center minus ten crops", CNN_2010_CENTER.cites, _TOP1, _TOP5, TEST_2010, "center")
-GAIN_CLAIM = f"§6: ten crops gain {both(GAIN)} points on {TEST_2010}"
+GAIN_CLAIM = f"§6, center minus ten crops on {TEST_2010}: {both(GAIN)} points"
 SPLITS = "validation minus test"
-SPLITS_CLAIM = f"§6: validation and test errors differ by no more than {100 * VALIDATION_TEST_GAP:.1f} points"
+SPLITS_CLAIM = f"§6, validation minus test errors: at most {100 * VALIDATION_TEST_GAP:.1f} points"
 
 
 def _base_of(variation: Variation) -> Recipe:
     """The recipe that the published difference was measured against; that of 2012 where the paper names no data."""
     return AS_RUN_2010 if variation.tests and variation.tests.split == TEST_2010 else AS_RUN_2012
+
+
+def _draw(variations: Iterable[Variation], evidence: Evidence) -> Figure | None:
+    """The measured differences, each variation after what was published for it; None if nothing was measured."""
+    rows = []
+    for variation in variations:
+        found = [row for row in _rows_of(variation, evidence) if row.top1]
+        rows += [*measured.reported_delta(variation, base=_base_of(variation).name), *found] if found else []
+    return dots.draw(rows)
 
 
 def _rows_of(variation: Variation, evidence: Evidence) -> list[Row]:
@@ -197,11 +209,13 @@ def save_ablations(base: Recipe, *, runs: Path, out: Path) -> tuple[ResultTable,
 ABLATIONS = Experiment(
     "ablations", measured.TITLE, Citation("§3 to §7", "what each part of the network and of its training contributes"),
     summarize=lambda evidence: [row for one in VARIATIONS.values() for row in _rows_of(one, evidence)],
+    draw=lambda evidence: _draw(VARIATIONS.values(), evidence),
     lacks=lambda evidence: how_to_ablate(VARIATIONS.values(), evidence),
 )  # fmt: skip
 CLAIMS = Experiment(
     "claims", "Claims of the text: published, logged and measured differences in error",
     Citation("§3.2 to §4.2, §7", "differences in the running text"), summarize=_claims, lacks=_claims_lack,
+    draw=lambda evidence: _draw(CLAIMED, evidence),
 )  # fmt: skip
 TEN_CROPS = Experiment(
     "ten-crops", "Ten crops: what averaging gains over the center crop", Citation("§4.1, §6", "Table 1 and footnote 5"),

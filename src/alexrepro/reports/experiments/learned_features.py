@@ -1,6 +1,7 @@
 """What the network learned (§6.1): Figure 3, the kernels of conv1; Figure 4, predictions and nearest training images.
 
 `alexrepro features` computes what Figure 4 shows. Test images are sampled with a fixed seed; the paper chose its own.
+One run is shown: the one that the user named, else the foremost one.
 """
 
 import shlex
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from alexrepro.paper.citation import Citation
 from alexrepro.paper.results import FIGURE_3_KERNELS_PER_ROW
 from alexrepro.recipes.catalog import AS_PRINTED, AS_RUN_2010, AS_RUN_2012
-from alexrepro.reports.experiments import Evidence, Experiment, folder_of, name_of, prepare_command, train_command
+from alexrepro.reports.experiments import Evidence, Experiment, folder_of, prepare_command, train_command
+from alexrepro.reports.figures.curves import trained
 from alexrepro.reports.figures.plot import INK, LINES
 from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Cell, Record
 from alexrepro.runs.checkpoint import kernels
@@ -23,7 +25,7 @@ from alexrepro.runs.predictions import Neighbors, load_neighbors
 from alexrepro.runs.run import Run
 
 KERNELS = {
-    "stage": TEXT, "tower": COUNT, "kernels": COUNT, "side_px": COUNT, "color_fraction": FRACTION, "note": TEXT,
+    "stage": TEXT, "gpu": COUNT, "kernels": COUNT, "side_px": COUNT, "color_fraction": FRACTION, "note": TEXT,
     "cites": TEXT,
 }  # fmt: skip
 NEIGHBORS = {
@@ -33,20 +35,20 @@ NEIGHBORS = {
 DATASET = "ilsvrc2010"
 PREFERRED = (AS_RUN_2010.name, AS_RUN_2012.name, AS_PRINTED.name)
 FRAME_PX = 1  # between kernels
-WIDEST_IN, MOST_IN_A_PIXEL = 7.0, 0.06
-NOTE = "color fraction: energy that is not equal in red, green and blue, mean over the tower's kernels"
-LETTERS, FEW_LETTERS = 22, 17  # of a class name, and above a small image
-WRONG, RIGHT, FAINT = LINES[0], LINES[1], 0.6
+NARROWEST_IN, WIDEST_IN, PIXEL_IN = 7.5, 10.0, 0.06  # of the figure, and of a pixel between the two
+NOTE = "color fraction: energy that is not equal in red, green and blue, mean over the GPU's kernels"
+LETTERS, FEW_LETTERS = 16, 15  # of a class name, and above a small image
+WRONG, RIGHT, FAINT = LINES[0], LINES[1], 0.45
 Image = NDArray[np.float32]
 TRAIN = [prepare_command(DATASET), train_command(AS_RUN_2010, dataset=DATASET)]
 
 
-def _kernels_of(evidence: Evidence) -> tuple[Run, list[NDArray[np.float32]]] | None:
-    """The foremost run with saved kernels on color images, and its kernels by tower."""
+def _kernels_of(evidence: Evidence) -> tuple[Run, int, list[NDArray[np.float32]]] | None:
+    """The foremost run with saved kernels on color images, the step, and its kernels by tower."""
     for run in evidence.foremost():
-        weights = kernels(run.checkpoints, run.recipe.network.stages[0].name)
-        if weights is not None and weights.ndim == 4 and weights.shape[1] == 3:
-            return run, np.split(weights, run.recipe.network.towers)
+        step, weights = kernels(run.checkpoints, run.recipe.network.stages[0].name) or (0, np.empty(0))
+        if weights.ndim == 4 and weights.shape[1] == 3:
+            return run, step, np.split(weights, run.recipe.network.towers)
     return None
 
 
@@ -54,12 +56,16 @@ def _colors(evidence: Evidence) -> list[Record]:
     found = _kernels_of(evidence)
     if found is None:
         return [Record(KERNELS, {"stage": "conv1", "note": "not run"})]
-    run, towers = found
-    facts: dict[str, Cell] = {"cites": str(run.folder), "stage": run.recipe.network.stages[0].name, "note": NOTE}
+    run, step, towers = found
+    facts: dict[str, Cell] = {
+        "cites": str(run.folder),
+        "stage": run.recipe.network.stages[0].name,
+        "note": f"{trained(run, step)}; {NOTE}",
+    }
     facts |= {"kernels": len(towers[0]), "side_px": towers[0].shape[-1]}
     return [
-        Record(KERNELS, {**facts, "tower": tower, "color_fraction": float(colorfulness(weights).mean())})
-        for tower, weights in enumerate(towers)
+        Record(KERNELS, {**facts, "gpu": gpu, "color_fraction": float(colorfulness(weights).mean())})
+        for gpu, weights in enumerate(towers, start=1)
     ]
 
 
@@ -67,17 +73,17 @@ def _draw_kernels(evidence: Evidence) -> Figure | None:
     found = _kernels_of(evidence)
     if found is None:
         return None
-    run, towers = found
+    run, step, towers = found
     pictures = sheets(np.concatenate(towers), towers=len(towers))
     high, wide, _ = pictures[0].shape
-    width_in = min(WIDEST_IN, wide * MOST_IN_A_PIXEL)
-    figure = Figure(figsize=(width_in, 0.4 + len(towers) * (0.3 + width_in * high / wide)))
-    figure.suptitle(name_of(run))
+    width_in = min(WIDEST_IN, max(NARROWEST_IN, wide * PIXEL_IN))
+    figure = Figure(figsize=(width_in, 0.5 + len(towers) * (0.4 + width_in * high / wide)))
+    figure.suptitle(trained(run, step))
     for tower, (sheet, weights) in enumerate(zip(pictures, towers, strict=True)):
         axes = figure.add_subplot(len(towers), 1, tower + 1)
         axes.imshow(sheet, interpolation="none")  # an SVG keeps every pixel sharp
-        color = f"{100 * colorfulness(weights).mean():.0f} % of the energy is color"
-        axes.set_title(f"tower {tower}: {color}", loc="left")
+        gpu = f"GPU {tower + 1}: " if len(towers) > 1 else ""
+        axes.set_title(f"{gpu}{100 * colorfulness(weights).mean():.0f} % of the energy is color", loc="left")
         axes.set_axis_off()
     return figure
 
@@ -120,17 +126,8 @@ def _predictions_and_neighbors(evidence: Evidence) -> list[Record]:
 
 
 def _records(run: Run, found: Neighbors) -> Iterator[Record]:
-    names, images, shown = found.class_names, found.names, len(found.labels)
-    for image, label, top5, probabilities in zip(images, found.labels, found.top5, found.probabilities, strict=False):
-        facts = {"cites": str(run.folder), "part": "predictions", "image": image, "true_class": names[label]}
-        for rank, (one, probability) in enumerate(zip(top5, probabilities, strict=True), start=1):
-            yield Record(NEIGHBORS, {**facts, "rank": rank, "class": names[one], "probability": float(probability)})
-    for query, image in enumerate(images[shown:]):
-        label, labels, distances = found.query_labels[query], found.neighbor_labels[query], found.distances[query]
-        facts = {"cites": str(run.folder), "part": "neighbors", "image": image, "true_class": names[label]}
-        for rank, name in enumerate(found.neighbor_names[query], start=1):
-            of = {"neighbor": name, "class": names[labels[rank - 1]], "distance": float(distances[rank - 1])}
-            yield Record(NEIGHBORS, {**facts, "rank": rank, **of})
+    for row in found.rows():
+        yield Record(NEIGHBORS, {**row, "cites": str(run.folder)})
 
 
 def _draw_neighbors(evidence: Evidence) -> Figure | None:
@@ -139,12 +136,12 @@ def _draw_neighbors(evidence: Evidence) -> Figure | None:
         return None
     run, found = saved
     names = found.class_names
-    figure = Figure(figsize=(13, 6.5))
-    figure.suptitle(name_of(run))
+    figure = Figure(figsize=(16, 8.6))
+    figure.suptitle(trained(run, found.epochs * run.environment["steps_per_epoch"]))
     left, right = figure.subfigures(1, 2, width_ratios=(1, 1.05), squeeze=False)[0]
-    left.suptitle("test images, their class, and the top-5 predictions; the true class in orange")
-    right.suptitle("test images (orange), and the nearest training images")
-    grid = left.subplots(4, 4, height_ratios=(2, 1.2) * 2)
+    left.suptitle("Test images and the five most probable classes (true class: bold, orange)")
+    right.suptitle("Test images (bold, orange) and the nearest training images")
+    grid = left.subplots(4, 4, height_ratios=(1.7, 1.2) * 2)
     for axes in grid.flat:
         axes.set_axis_off()
     for number, (image, label) in enumerate(zip(found.images, found.labels, strict=True)):
@@ -164,9 +161,11 @@ def _draw_predictions(axes: Axes, found: Neighbors, number: int) -> None:
     """The predictions for one test image, the true class in another color."""
     top5, names = found.top5[number], found.class_names
     colors = [RIGHT if one == found.labels[number] else WRONG for one in top5]
-    axes.barh(np.arange(len(top5)), found.probabilities[number], color=colors, alpha=FAINT, height=0.8)
-    for rank, one in enumerate(top5):
-        axes.text(0.015, rank, _first_synonym(names[one]), va="center", fontsize=6.5)
+    axes.barh(np.arange(len(top5)), found.probabilities[number], color=colors, alpha=FAINT, height=0.85)
+    for rank, (one, probability) in enumerate(zip(top5, found.probabilities[number], strict=True)):
+        weight = "bold" if one == found.labels[number] else "normal"
+        axes.text(0.015, rank, _first_synonym(names[one]), va="center", fontsize=9, weight=weight)
+        axes.text(0.985, rank, f"{100 * probability:.0f} %", va="center", ha="right", fontsize=9, weight=weight)
     axes.set_axis_on()
     axes.set(xlim=(0, 1), xticks=[], yticks=[])
     axes.invert_yaxis()
@@ -174,7 +173,7 @@ def _draw_predictions(axes: Axes, found: Neighbors, number: int) -> None:
 
 def _draw_image(axes: Axes, image: NDArray[np.uint8], title: str, *, color: str) -> None:
     axes.imshow(image)  # smoothed where it has more pixels than the figure
-    axes.set_title(title, fontsize=6.5, color=color, pad=2)
+    axes.set_title(title, fontsize=9, color=color, pad=2, weight="normal" if color == INK else "bold")
     axes.set_axis_off()
 
 
@@ -184,14 +183,20 @@ def _first_synonym(name: str, letters: int = LETTERS) -> str:
     return word if len(word) <= letters else f"{word[: letters - 1]}…"
 
 
+def _trained(evidence: Evidence) -> list[Run]:
+    """The runs that a figure is to show: those that the user named, or the finished ones of the paper's networks."""
+    named = [*evidence.runs] if evidence.is_chosen else evidence.named(*PREFERRED)
+    return [run for run in named if evidence.is_chosen or run.result]
+
+
 def _kernels_lack(evidence: Evidence) -> list[str]:
-    return [] if any(kernels(run.checkpoints, "conv1") is not None for run in evidence.named(*PREFERRED)) else TRAIN
+    return [] if any(kernels(run.checkpoints, "conv1") for run in _trained(evidence)) else TRAIN
 
 
 def _neighbors_lack(evidence: Evidence) -> list[str]:
-    if any(load_neighbors(run) for run in evidence.named(*PREFERRED)):
+    runs = _trained(evidence)
+    if any(load_neighbors(run) for run in runs):
         return []
-    runs = [run for run in evidence.named(*PREFERRED) if run.result]
     folder = runs[0].folder if runs else folder_of(AS_RUN_2010, dataset=DATASET)
     return [*([] if runs else TRAIN), f"alexrepro features {shlex.quote(str(folder))}"]
 

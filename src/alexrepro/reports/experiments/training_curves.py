@@ -5,9 +5,11 @@ at other rates are listed below. Without any of these runs, one network trained 
 shown.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
+from math import ceil, inf
+from statistics import fmean
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -18,8 +20,8 @@ from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import differences
 from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.experiments import Evidence, Experiment, name_of
-from alexrepro.reports.figures.curves import Curve, by_epoch, curves
-from alexrepro.reports.figures.plot import INK, LINES
+from alexrepro.reports.figures import plot
+from alexrepro.reports.figures.curves import Curve, by_epoch, curves, grouped
 from alexrepro.reports.statistics.intervals import mean_and_std
 from alexrepro.reports.statistics.verdict import notes, trained_on
 from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Record
@@ -28,14 +30,15 @@ EPOCH_COLUMNS = {
     "run": TEXT, "epoch": COUNT, "loss": NUMBER, "learning_rate": NUMBER, "top1_error": FRACTION,
     "top5_error": FRACTION, "validation_loss": NUMBER, "note": TEXT,
 }  # fmt: skip
-SHOWN = 8  # runs that the figure can distinguish
+PANELS = {"loss": "training loss: −ln p of the class", "top1_error": "top-1 error, %", "top5_error": "top-5 error, %"}
 READINGS = {"A": ("figure-1-relu", "figure-1-tanh"), "B": ("figure-1-relu-b", "figure-1-tanh-b")}
 NAMES = [name for names in READINGS.values() for name in names]
 RATES, EPOCHS = {"training.learning_rate", "training.bias_learning_rate"}, "training.epochs"
 DATASET = "cifar10"
+LABELS = {"relu": "ReLU", "tanh": "tanh"}
 CLAIM = (
-    f"Figure 1: ReLUs reach {100 * FIGURE_1_TRAINING_ERROR:.0f} % training error "
-    f"{FIGURE_1_TIMES_SOONER} times sooner than tanh"
+    f"Figure 1, how much sooner ReLUs than tanh reach {100 * FIGURE_1_TRAINING_ERROR:.0f} % training error: "
+    f"{FIGURE_1_TIMES_SOONER} times"
 )
 COLUMNS = {
     "reading": TEXT, "recipe": TEXT, "learning_rate": NUMBER, "seed": COUNT, "dataset": TEXT, "cites": TEXT,
@@ -47,28 +50,35 @@ COLUMNS = {
 def _epochs(evidence: Evidence) -> list[Record]:
     rows = []
     for run in evidence.runs:
-        for row in by_epoch(run).astype(object).to_dict("records"):
+        epochs = by_epoch(run).astype(object).to_dict("records")
+        rows += [] if epochs else [Record(EPOCH_COLUMNS, {"run": name_of(run), "note": "no step yet"})]
+        for row in epochs:
             values = {name: None if row[name] != row[name] else row[name] for name in EPOCH_COLUMNS if name in row}
             rows.append(Record(EPOCH_COLUMNS, {**values, "run": name_of(run)}))
     return rows or [Record(EPOCH_COLUMNS, {"note": "not run"})]
 
 
 def _draw(evidence: Evidence) -> Figure | None:
-    found = [(run, epochs) for run in evidence.runs if len(epochs := by_epoch(run))][:SHOWN]
-    if not found:
+    """Every run that has an epoch; runs that differ in the seed only are drawn alike."""
+    epochs = {run: found for run in evidence.runs if len(found := by_epoch(run))}
+    if not epochs:
         return None
-    figure = Figure(figsize=(9, 3.6))
-    loss = figure.add_subplot(1, 2, 1, xlabel="epoch", ylabel="training loss, nats")
-    error = figure.add_subplot(1, 2, 2, xlabel="epoch", ylabel="validation error, % (center crop)")
-    for (run, epochs), color in zip(found, LINES, strict=False):
-        loss.plot(epochs["epoch"], epochs["loss"], color=color, marker=".", label=name_of(run))
-        error.plot(epochs["epoch"], 100 * epochs["top1_error"], color=color, marker=".")
-        error.plot(epochs["epoch"], 100 * epochs["top5_error"], color=color, linestyle=":")
-    for one in (loss, error):
-        one.xaxis.set_major_locator(MaxNLocator(integer=True))
-        one.set_ylim(bottom=0)
-    error.set_title("top-1 solid, top-5 dotted")
-    figure.legend(loc="outside lower center", fontsize=7, frameon=False, ncols=2)
+    groups = grouped(epochs)
+    figure = Figure(figsize=(13, 4.6 + 0.26 * ceil(len(groups) / 2)))
+    for panel, (column, label) in enumerate(PANELS.items(), start=1):
+        axes = figure.add_subplot(1, len(PANELS), panel, xlabel="epoch", ylabel=label)
+        for number, (name, seeds) in enumerate(groups.items()):
+            for seed, run in enumerate(seeds):
+                shown = epochs[run].dropna(subset=[column])
+                values = shown[column] * (1 if column == "loss" else 100)
+                look = plot.line(number) | {
+                    "clip_on": shown.empty
+                }  # what is at 0 is not cut; matplotlib fails for none
+                axes.plot(shown["epoch"], values, label=None if seed or panel > 1 else name, **look)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_ylim(bottom=0)
+        axes.set_title("training, running mean" if column == "loss" else "validation, center crop")
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
@@ -148,10 +158,11 @@ def _ratio(reading: Reading) -> Record:
     verdict = "reproduced" if mean and round(mean) == FIGURE_1_TIMES_SOONER else "not reproduced"
     if departures or not (relu and tanh):
         verdict = "not comparable" if relu and tanh else "not run"
+    times = f"{mean:.3g}{'' if std is None else f' ± {std:.1g}'} times" if mean and not departures else ""
     return Record(COLUMNS, {
         "reading": reading.name, "recipe": "tanh / relu", "times_sooner": mean, "times_sooner_std": std,
         "claim": CLAIM, "verdict": verdict,
-        "note": notes([seeds, departures, f"25 % not reached yet: {late}" if late else ""]),
+        "note": notes([times, seeds, departures, f"25 % not reached yet: {late}" if late else ""]),
     })  # fmt: skip
 
 
@@ -169,27 +180,41 @@ def _departure(curve: Curve) -> str:
 
 
 def _draw_figure_1(evidence: Evidence) -> Figure | None:
+    """As in the paper: ReLUs solid, tanh dashed; with the epochs at which they cross the line, in the mean."""
     readings = [reading for reading in _readings(evidence) if reading.compared]
     if not readings:
         return None
-    figure = Figure(figsize=(0.5 + 4.5 * len(readings), 3.6))
+    figure = Figure(figsize=(1 + 5.5 * len(readings), 5))
     panels = figure.subplots(1, len(readings), squeeze=False, sharex=True)[0]
+    percent, line = 100, 100 * FIGURE_1_TRAINING_ERROR
     for reading, axes in zip(readings, panels, strict=True):
-        for found, color, line in zip(reading.by_recipe.values(), LINES, ("-", "--"), strict=False):
+        for found, color, dashes in zip(reading.by_recipe.values(), plot.LINES, ("-", "--"), strict=False):
             for number, curve in enumerate(found):
-                label = curve.run.recipe.name if number == 0 else None
-                epochs, errors = curve.epochs["epoch"], curve.epochs["training_error"]
-                axes.plot(epochs, errors, line, color=color, label=label, linewidth=1.2)
-        axes.axhline(FIGURE_1_TRAINING_ERROR, color=INK, linewidth=0.6, linestyle=":")
+                label = LABELS[curve.run.recipe.network.activation] if number == 0 else None
+                errors = percent * curve.epochs["training_error"]
+                axes.plot(curve.epochs["epoch"], errors, dashes, color=color, label=label)
+            if crossings := [curve.crossing for curve in found if curve.crossing is not None]:
+                axes.plot(fmean(crossings), line, "o", color=color)
+                text = {"text": f"{fmean(crossings):.1f}", "xytext": (0, -8), "textcoords": "offset points"}
+                axes.annotate(xy=(fmean(crossings), line), ha="center", va="top", weight="bold", **text)
+        axes.axhline(line, color=plot.INK, linewidth=1, linestyle=":")
+        axes.text(1.01, line, f"{line:.0f} %", va="center", transform=axes.get_yaxis_transform())
         highest = max(curve.epochs["training_error"].max() for curve in reading.compared)
-        axes.set(xlabel="epoch", ylabel="training error")
-        axes.set_ylim(0, FIGURE_1_HIGHEST_ERROR if highest < FIGURE_1_HIGHEST_ERROR else 1)
+        axes.set(xlabel="epoch", ylabel="training error, %")
+        axes.set_ylim(0, percent * (FIGURE_1_HIGHEST_ERROR if highest < FIGURE_1_HIGHEST_ERROR else 1))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        datasets = ", ".join(dict.fromkeys(curve.run.environment["dataset"] for curve in reading.compared))
-        axes.set_title(f"{datasets}, reading {reading.name}" if reading.name else datasets)
-        axes.legend(frameon=False)
+        axes.set_title(_title(reading))
+        axes.legend()
     panels[0].set_xlim(left=0)
     return figure
+
+
+def _title(reading: Reading) -> str:
+    """The data and the layers: `cifar10, reading A: 3 conv, 1 full`."""
+    datasets = ", ".join(dict.fromkeys(curve.run.environment["dataset"] for curve in reading.compared))
+    kinds = Counter(stage.kind for stage in reading.compared[0].run.recipe.network.stages)
+    layers = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    return f"{datasets}, reading {reading.name}: {layers}" if reading.name else f"{datasets}: {layers}"
 
 
 def _figure_1_lacks(evidence: Evidence) -> list[str]:
@@ -199,7 +224,7 @@ def _figure_1_lacks(evidence: Evidence) -> list[str]:
 
 
 TRAINING_CURVES = Experiment(
-    "training-curves", "Training curves: loss and validation error of every run", Citation("§5", "how training went"),
+    "training-curves", "Training curves: loss and validation error of the runs", Citation("§5", "how training went"),
     summarize=_epochs, draw=_draw,
     lacks=lambda evidence: [] if evidence.runs else ["alexrepro prepare miniature", "alexrepro train tiny"],
 )  # fmt: skip

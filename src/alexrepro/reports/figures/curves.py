@@ -4,14 +4,16 @@ Runs may still be in progress: an unfinished last line is left out.
 """
 
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 import pandas as pd
 
 from alexrepro.paper.results import FIGURE_1_TRAINING_ERROR
-from alexrepro.progress import duration
+from alexrepro.progress import counted, duration
 from alexrepro.runs import rows
 from alexrepro.runs.rows import METRICS
 from alexrepro.runs.run import Run
@@ -82,6 +84,30 @@ def crossing(epochs: pd.DataFrame) -> float | None:
         return None
     around = slice(max(0, below[0] - 1), below[0] + 1)  # that epoch and the one before
     return float(np.interp(FIGURE_1_TRAINING_ERROR, errors[around][::-1], numbers[around][::-1]))
+
+
+def trained(run: Run, step: int) -> str:
+    """A run and how far it was trained: `tiny on cifar10, seed 0, after step 10 of 900 (epoch 1 of 13)`."""
+    epochs, per_epoch = run.recipe.training.epochs, run.environment["steps_per_epoch"]
+    progress = f"step {step:,} of {epochs * per_epoch:,} (epoch {ceil(step / per_epoch)} of {epochs})"
+    if step >= epochs * per_epoch:
+        progress = f"all {epochs} epochs" if epochs > 1 else "its one epoch"
+    return f"{run.recipe.name} on {run.environment['dataset']}, seed {run.environment['seed']}, after {progress}"
+
+
+def grouped(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """Runs that differ in the seed only, by what a legend calls them: the recipe, and what else tells them apart."""
+    groups: dict[tuple[str, str, str], list[Run]] = {}
+    for run in runs:
+        recipe, epochs = run.recipe, run.recipe.training.epochs
+        detail = f"{counted(epochs, 'epoch')}, {recipe.digest}"
+        groups.setdefault((recipe.name, run.environment["dataset"], detail), []).append(run)
+    names, datasets = Counter(kind[:2] for kind in groups), {dataset for _, dataset, _ in groups}
+    found = {}
+    for (name, dataset, detail), seeds in groups.items():
+        parts = [name, dataset if len(datasets) > 1 else "", detail if names[name, dataset] > 1 else ""]
+        found[", ".join([*filter(None, parts), *([f"{len(seeds)} seeds"] if len(seeds) > 1 else [])])] = seeds
+    return found
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,15 @@
 """Every evaluation as one row: what was evaluated, on which images, its errors with 95 % intervals, and the counts."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
+from alexrepro.locks import replace_rows
 from alexrepro.reports.statistics.intervals import wilson_interval
 from alexrepro.reports.statistics.verdict import departure
 from alexrepro.reports.tables.table import COUNT, FRACTION, NUMBER, TEXT, Record, ResultTable
-from alexrepro.runs.evaluation import Evaluation
+from alexrepro.runs.evaluation import Evaluation, find_ensembles
+from alexrepro.runs.paths import EVALUATIONS
+from alexrepro.runs.run import find_evaluations
 
 NAME, TITLE = "evaluations", "Evaluations: errors of every run on every split with every kind of crops"
 COLUMNS = {
@@ -28,6 +32,13 @@ def evaluation_row(evaluation: Evaluation) -> Record:
         wrong, images = evaluation.images - correct, evaluation.images
         values[f"{top}_low"], values[f"{top}_high"] = wilson_interval(wrong, images)
     return Record(COLUMNS, {**values, "note": departure(evaluation)})
+
+
+def write_evaluations(runs: Path, found: Iterable[Evaluation]) -> Path:
+    """Put all evaluations below a folder of runs, and those just found, into its evaluations.csv; returns its path."""
+    saved = [*find_evaluations(runs), *find_ensembles(runs), *found]
+    rows = {(e.run, e.split, e.crops): evaluation_row(e).cells() for e in saved}
+    return replace_rows(runs / EVALUATIONS, list(rows.values()), key=("run", "split", "crops"))
 
 
 def evaluation_table(evaluations: Iterable[Evaluation]) -> ResultTable:

@@ -122,14 +122,14 @@ def rows_on_other_data(evaluations: Sequence[Evaluation], *, crops: Crops, needs
 
 
 def claim_of(reported: Reported) -> str:
-    """Published errors in words: what, how much, where."""
-    return f"{reported.label}: {both(reported)} on {split_and_crops(reported.split, reported.crops)}"
+    """Published errors in words: what, where, and after a colon how much, as in every claim."""
+    return f"{reported.label} on {split_and_crops(reported.split, reported.crops)}: {both(reported)}"
 
 
 def claim_of_delta(variation: Variation) -> str:
     """The published difference of a variation in words; empty if there is none."""
     tests = variation.tests
-    return f"{variation.section}: {tests.name} adds {both(tests)} points" if tests else ""
+    return f"{variation.section}, {tests.name}: {both(tests)} points" if tests else ""
 
 
 def delta_rows(

@@ -193,6 +193,11 @@ class ResultTable:
     title: str
     rows: Sequence[Record | Row]
 
+    def but_measured(self) -> "ResultTable":
+        """The table without the rows that say "not run"."""
+        rows = [row for row in self.rows if "not run" not in (row.cells().get("verdict"), row.cells().get("note"))]
+        return ResultTable(self.name, self.title, rows)
+
     def frame(self) -> pd.DataFrame:
         """The rows as nullable pandas columns; errors are fractions."""
         types: dict[Any, Any] = dict(self.rows[0].COLUMNS)
