@@ -9,7 +9,7 @@ evaluation = trained.evaluate(store, crops="ten")
 print(evaluation.top1_error, evaluation.top5_error)
 alexrepro.evaluations("runs")
 
-changed = alexrepro.recipe("as-run-2012", network__norm=None, training__learning_rate=0.02)
+changed = alexrepro.recipe("as-run-2012", network__norm=None, training__batch=256)
 print(changed.digest, f"{changed.network.parameters:,} parameters")
 
 from torch.utils.data import DataLoader

@@ -22,7 +22,7 @@ from alexrepro.data.store.store import Store
 from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.evaluate import evaluate, evaluate_weights
 from alexrepro.evaluation.inference import device_for
-from alexrepro.evaluation.predict import mean_image_of, open_weights, predict
+from alexrepro.evaluation.predict import mean_image_of, open_weights, predict, rows_of
 from alexrepro.files import reading
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.alexnet import build as build_network
@@ -135,21 +135,16 @@ class Trained:
         return self._weights.network().eval()
 
     def predict(self, files: str | Path | Sequence[str | Path], *, crops: Crops = "center") -> pd.DataFrame:
-        """The five most probable classes of image files, one row each.
+        """The five most probable classes of image files, a row for each, as in `predicted.csv`.
 
-        Columns: `image`, `top1` to `top5`, the names of the classes, and `prob1` to `prob5`, their probabilities. On a
-        GPU if there is one. Raises UserError if a file cannot be read, or if the mean image is not known.
+        Columns: `weights`, `crops`, `file`, `rank` from 1, `number` of the output, `name`, `probability`. On
+        a GPU if there is one. Raises UserError if a file cannot be read, or if the mean image is not known.
         """
         paths = [Path(file) for file in ([files] if isinstance(files, str | Path) else files)]
         device = device_for("auto", None, images=len(paths), crops=crops)
         found = predict(self._weights, paths, crops=crops, device=device)
-        rows = [
-            {"image": str(path)}
-            | {f"top{rank}": top.name for rank, top in enumerate(top5, 1)}
-            | {f"prob{rank}": top.probability for rank, top in enumerate(top5, 1)}
-            for path, top5 in zip(paths, found, strict=True)
-        ]
-        return pd.DataFrame(rows)
+        pairs = zip(paths, found, strict=True)
+        return pd.DataFrame([row for path, top5 in pairs for row in rows_of(self._path, crops, path, top5)])
 
     def evaluate(self, store: str | Path | StoredImages, *, crops: Crops = "center") -> Evaluation:
         """Exact top-1 and top-5 errors on a labeled store, with the center crop or ten crops (§4.1).

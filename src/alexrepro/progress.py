@@ -95,7 +95,9 @@ def say(line: str) -> None:
 
 
 def wrote(*files: Path, then: str = "", on: object = "") -> None:
-    """Say which of these files a command wrote, and what to type next, on which folder or file."""
+    """Say which of these files a command wrote, and what to type next, on which folder or file: the last lines."""
+    with suppress(OSError):
+        sys.stdout.flush()
     say(f"Wrote {', '.join(str(file) for file in files if file.exists())}.")
     if then:
         say(f"Next: {then}{f' {quote(str(on))}' if on else ''}")

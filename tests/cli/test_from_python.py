@@ -74,10 +74,10 @@ def test_a_prediction_is_that_of_the_command(folder: Path, found: dict[str, Any]
     (told,) = Program(folder).json("predict", photo, "--ten-crop")["images"]
 
     with chdir(folder):
-        row = found["trained"].predict(str(photo), crops="ten").loc[0]
+        table = found["trained"].predict(str(photo), crops="ten")
 
-    assert [row[f"top{rank}"] for rank in range(1, 6)] == [top["name"] for top in told["top5"]]
-    assert [row[f"prob{rank}"] for rank in range(1, 6)] == [top["probability"] for top in told["top5"]]
+    assert table[["number", "name", "probability"]].to_dict("records") == told["top5"]
+    assert list(table) == list(pd.read_csv(folder / "runs" / "predicted.csv"))
 
 
 def test_weights_from_a_file_have_the_errors_of_their_run_and_save_nothing(folder: Path, tmp_path: Path) -> None:

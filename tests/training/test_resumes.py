@@ -151,7 +151,7 @@ def test_batch_normalization_continues_and_is_evaluated_with_its_running_statist
         f"v conv1.{part}" for part in ("weight", "bias", "gain", "shift")
     }
     assert evaluate(whole, stores["val"], crops="center", device=device).top1_error == pytest.approx(
-        float(whole.validations[-1]["top1_error"]), abs=1e-6
+        whole.validations["top1_error"].iloc[-1], abs=1e-6
     )
 
 
