@@ -116,6 +116,8 @@ def test_the_commands_of_the_first_run_work_in_their_order(alexrepro: Program, t
 def test_what_commands_print_fits_the_terminal_and_no_number_name_or_path_is_broken(
     alexrepro: Program, trained: dict[str, Any], monkeypatch: pytest.MonkeyPatch, typed: str
 ) -> None:
+    if typed.startswith("compare"):
+        alexrepro("evaluate", trained["run"])
     tables: Tables = []
     place = show.widths
 
