@@ -66,11 +66,18 @@ def test_an_ablation_of_the_miniature_is_comparable_with_nothing(
     recipes = (base, VARIATIONS["no-norm"].of(base))
     evaluations = [evaluation(recipe, split="ilsvrc2010-miniature-test", images=500) for recipe in recipes]
 
-    paper, miniature = rows("ablations", *evaluations, runs=tuple(map(make_run, recipes)), label="no-norm")
+    runs = tuple(map(make_run, recipes))
+    paper, miniature = rows("ablations", *evaluations, runs=runs, label="no-norm")
 
     assert (paper["recipe"], paper["verdict"]) == ("as-run-2012", "not run")
     assert (miniature["recipe"], miniature["top1_delta"], miniature["reported_top1_delta"]) == ("tiny", 0.0, None)
     assert miniature["note"] == "other data; shortened to 2 of 13 epochs"
+    figure = render(find("ablations"), Evidence(runs, tuple(evaluations))).figure
+    assert figure is not None
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
+        "no-norm (the paper)\nas-run-2012, ilsvrc2012-val, ten",
+        "no-norm (2 of 13 epochs)\ntiny, ilsvrc2010-miniature-test, ten",
+    ]
 
 
 def test_the_ablations_ask_for_every_variation_once() -> None:

@@ -35,6 +35,7 @@ COLUMNS = {
 }  # fmt: skip
 BASE, PUBLISHED, MEASURED = "base", "published", "measured"
 MARKERS = "osD^vPX*"
+DECADE = 10
 FEWEST = 4  # learned layers of any of these networks, which get the first color and marker
 
 
@@ -111,8 +112,11 @@ def _draw(evidence: Evidence) -> Figure:
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     drawn: dict[int, Line2D] = {}
     for panel, (title, rows) in zip(axes, panels.items(), strict=True):
-        panel.set(title=title, xscale="log", xlabel="parameters, millions", ylabel="top-1 error, %")
-        panel.xaxis.set_major_formatter("{x:g}")
+        panel.set(title=title, xlabel="parameters, millions", ylabel="top-1 error, %")
+        sizes = [float(row.values["parameters_millions"] or 0) for row in rows]
+        if max(sizes) > DECADE * min(sizes):  # else no power of ten would be on the axis
+            panel.set_xscale("log")
+            panel.xaxis.set_major_formatter("{x:g}")
         for number, row in enumerate(sorted(rows, key=lambda row: float(row.values["parameters_millions"] or 0))):
             layers = int(row.values["layers"] or 0)
             drawn[layers] = _point(panel, row, layers, is_above=number % 2 == 0)

@@ -13,6 +13,7 @@ from alexrepro.reports.tables.table import Row, pair_of, split_and_crops
 
 LINE_IN, MARGIN_IN = 0.5, 1.5  # of a row, and of the axis and the legend
 MEASURED, PAPER, LOG = "measured, 95 % interval", "the paper", "2012 log"
+SHORTENED = "shortened to "  # how the note of a row says the number of epochs
 LOOKS: Mapping[str, dict[str, Any]] = {
     MEASURED: {"fmt": "o", "color": LINES[0], "markersize": 8, "capsize": 4},
     PAPER: {"fmt": "D", "color": LINES[1], "markersize": 9, "markerfacecolor": "none", "markeredgewidth": 2},
@@ -68,6 +69,8 @@ def _draw_row(axes: Axes, line: int, row: Row, panel: int) -> None:
 
 def _label(row: Row) -> str:
     """What was changed or measured, and below it where."""
-    what = f"{row.label} (the paper)" if row.source == "reported" else row.label
+    epochs = [part.removeprefix(SHORTENED) for part in row.note.split("; ") if part.startswith(SHORTENED)]
+    detail = "the paper" if row.source == "reported" else ", ".join(epochs)
+    what = f"{row.label} ({detail})" if detail else row.label
     base = f"{row.recipe}, " if row.quantity == "delta" and row.recipe else ""
     return f"{what}\n{base}{split_and_crops(row.split, row.crops)}".rstrip("\n, ")
