@@ -71,4 +71,4 @@ def _check_drawn(report: "Report", runs: list[Path]) -> None:
     """Refuse a figure that the named runs lack, with the commands that make what is missing."""
     if report.experiment.draw and not report.figure:
         what = f"{report.table.name} cannot be drawn from {', '.join(map(str, runs))}."
-        raise UserError(what, fix="\n".join(["Type:", *report.missing]), exit_code=Exit.MISSING_INPUT)
+        raise UserError(what, fix=f"Type: {'; then: '.join(report.missing)}", exit_code=Exit.MISSING_INPUT)
