@@ -43,7 +43,8 @@ $(STAMP): requirements.lock pyproject.toml
 	  { echo 'alexrepro needs Python 3.11 or newer; name one with: make setup PYTHON=python3.12'; exit 78; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	test ! -d $(SIMD) || { $(PIP) uninstall --yes pillow-simd && rm -r $(SIMD); }
-	$(PIP) install --require-hashes -r requirements.lock
+	@echo 'Installing torch and the other packages into .venv: about 5 GB, some minutes.' >&2
+	$(BIN)/python -m pip --disable-pip-version-check install --progress-bar on --require-hashes -r requirements.lock
 	$(PIP) install --no-build-isolation --no-deps -e .
 	touch $@
 

@@ -227,8 +227,11 @@ class Rehearsal:
         self.figures = json.loads(self.file.read_text()) if self.file.exists() else {}
         (self.folder / "rehearsal.toml").write_text(RECIPE)
 
+    def is_asked(self, name: str) -> bool:
+        return not self.only or any(word in name for word in self.only)
+
     def row(self, name: str, *arguments: object, until: Callable[[], bool] | None = None, by: str = "-m") -> None:
-        if self.only and not any(word in name for word in self.only):
+        if not self.is_asked(name):
             return
         start = ("alexrepro",) if by == "-m" else ()
         command = [sys.executable, by, *start, *map(str, arguments)]
@@ -248,6 +251,8 @@ class Rehearsal:
             write_ilsvrc(self.folder / "unfinished", self.images)
             (self.folder / "unfinished").rename(source)
         self.row("list and hash the source", LISTING, source, by="-c")
+        if self.is_asked("prepare"):
+            shutil.rmtree(self.folder / "stores", ignore_errors=True)
         self.row("prepare", "prepare", "source", "--side", 32, "--workers", 2)
         self.row("prepare again", "prepare", "source", "--side", 32)
         self.row("prepare again, all read", "prepare", "source", "--side", 32, "--read-again")
@@ -263,7 +268,7 @@ class Rehearsal:
         command = ("train", "rehearsal.toml", "--epochs", round(UPDATES / a_day), "--no-compile")
         self.row("train to the first rows", *command, until=lambda: any(self.folder.glob("runs/*/*/metrics.csv")))
         for name, step in (("resume in the middle", UPDATES // 2), ("the last updates", UPDATES // a_day * a_day - 50)):
-            if not self.only or any(word in name for word in self.only):
+            if self.is_asked(name):
                 bytes_before = self.set_to(step, a_day)
                 has_grown = partial(self.is_larger, bytes_before)
                 self.row(name, *command, until=has_grown if name.startswith("resume") else None)

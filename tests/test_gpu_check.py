@@ -2,8 +2,9 @@
 
 import pytest
 
-from benchmarks.gpu_check.contenders import layouts
-from benchmarks.gpu_check.gradients import LIMITS, Limit, verdict
+from alexrepro.device import Device
+from benchmarks.gpu_check.contenders import CPU, layouts
+from benchmarks.gpu_check.gradients import LIMITS, Limit, gradients_on, reference, relative_errors, verdict
 from benchmarks.gpu_check.kernels import Kernel, by_group, group_of
 from benchmarks.gpu_check.page import COLUMNS, slug, table
 from benchmarks.gpu_check.study import Budget
@@ -68,3 +69,11 @@ def test_a_budget_keeps_time_for_what_follows() -> None:
 
     assert budget.has(40.0, until=0.5)
     assert not budget.has(60.0, until=0.5)
+
+
+@pytest.mark.parametrize("precision", ["float64", "bf16"])
+def test_gradients_of_the_fast_path_pass_on_a_device_that_computes(precision: str) -> None:
+    case = {"recipe": "tiny", "precision": precision, "path": "fast"}
+    found = gradients_on(Device(CPU), case, layouts()["fast, no norms"])  # Triton's kernels need a GPU
+
+    assert verdict(relative_errors(found, reference("tiny")), LIMITS[precision]).passed

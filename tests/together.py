@@ -68,7 +68,7 @@ def _exact(dtype: torch.dtype, losses: list[torch.Tensor]) -> Iterator[None]:
     def exactly(batch: Batch, **named: Any) -> torch.Tensor:
         return cut(replace(batch, draws=replace(batch.draws, colors=batch.draws.colors.to(dtype))), **named)
 
-    def keep(state: TrainingState, *_: Any) -> None:
+    def keep(state: TrainingState, *_: Any, **__: Any) -> None:
         losses.extend(values for _, _, values in state.unread)
         state.unread = []
 

@@ -37,10 +37,14 @@ def layouts() -> dict[str, Layout]:
     return named
 
 
-def recipe_of(name: str, precision: str, *, decay: bool = True) -> Recipe:
-    """A recipe in a precision; float64 is float32 whose tensors are made wider. Without decay, only gradients move."""
-    changes: dict[str, object] = {"training.precision": "float32" if precision == "float64" else precision}
-    return find_recipe(name).but(changes if decay else changes | {"training.weight_decay": 0.0})
+def recipe_of(name: str, precision: str) -> Recipe:
+    """A recipe in a precision; float64 is float32 whose tensors are made wider."""
+    return find_recipe(name).but({"training.precision": "float32" if precision == "float64" else precision})
+
+
+def undecayed(name: str, precision: str, *, batch: int) -> Recipe:
+    """The same for batches of another size, and without weight decay, so that only gradients move weights."""
+    return recipe_of(name, precision).but({"training.batch": batch, "training.weight_decay": 0.0})
 
 
 def batch_of(recipe: Recipe, images: int, device: torch.device) -> Batch:

@@ -7,9 +7,11 @@ from typing import NamedTuple
 import torch
 
 from alexrepro.device import Device
+from alexrepro.model.fast_network import Layout
 from alexrepro.progress import say
+from alexrepro.training.layouts import EVERYTHING
 from benchmarks.gpu_check import contenders
-from benchmarks.gpu_check.contenders import Gradients, layouts
+from benchmarks.gpu_check.contenders import Gradients
 from benchmarks.gpu_check.page import prose, table
 from benchmarks.gpu_check.study import NOT_RUN, Facts, Study, reason
 
@@ -86,20 +88,20 @@ def run(study: Study, facts: Facts) -> None:
 
 def reference(name: str) -> Gradients:
     """Gradients of the plain step in float64 on the CPU."""
-    recipe = contenders.recipe_of(name, "float64", decay=False)
+    recipe = contenders.undecayed(name, "float64", batch=IMAGES)
     batch = contenders.batch_of(recipe, IMAGES, contenders.CPU)
     return contenders.plain_gradients(contenders.training_of(recipe, Device(contenders.CPU), torch.float64), batch)
 
 
-def gradients_on(device: Device, case: Facts) -> Gradients:
-    """Gradients of a case on a device."""
-    recipe = contenders.recipe_of(case["recipe"], case["precision"], decay=False)
+def gradients_on(device: Device, case: Facts, layout: Layout = EVERYTHING) -> Gradients:
+    """Gradients of a case on a device; layout: of its fast path."""
+    recipe = contenders.undecayed(case["recipe"], case["precision"], batch=IMAGES)
     batch = contenders.batch_of(recipe, IMAGES, device.torch_device)
     dtype = torch.float64 if case["precision"] == "float64" else torch.float32
     training = contenders.training_of(recipe, device, dtype)
     if case["path"] == "plain":
         return contenders.plain_gradients(training, batch)
-    return contenders.fast_gradients(training, batch, next(iter(layouts().values())))
+    return contenders.fast_gradients(training, batch, layout)
 
 
 def _judge(study: Study, case: Facts, wanted: Gradients) -> None:

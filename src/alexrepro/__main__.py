@@ -2,6 +2,7 @@
 
 import atexit
 import errno
+import logging
 import os
 import re
 import signal
@@ -42,6 +43,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")  # errors take two lines, without C++ stacks
     os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")  # Triton 3.9 warns unless one is chosen
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # warns of a CUDA toolkit without a GPU
     os.environ["MPLBACKEND"] = "agg"  # a notebook's backend may not be installed here
     open_streams()
     try:

@@ -1,55 +1,90 @@
-"""Progress of long work on stderr: a bar on a terminal, otherwise a line from time to time."""
+"""Progress of long work on stderr: a live line on a terminal, otherwise a line from time to time."""
 
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from shlex import quote
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task
+from rich.text import Text
 
 from alexrepro.files import printable
 
-PLAIN_EVERY_SECONDS = 15.0
-FIRST_COUNT_SECONDS = 5.0  # before the first line of a count without a total; shorter work needs none
-BAR_EVERY_SECONDS = 0.1
+FIRST_AFTER_SECONDS, EVERY_SECONDS = 1.0, 5.0  # of plain lines; shorter work needs none
+BAR_WIDTH, WIDE = 20, 100  # columns of a bar, and of a terminal with room for it
 
 Advance = Callable[..., None]  # called with newly finished items, 1 by default, and a note such as "loss 4.31"
+
+
+@dataclass
+class Work:
+    """How many of some items are finished, after `done` at the moment `started`, in seconds."""
+
+    title: str
+    total: int | None
+    unit: str
+    done: int
+    started: float
+    finished: int
+    note: str = ""
+
+    def line(self, now: float, width: int) -> str:
+        """Count, pace, note, time used and time left; without the less needed of them where the width is small."""
+        seconds = now - self.started
+        pace = (self.finished - self.done) / max(seconds, 1e-9)
+        left = "" if self.total is None or not pace else f"{duration((self.total - self.finished) / pace)} left"
+        count = f"{self.finished:,}" + (f" {self.unit}" if self.total is None else f"/{self.total:,}")
+        rate, brief = f"{pace:,.{0 if pace >= 100 else 1}f}", self.note.partition(" (")[0]
+        line = ""
+        unit = "" if self.total is None else f" {self.unit}"
+        for of, note in ((unit, self.note), (unit, brief), ("", brief), ("", "")):
+            parts = (count, f"{rate}{of}/s", note, f"after {duration(seconds)}", left)
+            line = f"{self.title}: {', '.join(filter(None, parts))}"
+            if len(line) <= width:
+                break
+        return line
+
+
+class _Line(ProgressColumn):
+    """The line of a work, as wide as the bar leaves it."""
+
+    def __init__(self, work: Work, console: Console, *, beside: int) -> None:
+        super().__init__()
+        self.work, self.console, self.beside = work, console, beside
+
+    def render(self, _: Task) -> Text:
+        return Text(self.work.line(time.monotonic(), self.console.width - self.beside), no_wrap=True)
 
 
 @contextmanager
 def progress(title: str, *, total: int | None, done: int = 0, unit: str = "images") -> Iterator[Advance]:
     """Show how many of the items are finished, or only how many are found if the total is unknown (None)."""
-    is_terminal = sys.stderr.isatty()
-    counted = (BarColumn(), MofNCompleteColumn()) if total is not None else (TextColumn("{task.completed:,}"),)
-    columns = (
-        TextColumn("{task.description}"), *counted, TextColumn(unit), TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    bar = Progress(*columns, console=Console(stderr=True), transient=total is None)
-    task = bar.add_task(title, total=total, completed=done, note="")
-    first_line = 0.0 if is_terminal else FIRST_COUNT_SECONDS if total is None else PLAIN_EVERY_SECONDS
-    started, finished = time.monotonic(), done
-    due = started + first_line
+    if total == done:
+        yield lambda *_: None
+        return
+    is_terminal, console = sys.stderr.isatty(), Console(stderr=True)
+    work = Work(title, total, unit, done, time.monotonic(), done)
+    bars = [BarColumn(BAR_WIDTH)] if total is not None and console.width >= WIDE else []
+    line = _Line(work, console, beside=(BAR_WIDTH + 1) * len(bars))
+    live = Progress(*bars, line, console=console, transient=total is None)
+    task = live.add_task("", total=total, completed=done)
+    due = work.started + FIRST_AFTER_SECONDS
 
     def advance(count: int = 1, note: str = "") -> None:
-        nonlocal finished, due
-        finished += count
-        now = time.monotonic()
-        if now < due and finished != total:
-            return
+        nonlocal due
+        work.finished, work.note = work.finished + count, note
         if is_terminal:
-            bar.update(task, completed=finished, note=note)
-        else:
-            pace = (finished - done) / max(now - started, 1e-9)
-            numbers = f"{finished:,} {unit}" if total is None else f"{finished:,}/{total:,} {unit}, {pace:,.1f}/s"
-            say(f"{title}: {numbers}{', ' + note if note else ''}")
-        due = now + (BAR_EVERY_SECONDS if is_terminal else PLAIN_EVERY_SECONDS)
+            live.update(task, completed=work.finished)
+        elif (now := time.monotonic()) >= due or work.finished == total:
+            say(work.line(now, sys.maxsize))
+            due = now + EVERY_SECONDS
 
-    with bar if is_terminal else nullcontext():
+    with live if is_terminal else nullcontext():
         yield advance
 
 
@@ -60,7 +95,9 @@ def say(line: str) -> None:
 
 
 def wrote(*files: Path, then: str = "", on: object = "") -> None:
-    """Say which of these files a command wrote, and what to type next, on which folder or file."""
+    """Say which of these files a command wrote, and what to type next, on which folder or file: the last lines."""
+    with suppress(OSError):
+        sys.stdout.flush()
     say(f"Wrote {', '.join(str(file) for file in files if file.exists())}.")
     if then:
         say(f"Next: {then}{f' {quote(str(on))}' if on else ''}")

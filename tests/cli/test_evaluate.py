@@ -25,7 +25,7 @@ def test_ten_crops_print_the_center_crop_too_with_intervals(alexrepro: Program, 
     assert found["center"]["preprocessing"] != found["preprocessing"]
     assert found["members"] == []
     lines = alexrepro.shown("evaluate", runs[0], "--ten-crop").splitlines()
-    center, ten = (line for line in lines if "│ center" in line or "│ ten" in line)
+    center, ten = (line for line in lines if line.startswith(("center ", "ten ")))
     assert all("–" in line and "%" in line for line in (center, ten))
 
 

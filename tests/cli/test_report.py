@@ -33,7 +33,7 @@ def test_table_1_prints_its_rows_and_on_stderr_the_commands_for_missing_ones(ale
     result = alexrepro("report", "table-1")
 
     assert result.returncode == 0
-    text = " ".join(result.stdout.replace("│", " ").split())
+    text = " ".join(result.stdout.split())
     words = ["Sparse coding", "SIFT + FVs", "CNN on", "as-run-2010 on", "not run", "tiny on", "30.0 %"]
     assert [word for word in words if word not in text] == []
     assert "  alexrepro train as-run-2010 --store ilsvrc2010\n  alexrepro evaluate runs/as-run-2010-" in result.stderr

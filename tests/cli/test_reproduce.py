@@ -1,15 +1,30 @@
 """The whole way through the command line, on a few drawn images: prepare, train, evaluate, ablate, report."""
 
+import io
 import json
 import shlex
+from collections.abc import Collection, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from alexrepro.cli import show
+from alexrepro.reports.figures import plot
+
 from ..program import FIRST_RUN, SMALL, Program, commands_of
 
 ONE_EPOCH = (*SMALL, "--epochs", "1")
+Tables = list[tuple[Sequence[Sequence[str]], Collection[str]]]  # the columns, and which of them hold numbers
+TYPED = (
+    "prepare photos", "verify stores", "train tiny --epochs 1 --set network.fc6.maps=16 --set "
+    "network.fc7.maps=16", "watch --once", "evaluate {run} --ten-crop", "compare {run} {run}", "predict {photo}",
+    "ablate", "recipes list", "recipes diff as-printed as-run-2012", "describe", "describe tiny as-printed", "facts",
+    "facts P16 S11", "facts dropout", "report", "report ablations", "report claims", "report evaluations",
+    "report figure-1", "report figure-4", "report parameters", "report table-1", "report table-2",
+    "report training-curves",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +110,43 @@ def test_the_commands_of_the_first_run_work_in_their_order(alexrepro: Program, t
         assert done.returncode == 0, f"{typed}: {done.stderr}"
 
     assert len(list((alexrepro.folder / "runs").glob(f"*/{Path(trained['run']).name}/evaluations/*"))) >= 2
+
+
+@pytest.mark.parametrize("typed", TYPED)
+def test_what_commands_print_fits_the_terminal_and_no_number_name_or_path_is_broken(
+    alexrepro: Program, trained: dict[str, Any], monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    if typed.startswith("compare"):
+        alexrepro("evaluate", trained["run"])
+    tables: Tables = []
+    place = show.widths
+
+    def place_and_keep(columns: Sequence[Sequence[str]], right: Collection[str], room: int) -> dict[int, int]:
+        tables.append((columns, right))
+        return place(columns, right, room)
+
+    monkeypatch.setattr(show, "widths", place_and_keep)
+    monkeypatch.setattr(plot, "save", lambda *_, **__: [])  # pictures take most of the time
+    photo = next(alexrepro.folder.glob("photos/val/*.JPEG"))
+
+    done = alexrepro(*typed.format(run=trained["run"], photo=photo).split(), COLUMNS="80")
+
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) <= 40 or typed != "report"
+    assert_whole(done.stdout, tables, width=80)
+    with redirect_stdout(io.StringIO()) as wide:
+        monkeypatch.setenv("COLUMNS", "100")
+        for columns, right in tables[:]:
+            headings, *rows = zip(*columns, strict=True)
+            show.print_table("", headings, rows, right=right)
+    assert_whole(wide.getvalue(), tables, width=100)
+
+
+def assert_whole(text: str, tables: Tables, *, width: int) -> None:
+    """No line is wider than that unless it is one word; all words of cells are there, and all numbers on one line."""
+    lines, printed = text.splitlines(), set(text.split())
+    words = {word for columns, _ in tables for _, *cells in columns for cell in cells for word in cell.split()}
+    numbers = {cell for columns, right in tables for heading, *cells in columns if heading in right for cell in cells}
+    assert words - printed == set()
+    assert [number for number in numbers if not any(number in line for line in lines)] == []
+    assert [line for line in lines if len(line) > width and len(line.split()) > 1] == []

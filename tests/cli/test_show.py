@@ -37,3 +37,39 @@ def test_commands_have_few_options_and_the_help_fits_a_screen() -> None:
 
     assert {name: count for name, count in counts.items() if count > 12} == {}
     assert len(shown.splitlines()) <= 40
+
+
+def test_help_leaves_room_for_text_in_a_narrow_terminal() -> None:
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["train", "--help"]).stdout.splitlines()
+
+    assert max(map(len, shown)) <= 80
+    assert len(shown) <= 50
+
+
+def test_what_has_no_room_continues_below_its_row(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns, row = ["run", "top-1", "published", "verdict"], ["tiny", "37.5 %", "40.7 % / 18.2 %", "noise; shortened"]
+
+    monkeypatch.setenv("COLUMNS", "40")
+    print_table("title", columns, [row], right=["top-1"])
+
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
+        "title",
+        "run    top-1  published",
+        "─────────────────────────────",
+        "tiny  37.5 %  40.7 % / 18.2 %",
+        "    verdict: noise; shortened",
+    ]
+
+
+def test_a_path_longer_than_a_line_is_not_broken(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    path = "/data/" + "imagenet/" * 9
+
+    print_table(path, ["split", "store"], [["train", path]])
+    print_table("paths", ["path"], [[path]])
+
+    assert [path in line for line in capsys.readouterr().out.splitlines()].count(True) == 3

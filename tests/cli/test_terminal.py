@@ -1,5 +1,6 @@
 """Whatever terminal, pipe, encoding and shell do, a command ends with its code and without a traceback."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -68,6 +69,14 @@ def test_figures_are_drawn_whatever_a_notebook_has_for_them(monkeypatch: pytest.
     program.main()
 
     assert os.environ["MPLBACKEND"] == "agg"
+
+
+def test_a_cuda_toolkit_without_a_gpu_is_not_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "app", lambda _: None)
+
+    program.main()
+
+    assert not logging.getLogger("torch.utils.cpp_extension").isEnabledFor(logging.WARNING)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`describe`, `facts` and `recipes`: their JSON and their tables."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -47,15 +48,13 @@ def test_describe_takes_changes_and_a_recipe_file(tmp_path: Path) -> None:
 def test_describe_shows_windows_towers_and_what_follows_beside_the_paper_s_words() -> None:
     text = shown("describe")
 
-    lines = [[cell.strip() for cell in line.split("│")[1:6]] for line in text.splitlines() if "│" in line]
-    rows = {name: cells for name, *cells in lines if name}
-    assert rows["conv1"][:3] == ["55×55×96", "11/4/0 (+3)", "the image"]
-    assert rows["conv1"][3].startswith("norm, pool,")  # and relu, which may be on the next line
+    rows = {line.split()[0]: re.split(r"  +", line)[1:] for line in text.splitlines() if line.strip()}
+    assert rows["conv1"][:4] == ["55×55×96", "11/4/0 (+3)", "the image", "norm, pool, relu"]
     assert rows["conv2"][:3] == ["27×27×256", "5/1/2", "own tower"]
     pooled = {"pool1": "27×27×96", "pool2": "13×13×256", "pool5": "6×6×256"}
-    assert {name: rows[name] for name in pooled} == {name: [size, "3/2", "", ""] for name, size in pooled.items()}
+    assert {name: rows[name][:2] for name in pooled} == {name: [size, "3/2"] for name, size in pooled.items()}
     assert "4.14 GFLOPs forward and backward" in text
-    assert rows["fc7"][:3] == ["4096", "", "both towers"]
+    assert rows["fc7"][:3] == ["4096", "both towers", "relu, dropout"]
     assert '"60 million parameters" and "650,000 neurons"' in text
     assert "253,440 where 55×55×96 = 290,400" in text
 
@@ -81,10 +80,9 @@ def test_describe_writes_the_formula_of_textbooks(words: list[str], expected: st
 def test_describe_shows_two_recipes_side_by_side() -> None:
     text = shown("describe", "as-run-2012", "net-146-2009")
 
-    rows = {cells[0]: cells[1:] for cells in ([c.strip() for c in line.split("│")[1:-1]] for line in text.splitlines())
-            if cells}  # fmt: skip
-    assert rows["conv6"] == ["", "6×6×256", "", "590,080", "", "21,233,664"]
-    assert rows["total"] == ["", "", "60,965,224", "61,555,304", "724,406,816", "745,640,480"]
+    rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
+    assert rows["conv6"] == ["6×6×256", "590,080", "21,233,664"]
+    assert rows["total"] == ["60,965,224", "61,555,304", "724,406,816", "745,640,480"]
     assert answered("describe", "as-run-2012", "net-146-2009")["other"]["parameters"] == 61_555_304
 
 
@@ -121,10 +119,35 @@ def test_facts_of_one_statement_show_both_values_and_every_pin() -> None:
     assert "tests/recipes/test_conformance.py::test_a_network_of_2012_is_what_its_files_say" in text
 
 
+def test_facts_of_several_statements_are_shown_one_after_the_other() -> None:
+    assert [row["id"] for row in answered("facts", "P16", "p3")["statements"]] == ["P16", "P3"]
+    assert re.findall(r"^[PS]\d+(?=: )", shown("facts", "P16", "p3"), re.MULTILINE) == ["P16", "P3"]
+
+
+def test_facts_find_the_rows_that_mention_all_words() -> None:
+    found, text = answered("facts", "dropout", "0.5"), shown("facts", "Dropout")
+
+    assert [row["id"] for row in found["statements"]] == ["P27", "S35"]
+    assert [row["path"] for row in found["fields"]] == ["network.dropout", "network.dropout_scales"]
+    assert "P54" in text
+    assert "network.dropout_scales" in text
+    assert "P31" not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "what"), [(["P99", "P1"], "No statement is called P99"), (["dropuot"], "Nothing mentions")]
+)
+def test_what_the_facts_lack_is_said(words: list[str], what: str) -> None:
+    refused = PROGRAM("facts", *words)
+
+    assert refused.returncode == 2
+    assert what in refused.stderr
+
+
 def test_facts_list_every_statement_once_and_show_sections_of_files_as_they_are() -> None:
     text = shown("facts")
 
-    rows = [row.split("│")[1].strip() for row in text.splitlines() if "│" in row]
+    rows = [line.split()[0] for line in text.splitlines() if line.strip()]
     assert [rows.count(statement.id) for statement in statements()] == [1] * len(statements())
     assert "layers-145.cfg [cnorm2]" in text
     assert "5×5 neighborhood" in text

@@ -30,7 +30,7 @@ def gathered(stage: Stage, size: tuple[int, int, int]) -> int:
 @pytest.mark.parametrize(("stage", "size"), list(NETWORK.inputs()), ids=lambda part: getattr(part, "name", ""))
 def test_the_table_of_the_towers_is_that_of_the_network(stage: Stage, size: tuple[int, int, int]) -> None:
     (row,) = re.findall(rf"^\| {stage.name} \| .*$", TOWERS, re.MULTILINE)
-    reads = {"own": "its own tower", "both": "both towers"}[stage.reads] if stage.name != "conv1" else "the crop"
+    reads = {"own": "its own tower", "both": "both towers"}[stage.reads] if stage.name != "conv1" else "the image"
     half, whole = weights(NETWORK)[stage.name], weights(ONE_TOWER)[stage.name]
 
     assert row == f"| {stage.name} | {reads} | {half:,} | {whole:,} | {gathered(stage, size):,} |"

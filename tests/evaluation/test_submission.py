@@ -114,7 +114,7 @@ def test_the_number_of_lines_tells_the_split(
     assert (found.split, found.images, found.errors) == (split, images, (0.0,) * 5)
 
 
-BAD_LINE = r"line 7, is not up to five numbers from 1 to 20: '[ -~]{1,35}'\.$"
+BAD_LINE = r"line 7, is not up to five numbers from 1 to 20: '[ -~]{1,35}'\.\n"
 BAD_LINES = ("1 2 3 4 5 6", "1 21", "0", "n02084071", "\x1b[31m", "1" * 5000, "٣")
 NO_SPLIT = r"ends after line 19, .*20 images of val, 40 images of test"
 

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -135,8 +136,8 @@ def test_checkpoints_that_are_removed_while_runs_are_listed_do_no_harm(
 ) -> None:
     listed = Path.glob
 
-    def glob_and_remove(folder: Path, pattern: str) -> list[Path]:
-        found = list(listed(folder, pattern))
+    def glob_and_remove(folder: Path, pattern: str, **options: Any) -> list[Path]:
+        found = list(listed(folder, pattern, **options))
         for path in found if folder == run.checkpoints else ():
             shutil.rmtree(path, ignore_errors=True)
         return found

@@ -5,6 +5,7 @@ from importlib.metadata import version
 from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
 from alexrepro.cli.ablate import ablate
 from alexrepro.cli.bench import bench
@@ -37,9 +38,22 @@ PANELS: dict[str, list[Callable[..., Any]]] = {
     "Use": [predict, convert, submit, score],
     "Check": [doctor, verify, bench],
 }
+
+
+class PlainHelp(TyperCommand):
+    """A command whose help has one column of options and one of text: rich's six leave 20 of 80 characters for text."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help as click does."""
+        self.rich_markup_mode = None
+        super().format_help(ctx, formatter)
+
+
 for panel, commands in PANELS.items():
     for command in commands:
-        app.command(rich_help_panel=panel)(command)
+        app.command(cls=PlainHelp, rich_help_panel=panel)(command)
+for info in recipes.registered_commands:
+    info.cls = PlainHelp
 app.add_typer(recipes, name="recipes", rich_help_panel="Understand")
 
 

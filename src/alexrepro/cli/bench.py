@@ -11,7 +11,7 @@ import typer
 
 from alexrepro.cli import options
 from alexrepro.cli.choose import choose_recipe
-from alexrepro.cli.show import print_json, print_table
+from alexrepro.cli.show import print_json, print_table, print_text
 from alexrepro.cli.stores import store_of
 from alexrepro.distributed.rank import ended_at_once
 from alexrepro.paper.results import IMAGES
@@ -60,7 +60,7 @@ def bench(
     rows = [(part, *(f"{number:,.0f}" for number in pace)) for part, pace in paces.items()]
     print_table(title, columns, rows, right=columns[1:])
     needed = f"; {ahead.workers_needed} loader workers would keep up, and there are {ahead.workers}"
-    print(
+    print_text(
         f"{counted(ahead.epochs, 'epoch')} of {ahead.images:,} images: {duration(3600 * ahead.hours)}, "
         f"limited by the {ahead.slower}{needed if ahead.slower == 'loader' else ''}."
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from alexrepro.cli.options import Json, StorePath, split_name
-from alexrepro.cli.show import print_json
+from alexrepro.cli.show import print_json, print_text
 from alexrepro.distributed.rank import ended_at_once
 
 
@@ -42,8 +42,8 @@ def convert(
         written = {"file": str(to), "recipe": recipe.name, "digest": recipe.digest, "has_mean_image": has_mean}
         print_json(written | {"parameters": recipe.network.parameters, "check": asdict(proof)})
         return
-    print(f"{to}: {recipe.name}-{recipe.digest}, {recipe.network.parameters:,} parameters.")
-    print(
+    print_text(f"{to}: {recipe.name}-{recipe.digest}, {recipe.network.parameters:,} parameters.")
+    print_text(
         f"Checked with {proof.reader}: logits differ by {proof.difference:.1e} of the largest; at most "
         f"{proof.tolerance:.0e} is allowed."
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from alexrepro.cli.options import Json, Set
-from alexrepro.cli.show import percent, print_json, print_table
+from alexrepro.cli.show import percent, print_json, print_table, print_text
 from alexrepro.cli.side_by_side import described, print_side_by_side
 from alexrepro.paper.formula import arithmetic, formula, legend
 from alexrepro.paper.network import Layer, Network
@@ -15,7 +15,7 @@ from alexrepro.progress import say
 from alexrepro.recipes.catalog import find_recipe
 from alexrepro.recipes.recipe import parse_changes
 
-COLUMNS = ("layer", "output", "kernel/stride/pad", "reads", "then", "parameters", "of all", "multiply-adds")
+COLUMNS = ("layer", "output", "kernel, stride, pad", "reads", "then", "parameters", "of all", "multiply-adds")
 
 
 def describe(
@@ -52,13 +52,14 @@ def describe(
     total = ("total", "", "", "", "", f"{network.parameters:,}", "", f"{network.macs:,}")
     rows = [*(_row(network, layer) for layer in network.layers()), total]
     print_table(f"{chosen.name}-{chosen.digest}: {chosen.description}", COLUMNS, rows, right=("output", *COLUMNS[5:]))
-    print(f"{network.parameters:,} parameters, {network.neurons:,} neurons.")
-    print(f"{formula(network)}\n  ({legend(network)})")
-    print(arithmetic(network))
+    print_text(f"{network.parameters:,} parameters, {network.neurons:,} neurons.")
+    print_text(f"{formula(network)}\n({legend(network)})\n{arithmetic(network)}")
     if network.layers() == Network().layers():
-        print('The paper says "60 million parameters" and "650,000 neurons"; the caption of Figure 2')
-        print(f"prints {CAPTION_NEURONS['conv1']:,} where 55×55×96 = {network.layers()[0].neurons:,}.")
-        print('Summaries quote "4 GFLOPs" for a pass, which fits forward and backward together; the paper has none.')
+        caption = f"{CAPTION_NEURONS['conv1']:,} where 55×55×96 = {network.layers()[0].neurons:,}"
+        print_text(
+            f'The paper says "60 million parameters" and "650,000 neurons"; the caption of Figure 2 prints {caption}. '
+            'Summaries quote "4 GFLOPs" for a pass, which fits forward and backward together; the paper has none.'
+        )
 
 
 def _row(network: Network, layer: Layer) -> tuple[str, ...]:

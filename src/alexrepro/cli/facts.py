@@ -1,14 +1,15 @@
 """`alexrepro facts`: every statement, constant and published number that the code holds, with its source."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
 
 from alexrepro.cli.options import Json
 from alexrepro.cli.show import percent, print_json, print_table
-from alexrepro.errors import Exit, UserError
-from alexrepro.recipes.ledger import Row, ledger, shown
+from alexrepro.recipes.ledger import Row, search, shown
 
+RIGHT = ("epochs", "top-1", "top-5", "loss")
 HEADINGS = {
     "id": "", "status": "here", "path": "field", "printed": "as printed", "as_run": "as run in 2012",
     "label": "method", "members": "networks", "top1_error": "top-1", "top5_error": "top-5", "top1_delta": "top-1",
@@ -25,47 +26,45 @@ TABLES = {
 
 
 def facts(
-    statement: Annotated[
-        str, typer.Argument(help="Show one statement in full: P1 to P57, S1 onward.", show_default=False)
-    ] = "",
+    query: Annotated[
+        list[str] | None,
+        typer.Argument(help="Words to find, or ids: P1 to P57, S1 onward.", show_default=False),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Print every statement, cited constant and published number.
+    """Search every statement, constant and published number.
 
-    First the statements of the paper (P) and what the released code does beyond it (S), with their status here. Then
-    the fields of a recipe as printed and as run in 2012, the published errors and differences, the results in the 2012
-    logs, and the entries of the challenge. Each row names its section or file.
+    Prints the rows that mention all the words, or without words everything: the statements of the paper (P) and what
+    the released code does beyond it (S), with their status here; the fields of a recipe as printed and as run in 2012;
+    the published errors and differences; the results in the 2012 logs; and the entries of the challenge. Each row names
+    its section or file. Ids of statements print these in full.
 
-    Example:  alexrepro facts P16
+    Example:  alexrepro facts dropout
     """
-    rows = ledger()
-    if statement:
-        _one(rows["statements"], statement.upper(), json)
-    elif json:
-        print_json(rows)
-    else:
-        for name, (title, keys) in TABLES.items():
-            cells = [
-                [_cell(key, row[key], 1 if name == "reported" else 2) for key in keys.split()] for row in rows[name]
-            ]
-            headings = [HEADINGS.get(key, key) for key in keys.split()]
-            print_table(title, headings, cells, right=("top-1", "top-5", "loss"))
-
-
-def _one(statements: list[Row], name: str, json: bool) -> None:
-    row = next((row for row in statements if row["id"] == name), None)
-    if row is None:
-        raise UserError(f"There is no statement {name}.", fix="List them with: alexrepro facts.", exit_code=Exit.USAGE)
+    rows, in_full = search(query or ())
     if json:
-        print_json(row)
-        return
-    parts = {"description": "description", "in 2012": "in_2012", "here": "status", "note": "note"}
-    lines = [(heading, row[key]) for heading, key in parts.items() if row[key]]
-    lines += [("pinned by" if number == 0 else "", pin) for number, pin in enumerate(row["pins"])]
-    print_table(f"{row['id']}: {row['source']}", ("part", "text"), lines)
-    if row["fields"]:
+        print_json(rows["statements"][0] if in_full and len(rows["statements"]) == 1 else rows)
+    elif in_full:
+        _print_statements(rows["statements"])
+    else:
+        for name, found in [kind for kind in rows.items() if kind[1]]:
+            title, keys = TABLES[name]
+            cells = [[_cell(key, row[key], 1 if name == "reported" else 2) for key in keys.split()] for row in found]
+            print_table(title, [HEADINGS.get(key, key) for key in keys.split()], cells, right=RIGHT)
+            print()
+
+
+def _print_statements(rows: Iterable[Row]) -> None:
+    for row in rows:
+        parts = {"description": "description", "in 2012": "in_2012", "here": "status", "note": "note"}
+        lines = [(heading, row[key]) for heading, key in parts.items() if row[key]]
+        lines += [("pinned by", "\n".join(row["pins"]))] if row["pins"] else []
+        print_table(f"{row['id']}: {row['source']}", ("part", ""), lines)
+        print()
         fields = [[field["path"], shown(field["printed"]), shown(field["as_run"])] for field in row["fields"]]
-        print_table("Fields of a recipe", ("field", "as printed", "as run in 2012"), fields)
+        if fields:
+            print_table("Fields of a recipe", ("field", "as printed", "as run in 2012"), fields)
+            print()
 
 
 def _cell(key: str, value: Any, digits: int) -> str:

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from alexrepro.cli.options import Json
-from alexrepro.cli.show import percent, print_json, print_result, print_table
+from alexrepro.cli.show import percent, print_json, print_result, print_table, print_text
+from alexrepro.progress import say
 from alexrepro.recipes.catalog import MAIN, TOLERANCE, catalog, find_recipe
 from alexrepro.recipes.ledger import shown
 from alexrepro.recipes.recipe import Recipe, differences
@@ -34,6 +35,8 @@ def list_recipes(
         rows.append(about | {"expected": expected})
         cells.append([*map(about.get, columns), "\n".join(map(_sentence, expected))])
     print_result({"recipes": rows}, "Recipes", (*columns, "expected"), cells, right=("epochs",), json=json)
+    if not every:
+        say(f"These are {len(rows)} of {len(catalog())} recipes. List all with: alexrepro recipes list --all")
 
 
 @recipes.command("show")
@@ -51,6 +54,7 @@ def show(
     recipe = find_recipe(name)
     if not toml:
         diff("as-printed", name, json)
+        say(f"Every field: alexrepro recipes show {name} --toml")
     elif json:
         print_json(_named(recipe) | {"toml": recipe.to_toml()})
     else:
@@ -68,7 +72,7 @@ def diff(one: Name, other: Name, json: Json = False) -> None:
     if json:
         print_json(_named(right) | {"compared_with": _named(left), "differences": found})
         return
-    print(f"{right.name}-{right.digest}: {right.description}.")
+    print_text(f"{right.name}-{right.digest}: {right.description}.")
     if found:
         cells = [[*map(shown, row.values())] for row in found]
         print_table("Fields that differ", ("field", left.name, right.name), cells)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alexrepro.cli.options import REPORTS, RUNS, Json, Runs
-from alexrepro.cli.show import print_json, print_table
+from alexrepro.cli.overview import print_reports
+from alexrepro.cli.show import print_json
 from alexrepro.distributed.rank import ended_at_once
 from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from alexrepro.reports.experiments import Report
 
 ALL = "all"
-RIGHT = ("images", "top-1 error", "top-5 error", "published")
 
 
 @ended_at_once()
@@ -56,13 +56,8 @@ def report(
     for one in reports:
         files = [str(path) for path in one.save(out)]
         shown.append({**one.table.as_dict(), "missing": one.missing, "files": files})
-        if json or page:
-            continue
-        headings, rows = one.table.shown()
-        print_table(one.table.title, headings, rows, right=RIGHT)
-        if one.missing:
-            say(f"Some measurements of {one.table.name} are missing. To make them, type:")
-        say("\n".join([*(f"  {command}" for command in one.missing), f"Wrote {', '.join(files)}."]))
+    if not json:
+        print_reports(reports, [one["files"] for one in shown], out)
     found: dict[str, Any] = {"reports": shown} if len(asked) > 1 else shown[0]
     if page:
         write_text(out / FILE, page_of(reports, evidence, made_at=datetime.now().astimezone()))
@@ -76,4 +71,4 @@ def _check_drawn(report: "Report", runs: list[Path]) -> None:
     """Refuse a figure that the named runs lack, with the commands that make what is missing."""
     if report.experiment.draw and not report.figure:
         what = f"{report.table.name} cannot be drawn from {', '.join(map(str, runs))}."
-        raise UserError(what, fix="\n".join(["Type:", *report.missing]), exit_code=Exit.MISSING_INPUT)
+        raise UserError(what, fix=f"Type: {'; then: '.join(report.missing)}", exit_code=Exit.MISSING_INPUT)

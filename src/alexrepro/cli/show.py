@@ -2,19 +2,21 @@
 
 import os
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from json import dumps
+from textwrap import indent
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
-from rich.markup import escape
+from rich.padding import Padding
+from rich.rule import Rule
 from rich.table import Table
+from rich.text import Text
 
-from alexrepro.files import printable
+from alexrepro.cli.layout import GAP, INDENT, packed, plain, widths
 
 PLAIN_WIDTH = 100  # columns of a table that goes to a file or a pipe
-BORDER = 3  # characters between two columns
-WIDEST_NAME = 40  # characters of a first column that stays on one line if there is room
 
 
 def print_json(result: Mapping[str, Any]) -> None:
@@ -37,36 +39,40 @@ def print_result(
 def print_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()
 ) -> None:
-    """Print a table on stdout; the columns named in `right` are right-aligned."""
-    is_known = sys.stdout.isatty() or "COLUMNS" in os.environ
-    console = Console(width=None if is_known else PLAIN_WIDTH)
-    table = Table(title=plain(title), title_justify="left")
+    """Print a table on stdout in the width there is, without breaking a word, a number or a path.
+
+    The columns named in `right` hold numbers: they are right-aligned and stay on one line. Where the width is small,
+    columns continue below their row: first those in `layout.BELOW`, then the others, from the last one on.
+    """
+    console, right = _console(), set(right)
     cells = [["" if cell is None else plain(str(cell)) for cell in row] for row in rows]
-    by_column = list(zip(columns, *cells, strict=True))
-    whole = {number for number, column in enumerate(columns) if column in set(right)}
-    whole |= {0} if all(len(cell) <= WIDEST_NAME for cell in by_column[0]) else set()
-    for column, width in zip(columns, _widths(by_column, whole, console.width), strict=True):
-        table.add_column(column, width=width, justify="right" if column in set(right) else "left", overflow="fold")
-    for row in cells:
-        table.add_row(*row)
-    console.print(table)
+    beside = widths(list(zip(columns, *cells, strict=True)), right, console.width)
+    total = sum(beside.values()) + GAP * (len(beside) - 1)
+    console.width = max(console.width, total)  # for a word that is longer than a line, which the terminal wraps
+    print_text(title, style="bold")
+    for number, row in enumerate((columns, *cells)):
+        grid = Table.grid(padding=(0, GAP, 0, 0))
+        for n, width in beside.items():
+            grid.add_column(width=width, justify="right" if columns[n] in right else "left")
+        grid.add_row(*(Text(row[n]) for n in beside), style="" if number else "bold")
+        console.print(grid)
+        if not number:
+            console.print(Rule(style=""), width=total)
+        for line in packed(columns, row, beside, _console().width) if number else ():
+            print_text(line, margin=INDENT)
 
 
-def _widths(columns: Sequence[Sequence[str]], whole: Collection[int], room: int) -> list[int | None]:
-    """Widths up to a common limit that break no word, and no cell of the `whole` columns, or none without the room."""
-    words = [max((len(word) for cell in cells for word in cell.split()), default=0) for cells in columns]
-    most = [max(len(line) for cell in cells for line in (cell or " ").splitlines()) for cells in columns]
-    least = [most[number] if number in whole else words[number] for number in range(len(columns))]
-    limits = ([max(low, min(limit, high)) for low, high in zip(least, most, strict=True)] for limit in range(room))
-    fitting = [widths for widths in limits if sum(widths) + BORDER * len(widths) < room]
-    if not fitting:
-        return _widths(columns, (), room) if whole else [None] * len(columns)
-    return list(fitting[-1])
+def print_text(text: str, *, margin: int = 0, style: str = "") -> None:
+    """Print text on stdout with a left margin in the width there is; a longer word is left to the terminal."""
+    console, shown = _console(), plain(text)
+    if max(map(cell_len, shown.split()), default=0) > console.width - margin:
+        console.print(Text(indent(shown, " " * margin), style=style), soft_wrap=True)
+    else:
+        console.print(Padding(Text(shown, style=style), (0, 0, 0, margin), expand=False))
 
 
-def plain(text: str) -> str:
-    """Text for a table of rich: no markup, and control characters spelled out, which would steer the terminal."""
-    return escape("\n".join(map(printable, text.split("\n"))))
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH)
 
 
 def percent(error: float | None, digits: int = 1) -> str:

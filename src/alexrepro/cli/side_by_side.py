@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from alexrepro.cli.show import print_table
+from alexrepro.cli.show import print_table, print_text
 from alexrepro.paper.formula import arithmetic, formula, legend, training_macs
 from alexrepro.paper.network import Layer
 from alexrepro.recipes.recipe import Recipe
@@ -21,8 +21,9 @@ def print_side_by_side(one: Recipe, other: Recipe) -> None:
     sums = [f"{getattr(r.network, what):,}" for what in ("parameters", "macs") for r in (one, other)]
     print_table("Side by side", ("layer", *columns), [*rows, ["total", "", "", *sums]], right=columns)
     for recipe in (one, other):
-        print(f"{recipe.name}: {formula(recipe.network)}\n  {arithmetic(recipe.network)}")
-    print(f"({legend(one.network, other.network)})")
+        print_text(f"{recipe.name}: {formula(recipe.network)}")
+        print_text(arithmetic(recipe.network), margin=2)
+    print_text(f"({legend(one.network, other.network)})")
 
 
 def described(recipe: Recipe) -> dict[str, Any]:

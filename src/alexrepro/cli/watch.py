@@ -12,6 +12,7 @@ from rich.text import Text
 
 from alexrepro.cli.choose import choose_run
 from alexrepro.cli.options import RUNS, Runs
+from alexrepro.cli.show import print_text
 
 REFRESH_SECONDS = 5.0
 
@@ -34,7 +35,7 @@ def watch(
     chosen = choose_run(run, runs=runs, is_live=True)
     now = snapshot(chosen)
     if once or now.has_ended or not sys.stdout.isatty():
-        print("\n".join(now.lines))
+        print_text("\n".join(now.lines))
         return
     with suppress(KeyboardInterrupt), Live(Text("\n".join(now.lines)), auto_refresh=False) as live:
         while not now.has_ended:

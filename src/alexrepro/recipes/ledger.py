@@ -1,11 +1,13 @@
 """The fidelity ledger: every statement, cited field, and printed or logged number as rows of JSON values."""
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from operator import attrgetter
 from typing import Any, get_args, get_type_hints
 
+from alexrepro.errors import Exit, UserError
 from alexrepro.paper.citation import Citation, citations, statements
 from alexrepro.paper.network import Stage
 from alexrepro.paper.results import ALL_DELTAS, ALL_REPORTED, LOGGED, SUBMISSIONS
@@ -35,6 +37,34 @@ def ledger() -> dict[str, list[Row]]:
         "logged": _rows(LOGGED, "source", "config split crops epochs loss top1_error top5_error"),
         "submitted": _rows(SUBMISSIONS, "source", "name split top5_error members"),
     }
+
+
+def search(query: Sequence[str]) -> tuple[dict[str, list[Row]], bool]:
+    """The statements with some ids, and True; or of each kind the rows that mention all of some words, and False.
+
+    Raises UserError if an id or the words are not found.
+    """
+    rows, words = ledger(), [word.casefold() for word in query]
+    by_id = {row["id"].casefold(): row for row in rows["statements"]}
+    are_ids = bool(words) and all(map(re.compile(r"[ps]\d+").fullmatch, words))
+    if are_ids:
+        found = {"statements": [by_id[word] for word in words if word in by_id]}
+    else:
+        found = {name: [row for row in some if _mentions(row, words)] for name, some in rows.items()}
+    missing = [word for word in words if are_ids and word not in by_id]
+    if missing or not any(found.values()):
+        what = (
+            f"No statement is called {' or '.join(missing).upper()}."
+            if missing
+            else f"Nothing mentions {' '.join(query)}."
+        )
+        raise UserError(what, fix="Print everything with: alexrepro facts.", exit_code=Exit.USAGE)
+    return found, are_ids
+
+
+def _mentions(row: Row, words: Iterable[str]) -> bool:
+    text = str([*row.values()]).casefold()
+    return all(word in text for word in words)
 
 
 def shown(value: Any) -> str:

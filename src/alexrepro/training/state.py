@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
 from signal import Signals
 from typing import Any, NamedTuple
 
@@ -37,6 +38,7 @@ from alexrepro.training.saver import Saver
 
 Stop = Callable[[], Signals | None]
 SAVE_EVERY_SECONDS = 600.0  # within an epoch, so that a crash costs ten minutes at most
+READ_EVERY_SECONDS = 5.0  # the losses of slow steps, so that progress is seen
 
 
 class Late(NamedTuple):
@@ -74,6 +76,7 @@ class TrainingState:
     late: list[Late] = field(default_factory=list)
     read_at: Moment | None = None
     saved_at: float = field(default_factory=time.monotonic)
+    losses_read_at: float = -inf
     validation_loader: Loader | None = None
     opened: ExitStack = field(default_factory=ExitStack)
 
@@ -91,15 +94,18 @@ class TrainingState:
         )  # fmt: skip
         return of_some(plan, len(self.job.store), seed=self.job.seed)
 
-    def requests(self) -> tuple[int, bool]:
-        """The signal that asks any rank to stop, or 0, and whether a checkpoint is due; the same on every rank.
+    def requests(self) -> tuple[int, bool, bool]:
+        """The signal that asks any rank to stop, or 0, and whether a checkpoint and losses are due; equal on all ranks.
 
-        Raises the error of a checkpoint that could not be written behind the training.
+        The loss of the first step is due at once. Raises the error of a checkpoint that could not be written behind the
+        training.
         """
         self.saver.check()
-        is_due = self.job.group.is_first and time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS
-        signal, due = self.stop_consensus.exchange(self.stop() or 0, is_due)
-        return signal, bool(signal or due)
+        is_first, now = self.job.group.is_first, time.monotonic()
+        is_save_due = is_first and now - self.saved_at > SAVE_EVERY_SECONDS
+        is_read_due = is_first and bool(self.unread) and now - self.losses_read_at > READ_EVERY_SECONDS
+        signal, save, read = self.stop_consensus.exchange(self.stop() or 0, is_save_due, is_read_due)
+        return signal, bool(signal or save), bool(read)
 
     def save(self, *, stopped_by: int = 0) -> None:
         """Write a checkpoint of this step, in full tensors; every rank must ask for it.

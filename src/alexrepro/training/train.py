@@ -3,6 +3,7 @@
 Everything random is drawn from (seed, epoch) or (seed, step), so a run that stops anywhere continues exactly.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -91,9 +92,10 @@ def _train_epochs(state: TrainingState, loader: Loader) -> None:
         state.read_at = Moment(job.device.torch_device)
         with progress(f"epoch {epoch}/{training.epochs}", total=len(plan), done=first * training.batch) as advance:
             for batch in loader.batches(plan, first=first):
-                stop_signal, is_save_due = state.requests()  # of any rank
+                stop_signal, is_save_due, is_read_due = state.requests()  # of any rank
+                if is_save_due or is_read_due:
+                    _read_losses(state, rates, advance, leaves_newest=job.device.is_gpu and not is_save_due)
                 if is_save_due:
-                    _read_losses(state, rates, advance)
                     state.save(stopped_by=stop_signal)
                 images = min(training.batch, len(plan) - batch.number * training.batch)  # of all replicas
                 fast = state.fast  # the same step as below, in one launch of a GPU
@@ -130,6 +132,7 @@ def _read_losses(state: TrainingState, rates: Rates, advance: Advance, *, leaves
         steps, (values,) = [(step, images) for step, images, _ in state.unread], host_copies([found])
         state.late.append(Late(steps, values, Moment(found.device)))
         state.unread = []
+    state.losses_read_at = time.monotonic()
     while len(state.late) > leaves_newest:
         _write_losses(state, state.late.pop(0), rates, advance)
 
@@ -160,7 +163,7 @@ def _write_losses(state: TrainingState, late: Late, rates: Rates, advance: Advan
         _read_losses(state, rates, advance)  # the newest ones, which are saved, too
         _end_flat_loss(state, state.flat_loss)
     chance = log(job.recipe.network.classes)
-    advance(images, f"loss {sum(losses) / len(losses):.3f} (chance {chance:.3f}), {pace:,.0f} images/s")
+    advance(images, f"loss {sum(losses) / len(losses):.3f} (chance {chance:.3f})")
 
 
 def _end_flat_loss(state: TrainingState, watched: FlatLoss) -> NoReturn:
@@ -182,7 +185,7 @@ def _validate(state: TrainingState) -> None:
     """
 
     def stop_if_asked() -> None:
-        stop_signal, _ = state.requests()
+        stop_signal, *_ = state.requests()
         if stop_signal:
             state.save(stopped_by=stop_signal)
 

@@ -152,3 +152,12 @@ def test_accents_may_be_written_in_two_ways_in_two_splits(tmp_path: Path) -> Non
     found = recognize(touch(tmp_path, f"train/{COMPOSED}/1.jpg", f"val/{DECOMPOSED}/2.jpg"))
 
     assert (found.classes, [label for label, _ in images(found, "val")]) == ((COMPOSED,), [COMPOSED])
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_the_folder_of_one_split_is_named_after_the_folder_above_it(split: str, tmp_path: Path) -> None:
+    touch(tmp_path / "flowers" / split, "a/1.jpg", "b/1.jpg", content=picture())
+
+    found = recognize(tmp_path / "flowers" / split)
+
+    assert (found.dataset, [one.name for one in found.splits]) == ("flowers", [split])

@@ -66,8 +66,11 @@ def test_a_state_dict_written_again_is_equal(state: dict[str, Tensor], file: Pat
 def test_a_network_that_torchvision_lacks_is_refused_by_the_field_that_differs(tmp_path: Path) -> None:
     tensors = {name: tensor.detach() for name, tensor in build(TINY.network, seed=0).named_kernels().items()}
 
-    with pytest.raises(UserError, match=r"network of tiny: network\.input_std is None"):
+    with pytest.raises(UserError, match=r"network of tiny: network\.input_std is None") as refused:
         torchvision.write(Weights(TINY, tensors), tmp_path / "tiny.pth")
+
+    assert "more fields differ" in refused.value.what
+    assert "alexrepro train one-weird-trick" in refused.value.fix
 
 
 def prefixed(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

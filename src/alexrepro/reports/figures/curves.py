@@ -114,8 +114,8 @@ def grouped(runs: Iterable[Run]) -> dict[str, list[Run]]:
 class Snapshot:
     """A run as its files show it now.
 
-    has_ended: whether it is complete, or no process trains it. lines: the folder and the loss curve, if any; the
-    progress on one line; and of a run that stopped, why if that is known, and how to go on.
+    has_ended: whether it is complete, or no process trains it. lines: the folder; if it has begun, the loss curve, the
+    progress, the loss and the last validation; and of a run that stopped, why if that is known, and how to go on.
     """
 
     has_ended: bool
@@ -124,34 +124,33 @@ class Snapshot:
 
 def snapshot(run: Run) -> Snapshot:
     """The run as it is now, finished or not."""
+    has_ended = not run.is_training  # asked first: a run is complete before its process ends
     is_complete = run.result is not None
-    has_ended = is_complete or not run.is_training
+    has_ended = has_ended or is_complete
     recent = run.newest_metrics(RECENT)
-    lines = [str(run.folder), _loss_curve(run), _progress(run, recent, has_ended=has_ended)] if len(recent) else []
+    lines = [str(run.folder), _loss_curve(run), *_progress(run, recent, has_ended=has_ended)] if len(recent) else []
     if has_ended and not is_complete:
         command = (run.environment.get("starts") or [{}])[-1].get("command", ("alexrepro", "train"))
         lines.append(f"Stopped{f': {run.failure}' if run.failure else ''}. Go on with: {shlex.join(command)}")
     return Snapshot(has_ended, tuple(lines if len(recent) else [f"{run.folder}: no step yet", *lines]))
 
 
-def _progress(run: Run, recent: pd.DataFrame, *, has_ended: bool) -> str:
-    """Epoch, step, loss, learning rate, speed, time left and the last validation; recent: the newest steps."""
+def _progress(run: Run, recent: pd.DataFrame, *, has_ended: bool) -> list[str]:
+    """Epoch, step, speed and time left; loss and learning rate; the last validation. recent: the newest steps."""
     training, newest = run.recipe.training, recent.iloc[-1]
     steps, step = training.epochs * run.environment["steps_per_epoch"], int(newest["step"])
     speed = recent["images_per_second"].mean()
     time_left = duration((steps - step) * training.batch / speed if speed else None)
-    parts = [
-        f"epoch {newest['epoch']:.0f}/{training.epochs}",
-        f"step {step:,}/{steps:,}",
-        f"loss {recent['loss'].mean():.3f}",
-        f"learning rate {newest['learning_rate']:g}",
-        f"{speed:,.0f} images/s",
-        f"{time_left} left" if not has_ended else "complete" if run.result is not None else "stopped",
+    state = f"{time_left} left" if not has_ended else "complete" if run.result is not None else "stopped"
+    return [
+        f"epoch {newest['epoch']:.0f}/{training.epochs}, step {step:,}/{steps:,}, {speed:,.0f} images/s, {state}",
+        f"loss {recent['loss'].mean():.3f}, learning rate {newest['learning_rate']:g}",
+        *(
+            f"{row['split']} after epoch {int(row['epoch'])}: top-1 error {100 * row['top1_error']:.1f} %, "
+            f"top-5 error {100 * row['top5_error']:.1f} %"
+            for _, row in run.validations.tail(1).iterrows()
+        ),
     ]
-    for _, row in run.validations.tail(1).iterrows():
-        errors = f"top-1 / top-5 error {100 * row['top1_error']:.1f} / {100 * row['top5_error']:.1f} %"
-        parts.append(f"{row['split']} after epoch {int(row['epoch'])}: {errors}")
-    return ", ".join(parts)
 
 
 def _loss_curve(run: Run) -> str:
