@@ -256,7 +256,7 @@ class Rehearsal:
         self.row("prepare", "prepare", "source", "--side", 32, "--workers", 2)
         self.row("prepare again", "prepare", "source", "--side", 32)
         self.row("prepare again, all read", "prepare", "source", "--side", 32, "--read-again")
-        for store in sorted(self.folder.glob("stores/ilsvrc2012-train-*/")):
+        for store in sorted(self.folder.glob("stores/ilsvrc2012*-train-*/")):
             self.row("read cold", COLD, store, by="-c")
             self.figures.setdefault("read cold", {})["said"] = (self.folder / "said.txt").read_text().strip()
         self.row("plan of an epoch", PLAN % self.images, by="-c")
@@ -305,7 +305,9 @@ class Rehearsal:
 
     def evaluate(self) -> None:
         """On all training images, because only they are as many as asked for."""
-        store = next(self.folder.glob("stores/ilsvrc2012-train-*"))
+        store = next(self.folder.glob("stores/ilsvrc2012*-train-*"), None)
+        if store is None or not any(self.folder.glob("runs/*/*/metrics.csv")):  # as --only may have it
+            return
         run = self.metrics.parent
         other = run.with_name(run.name.replace("seed-0", "seed-1"))
         if not other.exists():
