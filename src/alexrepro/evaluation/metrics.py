@@ -119,6 +119,6 @@ def check_finite(probabilities: Tensor) -> None:
 def _not_finite() -> UserError:
     return UserError(
         "The network's outputs are not finite: its training diverged.",
-        fix="Begin a new run at lower rates: alexrepro train RUN --set training.learning_rate_factor=0.5",
+        fix="Begin a new run at lower learning rates: alexrepro train RUN --set training.learning_rate_factor=0.5",
         exit_code=Exit.BAD_DATA,
     )
