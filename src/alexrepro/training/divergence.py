@@ -142,7 +142,7 @@ def failure_recorded(job: TrainingJob) -> Iterator[None]:
 
 
 def at_half_the_rates(job: TrainingJob) -> str:
-    """What to type after divergence: a new run at half of all learning rates, from the last checkpoint where there is one.
+    """What to type after divergence: a new run at half of all learning rates, from the last checkpoint if there is one.
 
     Empty on ranks that do not print it.
     """

@@ -84,7 +84,7 @@ def _draw(evidence: Evidence) -> Figure | None:
 
 @dataclass(frozen=True)
 class Reading:
-    """One reading of Figure 1: its runs by recipe, first with ReLUs, then with tanh; and those at other learning rates."""
+    """A reading of Figure 1: its runs by recipe, with ReLUs, then with tanh; and those at other learning rates."""
 
     name: str
     by_recipe: dict[str, list[Curve]]
