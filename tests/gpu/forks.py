@@ -22,8 +22,9 @@ LOADED_BY_WORKERS = ("alexrepro.data.store.fork_server", "alexrepro.data.loading
 
 
 def serve() -> None:
-    for name in LOADED:
-        import_module(name)
+    with patch("torch._C._cuda_getDeviceCount", return_value=0):  # after it, torch 2.11 refuses devices to forks
+        for name in LOADED:
+            import_module(name)
     forkserver.set_forkserver_preload(list(LOADED_BY_WORKERS))
     forkserver.ensure_running()
     gc.freeze()  # a collection would copy every page of what is loaded
