@@ -1,6 +1,7 @@
 """`alexrepro report`: results on stdout, everything else on stderr, and nothing trained."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,18 @@ def test_without_runs_there_is_a_page_of_all_reports_and_no_error(tmp_path: Path
     assert len(found["reports"]) > 10
     assert all((tmp_path / file).is_file() for one in found["reports"] for file in one["files"])
     assert (tmp_path / "reports" / "figure-2.svg").exists()
+    assert re.search(r"^evaluations .*nothing yet", Program(tmp_path).shown("report"), re.M)
+
+
+@pytest.mark.parametrize("file", ["metrics.csv", "validation.csv"])
+def test_a_run_with_damaged_rows_is_named_and_left_out_of_the_page(alexrepro: Program, file: str) -> None:
+    (environment,) = alexrepro.folder.glob("runs/tiny-*/*/environment.json")
+    environment.with_name(file).write_text("step;epoch\n1;1\n")
+
+    done = alexrepro("report", "--page")
+
+    assert done.returncode == 0
+    assert f"Skipped {environment.parent.relative_to(alexrepro.folder)}: " in done.stderr
 
 
 @pytest.mark.parametrize(
