@@ -222,7 +222,7 @@ def report(name: str, runs: str | Path = "runs") -> pd.DataFrame:
 def _evidence(runs: str | Path) -> Evidence:
     folder = Path(runs).expanduser()
     with reading(folder, kind="folder", fix="Name the folder of runs, such as runs, or train one: alexrepro train."):
-        folder.stat()
+        any(folder.iterdir())
     return gather(folder)
 
 

@@ -10,7 +10,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from alexrepro.data.loading.crops import windows
@@ -30,7 +30,7 @@ from alexrepro.evaluation.inference import (
 from alexrepro.evaluation.metrics import Counts, Scores, counts_of, total
 from alexrepro.evaluation.predict import model_of
 from alexrepro.evaluation.recorded_network import recorded
-from alexrepro.files import write_whole
+from alexrepro.files import write_bytes
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.weights import Weights
 from alexrepro.paper.results import Crops
@@ -172,7 +172,7 @@ def predict_split(opened: OpenedRuns, *, save_probabilities: bool = False) -> li
         about, path = found[-1][0].about, files.probabilities(manifest.full_name, job.crops)
         named = ("run", "epochs", "split", "crops", "store", "preprocessing")
         header = {name: str(getattr(about, name)) for name in named} | {"classes": ",".join(about.classes)}
-        write_whole(path, lambda temporary: save_file({"probabilities": kept}, temporary, header))
+        write_bytes(path, save({"probabilities": kept}, header))
         say(f"Probabilities: {path}, {path.stat().st_size / 1e6:,.0f} MB.")
     return found
 
