@@ -37,8 +37,7 @@ def train(
 
     Reads a store made by `prepare`; validates after every epoch on the validation store of the same data set. Writes
     RUNS/<recipe>-<digest>/<dataset>-seed-<n>/. The same command continues an interrupted run, on any GPUs. If RECIPE
-    is a run, a new run takes its recipe and all its state; from START it takes the stages in
-    training.init_from_stages, or else all state.
+    is a run, a new run takes its recipe and state; from START, the stages in training.init_from_stages or all state.
 
     Example:  alexrepro train as-run-2012 --gpus 2
     """
