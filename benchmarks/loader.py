@@ -37,7 +37,8 @@ from loaders import BATCH, DECODER, ENCODINGS, LOADERS, OURS, opened, plan_of, p
 
 from alexrepro.data.store.manifest import MANIFEST, Manifest, Shard, sha256_of
 from alexrepro.data.store.prepare import Options, prepare
-from alexrepro.data.store.store import Store, write_shard
+from alexrepro.data.store.shard_rows import ShardRows
+from alexrepro.data.store.store import Store
 from alexrepro.processors import usable_processors
 
 COPIES = 10
@@ -203,7 +204,10 @@ def store_without_pixels(folder: Path, *, images: int = 1_281_167, classes: int 
         rows = range(start, end)
         names = [f"n{labels[row]:08d}_{row}.JPEG" for row in rows]
         file = f"shard-{number:05d}.arrow"
-        write_shard(folder / file, [b""] * len(rows), labels[start:end], names)
+        with ShardRows(folder) as made:
+            for label, name in zip(labels[start:end].tolist(), names, strict=True):
+                made.add(b"", label, name)
+            made.write(folder / file)
         shards.append(Shard(file, len(rows), "0" * 64))
     manifest = Manifest(
         dataset="empty", split="train", images=images, classes=tuple(f"n{k:08d}" for k in range(classes)),

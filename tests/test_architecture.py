@@ -41,6 +41,7 @@ ONLY = {
     "PIL": ("data/store/decode.py", "data/sources/miniature.py", "data/sources/small_sets.py"),
     "simplejpeg": ("data/store/decode.py",),
     "pyarrow": (
+        "data/store/shard_rows.py",
         "data/store/store.py",
         "data/sources/*",
         "runs/predictions.py",

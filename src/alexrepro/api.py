@@ -61,7 +61,7 @@ class StoredImages(Dataset[tuple[Tensor, int]]):
         if not -len(self) <= row < len(self):
             raise IndexError(f"row {row} of {len(self):,} images")
         row %= len(self)
-        return torch.from_numpy(self._store.pixels(row)).permute(2, 0, 1), int(self.labels[row])
+        return torch.tensor(self._store.pixels(row)).permute(2, 0, 1), int(self.labels[row])  # raw ones are read-only
 
     @property
     def path(self) -> Path:

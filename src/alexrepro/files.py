@@ -12,17 +12,18 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alexrepro.errors import Exit, UserError
 
+T = TypeVar("T")
 NAME = re.compile(r"[^\s./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*")
 MOST_NAME_BYTES, SHOWN_CHARACTERS = 200, 60  # of a file system's 255, since digests and times are added
 NO_FILE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def write_whole(path: Path, write: Callable[[Path], object], *, size: int | None = None) -> None:
+def write_whole(path: Path, write: Callable[[Path], T], *, size: int | None = None) -> T:
     """Let `write` fill a temporary file, then rename it to the path: readers see the old content or the new.
 
     File and folder are synced before this returns, so a power cut cannot undo it. A failure leaves nothing. size: the
@@ -32,7 +33,7 @@ def write_whole(path: Path, write: Callable[[Path], object], *, size: int | None
     temporary = path.with_name(f".{path.name}.partial")
     with naming(path, size):
         try:
-            write(temporary)
+            written = write(temporary)
             sync(temporary)
             temporary.replace(path)
         except BaseException:
@@ -40,6 +41,7 @@ def write_whole(path: Path, write: Callable[[Path], object], *, size: int | None
                 temporary.unlink()
             raise
         sync(path.parent)
+    return written
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -18,6 +18,7 @@ import alexrepro
 from alexrepro.data.store.store import find_stores
 
 from ..program import SMALL, Program
+from ..toy import write_images
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 PAGE = (HOW_TO / "from-python.md").read_text(encoding="utf-8")
@@ -144,6 +145,16 @@ def test_a_row_beyond_the_last_ends_a_loop_over_the_images(folder: Path) -> None
 
     assert len([label for _, label in images]) == len(images)
     assert torch.equal(images[-1][0], images[len(images) - 1][0])
+
+
+def test_images_of_a_raw_store_may_be_written_to(tmp_path: Path) -> None:
+    write_images(tmp_path / "pictures", {"train": 1})
+    Program(tmp_path).shown("prepare", "pictures", "--side", 32)
+
+    image, _ = alexrepro.open_store(find_stores(tmp_path / "stores")[0].path)[0]  # torch warns of read-only memory
+    image += 1
+
+    assert image.shape == (3, 32, 32)
 
 
 def test_the_notebook_types_the_commands_of_the_page() -> None:

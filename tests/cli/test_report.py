@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from alexrepro.errors import Exit
 from alexrepro.recipes.catalog import TINY
 from alexrepro.runs.evaluation import Evaluation, save_evaluation
 from alexrepro.runs.run import run_of
@@ -83,6 +84,15 @@ def test_a_run_with_damaged_rows_is_named_and_left_out_of_the_page(alexrepro: Pr
 def test_an_unknown_name_or_one_with_the_page_is_refused(tmp_path: Path, name: str, what: str) -> None:
     assert what in Program(tmp_path)("report", name, "--page").stderr
     assert not (tmp_path / "reports").exists()
+
+
+def test_a_file_in_place_of_the_folder_of_runs_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "runs.csv").touch()
+
+    done = Program(tmp_path)("report", "--runs", "runs.csv")
+
+    assert done.returncode == Exit.USAGE
+    assert "'runs.csv' is a file" in done.stderr
 
 
 def test_help_needs_neither_torch_nor_pandas() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from alexrepro.data.store.manifest import Shard, sha256_of
-from alexrepro.data.store.store import Store, write_shard
+from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.diagnostics import preflight, system_checks
 from alexrepro.diagnostics.preflight import check_job, check_stores
@@ -23,6 +23,8 @@ from alexrepro.recipes.catalog import TINY
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.training.job import TrainingJob
 from alexrepro.training.train import train
+
+from ..data.store.folders import write_shard
 
 MIDDLE = ("conv3", "conv4", "conv5")
 

@@ -68,7 +68,7 @@ def test_a_run_goes_on_in_any_number_of_processes(
 
     shuffled = RECIPE.training.shuffle_every_epoch
     plan_of = partial(training_plan, IMAGES, seed=0, augmentation=RECIPE.augmentation, side_px=RECIPE.network.input_px)
-    plans = [plan_of(epoch=epoch, shuffle_every_epoch=shuffled).rows for epoch in range(1, EPOCHS + 1)]
+    plans = [plan_of(epoch=epoch, shuffle_every_epoch=shuffled).whole().rows for epoch in range(1, EPOCHS + 1)]
     batches = [rows[first : first + BATCH].tolist() for rows in plans for first in range(0, IMAGES, BATCH)]
     assert shown == dict(enumerate(batches))
     expected, found, first = end_of(whole), end_of(run), build(RECIPE.network, seed=0).named_kernels()

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-README_LINES = 150
+README_LINES = 120
 
 
 def relative_links(page: Path) -> list[str]:
@@ -52,6 +52,14 @@ def test_every_anchor_is_that_of_a_heading(page: Path) -> None:
     found = [(page.parent / file if file else page, anchor) for file, anchor in links if "://" not in file]
 
     assert [(file.name, anchor) for file, anchor in found if anchor not in anchors(file)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_table_begins_with_a_header_and_its_rule(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    tables = re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE)
+
+    assert [table for table in tables if not re.match(r".*\n\|(?: ?:?-+:? ?\|)+$", table, re.MULTILINE)] == []
 
 
 def test_the_readme_of_the_package_has_no_link_into_the_checkout() -> None:

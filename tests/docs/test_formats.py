@@ -7,7 +7,7 @@ import pytest
 
 from alexrepro.data.store import manifest as store_files
 from alexrepro.data.store.manifest import FORMAT, Manifest
-from alexrepro.data.store.store import SCHEMA as STORE_SCHEMA
+from alexrepro.data.store.shard_rows import SCHEMA as STORE_SCHEMA
 from alexrepro.runs.evaluation import Evaluation
 from alexrepro.runs.paths import MODEL, OPTIMIZER, STATE, RunPaths
 from alexrepro.runs.predictions import SCHEMA as PREDICTIONS_SCHEMA

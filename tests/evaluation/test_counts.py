@@ -11,7 +11,7 @@ import torch
 
 from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.store.manifest import Manifest, Shard, sha256_of
-from alexrepro.data.store.store import Store, write_shard
+from alexrepro.data.store.store import Store
 from alexrepro.device import find_device
 from alexrepro.distributed.process_group import Parallel, ProcessGroup, connect
 from alexrepro.distributed.rank import Rank
@@ -24,6 +24,7 @@ from alexrepro.model.alexnet import AlexNet, build
 from alexrepro.paper.network import Network, Stage
 from alexrepro.recipes.recipe import Recipe
 
+from ..data.store.folders import write_shard
 from ..ranks import run_ranks
 
 SIDE_PX, CLASSES = 6, 12  # so small that 50,000 images are counted in a second

@@ -1,6 +1,8 @@
 """Figure 4's predictions and neighbors against a plain search over all training images."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from alexrepro.data.loading.crops import center_crop
+from alexrepro.data.loading.loader import Loader
+from alexrepro.data.loading.sampling import Batch, EpochPlan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device
 from alexrepro.errors import UserError
@@ -53,6 +57,32 @@ def test_the_neighbors_are_those_of_a_plain_search(
     assert kept is not None
     assert kept.neighbor_names == found.neighbor_names
     assert np.array_equal(kept.neighbors, found.neighbors)
+
+
+def test_a_search_that_was_interrupted_continues(
+    run: Run, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nearest_neighbors, "BATCH", 7)
+    whole, batches = search(run, stores, device), Loader.batches
+    monkeypatch.setattr(nearest_neighbors, "SAVE_EVERY_SECONDS", 0.0)
+    begun: list[int] = []
+
+    def interrupted(self: Loader, plan: EpochPlan, *, first: int = 0) -> Iterator[Batch]:
+        begun.append(first)
+        yield from islice(batches(self, plan, first=first), 3 if len(begun) == 1 else None)
+        if len(begun) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Loader, "batches", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        search(run, stores, device)
+
+    found = search(run, stores, device)
+
+    assert begun == [0, 3]
+    assert found.neighbor_names == whole.neighbor_names
+    np.testing.assert_array_equal(found.distances, whole.distances)
+    assert not run.search_file.exists()
 
 
 def test_the_most_probable_classes_are_found_for_each_of_eight_images(

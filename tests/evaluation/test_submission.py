@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from alexrepro.data.sources.miniature import write_miniature
@@ -22,7 +23,7 @@ ABOUT = About("run", 90, "ilsvrc2012-test", "ten", "5704e", "9e0ce55", tuple("ab
 
 
 def test_lines_are_the_devkits_numbers_in_the_order_of_the_file_names(tmp_path: Path) -> None:
-    names = ("test_00000003.JPEG", "test_00000001.JPEG", "test_00000002.JPEG")
+    names = pa.chunked_array([["test_00000003.JPEG", "test_00000001.JPEG"], ["test_00000002.JPEG"]])
     top5 = np.array([[0, 1, 2, 3, 4], [5, 4, 3, 2, 1], [2, 0, 5, 1, 3]])
     predictions = Predictions(ABOUT, names, -np.ones(3, int), top5, np.zeros((3, 5), "f4"), np.zeros(3), np.zeros(3))
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from alexrepro.errors import UserError
@@ -23,8 +24,8 @@ HARDNESS = np.random.default_rng(0).random(IMAGES)  # the same images are hard f
 def saved(folder: Path, ranks: np.ndarray, about: About = ABOUT) -> Path:
     images = len(ranks)
     predictions = Predictions(
-        about, tuple(f"{row}.JPEG" for row in range(images)), np.zeros(images, int), np.tile(np.arange(5), (images, 1)),
-        np.full((images, 5), 0.2, "f4"), np.zeros(images), ranks,
+        about, pa.chunked_array([[f"{row}.JPEG" for row in range(images)]]), np.zeros(images, int),
+        np.tile(np.arange(5), (images, 1)), np.full((images, 5), 0.2, "f4"), np.zeros(images), ranks,
     )  # fmt: skip
     write_predictions(predictions, RunPaths(folder).predictions(about.split, about.crops))
     return folder

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -17,7 +18,7 @@ from ..toy import Train
 
 ABOUT = About("run", 1, "set-test", "ten", "5704e", "9e0ce55", ("a", "b"), ("apple", "bee"))
 UNLABELED = Predictions(
-    ABOUT, ("x.JPEG", "y.JPEG"), labels=np.array([-1, -1]), top5=np.array([[0, 1], [1, 0]]),
+    ABOUT, pa.chunked_array([["x.JPEG", "y.JPEG"]]), labels=np.array([-1, -1]), top5=np.array([[0, 1], [1, 0]]),
     probabilities=np.array([[0.75, 0.25], [1.0, 0.0]], dtype=np.float32), log_probs=np.zeros(2), ranks=np.zeros(2, int),
 )  # fmt: skip
 

@@ -34,7 +34,7 @@ def left_by(folder: Path) -> dict[str, object]:
         "checkpoint": last.name,
         **{file.name: sha256_of_file(file) for file in last.iterdir()},
         "checkpoints": len(list(run.checkpoints.iterdir())),
-        "metrics": without_pace(run),
+        "metrics": without_pace(run).to_dict("records"),
         "validation": run.validation_file.read_bytes(),
         "pixels": sha256_of_file(run.pixels_file),
         "half written": [path for path in run.folder.parent.rglob("*") if path.name.endswith(".partial")],

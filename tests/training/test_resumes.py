@@ -160,7 +160,7 @@ def test_half_of_the_images_are_the_same_in_every_epoch_and_others_with_another_
         plan = training_plan(
             images, seed=seed, epoch=epoch, augmentation=Augmentation(), side_px=224, shuffle_every_epoch=True
         )
-        return set(of_some(plan, 100, seed=seed).rows.tolist())
+        return set(of_some(plan, 100, seed=seed).whole().rows.tolist())
 
     assert shown(100) == set(range(100))
     assert len(shown(50)) == 50

@@ -91,9 +91,9 @@ def test_the_patience_of_a_plateau_is_squeezed_and_rounded_up(epochs: int, patie
 @pytest.mark.parametrize(
     ("recipe", "epochs", "text"),
     [
-        (AS_RUN_2012, 1, "epoch 1: rate 0.01"),
-        (AS_RUN_2012, 9, "epoch 1: rate 0.01; epoch 4: rate 0.001; epoch 6: rate 0.0001; epoch 9: rate 1e-05"),
-        (AS_PRINTED, 9, "epoch 1: rate 0.01; divided by 10 after 1 epoch without improvement"),
+        (AS_RUN_2012, 1, "learning rate 0.01"),
+        (AS_RUN_2012, 9, "learning rate 0.01; from epoch 4: 0.001; from epoch 6: 0.0001; from epoch 9: 1e-05"),
+        (AS_PRINTED, 9, "learning rate 0.01, divided by 10 after 1 epoch without improvement"),
     ],
 )
 def test_a_schedule_describes_its_rates(recipe: Recipe, epochs: int, text: str) -> None:

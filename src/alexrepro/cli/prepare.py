@@ -32,6 +32,7 @@ def prepare(
     max_bad: Annotated[int, typer.Option(min=0, help="Number of unreadable files that may be left out.")] = 0,
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Accept missing or skipped images.")] = False,
     layout: Annotated[str | None, typer.Option(help="Layout to use when several match.")] = None,
+    read_again: Annotated[bool, typer.Option("--read-again", help="List an unchanged source, too.")] = False,
     json: Json = False,
 ) -> None:
     """Prepare images for training and evaluation.
@@ -49,8 +50,8 @@ def prepare(
     from alexrepro.data.store.prepare import Options
     from alexrepro.data.store.prepare import prepare as core
 
-    stores = core(source, out=out, workers=workers,
-                  options=Options(encoding, side, resize, max_bad, allow_partial, layout))  # fmt: skip
+    options = Options(encoding, side, resize, max_bad, allow_partial, layout, read_again)
+    stores = core(source, out=out, workers=workers, options=options)
     facts = {split: _facts(store) for split, store in stores.items()}
     (dataset,) = {store.manifest.dataset for store in stores.values()}
     if json:
@@ -58,9 +59,8 @@ def prepare(
         return
     columns = ("split", "store", "images", "classes", "skipped", "unusual", "labels", "mean RGB", "eigenvalues")
     print_table(dataset, columns, [_row(*each) for each in facts.items()], right=columns[2:6])
-    defects = [defect for store in facts.values() for defect in store["defects"]]
-    if shown := [list(defect.values()) for defect in defects[:SHOWN_DEFECTS]]:
-        print_table(f"Unusual files ({len(defects):,})", list(defects[0]), shown)
+    if odd := [defect for store in facts.values() for defect in store["defects"]]:
+        print_table(f"Unusual files ({len(odd):,})", list(odd[0]), [[*each.values()] for each in odd[:SHOWN_DEFECTS]])
     train, folder = ("alexrepro train", "") if out == STORES else ("alexrepro train --store", out)
     wrote(*(store.path for store in stores.values()), out / PREPARED, then=train, on=folder)
 

@@ -8,9 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from alexrepro.data.loading.crops import windows
@@ -27,10 +25,11 @@ from alexrepro.evaluation.inference import (
     order_of,
     scored_batches,
 )  # fmt: skip
-from alexrepro.evaluation.metrics import Counts, Scores, counts_of, total
+from alexrepro.evaluation.metrics import Counts, counts_of, total
 from alexrepro.evaluation.predict import model_of
 from alexrepro.evaluation.recorded_network import recorded
-from alexrepro.files import write_bytes
+from alexrepro.evaluation.scoring import scores_of
+from alexrepro.files import write_whole
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.model.weights import Weights
 from alexrepro.paper.results import Crops
@@ -146,34 +145,26 @@ def predict_split(opened: OpenedRuns, *, save_probabilities: bool = False) -> li
     Without labels the counts are undefined.
     """
     job, store, manifest = opened.job, opened.job.store, opened.job.store.manifest
-    files, scores, rows = RunPaths(Path(opened.whole.run)), [], []
-    kept = torch.empty(len(store), len(manifest.classes)) if save_probabilities else None
-    for batch in scored_batches(job):
-        rows.append(batch.batch.draws.rows)
-        scores.append(batch.scores)
-        if kept is not None:
-            kept[batch.batch.draws.rows] = batch.probabilities[job.crops].cpu()
-    if not np.array_equal(np.concatenate(rows), np.arange(len(store))):
-        raise ValueError(f"{store.path}: not every image was evaluated once")
-    names, found = tuple(store.name(row) for row in range(len(store))), []
-    for crops in SCORED[job.crops]:
-        about = About(
+    files, found = RunPaths(Path(opened.whole.run)), []
+    abouts = {
+        crops: About(
             opened.whole.run, opened.whole.epochs, manifest.full_name, crops, store=manifest.digest,
             preprocessing=preprocessing(job.models, store, crops), classes=manifest.classes,
             class_names=manifest.class_names, members=opened.members,
-        )  # fmt: skip
-        columns = zip(*(batch[crops] for batch in scores), strict=True)
-        all_scores = Scores(*(torch.cat(column).cpu() for column in columns))
-        top5, probabilities, ranks, log_probs, _ = (column.numpy() for column in all_scores)
-        predictions = Predictions(about, names, store.labels, top5, probabilities, log_probs, ranks)
-        write_predictions(predictions, files.predictions(about.split, crops))
-        found.append((predictions, all_scores.counts()))
-    if kept is not None:
-        about, path = found[-1][0].about, files.probabilities(manifest.full_name, job.crops)
-        named = ("run", "epochs", "split", "crops", "store", "preprocessing")
-        header = {name: str(getattr(about, name)) for name in named} | {"classes": ",".join(about.classes)}
-        write_bytes(path, save({"probabilities": kept}, header))
+        )
+        for crops in SCORED[job.crops]
+    }  # fmt: skip
+    if save_probabilities:
+        path = files.probabilities(manifest.full_name, job.crops)
+        scores = write_whole(path, lambda temporary: scores_of(job, (temporary, abouts[job.crops])))
         say(f"Probabilities: {path}, {path.stat().st_size / 1e6:,.0f} MB.")
+    else:
+        scores = scores_of(job)
+    for crops, about in abouts.items():
+        top5, probabilities, ranks, log_probs, _ = (column.cpu().numpy() for column in scores[crops])
+        predictions = Predictions(about, store.names, store.labels, top5, probabilities, log_probs, ranks)
+        write_predictions(predictions, files.predictions(about.split, crops))
+        found.append((predictions, scores[crops].counts()))
     return found
 
 

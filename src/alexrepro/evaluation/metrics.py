@@ -7,9 +7,12 @@ B batch, K classes, G = min(5, K).
 
 from collections.abc import Iterable, Sequence
 from math import isfinite
+from tempfile import TemporaryFile
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from alexrepro.errors import Exit, UserError
@@ -43,6 +46,21 @@ class Scores(NamedTuple):
     log_probs: Tensor
     tied: Tensor
 
+    @classmethod
+    def empty(cls, images: int, *, classes: int, device: torch.device) -> "Scores":
+        """Memory for the scores of so many images: of the device, or of a temporary file, not of a CPU's processes."""
+        ranked = images, min(TOP, classes)
+        kinds: tuple[type[np.generic], ...] = (np.int32, np.float32, np.int32, np.float64, np.bool_)
+        pairs = zip(kinds, (ranked, ranked, (images,), (images,), (images,)), strict=True)
+        if device.type != "cpu":
+            return cls(*(torch.from_numpy(np.empty(shape, kind)).to(device) for kind, shape in pairs))
+        return cls(*(torch.from_numpy(_in_file(kind, shape)) for kind, shape in pairs))
+
+    def fill(self, first: int, scores: "Scores") -> None:
+        """Take over the scores of some images, the first of which has this number."""
+        for own, given in zip(self, scores, strict=True):
+            own[first : first + len(given)] = given
+
     def sums(self) -> Tensor:
         """What `counts_of` reads, still on the device: float64 (4,), in which the counts of any batch are exact."""
         correct = [(self.ranks < 1).sum(), (self.ranks < TOP).sum()]
@@ -51,6 +69,11 @@ class Scores(NamedTuple):
     def counts(self) -> Counts:
         """Correct images and sums over this batch."""
         return counts_of(len(self.ranks), self.sums().tolist())
+
+
+def _in_file(kind: type[np.generic], shape: tuple[int, ...]) -> NDArray[np.generic]:
+    with TemporaryFile() as file:
+        return np.memmap(file, kind, "w+", shape=shape)
 
 
 def counts_of(images: int, sums: Sequence[float]) -> Counts:
@@ -96,6 +119,6 @@ def check_finite(probabilities: Tensor) -> None:
 def _not_finite() -> UserError:
     return UserError(
         "The network's outputs are not finite: its training diverged.",
-        fix="Begin a new run at lower rates: alexrepro train RUN --set training.learning_rate_factor=0.5",
+        fix="Begin a new run at lower learning rates: alexrepro train RUN --set training.learning_rate_factor=0.5",
         exit_code=Exit.BAD_DATA,
     )

@@ -1,10 +1,12 @@
 """Figure 4 of a run: top-5 predictions for test images, and nearest neighbors among the training images (§6.1).
 
 Features are the activations of the last hidden stage for the center crop, before dropout. Only the nearest neighbors
-are kept during the search, so memory does not grow with the training set. B batch, Q queries, N neighbors, D units.
+are kept during the search, so memory does not grow with the training set; they are saved every minute, and the same
+search continues there. B batch, Q queries, N neighbors, D units.
 """
 
 from collections.abc import Callable
+from time import monotonic
 from typing import cast
 
 import numpy as np
@@ -28,11 +30,12 @@ from alexrepro.evaluation.inference import (
 from alexrepro.evaluation.metrics import check_finite, score
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.results import FIGURE_4_GUESSES, FIGURE_4_NEIGHBORS, FIGURE_4_QUERIES
-from alexrepro.progress import progress
-from alexrepro.runs.predictions import Neighbors, save_neighbors
+from alexrepro.progress import progress, say
+from alexrepro.runs.predictions import Neighbors, load_search, save_neighbors, save_search
 from alexrepro.runs.run import Run
 
 BATCH = 128  # changes the time only
+SAVE_EVERY_SECONDS = 60.0
 DRAW = 0  # the test images are the same for every run: nobody picks them
 
 
@@ -58,7 +61,8 @@ def find_neighbors(run: Run, *, train: Store, test: Store, device: Device) -> Ne
 
         probabilities, _ = read(torch.from_numpy(images).permute(0, 3, 1, 2))
         _, wanted = read(torch.from_numpy(query_images).permute(0, 3, 1, 2))
-        distances, rows = _search(lambda pixels: read(pixels)[1], wanted, train)
+        mark = f"step {step}, {last_hidden(run.recipe.network)}, {train.manifest.digest}, {test.manifest.digest}"
+        distances, rows = _search(lambda pixels: read(pixels)[1], wanted, train, (run, mark))
     scores = score(probabilities, torch.from_numpy(test.labels[shown]).to(probabilities.device))
     found = Neighbors(
         epochs=step // run.environment["steps_per_epoch"], stage=last_hidden(run.recipe.network),
@@ -72,26 +76,35 @@ def find_neighbors(run: Run, *, train: Store, test: Store, device: Device) -> Ne
         neighbor_labels=train.labels[rows], distances=distances,
     )  # fmt: skip
     save_neighbors(run, found)
+    run.search_file.unlink(missing_ok=True)
     return found
 
 
 def _search(
-    features_of: Callable[[Tensor], Tensor], wanted: Tensor, train: Store
+    features_of: Callable[[Tensor], Tensor], wanted: Tensor, train: Store, kept: tuple[Run, str]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Distances from the wanted features, (Q, D), and rows of the nearest training images, (Q, N) each, earlier first.
 
-    Euclidean; features_of: of stored images (B, 3, 256, 256).
+    Euclidean; features_of: of stored images (B, 3, 256, 256). kept: where the search is saved, and its mark.
     """
     nearest, rows = wanted.new_empty(len(wanted), 0), wanted.new_empty(len(wanted), 0, dtype=torch.int64)
-    loader = Loader(train, batch=BATCH, side_px=train.side_px)
-    with progress(f"neighbors in {train.path.name}", total=len(train)) as advance, loader:
-        for batch in loader.batches(evaluation_plan(len(train))):
+    done, found = load_search(*kept)
+    if found:
+        nearest, rows = (torch.from_numpy(found[name]).to(wanted.device) for name in ("distances", "rows"))
+        say(f"Continuing after {done:,} of {len(train):,} images.")
+    loader, saved_at = Loader(train, batch=BATCH, side_px=train.side_px), monotonic()
+    with progress(f"neighbors in {train.path.name}", total=len(train), done=done) as advance, loader:
+        for batch in loader.batches(evaluation_plan(len(train)), first=done // BATCH):
             distances = torch.cdist(wanted, features_of(batch.crops), compute_mode="donot_use_mm_for_euclid_dist")
             here = batch.draws.rows.to(rows.device).expand(len(wanted), -1)
             ordered = torch.cat([nearest, distances], 1).sort(dim=1, stable=True)
             rows = torch.cat([rows, here], 1).gather(1, ordered.indices)[:, :FIGURE_4_NEIGHBORS]
             nearest = ordered.values[:, :FIGURE_4_NEIGHBORS]
             advance(len(batch), "")
+            done += len(batch)
+            if monotonic() - saved_at > SAVE_EVERY_SECONDS and done % BATCH == 0:
+                saved_at = monotonic()
+                save_search(*kept, done, {"distances": nearest.cpu().numpy(), "rows": rows.cpu().numpy()})
     return nearest.cpu().numpy(), rows.cpu().numpy()
 
 

@@ -70,7 +70,8 @@ def check_submission(manifest: Manifest) -> tuple[int, ...]:
 
 def write_submission(predictions: Predictions, ids: tuple[int, ...], file: Path) -> None:
     """Write one line of class numbers for each image; ids: the devkit's number of each class, by label."""
-    in_order = sorted(range(len(predictions.names)), key=lambda row: predictions.names[row])
+    names = predictions.names.to_pylist()
+    in_order = sorted(range(len(names)), key=names.__getitem__)
     lines = (" ".join(str(ids[label]) for label in predictions.top5[row]) for row in in_order)
     write_text(file, "".join(f"{line}\n" for line in lines))
 

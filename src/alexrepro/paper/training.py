@@ -69,10 +69,10 @@ class Script:
         return Script(tuple(replace(line, epoch=1 + _scaled_up(line.epoch - 1, epochs, of)) for line in self.at))
 
     def description(self, training: "Training", stages: Sequence[Stage]) -> str:
-        """The general rates in words: `epoch 1: rate 0.01; epoch 4: rate 0.001`."""
+        """The general learning rates in words: `learning rate 0.01; from epoch 4: 0.001`."""
         rates = [self.rates(training, stages, epoch=n, errors=()).general for n in range(1, training.epochs + 1)]
-        changes = [n for n, rate in enumerate(rates) if n == 0 or rate != rates[n - 1]]
-        return "; ".join(f"epoch {n + 1}: rate {rates[n]:.3g}" for n in changes)
+        changes = [n for n in range(1, len(rates)) if rates[n] != rates[n - 1]]
+        return "; ".join([f"learning rate {rates[0]:.3g}", *(f"from epoch {n + 1}: {rates[n]:.3g}" for n in changes)])
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,10 @@ class Plateau:
         return replace(self, patience_epochs=_scaled_up(self.patience_epochs, epochs, of))
 
     def description(self, training: "Training", stages: Sequence[Stage]) -> str:
-        """The rule in words: `epoch 1: rate 0.01; divided by 10 after 5 epochs without improvement`."""
+        """The rule in words: `learning rate 0.01, divided by 10 after 5 epochs without improvement`."""
         rate = self.rates(training, stages, epoch=1, errors=()).general
         patience = f"{self.patience_epochs} epoch{'s' if self.patience_epochs > 1 else ''}"
-        return f"epoch 1: rate {rate:.3g}; divided by {self.factor:g} after {patience} without improvement"
+        return f"learning rate {rate:.3g}, divided by {self.factor:g} after {patience} without improvement"
 
 
 def _last(lines: Sequence[At], stage: str, kind: str, start: float) -> float:

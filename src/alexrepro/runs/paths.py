@@ -35,6 +35,7 @@ class RunPaths:
         self.checkpoints = folder / "checkpoints"
         self.result_file = folder / "result.json"  # what the run reached, once it is complete
         self.neighbors_file = folder / "neighbors.safetensors"  # what Figure 4 shows of the run
+        self.search_file = folder / ".neighbors.safetensors"  # the nearest ones so far, while they are searched
         self.neighbors_table = folder / "neighbors.csv"  # the same without the pixels
         self.tensorboard = folder / "tensorboard"
         self.lock_file = folder.parent / f".{folder.name}.lock"  # not within, since a folder may get another name

@@ -5,6 +5,7 @@ Both files are described in docs/reference/run-folder.md. G = 5, or fewer classe
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from alexrepro.runs.evaluation import LOWER_FIRST, TOP, Member
 from alexrepro.runs.run import Run
 
 ABOUT = b"alexrepro"  # the key of the metadata
+ROWS_AT_ONCE = 2**17  # in memory, and in a group of the file
 
 SCHEMA = pa.schema(
     [("image", pa.string()), ("row", pa.int32()), ("label", pa.int32())]
@@ -56,18 +58,18 @@ class About:
 class Predictions:
     """One row for each image of a store, in stored order.
 
-    names: (N,) file names. labels: (N,), -1 where unlabeled. top5: (N, G) classes, the most probable first.
-    probabilities: (N, G) theirs, float32. log_probs: (N,) log p of the true class. ranks: (N,) how many
+    names: (N,) file names, as Arrow keeps them. labels: (N,), -1 where unlabeled. top5: (N, G) classes, the most
+    probable first. probabilities: (N, G) theirs, float32. log_probs: (N,) log p of the true class. ranks: (N,) how many
     classes come before the true one. The last two say nothing where there is no label.
     """
 
     about: About
-    names: tuple[str, ...]
+    names: pa.ChunkedArray
     labels: NDArray[np.int64]
-    top5: NDArray[np.int64]
+    top5: NDArray[np.int32]
     probabilities: NDArray[np.float32]
     log_probs: NDArray[np.float64]
-    ranks: NDArray[np.int64]
+    ranks: NDArray[np.int32]
 
     def wrong(self, top: int) -> NDArray[np.bool_]:
         """Whether the true class of each image is not among the `top` most probable, (N,)."""
@@ -76,16 +78,40 @@ class Predictions:
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
     """Write predictions as Parquet, whole or not at all."""
-    images, unknown = len(predictions.names), predictions.labels < 0
-    known = {"label": predictions.labels, "log_prob": predictions.log_probs, "rank": predictions.ranks}
-    columns: dict[str, Any] = {name: np.ma.masked_array(values, unknown) for name, values in known.items()}
-    columns |= {"image": predictions.names, "row": np.arange(images)}
-    for name, ranked in (("top", predictions.top5), ("prob", predictions.probabilities)):
-        columns |= {f"{name}{rank}": column for rank, column in enumerate(ranked.T, start=1)}
-    arrays = [pa.array(columns.get(field.name, [None] * images), type=field.type) for field in SCHEMA]
     about = json.dumps(asdict(predictions.about), ensure_ascii=False).encode()
-    table = pa.Table.from_arrays(arrays, schema=SCHEMA.with_metadata({ABOUT: about}))
-    write_whole(path, lambda temporary: pq.write_table(table, temporary))
+    schema = SCHEMA.with_metadata({ABOUT: about})
+
+    def write(temporary: Path) -> None:
+        with pq.ParquetWriter(temporary, schema) as writer:
+            for first in range(0, max(len(predictions.labels), 1), ROWS_AT_ONCE):
+                writer.write_table(_table(predictions, slice(first, first + ROWS_AT_ONCE), schema))
+
+    write_whole(path, write)
+
+
+def _table(predictions: Predictions, rows: slice, schema: pa.Schema) -> pa.Table:
+    """Some rows of predictions as a table."""
+    labels = predictions.labels[rows]
+    known = {"label": labels, "log_prob": predictions.log_probs[rows], "rank": predictions.ranks[rows]}
+    columns: dict[str, Any] = {name: np.ma.masked_array(values, labels < 0) for name, values in known.items()}
+    numbers = np.arange(rows.start, rows.start + len(labels))
+    columns |= {"image": predictions.names[rows].combine_chunks(), "row": numbers}
+    for name, ranked in (("top", predictions.top5[rows]), ("prob", predictions.probabilities[rows])):
+        columns |= {f"{name}{rank}": column for rank, column in enumerate(ranked.T, start=1)}
+    arrays = [pa.array(columns.get(field.name, [None] * len(labels)), type=field.type) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def probabilities_file(path: Path, about: About, *, images: int) -> NDArray[np.float32]:
+    """A safetensors file for the probabilities of every class, as a mapped array, (N, K), that fills it."""
+    shape = images, len(about.classes)
+    named = ("run", "epochs", "split", "crops", "store", "preprocessing")
+    facts = {name: str(getattr(about, name)) for name in named} | {"classes": ",".join(about.classes)}
+    tensor = {"dtype": "F32", "shape": shape, "data_offsets": [0, 4 * shape[0] * shape[1]]}
+    header = json.dumps({"__metadata__": facts, "probabilities": tensor}).encode()
+    header += b" " * (-len(header) % 8)  # as safetensors aligns its tensors
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    return np.memmap(path, np.float32, "r+", offset=8 + len(header), shape=shape)
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -98,21 +124,21 @@ def read_predictions(path: Path) -> Predictions:
         members = tuple(Member(**member) for member in fields.pop("members"))
         classes, class_names = tuple(fields.pop("classes")), tuple(fields.pop("class_names"))
         about = About(**fields, classes=classes, class_names=class_names, members=members)
-        frame = table.to_pandas()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path} cannot be read as predictions: {error}.",
             fix="Make it anew with: alexrepro evaluate RUN.",
             exit_code=Exit.BAD_DATA,
         ) from None
+    ranked = range(1, min(TOP, len(classes)) + 1)
     return Predictions(
         about,
-        names=tuple(frame["image"]),
-        labels=frame["label"].fillna(-1).to_numpy(np.int64),
-        top5=frame.filter(regex="^top").dropna(axis=1).to_numpy(np.int64),
-        probabilities=frame.filter(regex="^prob").dropna(axis=1).to_numpy(np.float32),
-        log_probs=frame["log_prob"].to_numpy(np.float64),
-        ranks=frame["rank"].fillna(-1).to_numpy(np.int64),
+        names=table["image"],
+        labels=table["label"].fill_null(-1).to_numpy().astype(np.int64),
+        top5=np.stack([table[f"top{rank}"].to_numpy() for rank in ranked], axis=1),
+        probabilities=np.stack([table[f"prob{rank}"].to_numpy() for rank in ranked], axis=1),
+        log_probs=table["log_prob"].fill_null(np.nan).to_numpy(),
+        ranks=table["rank"].fill_null(-1).to_numpy(),
     )
 
 
@@ -169,6 +195,23 @@ def save_neighbors(run: Run, found: Neighbors) -> None:
     about = {"about": json.dumps({name: value for name, value in vars(found).items() if name not in tensors})}
     write_bytes(run.neighbors_file, save(tensors, about))
     write_text(run.neighbors_table, csv_text(found.rows()))
+
+
+def save_search(run: Run, mark: str, searched: int, nearest: dict[str, NDArray[Any]]) -> None:
+    """Keep the nearest neighbors among the first images of a search; mark: of the search."""
+    about = {"mark": mark, "searched": str(searched)}
+    tensors = {name: np.ascontiguousarray(value) for name, value in nearest.items()}
+    write_whole(run.search_file, lambda partial: save_file(tensors, partial, metadata=about))
+
+
+def load_search(run: Run, mark: str) -> tuple[int, dict[str, NDArray[Any]]]:
+    """How many images were searched, and the nearest neighbors among them; none if it was another search."""
+    with suppress(FileNotFoundError, SafetensorError, ValueError, KeyError, TypeError):
+        with safe_open(run.search_file, framework="numpy") as file:
+            about = file.metadata()
+        if about["mark"] == mark:
+            return int(about["searched"]), load_file(run.search_file)
+    return 0, {}
 
 
 def load_neighbors(run: Run) -> Neighbors | None:

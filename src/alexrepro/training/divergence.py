@@ -142,7 +142,7 @@ def failure_recorded(job: TrainingJob) -> Iterator[None]:
 
 
 def at_half_the_rates(job: TrainingJob) -> str:
-    """What to type after divergence: a new run at half of all rates, from the last checkpoint where there is one.
+    """What to type after divergence: a new run at half of all learning rates, from the last checkpoint if there is one.
 
     Empty on ranks that do not print it.
     """
@@ -155,4 +155,4 @@ def at_half_the_rates(job: TrainingJob) -> str:
     factor = f"training.learning_rate_factor={run.recipe.training.learning_rate_factor / 2:g}"
     words = ["alexrepro", "train", *source, "--store", job.store.path, "--seed", job.seed, "--runs", job.runs]
     start = " from its last checkpoint" if run.has_begun else ""
-    return f"Begin a new run{start} at half of all rates: {shlex.join(map(str, [*words, '--set', factor]))}"
+    return f"Begin a new run{start} with all learning rates halved: {shlex.join(map(str, [*words, '--set', factor]))}"

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -80,8 +79,6 @@ class TrainingState:
     losses_read_at: float = -inf
     validation_loader: Loader | None = None
     opened: ExitStack = field(default_factory=ExitStack)
-    planner: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, thread_name_prefix="planner"))
-    plans: dict[int, Future[EpochPlan]] = field(default_factory=dict)
 
     def validation_errors(self) -> dict[int, float]:
         """The top-1 error of every validated epoch, the same on every rank."""
@@ -96,14 +93,6 @@ class TrainingState:
             side_px=recipe.network.input_px, shuffle_every_epoch=recipe.training.shuffle_every_epoch,
         )  # fmt: skip
         return of_some(plan, len(self.job.store), seed=self.job.seed)
-
-    def plan_ahead(self, epoch: int) -> EpochPlan:
-        """The same, computed during the epoch before; begins with the one after it."""
-        ahead = self.plans.pop(epoch, None)
-        plan = ahead.result() if ahead else self.plan(epoch)
-        if epoch < self.job.recipe.training.epochs:
-            self.plans[epoch + 1] = self.planner.submit(self.plan, epoch + 1)
-        return plan
 
     def requests(self) -> tuple[int, bool, bool]:
         """The signal that asks any rank to stop, or 0, and whether a checkpoint and losses are due; equal on all ranks.

@@ -67,7 +67,7 @@ def train(job: TrainingJob) -> Run:
         )  # fmt: skip
         with (
             failure_recorded(job), device.enough_memory(batch=batch),
-            state.loggers, state.saver, state.planner, state.opened, loader,
+            state.loggers, state.saver, state.opened, loader,
         ):  # fmt: skip
             _validate(state)  # if the run was asked to stop before it did
             _train_epochs(state, loader)
@@ -88,7 +88,7 @@ def _train_epochs(state: TrainingState, loader: Loader) -> None:
         augmentation = recipe.augmentation
         if not rates.has_color_shift:
             augmentation = replace(augmentation, color_shift=None)
-        plan, first = state.plan_ahead(epoch), state.step % job.steps_per_epoch
+        plan, first = state.plan(epoch), state.step % job.steps_per_epoch
         state.read_at = Moment(job.device.torch_device)
         with progress(f"epoch {epoch}/{training.epochs}", total=len(plan), done=first * training.batch) as advance:
             for batch in loader.batches(plan, first=first):

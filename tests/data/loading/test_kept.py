@@ -79,8 +79,8 @@ def open_loader(store: Store, room: int, *, parts: Parts | None = None) -> Loade
 
 def assert_cut_as_planned(store: Store, found: list[Batch], plan: EpochPlan) -> None:
     stored = Store.open(store.path)
-    assert torch.equal(torch.cat([batch.draws.rows for batch in found]), plan.rows)
-    assert torch.equal(torch.cat([batch.draws.colors for batch in found]), plan.colors)
+    assert torch.equal(torch.cat([batch.draws.rows for batch in found]), plan.whole().rows)
+    assert torch.equal(torch.cat([batch.draws.colors for batch in found]), plan.whole().colors)
     for batch in found:
         assert batch.labels.tolist() == store.labels[batch.draws.rows.numpy()].tolist()
         for crop, row, (y, x) in zip(batch.crops, batch.draws.rows, batch.draws.offsets.tolist(), strict=True):
@@ -100,7 +100,7 @@ def test_crops_are_the_same_however_many_images_are_kept(store: Watched, room: i
 
 @pytest.mark.parametrize("room", [0, 3, IMAGES])
 def test_later_epochs_read_what_had_no_room(store: Watched, room: int) -> None:
-    rows = plan_of(1).rows.tolist()
+    rows = plan_of(1).whole().rows.tolist()
     with open_loader(store, room) as loader:
         read = []
         for epoch in (1, 2, 3):

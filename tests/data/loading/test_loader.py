@@ -119,7 +119,7 @@ def test_the_next_batches_are_made_while_one_is_used(store: Store) -> None:
         wait_until(lambda: len(watched.rows) == 5)
 
     assert used.number == 0
-    assert watched.rows == plan_of(1).rows[:5].tolist()  # three wait besides the one that its worker makes
+    assert watched.rows == plan_of(1).whole().rows[:5].tolist()  # three wait besides the one that its worker makes
 
 
 def test_an_epoch_can_begin_in_the_middle_after_one_that_was_left(store: Store, opened: Loader) -> None:

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import torch
 
+from alexrepro.data.loading import sampling
+from alexrepro.data.loading.packing import pack, unpack
 from alexrepro.data.loading.sampling import (
     Batch,
     Draws,
     EpochPlan,
     evaluation_plan,
-    pack,
+    generator,
     shard_of,
     training_plan,
-    unpack,
 )
 from alexrepro.paper.training import Augmentation
 
@@ -23,7 +24,11 @@ AS_RUN = Augmentation(images_per_crop=32, mean="central")
 IMAGES = 1000
 
 
-def draws(*, epoch: int = 1, augmentation: Augmentation = AS_RUN, shuffle_every_epoch: bool = True) -> EpochPlan:
+def draws(*, epoch: int = 1, augmentation: Augmentation = AS_RUN, shuffle_every_epoch: bool = True) -> Draws:
+    return plan(epoch=epoch, augmentation=augmentation, shuffle_every_epoch=shuffle_every_epoch).whole()
+
+
+def plan(*, epoch: int = 1, augmentation: Augmentation = AS_RUN, shuffle_every_epoch: bool = True) -> EpochPlan:
     return training_plan(
         IMAGES, seed=1, epoch=epoch, augmentation=augmentation, side_px=224, shuffle_every_epoch=shuffle_every_epoch
     )
@@ -82,21 +87,33 @@ def test_without_crops_and_flips_only_the_center_is_seen() -> None:
 
 
 def test_evaluation_shows_every_image_uncropped_and_in_order() -> None:
-    plan = evaluation_plan(5)
+    shown = evaluation_plan(5).whole()
 
-    assert plan.rows.tolist() == [0, 1, 2, 3, 4]
-    assert not plan.offsets.any()
+    assert shown.rows.tolist() == [0, 1, 2, 3, 4]
+    assert not shown.offsets.any()
 
 
 def test_the_shards_of_a_batch_are_the_batch() -> None:
-    plan = draws()
+    shards = [[part.rows.tolist() for _, part in plan().batches(300, shard=(k, 3), first=1)] for k in range(3)]
 
-    shards = [[part.rows.tolist() for _, part in plan.batches(300, shard=(k, 3), first=1)] for k in range(3)]
-
-    whole = [batch.rows.tolist() for _, batch in plan.batches(300)][1:]
+    whole = [batch.rows.tolist() for _, batch in plan().batches(300)][1:]
     assert [[*chain(*parts)] for parts in zip(*shards, strict=True)] == whole
     assert [len(batch) for batch in whole] == [300, 300, 100]
     assert shard_of(7, (1, 2)) == slice(3, 7)
+
+
+def test_batches_have_the_draws_of_the_whole_epoch_however_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = generator(1, "views", 1)
+    offsets, flips = rng.integers(0, 32, (-(-IMAGES // 32), 2), endpoint=True), rng.random(-(-IMAGES // 32)) < 0.5
+    colors = rng.standard_normal((IMAGES, 3), dtype=np.float32)  # all of one kind before the next, as always
+    monkeypatch.setattr(sampling, "BLOCK", 100)
+
+    for batch in (7, 32, 250):
+        found = [draws for _, draws in plan().batches(batch, first=2)]
+        rest = slice(2 * batch, None)
+        np.testing.assert_array_equal(torch.cat([each.offsets for each in found]), offsets.repeat(32, 0)[:IMAGES][rest])
+        np.testing.assert_array_equal(torch.cat([each.flips for each in found]), flips.repeat(32)[:IMAGES][rest])
+        np.testing.assert_array_equal(torch.cat([each.colors for each in found]), colors[rest])
 
 
 def test_packed_tensors_come_back_as_views_that_kernels_can_read_at_once() -> None:

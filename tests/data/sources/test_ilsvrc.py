@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from alexrepro.data.sources import recognize
+from alexrepro.data.sources.images import Images
 from alexrepro.data.sources.labels import is_2012, refuse_wrong_labels, table_labels, words_by_wnid
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.sources.official_files import truth
-from alexrepro.data.sources.source import File, ImageFile, Source, Split
+from alexrepro.data.sources.source import File, Source, Split
 from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.errors import UserError
 
@@ -357,8 +358,8 @@ def test_a_known_image_shows_labels_in_another_order() -> None:
     thousand = sorted(["n01440764", "n01751748", "n15075141", *(f"n1{number:07d}" for number in range(997))])
 
     def labeled(wnid: str, classes: list[str]) -> Source:
-        image = ImageFile("val/ILSVRC2012_val_00000001.JPEG", classes.index(wnid), File(Path("x")))
-        return Source("ilsvrc2012", tuple(classes), tuple(classes), (Split("val", [image]),))
+        images = Images([("val/", [("ILSVRC2012_val_00000001.JPEG", File(Path(), "x"))], [classes.index(wnid)])])
+        return Source("ilsvrc2012", tuple(classes), tuple(classes), (Split("val", images),))
 
     with pytest.raises(UserError, match=r"val_00000001\.JPEG is labeled n15075141, but it is known to be n01751748"):
         refuse_wrong_labels(Path("ds"), labeled("n15075141", thousand))

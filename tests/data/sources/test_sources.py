@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from alexrepro.data.sources import recognize
+from alexrepro.data.sources.images import Images
 from alexrepro.data.sources.labels import LONGEST_NAME, dataset_of
 from alexrepro.data.sources.miniature import CLASSES, write_miniature
 from alexrepro.data.sources.official_files import class_table, gaps_of_2012
-from alexrepro.data.sources.source import File, ImageFile, Split
+from alexrepro.data.sources.source import File, Split
 from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.errors import Exit, UserError
 
@@ -63,9 +64,11 @@ def test_patch_images_replace_by_name(miniature: Path) -> None:
 
 
 def test_the_release_of_2012_is_known_by_its_1000_classes_and_the_images_of_each_split() -> None:
-    image = ImageFile("a.JPEG", 0, File(Path("a.JPEG")))
+    image = "a.JPEG", File(Path(), "a.JPEG")
     release = {"train": 1_281_167, "val": 50_000, "test": 100_000}
-    whole, short = ([Split(name, [image] * (n - less)) for name, n in release.items()] for less in (0, 1))
+    whole, short = (
+        [Split(name, Images([("", [image] * (n - less), [0])])) for name, n in release.items()] for less in (0, 1)
+    )
 
     assert list(gaps_of_2012(["a class"] * 1000, whole)) == []
     assert list(gaps_of_2012(["a class"] * 1000, whole[:1])) == ["0 of 50,000 val images"]

@@ -1,9 +1,12 @@
-"""Small folders of images, and the files of a preparation."""
+"""Small folders of images, shards, and the files of a preparation."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from alexrepro.data.store.shard_rows import ShardRows
 
 
 def write_images(folder: Path, *, each: int = 3, height: int = 40, width: int = 50) -> Path:
@@ -15,6 +18,14 @@ def write_images(folder: Path, *, each: int = 3, height: int = 40, width: int = 
             pixels = draws.integers(0, 256, (height, width, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / kind / f"{number}.png")
     return folder
+
+
+def write_shard(path: Path, images: Sequence[bytes], labels: Sequence[int], names: Sequence[str]) -> None:
+    """Write the rows of one shard."""
+    with ShardRows(path.parent) as rows:
+        for row in zip(images, labels, names, strict=True):
+            rows.add(*row)
+        rows.write(path)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

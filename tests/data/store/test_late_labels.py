@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from alexrepro.data.store import manifest, shards
+from alexrepro.data.store import manifest, shard_maker
 from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store, find_stores
 
@@ -51,7 +51,7 @@ def test_a_late_devkit_gives_the_store_of_a_preparation_with_it(
     before, bare, files = prepared(source, "late"), capsys.readouterr().err, images_of(source.parent / "late")
     add_devkit(source)
     prepared(source, "whole")
-    monkeypatch.delattr(shards, "decode")
+    monkeypatch.delattr(shard_maker, "decode")
 
     after = prepared(source, "late")
 

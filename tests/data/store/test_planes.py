@@ -9,8 +9,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from alexrepro.data.loading.crops import windows_to_rgb
 from alexrepro.data.store.decode import Pixels, decode_stored
-from alexrepro.data.store.planes import cut_window, plane_bytes, to_planes, to_rgb, window_shape, windows_to_rgb
+from alexrepro.data.store.planes import cut_window, plane_bytes, to_planes, to_rgb, window_shape
 from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store
 from alexrepro.errors import UserError

@@ -5,6 +5,8 @@ import fcntl
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -146,6 +148,36 @@ def test_real_images_have_no_defect(shared_data: Path, tmp_path: Path) -> None:
 
     assert (len(train), len(train.manifest.classes), train.manifest.defects) == (24, 24, ())
     assert 0.15 < train.color_axes().eigenvalues[0] < 0.26  # 0.20 over 262 images, with a wide margin for 24
+
+
+def test_an_unchanged_source_is_known_by_names_sizes_and_times(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, listed = tmp_path / "stores", []
+    recognize = preparing.recognize
+    monkeypatch.setattr(preparing, "recognize", lambda *a, **named: listed.append(1) or recognize(*a, **named))
+    first = prepare(source, out=out, workers=1)
+
+    again = prepare(source, out=out, workers=1)
+    assert ([store.path for store in again.values()], len(listed)) == ([store.path for store in first.values()], 1)
+    assert capsys.readouterr().err.count("by their names, sizes and times") == 2
+    prepare(source, out=out, workers=1, options=Options(read_again=True))
+    os.utime(source / "train/a/0.png", ns=(1, 1))
+    prepare(source, out=out, workers=1)
+    assert len(listed) == 3
+    write_images(source / "test", each=1)
+    assert prepare(source, out=out, workers=1).keys() == {"train", "val", "test"}
+    shutil.rmtree(first["val"].path)
+    assert prepare(source, out=out, workers=1)["val"].path == first["val"].path
+
+
+def test_preparing_does_not_load_torch(source: Path, tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from alexrepro.data.store.prepare import prepare; "
+    code += "prepare(sys.argv[1], out=Path(sys.argv[2]), workers=int(sys.argv[3])); sys.exit('torch' in sys.modules)"
+
+    for workers in ("1", "2"):
+        out = tmp_path / workers
+        assert subprocess.run([sys.executable, "-c", code, source, out, workers], check=False).returncode == 0
 
 
 def test_disk_space_is_needed_for_missing_shards_only(

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from alexrepro.data.store import torch_kernel
 from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.resize import resize
 from alexrepro.errors import UserError
@@ -68,3 +70,18 @@ def test_other_rules_make_other_stores_beside_the_first(tmp_path: Path) -> None:
 def test_a_side_that_cannot_be_stored_is_refused(side: int, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot be stored"):
         prepare(write_images(tmp_path / "small"), out=tmp_path / "stores", workers=1, options=Options(side_px=side))
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "mode"),
+    [((60, 80), (32, 43), "bilinear"), ((31, 17), (64, 35), "bicubic"), ((1, 7), (5, 35), "bicubic")],
+)
+def test_the_kernel_without_torch_gives_the_pixels_of_torch(
+    shape: tuple[int, int], size: tuple[int, int], mode: str
+) -> None:
+    wide = np.random.default_rng(0).integers(0, 256, (shape[0], 2 * shape[1], 3), dtype=np.uint8)
+
+    for pixels in (wide, wide[:, : shape[1]]):  # the latter with a gap after each row
+        image = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)
+        expected = torch.nn.functional.interpolate(image, size, mode=mode, antialias=True, align_corners=False)
+        np.testing.assert_array_equal(torch_kernel.resized(pixels, size, mode=mode), expected[0].permute(1, 2, 0))

@@ -12,7 +12,7 @@ def images(count: int) -> NDArray[np.uint8]:
 
 
 def moments(pixels: NDArray[np.uint8]) -> Moments:
-    found = Moments.none()
+    found = Moments.none(pixels.shape[1])
     for image in pixels:
         found.add(image)
     return found
@@ -54,3 +54,17 @@ def test_parts_merge_to_the_same_bits_in_any_order() -> None:
 
     np.testing.assert_array_equal(forward.sums, backward.sums)
     np.testing.assert_array_equal(forward.products, backward.products)
+
+
+def test_sums_stay_exact_when_no_float_can_hold_them() -> None:
+    def counted(images: int) -> Moments:
+        """The sums over so many white images, known without an image."""
+        sums = np.full((32, 32, 3), 255 * images, dtype=np.uint64)
+        return Moments(images, sums, np.full((3, 3), 1024 * 255**2 * images, dtype=np.int64))
+
+    found = counted(2 * 10**9)
+    found.merge(moments(np.full((1, 32, 32, 3), 255, dtype=np.uint8)))
+
+    assert found.products[0, 1] == 1024 * 255**2 * (2 * 10**9 + 1) > 2**53
+    assert found.sums[0, 0, 0] == 255 * (2 * 10**9 + 1) > 2**32
+    np.testing.assert_array_equal(found.mean_image(), np.full((3, 32, 32), 255, dtype=np.float32))

@@ -7,10 +7,10 @@ from PIL import Image
 
 from alexrepro.data.store import preparation
 from alexrepro.data.store.prepare import Options, prepare
-from alexrepro.data.store.store import FEWEST_FILES, Store, find_stores, newest_store, write_shard
+from alexrepro.data.store.store import FEWEST_FILES, Store, find_stores, newest_store
 from alexrepro.errors import UserError
 
-from .folders import write_images
+from .folders import write_images, write_shard
 
 
 def source(folder: Path) -> Path:

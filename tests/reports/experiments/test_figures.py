@@ -77,7 +77,7 @@ def test_figure_1_separates_readings_seeds_and_other_rates(make_run: MakeRun) ->
     ratios = {row["reading"]: row for row in found if row["recipe"] == "tanh / relu"}
     assert (ratios["A"]["times_sooner"], ratios["A"]["times_sooner_std"]) == (5, pytest.approx(2**0.5))  # of 6 and 4
     assert (ratios["B"]["times_sooner"], ratios["B"]["verdict"]) == (2, "not reproduced")
-    assert (other["learning_rate"], other["epochs_to_25_percent"], other["note"]) == (1e-4, 9, "another rate")
+    assert (other["learning_rate"], other["epochs_to_25_percent"], other["note"]) == (1e-4, 9, "another learning rate")
     assert render(find("figure-1"), Evidence(runs=tuple(runs))).missing == []
 
 

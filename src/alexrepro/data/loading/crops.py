@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from alexrepro.data.loading.sampling import Batch
-from alexrepro.data.store.planes import windows_to_rgb
+from alexrepro.data.store.planes import blue_shift, green_shift, red_shift
 from alexrepro.errors import UserError
 from alexrepro.paper.results import Crops
 from alexrepro.paper.training import Augmentation, ColorShift
@@ -65,6 +65,37 @@ def training_crops(batch: Batch, *, pixels: Pixels, augmentation: Augmentation) 
 def rgb_crops(batch: Batch) -> Tensor:
     """The crops of a batch as pixels, uint8 (B, 3, S, S) in channels-last memory."""
     return batch.crops if batch.crops.ndim == 4 else windows_to_rgb(batch.crops, batch.draws.offsets)
+
+
+def windows_to_rgb(windows: Tensor, offsets_px: Tensor) -> Tensor:
+    """Crops as RGB from their windows: uint8 (B, s + w, 2w) -> uint8 (B, 3, s, s) in channels-last memory.
+
+    offsets_px: int64 (B, 2), y and x of the crops, whose parities decide which chroma is the nearest. A crop equals
+    that of the whole image as RGB. Each value is computed on its own, so that a compiler can make this a part of the
+    kernel that reads the crops.
+    """
+    width = windows.shape[2] // 2
+    side_px = windows.shape[1] - width
+    odd = offsets_px & 1  # (B, 2)
+    pixel = torch.arange(side_px, device=windows.device) + odd[:, :, None]  # (B, 2, s)
+    near = (pixel >> 1) + 1 - odd[:, :, None]
+    far = near + 2 * (pixel & 1) - 1
+    image = torch.arange(len(windows), device=windows.device)[:, None, None]
+    near_y, far_y, near_x, far_x = near[:, 0, :, None], far[:, 0, :, None], near[:, 1, None], far[:, 1, None]
+    rounding = (8 - (pixel[:, 1, None] & 1)).int()
+
+    def full(plane: Tensor) -> Tensor:
+        nearest, beside, below, across = (
+            plane[image, y, x].int() for y, x in ((near_y, near_x), (near_y, far_x), (far_y, near_x), (far_y, far_x))
+        )
+        return (9 * nearest + 3 * (beside + below) + across + rounding) >> 4
+
+    cb, cr = full(windows[:, side_px:, :width]), full(windows[:, side_px:, width:])
+    luma = windows[:, :side_px, :side_px].int()
+    channels = [
+        (luma + shift).clamp(0, 255).to(torch.uint8) for shift in (red_shift(cr), green_shift(cb, cr), blue_shift(cb))
+    ]
+    return torch.stack(channels, dim=-1).permute(0, 3, 1, 2)
 
 
 def _in_rows(images: Tensor) -> Tensor:

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexrepro.data.loading.sampling import Batch, Draws, Parts, pack, packed_bytes, pinned, unpack
+from alexrepro.data.loading.packing import pack, packed_bytes, pinned, unpack
+from alexrepro.data.loading.sampling import Batch, Draws, Parts
 
 
 class Copies(Protocol):

@@ -3,19 +3,24 @@
 Nothing is remembered, so a batch is the same whoever prepares it and whenever it is asked for.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from math import lcm
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from alexrepro.data.loading.packing import pack, pinned, unpack
 from alexrepro.keys import key
 from alexrepro.paper.training import Augmentation
 
-ALIGNED = 16  # bytes; kernels read as many at once
+BLOCK = 8192  # images whose draws are made at once, at least
+
+Facts = tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float32]]  # offsets, flips and colors
 
 
 @dataclass(frozen=True)
@@ -36,14 +41,43 @@ class Draws:
         return Draws(self.rows[rows], self.offsets[rows], self.flips[rows], self.colors[rows])
 
 
-class EpochPlan(Draws):
-    """The draws of all images of an epoch, each once, in the order in which they are shown."""
+@dataclass(frozen=True)
+class EpochPlan:
+    """The draws of all images of an epoch, each once, in the order in which they are shown.
+
+    Only the order is kept, four bytes an image; the rest is drawn block by block when batches are asked for.
+    order: int32 (N,), or none for the stored order. blocks: the draws of consecutive images, so many at once.
+    unit: images that share draws.
+    """
+
+    images: int
+    order: NDArray[np.int32] | None
+    blocks: Callable[[int], Iterator[Facts]]
+    unit: int = 1
+
+    def __len__(self) -> int:
+        """Images."""
+        return self.images
 
     def batches(self, batch: int, *, first: int = 0, shard: tuple[int, int] = (0, 1)) -> Iterator[tuple[int, Draws]]:
         """The batches from number `first` on, each with its number: of every batch, shard k of n."""
-        for number in range(first, batch_count(len(self), batch)):
-            draws = self[number * batch : (number + 1) * batch]
-            yield number, draws[shard_of(len(draws), shard)]
+        size = lcm(batch, self.unit)
+        size *= -(-BLOCK // size)
+        for begin, facts in zip(range(0, self.images, size), self.blocks(size), strict=False):
+            end = min(begin + size, self.images)
+            if end <= first * batch:
+                continue
+            drawn = Draws(self._rows(begin, end), *map(torch.from_numpy, facts))
+            for number in range(max(begin // batch, first), batch_count(end, batch)):
+                draws = drawn[number * batch - begin : (number + 1) * batch - begin]
+                yield number, draws[shard_of(len(draws), shard)]
+
+    def whole(self) -> Draws:
+        """The draws of all images at once."""
+        return next(draws for _, draws in self.batches(max(self.images, 1)))
+
+    def _rows(self, begin: int, end: int) -> Tensor:
+        return torch.arange(begin, end) if self.order is None else torch.from_numpy(self.order[begin:end]).long()
 
 
 @dataclass(frozen=True)
@@ -134,38 +168,6 @@ def as_images(crops: Tensor) -> Tensor:
     return crops.permute(0, 3, 1, 2) if crops.ndim == 4 else crops
 
 
-def pinned(tensor: Tensor) -> Tensor:
-    """The tensor, or a copy of it, in memory from which a GPU copies without waiting."""
-    return tensor if tensor.is_pinned() else tensor.pin_memory()
-
-
-def pack(tensors: Sequence[Tensor], *, pin: bool = False) -> Tensor:
-    """Copies of tensors, one after the other in new memory on the device of the first: uint8 (bytes,)."""
-    packed = torch.empty(packed_bytes(tensors), dtype=torch.uint8, device=tensors[0].device, pin_memory=pin)
-    for copy, tensor in zip(unpack(packed, tensors), tensors, strict=True):
-        copy.copy_(tensor)
-    return packed
-
-
-def unpack(packed: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    """The tensors in packed memory, as views of it, in the shapes and number formats of those that were packed."""
-    starts = _starts(like)
-    return [
-        packed[start : start + tensor.nbytes].view(tensor.dtype).view(tensor.shape)
-        for start, tensor in zip(starts, like, strict=False)
-    ]
-
-
-def packed_bytes(tensors: Sequence[Tensor]) -> int:
-    """Bytes that tensors take when they are packed."""
-    return _starts(tensors)[-1]
-
-
-def _starts(tensors: Sequence[Tensor]) -> list[int]:
-    """The byte at which each tensor begins in packed memory, where a GPU's kernels want it; and the end of the last."""
-    return list(accumulate((-(-tensor.nbytes // ALIGNED) * ALIGNED for tensor in tensors), initial=0))
-
-
 def batch_count(images: int, batch: int) -> int:
     """Batches in an epoch; the last may be smaller and counts as one (data.cu)."""
     return -(-images // batch)
@@ -190,29 +192,58 @@ def training_plan(
     `augmentation.images_per_crop` consecutive images share one crop and one flip (convdata_jpeg.py crop_chunk).
     Unless shuffled every epoch, all epochs have the order of epoch 0, as the 2012 code read its batches.
     """
-    order = generator(seed, "order", epoch if shuffle_every_epoch else 0).permutation(images)
-    draws = generator(seed, "views", epoch)
-    chunks = -(-images // augmentation.images_per_crop)
-    offsets = draws.integers(0, augmentation.last_offset_px, size=(chunks, 2), endpoint=True)
-    flips = draws.random(chunks) < 0.5  # an image and its reflection are equally likely (§4.1)
-    colors = draws.standard_normal((images, 3), dtype=np.float32)
-    chunk = np.arange(images) // augmentation.images_per_crop
-    if not augmentation.crops:
-        offsets[:] = (augmentation.stored_px - side_px) // 2
-    if not augmentation.flips:
-        flips[:] = False
-    return EpochPlan(*map(torch.from_numpy, (order, offsets[chunk], flips[chunk], colors)))
+    unit = augmentation.images_per_crop
+    order = _shuffled(images, generator(seed, "order", epoch if shuffle_every_epoch else 0))
+
+    def offsets_of(draws: np.random.Generator, chunks: int) -> NDArray[np.int64]:
+        return draws.integers(0, augmentation.last_offset_px, size=(chunks, 2), endpoint=True)
+
+    def blocks(size: int) -> Iterator[Facts]:
+        """Offsets, flips and colors, as if all offsets were drawn first, then all flips, then all colors."""
+        chunks = [-(-min(size, images - begin) // unit) for begin in range(0, images, size)]
+        for_offsets = generator(seed, "views", epoch)
+        for_flips = deepcopy(for_offsets)
+        for some in chunks:
+            offsets_of(for_flips, some)
+        for_colors = deepcopy(for_flips)
+        for some in chunks:
+            for_colors.random(some)
+        for begin, some in zip(range(0, images, size), chunks, strict=True):
+            offsets = offsets_of(for_offsets, some)
+            flips = for_flips.random(some) < 0.5  # an image and its reflection are equally likely (§4.1)
+            count = min(size, images - begin)
+            colors = for_colors.standard_normal((count, 3), dtype=np.float32)
+            if not augmentation.crops:
+                offsets[:] = (augmentation.stored_px - side_px) // 2
+            if not augmentation.flips:
+                flips[:] = False
+            yield offsets.repeat(unit, axis=0)[:count], flips.repeat(unit)[:count], colors
+
+    return EpochPlan(images, order, blocks, unit)
 
 
 def of_some(plan: EpochPlan, images: int, *, seed: int) -> EpochPlan:
     """The same plan for a part of so many images, drawn by key: all seeds' halves differ, and hold their quarters."""
     if len(plan) >= images:
         return plan
-    rows = np.sort(generator(seed, "images").permutation(images)[: len(plan)])
-    return replace(plan, rows=torch.from_numpy(rows)[plan.rows])
+    assert plan.order is not None
+    rows = np.sort(_shuffled(images, generator(seed, "images"))[: len(plan)])
+    return replace(plan, order=rows[plan.order])
+
+
+def _shuffled(images: int, draws: np.random.Generator) -> NDArray[np.int32]:
+    """As `draws.permutation`, in half the memory."""
+    order = np.arange(images, dtype=np.int32)
+    draws.shuffle(order)
+    return order
 
 
 def evaluation_plan(images: int) -> EpochPlan:
     """Every image once, uncropped, in stored order."""
-    offsets, flips = torch.zeros(images, 2, dtype=torch.int64), torch.zeros(images, dtype=torch.bool)
-    return EpochPlan(torch.arange(images), offsets, flips, torch.zeros(images, 3))
+
+    def blocks(size: int) -> Iterator[Facts]:
+        for begin in range(0, images, size):
+            count = min(size, images - begin)
+            yield np.zeros((count, 2), np.int64), np.zeros(count, np.bool_), np.zeros((count, 3), np.float32)
+
+    return EpochPlan(images, None, blocks)

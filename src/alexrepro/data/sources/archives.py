@@ -1,16 +1,17 @@
 """Archives, read where they lie: the files of one, the members of a tar by offset, and why one cannot be read."""
 
+import os
 import re
 import tarfile
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate, product
 from pathlib import Path
 from shlex import quote
 from string import ascii_lowercase
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from alexrepro.data.sources.source import MOST_IMAGE_BYTES, bad_data
 from alexrepro.errors import Exit, Unreadable, UserError
@@ -22,6 +23,7 @@ UNFINISHED = (".aria2", ".part", ".partial", ".crdownload", ".download", ".filep
 PART = re.compile(r"[._-]?(?:part[._-]?)?(\d+|[a-z]{2})", re.IGNORECASE)  # letters: of `split`
 LETTERS = ["".join(pair) for pair in product(ascii_lowercase, repeat=2)]
 END_MARK = bytes(tarfile.BLOCKSIZE)
+MOST_OPEN = 8  # files of archives
 MOST_PADDING_BYTES = 1_000_000  # after the end mark; tar fills up to a multiple of 10,240
 
 
@@ -132,20 +134,32 @@ class Span:
         """All of it. Raises Unreadable if it is larger than any image."""
         if self.length > MOST_IMAGE_BYTES:
             raise Unreadable(f"a member of {self.length:,} bytes; at most {MOST_IMAGE_BYTES:,} are read")
-        with closing(_Stream(self)) as stream:
-            return stream.read(self.length)
+        return _Stream(self).read(self.length)
 
     def size(self) -> int:
         """How many bytes it has."""
         return self.length
 
 
+class _Opened:
+    """A file that is open as long as something refers to it."""
+
+    def __init__(self, path: Path) -> None:
+        self.number = os.open(path, os.O_RDONLY)
+
+    def __del__(self) -> None:
+        if hasattr(self, "number"):
+            os.close(self.number)
+
+
+_opened = lru_cache(MOST_OPEN)(_Opened)  # an archive is opened once for all its images
+
+
 class _Stream:
-    """What tarfile needs of a file, over a span; one file is open at a time."""
+    """What tarfile needs of a file, over a span."""
 
     def __init__(self, span: Span) -> None:
-        self.span, self.position, self.number = span, 0, -1
-        self.file: BinaryIO | None = None
+        self.span, self.position = span, 0
 
     def seek(self, offset: int) -> None:
         self.position = offset
@@ -160,24 +174,18 @@ class _Stream:
         while size > 0:
             start = span.offset + self.position
             number = bisect_right(span.ends, start)
-            if self.file is None or number != self.number:
-                self.close()
-                self.file, self.number = span.files[number].open("rb", buffering=0), number
-            self.file.seek(start - (span.ends[number - 1] if number else 0))
-            piece = self.file.read(min(size, span.ends[number] - start))
+            file, begin = _opened(span.files[number]), span.ends[number - 1] if number else 0
+            piece = os.pread(file.number, min(size, span.ends[number] - start), start - begin)
             if not piece:  # the file is shorter than it was
                 break
             pieces.append(piece)
             self.position, size = self.position + len(piece), size - len(piece)
         return b"".join(pieces)
 
-    def close(self) -> None:
-        if self.file is not None:
-            self.file.close()
-
 
 def archive(*files: Path) -> Span:
     """The whole of an archive, from its file or from its parts in order. Raises UserError if one is not a file."""
+    _opened.cache_clear()  # it may be another file by now
     for file in files:
         if not file.is_file():
             raise bad_data(f"{file} is not a file.", f"Move it elsewhere, or rename it: {file.name}.")
@@ -194,7 +202,8 @@ def members(span: Span, *, within: str = "") -> Iterator[tuple[str, Span | str]]
     try:
         if not span.length:
             raise EOFError("it is empty")
-        with naming(span.files[0]), closing(_Stream(span)) as stream:
+        with naming(span.files[0]):
+            stream = _Stream(span)
             tar = tarfile.open(fileobj=stream, mode="r:")  # type: ignore[call-overload]  # noqa: SIM115
             while member := tar.next():
                 tar.members.clear()  # a million of them fill a gigabyte

@@ -9,11 +9,13 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Container, Mapping
+from itertools import islice
 from pathlib import Path
 
 from alexrepro.data.sources.archives import PART, archive, archive_files
+from alexrepro.data.sources.images import Images, Packed
 from alexrepro.data.sources.labels import dataset_of, words_of
-from alexrepro.data.sources.source import File, Found, ImageFile, Source, Split, bad_data, escaped, refuse_other_classes
+from alexrepro.data.sources.source import File, Found, Source, Split, bad_data, escaped, refuse_other_classes
 from alexrepro.data.sources.walk import (
     ARCHIVES,
     CLASS_TAR,
@@ -52,7 +54,7 @@ def read(path: Path) -> Source:
 
     Raises UserError if the classes of the splits differ, or if it is not clear which folders are classes.
     """
-    images: dict[str, dict[str, Found]] = {}
+    images: dict[str, dict[str, tuple[str, Found]]] = {}
     with listing(path) as found:
         for split, folder in _split_folders(path):
             if contents(folder) == "class folders" or any(map(CLASS_TAR.fullmatch, names_in(folder))):
@@ -71,10 +73,9 @@ def read(path: Path) -> Source:
         refuse_other_classes(f"{path}: {split} has other classes than {first}", by_first, by_class)
     classes = tuple(by_first)
     splits = tuple(
-        Split(split, [ImageFile(name, label, location) for label, wnid in enumerate(classes)
-                      for name, location in by_class[wnid]])
+        Split(split, Images((*by_class[wnid], [label]) for label, wnid in enumerate(classes)))
         for split, by_class in images.items()
-    )  # fmt: skip
+    )
     return Source(dataset_of(path, classes, splits), classes, words_of(classes), splits,
                   skipped=found.all_skipped(images))  # fmt: skip
 
@@ -113,7 +114,7 @@ def _of_one_class(folder: Path, images: dict[str, Found], found: Listing) -> dic
     kept: dict[str, Found] = {}
     for name, items in images.items():
         others = [_other_class(inner, name, images) for inner, _ in items]
-        own = [item for item, other in zip(items, others, strict=True) if not other]
+        own = Packed(item for item, other in zip(items, others, strict=True) if not other) if any(others) else items
         if own or not items:
             kept[name] = own
         for other, count in Counter(filter(None, others)).items():
@@ -135,8 +136,10 @@ def _other_class(inner: str, name: str, classes: Container[str]) -> str:
 
 def _refuse_unclear(folder: Path, images: dict[str, Found]) -> None:
     """If no image lies in a class folder itself and one has several folders of images, these may be the classes."""
+    if all(map(WNID.fullmatch, images)):
+        return
     parents = {name: {inner.rpartition("/")[0] for inner, _ in items} for name, items in images.items()}
-    if all(map(WNID.fullmatch, parents)) or any("" in inner for inner in parents.values()):
+    if any("" in inner for inner in parents.values()):
         return
     for name, inner in parents.items():
         if len(inner) > 1:
@@ -154,19 +157,19 @@ def _split_folders(path: Path) -> list[tuple[str, Path]]:
     ]
 
 
-def _with_paths(split: str, folder: Path, by_class: Mapping[str, Found]) -> dict[str, Found]:
-    """The images of a split by class, with their paths below the source.
+def _with_paths(split: str, folder: Path, by_class: Mapping[str, Found]) -> dict[str, tuple[str, Found]]:
+    """What the paths of a class's images begin with, below the source, and these images.
 
     Names of classes are brought into composed Unicode, because systems write accents differently. Raises UserError if
     two folders have the same name in that form.
     """
-    found: dict[str, Found] = {}
+    found: dict[str, tuple[str, Found]] = {}
     for name, images in by_class.items():
         form = unicodedata.normalize("NFC", escaped(name))
         if form in found:
             raise _unclear(f"{folder} has two class folders whose names look the same, such as {name!a}")
-        found[form] = [(escaped(f"{folder.name if isinstance(location, File) else split}/{name}/{inner}"), location)
-                       for inner, location in images]  # fmt: skip
+        are_files = any(isinstance(location, File) for _, location in islice(images, 1))
+        found[form] = f"{folder.name if are_files else split}/{name}/", images
     return found
 
 

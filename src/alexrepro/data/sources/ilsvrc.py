@@ -16,6 +16,7 @@ from pathlib import Path
 from alexrepro.data.sources.advice import flat_images
 from alexrepro.data.sources.archives import archive, archive_files
 from alexrepro.data.sources.class_folders import classes_in
+from alexrepro.data.sources.images import Packed, class_split, numbered_split, without_training
 from alexrepro.data.sources.labels import NUMBERED, Truth, class_above, is_of, words_by_wnid, words_of
 from alexrepro.data.sources.official_files import (
     CAFFE,
@@ -36,9 +37,6 @@ from alexrepro.data.sources.source import (
     Source,
     Split,
     bad_data,
-    class_split,
-    numbered_split,
-    without_training,
 )
 from alexrepro.data.sources.walk import SPLITS, WNID, Listing, entries, is_folder, listing, why_skipped
 from alexrepro.errors import Exit, UserError
@@ -129,7 +127,7 @@ def _training(images: Path, year: Year, found: Listing) -> dict[str, Found]:
         by_class = classes_in(folder, found, only_wnids=folder == images)
         for name in (name for name in by_class if not WNID.fullmatch(name)):
             found.skip(folder / name, "images in a folder that is not named as a class", is_loss=True)
-        by_wnid = {wnid: [(name.rpartition("/")[2], location) for name, location in items]
+        by_wnid: dict[str, Found] = {wnid: Packed((name.rpartition("/")[2], location) for name, location in items)
                    for wnid, items in sorted(by_class.items()) if WNID.fullmatch(wnid)}  # fmt: skip
         if by_wnid:
             return by_wnid
@@ -152,7 +150,7 @@ def _numbered(images: Path, year: Year, split: str, found: Listing) -> Found:
     """
     before, places = len(found.skipped), [images]
     for place, items in _places(images, year, split, found):
-        official = [item for item in items if is_of(split, item[0].rpartition("/")[2])]
+        official: Found = [item for item in items if is_of(split, item[0].rpartition("/")[2])]
         if not official and all(class_above(place / name, place) for name, _ in items):
             official = items
         if official:
@@ -183,7 +181,7 @@ def _places(images: Path, year: Year, split: str, found: Listing) -> Iterator[tu
             if is_of(split, entry.name) and not is_folder(entry) and not why_skipped(entry)]  # fmt: skip
     if flat:
         found.read.update(flat)
-        yield images, [(file.name, File(file)) for file in flat]
+        yield images, [(file.name, File(images, file.name)) for file in flat]
     if files := _archive(images, split, rf"ILSVRC{year}_im\w*_{split}\w*"):
         yield files[0], found.tar(archive(*files))
 
@@ -211,13 +209,11 @@ def _patched(splits: list[Split], path: Path, found: Listing) -> list[Split]:
         patches[number[1] if number else "train", base] = location
     if not patches:
         return splits
-    present = {(split.name, image.name) for split in splits for image in split.images}
+    present = {known for split in splits for image in split.images if (known := (split.name, image.name)) in patches}
     for name_of_split, name in (patch for patch in patches if patch not in present):
         is_loss = any(name_of_split == split.name for split in splits)
         found.skip(folder, "a replacement of no image", within=f"{name_of_split}/{name}", is_loss=is_loss)
     return [
-        replace(
-            split, images=[replace(i, location=patches.get((split.name, i.name), i.location)) for i in split.images]
-        )
+        replace(split, images=split.images.moved({name: at for (of, name), at in patches.items() if of == split.name}))
         for split in splits
     ]

@@ -11,23 +11,23 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from shlex import quote
 
 from alexrepro.data.sources.archives import content, kaggle_archive
+from alexrepro.data.sources.images import Packed, class_split, in_order, numbered_split
 from alexrepro.data.sources.labels import is_of, table_labels, words_by_wnid, words_of
 from alexrepro.data.sources.official_files import MAPPING, SOLUTION, gaps_of_2012
 from alexrepro.data.sources.source import (
     MOST_IMAGE_BYTES,
-    Found,
     Skipped,
     Source,
     bad_data,
-    class_split,
     escaped,
-    numbered_split,
 )
-from alexrepro.data.sources.walk import NO_PICTURE, WNID, in_order, is_image, why_ignored
+from alexrepro.data.sources.walk import NO_PICTURE, WNID, is_image, why_ignored
 from alexrepro.errors import Exit, Unreadable, UserError
 from alexrepro.files import decoded
 
@@ -83,25 +83,10 @@ def read(path: Path) -> Source:
     """Classes and images of the archive. Raises UserError if it is damaged or holds no such tree."""
     file = _archive(path)
     assert file is not None
-    images, tables = defaultdict[tuple[str, str], Found](list), dict[str, ZipMember]()  # by split and WNID
+    images, tables = defaultdict[tuple[str, str], Packed](Packed), dict[str, ZipMember]()  # by split and WNID
     others = Counter[tuple[str, str, bool]]()
-    for name, member in _members(file):
-        folder, _, base = name.rpartition("/")
-        image = IMAGE.fullmatch(name)
-        if base in {SOLUTION, MAPPING}:
-            tables[base] = member
-        elif PACKED_AGAIN.fullmatch(base):
-            raise UserError(
-                f"{file} holds {base}, and no image in a gzip stream can be found without reading all before it.",
-                fix=f"Unpack both, and prepare the folder: unzip {file.name} && tar -xzf {base}",
-                exit_code=Exit.MISSING_INPUT,
-            )
-        elif (reason := why_ignored(base)) or not is_image(base):
-            others[folder, reason or NO_PICTURE, False] += 1
-        elif image and (image[1] or is_of(image[3], base)):
-            images[image[1] or image[3], image[2] or ""].append((base, member))
-        else:
-            others[folder, "images that belong to no split", image is not None] += 1
+    for key, rows in groupby(_images(file, tables, others), key=itemgetter(0)):
+        images[key].extend((base, member) for _, base, member in rows)
     train = {wnid: in_order(found, file) for (split, wnid), found in sorted(images.items()) if split == "train"}
     if not train:
         raise bad_data(f"{file} holds no training images below CLS-LOC/train/<wnid>/, as Kaggle's archive does.",
@@ -118,6 +103,29 @@ def read(path: Path) -> Source:
                     for (folder, reason, is_loss), count in others.items())  # fmt: skip
     return Source("ilsvrc2012", wnids, words_of(wnids, words), tuple(splits),
                   gaps=tuple(gaps_of_2012(wnids, splits)), skipped=skipped)  # fmt: skip
+
+
+def _images(
+    file: Path, tables: dict[str, ZipMember], others: Counter[tuple[str, str, bool]]
+) -> Iterator[tuple[tuple[str, str], str, ZipMember]]:
+    """Split and WNID, name and location of each image; puts the tables aside and counts what is not read."""
+    for name, member in _members(file):
+        folder, _, base = name.rpartition("/")
+        image = IMAGE.fullmatch(name)
+        if base in {SOLUTION, MAPPING}:
+            tables[base] = member
+        elif PACKED_AGAIN.fullmatch(base):
+            raise UserError(
+                f"{file} holds {base}, and no image in a gzip stream can be found without reading all before it.",
+                fix=f"Unpack both, and prepare the folder: unzip {file.name} && tar -xzf {base}",
+                exit_code=Exit.MISSING_INPUT,
+            )
+        elif (reason := why_ignored(base)) or not is_image(base):
+            others[folder, reason or NO_PICTURE, False] += 1
+        elif image and (image[1] or is_of(image[3], base)):
+            yield (image[1] or image[3], image[2] or ""), base, member
+        else:
+            others[folder, "images that belong to no split", image is not None] += 1
 
 
 def _archive(path: Path) -> Path | None:

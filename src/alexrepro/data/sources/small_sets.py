@@ -17,16 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alexrepro.data.sources.class_folders import classes_in
+from alexrepro.data.sources.images import Images, class_split, numbered_split
 from alexrepro.data.sources.labels import table_labels, words_by_wnid, words_of
-from alexrepro.data.sources.source import (
-    ImageFile,
-    Source,
-    Split,
-    bad_data,
-    class_split,
-    numbered_split,
-    refuse_other_classes,
-)
+from alexrepro.data.sources.source import Source, Split, bad_data, refuse_other_classes
 from alexrepro.data.sources.walk import WNID, Listing, listing
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import read_text
@@ -86,10 +79,10 @@ def read_cifar(path: Path) -> Source:
     folder = path if (path / CIFAR_META).is_file() else path / CIFAR_FOLDER
     names = tuple(_load(folder / CIFAR_META, CIFAR10.meta["md5"])["label_names"])
     splits = tuple(
-        Split(name, [
-            ImageFile(f"{file}/{row:05d}.bmp", label, BatchRow(folder / file, md5, row))
-            for file, md5 in files for row, label in enumerate(_load(folder / file, md5)["labels"])
-        ])
+        Split(name, Images(
+            (f"{file}/", [(f"{row:05d}.bmp", BatchRow(folder / file, md5, row)) for row in range(len(labels))], labels)
+            for file, md5 in files for labels in [_load(folder / file, md5)["labels"]]
+        ))
         for name, files in (("train", CIFAR10.train_list), ("test", CIFAR10.test_list))
     )  # fmt: skip
     return Source("cifar10", names, names, splits)

@@ -3,11 +3,11 @@
 import errno
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from stat import S_ISREG
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from alexrepro.errors import Exit, Unreached, Unreadable, UserError
 from alexrepro.files import printable
@@ -15,11 +15,15 @@ from alexrepro.paper.results import CLASSES, IMAGES, PARTIAL
 from alexrepro.paper.training import STORED_PX
 from alexrepro.progress import first_few, say
 
+if TYPE_CHECKING:
+    from alexrepro.data.sources.images import Images
+
 UNLABELED = -1
 MOST_IMAGE_BYTES = 64 * 2**20  # of one file; the largest of ImageNet have about 16 MB
 MOST_CLASSES = 100_000  # all of ImageNet has 21,843; a larger label is a mistake
 SPELLINGS = {"TIF": "TIFF", "PGM": "PPM", "PBM": "PPM", "PNM": "PPM"}  # suffixes and the format that they mean
 OF_THIS_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # errors that no image causes
+PLAIN = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)*", re.ASCII)  # a path that needs no escape and has no folder twice
 NUMBERED_FILE = re.compile(r"(.*?)(\d+)(?:-of-(\d+))?(?:-[0-9a-f]{16})?(\.\w+)", re.IGNORECASE)
 
 
@@ -33,7 +37,7 @@ class Location(Protocol):
         """The number of bytes, or that of the file that holds them."""
 
 
-Found = list[tuple[str, Location]]  # file names and where to read them
+Found = Sequence[tuple[str, Location]]  # file names and where to read them
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,15 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class File:
-    """An image that is a file of its own."""
+    """An image that is a file of its own, below a folder."""
 
-    path: Path
+    folder: Path
+    below: str
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.folder / self.below
 
     def read(self) -> bytes:
         """The whole file. Raises Unreadable if it is not a file, or too large for an image."""
@@ -98,7 +108,7 @@ class Split:
     """A part of a source: train, val or test."""
 
     name: str
-    images: Sequence[ImageFile]
+    images: "Images"
     labeled: bool = True
 
 
@@ -151,37 +161,11 @@ def named_if_partial(source: Source) -> Source:
     return replace(source, dataset=f"{source.dataset}{PARTIAL}")
 
 
-def class_split(split: str, by_class: Mapping[str, Found], classes: Sequence[str]) -> Split:
-    """A split whose images are known by class, in the order of the labels."""
-    return Split(split, [
-        ImageFile(escaped(f"{split}/{name_of_class}/{name}"), label, location)
-        for label, name_of_class in enumerate(classes) for name, location in by_class.get(name_of_class, ())
-    ])  # fmt: skip
-
-
-def numbered_split(split: str, found: Found, labels: Sequence[int] | None) -> Split:
-    """The numbered images in their order, with their labels if they are known."""
-    known = labels or [UNLABELED] * len(found)
-    images = [ImageFile(escaped(f"{split}/{name}"), label, location)
-              for (name, location), label in zip(found, known, strict=True)]  # fmt: skip
-    return Split(split, images, labeled=labels is not None)
-
-
 def refuse_other_classes(where: Path | str, one: Collection[str], other: Collection[str]) -> None:
     """Raise UserError unless two parts of a source have the same classes; where: begins the message."""
     if different := set(one) ^ set(other):
         shown = first_few([escaped(name) for name in sorted(different)])
         raise bad_data(f"{where}: {shown}.", "Every split needs the same classes.")
-
-
-def without_training(classes: Sequence[str], splits: Sequence[Split]) -> Iterator[str]:
-    """A remark on the classes without a training image, if there is a training split."""
-    for split in (split for split in splits if split.name == "train"):
-        used = {image.label for image in split.images} - {UNLABELED}
-        unused = [name for label, name in enumerate(classes) if label not in used]
-        if unused and used:
-            more = f" (and {len(unused) - 1:,} more)" if len(unused) > 1 else ""
-            yield f"{unused[0]}{more} of {len(classes):,} classes has no training image"
 
 
 def missing_files(files: Sequence[Path]) -> Iterator[str]:
@@ -221,6 +205,8 @@ def refuse_missing_labels(split: str, unlabeled: Sequence[str], *, images: int) 
 
 def escaped(path: PurePath | str) -> str:
     """A path as text that can be written anywhere, with bytes that are not UTF-8 and control characters escaped."""
+    if isinstance(path, str) and PLAIN.fullmatch(path):  # as most are
+        return path
     return printable(os.fsencode(PurePath(path).as_posix()).decode("utf-8", "backslashreplace"))
 
 

@@ -6,8 +6,9 @@ the columns `image` or `img`, with bytes and path, and `label`. If the classes a
 
 import json
 import re
+from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -17,18 +18,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from alexrepro.data.sources.archives import AGAIN, content
+from alexrepro.data.sources.images import Images, Packed, without_training
 from alexrepro.data.sources.labels import dataset_of, is_wnids, words_of
 from alexrepro.data.sources.source import (
     MOST_CLASSES,
     UNLABELED,
-    ImageFile,
     Source,
     Split,
     bad_data,
     escaped,
     missing_files,
     refuse_missing_labels,
-    without_training,
 )
 from alexrepro.data.sources.walk import SPLITS, listing, split_files, wnid_in
 from alexrepro.data.store.manifest import MANIFEST
@@ -74,7 +74,8 @@ class Table(NamedTuple):
     file: Path
     split: str
     names: tuple[str, ...]
-    images: list[ImageFile]
+    images: Packed
+    labels: Sequence[int]
 
 
 def fits(path: Path, suffix: str) -> bool:
@@ -93,26 +94,27 @@ def read(path: Path, suffix: str) -> Source:
             tables.append(_table(file))
             skipping.read.add(file)
             skipping.count(len(tables[-1].images))
-    found: dict[str, list[ImageFile]] = {}
+    found: dict[str, list[Table]] = {}
     for name in ("train", "val", "test"):
-        for table in (table for table in tables if table.split == name):
-            found.setdefault(name, []).extend(table.images)
-        missing = [f"row {row} of {table.file.name}" for table in tables if table.split == name
-                   for row, image in enumerate(table.images) if image.label == UNLABELED]  # fmt: skip
-        refuse_missing_labels(name, missing, images=len(found.get(name, ())))
+        of_split = [table for table in tables if table.split == name]
+        if of_split:
+            found[name] = of_split
+        missing = [f"row {row} of {table.file.name}" for table in of_split
+                   for row, label in enumerate(table.labels) if label == UNLABELED]  # fmt: skip
+        refuse_missing_labels(name, missing, images=sum(len(table.images) for table in of_split))
     if len({(table.split, table.file.parent) for table in tables}) > len(found):
         raise _contradiction("Files of one split lie in several folders.")
     names = {table.names for table in tables if table.names}
     if len(names) > 1:
         raise _contradiction("The files do not number the classes alike.")
     words = next(iter(names), ())
-    unsorted = _classes([image for images in found.values() for image in images], words)
+    unsorted = _classes([table for of_split in found.values() for table in of_split], words)
     order = sorted(range(len(unsorted)), key=lambda label: unsorted[label] if is_wnids(unsorted) else "")
     new_label = {label: new for new, label in enumerate(order)} | {UNLABELED: UNLABELED}
     splits = tuple(
-        Split(name, [replace(image, label=new_label[image.label]) for image in images],
-              labeled=all(image.label >= 0 for image in images))
-        for name, images in found.items()
+        Split(name, Images((f"{table.file.name}/", table.images, array("i", map(new_label.__getitem__, table.labels)))
+                           for table in of_split), labeled=all(UNLABELED not in table.labels for table in of_split))
+        for name, of_split in found.items()
     )  # fmt: skip
     classes = tuple(unsorted[label] for label in order)
     class_names = tuple(words[label] for label in order) if words and words != unsorted else words_of(classes)
@@ -135,20 +137,18 @@ def _table(file: Path) -> Table:
     try:
         if not file.stat().st_size:
             raise pa.ArrowInvalid("it is empty")
-        schema, images = pa.schema([]), list[ImageFile]()
+        schema, images, labels = pa.schema([]), Packed(), array("q")
         for group, column, table in _groups(file):
-            schema = table.schema
+            schema, before = table.schema, len(images)
             paths = [path for chunk in table[column].chunks for path in chunk.field("path").to_pylist()]
-            for row, (path, label) in enumerate(zip(paths, table[LABEL].to_pylist(), strict=True)):
-                name = escaped(f"{file.name}/{path or len(images)}")
-                known = UNLABELED if label is None else max(label, UNLABELED)
-                images.append(ImageFile(name, known, Row(file, column, group, row)))
+            images.extend((path or str(before + row), Row(file, column, group, row)) for row, path in enumerate(paths))
+            labels.extend(UNLABELED if label is None else max(label, UNLABELED) for label in table[LABEL].to_pylist())
     except PermissionError:
         raise
     except DAMAGE as error:
         why = f"{(str(error) or 'damaged').splitlines()[0]}; its content: {content(file)}"
         raise bad_data(f"{file} cannot be read as a table of images: {why}.", AGAIN) from None
-    return Table(file, _split_of(file), _label_names(schema), images)
+    return Table(file, _split_of(file), _label_names(schema), images, labels)
 
 
 def _groups(file: Path) -> Iterator[tuple[int | None, str, pa.Table]]:
@@ -220,12 +220,12 @@ def _label_names(schema: pa.Schema) -> tuple[str, ...]:
         return ()
 
 
-def _classes(images: Sequence[ImageFile], names: tuple[str, ...]) -> tuple[str, ...]:
+def _classes(tables: Sequence[Table], names: tuple[str, ...]) -> tuple[str, ...]:
     """The class of each label: the WNID in its images' names, else its name in the metadata, else its number.
 
     Raises UserError if two labels have one WNID, one label has two, or a WNID is not that of the metadata.
     """
-    labels = {image.label for image in images} - {UNLABELED}
+    labels = {label for table in tables for label in table.labels} - {UNLABELED}
     if not labels and not names:
         raise _contradiction("No row of the files has a label, and nothing names the classes.")
     largest = max(labels, default=0)
@@ -233,7 +233,8 @@ def _classes(images: Sequence[ImageFile], names: tuple[str, ...]) -> tuple[str, 
     if largest >= count:
         raise _contradiction(f"A label is {largest:,}; labels from 0 to {count - 1:,} are expected.")
     classes = names if names and len(set(names)) == count else tuple(f"class-{n:04d}" for n in range(count))
-    pairs = {(image.label, wnid) for image in images if image.label >= 0 and (wnid := wnid_in(image.name))}
+    pairs = {(label, wnid) for table in tables for (name, _), label in zip(table.images, table.labels, strict=True)
+             if label >= 0 and (wnid := wnid_in(name.rpartition("/")[2]))}  # fmt: skip
     wnid_of = dict(pairs)
     is_contradicted = is_wnids(classes) and any(classes[label] != wnid for label, wnid in pairs)
     if len(pairs) != len(wnid_of) or len(set(wnid_of.values())) != len(wnid_of) or is_contradicted:

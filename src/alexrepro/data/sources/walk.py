@@ -4,11 +4,13 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 
 from alexrepro.data.sources.archives import PACKED, Span, members
-from alexrepro.data.sources.source import File, Found, Skipped, bad_data, escaped
+from alexrepro.data.sources.images import Packed, in_order
+from alexrepro.data.sources.source import File, Found, Location, Skipped, bad_data, escaped
 from alexrepro.data.store.decode import begins_like_image
 from alexrepro.progress import progress, say
 
@@ -24,8 +26,7 @@ SYSTEM = {
 }  # fmt: skip
 SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 ORDER: tuple[str, ...] = ("train", "val", "test")
-NO_PICTURE, NO_FILE = "not a picture", "not a file that can be read"
-NOT_AN_IMAGE = "not an image by its suffix"
+NO_PICTURE, NO_FILE, NOT_AN_IMAGE = "not a picture", "not a file that can be read", "not an image by its suffix"
 ARCHIVES = (".tar", *PACKED)
 FIRST_BYTES = 16
 WNID = re.compile(r"n\d{8}")
@@ -148,14 +149,17 @@ class Listing:
     def folder(self, folder: Path) -> Found:
         """The images at any depth of a folder, by their paths below it: the files first, then each folder."""
         self.read.add(folder)
-        found: Found = []
-        for file, reason in walk(folder):
-            if reason:
-                self.skip(file, reason)
-            else:
-                found.append((file.relative_to(folder).as_posix(), File(file)))
-                self.count()
-        return found
+
+        def rows() -> Iterator[tuple[str, File]]:
+            for file, reason in walk(folder):
+                if reason:
+                    self.skip(file, reason)
+                else:
+                    below = file.relative_to(folder).as_posix()
+                    yield below, File(folder, below)
+                    self.count()
+
+        return Packed(rows())
 
     def members(self, span: Span, *, within: str = "") -> Iterator[tuple[str, Span]]:
         """Path and location of each file in a tar that is not hidden, in its order; within: the tar if in another."""
@@ -169,29 +173,39 @@ class Listing:
 
     def tar(self, span: Span, *, within: str = "") -> Found:
         """The images in a tar by name, in the order of the names. Raises UserError if it holds two of one name."""
-        found: Found = []
+        return in_order(self._images(span, within), span.files[0])
+
+    def _images(self, span: Span, within: str) -> Iterator[tuple[str, Location]]:
         for path, location in self.members(span, within=within):
             if is_image(path):
-                found.append((PurePosixPath(path).name, location))
+                yield path.rpartition("/")[2], location
                 self.count()
             else:
                 self.skip(span.files[0], NOT_AN_IMAGE, within=f"{within}/{path}")
-        return in_order(found, span.files[0])
 
     def by_class(self, span: Span) -> dict[str, Found]:
         """The images by WNID in a tar of class tars or class folders, in the order of WNIDs and names.
 
         An image in no class tar belongs to the class of its folder or in its name. Raises UserError if it has none.
         """
-        found: dict[str, Found] = {}
+        found: dict[str, Packed] = {}
+        for wnid, rows in groupby(self._classed(span, found), key=itemgetter(0)):
+            found.setdefault(wnid, Packed()).extend((name, location) for _, name, location in rows)
+        for wnid in (wnid for wnid, images in found.items() if not images):
+            self.skip(span.files[0], "a class tar without an image", within=f"{wnid}.tar", is_loss=True)
+        return {wnid: in_order(found[wnid], span.files[0]) for wnid in sorted(found)}
+
+    def _classed(self, span: Span, found: dict[str, Packed]) -> Iterator[tuple[str, str, Location]]:
+        """WNID, name and location of each image, in the order of the tar; `found` gets the WNIDs of all class tars."""
         for path, location in self.members(span):
             name, folder = PurePosixPath(path).name, PurePosixPath(path).parent.name
             if packed := CLASS_TAR.fullmatch(name):
-                found.setdefault(packed[1], []).extend(self.tar(location, within=name))
+                found.setdefault(packed[1], Packed())
+                yield from ((packed[1], *row) for row in self._images(location, name))
             elif not is_image(path):
                 self.skip(span.files[0], NOT_AN_IMAGE, within=path)
             elif wnid := folder if WNID.fullmatch(folder) else wnid_in(name):
-                found.setdefault(wnid, []).append((name, location))
+                yield wnid, name, location
                 self.count()
             else:
                 raise bad_data(
@@ -199,9 +213,6 @@ class Listing:
                     "A training image lies in n01440764.tar, in a folder n01440764, or has a name that begins with "
                     "n01440764_.",
                 )
-        for wnid in (wnid for wnid, images in found.items() if not images):
-            self.skip(span.files[0], "a class tar without an image", within=f"{wnid}.tar", is_loss=True)
-        return {wnid: in_order(found[wnid], span.files[0]) for wnid in sorted(found)}
 
     def all_skipped(self, splits: Collection[str] = ORDER) -> tuple[Skipped, ...]:
         """What was skipped, and every other file and folder that holds nothing that is read; tells of images in them.
@@ -237,13 +248,3 @@ def listing(root: Path) -> Iterator[Listing]:
     """A listing that shows how far it has come."""
     with progress(f"reading {root}", total=None) as count:
         yield Listing(root, count)
-
-
-def in_order(found: Found, file: Path) -> Found:
-    """Images by name. Raises UserError if an archive holds two of one name."""
-    images = sorted(found, key=lambda image: image[0])
-    for (before, _), (name, _) in pairwise(images):
-        if before == name:
-            fix = "Unpack it, so that the later replaces the earlier, and prepare the folder."
-            raise bad_data(f"{file} holds {escaped(name)} twice.", fix)
-    return images

@@ -7,15 +7,16 @@ train_images_0.tar, val_images.tar and test_images.tar each image is a sample, a
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from alexrepro.data.sources.archives import archive
+from alexrepro.data.sources.images import Images, Packed, without_training
 from alexrepro.data.sources.labels import dataset_of, words_of
 from alexrepro.data.sources.source import (
     MOST_CLASSES,
     UNLABELED,
-    ImageFile,
     Location,
     Source,
     Split,
@@ -23,7 +24,6 @@ from alexrepro.data.sources.source import (
     escaped,
     missing_files,
     refuse_missing_labels,
-    without_training,
 )
 from alexrepro.data.sources.walk import ORDER, SPLITS, Listing, is_image, listing, split_files, wnid_in
 
@@ -82,20 +82,22 @@ def _read_shards(path: Path, shards: Tars, found: Listing) -> Source:
     if len(named) > 1:
         sets = ", ".join(sorted(name or "train, val" for name in named))
         raise bad_data(f"{path} holds shards of several data sets: {sets}.", "Put each into a folder of its own.")
-    samples = {file: list(_samples(file, found)) for file in files}
+    samples = {file: _part(file, found) for file in files}
     splits = []
     for split, tars in shards.items():
-        images = [image for file in tars for image in samples[file]]
-        missing = [Path(image.path) for image in images if image.label == UNLABELED]
+        images = Images(samples[file] for file in tars)
+        missing = (
+            [Path(image.path) for image in images if image.label == UNLABELED] if UNLABELED in images.labels else []
+        )
         refuse_missing_labels(split, [f"sample {at.stem} of {at.parent}" for at in missing], images=len(images))
         splits.append(Split(split, images, labeled=not missing))
-    largest = max((image.label for split in splits for image in split.images), default=UNLABELED)
+    largest = max((label for split in splits for label in split.images.labels), default=UNLABELED)
     if largest == UNLABELED:
         raise bad_data(f"{files[0]} and the other shards hold no sample with a label.")
     classes = tuple(f"class-{number:04d}" for number in range(largest + 1))
     info = files[0].with_name(INFO)
     found.read.add(info)
-    counts = {file.name: len(images) for file, images in samples.items()}
+    counts = {file.name: len(images) for file, (_, images, _) in samples.items()}
     gaps = (*(_gaps(info, counts) if info.is_file() else missing_files(files)), *without_training(classes, splits))
     dataset = next(iter(named), None)
     return Source(dataset.lower() if dataset else dataset_of(path, classes, splits), classes, classes, tuple(splits),
@@ -116,7 +118,19 @@ def _gaps(info: Path, counts: dict[str, int]) -> Iterator[str]:
                     yield f"{name} has {counts.get(name, 0):,} of {length:,} samples"
 
 
-def _samples(shard: Path, found: Listing) -> Iterator[ImageFile]:
+def _part(shard: Path, found: Listing) -> tuple[str, Packed, Sequence[int]]:
+    """The samples of a shard, as `Images` takes them."""
+    labels = array("i")
+
+    def rows() -> Iterator[tuple[str, Location]]:
+        for name, location, label in _samples(shard, found):
+            labels.append(label)
+            yield name, location
+
+    return f"{shard.name}/", Packed(rows()), labels
+
+
+def _samples(shard: Path, found: Listing) -> Iterator[tuple[str, Location, int]]:
     """The samples of a shard in its order; each is complete when another stem or the same suffix comes."""
     key, parts = "", dict[str, Location]()
     for path, location in found.members(archive(shard)):
@@ -135,8 +149,8 @@ def _samples(shard: Path, found: Listing) -> Iterator[ImageFile]:
         yield _sample(shard, key, parts)
 
 
-def _sample(shard: Path, key: str, parts: dict[str, Location]) -> ImageFile:
-    """A sample; its label is -1 if it has no `.cls` or a negative number there."""
+def _sample(shard: Path, key: str, parts: dict[str, Location]) -> tuple[str, Location, int]:
+    """A sample's image and label, which is -1 if it has no `.cls` or a negative number there."""
     images = [suffix for suffix in parts if is_image(f"x.{suffix}")]
     label = parts["cls"].read() if "cls" in parts and parts["cls"].size() <= MOST_LABEL_BYTES else b""
     is_number = bool(re.fullmatch(rb"-?\d+", label.strip())) and int(label) < MOST_CLASSES
@@ -148,21 +162,21 @@ def _sample(shard: Path, key: str, parts: dict[str, Location]) -> ImageFile:
             "Check that the shard is whole and meant for classification.",
         )
     known = max(int(label), UNLABELED) if is_number else UNLABELED
-    return ImageFile(escaped(f"{shard.name}/{stem}.{images[0]}"), known, parts[images[0]])
+    return f"{stem}.{images[0]}", parts[images[0]], known
 
 
 def _read_hub(path: Path, tars: Tars, found: Listing) -> Source:
-    images = {
-        split: [(f"{file.name}/{name}", wnid_in(name), at) for file in files for name, at in found.tar(archive(file))]
+    images = {file: found.tar(archive(file)) for files in tars.values() for file in files}
+    wnids = tuple(sorted({wnid for items in images.values() for name, _ in items if (wnid := wnid_in(name))}))
+    label_of: dict[str | None, int] = {wnid: label for label, wnid in enumerate(wnids)} | {None: UNLABELED}
+    of_split = {
+        split: Images(
+            (f"{file.name}/", images[file], array("i", [label_of[wnid_in(name)] for name, _ in images[file]]))
+            for file in files
+        )
         for split, files in tars.items()
     }
-    wnids = tuple(sorted({wnid for items in images.values() for _, wnid, _ in items if wnid}))
-    label_of: dict[str | None, int] = {wnid: label for label, wnid in enumerate(wnids)} | {None: UNLABELED}
-    splits = tuple(
-        Split(split, [ImageFile(name, label_of[wnid], location) for name, wnid, location in items],
-              labeled=all(wnid for _, wnid, _ in items))
-        for split, items in images.items()
-    )  # fmt: skip
+    splits = tuple(Split(split, items, labeled=UNLABELED not in items.labels) for split, items in of_split.items())
     if not all(split.labeled for split in splits if split.name != "test"):
         raise bad_data(f"{path} has images for training or validation whose names do not end in a WNID.")
     gaps = missing_files([file for files in tars.values() for file in files])

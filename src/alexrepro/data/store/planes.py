@@ -9,9 +9,7 @@ B batch, S side of an image, s side of a crop, w side of its chroma.
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from alexrepro.data.store.decode import Pixels
 
@@ -20,20 +18,22 @@ HALF = 1 << (BITS - 1)
 CENTER = 128  # of chroma
 
 
-def _red(cr: Any) -> Any:
-    """Red minus luma; like `_green` and `_blue`, of integers 0-255 (int32) in an array or a tensor."""
+def red_shift(cr: Any) -> Any:
+    """Red minus luma; as `green_shift` and `blue_shift`, of integers 0-255 (int32) in an array or a tensor."""
     return (91881 * (cr - CENTER) + HALF) >> BITS
 
 
-def _green(cb: Any, cr: Any) -> Any:
+def green_shift(cb: Any, cr: Any) -> Any:
+    """Green minus luma."""
     return (HALF - 22554 * (cb - CENTER) - 46802 * (cr - CENTER)) >> BITS
 
 
-def _blue(cb: Any) -> Any:
+def blue_shift(cb: Any) -> Any:
+    """Blue minus luma."""
     return (116130 * (cb - CENTER) + HALF) >> BITS
 
 
-RED, BLUE = (shift(np.arange(256, dtype=np.int32)).astype(np.int16) for shift in (_red, _blue))
+RED, BLUE = (shift(np.arange(256, dtype=np.int32)).astype(np.int16) for shift in (red_shift, blue_shift))
 
 
 def plane_bytes(side_px: int) -> int:
@@ -75,7 +75,7 @@ def to_rgb(planes: NDArray[np.uint8], out: Pixels) -> None:
     full[..., 1] = (near + rows[..., 2:] + 7) >> 4
     cb, cr = full.reshape(2, side_px, side_px)
     out[..., 0] = (luma + RED.take(cr)).clip(0, 255)
-    out[..., 1] = (luma + _green(cb.astype(np.int32), cr.astype(np.int32)).astype(np.int16)).clip(0, 255)
+    out[..., 1] = (luma + green_shift(cb.astype(np.int32), cr.astype(np.int32)).astype(np.int16)).clip(0, 255)
     out[..., 2] = (luma + BLUE.take(cb)).clip(0, 255)
 
 
@@ -116,32 +116,3 @@ def cut_window(planes: NDArray[np.uint8], offset_px: tuple[int, int], stored_px:
             window[0] = window[1]
         if rows.stop < top + width:
             window[-1] = window[-2]
-
-
-def windows_to_rgb(windows: Tensor, offsets_px: Tensor) -> Tensor:
-    """Crops as RGB from their windows: uint8 (B, s + w, 2w) -> uint8 (B, 3, s, s) in channels-last memory.
-
-    offsets_px: int64 (B, 2), y and x of the crops, whose parities decide which chroma is the nearest. A crop equals
-    that of the whole image as RGB. Each value is computed on its own, so that a compiler can make this a part of the
-    kernel that reads the crops.
-    """
-    width = windows.shape[2] // 2
-    side_px = windows.shape[1] - width
-    odd = offsets_px & 1  # (B, 2)
-    pixel = torch.arange(side_px, device=windows.device) + odd[:, :, None]  # (B, 2, s)
-    near = (pixel >> 1) + 1 - odd[:, :, None]
-    far = near + 2 * (pixel & 1) - 1
-    image = torch.arange(len(windows), device=windows.device)[:, None, None]
-    near_y, far_y, near_x, far_x = near[:, 0, :, None], far[:, 0, :, None], near[:, 1, None], far[:, 1, None]
-    rounding = (8 - (pixel[:, 1, None] & 1)).int()
-
-    def full(plane: Tensor) -> Tensor:
-        nearest, beside, below, across = (
-            plane[image, y, x].int() for y, x in ((near_y, near_x), (near_y, far_x), (far_y, near_x), (far_y, far_x))
-        )
-        return (9 * nearest + 3 * (beside + below) + across + rounding) >> 4
-
-    cb, cr = full(windows[:, side_px:, :width]), full(windows[:, side_px:, width:])
-    luma = windows[:, :side_px, :side_px].int()
-    channels = [(luma + shift).clamp(0, 255).to(torch.uint8) for shift in (_red(cr), _green(cb, cr), _blue(cb))]
-    return torch.stack(channels, dim=-1).permute(0, 3, 1, 2)

@@ -3,24 +3,25 @@
 import hashlib
 import io
 import json
+import runpy
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from alexrepro.data.sources.source import UNLABELED, Source, Split
+from alexrepro.data.sources.source import UNLABELED, ImageFile, Source, Split
 from alexrepro.data.store import manifest as files
 from alexrepro.data.store.decode import codec_versions
 from alexrepro.data.store.manifest import Form, Manifest, read_manifest, sha256_of
 from alexrepro.data.store.resize import description
-from alexrepro.data.store.shards import Job, Summary, make_shards, read_summary
+from alexrepro.data.store.shards import Job, make_shards, read_summary
 from alexrepro.data.store.statistics import Moments
 from alexrepro.data.store.store import Store
+from alexrepro.data.store.torch_kernel import torch_folder
 from alexrepro.errors import Exit, UserError
 from alexrepro.files import csv_text, make_folder, sync, write_bytes, write_text
 from alexrepro.progress import progress, say
@@ -74,12 +75,11 @@ class Preparation:
     @cached_property
     def jobs(self) -> list[Job]:
         """The shards of the split."""
-        images, is_train = self.split.images, self.split.name == "train"
+        count, is_train = len(self.split.images), self.split.name == "train"
         return [
-            Job(number, images[first : first + SHARD_IMAGES], self.source.classes, self.folder, self.form, is_train,
-                self.unlabeled)
-            for number, first in enumerate(range(0, len(images), SHARD_IMAGES))
-        ]  # fmt: skip
+            Job(number, min(count - first, SHARD_IMAGES), self.folder, self.form, is_train, self.unlabeled)
+            for number, first in enumerate(range(0, count, SHARD_IMAGES))
+        ]
 
     def lacks(self, stores: Mapping[str, Store]) -> bool:
         """Whether none of the stores, by their listings, is that of this work with all that the source knows."""
@@ -106,6 +106,11 @@ class Preparation:
         names = manifest.class_names if source.class_names == source.classes else source.class_names
         return replace(manifest, class_names=names, ilsvrc_ids=source.ilsvrc_ids or manifest.ilsvrc_ids)
 
+    def images_of(self, job: Job) -> list[ImageFile]:
+        """The images of a shard."""
+        first = job.number * SHARD_IMAGES
+        return self.split.images[first : first + job.images]
+
     @cached_property
     def manifest(self) -> Manifest | None:
         """The manifest, if nothing is left but to give the folder its name."""
@@ -125,19 +130,27 @@ class Preparation:
         if not self.waiting:
             return
         total = len(self.split.images)
-        done = total - sum(len(job.images) for job in self.waiting)
+        done = total - sum(job.images for job in self.waiting)
         if self.unlabeled:
             say(f"{self.title}: the images are those of {self.unlabeled.path}, which get their labels.")
         if done:
             say(f"{self.title}: continuing after {done:,} of {total:,} images.")
         make_folder(self.folder)
         with progress(self.title, total=total, done=done) as advance:
-            for job in make_shards(self.waiting, workers=min(workers, len(self.waiting))):
-                advance(len(job.images))
+            workers = min(workers, len(self.waiting))
+            for job in make_shards(self.waiting, self.images_of, self.source.classes, workers=workers):
+                advance(job.images)
 
-    def summaries(self) -> list[Summary]:
-        """The summaries of the finished shards."""
-        return [found for job in self.jobs if (found := read_summary(job)) is not None]
+    @cached_property
+    def finished(self) -> "Finished":
+        """What the summaries of all finished shards hold; asked for when no shard is left to make."""
+        found = Finished()
+        for job in self.jobs:
+            if summary := read_summary(job):
+                found.shards += [summary.shard] * bool(summary.shard.images)
+                found.defects += summary.defects
+                found.labels.update(np.array(summary.labels, dtype="<i8").tobytes())
+        return found
 
     def finish(self) -> Store:
         """Write the manifest, last of all; remove what only the work needed, and give the folder its name.
@@ -166,9 +179,8 @@ class Preparation:
         return Store(final, manifest)
 
     def _write_manifest(self) -> Manifest:
-        source, split, form, summaries = self.source, self.split, self.form, self.summaries()
-        shards = tuple(found.shard for found in summaries if found.shard.images)
-        if not shards:
+        source, split, form, found = self.source, self.split, self.form, self.finished
+        if not found.shards:
             raise UserError(
                 f"None of the {len(split.images):,} files of {split.name} can be read.",
                 fix="Check that the source holds images.",
@@ -177,17 +189,15 @@ class Preparation:
         statistics = self._statistics() if split.name == "train" else {}
         for file, content in statistics.items():
             write_bytes(self.folder / file, content)
-        defects = tuple(defect for found in summaries for defect in found.defects)
-        if defects:
-            write_text(self.folder / files.DEFECTS, csv_text(defects))
-        labels = np.array([label for found in summaries for label in found.labels], dtype="<i8")
+        if found.defects:
+            write_text(self.folder / files.DEFECTS, csv_text(found.defects))
         manifest = Manifest(
-            dataset=source.dataset, split=split.name, images=len(labels),
+            dataset=source.dataset, split=split.name, images=sum(shard.images for shard in found.shards),
             classes=source.classes, class_names=source.class_names, ilsvrc_ids=source.ilsvrc_ids,
             labeled=split.labeled, rule=description(form.side_px, form.resize), source=self.name, listing=self.listing,
             libraries=self.unlabeled.manifest.libraries if self.unlabeled else
-            {"torch": torch.__version__, **codec_versions()},
-            shards=shards, defects=defects, labels_sha256=sha256_of(labels.tobytes()),
+            {"torch": _torch_version(), **codec_versions()}, shards=tuple(found.shards),
+            defects=tuple(found.defects), labels_sha256=found.labels.hexdigest(),
             sha256={file: sha256_of(content) for file, content in statistics.items()}, **asdict(form),
         )  # fmt: skip
         write_text(self.folder / files.MANIFEST, manifest.text())
@@ -202,3 +212,17 @@ class Preparation:
         mean = io.BytesIO()
         np.save(mean, moments.mean_image(), allow_pickle=False)
         return {files.MEAN: mean.getvalue(), files.COLOR_AXES: (json.dumps(axes, indent=1) + "\n").encode()}
+
+
+@dataclass
+class Finished:
+    """The shards that have images, the odd or unreadable files, and the SHA-256 of the labels, of a whole split."""
+
+    shards: list[files.Shard] = field(default_factory=list)
+    defects: list[dict[str, str]] = field(default_factory=list)
+    labels: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+
+
+def _torch_version() -> str:
+    """As `torch.__version__`, from the file that it is read from there."""
+    return str(runpy.run_path(str(torch_folder() / "version.py"))["__version__"])

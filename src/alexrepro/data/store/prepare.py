@@ -7,7 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from alexrepro.data.sources import recognize
@@ -15,6 +15,7 @@ from alexrepro.data.sources.labels import refuse_wrong_labels
 from alexrepro.data.sources.miniature import write_miniature
 from alexrepro.data.sources.small_sets import fetch
 from alexrepro.data.sources.source import Source
+from alexrepro.data.store.fingerprint import fingerprint, keep, prepared_with
 from alexrepro.data.store.manifest import LEFT_OUT, Encoding, Form
 from alexrepro.data.store.preparation import Preparation
 from alexrepro.data.store.prepared import write_prepared
@@ -44,6 +45,7 @@ class Options:
 
     encoding: by default JPEG, or raw up to 64 px. side_px: a multiple of 32, by default that of the source: 256 (§2),
     or 32 for CIFAR-10. max_bad: unreadable files that may be left out. layout: of the source, by default recognized.
+    read_again: list a source anew whose files have the names, sizes and times of a prepared one.
     """
 
     encoding: Encoding | None = None
@@ -52,6 +54,7 @@ class Options:
     max_bad: int = 0
     allow_partial: bool = False
     layout: str | None = None
+    read_again: bool = False
 
     def form(self, source: Source) -> Form:
         """How the images of a source are stored. Raises UserError for a side that cannot be."""
@@ -82,6 +85,22 @@ def prepare(
         with locked(out / f".{folder}.lock", busy=waiting_for(f"prepare {folder}")):
             make(source)
     source = Path(source)
+    mark = _fingerprint(source, out, options)
+    stores = prepared_with(mark, find_stores(out)) if mark and not options.read_again else None
+    for store in (stores or {}).values():
+        say(f"{store.path} is already prepared from these files, by their names, sizes and times.")
+    if stores is None:
+        stores = _prepared_anew(source, out, workers or usable_processors(), options)
+    if mark:
+        keep(mark, stores)
+    write_prepared(out)
+    for split, store in stores.items():
+        if advice := store.manifest.labeling:
+            say(f"The {len(store):,} images of {split} have no labels, so no error can be measured on them. {advice}")
+    return stores
+
+
+def _prepared_anew(source: Path, out: Path, workers: int, options: Options) -> dict[str, Store]:
     found = recognize(source, layout=options.layout)
     refuse_wrong_labels(source, found)
     _list_skipped(found, out / f"{found.dataset}-skipped.csv")
@@ -93,14 +112,18 @@ def prepare(
         _find_prepared(works, out, locks)
         _refuse_if_too_full(out, [job for work in works for job in work.waiting], form)
         for work in works:
-            work.run(workers or usable_processors())
+            work.run(workers)
         _refuse_if_bad(works, max(options.max_bad, found.known_bad), table=out / UNREADABLE)
-        stores = {work.split.name: work.finish() for work in works}
-    write_prepared(out)
-    for split, store in stores.items():
-        if advice := store.manifest.labeling:
-            say(f"The {len(store):,} images of {split} have no labels, so no error can be measured on them. {advice}")
-    return stores
+        return {work.split.name: work.finish() for work in works}
+
+
+def _fingerprint(source: Path, out: Path, options: Options) -> str:
+    """The fingerprint of a source; none of what cannot be listed, which is told by those who read it."""
+    how = {**asdict(options), "max_bad": None, "read_again": None}
+    try:
+        return fingerprint(source, out, how)
+    except OSError:
+        return ""
 
 
 def _find_prepared(works: Sequence[Preparation], out: Path, locks: ExitStack) -> None:
@@ -158,7 +181,7 @@ def _refuse_if_incomplete(source: Source, path: Path, *, allow_partial: bool) ->
 def _refuse_if_too_full(out: Path, waiting: Sequence[Job], form: Form) -> None:
     """Raise UserError unless the disk can hold the shards that are to be made, by the mean size of an image."""
     sums = sum(job.needs_moments for job in waiting)
-    need = sum(len(job.images) for job in waiting) * BYTES_AN_IMAGE[form.encoding]
+    need = sum(job.images for job in waiting) * BYTES_AN_IMAGE[form.encoding]
     need += (sums + bool(sums)) * BYTES_OF_SUMS
     need = int(need * (form.side_px / STORED_PX) ** 2)
     if need and need > (have := shutil.disk_usage(out).free):
@@ -174,7 +197,7 @@ def _refuse_if_bad(works: Sequence[Preparation], most: int, *, table: Path) -> N
     if all(work.store for work in works):  # perhaps on a disk that is read-only
         return
     table.unlink(missing_ok=True)
-    bad = [d for work in works for found in work.summaries() for d in found.defects if d["action"] == LEFT_OUT]
+    bad = [d for work in works if not work.store for d in work.finished.defects if d["action"] == LEFT_OUT]
     if len(bad) <= most:
         return
     write_text(table, csv_text(bad))

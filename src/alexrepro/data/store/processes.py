@@ -22,13 +22,14 @@ from alexrepro.stop_signals import end_with_parent, stop_signals_deferred
 CLOSING_SECONDS = 5.0  # for all together; one in a read from a dead disk cannot be ended
 
 
-def start(work: Callable[..., None], *arguments: object) -> tuple[BaseProcess, Connection]:
+def start(work: Callable[..., None], *arguments: object, preload: str = "") -> tuple[BaseProcess, Connection]:
     """A process that does `work(pipe, *arguments)` and ends with this one, however that ends; and our end of the pipe.
 
+    preload: a module to load where workers are forked from, by default that of `work`.
     Stop signals are sent to a whole group of processes; the worker ignores them, because the parent decides.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([fork_server.__name__, work.__module__])
+    context.set_forkserver_preload([fork_server.__name__, preload or work.__module__])
     try:
         with (
             stop_signals_deferred(),

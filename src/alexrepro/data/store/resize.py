@@ -5,9 +5,8 @@ tool (cuda-convnet2 make-data.py), whose sizes are rounded and offsets rounded d
 """
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from alexrepro.data.store import torch_kernel
 from alexrepro.data.store.decode import Pixels
 from alexrepro.paper.training import STORED_PX, ResizeRule
 
@@ -40,20 +39,18 @@ def resize(pixels: Pixels, side_px: int = STORED_PX, rule: ResizeRule = "crop") 
     height, width = (max(1, (2 * side * side_px + unit) // (2 * unit)) for side in pixels.shape[:2])
     if rule == "stretch":
         height, width = side_px, side_px
-    image = _resized(pixels, (height, width))
+    image = pixels
+    if (height, width) != pixels.shape[:2]:
+        mode = "bicubic" if min(pixels.shape[:2]) < min(height, width) else "bilinear"
+        image = torch_kernel.resized(pixels, (height, width), mode=mode)
     top, left = int((side_px - height) / 2), int((side_px - width) / 2)  # negative for what is cut off
-    edges = (left, side_px - width - left, top, side_px - height - top)
-    return np.ascontiguousarray(torch.nn.functional.pad(image, edges, value=CANVAS_GRAY)[0].permute(1, 2, 0).numpy())
-
-
-def _resized(pixels: Pixels, size: tuple[int, int]) -> Tensor:
-    """The image with these sides, uint8 (1, 3, H, W) in channels-last memory."""
-    # With all four strides those of "channels last", torch resizes interleaved colors without parting them.
-    image = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)  # (H, W, 3) -> (1, H, W, 3) -> (1, 3, H, W)
-    if size == pixels.shape[:2]:
-        return image
-    mode = "bicubic" if min(pixels.shape[:2]) < min(size) else "bilinear"
-    return torch.nn.functional.interpolate(image, size, mode=mode, antialias=True, align_corners=False)
+    shown = image[max(-top, 0) : max(-top, 0) + side_px, max(-left, 0) : max(-left, 0) + side_px]
+    if shown.shape[:2] == (side_px, side_px):
+        return shown.copy()
+    canvas = np.full((side_px, side_px, 3), CANVAS_GRAY, dtype=np.uint8)
+    top, left = max(top, 0), max(left, 0)
+    canvas[top : top + len(shown), left : left + shown.shape[1]] = shown
+    return canvas
 
 
 def _without_far_ends(pixels: Pixels) -> Pixels:

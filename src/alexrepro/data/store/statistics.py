@@ -1,7 +1,7 @@
 """Exact mean image and RGB covariance over the stored pixels that training will read (§2, §4.1).
 
-All sums are sums of integers that their types hold exactly (products: 1.28 M images × 65,536 pixels × 255² < 2⁵³ of
-float64; a pixel: 1.28 M × 255 < 2³² of uint32), so partial sums merge in any order to the same bits.
+All sums are of integers that their types hold exactly for two billion images of 256 px (products: 2.1e9 × 65,536 pixels
+× 255² < 2⁶³), so partial sums merge in any order to the same bits.
 """
 
 from dataclasses import dataclass
@@ -31,29 +31,30 @@ class Moments:
     """Sums over images whose side S is a multiple of 32."""
 
     images: int
-    sums: NDArray[np.uint32]  # of each pixel, (S, S, 3)
-    products: NDArray[np.float64]  # of channels, (3, 3)
+    sums: NDArray[np.uint64]  # of each pixel, (S, S, 3)
+    products: NDArray[np.int64]  # of channels, (3, 3)
 
     @classmethod
     def none(cls, side_px: int = STORED_PX) -> "Moments":
         """The sums over no image of this side."""
-        return cls(0, np.zeros((side_px, side_px, 3), dtype=np.uint32), np.zeros((3, 3)))
+        return cls(0, np.zeros((side_px, side_px, 3), dtype=np.uint64), np.zeros((3, 3), dtype=np.int64))
 
     @classmethod
     def load(cls, path: Path) -> "Moments":
         """The sums in a file."""
         with np.load(path, allow_pickle=False) as saved:
-            return cls(int(saved["images"]), saved["sums"], saved["products"])
+            return cls(int(saved["images"]), saved["sums"].astype(np.uint64), saved["products"].astype(np.int64))
 
     def save(self, path: Path) -> None:
         """Write the sums to a file of exactly this name."""
         with path.open("wb") as file:
-            np.savez(file, images=self.images, sums=self.sums, products=self.products)
+            sums = self.sums.astype(np.min_scalar_type(self.sums.max()))  # those of a shard need four bytes each
+            np.savez(file, images=self.images, sums=sums, products=self.products)
 
     def add(self, pixels: Pixels) -> None:
         """Add one image, uint8 (S, S, 3)."""
         rows = pixels.reshape(-1, ROWS, PIXELS_A_ROW * 3).astype(np.float32)
-        products = np.matmul(rows.transpose(0, 2, 1), rows).sum(0, dtype=np.float64)
+        products = np.matmul(rows.transpose(0, 2, 1), rows).sum(0, dtype=np.float64).astype(np.int64)
         for first in range(0, PIXELS_A_ROW * 3, 3):
             self.products += products[first : first + 3, first : first + 3]
         self.sums += pixels
@@ -62,7 +63,7 @@ class Moments:
     def merge(self, other: "Moments") -> None:
         """Add the sums of other images."""
         self.images += other.images
-        self.sums = self.sums + other.sums
+        self.sums += other.sums
         self.products += other.products
 
     def mean_image(self) -> NDArray[np.float32]:

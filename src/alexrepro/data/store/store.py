@@ -6,10 +6,11 @@ for training, mean.npy and color_axes.json. The manifest is written last: a fold
 
 import io
 import json
+import os
 import resource
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from itertools import accumulate
@@ -23,11 +24,11 @@ from numpy.typing import NDArray
 from alexrepro.data.store.decode import Pixels, decode_stored
 from alexrepro.data.store.manifest import COLOR_AXES, MANIFEST, MEAN, Manifest, damaged, read_manifest, sha256_of
 from alexrepro.data.store.planes import to_rgb
+from alexrepro.data.store.shard_rows import SCHEMA, mapped, numbers
 from alexrepro.data.store.statistics import ColorAxes
 from alexrepro.errors import Exit, UserError
 from alexrepro.progress import say
 
-SCHEMA = pa.schema([("image", pa.binary()), ("label", pa.int64()), ("name", pa.string()), ("crc32", pa.uint32())])
 STORES, FEWEST_FILES = 4, 8  # a store may have a fourth of the program's open files, but at least eight
 
 
@@ -56,9 +57,9 @@ class Store:
     @classmethod
     def open(cls, path: Path) -> "Store":
         """The store in a folder. Raises UserError if it is none, is of another format, or lacks a shard."""
-        manifest = read_manifest(path)
+        manifest, there = read_manifest(path), {entry.name for entry in path.iterdir()}
         for shard in manifest.shards:
-            if not (path / shard.file).exists():
+            if shard.file not in there:
                 raise damaged(path, f"{shard.file} is missing")
         return cls(path, manifest)
 
@@ -76,7 +77,7 @@ class Store:
         read = []
         for shard in range(len(self.manifest.shards)):
             with self._opened(shard) as (table, _):
-                read.append(_numbers(table, "label", np.int64))
+                read.append(numbers(table, "label", np.int64))
         labels = np.concatenate(read)
         if sha256_of(labels.astype("<i8", copy=False).tobytes()) != self.manifest.labels_sha256:
             raise damaged(self.path, "the labels do not have their checksum")
@@ -89,6 +90,15 @@ class Store:
             with self._opened(shard) as (table, _):
                 self._names = shard, table.column("name").to_pylist()
         return self._names[1][image]
+
+    @property
+    def names(self) -> pa.ChunkedArray:
+        """The file names of all images, (N,), in mapped memory."""
+        found = []
+        for shard in range(len(self.manifest.shards)):
+            with self._opened(shard) as (table, _):
+                found.append(table.column("name").chunk(0))
+        return pa.chunked_array(found, SCHEMA.field("name").type)
 
     def location(self, row: int) -> str:
         """The shard and row of an image, for messages. Reads nothing."""
@@ -163,7 +173,7 @@ class Store:
         if shard not in self._indexes:
             with self._opened(shard) as (table, address):
                 start = table.column("image").chunk(0).buffers()[2].address - address
-                ends, sums = _numbers(table, "image", np.int32, more=1), _numbers(table, "crc32", np.uint32)
+                ends, sums = numbers(table, "image", np.int32, more=1), numbers(table, "crc32", np.uint32)
                 self._indexes[shard] = ShardIndex(str(self._file(shard)), start, ends, sums)
         index = self._indexes[shard]
         first, end = int(index.ends[image]), int(index.ends[image + 1])
@@ -183,13 +193,13 @@ class Store:
         """
         file = self._file(shard)
         try:
-            mapped = pa.memory_map(str(file)).read_buffer()
-            table = pa.ipc.open_file(mapped).read_all().combine_chunks()
+            buffer = mapped(file)
+            table = pa.ipc.open_file(pa.BufferReader(buffer)).read_all().combine_chunks()
             table.validate(full=True)
             nulls = sum(column.null_count for column in table.columns)
             if table.schema != SCHEMA or len(table) != self.manifest.shards[shard].images or nulls:
                 raise ValueError("its columns or rows are not those of the manifest")
-            yield table, mapped.address
+            yield table, buffer.address
         except (ValueError, KeyError, OSError) as error:  # pyarrow's own errors are among these
             raise self._refused(file.name, error) from None
 
@@ -203,31 +213,23 @@ class Store:
         )
 
 
-def _numbers(table: pa.Table, column: str, kind: type[np.generic], *, more: int = 0) -> NDArray[Any]:
-    """The numbers of a column, or the ends of its items, which are one more.
-
-    Not by `to_numpy`: that loads pandas, 0.3 s and 28 MB in each worker.
-    """
-    return np.frombuffer(table.column(column).chunk(0).buffers()[1], dtype=kind, count=len(table) + more).copy()
-
-
-def write_shard(path: Path, images: Sequence[bytes], labels: Sequence[int], names: Sequence[str]) -> None:
-    """Write the rows of one shard, with the checksum of each image, as one Arrow file with one record batch."""
-    table = pa.table([images, labels, names, [zlib.crc32(image) for image in images]], schema=SCHEMA)
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as writer:
-        writer.write_table(table.combine_chunks())
-
-
 def find_stores(folder: Path) -> list[Store]:
     """Every complete store below a folder, the newest first; one that cannot be opened is skipped with a message."""
-    manifests = [path for path in folder.rglob(MANIFEST) if not path.parent.name.startswith(".")]
     found = []
-    for path in sorted(manifests, key=lambda path: (-path.stat().st_mtime, str(path))):
+    for path in sorted(_manifests(folder), key=lambda path: (-path.stat().st_mtime, str(path))):
         try:
             found.append(Store.open(path.parent))
         except UserError as error:
             say(f"Skipped: {error.what}")
     return found
+
+
+def _manifests(folder: Path) -> Iterator[Path]:
+    """The manifest of each store below a folder, but for hidden folders; nothing is looked for in a store."""
+    for here, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and MANIFEST not in names]
+        if MANIFEST in names:
+            yield Path(here, MANIFEST)
 
 
 def newest_store(folder: Path, *, split: str | None = None, dataset: str | None = None) -> Store:

@@ -13,7 +13,6 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.models import AlexNet_Weights, alexnet
 
 from alexrepro.errors import UserError
 from alexrepro.model.weights import Weights, checked, constant_mean, damaged
@@ -107,6 +106,8 @@ def _named_tensors(found: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]
 
 def imagenet_names(classes: int) -> tuple[str, ...] | None:
     """The names of the thousand classes of ILSVRC-2012 in the order of their WNIDs; None for any other number."""
+    from torchvision.models import AlexNet_Weights  # 100 MB, which an evaluation of a run does without
+
     names = tuple(AlexNet_Weights.IMAGENET1K_V1.meta["categories"])
     return names if classes == len(names) else None
 
@@ -133,6 +134,8 @@ def write(weights: Weights, path: Path) -> None:
 def logits(path: Path, crops: Tensor) -> Tensor:
     """The logits that torchvision's own network computes with the file."""
     state = torch.load(path, map_location="cpu", weights_only=True)
+    from torchvision.models import alexnet
+
     model = alexnet(num_classes=len(state[NAMES["fc8.bias"]])).eval()
     model.load_state_dict(state)
     std = torch.tensor(find_recipe("one-weird-trick").network.input_std)[:, None, None]

@@ -1,4 +1,4 @@
-"""The ImageNet of autumn 2009 (§6): printed and logged numbers that nobody can measure any more."""
+"""The ImageNet of fall 2009 (§6): printed and logged numbers that nobody can measure any more."""
 
 from collections.abc import Iterator
 from dataclasses import replace

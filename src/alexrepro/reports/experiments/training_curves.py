@@ -84,7 +84,7 @@ def _draw(evidence: Evidence) -> Figure | None:
 
 @dataclass(frozen=True)
 class Reading:
-    """One reading of Figure 1: its runs by recipe, first with ReLUs, then with tanh; and those at other rates."""
+    """A reading of Figure 1: its runs by recipe, with ReLUs, then with tanh; and those at other learning rates."""
 
     name: str
     by_recipe: dict[str, list[Curve]]
@@ -175,7 +175,7 @@ def _departure(curve: Curve) -> str:
         return "other data"
     changed = differences(recipe, find_recipe(recipe.name)).keys() - {EPOCHS}
     seen = trained_on(int(curve.epochs["images"].iloc[0]), DATASET)
-    rate = "another rate" if changed & RATES else ""
+    rate = "another learning rate" if changed & RATES else ""
     return notes([seen, rate, *(f"changed: {field}" for field in sorted(changed - RATES))])
 
 
