@@ -201,7 +201,7 @@ def save_search(run: Run, mark: str, searched: int, nearest: dict[str, NDArray[A
     """Keep the nearest neighbors among the first images of a search; mark: of the search."""
     about = {"mark": mark, "searched": str(searched)}
     tensors = {name: np.ascontiguousarray(value) for name, value in nearest.items()}
-    write_whole(run.search_file, lambda partial: save_file(tensors, partial, metadata=about))
+    write_bytes(run.search_file, save(tensors, about))
 
 
 def load_search(run: Run, mark: str) -> tuple[int, dict[str, NDArray[Any]]]:
