@@ -23,7 +23,7 @@ from alexrepro.data.loading.sampling import Batch, evaluation_plan
 from alexrepro.data.store.store import Store
 from alexrepro.device import Device, find_device
 from alexrepro.distributed.process_group import ProcessGroup
-from alexrepro.errors import Exit, UserError, find_named
+from alexrepro.errors import Exit, UserError
 from alexrepro.evaluation.metrics import Scores, counts_of, score
 from alexrepro.files import write_bytes
 from alexrepro.model.alexnet import AlexNet
@@ -45,13 +45,7 @@ COMPILED_FROM_CROPS = 10_000  # 20 s of a core for the compiler; 2 ms and more s
 
 
 def device_for(device: str, compiles: bool | None, *, images: int, crops: Crops) -> Device:
-    """The device for inference; by default it compiles if inference on these images takes longer than compiling.
-
-    Raises UserError for an unknown kind of crops, which Python may name.
-    """
-    find_named(
-        {str(known): known for known in SCORED}, crops, kind="kind of crops", fix=f"Choose from {', '.join(SCORED)}."
-    )
+    """The device for inference; by default it compiles if inference on these images takes longer than compiling."""
     if compiles is None:
         compiles = images * len(windows(crops, 1, 1, 1)) >= COMPILED_FROM_CROPS
     return find_device(device, compiles=compiles)
