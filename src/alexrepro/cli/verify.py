@@ -49,7 +49,11 @@ def _verified(path: Path, *, quick: bool) -> Iterator[tuple[str, str, Exit]]:
     from alexrepro.runs.paths import STATE
 
     if not path.exists():
-        raise UserError(f"There is no folder {path}.", fix="Check the path.", exit_code=Exit.MISSING_INPUT)
+        raise UserError(
+            f"There is no folder {path}.",
+            fix="Check the path, or prepare stores: alexrepro prepare SOURCE.",
+            exit_code=Exit.MISSING_INPUT,
+        )
     is_store = (path / MANIFEST).exists() or any(path.glob("shard-*.arrow"))
     stores = [path] if is_store else sorted(file.parent for file in path.glob(f"[!.]*/{MANIFEST}"))
     is_checkpoint = (path / STATE).exists()

@@ -68,7 +68,7 @@ def parts(path: Path, columns: Columns) -> "Iterator[DataFrame]":
                 fix=f"Bring back a copy of it, or remove the lines that are not rows of {', '.join(columns)}.",
                 exit_code=Exit.BAD_DATA,
             ) from None
-        names = names or block.partition(b"\n")[0].decode().split(",")
+        names = names or block.partition(b"\n")[0].decode().rstrip("\r").split(",")
         if len(part):
             yield part
 
