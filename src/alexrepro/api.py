@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from glob import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,8 @@ from torch.utils.data import Dataset
 
 from alexrepro.data.store.statistics import ColorAxes
 from alexrepro.data.store.store import Store
-from alexrepro.errors import Exit, UserError
+from alexrepro.device import Device
+from alexrepro.errors import Exit, UserError, find_named
 from alexrepro.evaluation.evaluate import evaluate, evaluate_weights
 from alexrepro.evaluation.inference import device_for
 from alexrepro.evaluation.predict import mean_image_of, open_weights, predict, rows_of
@@ -141,7 +142,7 @@ class Trained:
         a GPU if there is one. Raises UserError if a file cannot be read, or if the mean image is not known.
         """
         paths = [Path(file) for file in ([files] if isinstance(files, str | Path) else files)]
-        device = device_for("auto", None, images=len(paths), crops=crops)
+        device = _device(len(paths), crops)
         found = predict(self._weights, paths, crops=crops, device=device)
         pairs = zip(paths, found, strict=True)
         return pd.DataFrame([row for path, top5 in pairs for row in rows_of(self._path, crops, path, top5)])
@@ -153,7 +154,7 @@ class Trained:
         `report` find them. On a GPU if there is one. Raises UserError if the store has no labels or other classes.
         """
         images = (store if isinstance(store, StoredImages) else open_store(store))._store
-        device = device_for("auto", None, images=len(images), crops=crops)
+        device = _device(len(images), crops)
         if self._run is None:
             return evaluate_weights(self._weights, images, crops=crops, device=device, path=self._path)
         return evaluate(self._run, images, crops=crops, device=device)
@@ -219,10 +220,16 @@ def report(name: str, runs: str | Path = "runs") -> pd.DataFrame:
     return table_of(find(name), _evidence(runs)).frame()
 
 
+def _device(images: int, crops: Crops) -> Device:
+    kinds = {kind: kind for kind in get_args(Crops)}
+    find_named(kinds, crops, kind="kind of crops", fix=f"Choose from {', '.join(kinds)}.")
+    return device_for("auto", None, images=images, crops=crops)
+
+
 def _evidence(runs: str | Path) -> Evidence:
     folder = Path(runs).expanduser()
     with reading(folder, kind="folder", fix="Name the folder of runs, such as runs, or train one: alexrepro train."):
-        folder.stat()
+        any(folder.iterdir())
     return gather(folder)
 
 

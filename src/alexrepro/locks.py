@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from alexrepro.files import csv_text, make_folder, write_text
+from alexrepro.errors import UserError
+from alexrepro.files import csv_text, decoded, make_folder, writable, write_text
 from alexrepro.progress import say
 
 LOOK_EVERY_SECONDS, SAY_EVERY_SECONDS = 0.2, 30.0
@@ -44,25 +46,39 @@ def rewrite(path: Path, text: Callable[[], str]) -> None:
     """Write a file whose text is made from the files that are there, one process at a time; an equal one stays."""
     with locked(path.with_name(f".{path.name}.lock"), busy=lambda _: time.sleep(LOOK_EVERY_SECONDS)):
         new = text()
-        if not path.exists() or path.read_text(encoding="utf-8") != new:
+        if not path.exists() or path.read_bytes() != writable(new).encode():
             write_text(path, new)
 
 
 def replace_rows(path: Path, rows: Sequence[Mapping[str, object]], *, key: Sequence[str]) -> Path:
     """Put rows into a CSV table in place of those with the same key; all others stay. Returns its path.
 
-    key: columns that tell the rows apart, or groups of rows that are replaced together.
+    key: columns that tell the rows apart, or groups of rows that are replaced together. A file that is no such table,
+    such as one that was edited and has other columns, is kept under another name.
     """
-    new = {tuple(str(row[name]) for name in key) for row in rows}
+    columns, new = list(rows[0]), {tuple(str(row[name]) for name in key) for row in rows}
 
     def text() -> str:
-        there = path.read_text(encoding="utf-8") if path.exists() else ""
-        old = csv.DictReader(io.StringIO(there, newline=""))
-        kept = [row for row in old if tuple(row.get(name) for name in key) not in new]
-        return csv_text([*kept, *rows], columns=list(rows[0]))
+        old = _rows_of(path, columns)
+        if old is None:
+            aside = next(name for n in count(1) if not (name := path.with_stem(f"{path.stem}.old-{n}")).exists())
+            path.replace(aside)
+            say(f"{path} is not a table with the columns that belong there; it is kept as {aside}.")
+        kept = [row for row in old or () if tuple(row[name] for name in key) not in new]
+        return csv_text([*kept, *rows], columns=columns)
 
     rewrite(path, text)
     return path
+
+
+def _rows_of(path: Path, columns: Sequence[str]) -> list[dict[str, str]] | None:
+    """The rows of a CSV table, as spreadsheets save it, too; None if its columns are others or its rows incomplete."""
+    with suppress(UserError, csv.Error):
+        content = path.read_bytes() if path.exists() else b""
+        lines = list(csv.reader(io.StringIO(decoded(content, name=str(path)), newline="")))
+        if not lines or (lines[0] == list(columns) and all(len(line) in (0, len(columns)) for line in lines)):
+            return [dict(zip(columns, line, strict=True)) for line in lines[1:] if line]
+    return None
 
 
 def is_locked(file: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Which run a command takes when none is named, and what it says of it."""
+"""Which run a command takes, and what it says of it."""
 
 from pathlib import Path
 
@@ -35,3 +35,14 @@ def test_a_complete_run_is_taken_before_a_newer_one_except_to_be_watched(
     assert (taken(), taken(is_live=True)) == (complete, newer)
     assert f"Run: {complete.folder}, complete.\n" in capsys.readouterr().err
     assert bare.progress == "without a checkpoint"
+
+
+def test_a_named_run_is_told_only_if_it_is_not_complete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    short, complete = (begun(tmp_path, seed=seed) for seed in range(2))
+    checkpoint_of(short.checkpoints, 3).mkdir(parents=True)
+    complete.finish({})
+
+    for run in (complete, short):
+        choose_run(run.folder, runs=tmp_path)
+
+    assert capsys.readouterr().err == f"Run: {short.folder}, step 3 of 494.\n"

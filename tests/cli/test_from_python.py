@@ -8,7 +8,7 @@ import sys
 from contextlib import chdir
 from pathlib import Path
 from shutil import copytree
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytest
@@ -106,11 +106,13 @@ def test_weights_from_a_file_have_the_errors_of_their_run_and_save_nothing(folde
         (lambda: alexrepro.load("runs/none"), "Check the path"),
         (lambda: alexrepro.open_store("stores"), "alexrepro prepare"),
         (lambda: alexrepro.evaluations("runs/none"), "alexrepro train"),
+        (lambda: alexrepro.evaluations("stores/prepared.csv"), "cannot be read: Not a directory"),
+        (lambda: alexrepro.load("runs/tiny").predict([], crops=cast(Any, "tenn")), "did you mean ten?"),
         (lambda: alexrepro.report("table-3"), "did you mean table-"),
         (lambda: alexrepro.load("runs/twice"), "Name one of them"),
     ],
 )
-def test_what_is_refused_says_what_to_do(wrong: Any, advice: str, folder: Path) -> None:
+def test_what_is_refused_says_what_to_do(wrong: Any, advice: str, folder: Path, found: dict[str, Any]) -> None:
     for digest in ("000000", "111111"):
         (folder / "runs" / f"twice-{digest}").mkdir(exist_ok=True)
 

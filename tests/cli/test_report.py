@@ -1,12 +1,14 @@
 """`alexrepro report`: results on stdout, everything else on stderr, and nothing trained."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from alexrepro.errors import Exit
 from alexrepro.recipes.catalog import TINY
 from alexrepro.runs.evaluation import Evaluation, save_evaluation
 from alexrepro.runs.run import run_of
@@ -62,6 +64,20 @@ def test_without_runs_there_is_a_page_of_all_reports_and_no_error(tmp_path: Path
     assert len(found["reports"]) > 10
     assert all((tmp_path / file).is_file() for one in found["reports"] for file in one["files"])
     assert (tmp_path / "reports" / "figure-2.svg").exists()
+    assert re.search(r"^evaluations .*nothing yet", Program(tmp_path).shown("report"), re.M)
+
+
+@pytest.mark.parametrize("file", ["metrics.csv", "validation.csv"])
+def test_a_run_with_damaged_rows_is_named_and_left_out_of_the_page(alexrepro: Program, file: str) -> None:
+    (environment,) = alexrepro.folder.glob("runs/tiny-*/*/environment.json")
+    environment.with_name(file).write_text("step;epoch\n1;1\n")
+
+    done = alexrepro("report", "--page")
+
+    assert done.returncode == 0
+    assert re.search(
+        rf"Skipped {environment.parent.relative_to(alexrepro.folder)}: .*{file} is damaged: it has no col", done.stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,6 +86,15 @@ def test_without_runs_there_is_a_page_of_all_reports_and_no_error(tmp_path: Path
 def test_an_unknown_name_or_one_with_the_page_is_refused(tmp_path: Path, name: str, what: str) -> None:
     assert what in Program(tmp_path)("report", name, "--page").stderr
     assert not (tmp_path / "reports").exists()
+
+
+def test_a_file_in_place_of_the_folder_of_runs_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "runs.csv").touch()
+
+    done = Program(tmp_path)("report", "--runs", "runs.csv")
+
+    assert done.returncode == Exit.USAGE
+    assert "'runs.csv' is a file" in done.stderr
 
 
 def test_help_needs_neither_torch_nor_pandas() -> None:

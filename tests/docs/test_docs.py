@@ -54,6 +54,14 @@ def test_every_anchor_is_that_of_a_heading(page: Path) -> None:
     assert [(file.name, anchor) for file, anchor in found if anchor not in anchors(file)] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_table_begins_with_a_header_and_its_rule(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    tables = re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE)
+
+    assert [table for table in tables if not re.match(r".*\n\|(?: ?:?-+:? ?\|)+$", table, re.MULTILINE)] == []
+
+
 def test_the_readme_of_the_package_has_no_link_into_the_checkout() -> None:
     shown = [sys.executable, "-m", "hatchling", "metadata", "readme"]
     text = subprocess.run(shown, cwd=ROOT, capture_output=True, text=True, check=True).stdout

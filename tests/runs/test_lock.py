@@ -14,7 +14,7 @@ import pytest
 
 from alexrepro import locks
 from alexrepro.errors import Exit, UserError
-from alexrepro.locks import locked, waiting_for
+from alexrepro.locks import locked, replace_rows, waiting_for
 from alexrepro.runs.run import Run
 
 from ..children import exit_of, in_child, wait_until
@@ -111,3 +111,48 @@ def test_a_wait_reports_the_holder_and_the_seconds(
     assert "prepare set-train" in at_once
     assert "1234 on host" in at_once
     assert "60 s" in later
+
+
+TABLE = "run,top1_error\na,0.5\nb,0.25\n"
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        TABLE.encode(),
+        TABLE.replace("\n", "\r\n").encode("utf-8-sig"),  # Excel's "CSV UTF-8"
+        TABLE.encode("utf-16"),
+        TABLE.replace("0.5", '"0.5"').encode() + b"\n",
+    ],
+)
+def test_a_table_that_a_spreadsheet_saved_keeps_its_other_rows(saved: bytes, tmp_path: Path) -> None:
+    (path := tmp_path / "table.csv").write_bytes(saved)
+
+    replace_rows(path, [{"run": "b", "top1_error": 0.125}], key=["run"])
+
+    assert path.read_bytes() == b"run,top1_error\na,0.5\nb,0.125\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        TABLE.replace(",", ";").encode(),
+        b"run,comment,top1_error\na,mine,0.5\n",
+        TABLE.encode()[:-6],  # cut off in a row
+        b"\0\1\2",
+        TABLE.encode("utf-16-le"),  # without its mark
+    ],
+)
+def test_a_table_with_other_columns_or_incomplete_rows_is_kept_under_another_name(
+    edited: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, row = tmp_path / "table.csv", {"run": "b", "top1_error": 0.125}
+    for _ in range(2):
+        path.write_bytes(edited)
+        replace_rows(path, [row], key=["run"])
+
+    kept = [tmp_path / f"table.old-{n}.csv" for n in (1, 2)]
+    assert [one.read_bytes() for one in kept] == [edited, edited]
+    assert path.read_text() == "run,top1_error\nb,0.125\n"
+    assert str(kept[1]) in capsys.readouterr().err

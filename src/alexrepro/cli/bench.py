@@ -29,7 +29,7 @@ def bench(
     changes: options.Set = None,
     device_name: options.DeviceName = "auto",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each measurement; the median is shown.")] = 5,
-    images: Annotated[int | None, typer.Option(min=1, help="Images of the estimate. Default: ILSVRC-2012's.")] = None,
+    images: Annotated[int | None, typer.Option(min=1, help="Images per epoch. Default: ILSVRC-2012's.")] = None,
     json: options.Json = False,
 ) -> None:
     """Measure the loader and the training step.

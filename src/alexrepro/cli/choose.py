@@ -59,8 +59,9 @@ def choose_runs(paths: Sequence[Path] | None, *, runs: Path, is_live: bool = Fal
     if not chosen:
         what, fix = f"There is no run under {runs}.", "Train one with: alexrepro train."
         raise UserError(what, fix=fix, exit_code=Exit.MISSING_INPUT)
-    if not paths:
-        say(f"Run: {chosen[0].folder}, {chosen[0].progress}.")
+    for run in chosen:
+        if not paths or (not is_live and not run.result_file.exists()):  # watching shows how far it is anyway
+            say(f"Run: {run.folder}, {run.progress}.")
     return chosen
 
 

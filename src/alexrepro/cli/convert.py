@@ -25,7 +25,7 @@ def convert(
 ) -> None:
     """Convert weights and check the written file by running it.
 
-    Reads runs, torchvision's alexnet, and Caffe's bvlc_alexnet and CaffeNet, whose blue, green, red becomes RGB.
+    Reads runs, torchvision's alexnet, and Caffe's bvlc_alexnet and CaffeNet, whose BGR becomes RGB.
     Writes .safetensors, which holds everything that `predict` needs, .pth for torchvision's alexnet, or .onnx. The
     written file is read back and must give the same logits, else nothing is kept.
 

@@ -28,7 +28,7 @@ def evaluate(
     ten_crop: options.TenCrop = False,
     ensemble_weights: options.EnsembleWeights = None,
     save_probabilities: Annotated[
-        bool, typer.Option("--save-probabilities", help="Also keep all probabilities: 4 bytes a class and image.")
+        bool, typer.Option("--save-probabilities", help="Also keep all probabilities: 4 bytes per class and image.")
     ] = False,
     runs: options.Runs = options.RUNS,
     device: options.DeviceName = "auto",

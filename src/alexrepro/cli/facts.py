@@ -28,7 +28,7 @@ TABLES = {
 def facts(
     query: Annotated[
         list[str] | None,
-        typer.Argument(help="Words to find, or ids: P1 to P57, S1 onward.", show_default=False),
+        typer.Argument(help="Words to find, or ids such as P16 or S7.", show_default=False),
     ] = None,
     json: Json = False,
 ) -> None:

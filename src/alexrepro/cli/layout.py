@@ -11,9 +11,9 @@ GAP = 2  # spaces between two columns
 INDENT, BETWEEN = 4, 3  # spaces before and between the cells below a row
 LEGIBLE = 16  # characters: shorter text is not wrapped, and longer text has lines of at least this length
 BELOW = (  # headings of columns that continue below their row in a small width, the first one first
-    "preprocessing", "ties", "eigenvalues", "mean RGB", "exact p / mid-p", "only A / only B wrong", "what to do",
-    "expected", "digest", "like", "then", "verdict", "paper", "2012 log", "published", "description", "source",
-    "images", "store",
+    "preprocessing", "ties", "eigenvalues", "mean RGB", "unusual", "skipped", "exact p / mid-p",
+    "only A / only B wrong", "what to do", "expected", "digest", "like", "then", "verdict", "paper", "2012 log",
+    "published", "description", "source", "images", "store",
 )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def numbers(weights: str | None) -> list[float]:
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of a table.")]
-Runs = Annotated[Path, typer.Option("--runs", help="Folder of run folders.", show_default=True)]
+Runs = Annotated[Path, typer.Option("--runs", file_okay=False, help="Folder of run folders.", show_default=True)]
 StorePath = Annotated[
     Path | None,
     typer.Option("--store", help="Store, data set, or folder of stores. Default: the newest in stores/ that fits."),

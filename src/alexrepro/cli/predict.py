@@ -27,7 +27,7 @@ def predict(
     ] = None,
     names: Annotated[
         Path | None,
-        typer.Option("--names", help="Class names, one a line: after WNIDs, or in output order."),
+        typer.Option("--names", help="Class names, one per line: after WNIDs, or in output order."),
     ] = None,
     ten_crop: TenCrop = False,
     store: StorePath = None,
@@ -38,7 +38,7 @@ def predict(
     """Print the five most probable classes of images.
 
     Reads any weights that `convert` reads; their recipe defines the resize and the crops. Class names come from the
-    run's store, from the weights file, or from --names. Writes them to RUNS/predicted.csv, too.
+    run's store, from the weights file, or from --names. Also writes them to RUNS/predicted.csv.
 
     Example:  alexrepro predict cat.jpg --weights caffe.safetensors --ten-crop
     """

@@ -17,7 +17,7 @@ Name = Annotated[str, typer.Argument(help="Recipe name or TOML file.", show_defa
 
 @recipes.command("list")
 def list_recipes(
-    every: Annotated[bool, typer.Option("--all", help="Also list the siblings that were run in 2012.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="List every recipe, also the other networks of 2012.")] = False,
     json: Json = False,
 ) -> None:
     """List the named recipes and the results they should reach.

@@ -50,6 +50,7 @@ def report(
         fix = f"Type: alexrepro report --page, or: alexrepro report {name}."
         raise UserError(what, fix=fix, exit_code=Exit.USAGE)
     evidence = gather(runs, only=run or ())
+    evidence = evidence.readable() if name == ALL else evidence  # one damaged run costs its own curves only
     reports, shown = [render(experiment, evidence) for experiment in asked], []
     if run and name != ALL:
         _check_drawn(reports[0], run)

@@ -29,7 +29,7 @@ def submit(
     """Write a submission for ILSVRC-2012's test split.
 
     Reads the newest checkpoint of a run, or of several to average, and the newest test store of the run's data set,
-    which needs no labels. Writes one line an image, in the order of the file names: the devkit's numbers of the five
+    which needs no labels. Writes one line per image, in the order of the file names: the devkit's numbers of the five
     most probable classes. Saves the predictions in the run folder, too.
 
     Example:  alexrepro submit --ten-crop --to submission.txt
@@ -50,7 +50,7 @@ def submit(
 
 @ended_at_once()
 def score(
-    file: Annotated[Path, typer.Argument(help="Submission: up to five class numbers a line.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="Submission: up to five class numbers per line.", show_default=False)],
     devkit: Annotated[
         Path, typer.Option("--devkit", help="Folder of ILSVRC-2010's devkit and ground truths.", show_default=False)
     ],
@@ -58,8 +58,8 @@ def score(
 ) -> None:
     """Score a submission to ILSVRC-2010, made by any program.
 
-    Reads a file with one line an image, in the order of the file names, and the devkit. The number of lines tells the
-    split. Prints the error if the first 1, 2, ... 5 classes of a line count, as the devkit's own program does.
+    Reads a file with one line per image, in the order of the file names, and the devkit. The number of lines determines
+    the split. Prints the error when the first 1, 2, ... 5 classes of a line count, as the devkit's own program does.
 
     Example:  alexrepro score submission.txt --devkit ILSVRC2010_devkit-1.0
     """

@@ -36,8 +36,8 @@ def train(
     """Train one recipe and write a run folder.
 
     Reads a store made by `prepare`; validates after every epoch on the validation store of the same data set. Writes
-    RUNS/<recipe>-<digest>/<dataset>-seed-<n>/. The same command continues an interrupted run, on any GPUs. A run as
-    RECIPE lends a new run its recipe and state; as START, the stages in training.init_from_stages, or else all state.
+    RUNS/<recipe>-<digest>/<dataset>-seed-<n>/. The same command continues an interrupted run, on any GPUs. If RECIPE
+    is a run, a new run takes its recipe and state; from START, the stages in training.init_from_stages or all state.
 
     Example:  alexrepro train as-run-2012 --gpus 2
     """

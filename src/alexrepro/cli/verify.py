@@ -26,7 +26,7 @@ def verify(
     """Compare stores, checkpoints and archives with checksums.
 
     Reads every byte of stores, of the checkpoints of runs, and of the archives of ILSVRC-2010 and 2012, whose sizes and
-    MD5 sums were published. Of images in any other layout that `prepare` reads, says how many there are and what is
+    MD5 sums were published. Counts the images of any other layout that `prepare` reads, and names what is
     missing. Changes nothing. Ends with exit code 65 if something differs, or 66 if it is missing.
 
     Example:  alexrepro verify /data/imagenet --quick
@@ -49,7 +49,11 @@ def _verified(path: Path, *, quick: bool) -> Iterator[tuple[str, str, Exit]]:
     from alexrepro.runs.paths import STATE
 
     if not path.exists():
-        raise UserError(f"There is no folder {path}.", fix="Check the path.", exit_code=Exit.MISSING_INPUT)
+        raise UserError(
+            f"There is no folder {path}.",
+            fix="Check the path, or prepare stores: alexrepro prepare SOURCE.",
+            exit_code=Exit.MISSING_INPUT,
+        )
     is_store = (path / MANIFEST).exists() or any(path.glob("shard-*.arrow"))
     stores = [path] if is_store else sorted(file.parent for file in path.glob(f"[!.]*/{MANIFEST}"))
     is_checkpoint = (path / STATE).exists()

@@ -40,7 +40,7 @@ class AlexNet(nn.Module):
         return cast(StageModule, self.stages[name.partition(".")[0]])
 
     def forward(self, crops: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Logits of the crops; `masks` from `draw_masks` in training, None in testing."""
+        """Logits of the crops; `masks` from `draw_masks` in training, None in evaluation."""
         x = crops / self.input_std.to(crops.dtype) if self.network.input_std else crops  # (B, 3, 224, 224)
         for number, name in enumerate(self.stages):  # conv1 … fc8
             stage = self.stage(name)
@@ -52,7 +52,7 @@ class AlexNet(nn.Module):
         return stage.towers.gather_logits(x)  # (B, K)
 
     def named_kernels(self) -> dict[str, nn.Parameter]:
-        """All `<stage>.weight`, `<stage>.bias` and what else is learned, in the order of the stages.
+        """All `<stage>.weight`, `<stage>.bias` and other learned parameters, in the order of the stages.
 
         That is `<stage>.side` of a side input, and `<stage>.gain` and `<stage>.shift` of batch or layer normalization.
         """

@@ -37,7 +37,7 @@ class Recipe:
         return {path: leaf for path, leaf in flatten(self) if "." in path}
 
     def but(self, changes: Mapping[str, Any], *, name: str | None = None, description: str | None = None) -> "Recipe":
-        """The same recipe with some fields changed, by dotted path; raises UserError for what does not fit.
+        """The same recipe with some fields changed, by dotted path; raises UserError for what is unknown or impossible.
 
         Without a name the recipe keeps its own: the digest already distinguishes the two.
         """
@@ -56,14 +56,14 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """Six hexadecimal digits, for folders of runs, of EDITION and the fields that differ from the defaults."""
+        """Six hexadecimal digits that identify EDITION and the fields that differ from the defaults."""
         standard = Recipe().fields()
         differing = {p: v for p, v in self.fields().items() if p not in standard or standard[p] != v}
         text = json.dumps([EDITION, differing], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:6]
 
     def to_toml(self) -> str:
-        """The fully resolved recipe as TOML, one dotted key a line; `from_toml` gives the same recipe back."""
+        """The fully resolved recipe as TOML, one dotted key per line; `from_toml` gives the same recipe back."""
         lines = [f"{path} = {_toml(value)}" for path, value in flatten(self)]
         return "\n".join([f"# alexrepro recipe {self.name}-{self.digest}", *lines]) + "\n"
 

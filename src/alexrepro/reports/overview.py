@@ -23,8 +23,8 @@ def _row(report: Report) -> dict[str, Cell]:
     claims = sorted(judged([report]), key=lambda one: ORDER.index(one.verdict))
     counts = Counter(one.verdict for one in claims)
     verdicts = [f"{verdict} ({count})" if len(claims) > 1 else verdict for verdict, count in counts.items()]
-    count = len(report.table.rows)
-    listed = f"{count} row{'s' if count > 1 else ''}"
+    count = sum(row.cells().get("note") != "not run" for row in report.table.rows)
+    listed = f"{count} row{'s' if count > 1 else ''}" if count else "nothing yet"
     ours = "drawn" if report.figure else "nothing yet" if report.experiment.draw else listed
     rows = [row for row in report.table.rows if isinstance(row, Row) and row.source == "measured" and row.top1]
     if claims and claims[0].verdict not in ("not comparable", "not run"):

@@ -30,7 +30,7 @@ class Member:
 class Evaluation:
     """Exact counts of one run, or of one ensemble, on one split; loss is the mean of -log p of the true class, in nats.
 
-    ties: which of two equal probabilities counts as larger; tied_images: images that this decides. store: its digest.
+    ties: how equal probabilities are ranked; tied_images: images whose result depends on it. store: its digest.
     preprocessing: the digest of everything between a stored image and the network. classes: the number of classes.
     The last five are None in files that lack them. An ensemble has members; its recipe is `ensemble`, its seed 0, and
     its epochs the fewest of a member.

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from alexrepro.errors import Exit, UserError
-from alexrepro.files import csv_text, write_text, write_whole
+from alexrepro.files import csv_text, write_bytes, write_text, write_whole
 from alexrepro.paper.results import Crops
 from alexrepro.progress import say
 from alexrepro.runs.evaluation import LOWER_FIRST, TOP, Member
@@ -193,7 +193,7 @@ def save_neighbors(run: Run, found: Neighbors) -> None:
         name: np.ascontiguousarray(value) for name, value in vars(found).items() if isinstance(value, np.ndarray)
     }
     about = {"about": json.dumps({name: value for name, value in vars(found).items() if name not in tensors})}
-    write_whole(run.neighbors_file, lambda partial: save_file(tensors, partial, metadata=about))
+    write_bytes(run.neighbors_file, save(tensors, about))
     write_text(run.neighbors_table, csv_text(found.rows()))
 
 
@@ -201,7 +201,7 @@ def save_search(run: Run, mark: str, searched: int, nearest: dict[str, NDArray[A
     """Keep the nearest neighbors among the first images of a search; mark: of the search."""
     about = {"mark": mark, "searched": str(searched)}
     tensors = {name: np.ascontiguousarray(value) for name, value in nearest.items()}
-    write_whole(run.search_file, lambda partial: save_file(tensors, partial, metadata=about))
+    write_bytes(run.search_file, save(tensors, about))
 
 
 def load_search(run: Run, mark: str) -> tuple[int, dict[str, NDArray[Any]]]:

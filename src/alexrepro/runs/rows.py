@@ -60,7 +60,10 @@ def parts(path: Path, columns: Columns) -> "Iterator[DataFrame]":
     names: list[str] | None = None
     for block in blocks(path):
         first = 0 if names is None else None
+        names = names or block.partition(b"\n")[0].decode("utf-8-sig", errors="replace").rstrip("\r").split(",")
         try:
+            if lacking := [name for name in columns if name not in names]:
+                raise ValueError(f"it has no column {', '.join(lacking)}")
             part = pd.read_csv(io.BytesIO(block), names=names, header=first, usecols=list(columns), dtype=dict(columns))
         except ValueError as error:
             raise UserError(
@@ -68,7 +71,6 @@ def parts(path: Path, columns: Columns) -> "Iterator[DataFrame]":
                 fix=f"Bring back a copy of it, or remove the lines that are not rows of {', '.join(columns)}.",
                 exit_code=Exit.BAD_DATA,
             ) from None
-        names = names or block.partition(b"\n")[0].decode().split(",")
         if len(part):
             yield part
 

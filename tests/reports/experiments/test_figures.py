@@ -210,6 +210,16 @@ def test_a_figure_shows_the_longest_complete_run_of_the_foremost_recipe(make_run
     assert missing[1][1] == "alexrepro train as-run-2010 --store ilsvrc2010"
 
 
+def test_neighbors_that_cannot_be_written_are_an_error_of_the_disk(
+    make_run: MakeRun, neighbors: Callable[..., Neighbors]
+) -> None:
+    run = make_run(TINY)
+    (run.folder / ".neighbors.safetensors.partial").mkdir()
+
+    with pytest.raises(OSError, match="neighbors"):  # which the command line explains
+        save_neighbors(run, neighbors())
+
+
 def test_figure_4_lists_predictions_and_neighbors_and_takes_any_name(
     make_run: MakeRun, neighbors: Callable[..., Neighbors]
 ) -> None:

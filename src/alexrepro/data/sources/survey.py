@@ -28,6 +28,6 @@ def survey(path: Path, *, md5: bool) -> Iterator[tuple[str, str, Exit]]:
     for one in (one for one in checked if one.is_there):
         yield one.archive.part, f"{one.finding}: {one.description}", Exit.BAD_DATA if one.is_wrong else Exit.OK
     for gap in source.gaps:
-        yield source.dataset, f"missing: {gap}", Exit.MISSING_INPUT
+        yield source.dataset, f"not complete: {gap}", Exit.MISSING_INPUT
     for item in (item for item in source.skipped if item.is_loss):
         yield item.path, f"not read: {item.reason}", Exit.BAD_DATA

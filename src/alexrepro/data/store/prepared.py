@@ -19,9 +19,12 @@ STATISTICS = (
 def write_prepared(folder: Path) -> Path:
     """Write the table of the stores below a folder, and return its path. An equal one is not written again."""
     path = folder / PREPARED
-    rewrite(
-        path, lambda: csv_text(sorted((_row(store, folder) for store in find_stores(folder)), key=itemgetter("store")))
-    )
+
+    def text() -> str:
+        return csv_text(sorted((_row(store, folder) for store in find_stores(folder)), key=itemgetter("store")))
+
+    if not path.exists() or path.read_bytes() != text().encode():  # else without a lock: the disk may be read-only
+        rewrite(path, text)
     return path
 
 

@@ -5,7 +5,7 @@ One module per table, figure or claim of the paper. Nothing here trains: what is
 
 import shlex
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -43,6 +43,17 @@ class Evidence:
     def named(self, *recipes: str) -> list[Run]:
         """The runs of recipes of these names, changed or not, recipe by recipe."""
         return [run for recipe in recipes for run in self.runs if run.recipe.name == recipe]
+
+    def readable(self) -> "Evidence":
+        """This without runs whose metrics.csv or validation.csv is damaged; they are named on stderr."""
+        found = []
+        for run in self.runs:
+            try:
+                _ = run.newest_metrics(1), run.validations
+                found.append(run)
+            except UserError as error:
+                say(f"Skipped {run.folder}: {error.what}")
+        return replace(self, runs=tuple(found))
 
     def foremost(self) -> list[Run]:
         """The runs in the order of preference of figures that show one network.
