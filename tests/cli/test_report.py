@@ -93,8 +93,8 @@ def test_a_file_in_place_of_the_folder_of_runs_is_refused(tmp_path: Path) -> Non
 
     done = Program(tmp_path)("report", "--runs", "runs.csv")
 
-    assert done.returncode == Exit.USAGE
-    assert "'runs.csv' is a file" in done.stderr
+    assert done.returncode == Exit.CANNOT_CREATE
+    assert "runs.csv is a file" in done.stderr
 
 
 def test_help_needs_neither_torch_nor_pandas() -> None:

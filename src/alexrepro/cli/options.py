@@ -38,8 +38,18 @@ def numbers(weights: str | None) -> list[float]:
         raise UserError(f"{weights} are not numbers.", fix=fix, exit_code=Exit.USAGE) from None
 
 
+def not_a_file(folder: Path) -> Path:
+    """The value of --runs, once it is known not to be a file."""
+    if folder.is_file():
+        raise UserError(
+            f"{folder} is a file, and runs are folders within a folder.", fix="Name that folder: --runs FOLDER.",
+            exit_code=Exit.CANNOT_CREATE,
+        )  # fmt: skip
+    return folder
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of a table.")]
-Runs = Annotated[Path, typer.Option("--runs", file_okay=False, help="Folder of run folders.", show_default=True)]
+Runs = Annotated[Path, typer.Option("--runs", callback=not_a_file, help="Folder of run folders.", show_default=True)]
 StorePath = Annotated[
     Path | None,
     typer.Option("--store", help="Store, data set, or folder of stores. Default: the newest in stores/ that fits."),

@@ -15,10 +15,10 @@ from threading import Thread
 from time import monotonic
 from types import ModuleType
 
-from alexrepro.data.store import fork_server
 from alexrepro.errors import STOPPING, Exit, UserError
 from alexrepro.stop_signals import end_with_parent, stop_signals_deferred
 
+FORK_SERVER = "alexrepro.data.store.fork_server"  # loaded where workers are forked from, and nowhere else
 CLOSING_SECONDS = 5.0  # for all together; one in a read from a dead disk cannot be ended
 
 
@@ -29,7 +29,7 @@ def start(work: Callable[..., None], *arguments: object, preload: str = "") -> t
     Stop signals are sent to a whole group of processes; the worker ignores them, because the parent decides.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([fork_server.__name__, preload or work.__module__])
+    context.set_forkserver_preload([FORK_SERVER, preload or work.__module__])
     try:
         with (
             stop_signals_deferred(),
