@@ -23,6 +23,16 @@ NO_FILE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def not_a_file(folder: Path) -> Path:
+    """A folder of runs, which may not exist yet. Raises UserError if it is a file."""
+    if folder.is_file():
+        raise UserError(
+            f"{folder} is a file, and runs are folders within a folder.", fix="Name that folder: --runs FOLDER.",
+            exit_code=Exit.CANNOT_CREATE,
+        )  # fmt: skip
+    return folder
+
+
 def write_whole(path: Path, write: Callable[[Path], T], *, size: int | None = None) -> T:
     """Let `write` fill a temporary file, then rename it to the path: readers see the old content or the new.
 

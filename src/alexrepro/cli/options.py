@@ -7,6 +7,7 @@ import typer
 
 from alexrepro.data.store.manifest import MANIFEST
 from alexrepro.errors import Exit, UserError
+from alexrepro.files import not_a_file
 
 RUNS, STORES, REPORTS = Path("runs"), Path("stores"), Path("reports")
 
@@ -36,16 +37,6 @@ def numbers(weights: str | None) -> list[float]:
     except ValueError:
         fix = "Give one for each run: --ensemble-weights 1,1,0.5."
         raise UserError(f"{weights} are not numbers.", fix=fix, exit_code=Exit.USAGE) from None
-
-
-def not_a_file(folder: Path) -> Path:
-    """The value of --runs, once it is known not to be a file."""
-    if folder.is_file():
-        raise UserError(
-            f"{folder} is a file, and runs are folders within a folder.", fix="Name that folder: --runs FOLDER.",
-            exit_code=Exit.CANNOT_CREATE,
-        )  # fmt: skip
-    return folder
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of a table.")]
