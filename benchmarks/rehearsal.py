@@ -11,34 +11,20 @@ memory (RssAnon) of the program and of the largest of its other processes, in MB
 
 import argparse
 import ctypes
-import io
 import json
-import os
-import resource
 import shutil
-import signal
-import subprocess
 import sys
-import tarfile
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import simplejpeg
-from scipy.io import savemat
+from command_cost import measured
+from fake_ilsvrc import write_ilsvrc
 
-CLASSES, VAL_SHARE = 1000, 25  # a validation image for every 25 training images: 50,000 of 1.28 million
 UPDATES = 901_000
 MAX_BATCH = 128
 LARGEST = 14_197_122  # images of all of ImageNet
 SUBREAPER = 36  # prctl's PR_SET_CHILD_SUBREAPER: what a program leaves behind becomes ours, and is counted
-LOOK_SECONDS = 0.02
-STOPPED = 75  # the exit code of a training that was stopped and has saved
-EMPTY = bytes(1024)  # the end of a tar
 RECIPE = """base = "cifar-13pct"
 description = "a narrow network for the rehearsal"
 network.stages = ["conv1", "conv2", "fc10"]
@@ -97,124 +83,6 @@ for split in found.splits:
     work = Preparation(found, split, Options().form(found), Path("stores"), "source")
     print(work.listing, len(work.jobs))
 """
-
-
-def pictures(count: int = 64) -> list[bytes]:
-    """Some JPEGs of smooth noise, without their first two bytes."""
-    draws, found = np.random.default_rng(0), []
-    for _ in range(count):
-        coarse = draws.integers(0, 256, (6, 8, 3), dtype=np.uint8)
-        found.append(simplejpeg.encode_jpeg(coarse.repeat(8, 0).repeat(8, 1), quality=60)[2:])
-    return found
-
-
-def image(number: int, drawn: list[bytes]) -> bytes:
-    """An image with its number as a comment."""
-    comment = b"image %d" % number
-    return b"\xff\xd8\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + drawn[number % len(drawn)]
-
-
-def header(name: str, size: int) -> bytes:
-    member = tarfile.TarInfo(name)
-    member.size = size
-    return member.tobuf(tarfile.GNU_FORMAT)
-
-
-def member(name: str, data: bytes) -> bytes:
-    return header(name, len(data)) + data + bytes(-len(data) % 512)
-
-
-def class_tar(wnid: str, numbers: range, drawn: list[bytes]) -> bytes:
-    return b"".join(member(f"{wnid}_{n}.JPEG", image(n, drawn)) for n in numbers) + EMPTY
-
-
-def wnids(classes: int) -> list[str]:
-    return [f"n{90_000_000 + 7 * label}" for label in range(classes)]
-
-
-def write_class_tars(file: Path, images: int, classes: int) -> list[int]:
-    """A tar of class tars; how many images each class has."""
-    drawn, counts = pictures(), []
-    with file.open("wb") as outer:
-        for label, wnid in enumerate(wnids(classes)):
-            numbers = range(images * label // classes, images * (label + 1) // classes)
-            outer.write(member(f"{wnid}.tar", class_tar(wnid, numbers, drawn)))
-            counts.append(len(numbers))
-        outer.write(EMPTY)
-    return counts
-
-
-def write_ilsvrc(folder: Path, images: int) -> None:
-    """The official archives: training, validation and devkit."""
-    folder.mkdir(parents=True)
-    counts, drawn, val = write_class_tars(folder / "ILSVRC2012_img_train.tar", images, CLASSES), pictures(), []
-    with (folder / "ILSVRC2012_img_val.tar").open("wb") as tar:
-        for number in range(1, images // VAL_SHARE + 1):
-            tar.write(member(f"ILSVRC2012_val_{number:08d}.JPEG", image(number, drawn)))
-            val.append(1 + number % CLASSES)
-        tar.write(EMPTY)
-    fields = ("ILSVRC2012_ID", "WNID", "words", "num_children", "num_train_images")
-    synsets = np.empty(CLASSES, dtype=[(name, object) for name in fields])
-    synsets[:] = [(n, wnid, f"class {n}", 0, counts[n - 1]) for n, wnid in enumerate(wnids(CLASSES), 1)]
-    meta = io.BytesIO()
-    savemat(meta, {"synsets": synsets})
-    truth = "".join(f"{number}\n" for number in val).encode()
-    with tarfile.open(folder / "ILSVRC2012_devkit_t12.tar.gz", "w:gz") as devkit:
-        for name, data in (("meta.mat", meta.getvalue()), ("ILSVRC2012_validation_ground_truth.txt", truth)):
-            info = tarfile.TarInfo(f"ILSVRC2012_devkit_t12/data/{name}")
-            info.size = len(data)
-            devkit.addfile(info, io.BytesIO(data))
-
-
-def descendants(process: int) -> Iterator[int]:
-    for children in Path(f"/proc/{process}/task").glob("*/children"):
-        for child in map(int, children.read_text().split()):
-            yield child
-            with suppress(OSError):
-                yield from descendants(child)
-
-
-def anonymous_mb(process: int) -> float:
-    with suppress(OSError):
-        for line in Path(f"/proc/{process}/status").read_text().splitlines():
-            if line.startswith("RssAnon"):
-                return int(line.split()[1]) * 1024 / 1e6
-    return 0.0
-
-
-def measured(command: list[str], folder: Path, until: Callable[[], bool] | None = None) -> dict[str, float | str]:
-    """Run a command, until it ends or a condition holds; its cost, or its last words if it fails."""
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    with (folder / "said.txt").open("w") as said:
-        program = subprocess.Popen(command, cwd=folder, stdout=said, stderr=said)
-    peak, over = {"program": 0.0, "workers": 0.0}, threading.Event()
-
-    def look() -> None:
-        seen: list[int] = []
-        while not over.wait(LOOK_SECONDS):
-            before, seen = seen, list(descendants(os.getpid()))
-            for process in (process for process in seen if process in before):  # not one between fork and exec
-                who = "program" if process == program.pid else "workers"
-                peak[who] = max(peak[who], anonymous_mb(process))
-
-    looking = threading.Thread(target=look)
-    looking.start()
-    while until and program.poll() is None and not until():
-        time.sleep(0.05)
-    if until:
-        program.send_signal(signal.SIGTERM)
-    code = program.wait()
-    with suppress(ChildProcessError):
-        while True:
-            os.wait()
-    over.set()
-    looking.join()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if code not in (0, STOPPED if until else 0):
-        return {"failed": (folder / "said.txt").read_text()[-400:]}
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"cpu_s": round(cpu, 2), "wall_s": round(time.monotonic() - began, 1), "mb": round(peak["program"]),
-            "worker_mb": round(peak["workers"])}  # fmt: skip
 
 
 class Rehearsal:

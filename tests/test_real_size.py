@@ -1,6 +1,6 @@
 """Limits of memory and time at a size where code that keeps what it has seen exceeds them (docs/results/scale.md)."""
 
-import importlib.util
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,12 +26,9 @@ PLAN_MB = 100
 
 
 def rehearsal() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("rehearsal", Path(__file__).parents[1] / "benchmarks/rehearsal.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+        return import_module("rehearsal")
 
 
 @pytest.fixture(scope="module")
