@@ -163,7 +163,7 @@ class GpuCopies:
         self.device, self.room = device, room  # for how many images of a size, which stay on the GPU
 
     def begin(self, slots: NDArray[np.uint8], most: int, kept: KeptImages | None) -> None:
-        """Copy from this memory, of all batches, at most so many at once, and through the images that are kept."""
+        """Copy from this memory, which holds all batches, with at most `most` copies under way, through `kept`."""
         self._slots, self._most, self._kept = slots, most, kept
         self._under_way: deque[tuple[torch.cuda.Event, Batch]] = deque()
         self._stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]

@@ -27,7 +27,7 @@ class Copies(Protocol):
         """How many stored images of this size the device is to keep."""
 
     def begin(self, slots: NDArray[np.uint8], most: int, kept: "KeptImages | None") -> None:
-        """Copy from this memory, of all batches, at most so many at once, and through the images that are kept."""
+        """Copy from this memory, which holds all batches, with at most `most` copies under way, through `kept`."""
 
     def copied(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The batches on the device."""

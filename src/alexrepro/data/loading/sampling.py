@@ -46,7 +46,7 @@ class EpochPlan:
     """The draws of all images of an epoch, each once, in the order in which they are shown.
 
     Only the order is kept, four bytes an image; the rest is drawn block by block when batches are asked for.
-    order: int32 (N,), or none for the stored order. blocks: the draws of consecutive images, so many at once.
+    order: int32 (N,), or none for the stored order. blocks: draws for that many consecutive images at a time.
     unit: images that share draws.
     """
 
@@ -223,7 +223,7 @@ def training_plan(
 
 
 def of_some(plan: EpochPlan, images: int, *, seed: int) -> EpochPlan:
-    """The same plan for a part of so many images, drawn by key: all seeds' halves differ, and hold their quarters."""
+    """The plan of a subset of this size, drawn by key: halves differ between seeds, and contain their own quarters."""
     if len(plan) >= images:
         return plan
     assert plan.order is not None

@@ -1,4 +1,4 @@
-"""Lists of images that stay small: some 20 bytes an image, as compressed columns of which one block is unpacked.
+"""Lists of images that stay small: some 20 bytes an image, as compressed columns, with one block unpacked at a time.
 
 All of ImageNet is 14 million images; as objects, their list would fill 8 GB.
 """

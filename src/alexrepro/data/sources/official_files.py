@@ -187,7 +187,7 @@ def truth(root: Path, name: str, *, classes: int) -> list[int] | None:
 
 
 def label_files(dataset: str, split: str) -> str:
-    """The files of which one labels a split, in words; none if its labels were never published."""
+    """The files that can label a split (any one will do), in words; empty if its labels were never published."""
     if dataset.startswith("ilsvrc2010"):
         return truth_file("2010", split)
     if dataset.startswith("ilsvrc2012"):

@@ -1,4 +1,4 @@
-"""Which stores were made of a source: known by the names, sizes and times of its files, of which none is read.
+"""Which stores were made from a source: known by the names, sizes and times of its files, without reading them.
 
 A store keeps the fingerprint of its source, with the names of all stores that were made with it, in `.source.json`,
 which is no part of its content.

@@ -118,7 +118,7 @@ def _prepared_anew(source: Path, out: Path, workers: int, options: Options) -> d
 
 
 def _fingerprint(source: Path, out: Path, options: Options) -> str:
-    """The fingerprint of a source; none of what cannot be listed, which is told by those who read it."""
+    """The fingerprint of a source, or none if it cannot be listed; whoever reads it reports the error."""
     how = {**asdict(options), "max_bad": None, "read_again": None}
     try:
         return fingerprint(source, out, how)

@@ -45,7 +45,7 @@ def _rows(evidence: Evidence) -> list[Record]:
 
 
 def _bases(evidence: Evidence) -> list[Recipe]:
-    """The paper's recipe, and every other one of which one of the variations was trained."""
+    """The paper's recipe, and every other recipe with a trained variation."""
     varied = {run.recipe.name for run in evidence.runs}
     bases = {AS_RUN_2012.digest: AS_RUN_2012}
     for run in evidence.runs:
