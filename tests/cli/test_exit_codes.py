@@ -39,6 +39,7 @@ CHEAP: list[tuple[Callable[[Path], list[str]], Exit, str]] = [
     (lambda _: ["recipes", "list"], Exit.OK, ""),
     (lambda _: ["recipes", "show", "tinny"], Exit.USAGE, "There is no recipe tinny; did you mean tiny?"),
     (lambda _: ["recipes", "diff", "tiny", "x9"], Exit.USAGE, "There is no recipe x9."),
+    (lambda _: ["describe", ""], Exit.USAGE, "There is no recipe ."),
     (lambda _: ["facts", "P99"], Exit.USAGE, "No statement is called P99."),
     (lambda _: ["describe", "--set", "network.pool_pxx=2"], Exit.USAGE, "no field 'pool_pxx'; did you mean pool?"),
     (lambda _: ["train", "--epoch"], Exit.USAGE, ""),  # in typer's words

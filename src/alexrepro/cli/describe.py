@@ -34,8 +34,8 @@ def describe(
     Example:  alexrepro describe as-run-2012 --set network.towers=1
     """
     changed = parse_changes(changes or ())
-    chosen, second = (find_recipe(name).but(changed) if name else None for name in (recipe, other))
-    assert chosen is not None
+    chosen = find_recipe(recipe).but(changed)
+    second = find_recipe(other).but(changed) if other is not None else None
     network = chosen.network
     if figure is not None:
         from alexrepro.reports.figures import diagram, plot
