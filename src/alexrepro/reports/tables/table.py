@@ -7,15 +7,16 @@ next to a measurement on all images of the same split with the same crops, and a
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Literal
 
 from alexrepro.files import write_json, write_text, write_whole
 from alexrepro.paper.results import ALL_REPORTED, IMAGES, QUOTED, Reported, ReportedDelta, release_of
 from alexrepro.reports.statistics.differences import IntervalKind
 from alexrepro.reports.statistics.intervals import Estimate
 from alexrepro.reports.statistics.verdict import Pair, Verdict
+
+if TYPE_CHECKING:  # a command that saves no table loads no pandas
+    from pandas import DataFrame
 
 Cell = str | int | float | None
 TEXT, COUNT, FRACTION = "string", "Int64", "Float64"  # nullable pandas types
@@ -198,10 +199,12 @@ class ResultTable:
         rows = [row for row in self.rows if "not run" not in (row.cells().get("verdict"), row.cells().get("note"))]
         return ResultTable(self.name, self.title, rows)
 
-    def frame(self) -> pd.DataFrame:
+    def frame(self) -> "DataFrame":
         """The rows as nullable pandas columns; errors are fractions."""
+        from pandas import DataFrame
+
         types: dict[Any, Any] = dict(self.rows[0].COLUMNS)
-        return pd.DataFrame([row.cells() for row in self.rows], dtype=object).astype(types)
+        return DataFrame([row.cells() for row in self.rows], dtype=object).astype(types)
 
     def shown(self) -> tuple[list[str], list[list[str]]]:
         """The headings and the printed cells; columns that are empty in every row are left out."""
