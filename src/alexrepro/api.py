@@ -183,9 +183,13 @@ def recipe(name: str | Path, **changes: Any) -> Recipe:
     return find_recipe(str(name)).but({path.replace("__", "."): value for path, value in changes.items()})
 
 
-def build(recipe: Recipe, *, seed: int = 0) -> AlexNet:
-    """The network of a recipe with its initial weights (§5), float32 on the CPU."""
-    return build_network(recipe.network, seed=seed)
+def build(recipe: Recipe | str | Path, *, seed: int = 0) -> AlexNet:
+    """The network of a recipe, or of the recipe of this name or file, with its initial weights (§5), float32 on the CPU.
+
+    Raises UserError for an unknown name.
+    """
+    found = recipe if isinstance(recipe, Recipe) else find_recipe(str(recipe))
+    return build_network(found.network, seed=seed)
 
 
 def load(path: str | Path) -> Trained:

@@ -102,6 +102,7 @@ def test_weights_from_a_file_have_the_errors_of_their_run_and_save_nothing(folde
     ("wrong", "advice"),
     [
         (lambda: alexrepro.recipe("tiney"), "did you mean tiny"),
+        (lambda: alexrepro.build("tiney"), "did you mean tiny"),
         (lambda: alexrepro.recipe("tiny", network__norms=None), "norm"),
         (lambda: alexrepro.load("runs/none"), "Check the path"),
         (lambda: alexrepro.open_store("stores"), "alexrepro prepare"),

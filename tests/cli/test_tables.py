@@ -6,6 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from alexrepro.errors import Exit
+
 from ..children import exit_of, in_child
 from ..program import SMALL, Done, Program
 
@@ -85,6 +87,22 @@ def test_predictions_of_other_images_stay_in_the_table(alexrepro: Program, train
     assert set(frames[-1]["file"]) == set(images[:2])
     assert frames[-1]["probability"].between(0, 1).all()
     assert frames[-1]["rank"].tolist() == [1, 2, 3, 4, 5] * 2
+
+
+@pytest.mark.parametrize(("typed", "said"), [("evaluate", "center "), ("predict", "probability ")])
+def test_what_was_found_is_printed_where_its_table_cannot_be_written(
+    alexrepro: Program, trained: Done, typed: str, said: str
+) -> None:
+    table = alexrepro.folder / "runs" / {"evaluate": "evaluations.csv", "predict": "predicted.csv"}[typed]
+    table.unlink(missing_ok=True)
+    table.mkdir()
+
+    photo = next((alexrepro.folder / "photos/val").iterdir())
+    done = alexrepro(typed, *([photo] if typed == "predict" else []))
+    table.rmdir()
+
+    assert done.returncode == Exit.CANNOT_CREATE
+    assert any(line.startswith(said) for line in done.stdout.splitlines())
 
 
 def test_neighbors_are_a_table_without_pixels(alexrepro: Program, trained: Done) -> None:
