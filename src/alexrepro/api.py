@@ -184,7 +184,7 @@ def recipe(name: str | Path, **changes: Any) -> Recipe:
 
 
 def build(recipe: Recipe | str | Path, *, seed: int = 0) -> AlexNet:
-    """The network of a recipe, or of the recipe of this name or file, with its initial weights (§5), float32 on the CPU.
+    """The network of a recipe, or of the one of this name or file, with its initial weights (§5), float32 on the CPU.
 
     Raises UserError for an unknown name.
     """

@@ -39,7 +39,9 @@ def doctor(
 
     findings, device = check_machine(device_name)
     folder = options.split_name(store)[0]
-    findings += check_stores(sorted(p.parent for p in listed(folder).rglob(MANIFEST) if not p.parent.name.startswith(".")))
+    findings += check_stores(
+        sorted(p.parent for p in listed(folder).rglob(MANIFEST) if not p.parent.name.startswith("."))
+    )
     try:
         data = store_of("train", store)
     except UserError as error:
