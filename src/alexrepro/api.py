@@ -195,7 +195,8 @@ def build(recipe: Recipe | str | Path, *, seed: int = 0) -> AlexNet:
 def load(path: str | Path) -> Trained:
     """The trained network of a run's folder, of a checkpoint, or of a file of weights that `alexrepro convert` reads.
 
-    The classes of a run are named by a store of its data set in `stores/`. Raises UserError if there are no weights.
+    The classes of a run are named by a store of its data set, in `stores/` or where the training found it. Raises
+    UserError if there are no weights.
     """
     found = _found(path)
     is_run = (found / ENVIRONMENT).exists() or any(found.glob(f"*/{ENVIRONMENT}"))
