@@ -60,7 +60,7 @@ def bench(
     columns = ("part", "images/s", "slowest", "fastest")
     rows = [(part, *(f"{number:,.0f}" for number in pace)) for part, pace in paces.items()]
     print_table(title, columns, rows, right=columns[1:])
-    needed = f"; {ahead.workers_needed} loader workers would keep up, and there are {ahead.workers}"
+    needed = f"; {counted(ahead.workers_needed, 'loader worker')} would keep up, and there are {ahead.workers}"
     print_text(
         f"{counted(ahead.epochs, 'epoch')} of {ahead.images:,} images: {duration(3600 * ahead.hours)}, "
         f"limited by the {ahead.slower}{needed if ahead.slower == 'loader' else ''}."

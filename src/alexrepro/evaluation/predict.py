@@ -98,9 +98,8 @@ def _resized(file: Path, augmentation: Augmentation) -> Tensor:
 def open_weights(path: Path, *, stores: Path, mean: Path | None = None) -> Weights:
     """The weights of a run (its newest checkpoint), of one of its checkpoints, or of a file in a known format.
 
-    The classes of a run are named by a store of its data set under `stores`, or where it was trained from; else by their
-    WNIDs.
-    Raises UserError if there are no weights at the path or they cannot be used.
+    The classes of a run are named by a store of its data set under `stores` or where the training found it, or else by
+    their WNIDs. Raises UserError if there are no weights at the path or they cannot be used.
     """
     with reading(path):
         path.stat()
