@@ -27,6 +27,7 @@ from alexrepro.data.store.planes import to_rgb
 from alexrepro.data.store.shard_rows import SCHEMA, mapped, numbers
 from alexrepro.data.store.statistics import ColorAxes
 from alexrepro.errors import Exit, UserError
+from alexrepro.files import listed
 from alexrepro.progress import say
 
 STORES, FEWEST_FILES = 4, 8  # a store may have a fourth of the program's open files, but at least eight
@@ -225,7 +226,7 @@ def find_stores(folder: Path) -> list[Store]:
 
 def _manifests(folder: Path) -> Iterator[Path]:
     """The manifest of each store below a folder, but for hidden folders; nothing is looked for in a store."""
-    for here, folders, names in os.walk(folder):
+    for here, folders, names in os.walk(listed(folder)):
         folders[:] = [name for name in folders if not name.startswith(".") and MANIFEST not in names]
         if MANIFEST in names:
             yield Path(here, MANIFEST)
