@@ -48,6 +48,10 @@ def test_a_narrow_terminal_shows_the_pace_and_both_times_before_anything_else(wi
     assert work.line(250.0, width) == line
 
 
+def test_a_slow_pace_is_no_zero() -> None:
+    assert "1/2, 0.02 rounds/s" in progress.Work("timing", 2, "rounds", 0, 0.0, 1).line(50.0, 80)
+
+
 def test_work_that_is_done_shows_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
     with progress.progress("verify", total=0) as advance:
         advance(0, "")

@@ -183,15 +183,20 @@ def recipe(name: str | Path, **changes: Any) -> Recipe:
     return find_recipe(str(name)).but({path.replace("__", "."): value for path, value in changes.items()})
 
 
-def build(recipe: Recipe, *, seed: int = 0) -> AlexNet:
-    """The network of a recipe with its initial weights (§5), float32 on the CPU."""
-    return build_network(recipe.network, seed=seed)
+def build(recipe: Recipe | str | Path, *, seed: int = 0) -> AlexNet:
+    """The network of a recipe, or of the one of this name or file, with its initial weights (§5), float32 on the CPU.
+
+    Raises UserError for an unknown name.
+    """
+    found = recipe if isinstance(recipe, Recipe) else find_recipe(str(recipe))
+    return build_network(found.network, seed=seed)
 
 
 def load(path: str | Path) -> Trained:
     """The trained network of a run's folder, of a checkpoint, or of a file of weights that `alexrepro convert` reads.
 
-    The classes of a run are named by a store of its data set in `stores/`. Raises UserError if there are no weights.
+    The classes of a run are named by a store of its data set, in `stores/` or where the training found it. Raises
+    UserError if there are no weights.
     """
     found = _found(path)
     is_run = (found / ENVIRONMENT).exists() or any(found.glob(f"*/{ENVIRONMENT}"))

@@ -33,6 +33,13 @@ def not_a_file(folder: Path) -> Path:
     return folder
 
 
+def listed(folder: Path) -> Path:
+    """A folder, which may not exist yet. Raises PermissionError, as `glob` does not, if it may not be listed."""
+    if folder.is_dir():
+        os.scandir(folder).close()
+    return folder
+
+
 def write_whole(path: Path, write: Callable[[Path], T], *, size: int | None = None) -> T:
     """Let `write` fill a temporary file, then rename it to the path: readers see the old content or the new.
 

@@ -39,7 +39,7 @@ class Work:
         pace = (self.finished - self.done) / max(seconds, 1e-9)
         left = "" if self.total is None or not pace else f"{duration((self.total - self.finished) / pace)} left"
         count = f"{self.finished:,}" + (f" {self.unit}" if self.total is None else f"/{self.total:,}")
-        rate, brief = f"{pace:,.{0 if pace >= 100 else 1}f}", self.note.partition(" (")[0]
+        rate, brief = f"{pace:,.{0 if pace >= 100 else 1 if pace >= 0.1 else 2}f}", self.note.partition(" (")[0]
         line = ""
         unit = "" if self.total is None else f" {self.unit}"
         for of, note in ((unit, self.note), (unit, brief), ("", brief), ("", "")):

@@ -56,6 +56,8 @@ CHEAP: list[tuple[Callable[[Path], list[str]], Exit, str]] = [
         Exit.NO_PERMISSION,
         "Permission denied",
     ),
+    (lambda folder: ["evaluate", "--runs", str(folder / "sealed")], Exit.NO_PERMISSION, "Permission denied"),
+    (lambda folder: ["train", "--store", str(folder / "sealed")], Exit.NO_PERMISSION, "Permission denied"),
     (lambda _: ["describe", "--set", "network.towers=0"], Exit.BAD_CONFIG, "network.towers"),
     (lambda _: ["describe", "--set", "network.conv2.maps=255"], Exit.BAD_CONFIG, "network.conv2.maps must divide"),
 ]

@@ -81,6 +81,17 @@ def test_a_prediction_is_that_of_the_command(folder: Path, found: dict[str, Any]
     assert list(table) == list(pd.read_csv(folder / "runs" / "predicted.csv"))
 
 
+def test_classes_have_their_names_in_another_folder(
+    folder: Path, found: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    classes = alexrepro.load(folder / "runs/tiny").classes
+
+    assert classes == found["trained"].classes
+    assert not any(re.fullmatch(r"n\d{8}", name) for name in classes)
+
+
 def test_weights_from_a_file_have_the_errors_of_their_run_and_save_nothing(folder: Path, tmp_path: Path) -> None:
     with chdir(folder):
         run = alexrepro.load("runs/tiny")
@@ -102,6 +113,7 @@ def test_weights_from_a_file_have_the_errors_of_their_run_and_save_nothing(folde
     ("wrong", "advice"),
     [
         (lambda: alexrepro.recipe("tiney"), "did you mean tiny"),
+        (lambda: alexrepro.build("tiney"), "did you mean tiny"),
         (lambda: alexrepro.recipe("tiny", network__norms=None), "norm"),
         (lambda: alexrepro.load("runs/none"), "Check the path"),
         (lambda: alexrepro.open_store("stores"), "alexrepro prepare"),

@@ -17,11 +17,13 @@ from ..program import FIRST_RUN, SMALL, Program, commands_of
 
 ONE_EPOCH = (*SMALL, "--epochs", "1")
 Tables = list[tuple[Sequence[Sequence[str]], Collection[str]]]  # the columns, and which of them hold numbers
+TRUTH = "photos/devkit-1.0/data/ILSVRC2010_validation_ground_truth.txt"
 NARROW = " ".join(SMALL)
 TYPED = (
     "prepare photos", "verify stores", f"train tiny --epochs 1 {NARROW}", f"doctor tiny {NARROW}",
     f"bench tiny {NARROW}", "convert {run} --to tiny.safetensors", "features {run}", "watch --once",
-    "evaluate {run} --ten-crop", "compare {run} {run}", "predict {photo}", "ablate", "recipes list",
+    "submit --to mine.txt", f"score {TRUTH} --devkit photos/devkit-1.0", "evaluate {run} --ten-crop",
+    "compare {run} {run}", "predict {photo}", "ablate", "recipes list",
     "recipes diff as-printed as-run-2012", "describe", "describe tiny as-printed", "facts", "facts P16 S11",
     "facts dropout", "report", "report ablations", "report claims", "report evaluations", "report figure-1",
     "report figure-4", "report parameters", "report table-1", "report table-2", "report training-curves",

@@ -6,8 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from alexrepro.errors import Exit
+
 from ..children import exit_of, in_child
 from ..program import SMALL, Done, Program
+from ..toy import write_images
 
 TRAIN = ("tiny", *SMALL, "--epochs", "1")
 
@@ -49,6 +52,18 @@ def test_train_names_its_two_tables_and_what_to_type_next(alexrepro: Program, tr
     assert alexrepro(*typed.split()).returncode == 0
 
 
+def test_a_training_without_labeled_images_offers_what_can_be_done_with_it(tmp_path: Path) -> None:
+    write_images(tmp_path / "photos", {"train": 2})
+    program = Program(tmp_path)
+    program.shown("prepare", "photos")
+
+    done = program("train", *TRAIN)
+
+    (typed,) = re.findall(r"^Next: alexrepro (.*)$", done.stderr, re.MULTILINE)
+    photo = next((tmp_path / "photos/train").rglob("*.*"))
+    assert program(*typed.replace("IMAGE", str(photo)).split()).returncode == 0
+
+
 def test_evaluations_have_a_row_for_each_run_split_and_crops_and_replace_their_own(
     alexrepro: Program, trained: Done
 ) -> None:
@@ -85,6 +100,22 @@ def test_predictions_of_other_images_stay_in_the_table(alexrepro: Program, train
     assert set(frames[-1]["file"]) == set(images[:2])
     assert frames[-1]["probability"].between(0, 1).all()
     assert frames[-1]["rank"].tolist() == [1, 2, 3, 4, 5] * 2
+
+
+@pytest.mark.parametrize(("typed", "said"), [("evaluate", "center "), ("predict", "probability ")])
+def test_what_was_found_is_printed_where_its_table_cannot_be_written(
+    alexrepro: Program, trained: Done, typed: str, said: str
+) -> None:
+    table = alexrepro.folder / "runs" / {"evaluate": "evaluations.csv", "predict": "predicted.csv"}[typed]
+    table.unlink(missing_ok=True)
+    table.mkdir()
+
+    photo = next((alexrepro.folder / "photos/val").iterdir())
+    done = alexrepro(typed, *([photo] if typed == "predict" else []))
+    table.rmdir()
+
+    assert done.returncode == Exit.CANNOT_CREATE
+    assert any(line.startswith(said) for line in done.stdout.splitlines())
 
 
 def test_neighbors_are_a_table_without_pixels(alexrepro: Program, trained: Done) -> None:

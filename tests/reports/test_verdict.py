@@ -78,6 +78,8 @@ def test_250_images_of_50_classes_are_not_table_2(partial: Evaluation) -> None:
         (AS_RUN_2012, {"classes": 1000}, ""),
         (AS_RUN_2012, {"classes": None}, "an unknown number of 1,000 classes"),  # in a file that lacks them
         (FIFTY.shortened(1), {"images": 250, "classes": 50, "epochs": 1}, f"{LACKS}; shortened to 1 of 90 epochs"),
+        (VARIATIONS["tanh"].of(AS_RUN_2012), {}, "as-run-2012 with tanh"),
+        (replace(AS_RUN_2012, name="mine+tanh"), {}, "not in the catalog: mine+tanh"),
         (FIFTY, {"split": "tiny-imagenet-val", "images": 5_000, "classes": 50}, ""),  # other data
     ],
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -49,8 +49,16 @@ class PlainHelp(TyperCommand):
         super().format_help(ctx, formatter)
 
 
+def _leave_permissions_to_us(command: Callable[..., Any]) -> None:
+    """Typer ends with 2 if a path may not be read; opening it ends with 77, as does whatever may not be written."""
+    for hint in get_type_hints(command, include_extras=True).values():
+        for info in getattr(hint, "__metadata__", ()):
+            info.readable = False
+
+
 for panel, commands in PANELS.items():
     for command in commands:
+        _leave_permissions_to_us(command)
         app.command(cls=PlainHelp, rich_help_panel=panel)(command)
 for info in recipes.registered_commands:
     info.cls = PlainHelp

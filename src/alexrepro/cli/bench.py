@@ -14,6 +14,7 @@ from alexrepro.cli.choose import choose_recipe
 from alexrepro.cli.show import print_json, print_table, print_text
 from alexrepro.cli.stores import store_of
 from alexrepro.distributed.rank import ended_at_once
+from alexrepro.files import listed
 from alexrepro.paper.results import IMAGES
 from alexrepro.progress import counted, duration
 from alexrepro.recipes.recipe import Recipe
@@ -44,7 +45,7 @@ def bench(
 
     chosen = choose_recipe(recipe, dataset="", changes=changes or ())
     device = find_device(device_name, compiles=True)
-    found = store_of("train", store) if store or list(options.STORES.glob("*-train-*")) else _drawn(chosen)
+    found = store_of("train", store) if store or list(listed(options.STORES).glob("*-train-*")) else _drawn(chosen)
     rates = core(chosen, found, device, rounds=rounds)
     ahead = estimate(chosen, rates, images=images or IMAGES["ilsvrc2012-train"])
     paces = {str(part): (median(rounds), min(rounds), max(rounds)) for part, rounds in rates.items()}
@@ -59,7 +60,7 @@ def bench(
     columns = ("part", "images/s", "slowest", "fastest")
     rows = [(part, *(f"{number:,.0f}" for number in pace)) for part, pace in paces.items()]
     print_table(title, columns, rows, right=columns[1:])
-    needed = f"; {ahead.workers_needed} loader workers would keep up, and there are {ahead.workers}"
+    needed = f"; {counted(ahead.workers_needed, 'loader worker')} would keep up, and there are {ahead.workers}"
     print_text(
         f"{counted(ahead.epochs, 'epoch')} of {ahead.images:,} images: {duration(3600 * ahead.hours)}, "
         f"limited by the {ahead.slower}{needed if ahead.slower == 'loader' else ''}."

@@ -11,6 +11,7 @@ from alexrepro.cli.show import print_result
 from alexrepro.cli.stores import store_of, validation_store
 from alexrepro.distributed.rank import ended_at_once
 from alexrepro.errors import Exit, UserError
+from alexrepro.files import listed
 
 
 @ended_at_once()
@@ -38,7 +39,9 @@ def doctor(
 
     findings, device = check_machine(device_name)
     folder = options.split_name(store)[0]
-    findings += check_stores(sorted(p.parent for p in folder.rglob(MANIFEST) if not p.parent.name.startswith(".")))
+    findings += check_stores(
+        sorted(p.parent for p in listed(folder).rglob(MANIFEST) if not p.parent.name.startswith("."))
+    )
     try:
         data = store_of("train", store)
     except UserError as error:

@@ -13,6 +13,7 @@ from alexrepro.cli.stores import evaluation_store
 from alexrepro.distributed.rank import ended_at_once
 from alexrepro.paper.results import Crops
 from alexrepro.progress import wrote
+from alexrepro.runs.paths import EVALUATIONS
 
 if TYPE_CHECKING:
     from alexrepro.runs.evaluation import Evaluation
@@ -56,10 +57,11 @@ def evaluate(
     *others, asked = [_facts(evaluation) for evaluation in found]
     result = asked | {facts["crops"]: facts for facts in others}
     rows = [_row(facts) for facts in (*others, asked)]
-    result["table"] = str(table := write_evaluations(runs, found))
+    result["table"] = str(runs / EVALUATIONS)
     print_result(result, f"{asked['run']} on {asked['split']}", COLUMNS, rows, right=COLUMNS[1:], json=json)
+    write_evaluations(runs, found)  # where it cannot be written, the errors are printed all the same
     if not json:
-        wrote(table, then="alexrepro report evaluations")
+        wrote(runs / EVALUATIONS, then="alexrepro report evaluations")
 
 
 def _row(facts: Mapping[str, Any]) -> list[str]:

@@ -53,14 +53,15 @@ def predict(
     crops: Crops = "ten" if ten_crop else "center"
     predictions = core(found, images, crops=crops, device=find_device(device_name))
     pairs = list(zip(images, predictions, strict=True))
-    rows = [row for file, top5 in pairs for row in rows_of(source, crops, file, top5)]
-    table = replace_rows(runs / PREDICTED, rows, key=("weights", "crops", "file"))
     if json:
         shown = [{"file": str(file), "top5": list(map(asdict, top5))} for file, top5 in pairs]
         named = {"weights": str(source), "recipe": found.recipe.name, "crops": crops}
-        print_json({**named, "images": shown, "table": str(table)})
-        return
-    for image, top5 in pairs:
-        bars = [(percent(top.probability), "█" * round(BAR_WIDTH * top.probability), top.name) for top in top5]
-        print_table(str(image), ("probability", "", "class"), bars, right=["probability"])
-    wrote(table)
+        print_json({**named, "images": shown, "table": str(runs / PREDICTED)})
+    else:
+        for image, top5 in pairs:
+            bars = [(percent(top.probability), "█" * round(BAR_WIDTH * top.probability), top.name) for top in top5]
+            print_table(str(image), ("probability", "", "class"), bars, right=["probability"])
+    rows = [row for file, top5 in pairs for row in rows_of(source, crops, file, top5)]
+    table = replace_rows(runs / PREDICTED, rows, key=("weights", "crops", "file"))
+    if not json:
+        wrote(table)

@@ -10,6 +10,7 @@ from alexrepro.cli.options import STORES, Json
 from alexrepro.cli.show import print_result
 from alexrepro.distributed.rank import ended_at_once
 from alexrepro.errors import Exit, UserError
+from alexrepro.files import listed
 
 CHECKPOINTS = ("checkpoints/step-*", "*/checkpoints/step-*", "*/*/checkpoints/step-*")  # of a run, a recipe, all runs
 
@@ -54,7 +55,7 @@ def _verified(path: Path, *, quick: bool) -> Iterator[tuple[str, str, Exit]]:
             fix="Check the path, or prepare stores: alexrepro prepare SOURCE.",
             exit_code=Exit.MISSING_INPUT,
         )
-    is_store = (path / MANIFEST).exists() or any(path.glob("shard-*.arrow"))
+    is_store = (path / MANIFEST).exists() or any(listed(path).glob("shard-*.arrow"))
     stores = [path] if is_store else sorted(file.parent for file in path.glob(f"[!.]*/{MANIFEST}"))
     is_checkpoint = (path / STATE).exists()
     checkpoints = [path] if is_checkpoint else sorted(found for one in CHECKPOINTS for found in path.glob(one))

@@ -21,6 +21,7 @@ from alexrepro.device import Device, gpus
 from alexrepro.distributed.rank import Rank
 from alexrepro.errors import Exit, UserError
 from alexrepro.processors import control_groups
+from alexrepro.progress import counted
 
 CHECKOUT = Path(__file__).parents[3]  # of src/alexrepro/diagnostics/system_checks.py
 DRIVER, MEMORY = Path("/proc/driver/nvidia/version"), Path("/proc/meminfo")
@@ -89,7 +90,8 @@ def check_gpus(device: str) -> list[Finding]:
 def processors() -> Finding:
     """CPU cores that this program may use."""
     usable, there = Rank().processors, os.cpu_count() or 1
-    found = f"{usable} of {there} usable: {default_workers()} loader workers, {torch.get_num_threads()} torch threads"
+    workers, threads = counted(default_workers(), "loader worker"), counted(torch.get_num_threads(), "torch thread")
+    found = f"{usable} of {there} usable: {workers}, {threads}"
     if usable == 1 < there:
         return Finding("CPU cores", found, "warning", "Ask for more, such as SLURM's --cpus-per-task.")
     return Finding("CPU cores", found)

@@ -98,8 +98,8 @@ def _resized(file: Path, augmentation: Augmentation) -> Tensor:
 def open_weights(path: Path, *, stores: Path, mean: Path | None = None) -> Weights:
     """The weights of a run (its newest checkpoint), of one of its checkpoints, or of a file in a known format.
 
-    The classes of a run are named by a store of its data set under `stores`, or else by their WNIDs.
-    Raises UserError if there are no weights at the path or they cannot be used.
+    The classes of a run are named by a store of its data set under `stores` or where the training found it, or else by
+    their WNIDs. Raises UserError if there are no weights at the path or they cannot be used.
     """
     with reading(path):
         path.stat()
@@ -114,9 +114,11 @@ def open_weights(path: Path, *, stores: Path, mean: Path | None = None) -> Weigh
     if mean is not None:
         raise UserError("A run keeps its own mean image.", fix="Leave --mean out.", exit_code=Exit.USAGE)
     classes = tuple(run.environment["classes"])
-    named = [store.manifest.class_names for store in find_stores(stores) if store.manifest.classes == classes]
+    folders = dict.fromkeys([stores.absolute(), *map(Path, run.environment.get("folders", {}).values())])
+    found = (store.manifest for folder in folders for store in find_stores(folder))
+    named = next((manifest.class_names for manifest in found if manifest.classes == classes), classes)
     mean_image = load_pixels(run, find_device("cpu")).mean_image
-    return checked(Weights(run.recipe, saved.weights, mean_image, named[0] if named else classes, classes), path)
+    return checked(Weights(run.recipe, saved.weights, mean_image, named, classes), path)
 
 
 def with_names(weights: Weights, file: Path) -> Weights:

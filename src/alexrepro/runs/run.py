@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alexrepro.errors import Exit, UserError
-from alexrepro.files import plain_name, read_json, sync, write_json, write_text, write_whole
+from alexrepro.files import listed, plain_name, read_json, sync, write_json, write_text, write_whole
 from alexrepro.locks import is_locked, locked
 from alexrepro.recipes.recipe import Recipe, from_toml
 from alexrepro.runs import rows
@@ -191,7 +191,7 @@ def run_of(runs: Path, recipe: Recipe, *, dataset: str, seed: int) -> Run:
 
 def find_runs(runs: Path) -> list[Run]:
     """Every run below a folder, the one with the newest checkpoint first."""
-    found = [Run(path.parent) for path in runs.rglob(ENVIRONMENT)]
+    found = [Run(path.parent) for path in listed(runs).rglob(ENVIRONMENT)]
     return sorted(found, key=lambda run: (-_newest(run), str(run.folder)))
 
 

@@ -15,6 +15,7 @@ from typing import Literal
 from alexrepro.errors import UserError
 from alexrepro.paper.results import CLASSES, IMAGES, release_of
 from alexrepro.recipes.catalog import TOLERANCE, catalog, find_recipe
+from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.statistics.intervals import Estimate
 from alexrepro.runs.evaluation import Evaluation
 from alexrepro.runs.run import Run
@@ -106,7 +107,9 @@ def _lacks(evaluation: Evaluation) -> str:
 
 def _change(evaluation: Evaluation) -> str:
     if evaluation.recipe not in catalog():
-        return f"not in the catalog: {evaluation.recipe}"
+        base, *variations = evaluation.recipe.split("+")
+        is_known = variations and base in catalog() and all(name in VARIATIONS for name in variations)
+        return f"{base} with {' and '.join(variations)}" if is_known else f"not in the catalog: {evaluation.recipe}"
     recipe = find_recipe(evaluation.recipe)
     recipe = recipe.for_classes(evaluation.classes or recipe.network.classes)
     is_short = evaluation.epochs < recipe.training.epochs
