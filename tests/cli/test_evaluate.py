@@ -1,5 +1,8 @@
 """`evaluate`, `compare`, `submit` and `score` on drawn images: averages, comparisons, submissions."""
 
+import subprocess
+import sys
+
 import pytest
 
 from alexrepro.device import find_device
@@ -44,6 +47,16 @@ def test_two_runs_are_one_average_that_can_be_compared_with_a_member(alexrepro: 
     assert [row["top"] for row in found if row["crops"] == "center"] == [1, 5]
     assert all(row["difference_low"] <= row["difference"] <= row["difference_high"] for row in found)
     assert "mid-p" in alexrepro("compare", runs[0], average["run"]).stdout
+
+
+def test_an_evaluation_loads_neither_pandas_nor_the_whole_of_scipy(alexrepro: Program, runs: list[str]) -> None:
+    loaded = "print({'pandas', 'scipy.stats'} & {*sys.modules})"  # 66 MB
+    code = f"import sys; from alexrepro.cli.app import app; app(standalone_mode=False); {loaded}"
+
+    command = [sys.executable, "-c", code, "evaluate", runs[0]]
+    found = subprocess.run(command, cwd=alexrepro.folder, capture_output=True, text=True, check=True)
+
+    assert found.stdout.splitlines()[-1] == "set()"
 
 
 def test_a_submission_has_a_line_for_each_image(alexrepro: Program, runs: list[str]) -> None:

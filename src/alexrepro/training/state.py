@@ -146,14 +146,15 @@ class TrainingState:
     def result(self) -> dict[str, Any]:
         """The validation of the last epoch, or the training loss where that was not validated, for result.json."""
         run, epochs = self.job.run, self.job.recipe.training.epochs
-        final: dict[str, Any] = {"split": None, "loss": run.last_epoch_loss, "top1_error": None, "top5_error": None}
+        loss = run.last_epoch_loss
+        final: dict[str, Any] = {"split": None, "loss": loss, "top1_error": None, "top5_error": None}
         for row in run.validations.tail(1).to_dict("records"):
             if row["epoch"] == epochs:
                 final = {name: row[name] for name in final}
         return {
             "steps": self.step,
             "epochs": epochs,
-            "training_loss": run.last_epoch_loss,
+            "training_loss": loss,
             "final": final,
             "began_with": run.environment.get("began_with"),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -136,7 +136,7 @@ def damaged(path: Path, what: str) -> UserError:
     )
 
 
-def sha256_of(data: bytes) -> str:
+def sha256_of(data: bytes | memoryview) -> str:
     """The SHA-256 of some bytes in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 

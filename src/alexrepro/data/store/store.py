@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,12 +75,11 @@ class Store:
     @cached_property
     def labels(self) -> NDArray[np.int64]:
         """The class of each image as its index in `manifest.classes`, (N,); -1 where unlabeled."""
-        read = []
-        for shard in range(len(self.manifest.shards)):
+        labels = np.empty(len(self), dtype="<i8")
+        for shard, (first, end) in enumerate(pairwise(self._first_rows)):
             with self._opened(shard) as (table, _):
-                read.append(numbers(table, "label", np.int64))
-        labels = np.concatenate(read)
-        if sha256_of(labels.astype("<i8", copy=False).tobytes()) != self.manifest.labels_sha256:
+                labels[first:end] = numbers(table, "label", np.int64)
+        if sha256_of(labels.data) != self.manifest.labels_sha256:
             raise damaged(self.path, "the labels do not have their checksum")
         return labels
 

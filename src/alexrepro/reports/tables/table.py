@@ -7,9 +7,7 @@ next to a measurement on all images of the same split with the same crops, and a
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Literal
 
 from alexrepro.files import write_json, write_text, write_whole
 from alexrepro.paper.results import ALL_REPORTED, IMAGES, QUOTED, Reported, ReportedDelta, release_of
@@ -17,9 +15,11 @@ from alexrepro.reports.statistics.differences import IntervalKind
 from alexrepro.reports.statistics.intervals import Estimate
 from alexrepro.reports.statistics.verdict import Pair, Verdict
 
+if TYPE_CHECKING:  # a command that saves no table loads no pandas
+    from pandas import DataFrame
+
 Cell = str | int | float | None
-TEXT, COUNT, FRACTION = "string", "Int64", "Float64"  # nullable pandas types
-NUMBER = "float64"  # neither a count nor a fraction: a loss in nats, a distance
+TEXT, COUNT, FRACTION, NUMBER = "string", "Int64", "Float64", "float64"  # pandas types; a number: a loss, a distance
 NOT_SHOWN = {  # saved, but not printed
     "claim", "cites", "dataset", "digest", "store", "preprocessing", "top1_correct", "top5_correct", "tied_images",
 }  # fmt: skip
@@ -145,9 +145,8 @@ class Row:
             values |= {f"{top}_{name}": getattr(estimate, name, None) for name in ("low", "high", "std")}
         for name, errors in (("", self.errors), ("base_", self.base_errors)):
             values |= {f"{name}top1_error": errors[0], f"{name}top5_error": errors[1]} if errors else {}
-        reported = self.reported if self.source == "measured" else None
-        for name, other in (("reported", reported), ("logged", self.logged)):
-            if other is not None:
+        for name, other in (("reported", self.reported), ("logged", self.logged)):
+            if other is not None and (self.source == "measured" or name == "logged"):
                 top1, top5 = pair_of(other)
                 values |= {f"{name}_top1_{self.quantity}": top1, f"{name}_top5_{self.quantity}": top5}
                 values[f"{name}_cites"] = str(other.cites)
@@ -198,10 +197,11 @@ class ResultTable:
         rows = [row for row in self.rows if "not run" not in (row.cells().get("verdict"), row.cells().get("note"))]
         return ResultTable(self.name, self.title, rows)
 
-    def frame(self) -> pd.DataFrame:
+    def frame(self) -> "DataFrame":
         """The rows as nullable pandas columns; errors are fractions."""
-        types: dict[Any, Any] = dict(self.rows[0].COLUMNS)
-        return pd.DataFrame([row.cells() for row in self.rows], dtype=object).astype(types)
+        from pandas import DataFrame
+
+        return DataFrame([row.cells() for row in self.rows], dtype=object).astype(dict[Any, Any](self.rows[0].COLUMNS))
 
     def shown(self) -> tuple[list[str], list[list[str]]]:
         """The headings and the printed cells; columns that are empty in every row are left out."""
