@@ -36,6 +36,7 @@ COLUMNS = {
 BASE, PUBLISHED, MEASURED = "base", "published", "measured"
 MARKERS = "osD^vPX*"
 DECADE = 10
+PANEL_INCHES, LINE = 6.0, 0.045  # the width of a panel; a line of names as a part of its height
 FEWEST = 4  # learned layers of any of these networks, which get the first color and marker
 
 
@@ -108,7 +109,7 @@ def _draw(evidence: Evidence) -> Figure:
             place = str(row.values["split"])
             is_ours = row.values["verdict"] == MEASURED
             panels.setdefault(place if is_ours else f"{place}: published, {row.values['note']}", []).append(row)
-    figure = Figure(figsize=(5.5 * len(panels), 4.6))
+    figure = Figure(figsize=(PANEL_INCHES * len(panels), 4.6))
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     drawn: dict[int, Line2D] = {}
     for panel, (title, rows) in zip(axes, panels.items(), strict=True):
@@ -117,27 +118,44 @@ def _draw(evidence: Evidence) -> Figure:
         if max(sizes) > DECADE * min(sizes):  # else no power of ten would be on the axis
             panel.set_xscale("log")
             panel.xaxis.set_major_formatter("{x:g}")
-        for number, row in enumerate(sorted(rows, key=lambda row: float(row.values["parameters_millions"] or 0))):
-            layers = int(row.values["layers"] or 0)
-            drawn[layers] = _point(panel, row, layers, is_above=number % 2 == 0)
+        drawn |= {layers: _point(panel, row, layers) for row in rows for layers in [int(row.values["layers"] or 0)]}
+        _name(panel, rows)
     handles = [drawn[layers] for layers in sorted(drawn)]
-    labels = [f"{layers} learned layers" for layers in sorted(drawn)]
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    figure.legend(
+        handles, list(map(str, sorted(drawn))), title="learned layers", loc="outside lower center", ncols=len(drawn)
+    )
     return figure
 
 
-def _point(panel: Axes, row: Record, layers: int, *, is_above: bool) -> Line2D:
+def _place(row: Record) -> tuple[float, float]:
+    """Where a network stands: its parameters in millions, its top-1 error in percent."""
+    return float(row.values["parameters_millions"] or 0), 100 * float(row.values["top1_error"] or 0)
+
+
+def _point(panel: Axes, row: Record, layers: int) -> Line2D:
     """A network: filled if it was measured, hollow if it was published."""
     number = (layers - FEWEST) % len(MARKERS)
-    x, y = float(row.values["parameters_millions"] or 0), 100 * float(row.values["top1_error"] or 0)
     is_ours = row.values["verdict"] == MEASURED
     (point,) = panel.plot(
-        x, y, MARKERS[number], color=LINES[number], markersize=8, fillstyle="full" if is_ours else "none",
+        *_place(row), MARKERS[number], color=LINES[number], markersize=8, fillstyle="full" if is_ours else "none",
         linestyle="none",
     )  # fmt: skip
-    offset = (4, 4 if is_above else -9)  # neighbors' names do not meet
-    panel.annotate(str(row.values["network"]), (x, y), xytext=offset, textcoords="offset points", fontsize=8, color=INK)
     return point
+
+
+def _name(panel: Axes, rows: list[Record]) -> None:
+    """Write the networks' names in a column on the right, one below the other, each with a line to its point."""
+    low, high = panel.get_ylim()
+    ranked = sorted(rows, key=lambda row: _place(row)[1])
+    heights: list[float] = []
+    for row in ranked:
+        heights.append(max(_place(row)[1], heights[-1] + LINE * (high - low) if heights else low))
+    for number, (row, height) in enumerate(zip(reversed(ranked), reversed(heights), strict=True)):
+        panel.annotate(
+            str(row.values["network"]), _place(row), (1.04, min(height, high - number * LINE * (high - low))),
+            textcoords=panel.get_yaxis_transform(), fontsize=8, color=INK, verticalalignment="center",
+            arrowprops={"arrowstyle": "-", "relpos": (0, 0.5), "color": INK, "linewidth": 0.3, "shrinkB": 5},
+        )  # fmt: skip
 
 
 DEPTH_AND_WIDTH = Experiment(

@@ -75,7 +75,7 @@ def _draw(evidence: Evidence) -> Figure | None:
                     "clip_on": shown.empty
                 }  # what is at 0 is not cut; matplotlib fails for none
                 axes.plot(shown["epoch"], values, label=None if seed or panel > 1 else name, **look)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_ylim(bottom=0)
         axes.set_title("training, running mean" if column == "loss" else "validation, center crop")
     figure.legend(loc="outside lower center", ncols=2)
@@ -202,7 +202,7 @@ def _draw_figure_1(evidence: Evidence) -> Figure | None:
         highest = max(curve.epochs["training_error"].max() for curve in reading.compared)
         axes.set(xlabel="epoch", ylabel="training error, %")
         axes.set_ylim(0, percent * (FIGURE_1_HIGHEST_ERROR if highest < FIGURE_1_HIGHEST_ERROR else 1))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_title(_title(reading))
         axes.legend()
     panels[0].set_xlim(left=0)
