@@ -129,7 +129,8 @@ def test_what_commands_print_fits_the_terminal_and_no_number_name_or_path_is_bro
         return place(columns, right, room)
 
     monkeypatch.setattr(show, "widths", place_and_keep)
-    monkeypatch.setattr(plot, "save", lambda *_, **__: [])  # pictures take most of the time
+    monkeypatch.setattr(plot, "save", lambda *_, **__: [])  # pictures and compiling take most of the time
+    monkeypatch.setattr("alexrepro.device.can_compile", lambda _: False)
     photo = next(alexrepro.folder.glob("photos/val/*.JPEG"))
 
     done = alexrepro(*typed.format(run=trained["run"], photo=photo).split(), COLUMNS="80")
