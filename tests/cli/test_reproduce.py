@@ -105,7 +105,11 @@ def test_report_shows_the_measurement_as_other_data_without_published_numbers(
     assert {row["crops"] for row in measured} >= {"ten"}
 
 
-def test_the_commands_of_the_first_run_work_in_their_order(alexrepro: Program, trained: dict[str, Any]) -> None:
+def test_the_commands_of_the_first_run_work_in_their_order(
+    alexrepro: Program, trained: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for dots in ("DOTS_PER_INCH", "IN_SVG"):  # of pictures, which take most of the time
+        monkeypatch.setattr(plot, dots, 20)
     short = {"prepare miniature": "prepare photos --workers 1", "train tiny": " ".join(("train tiny", *ONE_EPOCH))}
 
     for typed in commands_of(FIRST_RUN):
