@@ -1,5 +1,7 @@
 """What every test may ask for: one torch thread, and the sample data beside the checkout."""
 
+import atexit
+import gc
 import os
 import sys
 from multiprocessing import forkserver
@@ -18,6 +20,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--released-2012", type=Path, metavar="PATH",
         help="folder of the released 2012 code, or a table of its settings: compare the recipes with it",
     )  # fmt: skip
+
+
+def pytest_collection_finish() -> None:
+    """Leaves all modules out of garbage collections, which would visit a million objects each time."""
+    gc.freeze()
+    atexit.register(gc.unfreeze)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unsynced() -> None:
+    """No test waits for the disk: only a loss of power tells what was synced from what was written."""
+    os.fsync = os.fstat  # type: ignore[assignment]  # which fails for the same descriptors
 
 
 @pytest.fixture(autouse=True)

@@ -1,21 +1,25 @@
 """A launcher of several ranks in the middle of a training, and what it leaves after a disturbance."""
 
 import os
+import runpy
 import signal
-import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from alexrepro.__main__ import main
 from alexrepro.data.store.store import Store
 from alexrepro.recipes.recipe import Recipe
 
 from .children import PATIENCE_SECONDS, wait_until
+from .loaded import start
 
+SAID = "said"  # the file of all output
 PATCHING = """
 import importlib.machinery, os
 
@@ -39,7 +43,7 @@ def patch(training, rank):
 class Launched:
     """A program that trains in a folder and, where it is a launcher, the process ids of its ranks."""
 
-    program: subprocess.Popen[str]
+    program: BaseProcess
     folder: Path
     ranks: list[int]
     disturbed: float = 0.0  # seconds on the monotonic clock
@@ -47,14 +51,20 @@ class Launched:
     def send(self, sent: signal.Signals, *processes: int) -> None:
         """Send a signal to each of these processes, or to the program."""
         self.disturbed = time.monotonic()
-        for process in processes or (self.program.pid,):
+        for process in processes or (self.pid,):
             os.kill(process, sent)
 
+    @property
+    def pid(self) -> int:
+        assert self.program.pid is not None
+        return self.program.pid
+
     def ends(self) -> tuple[int, str, float]:
-        """Exit code, stderr, and the seconds from the last signal until no process is left."""
-        said = self.program.communicate(timeout=PATIENCE_SECONDS)[1]
+        """Exit code, output, and the seconds from the last signal until no process is left."""
+        self.program.join(PATIENCE_SECONDS)
         wait_until(lambda: not processes_in(self.folder))
-        return self.program.returncode, said, time.monotonic() - self.disturbed
+        assert self.program.exitcode is not None
+        return self.program.exitcode, (self.folder / SAID).read_text(), time.monotonic() - self.disturbed
 
 
 def processes_in(folder: Path) -> list[int]:
@@ -85,19 +95,24 @@ def launched(
     """
     (folder / "toy.toml").write_text(recipe.to_toml())
     (folder / "sitecustomize.py").write_text(PATCHING + textwrap.indent(textwrap.dedent(patch) or "pass", "    "))
-    command = [sys.executable, "-m", "alexrepro", "train", "toy.toml", "--store", str(store.path)]
-    command += ["--no-compile", "--device", "cpu", "--cpu-ranks", str(processes)]
-    program = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env={**os.environ, "PYTHONPATH": str(folder)},
-    )  # fmt: skip
+    arguments = ["train", "toy.toml", "--store", str(store.path), "--no-compile", "--device", "cpu"]
+    program = start(_train, folder, [*arguments, "--cpu-ranks", str(processes)], said=folder / SAID)
+    begun = Launched(program, folder, [])
     try:
         wait_until(lambda: not begins or list(folder.glob("runs/*/*/checkpoints/step-*")))
-        children = Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
-        yield Launched(program, folder, [int(child) for child in children] if processes > 1 else [])
+        children = Path(f"/proc/{begun.pid}/task/{begun.pid}/children").read_text().split()
+        begun.ranks = [int(child) for child in children] if processes > 1 else []
+        yield begun
     finally:
         for process in processes_in(folder):
             os.kill(process, signal.SIGKILL)
-        program.wait()
-        if program.stderr is not None:
-            program.stderr.close()
+        program.join()
+
+
+def _train(folder: Path, arguments: list[str]) -> None:
+    """The program, typed in a folder; it and its ranks are patched."""
+    os.chdir(folder)
+    os.environ["PYTHONPATH"] = str(folder)
+    runpy.run_path("sitecustomize.py")["patch"](sys.modules["alexrepro.training.train"], 0)
+    sys.argv = ["alexrepro", *arguments]
+    main()

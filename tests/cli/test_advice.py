@@ -4,9 +4,9 @@ import ast
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
-import pytest
 import typer
 
 from alexrepro.cli.app import app
@@ -45,6 +45,7 @@ def advice_in(tree: ast.AST) -> Iterator[str]:
             yield from strings_in(node.value)
 
 
+@cache
 def all_advice() -> list[tuple[str, str]]:
     """Every piece of advice in the program, with the file where it stands."""
     files = sorted(SOURCE.rglob("*.py"))
@@ -66,9 +67,6 @@ def commands_in(text: str) -> Iterator[list[str]]:
         yield words
 
 
-COMMANDS = [(file, words) for file, text in all_advice() for words in commands_in(text)]
-
-
 def parse(words: list[str]) -> None:
     """Have the command line parsed as if it was typed, without running it."""
     command, names = typer.main.get_command(app), list(words)
@@ -83,9 +81,12 @@ def parse(words: list[str]) -> None:
             raise
 
 
-@pytest.mark.parametrize(("file", "words"), COMMANDS, ids=[f"{file}: {' '.join(words)}" for file, words in COMMANDS])
-def test_a_command_in_advice_can_be_typed(file: str, words: list[str]) -> None:
-    parse(words)
+def test_every_command_in_advice_can_be_typed() -> None:
+    commands = [words for _, text in all_advice() for words in commands_in(text)]
+
+    assert len(commands) > 20
+    for words in commands:
+        parse(words)
 
 
 def options_of(command: object) -> set[str]:

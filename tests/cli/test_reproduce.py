@@ -105,7 +105,11 @@ def test_report_shows_the_measurement_as_other_data_without_published_numbers(
     assert {row["crops"] for row in measured} >= {"ten"}
 
 
-def test_the_commands_of_the_first_run_work_in_their_order(alexrepro: Program, trained: dict[str, Any]) -> None:
+def test_the_commands_of_the_first_run_work_in_their_order(
+    alexrepro: Program, trained: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for dots in ("DOTS_PER_INCH", "IN_SVG"):  # of pictures, which take most of the time
+        monkeypatch.setattr(plot, dots, 20)
     short = {"prepare miniature": "prepare photos --workers 1", "train tiny": " ".join(("train tiny", *ONE_EPOCH))}
 
     for typed in commands_of(FIRST_RUN):
@@ -129,7 +133,8 @@ def test_what_commands_print_fits_the_terminal_and_no_number_name_or_path_is_bro
         return place(columns, right, room)
 
     monkeypatch.setattr(show, "widths", place_and_keep)
-    monkeypatch.setattr(plot, "save", lambda *_, **__: [])  # pictures take most of the time
+    monkeypatch.setattr(plot, "save", lambda *_, **__: [])  # pictures and compiling take most of the time
+    monkeypatch.setattr("alexrepro.device.can_compile", lambda _: False)
     photo = next(alexrepro.folder.glob("photos/val/*.JPEG"))
 
     done = alexrepro(*typed.format(run=trained["run"], photo=photo).split(), COLUMNS="80")

@@ -68,7 +68,7 @@ def send(sent: signal.Signals, rank: int | None = None, *, group: bool = False) 
     """Send a signal to a rank, or to the launcher, or to its whole process group."""
 
     def act(begun: Launched) -> None:
-        launcher = -begun.program.pid if group else begun.program.pid
+        launcher = -begun.pid if group else begun.pid
         begun.send(sent, launcher if rank is None else begun.ranks[rank])
 
     return act

@@ -5,7 +5,6 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
-from subprocess import PIPE, Popen
 
 import pytest
 
@@ -18,11 +17,12 @@ from alexrepro.runs.run import Run, find_runs
 from alexrepro.training import job
 
 from ..children import PATIENCE_SECONDS
+from ..loaded import start
 from ..ranks import free_port, run_ranks
 from ..toy import Train
 
 LAST_DIGITS = 2e-6  # metrics.csv has six of them, and towers add in another order
-Ended = list[tuple[int, str]]  # exit code and stderr, by host
+Ended = list[tuple[int | None, str]]  # exit code and output, by host
 
 
 @pytest.fixture
@@ -48,22 +48,31 @@ def check_losses(ended: Ended, folder: Path, alone: Run, *, processes: int) -> N
     assert "".join(text for _, text in ended).count("Training toy on") == 1
 
 
+def agent(folder: Path, arguments: list[str]) -> None:
+    """torchrun with these arguments in a folder."""
+    from torch.distributed.run import main as torchrun
+
+    os.chdir(folder)
+    torchrun(arguments)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("ranks_a_host", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_two_agents_of_torchrun_train_what_one_process_trains(
     arguments: list[str], alone: Run, tmp_path: Path, ranks_a_host: int
 ) -> None:
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--rdzv-backend", "c10d"]
-    meeting = ["--rdzv-endpoint", f"localhost:{free_port()}", "--rdzv-id", "7", "--local-addr", "localhost"]
-    agent = [*torchrun, *meeting, "--nproc-per-node", str(ranks_a_host), "-m", "alexrepro", *arguments]
+    meeting = ["--nnodes", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint", f"localhost:{free_port()}"]
+    meeting += ["--rdzv-id", "7", "--local-addr", "localhost", "--nproc-per-node", str(ranks_a_host)]
+    typed = [*meeting, "-m", "alexrepro", *arguments, "--parallel", "tower"]
+    said = [tmp_path / f"said-{number}" for number in range(2)]
 
-    hosts = [Popen([*agent, "--parallel", "tower"], cwd=tmp_path, stderr=PIPE, text=True) for _ in range(2)]
-    try:
-        ended = [(host.wait(PATIENCE_SECONDS), host.communicate()[1]) for host in hosts]
-    finally:
-        for host in hosts:
-            host.kill()
+    hosts = [start(agent, tmp_path, typed, said=file) for file in said]
+    for host in hosts:
+        host.join(PATIENCE_SECONDS)
 
+    ended = [(host.exitcode, file.read_text()) for host, file in zip(hosts, said, strict=True)]
+    for host in hosts:
+        host.kill()
     check_losses(ended, tmp_path, alone, processes=2 * ranks_a_host)
 
 

@@ -7,7 +7,6 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
-from sklearn.neighbors import NearestNeighbors
 
 from alexrepro.data.loading.crops import center_crop
 from alexrepro.data.loading.loader import Loader
@@ -41,6 +40,8 @@ def features_of(run: Run, images: np.ndarray, device: Device) -> np.ndarray:
 def test_the_neighbors_are_those_of_a_plain_search(
     run: Run, stores: dict[str, Store], device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from sklearn.neighbors import NearestNeighbors  # takes a second of every process of the suite
+
     monkeypatch.setattr(nearest_neighbors, "BATCH", 7)  # several batches, the last one smaller
     train = stores["train"]
 

@@ -1,6 +1,5 @@
 """A kill at any step of writing or removing a checkpoint loses that one at most, and leaves nothing behind for long."""
 
-import os
 import resource
 import shutil
 import signal
@@ -38,11 +37,6 @@ SCENES = {
     "the same again": Scene((1, 2), (2,), lambda folder: checkpoint.save(folder, at_step(2)), (1, 2)),
     "recovery": Scene((1, 2), (2,), checkpoint.recover, (1,)),
 }
-
-
-@pytest.fixture(autouse=True)
-def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _: None)  # a kill leaves what was written, waited for or not
 
 
 def begin(folder: Path, scene: Scene) -> Path:

@@ -5,6 +5,7 @@ import json
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +55,10 @@ class Recipe:
         schedule = self.training.schedule.squeezed(max(1, epochs), of=self.training.epochs)
         return self.but({"training.epochs": epochs, "training.schedule": schedule})
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Six hexadecimal digits that identify EDITION and the fields that differ from the defaults."""
-        standard = Recipe().fields()
+        standard = _standard()
         differing = {p: v for p, v in self.fields().items() if p not in standard or standard[p] != v}
         text = json.dumps([EDITION, differing], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:6]
@@ -66,6 +67,11 @@ class Recipe:
         """The fully resolved recipe as TOML, one dotted key per line; `from_toml` gives the same recipe back."""
         lines = [f"{path} = {_toml(value)}" for path, value in flatten(self)]
         return "\n".join([f"# alexrepro recipe {self.name}-{self.digest}", *lines]) + "\n"
+
+
+@cache
+def _standard() -> dict[str, Any]:
+    return Recipe().fields()
 
 
 def differences(one: Recipe, other: Recipe) -> dict[str, tuple[Any, Any]]:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
-from torchvision.transforms import TenCrop
 
 from alexrepro.data.loading.crops import (
     Pixels,
@@ -120,6 +119,8 @@ def test_mirrored_crops_follow_the_originals(images: torch.Tensor) -> None:
 
 @pytest.mark.parametrize(("whole", "side"), [(256, 224), (6, 4), (6, 2)])
 def test_ten_crops_are_torchvisions_in_another_order(whole: int, side: int) -> None:
+    from torchvision.transforms import TenCrop  # takes over a second of every process of the suite
+
     image = torch.randint(0, 256, (3, whole, whole), generator=torch.Generator().manual_seed(5), dtype=torch.uint8)
 
     found = ten_crops(image[None], side)[0]

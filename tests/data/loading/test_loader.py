@@ -3,10 +3,9 @@
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -28,8 +27,9 @@ from alexrepro.device import find_device
 from alexrepro.errors import Exit, UserError
 from alexrepro.paper.training import Augmentation
 
-from ...children import wait_until
+from ...children import PATIENCE_SECONDS, wait_until
 from ...launched import is_running
+from ...loaded import start
 
 IMAGES = 11
 STUCK = r"has done nothing for 0\.2 seconds while it read shard-00000\.arrow, row \d+"
@@ -221,34 +221,32 @@ def test_workers_leave_signals_to_the_training_loop(opened: Loader, asked: signa
     assert len(list(opened.batches(plan_of(2)))) == 3
 
 
-PROGRAM = """
-import multiprocessing, signal, sys
-from pathlib import Path
-from alexrepro.data.loading.loader import Loader, Workers
-from alexrepro.data.store.store import Store
-signal.signal(signal.SIGINT, lambda *_: None)  # as a training, which saves first
-store = Store.open(Path(sys.argv[1]))
-print("ready", flush=True)
-with Loader(store, batch=2, side_px=32, workers=Workers(2, "processes")):
-    print(*(process.pid for process in multiprocessing.active_children()), flush=True)
-    sys.stdin.read()
-"""
+def program(path: Path, over: Path) -> None:
+    """Say "ready", open a loader as a training does, which saves before it hears signals, and name its workers."""
+    signal.signal(signal.SIGINT, lambda *_: None)
+    store = Store.open(path)
+    print("ready", flush=True)
+    with Loader(store, batch=2, side_px=32, workers=Workers(2, "processes")):
+        print(*(process.pid for process in multiprocessing.active_children()), flush=True)
+        wait_until(over.exists)
 
 
-def program(store: Store) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, store.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+@pytest.fixture
+def started(store: Store, tmp_path: Path) -> tuple[BaseProcess, Path]:
+    """The program, which is ready, and the file of what it says."""
+    said = tmp_path / "said"
+    process = start(program, store.path, tmp_path / "over", said=said)
+    wait_until(lambda: said.exists() and said.read_text())
+    return process, said
 
 
 @needs_processes
-def test_no_worker_outlives_its_parent(store: Store) -> None:
-    with program(store) as parent:
-        assert parent.stdout is not None
-        parent.stdout.readline()
-        workers = parent.stdout.readline().split()
-        parent.kill()
+def test_no_worker_outlives_its_parent(started: tuple[BaseProcess, Path]) -> None:
+    parent, said = started
+    wait_until(lambda: said.read_text().count("\n") == 2)
+    workers = said.read_text().split()[1:]
+
+    parent.kill()
 
     assert len(workers) == 2
     wait_until(lambda: not any(map(is_running, workers)))
@@ -257,15 +255,19 @@ def test_no_worker_outlives_its_parent(store: Store) -> None:
 @pytest.mark.slow
 @needs_processes
 @pytest.mark.parametrize("seconds", [0.05, 0.3])
-def test_processes_that_start_do_not_hear_what_a_terminal_sends_to_all(store: Store, seconds: float) -> None:
-    with program(store) as started:
-        assert started.stdout is not None
-        started.stdout.readline()
-        time.sleep(seconds)
-        os.killpg(started.pid, signal.SIGINT)
-        errors = started.communicate(timeout=120)[1]
+def test_processes_that_start_do_not_hear_what_a_terminal_sends_to_all(
+    started: tuple[BaseProcess, Path], tmp_path: Path, seconds: float
+) -> None:
+    process, said = started
+    assert process.pid is not None
 
-    assert (started.returncode, errors) == (0, "")
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    (tmp_path / "over").touch()
+    process.join(PATIENCE_SECONDS)
+
+    lines = said.read_text().splitlines()
+    assert (process.exitcode, [len(line.split()) for line in lines]) == (0, [1, 2])  # and no error
 
 
 @needs_processes

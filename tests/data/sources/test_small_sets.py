@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from torchvision.datasets import CIFAR10
 
 from alexrepro.data.sources import recognize
 from alexrepro.data.store.prepare import prepare
@@ -145,6 +144,8 @@ def cifar_batches(root: Path, cifar: dict[str, list[tuple[bytes, int]]]) -> None
 
 def publish_md5(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the MD5 of these files, where there are any, be the official ones."""
+    from torchvision.datasets import CIFAR10  # takes over a second of every process of the suite
+
     if folder.is_dir():
         md5 = {file.name: hashlib.md5(file.read_bytes()).hexdigest() for file in folder.iterdir()}
         monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": md5["batches.meta"]})
@@ -205,6 +206,8 @@ def test_a_batch_of_another_md5_is_refused_before_it_is_unpickled(
 def test_cifar_10_is_fetched_by_torchvision_or_it_is_said_where_it_lies(
     cifar: dict[str, list[tuple[bytes, int]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from torchvision.datasets import CIFAR10
+
     cifar_batches(tmp_path, cifar)
     publish_md5(tmp_path / CIFAR10.base_folder, monkeypatch)
     archive = Path(shutil.make_archive(str(tmp_path / "cifar"), "gztar", tmp_path, CIFAR10.base_folder))

@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.testing import assert_close
-from torchvision.models import alexnet
 
 from alexrepro.errors import Exit, UserError
 from alexrepro.model import formats
@@ -26,10 +25,17 @@ CLASSES = 7
 
 
 @pytest.fixture(scope="module")
-def state() -> dict[str, Tensor]:
-    """The random weights of torchvision's own network."""
+def theirs() -> nn.Module:
+    """torchvision's own network with random weights."""
+    from torchvision.models import alexnet  # takes over a second of every process of the suite
+
     torch.manual_seed(3)
-    return alexnet(weights=None, num_classes=CLASSES).state_dict()
+    return alexnet(weights=None, num_classes=CLASSES).eval()
+
+
+@pytest.fixture(scope="module")
+def state(theirs: nn.Module) -> dict[str, Tensor]:
+    return theirs.state_dict()
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +46,8 @@ def file(state: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @torch.no_grad()
-def test_our_network_computes_what_torchvisions_does(state: dict[str, Tensor], file: Path) -> None:
+def test_our_network_computes_what_torchvisions_does(theirs: nn.Module, file: Path) -> None:
     pixels = 255 * torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    theirs = alexnet(weights=None, num_classes=CLASSES).eval()
-    theirs.load_state_dict(state)
     mean, std = (torch.tensor(values)[:, None, None] for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 
     weights = formats.read(file)

@@ -7,6 +7,7 @@ SVG, white in PNG.
 
 import io
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -47,6 +48,7 @@ def line(number: int) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=32)  # the page shows figures that were just written, and drawing is most of a report's time
 def svg(figure: Figure, *, name: str, title: str) -> str:
     """The figure as reproducible SVG text, an image with a title for screen readers; its ids depend on `name`."""
     text = io.StringIO()

@@ -63,14 +63,16 @@ def compare(first: Path, second: Path) -> list[Comparison]:
             fix="Evaluate both the same way: alexrepro evaluate RUN, with or without --ten-crop.",
             exit_code=Exit.MISSING_INPUT,
         )
-    pairs = [(read_predictions(one[name]), read_predictions(other[name])) for name in shared]
-    for pair in pairs:
+    found = []
+    for name in shared:
+        pair = read_predictions(one[name]), read_predictions(other[name])
         if differing := _what_differs(*pair):
             raise UserError(
                 f"{first} and {second} were evaluated on different images: {differing}.",
                 fix="Evaluate both on the same store: alexrepro evaluate RUN --store STORE.",
             )
-    return [_compared(*pair, top, folders=(str(first), str(second))) for pair in pairs for top in TOPS]
+        found += [_compared(*pair, top, folders=(str(first), str(second))) for top in TOPS]
+    return found
 
 
 def estimate(seeds: Seeds) -> tuple[Estimate, Estimate, IntervalKind]:
