@@ -146,7 +146,7 @@ class Rehearsal:
 
     @property
     def metrics(self) -> Path:
-        return next(self.folder.glob("runs/*/*/metrics.csv"))
+        return next(self.folder.glob("runs/*/*-seed-0/metrics.csv"))
 
     def is_larger(self, before: int) -> bool:
         return self.metrics.stat().st_size > before

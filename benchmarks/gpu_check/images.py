@@ -122,7 +122,7 @@ def _evaluation(study: Study, store: Store, facts: Facts) -> None:
     ends = []
     with closing(scored_batches(EvaluationJob([model], store, "ten", device))) as batches:
         for found in islice(batches, len(store) // BATCH):  # the last batch is smaller and not recorded
-            found.scores["ten"].counts()
+            found.outcomes["ten"].counts()
             ends.append(time.perf_counter())
     if len(ends) > 1:  # the first one compiles and records
         facts["from a store, images/s"] = BATCH * (len(ends) - 1) / (ends[-1] - ends[0])

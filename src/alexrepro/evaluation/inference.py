@@ -24,7 +24,7 @@ from alexrepro.data.store.store import Store
 from alexrepro.device import Device, find_device
 from alexrepro.distributed.process_group import ProcessGroup
 from alexrepro.errors import Exit, UserError
-from alexrepro.evaluation.metrics import Scores, counts_of, score
+from alexrepro.evaluation.metrics import Outcomes, counts_of, outcomes_of
 from alexrepro.files import write_bytes
 from alexrepro.model.alexnet import AlexNet
 from alexrepro.paper.network import Network
@@ -83,12 +83,12 @@ class EvaluationJob:
 
 @dataclass(frozen=True)
 class ScoredBatch:
-    """A batch with its averaged probabilities, float32 (B, K), and its scores, by crops."""
+    """A batch with its averaged probabilities, float32 (B, K), and its outcomes, by crops."""
 
     batch: Batch
     probabilities: Mapping[Crops, Tensor]
-    scores: Mapping[Crops, Scores]
-    sums: Tensor  # of the scores of the crops that the job asks for
+    outcomes: Mapping[Crops, Outcomes]
+    sums: Tensor  # of the outcomes of the crops that the job asks for
 
 
 def loader_of(job: EvaluationJob) -> Loader:
@@ -113,8 +113,8 @@ def scored_batches(job: EvaluationJob, loader: Loader | None = None) -> Generato
             pixels = rgb_crops(batch)
             weighted = (averages(model, pixels, crops=crops, device=job.device) for model in job.models)
             mean = reduce(lambda a, b: {name: a[name] + b[name] for name in crops}, weighted)
-            scores = {name: score(mean[name], batch.labels) for name in crops}
-            scored = ScoredBatch(batch, mean, scores, scores[crops[-1]].sums())
+            outcomes = {name: outcomes_of(mean[name], batch.labels) for name in crops}
+            scored = ScoredBatch(batch, mean, outcomes, outcomes[crops[-1]].sums())
             sums, seen = sums + scored.sums, seen + len(batch)
             if not job.device.is_gpu or number % LOOK_EVERY == 0:
                 correct = counts_of(seen, sums.tolist()).top1_correct

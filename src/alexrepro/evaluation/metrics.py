@@ -32,12 +32,33 @@ class Counts(NamedTuple):
     tied: int = 0
 
 
-class Scores(NamedTuple):
-    """The result for each image of a batch; the last three are undefined without labels.
+class Outcomes(NamedTuple):
+    """What is counted of each image of a batch; undefined without labels.
 
-    top5: (B, G) classes, the most probable first; probabilities: (B, G) theirs. ranks: (B,) the number of classes
-    ahead of the true one: 0 if the top-1 prediction is correct, below 5 if the top-5 prediction is. log_probs: (B,)
-    float64, log p of the true class. tied: (B,) whether the order of equal probabilities decides about the image.
+    ranks: (B,) the number of classes ahead of the true one: 0 if the top-1 prediction is correct, below 5 if the top-5
+    prediction is. log_probs: (B,) float64, log p of the true class. tied: (B,) whether the order of equal probabilities
+    decides about the image.
+    """
+
+    ranks: Tensor
+    log_probs: Tensor
+    tied: Tensor
+
+    def sums(self) -> Tensor:
+        """What `counts_of` reads, still on the device: float64 (4,), in which the counts of any batch are exact."""
+        counted = (self.ranks < 1, self.ranks < TOP, self.tied)  # a sum would take eight bytes an image
+        top1, top5, tied = (each.count_nonzero().double() for each in counted)
+        return torch.stack([top1, top5, -self.log_probs.sum(), tied])
+
+    def counts(self) -> Counts:
+        """Correct images and sums over this batch."""
+        return counts_of(len(self.ranks), self.sums().tolist())
+
+
+class Scores(NamedTuple):
+    """The result for each image of a batch: its most probable classes, and the same as in its outcomes.
+
+    top5: (B, G) classes, the most probable first; probabilities: (B, G) theirs.
     """
 
     top5: Tensor
@@ -61,15 +82,9 @@ class Scores(NamedTuple):
         for own, given in zip(self, scores, strict=True):
             own[first : first + len(given)] = given
 
-    def sums(self) -> Tensor:
-        """What `counts_of` reads, still on the device: float64 (4,), in which the counts of any batch are exact."""
-        counted = (self.ranks < 1, self.ranks < TOP, self.tied)  # a sum would take eight bytes an image
-        top1, top5, tied = (each.count_nonzero().double() for each in counted)
-        return torch.stack([top1, top5, -self.log_probs.sum(), tied])
-
     def counts(self) -> Counts:
         """Correct images and sums over this batch."""
-        return counts_of(len(self.ranks), self.sums().tolist())
+        return Outcomes(self.ranks, self.log_probs, self.tied).counts()
 
 
 def _in_file(kind: type[np.generic], shape: tuple[int, ...]) -> NDArray[np.generic]:
@@ -90,29 +105,33 @@ def counts_of(images: int, sums: Sequence[float]) -> Counts:
 
 def score(probabilities: Tensor, labels: Tensor) -> Scores:
     """The scores of probabilities (B, K); labels: (B,), -1 where unlabeled."""
+    return Scores(*most_probable(probabilities), *outcomes_of(probabilities, labels))
+
+
+def outcomes_of(probabilities: Tensor, labels: Tensor) -> Outcomes:
+    """What is counted of probabilities (B, K); labels: (B,), -1 where unlabeled."""
     labels = labels.clamp_min(0)[:, None]
-    top5, true = _most_probable(probabilities), probabilities.gather(1, labels)
-    is_equal, classes = probabilities == true, torch.arange(probabilities.shape[1], device=labels.device)
+    true, classes = probabilities.gather(1, labels), torch.arange(probabilities.shape[1], device=labels.device)
+    is_equal = probabilities == true
     ahead, equal = (probabilities > true).sum(1), is_equal.sum(1) - 1
     # Some orders of the equal classes put the true one among the first, or the first five, and others do not.
     tied = [(ahead < top) & (ahead + equal >= top) for top in (1, TOP)]
     floor = torch.finfo(torch.float32).tiny
-    return Scores(
-        top5=top5,
-        probabilities=probabilities.gather(1, top5),
+    return Outcomes(
         ranks=ahead + (is_equal & (classes < labels)).sum(1),
         log_probs=true[:, 0].double().clamp_min(floor).log(),
         tied=tied[0] | tied[1],
     )
 
 
-def _most_probable(probabilities: Tensor) -> Tensor:
-    """The classes (B, G) of the largest probabilities, found one by one, in a seventh of the time of a sort."""
+def most_probable(probabilities: Tensor) -> tuple[Tensor, Tensor]:
+    """The classes (B, G) of the largest probabilities, and these: found one by one, in a seventh of a sort's time."""
     left, found = probabilities.clone(), list[Tensor]()
     for _ in range(min(TOP, left.shape[1])):
         found.append(left.argmax(1, keepdim=True))  # of equals the first
         left.scatter_(1, found[-1], -1.0)
-    return torch.cat(found, 1)
+    top5 = torch.cat(found, 1)
+    return top5, probabilities.gather(1, top5)
 
 
 def total(parts: Iterable[Counts]) -> Counts:

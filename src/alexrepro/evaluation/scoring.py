@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from alexrepro.evaluation.inference import SCORED, EvaluationJob, scored_batches
-from alexrepro.evaluation.metrics import Scores
+from alexrepro.evaluation.metrics import Scores, most_probable
 from alexrepro.paper.results import Crops
 from alexrepro.runs.predictions import About, probabilities_file
 
@@ -24,8 +24,8 @@ def scores_of(job: EvaluationJob, kept: tuple[Path, About] | None = None) -> dic
         rows = batch.batch.draws.rows
         if not torch.equal(rows, torch.arange(done, done + len(rows))):
             raise ValueError(f"{store.path}: not every image was evaluated once")
-        for crops, found in batch.scores.items():
-            scores[crops].fill(done, found)
+        for crops, outcomes in batch.outcomes.items():
+            scores[crops].fill(done, Scores(*most_probable(batch.probabilities[crops]), *outcomes))
         if probabilities is not None:
             probabilities[rows] = batch.probabilities[job.crops].cpu().numpy()
         done += len(rows)

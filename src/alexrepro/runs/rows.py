@@ -89,16 +89,18 @@ def read(path: Path, columns: Columns, *, most: int | None = None) -> "DataFrame
 
 def cut_after(path: Path, *, last: int) -> None:
     """Keep the names of the columns, and the rows up to the last whose first cell is at most this number."""
-    if not path.exists():
-        return
     end = position = 0
-    with path.open("rb") as file:
-        for line in file:
-            number = line.partition(b",")[0]
-            is_kept = position == 0 or (number.isdigit() and int(number) <= last)
-            position += len(line)
-            if is_kept and line.endswith(b"\n"):
-                end = position
-    if end < position:
+    for block in blocks(path):
+        is_whole = _is_until(last, block[block.rfind(b"\n", 0, -1) + 1 :])
+        for lines in [block] if is_whole else block.splitlines(keepends=True):
+            is_kept = is_whole or position == 0 or _is_until(last, lines)
+            position += len(lines)
+            end = position if is_kept else end
+    if path.exists() and end < path.stat().st_size:
         with naming(path):
             os.truncate(path, end)
+
+
+def _is_until(last: int, line: bytes) -> bool:
+    number = line.partition(b",")[0]
+    return number.isdigit() and int(number) <= last
