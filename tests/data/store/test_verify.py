@@ -12,7 +12,6 @@ from alexrepro.data.store.prepare import prepare
 from .folders import write_images
 
 
-
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_images(tmp_path_factory.mktemp("images") / "train", each=2)
