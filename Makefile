@@ -19,8 +19,8 @@ GOES_ON := test $$? = 65
 ABLATED_2012 := no-norm non-overlapping-pooling tanh without-conv3 without-conv4 without-conv5 no-color-shift \
   no-dropout no-crops no-weight-decay
 CIFAR_NETS := cifar-18pct cifar-13pct cifar-13pct-norm cifar-11pct
-OPEN := without-conv3 without-conv4 without-conv3-wider without-conv4-wider extra-conv-narrower half-full batch-norm \
-  ungrouped no-dropout half-images
+OPEN := without-conv4 without-conv4-wider without-conv3-conv4 without-conv3-conv4-wider extra-conv-narrower half-full \
+  without-fc7 batch-norm no-norm ungrouped half-images
 OPEN_OPTIONS := --base as-run-2012 --store stores128 --epochs 30 --set network.input_px=112 \
   --set augmentation.stored_px=128 --set augmentation.last_offset_px=16 --set training.precision=bf16
 MINIATURE_SAID := This is the built-in miniature, 20 classes of drawn textures, and the trainings are short.

@@ -1,5 +1,6 @@
 """Any grid of processes computes what one does: outputs, gradients and twenty steps, with dropout and color shift."""
 
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -53,6 +54,11 @@ def of_case(group: ProcessGroup, store: Store, name: str) -> Found:
     return train_steps(group, recipe, store, dtype=dtype, count=count)
 
 
+@cache  # for every grid
+def of_one_process(store: Path, name: str) -> Found:
+    return of_case(ProcessGroup(), Store.open(store), name)
+
+
 def distances(found: Found, expected: Found, recipe: Recipe) -> dict[str, float]:
     """The largest relative distance, in the root of summed squares, of each kind of tensor; of weights, to the way."""
     first = build(recipe.network, seed=1).named_kernels()
@@ -69,7 +75,7 @@ def check(size: int, parallel: Parallel, store: Path, names: list[str]) -> None:
     ranks = run_ranks(of_one_rank, size, parallel, store, names)
     for name in names:
         recipe, dtype, _ = CASES[name]
-        expected = of_case(ProcessGroup(), Store.open(store), name)
+        expected = of_one_process(store, name)
         limits = LIMITS if dtype == torch.float32 else dict.fromkeys(LIMITS, EXACT)
         found = distances(ranks[0][name][1], expected, recipe)
         print(f"{size} ranks, {name}:", *(f"{kind} {apart:.1e}" for kind, apart in found.items()))

@@ -21,8 +21,9 @@ from ..toy import Train, without_pace
 
 @pytest.fixture
 def short(toy: Train, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Run]:
-    """Six steps in two epochs, with a checkpoint after every one."""
+    """Six steps in two epochs, with a checkpoint after every one, on a disk so slow that kills hit them."""
     monkeypatch.setattr(state, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(os, "fsync", lambda _: time.sleep(0.005))
     return lambda folder: toy(folder, chosen=recipe.but({"training.epochs": 2}))
 
 

@@ -217,12 +217,12 @@ def test_a_preparation_waits_for_another_one_by_name_and_finds_its_store(
 
     def other() -> None:
         with locked(lock, busy=lambda _: None):
-            time.sleep(2)
+            time.sleep(0.6)
 
     child = in_child(other)
     while not (lock.exists() and lock.read_text()):
         time.sleep(0.01)
-    monkeypatch.setattr(locks, "SAY_EVERY_SECONDS", 0.5)
+    monkeypatch.setattr(locks, "SAY_EVERY_SECONDS", 0.1)
 
     prepare(source, out=out, workers=1)
 
@@ -236,7 +236,7 @@ def test_two_preparations_do_not_draw_the_same_images_at_once(tmp_path: Path, mo
     def draw(folder: Path) -> None:
         (folder / "a").mkdir(parents=True, exist_ok=True)
         (folder / "busy").touch(exist_ok=False)
-        time.sleep(0.5)
+        time.sleep(0.2)
         (folder / "a/1.jpg").write_bytes(picture())
         (folder / "busy").unlink()
 

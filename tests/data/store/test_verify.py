@@ -11,8 +11,6 @@ from alexrepro.data.store.prepare import prepare
 
 from .folders import write_images
 
-FLIPS, CUTS = 1000, 200
-
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -34,10 +32,11 @@ def test_a_sound_store_has_no_problem(store: Path) -> None:
     assert verify(store) == []
 
 
-def test_every_flipped_bit_and_every_cut_is_found_and_its_file_named(copy: Path) -> None:
+@pytest.mark.parametrize(("flips", "cuts"), [(150, 30), pytest.param(1000, 200, marks=pytest.mark.long)])
+def test_every_flipped_bit_and_every_cut_is_found_and_its_file_named(copy: Path, flips: int, cuts: int) -> None:
     draws, missed = random.Random(11), []
 
-    for change in ["flip"] * FLIPS + ["cut"] * CUTS:
+    for change in ["flip"] * flips + ["cut"] * cuts:
         file = draws.choice(checked_files(copy))
         whole = file.read_bytes()
         location, bit = draws.randrange(len(whole)), draws.randrange(8)

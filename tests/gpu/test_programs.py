@@ -1,4 +1,7 @@
-"""Recorded steps and networks on a null device: launches, copies, compilations and memory of one training."""
+"""The program on null devices: plain trainings, recorded steps and networks, and two ranks.
+
+One file, so that one process of pytest-xdist loads torch's compiler for all of it.
+"""
 
 import json
 import subprocess
@@ -9,12 +12,85 @@ import pytest
 from alexrepro.data.store.planes import window_shape
 from alexrepro.data.store.prepare import Options, prepare
 from alexrepro.data.store.store import Store
+from alexrepro.device import RESERVED_BYTES, RESERVED_BYTES_PER_IMAGE
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.runs.run import open_run
 
+from ..ranks import free_port
 from ..toy import write_images
 from .conftest import Train
-from .null_gpu import UNCOMPILED, Ended, Event, NullGpu, between_epochs, images_copied, kinds, last_steps, steps
+from .null_gpu import (
+    IMAGE_BYTES,
+    UNCOMPILED,
+    Ended,
+    Event,
+    NullGpu,
+    between_epochs,
+    images_copied,
+    kinds,
+    last_steps,
+    steps,
+)  # fmt: skip
+
+
+def test_a_plain_training_never_waits_and_keeps_its_format(train: Train) -> None:
+    ended = train("--no-compile", change={"training.precision": "bf16"})
+    assert ended.code == 0, ended.err
+    assert "Warning" not in ended.err
+    found = last_steps(ended.events)
+    assert kinds(found)["sync"] == 0
+    copies = [event for event in found if event.kind == "h2d"]
+    assert {event.name for event in copies} == {"pinned"}
+    assert len(copies) == 3 * 2  # a step's labels and draws side by side, and the seeds of its masks
+    of_norms = {event.name for event in found if "rsqrt" in event.name}
+    assert [name for name in of_norms if "BFloat16" not in name] == []
+    assert of_norms
+
+
+def test_losses_are_read_a_window_late(train: Train) -> None:
+    ended = train("--no-compile", "--epochs", "1", change={"training.batch": 1})
+    assert ended.code == 0, ended.err
+    waits = [event.name for event in last_steps(ended.events, 25) if event.kind == "sync"]
+    assert waits == ["event"] * 2  # of windows that were complete when the next ones ended
+
+
+def test_the_second_device_alone_is_used_where_it_is_named(train: Train) -> None:
+    ended = train("--no-compile", "--epochs", "1", device="cuda:1", devices=2)
+    assert ended.code == 0, ended.err
+    assert {event.device for event in ended.events if event.kind != "mark"} == {1}
+
+
+def test_images_that_do_not_fit_beside_the_training_are_copied_in_every_epoch(train: Train) -> None:
+    fits = RESERVED_BYTES + 8 * RESERVED_BYTES_PER_IMAGE + 12 * IMAGE_BYTES + IMAGE_BYTES // 2
+    change = {"training.shuffle_every_epoch": False}
+    ended = train("--no-compile", "--epochs", "3", change=change, NULL_GPU_BYTES=str(fits))
+    assert ended.code == 0, ended.err
+    found = images_copied(steps(ended.events))  # of five batches in each epoch, the first comes before the first step
+    assert found == [8, 8, 8, 8, 0] + [4, 8, 8, 8, 0] * 2
+
+
+def test_memory_that_cannot_be_pinned_is_named_with_its_price(train: Train) -> None:
+    ended = train("--no-compile", "--epochs", "1", NULL_GPU_NO_PINNING="1")
+    assert ended.code == 0, ended.err
+    assert "cannot be pinned" in ended.err
+
+
+def test_a_compiler_that_fails_leaves_the_plain_path(train: Train, tmp_path: Path) -> None:
+    caches = {name: str(tmp_path / name) for name in ("TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")}
+    ended = train("--compile", "--epochs", "1", CC="/bin/false", **caches)
+    assert ended.code == 0, ended.err
+    assert "Not compiled, so slower" in ended.err
+
+
+def test_a_stopped_training_continues_and_is_evaluated(train: Train, gpu: NullGpu, stores: dict[str, Store]) -> None:
+    assert train("--no-compile", "--epochs", "2", NULL_GPU_STOP_AFTER="3").code == 75
+    ended = train("--no-compile", "--epochs", "2")
+    assert ended.code == 0, ended.err
+    assert "Continuing" in ended.err
+    run = next(gpu.folder.glob("runs/*/*-seed-*"))
+    evaluated = gpu.run("evaluate", run, "--ten-crop", "--store", stores["val"].path, "--device", "cuda")
+    assert evaluated.code == 0, evaluated.err
+
 
 CHANGE = {"training.batch": 12, "training.epochs": 10}  # 40 images: three full batches an epoch and a partial one
 
@@ -130,3 +206,47 @@ def test_planes_become_pixels_on_the_device(train: Train, gpu: NullGpu, tmp_path
     run = next(gpu.folder.glob("runs/*/*/metrics.csv")).parent
     evaluated = gpu.run("evaluate", run, "--store", planes["val"].path, "--device", "cuda", "--no-compile")
     assert evaluated.code == 0, evaluated.err
+
+
+def two_ranks() -> list[dict[str, str]]:
+    """The variables that torchrun gives them, whose launcher would load torch in each rank anew."""
+    port = str(free_port())
+    return [
+        {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}
+        | {"MASTER_PORT": port}
+        for rank in "01"
+    ]
+
+
+@pytest.mark.parametrize("option", ["--compile", "--no-compile"])
+def test_replicas_go_on_with_full_partial_and_empty_parts_of_a_batch(train: Train, option: str) -> None:
+    ended = train(
+        "--parallel", "data", option, "--epochs", "2", devices=2, ranks=two_ranks(), change={"training.batch": 13},
+        **UNCOMPILED,
+    )  # fmt: skip
+    assert ended.code == 0, ended.err  # 40 images are three batches of 13 and one of a single image
+    assert "Not " not in ended.err  # compiled or recorded
+    assert [log[0].device for log in ended.logs] == [0, 1]
+    assert all(event.device == log[0].device for log in ended.logs for event in log)
+    for log in ended.logs:
+        recorded = [kinds(step)["graph"] for step in steps(log)]
+        assert recorded == ([1, 1, 1, 0] * 2 if option == "--compile" else [0] * 8)
+
+
+@pytest.mark.parametrize("option", ["--compile", "--no-compile"])
+def test_two_towers_exchange_maps_and_halves_of_a_batch_by_nccl(train: Train, option: str) -> None:
+    is_compiled = option == "--compile"
+    how, launched = ((), {"ranks": two_ranks(), **UNCOMPILED}) if is_compiled else (("--gpus", "2"), {})
+    ended = train("--epochs", "1", option, *how, devices=2, **launched)
+    assert ended.code == 0, ended.err
+    logs = [log for log in ended.logs if steps(log)]
+    assert len(logs) == 2
+    for log in logs:  # of a batch of eight, the rank's own loader has decoded half
+        assert images_copied(steps(log)) == [4, 4, 4, 4, 0]
+        if is_compiled:  # the exchanges are a part of the recorded step
+            assert kinds(last_steps(log))["graph"] == 3
+            assert [event.name for event in last_steps(log) if event.kind == "nccl"] == ["ncclAllGather"] * 3
+            continue
+        assert {"ncclAllGather", "ncclReduceScatter"} <= {
+            event.name for event in last_steps(log) if event.kind == "nccl"
+        }
