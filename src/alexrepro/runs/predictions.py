@@ -156,6 +156,7 @@ def read_predictions(path: Path) -> Predictions:
 
 
 def _read(file: pq.ParquetFile, column: str) -> pa.ChunkedArray:
+    pa.default_memory_pool().release_unused()  # of the column before
     return file.read([column])[column]
 
 
