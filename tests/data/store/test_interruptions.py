@@ -72,8 +72,7 @@ def test_a_kill_at_every_step_of_a_commit_changes_nothing(source: Path, tmp_path
         killed = exit_of(in_child(lambda out=out, step=step: _prepare_until(source, out, step))) == -signal.SIGKILL
         assert prepared(source, out) == expected, f"after a kill at step {step}"
 
-    print(step)
-    assert step > 4  # three shards, their summaries and moments, statistics, table of defects, manifest, names
+    assert step > 20  # three shards, their summaries and moments, statistics, table of defects, manifest, names
 
 
 class Death:

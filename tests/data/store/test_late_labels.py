@@ -104,7 +104,6 @@ def test_a_kill_at_every_step_leaves_the_old_store_or_the_new_one(source: Path) 
         if code == 0:
             break
 
-    print(step)
     assert step > 10
 
 
