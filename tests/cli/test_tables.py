@@ -10,7 +10,6 @@ from alexrepro.errors import Exit
 
 from ..children import exit_of, in_child
 from ..program import SMALL, Done, Program
-from ..toy import write_images
 
 TRAIN = ("tiny", *SMALL, "--epochs", "1")
 
@@ -50,18 +49,6 @@ def test_train_names_its_two_tables_and_what_to_type_next(alexrepro: Program, tr
     assert ": 1 epoch, 3 steps, loss" in trained.stdout
     (typed,) = re.findall(r"^Next: alexrepro (.*)$", trained.stderr, re.MULTILINE)
     assert alexrepro(*typed.split()).returncode == 0
-
-
-def test_a_training_without_labeled_images_offers_what_can_be_done_with_it(tmp_path: Path) -> None:
-    write_images(tmp_path / "photos", {"train": 2})
-    program = Program(tmp_path)
-    program.shown("prepare", "photos")
-
-    done = program("train", *TRAIN)
-
-    (typed,) = re.findall(r"^Next: alexrepro (.*)$", done.stderr, re.MULTILINE)
-    photo = next((tmp_path / "photos/train").rglob("*.*"))
-    assert program(*typed.replace("IMAGE", str(photo)).split()).returncode == 0
 
 
 def test_evaluations_have_a_row_for_each_run_split_and_crops_and_replace_their_own(

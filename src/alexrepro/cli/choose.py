@@ -47,11 +47,6 @@ def choose_start(recipe: str | None, start: Path | None) -> "tuple[str | None, R
         return recipe, Run(start)
 
 
-def continuing(recipe: Recipe) -> Recipe:
-    """The recipe of a run that begins with all state of another one, unless it takes only some stages."""
-    return recipe if recipe.training.init_from_stages else recipe.but({"training.continues": True})
-
-
 def choose_runs(paths: Sequence[Path] | None, *, runs: Path, is_live: bool = False) -> "list[Run]":
     """The runs in the folders, or the newest one: a complete one if there is any, unless it is to be watched live."""
     from alexrepro.runs.run import find_runs, open_run

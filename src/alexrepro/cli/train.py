@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alexrepro.cli import options
-from alexrepro.cli.choose import choose_recipe, choose_start, continuing
+from alexrepro.cli.choose import choose_recipe, choose_start
 from alexrepro.cli.show import percent, print_json
 from alexrepro.cli.stores import store_of, validation_store
 from alexrepro.distributed.rank import ended_at_once, find_rank
@@ -51,7 +51,8 @@ def train(
     with (rank := find_rank()).quiet(launched_too=True):
         data, (named, source) = store_of("train", store), choose_start(recipe, start)
         chosen = choose_recipe(named, dataset=data.manifest.dataset, changes=changes or (), epochs=epochs)
-        chosen = continuing(chosen) if source is not None else chosen
+        if source is not None and not chosen.training.init_from_stages:
+            chosen = chosen.but({"training.continues": True})
         validation = validation_store(data)
     launch_if_requested(rank, chosen.network, gpus=gpus, processes=cpu_ranks, device=device_name, parallel=parallel)
     with rank.quiet():
@@ -69,12 +70,11 @@ def _print(run: "Run", json: bool) -> None:
     final = {name: result["final"][name] for name in ("loss", "top1_error", "top5_error", "split")}
     if json:
         named = {"run": str(run.folder), "recipe": run.recipe.name, "digest": run.recipe.digest, "final": final}
-        print_json(named | {name: result[name] for name in ("steps", "epochs")})
+        print_json(named | {"steps": result["steps"], "epochs": result["epochs"]})
         return
     loss = "not recorded" if final["loss"] is None else f"{final['loss']:.4f}"
     print(f"{run.folder}: {counted(result['epochs'], 'epoch')}, {counted(result['steps'], 'step')}, loss {loss}")
     if final["split"]:
         errors = f"top-1 error {percent(final['top1_error'])}, top-5 error {percent(final['top5_error'])}"
         print(f"{final['split']}, center crop: {errors}")
-    then = "evaluate --ten-crop" if final["split"] else "predict IMAGE --weights"
-    wrote(run.metrics_file, run.validation_file, then=f"alexrepro {then}", on=run.folder)
+    wrote(run.metrics_file, run.validation_file, then="alexrepro evaluate --ten-crop", on=run.folder)
