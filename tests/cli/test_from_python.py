@@ -92,6 +92,18 @@ def test_classes_have_their_names_in_another_folder(
     assert not any(re.fullmatch(r"n\d{8}", name) for name in classes)
 
 
+def test_classes_are_wnids_where_no_store_can_be_opened(
+    folder: Path, found: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (run,) = Path(copytree(next((folder / "runs").glob("tiny-*")), tmp_path / "tiny")).glob("*-seed-0")
+    environment = json.loads((run / "environment.json").read_text())
+    environment["folders"]["train"] = "/" + 300 * "x"  # no file can be called so
+    (run / "environment.json").write_text(json.dumps(environment))
+
+    assert list(alexrepro.load(run).classes) == environment["classes"]
+
+
 def test_weights_from_a_file_have_the_errors_of_their_run_and_save_nothing(folder: Path, tmp_path: Path) -> None:
     with chdir(folder):
         run = alexrepro.load("runs/tiny")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from alexrepro.cli.options import split_name
 from alexrepro.data.store.manifest import MANIFEST
 from alexrepro.errors import Exit, UserError
+from alexrepro.files import listed
 from alexrepro.progress import say
 from alexrepro.recipes.recipe import Recipe
 
@@ -39,7 +40,7 @@ def labeled_store(dataset: str, recipe: Recipe, *, classes: Sequence[str], folde
     """
     images = recipe.augmentation
     names = (f"{dataset}-test", f"{dataset}-val", dataset)
-    found, bare, advice = _newest_labeled(folder, names, classes, (images.stored_px, images.resize))
+    found, bare, advice = _newest_labeled(listed(folder), names, classes, (images.stored_px, images.resize))
     if found is not None:
         say(f"Test: {found.path}.")
         return found
@@ -53,9 +54,8 @@ def labeled_store(dataset: str, recipe: Recipe, *, classes: Sequence[str], folde
 
 def validation_store(train: "Store") -> "Store | None":
     """The newest labeled validation store of the training store's data set and image size, next to it."""
-    about, folder = train.manifest, train.path.parent
-    names, form = (f"{about.dataset}-val",), (about.side_px, about.resize)
-    found, bare, advice = _newest_labeled(folder, names, about.classes, form)
+    about, names = train.manifest, (f"{train.manifest.dataset}-val",)
+    found, bare, advice = _newest_labeled(train.path.parent, names, about.classes, (about.side_px, about.resize))
     why = f"the validation store {bare.path} has no labels. {advice}" if bare else "there is none with such images."
     say(f"Validation: {found.path}." if found else f"Validation: none; {why}")
     return found

@@ -6,6 +6,7 @@ Images are treated as in evaluation: resized as in §2, the center crop or ten, 
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from alexrepro.data.loading.crops import Pixels
 from alexrepro.data.store.decode import decode
 from alexrepro.data.store.resize import resize
-from alexrepro.data.store.store import find_stores
+from alexrepro.data.store.store import Store, find_stores
 from alexrepro.device import Device, find_device
 from alexrepro.errors import Exit, Unreadable, UserError
 from alexrepro.evaluation.inference import Model, averages, load_pixels, newest_checkpoint
@@ -114,11 +115,17 @@ def open_weights(path: Path, *, stores: Path, mean: Path | None = None) -> Weigh
     if mean is not None:
         raise UserError("A run keeps its own mean image.", fix="Leave --mean out.", exit_code=Exit.USAGE)
     classes = tuple(run.environment["classes"])
-    folders = dict.fromkeys([stores.absolute(), *map(Path, run.environment.get("folders", {}).values())])
-    found = (store.manifest for folder in folders for store in find_stores(folder))
-    named = next((manifest.class_names for manifest in found if manifest.classes == classes), classes)
     mean_image = load_pixels(run, find_device("cpu")).mean_image
-    return checked(Weights(run.recipe, saved.weights, mean_image, named, classes), path)
+    return checked(Weights(run.recipe, saved.weights, mean_image, _names(run, classes, stores), classes), path)
+
+
+def _names(run: Run, classes: tuple[str, ...], stores: Path) -> tuple[str, ...]:
+    found = find_stores(stores)
+    with suppress(UserError, OSError, KeyError):  # the store that it was trained from may be gone, or not be readable
+        environment = run.environment
+        found.append(Store.open(Path(environment["folders"]["train"], environment["stores"]["train"])))
+    named = (store.manifest.class_names for store in found if store.manifest.classes == classes)
+    return next(named, classes)
 
 
 def with_names(weights: Weights, file: Path) -> Weights:

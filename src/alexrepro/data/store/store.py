@@ -226,7 +226,7 @@ def find_stores(folder: Path) -> list[Store]:
 
 def _manifests(folder: Path) -> Iterator[Path]:
     """The manifest of each store below a folder, but for hidden folders; nothing is looked for in a store."""
-    for here, folders, names in os.walk(listed(folder)):
+    for here, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".") and MANIFEST not in names]
         if MANIFEST in names:
             yield Path(here, MANIFEST)
@@ -234,7 +234,7 @@ def _manifests(folder: Path) -> Iterator[Path]:
 
 def newest_store(folder: Path, *, split: str | None = None, dataset: str | None = None) -> Store:
     """The newest store of this split and data set below a folder; raises UserError saying what is there instead."""
-    found = find_stores(folder)
+    found = find_stores(listed(folder))
     for store in found:
         if split in (None, store.manifest.split) and dataset in (None, store.manifest.dataset):
             return store
