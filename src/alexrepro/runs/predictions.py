@@ -85,7 +85,7 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
         with pq.ParquetWriter(temporary, schema) as writer:
             for first in range(0, max(len(predictions.labels), 1), ROWS_AT_ONCE):
                 writer.write_table(_table(predictions, slice(first, first + ROWS_AT_ONCE), schema))
-                pa.default_memory_pool().release_unused()  # of which it would keep 30 MB
+                pa.default_memory_pool().release_unused()  # otherwise it keeps 30 MB
 
     write_whole(path, write)
 

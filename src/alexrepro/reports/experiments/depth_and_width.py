@@ -118,7 +118,9 @@ def _draw(evidence: Evidence) -> Figure:
         if max(sizes) > DECADE * min(sizes):  # else no power of ten would be on the axis
             panel.set_xscale("log")
             panel.xaxis.set_major_formatter("{x:g}")
-        drawn |= {layers: _point(panel, row, layers) for row in rows for layers in [int(row.values["layers"] or 0)]}
+        for row in rows:
+            layers = int(row.values["layers"] or 0)
+            drawn[layers] = _point(panel, row, layers)
         _name(panel, rows)
     handles = [drawn[layers] for layers in sorted(drawn)]
     figure.legend(
