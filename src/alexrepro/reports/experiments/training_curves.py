@@ -31,6 +31,7 @@ EPOCH_COLUMNS = {
     "top5_error": FRACTION, "validation_loss": NUMBER, "note": TEXT,
 }  # fmt: skip
 PANELS = {"loss": "training loss: −ln p of the class", "top1_error": "top-1 error, %", "top5_error": "top-5 error, %"}
+MARKERS = 10  # on a line, at least
 READINGS = {"A": ("figure-1-relu", "figure-1-tanh"), "B": ("figure-1-relu-b", "figure-1-tanh-b")}
 NAMES = [name for names in READINGS.values() for name in names]
 RATES, EPOCHS = {"training.learning_rate", "training.bias_learning_rate"}, "training.epochs"
@@ -71,12 +72,12 @@ def _draw(evidence: Evidence) -> Figure | None:
             for seed, run in enumerate(seeds):
                 shown = epochs[run].dropna(subset=[column])
                 values = shown[column] * (1 if column == "loss" else 100)
-                look = plot.line(number) | {
-                    "clip_on": shown.empty
-                }  # what is at 0 is not cut; matplotlib fails for none
+                gap = max(1, len(shown) // MARKERS)
+                # without clipping, what is at 0 is not cut off; for an empty line matplotlib fails
+                look = plot.line(number) | {"clip_on": shown.empty, "markevery": (number % gap, gap)}
                 axes.plot(shown["epoch"], values, label=None if seed or panel > 1 else name, **look)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(bottom=max(0, axes.get_ylim()[0]))
         axes.set_title("training, running mean" if column == "loss" else "validation, center crop")
     figure.legend(loc="outside lower center", ncols=2)
     return figure
