@@ -1,5 +1,6 @@
 """The hand-written norms equal the plain ones in Triton's interpreter, and are small enough in machine code."""
 
+from collections.abc import Iterator
 from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 
@@ -12,7 +13,7 @@ from alexrepro.recipes.catalog import find_recipe
 
 
 @pytest.fixture
-def interpreted(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The operators, with kernels that Triton interprets, in two blocks of which the second one is not full."""
     triton = pytest.importorskip("triton")
     from alexrepro.model import gpu_norm
@@ -27,7 +28,10 @@ def interpreted(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(gpu_norm, "kernels", kernels)
     monkeypatch.setattr(gpu_norm, "wrap_triton", lambda kernel: kernel)  # torch 2.11's refuses interpreted kernels
     monkeypatch.setattr(gpu_norm, "BLOCK", 512)
-    return gpu_norm
+    language = vars(triton.language.core)
+    compiled = dict(language)
+    yield gpu_norm
+    language.update(compiled)  # the interpreter replaces functions there for good, and nothing compiles after it
 
 
 @pytest.mark.parametrize(
