@@ -83,6 +83,9 @@ def _loaded() -> Any:
     except Exception as error:
         return error
     compiler.config.recompile_limit = SIZES
+    # The cache on disk does not ask for which CPU code was written: with AVX-512's in a folder that machines share, one
+    # that has only AVX2 computed wrong values, and the other way round the process died.
+    torch.compiler.config.cache_key_tag += torch.backends.cpu.get_cpu_capability()
     warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")  # the compiler reads it
     warnings.filterwarnings("ignore", r"\s*Online softmax is disabled")  # of Inductor in torch 2.11, for small losses
     return compiler
