@@ -53,7 +53,9 @@ def test_the_cache_is_asked_for_code_of_this_kind_of_cpu() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.skipif(torch.backends.cpu.get_cpu_capability() != "AVX512", reason="needs a CPU that can be told to be less")
+@pytest.mark.skipif(
+    torch.backends.cpu.get_cpu_capability() != "AVX512", reason="needs a CPU that can be told to be less"
+)
 def test_a_cache_that_another_kind_of_cpu_filled_changes_no_value(tmp_path: Path) -> None:
     for capability in ("avx512", "avx2"):
         process = subprocess.run(
