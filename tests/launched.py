@@ -79,10 +79,15 @@ def processes_in(folder: Path) -> list[int]:
 
 def is_running(process: int | str) -> bool:
     """Whether a process exists and is no zombie; it may be stopped."""
+    return state_of(process) not in ("Z", "X", "")
+
+
+def state_of(process: int | str) -> str:
+    """The letter of a process's state, S if it sleeps; empty if there is none, or no /proc."""
     try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
-        return False
+        return ""
 
 
 @contextmanager

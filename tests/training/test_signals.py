@@ -18,7 +18,7 @@ from alexrepro.runs import checkpoint
 from alexrepro.runs.run import Run, find_runs
 
 from ..children import wait_until
-from ..launched import is_running
+from ..launched import is_running, state_of
 from ..toy import Train, assert_same, before_steps
 
 VALIDATED = 4  # images in a batch of a validation
@@ -29,7 +29,7 @@ with ended_at_once():
     print('ready', flush=True)
     while True:
         try:
-            time.sleep(0.1)  # short: a signal just before it would wait for its end
+            time.sleep(60)
         except Exception:  # as torch's import
             pass
 """
@@ -150,6 +150,7 @@ def test_a_signal_before_the_training_ends_the_program_with_the_same_code(sent: 
     with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=-1, stderr=-1, text=True) as program:
         assert program.stdout is not None
         program.stdout.readline()
+        wait_until(lambda: state_of(program.pid) in ("S", ""))  # Python sees a signal just before a sleep after it
         program.send_signal(sent)
         message = program.communicate(timeout=60)[1]
 
