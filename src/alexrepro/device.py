@@ -21,6 +21,7 @@ from alexrepro.data.loading.kept import KeptImages
 from alexrepro.data.loading.sampling import Batch
 from alexrepro.errors import Exit, UserError, first_line
 from alexrepro.model.alexnet import AlexNet
+from alexrepro.model.bf16 import autocast
 from alexrepro.model.compiled import can_compile
 from alexrepro.model.normalization import use_norms
 from alexrepro.paper.training import Training
@@ -65,8 +66,7 @@ class Device:
         CPU has no TF32 and computes such a recipe in float32, which is more exact.
         """
         self.allow_tf32(training)
-        is_bf16 = training.precision == "bf16"  # without a cache, since recorded work must cast weights anew
-        return torch.autocast(self.torch_device.type, torch.bfloat16, enabled=is_bf16, cache_enabled=False)
+        return autocast(self.torch_device.type, is_bf16=training.precision == "bf16")
 
     def allow_tf32(self, training: Training) -> None:
         """Let float32 products use TF32, in the whole process, only where that is the recipe's precision."""
