@@ -10,8 +10,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from alexrepro.device import Device
+from alexrepro.model.alexnet import build
 from alexrepro.model.bf16 import EmulatedBf16
 from alexrepro.paper.training import Training
+from alexrepro.recipes.catalog import find_recipe
 
 CPU = Device(torch.device("cpu"))
 PRODUCTS: dict[str, tuple[Callable[..., Tensor], list[tuple[int, ...]]]] = {
@@ -45,7 +47,7 @@ def test_values_and_gradients_are_exact_but_for_the_rounding_of_bf16(name: str) 
     operands = [torch.randn(shape, generator=random, requires_grad=True) for shape in shapes]
     exact = [value.detach().bfloat16().double().requires_grad_() for value in operands]
 
-    with EmulatedBf16():
+    with torch.autocast("cpu", torch.bfloat16), EmulatedBf16():
         found = product(*operands)
     slopes = torch.randn(found.shape, generator=random).bfloat16()
     found.backward(slopes)
@@ -64,16 +66,24 @@ def test_values_and_gradients_are_exact_but_for_the_rounding_of_bf16(name: str) 
     ("precision", "has_kernels", "wanted"),
     [("bf16", False, torch.float32), ("bf16", True, torch.bfloat16), ("float32", False, torch.float32)],
 )
-def test_float32_multiplies_for_bf16_only_where_kernels_lack_it(
+def test_a_network_multiplies_float32_for_bf16_only_where_kernels_lack_it(
     monkeypatch: pytest.MonkeyPatch, precision: Any, has_kernels: bool, wanted: torch.dtype
 ) -> None:
     monkeypatch.setattr("alexrepro.model.bf16.has_bf16_kernels", lambda: has_kernels)
-    x, weight = torch.randn(4, 6, requires_grad=True), torch.randn(3, 6, requires_grad=True)
+    model = build(find_recipe("tiny").but({"network.input_px": 67}).network, seed=0)
 
     with DtypesOfProducts() as kernels:
         with CPU.autocast(Training(precision=precision)):
-            found = F.linear(x, weight)
-        found.float().sum().backward()
+            logits = model(torch.randn(2, 3, 67, 67), model.draw_masks(2, key_of_step=0))
+        logits.float().sum().backward()
 
-    assert found.dtype == {"bf16": torch.bfloat16, "float32": torch.float32}[precision]
+    assert logits.dtype == {"bf16": torch.bfloat16, "float32": torch.float32}[precision]
     assert kernels.found == {wanted}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_outside_autocast_products_stay_what_they_are(dtype: torch.dtype) -> None:
+    x, weight = torch.full((2, 3), 1 + 2**-12, dtype=dtype), torch.ones(4, 3, dtype=dtype)
+
+    with EmulatedBf16():
+        assert torch.equal(F.linear(x, weight), x.sum(1, keepdim=True).expand(2, 4))

@@ -1,11 +1,11 @@
-"""bf16 products on any device: autocast's, or in float32 on a CPU whose kernels have none.
+"""Products in bf16: by torch's autocast, and on a CPU without kernels for bf16 by way of float32.
 
-There, operands are rounded to bf16, multiplied and added in float32, and results rounded to bf16. Kernels for bf16 do
-the same with sums in another order. Without them torch falls back on loops that are many times slower.
+On such a CPU operands are rounded to bf16, multiplied and added in float32, and the results rounded to bf16; only the
+order of the sums differs from that of bf16 kernels. Torch's own loops for this case are many times slower.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -13,18 +13,22 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-PRODUCTS = frozenset({F.conv2d, F.linear, torch.baddbmm})  # all of ours
+PRODUCTS = frozenset({F.conv2d, F.linear, torch.baddbmm})  # all that the networks compute
 
 
 @contextmanager
 def autocast(kind: str, *, is_bf16: bool) -> Iterator[None]:
-    """The context in which a device of this kind multiplies bf16; or float32, whatever contexts are around it."""
-    is_emulated = is_bf16 and kind == "cpu" and not has_bf16_kernels()
+    """The context in which a device of this kind computes products in bf16; if not is_bf16, in float32."""
     with (
         torch.autocast(kind, torch.bfloat16, enabled=is_bf16, cache_enabled=False),  # recorded work casts weights anew
-        EmulatedBf16() if is_emulated else nullcontext(),
+        fast_bf16(kind),
     ):
         yield
+
+
+def fast_bf16(kind: str) -> AbstractContextManager[object]:
+    """The context in which a device of this kind is fast at what is in bf16, by itself or emulated."""
+    return EmulatedBf16() if kind == "cpu" and not has_bf16_kernels() else nullcontext()
 
 
 def has_bf16_kernels() -> bool:
@@ -34,14 +38,16 @@ def has_bf16_kernels() -> bool:
 
 
 class EmulatedBf16(TorchFunctionMode):
-    """Within it, convolutions and full connections are those of bf16; backward rounds the gradients alike."""
+    """Compute bf16 products, those of autocast included, in float32; backward rounds the gradients alike."""
 
     def __torch_function__(
         self, function: Callable[..., Any], _: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Call the function; a product gets its operands by way of bf16."""
+        """Call the function; a product in bf16 gets operands of float32 with the values of bf16."""
         kwargs = kwargs or {}
-        if function not in PRODUCTS:
+        formats = {value.dtype for value in args if isinstance(value, Tensor)}
+        is_bf16 = torch.bfloat16 in formats or (torch.is_autocast_enabled("cpu") and formats == {torch.float32})
+        if function not in PRODUCTS or not is_bf16:
             return function(*args, **kwargs)
         operands = [value.bfloat16().float() if isinstance(value, Tensor) else value for value in args]
         with torch.autocast("cpu", enabled=False):

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from alexrepro.model.bf16 import fast_bf16
 from alexrepro.model.fused_lrn import lrn, spatial_lrn, window_mask, window_sum
 from alexrepro.model.tower_parallel import LocalTowers, SumOverReplicas
 from alexrepro.paper.network import Norm, SameMapNorm
@@ -35,7 +36,8 @@ class _Normalize(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         x, d = ctx.saved_tensors
         scaled = gradients[0] * _power(d, ctx.norm.beta)
-        spread = ctx.window((scaled * x).div_(d)).mul_(x)
+        with fast_bf16(x.device.type):
+            spread = ctx.window((scaled * x).div_(d)).mul_(x)
         return scaled.sub_(spread, alpha=2 * ctx.norm.coefficient * ctx.norm.beta), None, None
 
 
