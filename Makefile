@@ -20,7 +20,7 @@ ABLATED_2012 := no-norm non-overlapping-pooling tanh without-conv3 without-conv4
   no-dropout no-crops no-weight-decay
 CIFAR_NETS := cifar-18pct cifar-13pct cifar-13pct-norm cifar-11pct
 OPEN := without-conv4 without-conv4-wider without-conv3-conv4 without-conv3-conv4-wider extra-conv-narrower half-full \
-  without-fc7 batch-norm no-norm ungrouped half-images
+  without-fc7 batch-norm no-norm ungrouped half-images half-width quarter-width
 OPEN_OPTIONS := --base as-run-2012 --store stores128 --epochs 30 --set network.input_px=112 \
   --set augmentation.stored_px=128 --set augmentation.last_offset_px=16 --set training.precision=bf16
 MINIATURE_SAID := This is the built-in miniature, 20 classes of drawn textures, and the trainings are short.
@@ -29,7 +29,7 @@ RUN_OF := $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["run"])
 .DEFAULT_GOAL := help
 .PHONY: help setup simd test test-fast test-long test-pins cases check fix docs site lock reproduce-table1 reproduce-table2 \
   reproduce-ablations reproduce-figures reproduce-figure1 reproduce-cifar reproduce-open-questions reproduce-all \
-  gpu-check clean
+  gpu-check named-tiny-imagenet clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -117,11 +117,13 @@ reproduce-cifar: $(STAMP) ## The networks of 18, 13 and 11 % on CIFAR-10 and the
 	  $(ALEXREPRO) evaluate "$$run" --ten-crop; done
 	$(ALEXREPRO) report cifar
 
-reproduce-open-questions: $(STAMP) ## Depth against width and others, on TINY_IMAGENET=/path at 112 px, two runs at a time; hours, resumable
-	@test -n '$(TINY_IMAGENET)' || { echo 'Name the images: make $@ TINY_IMAGENET=/path/tiny-imagenet-200' >&2; exit 64; }
+named-tiny-imagenet:
+	@test -n '$(TINY_IMAGENET)' || { echo 'Name the images: make $(MAKECMDGOALS) TINY_IMAGENET=/path/tiny-imagenet-200' >&2; exit 64; }
+
+reproduce-open-questions: named-tiny-imagenet $(STAMP) ## Depth against width and others, on TINY_IMAGENET=/path, on the CPU; days, resumable
 	$(ALEXREPRO) prepare '$(TINY_IMAGENET)' --side 128 --out stores128
 	$(BIN)/python benchmarks/ablate_side_by_side.py $(OPEN) $(OPEN_OPTIONS) --seeds 0 1 --side-by-side 2
-	$(ALEXREPRO) ablate $(OPEN) $(OPEN_OPTIONS) --seeds 2
+	$(ALEXREPRO) ablate $(OPEN) $(OPEN_OPTIONS) --seeds 2 || $(GOES_ON)
 	$(ALEXREPRO) report depth-and-width
 
 reproduce-all: reproduce-table1 reproduce-table2 reproduce-ablations reproduce-figures ## Everything, and one page
