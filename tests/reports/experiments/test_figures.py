@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from alexrepro.cli.app import app
 from alexrepro.errors import UserError
-from alexrepro.recipes.catalog import AS_RUN_2010, TINY, catalog, find_recipe
+from alexrepro.paper.results import VAL_2012
+from alexrepro.recipes.catalog import AS_RUN_2010, AS_RUN_2012, TINY, catalog, find_recipe
 from alexrepro.recipes.recipe import Recipe
 from alexrepro.recipes.variations import VARIATIONS
 from alexrepro.reports.experiments import Evidence, find, render
@@ -321,6 +322,22 @@ def test_depth_and_width_shows_measured_networks_apart_from_those_of_others(
     by_depth = {line.get_marker(): line.get_color() for panel in figure.axes for line in panel.lines}
     assert len(by_depth) == len(set(by_depth.values())) == 4  # networks of 4, 6, 7 and 8 layers
     assert "without-conv4-wider" in report.missing[-1]  # on ImageNet
+
+
+def test_sizes_over_a_decade_are_labeled_with_plain_numbers(evaluation: Callable[..., Evaluation]) -> None:
+    half, quarter = (VARIATIONS[name].of(AS_RUN_2012) for name in ("half-width", "quarter-width"))
+    evidence = Evidence(
+        evaluations=tuple(evaluation(recipe, split=VAL_2012) for recipe in (AS_RUN_2012, half, quarter))
+    )
+    assert AS_RUN_2012.network.parameters > 10 * quarter.network.parameters
+
+    figure = render(find("depth-and-width"), evidence).figure
+
+    assert figure is not None
+    figure.draw_without_rendering()
+    labels = [label.get_text() for panel in figure.axes for label in panel.get_xticklabels(which="both")]
+    assert {"5", "10", "20", "50"} <= set(labels)
+    assert [text for text in labels if text.strip("0123456789.")] == []
 
 
 def test_fall_2009_is_published_and_logged_but_cannot_be_measured() -> None:

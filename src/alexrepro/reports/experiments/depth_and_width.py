@@ -10,6 +10,7 @@ from statistics import fmean
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator
 
 from alexrepro.errors import UserError
 from alexrepro.paper.citation import Citation
@@ -117,7 +118,7 @@ def _draw(evidence: Evidence) -> Figure:
         sizes = [float(row.values["parameters_millions"] or 0) for row in rows]
         if max(sizes) > DECADE * min(sizes):  # else no power of ten would be on the axis
             panel.set_xscale("log")
-            panel.xaxis.set_major_formatter("{x:g}")
+            panel.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}", minor_formatter="")
         for row in rows:
             layers = int(row.values["layers"] or 0)
             drawn[layers] = _point(panel, row, layers)
