@@ -118,7 +118,7 @@ reproduce-cifar: $(STAMP) ## The networks of 18, 13 and 11 % on CIFAR-10 and the
 	$(ALEXREPRO) report cifar
 
 named-tiny-imagenet:
-	@test -n '$(TINY_IMAGENET)' || { echo 'Name the images: make $(MAKECMDGOALS) TINY_IMAGENET=/path/tiny-imagenet-200' >&2; exit 64; }
+	@test -n '$(TINY_IMAGENET)' || { echo 'Name the images: make reproduce-open-questions TINY_IMAGENET=/path/tiny-imagenet-200' >&2; exit 64; }
 
 reproduce-open-questions: named-tiny-imagenet $(STAMP) ## Depth against width and others, on TINY_IMAGENET=/path, on the CPU; days, resumable
 	$(ALEXREPRO) prepare '$(TINY_IMAGENET)' --side 128 --out stores128

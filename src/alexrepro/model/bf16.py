@@ -21,7 +21,7 @@ def autocast(kind: str, *, is_bf16: bool) -> Iterator[None]:
     """The context in which a device of this kind computes products in bf16; if not is_bf16, in float32."""
     with (
         torch.autocast(kind, torch.bfloat16, enabled=is_bf16, cache_enabled=False),  # recorded work casts weights anew
-        fast_bf16(kind),
+        fast_bf16(kind) if is_bf16 else nullcontext(),
     ):
         yield
 
@@ -45,9 +45,10 @@ class EmulatedBf16(TorchFunctionMode):
     ) -> Any:
         """Call the function; a product in bf16 gets operands of float32 with the values of bf16."""
         kwargs = kwargs or {}
+        if function not in PRODUCTS:
+            return function(*args, **kwargs)
         formats = {value.dtype for value in args if isinstance(value, Tensor)}
-        is_bf16 = torch.bfloat16 in formats or (torch.is_autocast_enabled("cpu") and formats == {torch.float32})
-        if function not in PRODUCTS or not is_bf16:
+        if torch.bfloat16 not in formats and (formats != {torch.float32} or not torch.is_autocast_enabled("cpu")):
             return function(*args, **kwargs)
         operands = [value.bfloat16().float() if isinstance(value, Tensor) else value for value in args]
         with torch.autocast("cpu", enabled=False):

@@ -36,7 +36,7 @@ class _Normalize(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         x, d = ctx.saved_tensors
         scaled = gradients[0] * _power(d, ctx.norm.beta)
-        with fast_bf16(x.device.type):
+        with fast_bf16(x.device.type) if x.dtype == torch.bfloat16 else nullcontext():
             spread = ctx.window((scaled * x).div_(d)).mul_(x)
         return scaled.sub_(spread, alpha=2 * ctx.norm.coefficient * ctx.norm.beta), None, None
 
